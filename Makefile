@@ -1,0 +1,53 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check format setup lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(shell command -v uv 2>/dev/null)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## virtual environment with the locked dependencies
+
+# Plain Debian has python3 and pip but neither uv nor ensurepip, hence --without-pip and pip's --python.
+$(READY): requirements.lock pyproject.toml
+ifdef UV
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+else
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install -q --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install -q --no-deps -e .
+endif
+	@touch $@
+
+demo: $(READY) ## read 30 days of a simulated Dify into dify_data/demo/dify.duckdb
+	$(BIN)/dify-etl demo
+
+dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL is not set)
+	$(BIN)/dify-etl dev
+
+test: $(READY) ## all tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(READY) ## format, lint, strict types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## put the source into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## resolve the dependencies anew into requirements.lock (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-strip-extras --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Reads a whole Dify workspace into DuckDB."""
