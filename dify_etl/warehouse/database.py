@@ -1,0 +1,154 @@
+"""One DuckDB file, opened for writing: wait for its lock, make its tables, commit or roll back."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from dify_etl.warehouse import errors
+from dify_etl.warehouse.tables import Table, create_statement, quoted, table_comment
+
+# The newest format that tools with DuckDB 1.5 still open.
+STORAGE_VERSION = "v1.5.0"
+SCHEMAS = ("raw", "staging", "marts", "ops")
+
+
+class ArrowStream:
+    """Hands a Polars frame to DuckDB without a copy and without pyarrow."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open live file. One thread owns it; hand it frames, not rows."""
+
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+
+    def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
+        """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable."""
+        try:
+            return self.connection.execute(sql, parameters)
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise errors.translated(self.path, error) from error
+
+    def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.execute(sql, parameters).fetchall()
+
+    def value(self, sql: str, parameters: object = None) -> Any:
+        """The first value of the first row, None when there is no row."""
+        row = self.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+    def frame(self, sql: str) -> pl.DataFrame:
+        """The answer of a query as a Polars frame."""
+        return pl.DataFrame(self.connection.sql(sql))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is committed together or not at all."""
+        self.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            # After a fatal error (disk full) DuckDB has rolled back by itself.
+            with _ignoring_transaction_state():
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
+        """Put a frame into a temporary table with the column types of `table`."""
+        types = ", ".join(
+            f'CAST("{column}" AS {table.column(column).type}) AS "{column}"'
+            for column in frame.columns
+        )
+        self.connection.register("_frame", ArrowStream(frame))
+        try:
+            self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {types} FROM _frame")
+        finally:
+            self.connection.unregister("_frame")
+
+    def ensure(self, table: Table) -> None:
+        """Make the table and its comments as specified; new columns are added, none is dropped."""
+        self.execute(create_statement(table))
+        held = dict(
+            self.rows(
+                "SELECT column_name, comment FROM duckdb_columns() "
+                "WHERE database_name = 'live' AND schema_name = ? AND table_name = ?",
+                [table.schema, table.name],
+            )
+        )
+        for column in table.all_columns:
+            if column.name not in held:
+                self.execute(
+                    f'ALTER TABLE {table.qualified} ADD COLUMN "{column.name}" {column.type}'
+                )
+            if held.get(column.name) != column.description:
+                target = f'{table.qualified}."{column.name}"'
+                self.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
+        self.execute(f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}")
+
+
+@contextmanager
+def _ignoring_transaction_state() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.TransactionException:
+        return
+
+
+def utc_now() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Database]:
+    """Open the live file for writing, with the schemas in place.
+
+    Waits for another process's lock with jittered polling of 20-100 ms, up to `wait_seconds`;
+    then WarehouseBusy with the holder. WarehouseUnwritable when the home cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.translated(path, error) from error
+    connection = duckdb.connect()
+    try:
+        _attach(connection, path, wait_seconds)
+        connection.execute("USE live")
+        connection.execute("SET TimeZone = 'UTC'")
+        for schema in SCHEMAS:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        yield Database(connection, path)
+    finally:
+        connection.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, wait_seconds: float) -> None:
+    statement = f"ATTACH {quoted(str(path))} AS live (STORAGE_VERSION '{STORAGE_VERSION}')"
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except duckdb.IOException as error:
+            if not errors.is_locked(error):
+                raise errors.translated(path, error) from error
+            if time.monotonic() >= deadline:
+                raise errors.busy(path, error, wait_seconds) from error
+            time.sleep(random.uniform(0.02, 0.1))

@@ -1,0 +1,67 @@
+"""What can go wrong with the DuckDB files.
+
+WarehouseError
+├── WarehouseBusy        another process holds the file
+├── WarehouseUnwritable  disk full, no permission, read-only home
+└── ModelBroken          a SQL file that cannot be built
+"""
+
+import re
+from pathlib import Path
+
+import duckdb
+
+from dify_etl.errors import ActionableError
+
+
+class WarehouseError(ActionableError):
+    """The warehouse cannot do what was asked."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process has the live file open; names its PID and command."""
+
+
+class WarehouseUnwritable(WarehouseError):
+    """The home cannot be written: disk full, read-only, or somebody else's."""
+
+
+class ModelBroken(WarehouseError):
+    """A SQL file under sql/ whose header or query is wrong."""
+
+
+_HOLDER = re.compile(r"lock is held in (?P<command>.*?) \(PID (?P<pid>\d+)\)")
+_UNWRITABLE = ("no space left", "permission denied", "read-only", "disk quota", "cannot open file")
+
+
+def is_locked(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that another process holds the file."""
+    return "Could not set lock" in str(error)
+
+
+def holder_of(error: duckdb.Error) -> str:
+    """The PID and command that DuckDB names as holder of the file."""
+    found = _HOLDER.search(str(error))
+    return f"PID {found['pid']} ({found['command']})" if found else "a process it does not name"
+
+
+def busy(path: Path, error: duckdb.Error, waited_seconds: float) -> WarehouseBusy:
+    """The error for a file that stayed locked until the deadline."""
+    return WarehouseBusy(
+        f"{path.name} is held by {holder_of(error)}; waited {waited_seconds:.0f} s",
+        where=str(path),
+        hint="Let that process end or close its connection. "
+        "To query, open the published copy dify.duckdb instead of the live file.",
+    )
+
+
+def translated(path: Path, error: duckdb.Error | OSError) -> Exception:
+    """The actionable error behind a DuckDB or file-system one; the same error when it is a bug."""
+    if isinstance(error, OSError) or any(sign in str(error).lower() for sign in _UNWRITABLE):
+        return WarehouseUnwritable(
+            f"cannot write {path.name}: {str(error).splitlines()[0]}",
+            where=str(path.parent),
+            hint="Free disk space or fix the permissions, or point DIFY_ETL_HOME elsewhere; "
+            "what was committed before is kept, and the next run reads the rest.",
+        )
+    return error

@@ -1,0 +1,189 @@
+"""The books of schema ops: what was read, what is due, what failed, what was published.
+
+Slices and reads are upserted in the same transaction as the rows that they speak of.
+"""
+
+from dify_etl.warehouse.tables import Column, Table
+
+SLICES = Table(
+    "ops",
+    "slices",
+    "One row per feed, app and local day; app_id is null for feeds without apps, "
+    "slice_date for feeds without days.",
+    ("feed", "app_id", "slice_date"),
+    (
+        Column("feed", "VARCHAR", "The feed, which is also its raw table."),
+        Column("app_id", "VARCHAR", "The app; null for feeds of the whole workspace."),
+        Column("slice_date", "DATE", "The local day (account time zone); null for full lists."),
+        Column(
+            "state",
+            "VARCHAR",
+            "proven: all that Dify has; unproven: read, but no proof exists; incomplete: rows are "
+            "known to be missing; failed: not read.",
+        ),
+        Column("rows", "BIGINT", "Rows of this slice that the read received."),
+        Column("expected", "BIGINT", "Rows that Dify says it has, where it says so for the slice."),
+        Column("requests", "BIGINT", "Requests of the read that covered this slice."),
+        Column("reason", "VARCHAR", "Why it is not proven, with both figures; null when it is."),
+        Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),
+        Column("is_settled", "BOOLEAN", "Read at least 24 h after the day's end, nothing open."),
+        Column("run_id", "VARCHAR", "The run that read it last."),
+        Column("read_at", "TIMESTAMPTZ", "When it was read last, UTC."),
+    ),
+    keeps_history=False,
+)
+
+CONVERSATION_READS = Table(
+    "ops",
+    "conversation_reads",
+    "One row per conversation whose messages were read: the list row as it was then.",
+    ("conversation_id",),
+    (
+        Column("conversation_id", "VARCHAR", "The conversation."),
+        Column("app_id", "VARCHAR", "Its app."),
+        Column("message_count", "BIGINT", "Messages that its list row told."),
+        Column("updated_at", "TIMESTAMPTZ", "updated_at of its list row, UTC."),
+        Column("user_like_count", "BIGINT", "Likes by end users of its list row."),
+        Column("user_dislike_count", "BIGINT", "Dislikes by end users of its list row."),
+        Column("admin_like_count", "BIGINT", "Likes by admins of its list row."),
+        Column("admin_dislike_count", "BIGINT", "Dislikes by admins of its list row."),
+        Column("held_count", "BIGINT", "Messages that the read found."),
+        Column("is_settled", "BOOLEAN", "Whether no message of it can change by itself any more."),
+        Column(
+            "state", "VARCHAR", "proven, incomplete, failed, or absent when Dify has it no more."
+        ),
+        Column("reason", "VARCHAR", "Why it is not proven; null when it is."),
+        Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),
+        Column("read_at", "TIMESTAMPTZ", "When its messages were read last, UTC."),
+    ),
+    keeps_history=False,
+)
+
+RUN_READS = Table(
+    "ops",
+    "run_reads",
+    "One row per workflow run whose detail or nodes were read.",
+    ("workflow_run_id",),
+    (
+        Column("workflow_run_id", "VARCHAR", "The run."),
+        Column("app_id", "VARCHAR", "Its app."),
+        Column("status", "VARCHAR", "Its status at the last read of its detail."),
+        Column("is_detail_settled", "BOOLEAN", "Whether its detail needs no further read."),
+        Column(
+            "detail_reason", "VARCHAR", "What is special: zombie, gone, failed; null otherwise."
+        ),
+        Column("detail_tries", "BIGINT", "Reads of the detail in a row that failed."),
+        Column("detail_read_at", "TIMESTAMPTZ", "When its detail was read last, UTC."),
+        Column("is_nodes_settled", "BOOLEAN", "Whether its nodes need no further read."),
+        Column("nodes_reason", "VARCHAR", "What is special about its nodes; null otherwise."),
+        Column("nodes_tries", "BIGINT", "Reads of the nodes in a row that failed."),
+        Column("nodes_read_at", "TIMESTAMPTZ", "When its nodes were read last, UTC."),
+    ),
+    keeps_history=False,
+)
+
+QUARANTINE = Table(
+    "ops",
+    "quarantine",
+    "One row per JSON object of Dify that is no valid record.",
+    ("quarantine_id",),
+    (
+        Column("quarantine_id", "VARCHAR", "Digest of feed, app, record and error."),
+        Column("feed", "VARCHAR", "The feed that asked for it."),
+        Column("app_id", "VARCHAR", "The app, where there is one."),
+        Column("record_id", "VARCHAR", "Dify's id of the object, when it has a readable one."),
+        Column("endpoint", "VARCHAR", "The Dify endpoint that answered it."),
+        Column("position", "BIGINT", "Its position in the answer, from 0."),
+        Column("error_path", "VARCHAR", "The field that is wrong."),
+        Column("message", "VARCHAR", "What is wrong with it."),
+        Column(
+            "raw_json", "VARCHAR", "The object as received; null for API keys and published copies."
+        ),
+        Column("run_id", "VARCHAR", "The run that met it last."),
+        Column("seen_at", "TIMESTAMPTZ", "When it was met last, UTC."),
+        Column("resolved_at", "TIMESTAMPTZ", "When the object was read without error, UTC."),
+    ),
+    keeps_history=False,
+)
+
+SCHEMA_DRIFT = Table(
+    "ops",
+    "schema_drift",
+    "One row per field that Dify sends and no record names; its values are in column extra.",
+    ("feed", "field"),
+    (
+        Column("feed", "VARCHAR", "The feed."),
+        Column("field", "VARCHAR", "The name of the field in Dify's JSON."),
+        Column("server_version", "VARCHAR", "The server version that sent it last."),
+        Column("seen_at", "TIMESTAMPTZ", "When it was seen last, UTC."),
+    ),
+    keeps_history=False,
+)
+
+SOURCE = Table(
+    "ops",
+    "source",
+    "One row: the workspace that this warehouse belongs to, pinned by the first load.",
+    ("server_origin",),
+    (
+        Column("server_origin", "VARCHAR", "Scheme, host and port of the Dify server."),
+        Column("workspace_id", "VARCHAR", "The workspace (tenant) that is read."),
+        Column("workspace_name", "VARCHAR", "Its name at the last check."),
+        Column("account_id", "VARCHAR", "The account that reads."),
+        Column("timezone", "VARCHAR", "The account's time zone: the zone of all local days."),
+        Column("server_version", "VARCHAR", "The server's version at the last check."),
+        Column("pinned_at", "TIMESTAMPTZ", "When it was pinned, UTC."),
+    ),
+    keeps_history=False,
+)
+
+RUNS = Table(
+    "ops",
+    "runs",
+    "One row per sync run and feed.",
+    ("run_id", "feed"),
+    (
+        Column("run_id", "VARCHAR", "The run."),
+        Column("feed", "VARCHAR", "The feed."),
+        Column("started_at", "TIMESTAMPTZ", "When the feed's read began, UTC."),
+        Column("ended_at", "TIMESTAMPTZ", "When it ended, UTC."),
+        Column("rows_new", "BIGINT", "Rows inserted."),
+        Column("rows_changed", "BIGINT", "Rows updated."),
+        Column("rows_unchanged", "BIGINT", "Rows received that were held already."),
+        Column("rows_absent", "BIGINT", "Rows newly marked absent."),
+        Column("rows_quarantined", "BIGINT", "Objects that were no valid record."),
+        Column("requests", "BIGINT", "Requests sent to Dify."),
+        Column("retries", "BIGINT", "Requests that were sent again."),
+        Column("received_bytes", "BIGINT", "Bytes of the answers' bodies."),
+        Column("seconds", "DOUBLE", "Wall time of the feed's read, seconds."),
+        Column("slices_proven", "BIGINT", "Slices that ended proven."),
+        Column("slices_unproven", "BIGINT", "Slices that ended unproven."),
+        Column("slices_incomplete", "BIGINT", "Slices that ended incomplete."),
+        Column("slices_failed", "BIGINT", "Slices that failed."),
+    ),
+    keeps_history=False,
+)
+
+PUBLISHED = Table(
+    "ops",
+    "published",
+    "One row per published copy.",
+    ("published_at",),
+    (
+        Column("published_at", "TIMESTAMPTZ", "When the copy was made, UTC."),
+        Column("run_id", "VARCHAR", "The run that made it."),
+        Column("through_date", "DATE", "The last local day that the copy covers."),
+    ),
+    keeps_history=False,
+)
+
+OPS_TABLES = (
+    SLICES,
+    CONVERSATION_READS,
+    RUN_READS,
+    QUARANTINE,
+    SCHEMA_DRIFT,
+    SOURCE,
+    RUNS,
+    PUBLISHED,
+)

@@ -1,0 +1,104 @@
+"""What a table is: its columns, key and comments, and the DDL that follows from them.
+
+Only portable DDL: no PRIMARY KEY, UNIQUE, CHECK or sequences, so that the same statements run
+when the warehouse is DuckLake. Uniqueness is an asset check.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+POLARS_TYPES: dict[str, pl.DataType] = {
+    "VARCHAR": pl.String(),
+    "JSON": pl.String(),
+    "BIGINT": pl.Int64(),
+    "DOUBLE": pl.Float64(),
+    "BOOLEAN": pl.Boolean(),
+    "DATE": pl.Date(),
+    "TIMESTAMPTZ": pl.Datetime("us", "UTC"),
+    "DECIMAL(28, 10)": pl.Decimal(28, 10),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: DuckDB type, sentence for its comment, and how changes of it count.
+
+    is_volatile: the server changes it on every read; stored, but no change of the row.
+    keeps_last: a lookup of the server; null never overwrites a value.
+    is_signed: holds links whose signature changes on every read; compared without signatures.
+    """
+
+    name: str
+    type: str
+    description: str
+    is_volatile: bool = False
+    keeps_last: bool = False
+    is_signed: bool = False
+
+
+HISTORY = (
+    Column("loaded_at", "TIMESTAMPTZ", "When this row was first loaded, UTC."),
+    Column("changed_at", "TIMESTAMPTZ", "When a value of this row last changed here, UTC."),
+    Column("absent_since", "TIMESTAMPTZ", "When Dify was proven to have it no more; null: there."),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its grain (a sentence), its key columns, its columns.
+
+    keeps_history adds loaded_at, changed_at and absent_since, which `upsert` maintains.
+    """
+
+    schema: str
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    keeps_history: bool = True
+
+    @property
+    def qualified(self) -> str:
+        """schema.name, as SQL wants it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns with those that the warehouse keeps by itself."""
+        return (*self.columns, *HISTORY) if self.keeps_history else self.columns
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError when there is none."""
+        return {column.name: column for column in self.all_columns}[name]
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def create_statement(table: Table) -> str:
+    """CREATE TABLE IF NOT EXISTS with every column; key columns carry no constraint."""
+    columns = ",\n  ".join(f'"{column.name}" {column.type}' for column in table.all_columns)
+    return f"CREATE TABLE IF NOT EXISTS {table.qualified} (\n  {columns}\n)"
+
+
+def table_comment(table: Table) -> str:
+    """The table's comment: its grain and its key."""
+    return f"{table.grain} Key: {', '.join(table.key)}."
+
+
+def frame(
+    table: Table, rows: Iterable[Mapping[str, Any]], names: Iterable[str] = ()
+) -> pl.DataFrame:
+    """A frame with the table's types from rows that hold `names` (default: all its columns).
+
+    An empty list makes the right table too; a value that a row lacks is null.
+    """
+    wanted = tuple(names) or tuple(column.name for column in table.columns)
+    held = list(rows)
+    schema = {name: POLARS_TYPES[table.column(name).type] for name in wanted}
+    return pl.DataFrame({name: [row.get(name) for row in held] for name in wanted}, schema=schema)

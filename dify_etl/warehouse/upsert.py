@@ -1,0 +1,134 @@
+"""Put a frame into a table by key, so that a second time changes nothing; mark what vanished."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.tables import Column, Table
+
+# What Dify appends to a link to let anybody read the file for a while; new on every read.
+SIGNATURE = r"(timestamp|nonce|sign)=[A-Za-z0-9_=%.-]+"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many rows of a load were new, changed, unchanged; and how many were marked absent."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    absent: int = 0
+
+    def __add__(self, other: "Changes") -> "Changes":
+        return Changes(
+            self.new + other.new,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.absent + other.absent,
+        )
+
+
+def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: datetime) -> Changes:
+    """Insert new rows, update changed ones, leave the rest; call it inside a transaction.
+
+    `frame` holds the key and any of the table's columns; columns that it lacks keep their values.
+    Of several rows with one key the last counts. A row that returns is absent no more.
+    Volatile columns are stored but count as no change.
+    """
+    if frame.is_empty():
+        return Changes()
+    database.stage("_incoming", frame.unique(list(table.key), keep="last"), table)
+    columns = [table.column(name) for name in frame.columns if name not in table.key]
+    actions = _compare(database, table, columns)
+    if actions.get("new") or actions.get("changed") or actions.get("volatile"):
+        _merge(database, table, columns, now)
+    return Changes(
+        new=actions.get("new", 0),
+        changed=actions.get("changed", 0),
+        unchanged=actions.get("unchanged", 0) + actions.get("volatile", 0),
+    )
+
+
+def _compare(database: Database, table: Table, columns: list[Column]) -> dict[str, int]:
+    """Say per incoming row whether it is new, changed, volatile or unchanged; count each."""
+    counted = [_differs(column) for column in columns if not column.is_volatile]
+    if table.keeps_history:
+        counted.append("t.absent_since IS NOT NULL")
+    volatile = [_differs(column) for column in columns if column.is_volatile]
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _actions AS
+        SELECT s.*, CASE
+            WHEN t."{table.key[0]}" IS NULL THEN 'new'
+            WHEN {" OR ".join(counted) or "false"} THEN 'changed'
+            WHEN {" OR ".join(volatile) or "false"} THEN 'volatile'
+            ELSE 'unchanged' END AS _action
+        FROM _incoming s LEFT JOIN {table.qualified} t ON {_same_key(table)}"""
+    )
+    return dict(database.rows("SELECT _action, count(*) FROM _actions GROUP BY 1"))
+
+
+def _merge(database: Database, table: Table, columns: list[Column], now: datetime) -> None:
+    """Apply `_actions` in one MERGE."""
+    updates = [f'"{column.name}" = {_incoming(column)}' for column in columns]
+    volatile = [f'"{c.name}" = {_incoming(c)}' for c in columns if c.is_volatile]
+    names = [*table.key, *(column.name for column in columns)]
+    values = [f's."{name}"' for name in names]
+    moment = f"TIMESTAMPTZ '{now.isoformat()}'"
+    if table.keeps_history:
+        updates += [f"changed_at = {moment}", "absent_since = NULL"]
+        names += ["loaded_at", "changed_at"]
+        values += [moment, moment]
+    clauses = []
+    if updates:
+        clauses.append(
+            f"WHEN MATCHED AND s._action = 'changed' THEN UPDATE SET {', '.join(updates)}"
+        )
+    if volatile:
+        clauses.append(
+            f"WHEN MATCHED AND s._action = 'volatile' THEN UPDATE SET {', '.join(volatile)}"
+        )
+    into = ", ".join(f'"{name}"' for name in names)
+    clauses.append(f"WHEN NOT MATCHED THEN INSERT ({into}) VALUES ({', '.join(values)})")
+    database.execute(
+        f"MERGE INTO {table.qualified} t USING _actions s ON {_same_key(table)} {' '.join(clauses)}"
+    )
+
+
+def mark_absent(
+    database: Database, table: Table, *, scope: str, present: pl.DataFrame, now: datetime
+) -> Changes:
+    """Mark the rows within `scope` (SQL over `t`) whose key is not in `present` as absent.
+
+    Call it only for a scope that was proven to be read whole. `present` holds the key columns.
+    """
+    database.stage("_present", present.select(table.key), table)
+    condition = f"""t.absent_since IS NULL AND ({scope}) AND NOT EXISTS (
+        SELECT 1 FROM _present s WHERE {_same_key(table)})"""
+    count = database.value(f"SELECT count(*) FROM {table.qualified} t WHERE {condition}")
+    if count:
+        database.execute(
+            f"UPDATE {table.qualified} t SET absent_since = TIMESTAMPTZ '{now.isoformat()}' "
+            f"WHERE {condition}"
+        )
+    return Changes(absent=count)
+
+
+def _same_key(table: Table) -> str:
+    return " AND ".join(f't."{name}" IS NOT DISTINCT FROM s."{name}"' for name in table.key)
+
+
+def _incoming(column: Column) -> str:
+    """The value to store: a lookup that found nothing keeps what is held."""
+    name = f'"{column.name}"'
+    return f"coalesce(s.{name}, t.{name})" if column.keeps_last else f"s.{name}"
+
+
+def _differs(column: Column) -> str:
+    held, new = f't."{column.name}"', _incoming(column)
+    if not column.is_signed:
+        return f"{held} IS DISTINCT FROM {new}"
+    plain = [f"regexp_replace({text}::VARCHAR, '{SIGNATURE}', '', 'g')" for text in (held, new)]
+    return f"""CASE WHEN {held} IS NOT DISTINCT FROM {new} THEN false
+        ELSE {plain[0]} IS DISTINCT FROM {plain[1]} END"""

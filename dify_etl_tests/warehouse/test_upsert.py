@@ -1,0 +1,116 @@
+"""Loads are idempotent; only real changes count; what vanished is marked."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.tables import Column, Table, frame
+from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = datetime(2026, 3, 2, tzinfo=UTC)
+
+NOTES = Table(
+    "raw",
+    "notes",
+    "One row per note.",
+    ("note_id", "part"),
+    (
+        Column("note_id", "VARCHAR", "The note."),
+        Column("part", "VARCHAR", "Its part; may be null."),
+        Column("text", "VARCHAR", "What it says.", is_signed=True),
+        Column("author", "VARCHAR", "A lookup.", keeps_last=True),
+        Column("hits", "BIGINT", "Moves by itself.", is_volatile=True),
+    ),
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path / "live.duckdb") as opened:
+        opened.ensure(NOTES)
+        yield opened
+
+
+def load(database: Database, *rows: dict[str, object], now: datetime = FIRST) -> Changes:
+    with database.transaction():
+        return upsert(database, NOTES, frame(NOTES, rows), now=now)
+
+
+def note(**values: object) -> dict[str, object]:
+    return {"note_id": "n1", "part": None, "text": "hello", "author": "Ada", "hits": 1} | values
+
+
+def test_second_load_changes_nothing(database: Database) -> None:
+    """Loading the same rows again inserts and updates nothing, also when a key part is null."""
+    assert load(database, note(), note(part="b")) == Changes(new=2)
+    assert load(database, note(), note(part="b"), now=LATER) == Changes(unchanged=2)
+    assert database.rows("SELECT DISTINCT loaded_at, changed_at FROM raw.notes") == [(FIRST, FIRST)]
+
+
+def test_changed_row_is_updated(database: Database) -> None:
+    """A new value is stored and dated; the first load's date stays."""
+    load(database, note())
+    assert load(database, note(text="bye"), now=LATER) == Changes(changed=1)
+    assert database.rows("SELECT text, loaded_at, changed_at FROM raw.notes") == [
+        ("bye", FIRST, LATER)
+    ]
+
+
+def test_volatile_value_is_stored_without_being_a_change(database: Database) -> None:
+    """What the server changes on every read is kept up to date, but the row counts as unchanged."""
+    load(database, note())
+    assert load(database, note(hits=9), now=LATER) == Changes(unchanged=1)
+    assert database.rows("SELECT hits, changed_at FROM raw.notes") == [(9, FIRST)]
+
+
+def test_new_signature_of_a_link_is_no_change(database: Database) -> None:
+    """A text that differs only in the signature of its links is unchanged."""
+    link = "see /files/1/file-preview?timestamp={0}&nonce={0}a&sign={0}b_-= now"
+    load(database, note(text=link.format(1)))
+    assert load(database, note(text=link.format(2))) == Changes(unchanged=1)
+    assert load(database, note(text=link.format(2) + "!")) == Changes(changed=1)
+
+
+def test_lookup_that_finds_nothing_keeps_the_last_value(database: Database) -> None:
+    """Null never overwrites a looked-up value."""
+    load(database, note())
+    assert load(database, note(author=None)) == Changes(unchanged=1)
+    assert database.value("SELECT author FROM raw.notes") == "Ada"
+
+
+def test_frame_with_some_columns_leaves_the_others(database: Database) -> None:
+    """A read that knows only some columns changes only those."""
+    load(database, note())
+    some = frame(NOTES, [note(text="new")], ["note_id", "part", "text"])
+    with database.transaction():
+        assert upsert(database, NOTES, some, now=LATER) == Changes(changed=1)
+    assert database.rows("SELECT text, author, hits FROM raw.notes") == [("new", "Ada", 1)]
+
+
+def test_vanished_row_is_marked_and_returns(database: Database) -> None:
+    """A row missing from a whole read is marked absent, once; when it is back it is unmarked."""
+    load(database, note(), note(note_id="n2"), note(note_id="other"))
+    present = frame(NOTES, [note(note_id="n2")])
+    scope = "t.note_id IN ('n1', 'n2')"
+    assert mark_absent(database, NOTES, scope=scope, present=present, now=LATER).absent == 1
+    assert mark_absent(database, NOTES, scope=scope, present=present, now=LATER).absent == 0
+    assert load(database, note()) == Changes(changed=1)
+    assert database.value("SELECT count(*) FROM raw.notes WHERE absent_since IS NOT NULL") == 0
+
+
+def test_last_of_two_rows_with_one_key_counts(database: Database) -> None:
+    """A key that arrives twice in one load is one row, with the later values."""
+    assert load(database, note(text="a"), note(text="b")) == Changes(new=1)
+    assert database.value("SELECT text FROM raw.notes") == "b"
+
+
+def test_failed_transaction_leaves_nothing(database: Database) -> None:
+    """What happens inside a transaction that fails did not happen."""
+    with pytest.raises(RuntimeError, match="boom"), database.transaction():
+        upsert(database, NOTES, frame(NOTES, [note()]), now=FIRST)
+        raise RuntimeError("boom")
+    assert database.value("SELECT count(*) FROM raw.notes") == 0
