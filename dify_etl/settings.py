@@ -1,0 +1,202 @@
+"""Every setting, from the environment or `.env`, in one class; one clear error when one is wrong."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dify_etl.errors import ActionableError
+
+# Dify's first release: nothing in any workspace is older, so the default reads everything.
+DIFY_BEGINS = date(2023, 5, 15)
+
+
+class SettingWrong(ActionableError):
+    """A setting is missing or cannot be understood; names it, where it was looked for, an example."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone") from error
+    return name
+
+
+def _cron(text: str) -> str:
+    # Only the shape: Dagster, which runs it, is too slow to import here and checks the rest.
+    if not re.fullmatch(r"@\w+|[\w*/,\-]+( +[\w*/,\-#?]+){4}", text.strip()):
+        raise ValueError(f"{text!r} is no cron expression of five fields")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return text
+
+
+class Settings(BaseSettings):
+    """The settings; the field's alias is the variable, its description and example feed the README."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
+
+    base_url: Annotated[str, AfterValidator(_url)] | None = Field(
+        None,
+        validation_alias="DIFY_BASE_URL",
+        description="Your Dify's address, with or without /console/api.",
+        examples=["https://dify.example.com"],
+    )
+    email: str | None = Field(
+        None,
+        validation_alias="DIFY_EMAIL",
+        description="E-mail of the account that reads; an editor sees logs, an owner all datasets.",
+        examples=["etl@example.com"],
+    )
+    password: SecretStr | None = Field(
+        None,
+        validation_alias="DIFY_PASSWORD",
+        description="Its password.",
+        examples=["the account's password"],
+    )
+    admin_api_key: SecretStr | None = Field(
+        None,
+        validation_alias="DIFY_ADMIN_API_KEY",
+        description="Instead of e-mail and password: the server's admin API key.",
+        examples=["the server's ADMIN_API_KEY"],
+    )
+    workspace_id: str | None = Field(
+        None,
+        validation_alias="DIFY_WORKSPACE_ID",
+        description="The workspace to read with the admin API key.",
+        examples=["8a1c…-uuid-of-the-workspace"],
+    )
+    token_store: str | None = Field(
+        None,
+        validation_alias="DIFY_TOKEN_STORE",
+        description="Where the session is kept: memory, file or redis://…; "
+        "unset: Redis when REDIS_URL is set, else a file of mode 0600 in the home.",
+        examples=["file"],
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="A Redis for the session, when DIFY_TOKEN_STORE is unset.",
+        examples=["redis://localhost:6379/0"],
+    )
+    home: Path = Field(
+        Path("dify_data"),
+        validation_alias="DIFY_ETL_HOME",
+        description="Folder of the DuckDB files, the session and the lock.",
+        examples=["./dify_data"],
+    )
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC",
+        validation_alias="DIFY_ETL_TIMEZONE",
+        description="Zone of all local days; must equal the account's zone in Dify.",
+        examples=["Europe/Berlin"],
+    )
+    start_date: date = Field(
+        DIFY_BEGINS,
+        validation_alias="DIFY_ETL_START_DATE",
+        description="First local day to load; the default is older than any Dify.",
+        examples=["2026-01-01"],
+    )
+    lookback_days: int = Field(
+        7,
+        ge=1,
+        le=366,
+        validation_alias="DIFY_ETL_LOOKBACK_DAYS",
+        description="Days before today that every night reads again.",
+        examples=["7"],
+    )
+    deep_read_days: int = Field(
+        28,
+        ge=0,
+        le=366,
+        validation_alias="DIFY_ETL_DEEP_READ_DAYS",
+        description="Nights in which all history is listed once more; 0 turns it off.",
+        examples=["28"],
+    )
+    completion_detail: bool = Field(
+        False,
+        validation_alias="DIFY_ETL_COMPLETION_DETAIL",
+        description="Read tokens and latency of every completion log; marks the logs as read in Dify.",
+        examples=["false"],
+    )
+    max_concurrency: int = Field(
+        8,
+        ge=1,
+        le=64,
+        validation_alias="DIFY_ETL_MAX_CONCURRENCY",
+        description="Most requests at once; the sync adapts below it.",
+        examples=["8"],
+    )
+    schedule: Annotated[str, AfterValidator(_cron)] = Field(
+        "30 1 * * *",
+        validation_alias="DIFY_ETL_SCHEDULE",
+        description="When the nightly sync runs, cron, in DIFY_ETL_TIMEZONE.",
+        examples=["30 1 * * *"],
+    )
+
+    @cached_property
+    def is_simulated(self) -> bool:
+        """Whether no server is named, so that the simulated Dify stands in."""
+        return self.base_url is None
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The time zone of all local days."""
+        return ZoneInfo(self.timezone)
+
+    def require_credentials(self) -> None:
+        """SettingWrong unless there is e-mail and password, or admin key and workspace."""
+        missing = self._missing_credential()
+        if missing:
+            raise SettingWrong(
+                f"{missing} is not set",
+                where="environment and .env",
+                hint=f"Set it, for example {missing}={_example(missing)}. "
+                "Either DIFY_EMAIL and DIFY_PASSWORD, or DIFY_ADMIN_API_KEY and DIFY_WORKSPACE_ID.",
+            )
+
+    def _missing_credential(self) -> str | None:
+        if self.base_url is None:
+            return "DIFY_BASE_URL"
+        if self.admin_api_key:
+            return None if self.workspace_id else "DIFY_WORKSPACE_ID"
+        if self.email is None:
+            return "DIFY_EMAIL"
+        return None if self.password else "DIFY_PASSWORD"
+
+
+def setting_names() -> Mapping[str, Any]:
+    """Variable name -> field, in the order of the class."""
+    return {str(field.validation_alias): field for field in Settings.model_fields.values()}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0])
+        raise SettingWrong(
+            f"{name} is wrong: {first['msg'].removeprefix('Value error, ')}",
+            where="environment and .env",
+            hint=f"Set it, for example {name}={_example(name)}.",
+        ) from None
+
+
+def _example(name: str) -> str:
+    field = setting_names().get(name)
+    return str(field.examples[0]) if field is not None and field.examples else "…"
