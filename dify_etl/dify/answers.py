@@ -1,0 +1,196 @@
+"""Read an answer of Dify: its JSON, or the error that it means.
+
+Dify has three shapes of error bodies (`code, message, status`; `errors, message`; only some of
+the keys), HTML for unknown routes, and message texts that change: only status and code count.
+"""
+
+import json
+from typing import Any
+
+import httpx
+import orjson
+
+from dify_etl.dify.errors import (
+    AppGone,
+    DifyError,
+    DifyUnavailable,
+    NotAllowed,
+    NotDify,
+    NotFound,
+    RateLimited,
+    Refused,
+    UnexpectedAnswer,
+)
+
+RETRY_AFTER_CAP_SECONDS = 60.0
+TOLD_CHARACTERS = 200  # of Dify's message
+
+
+class Transient(Exception):
+    """A failure that may pass: the error to raise when it does not, and how long Dify asks for."""
+
+    def __init__(self, error: DifyError, retry_after: float | None = None) -> None:
+        super().__init__(error.what)
+        self.error = error
+        self.retry_after = retry_after
+
+
+def where_of(request: httpx.Request) -> str:
+    """Method and path, without the query: `GET /console/api/apps`."""
+    return f"{request.method} {request.url.path}"
+
+
+def json_of(response: httpx.Response) -> Any:
+    """The JSON of a good answer; raises Transient when it is HTML, cut off or not UTF-8."""
+    try:
+        return decode(response.content)
+    except ValueError as error:
+        raise Transient(_no_json(response)) from error
+
+
+def decode(content: bytes) -> Any:
+    """Parse JSON; NaN becomes null and lone surrogates `?`, since Python servers send both."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        value = json.loads(content.decode("utf-8"), parse_constant=lambda name: None)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def code_of(response: httpx.Response) -> str | None:
+    """Dify's own code of an error; None when the body has none."""
+    body = _body(response)
+    found = body.get("code") or body.get("custom")
+    return found if isinstance(found, str) else None
+
+
+def failure_of(response: httpx.Response) -> DifyError | Transient:
+    """The error that an answer with a status other than 2xx means."""
+    status = response.status_code
+    where = where_of(response.request)
+    if status == 429:
+        return Transient(_rate_limited(response, where), _retry_after(response))
+    if status >= 500:
+        return Transient(_server_error(status, where), _retry_after(response))
+    if status < 400:
+        return _redirected(response, where)
+    if not is_dify(response):
+        return _not_dify(f"HTTP {status} without Dify's X-Version header", where)
+    return _refusal(response, where)
+
+
+def is_dify(response: httpx.Response) -> bool:
+    """Every answer of Dify carries its version, also an error and HTML."""
+    return "x-version" in response.headers
+
+
+def _refusal(response: httpx.Response, where: str) -> DifyError:
+    status, code = response.status_code, code_of(response)
+    if status == 403:
+        return NotAllowed(
+            f"Dify answers 403 {code or ''}".rstrip(),
+            where=where,
+            hint="Give the account the role that this needs: reading logs takes an editor.",
+            status=status,
+            code=code,
+        )
+    if status == 404:
+        return _not_found(code, where)
+    told = "; ".join(part for part in (code, _message(response)) if part)
+    return Refused(
+        f"Dify answers {status}: {told or 'no reason'}",
+        where=where,
+        hint="Check the parameters against the server's version. For datasets, tools and model "
+        "settings a 400 also means that the server's plugin daemon is down.",
+        status=status,
+        code=code,
+    )
+
+
+def _not_found(code: str | None, where: str) -> NotFound:
+    if code == "app_not_found":
+        return AppGone(
+            "no such app for this endpoint",
+            where=where,
+            hint="The app is deleted, in another workspace, or its mode has no such endpoint.",
+            status=404,
+            code=code,
+        )
+    hint = (
+        "It is deleted, or in another workspace."
+        if code
+        else "This server's version has no such endpoint, or the id is no UUID."
+    )
+    return NotFound(
+        f"Dify answers 404 {code or ''}".rstrip(), where=where, hint=hint, status=404, code=code
+    )
+
+
+def _rate_limited(response: httpx.Response, where: str) -> RateLimited:
+    return RateLimited(
+        "Dify answers 429: too many requests",
+        where=where,
+        hint="Wait, then allow fewer requests at a time or per second.",
+        status=429,
+        code=code_of(response),
+    )
+
+
+def _server_error(status: int, where: str) -> DifyUnavailable:
+    return DifyUnavailable(
+        f"Dify answers {status}",
+        where=where,
+        hint="Look at the log of the Dify API container, then run again.",
+    )
+
+
+def _redirected(response: httpx.Response, where: str) -> NotDify:
+    target = httpx.URL(response.headers.get("location", ""))
+    to = f"{target.scheme}://{target.netloc.decode()}" if target.host else "another path"
+    return _not_dify(f"HTTP {response.status_code} redirects to {to}", where)
+
+
+def _no_json(response: httpx.Response) -> DifyError:
+    where = where_of(response.request)
+    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    if not is_dify(response):
+        return _not_dify(f"the answer is {kind} without Dify's X-Version header", where)
+    return UnexpectedAnswer(
+        f"the answer ({kind}, {len(response.content)} bytes) is no whole JSON",
+        where=where,
+        hint="A proxy may cut answers off; check its size and time limits, then run again.",
+    )
+
+
+def _not_dify(what: str, where: str) -> NotDify:
+    return NotDify(
+        what,
+        where=where,
+        hint="Set the base URL to the address under which the Dify console itself opens, "
+        "and let proxies pass the X-Version header.",
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds of Retry-After, at most 60; dates and nonsense are not obeyed."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(seconds, RETRY_AFTER_CAP_SECONDS) if seconds > 0 else None
+
+
+def _message(response: httpx.Response) -> str | None:
+    """The first line of Dify's message to a read; messages to writes may quote secrets."""
+    message = _body(response).get("message")
+    if response.request.method != "GET" or not isinstance(message, str) or not message:
+        return None
+    return message.splitlines()[0][:TOLD_CHARACTERS]
+
+
+def _body(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = decode(response.content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,138 @@
+"""`DifyClient`: opens the way to one Dify, and holds one room per noun."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import httpx
+from pydantic import SecretStr
+
+from dify_etl.dify.account import Account
+from dify_etl.dify.apps import Apps
+from dify_etl.dify.auth import (
+    AdminKeyAuth,
+    AdminKeyCredentials,
+    PasswordAuth,
+    PasswordCredentials,
+)
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.concurrency import RequestLimits
+from dify_etl.dify.conversations import Conversations
+from dify_etl.dify.server import Server, Version
+from dify_etl.dify.session import RetryPolicy, Session
+from dify_etl.dify.tokens import MemoryTokenStore, TokenStore
+from dify_etl.dify.usage import RequestDone, Usage
+
+Credentials = PasswordCredentials | AdminKeyCredentials
+
+
+class DifyClient:
+    """Reads one Dify workspace through the console API. Thread-safe; no network until the first
+    call. Use it as a context manager, or `close()` it.
+
+    The account is given as `credentials`, or as `email` and `password`, or as `admin_api_key` and
+    `workspace_id`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credentials: Credentials | None = None,
+        email: str | None = None,
+        password: SecretStr | None = None,
+        admin_api_key: SecretStr | None = None,
+        workspace_id: str | None = None,
+        token_store: TokenStore | None = None,
+        transport: httpx.BaseTransport | None = None,
+        limits: RequestLimits | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        fingerprint_key: bytes | None = None,
+        on_request: Callable[[RequestDone], None] | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        if credentials is None:
+            credentials = _credentials(email, password, admin_api_key, workspace_id)
+        self.usage = Usage(on_request)
+        self._server = Server(base_url, clock)
+        self._session = Session(
+            self._server,
+            _auth(credentials, self._server, token_store or MemoryTokenStore(), clock),
+            usage=self.usage,
+            transport=transport,
+            limits=limits,
+            retry=retry,
+            clock=clock,
+        )
+        self.account = Account(self._session)
+        self.apps = Apps(self._session)
+        self.conversations = Conversations(self._session, self.account.zone)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host, port and path prefix, such as `https://dify.example.com`."""
+        return self._server.origin
+
+    @property
+    def server_version(self) -> str:
+        """Dify's version, from the `X-Version` header; asked once. Raises NotDify."""
+        return self._session.version_text
+
+    @property
+    def version(self) -> Version:
+        """The version for comparisons, such as (1, 12, 1)."""
+        return self._session.version
+
+    def server_time(self) -> datetime:
+        """Dify's time, aware UTC, from the `Date` of its answers; ours when it sends none."""
+        _ = self._session.version_text
+        return self._server.time
+
+    def labelled(self, label: str) -> AbstractContextManager[None]:
+        """Count the requests of this thread under `label`; each worker thread sets its own."""
+        return self.usage.labelled(label)
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests at a time the server is trusted with at this moment."""
+        return self._session.limit.current
+
+    def close(self) -> None:
+        """Close the connections; the session stays in its store."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"DifyClient({self.origin!r})"
+
+
+def _credentials(
+    email: str | None,
+    password: SecretStr | None,
+    admin_api_key: SecretStr | None,
+    workspace_id: str | None,
+) -> Credentials:
+    if email and password:
+        return PasswordCredentials(email, password)
+    if admin_api_key and workspace_id:
+        return AdminKeyCredentials(admin_api_key, workspace_id)
+    raise ValueError("give email and password, or admin_api_key and workspace_id")
+
+
+def _auth(credentials: Credentials, server: Server, store: TokenStore, clock: Clock) -> httpx.Auth:
+    if isinstance(credentials, AdminKeyCredentials):
+        return AdminKeyAuth(credentials, server=server)
+    return PasswordAuth(credentials, server=server, store=store, clock=clock)

@@ -1,0 +1,86 @@
+"""What can go wrong between us and Dify.
+
+DifyError                what happened, where, what to do
+├── LoginRefused         wrong e-mail or password, banned, no workspace: never tried again
+│   └── AccountLocked    too many wrong passwords; Dify keeps the account shut for a day
+├── SessionLost          the session is not accepted and cannot be renewed
+├── NotAllowed           403: the account's role may not do this
+├── NotFound             404: no such object, or this server has no such endpoint
+│   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
+├── Refused              another 4xx; `code` is Dify's own word for it
+├── RateLimited          429 after all retries
+├── DifyUnavailable      no connection, time-out, certificate, 5xx after all retries
+├── NotDify              something answers there, but it is not Dify
+├── UnexpectedAnswer     Dify answered what no known version answers
+├── IncompleteWalk       a list could not be proven complete (only when asked to be strict)
+└── TokenStoreFailed     the place that keeps the session cannot be read or written
+"""
+
+from dify_etl.errors import ActionableError
+
+
+class DifyError(ActionableError):
+    """Anything that went wrong while talking to Dify."""
+
+
+class LoginRefused(DifyError):
+    """Dify did not accept the account; the client does not try a second time."""
+
+
+class AccountLocked(LoginRefused):
+    """Too many wrong passwords: Dify refuses even the right one until the lock expires."""
+
+
+class SessionLost(DifyError):
+    """Dify rejects the session, and neither refresh nor one login brought a good one."""
+
+
+class _Answered(DifyError):
+    """An error that Dify itself reported, with the HTTP status and Dify's code when it gave one."""
+
+    def __init__(
+        self, what: str, *, where: str, hint: str, status: int = 0, code: str | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class NotAllowed(_Answered):
+    """403: the role of the account is too low for this endpoint."""
+
+
+class NotFound(_Answered):
+    """404: the object does not exist in this workspace, or the server knows no such endpoint."""
+
+
+class AppGone(NotFound):
+    """404 `app_not_found`: the app is deleted, in another workspace, or of another mode."""
+
+
+class Refused(_Answered):
+    """A 4xx that is none of the others; look at `code` (may be None on old servers)."""
+
+
+class RateLimited(_Answered):
+    """429: still too many requests after all retries."""
+
+
+class DifyUnavailable(DifyError):
+    """Dify cannot be reached, or only answers with server errors; worth trying later."""
+
+
+class NotDify(DifyError):
+    """Something answers at the address, but it does not look like Dify."""
+
+
+class UnexpectedAnswer(DifyError):
+    """Dify answered, but not in a shape that this client knows; names endpoint, record, field."""
+
+
+class IncompleteWalk(DifyError):
+    """A list was read to its end, but could not be proven complete."""
+
+
+class TokenStoreFailed(DifyError):
+    """The file or Redis that keeps the session cannot be used."""

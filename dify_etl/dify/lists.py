@@ -1,0 +1,52 @@
+"""Read the envelopes of Dify's lists: pages with numbers, cursor pages, and lists sent whole."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from dify_etl.dify.errors import UnexpectedAnswer
+from dify_etl.dify.record import Batch, Page, Record, parse
+
+R = TypeVar("R", bound=Record)
+
+
+def page_of(
+    record_class: type[R],
+    answer: Any,
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+    key: str = "data",
+) -> Page[R]:
+    """One page and its numbers; raises UnexpectedAnswer when the answer holds no list."""
+    batch = batch_of(record_class, answer, endpoint=endpoint, context=context, key=key)
+    return Page(
+        batch.records,
+        batch.rejected,
+        page=_whole(answer.get("page")),
+        limit=_whole(answer.get("limit")),
+        total=_whole(answer.get("total")),
+        has_more=answer.get("has_more") if isinstance(answer.get("has_more"), bool) else None,
+    )
+
+
+def batch_of(
+    record_class: type[R],
+    answer: Any,
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+    key: str = "data",
+) -> Batch[R]:
+    """All rows of a list that Dify sends whole; raises UnexpectedAnswer when there is no list."""
+    rows = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(rows, list):
+        raise UnexpectedAnswer(
+            f"the answer holds no list under {key!r}",
+            where=endpoint,
+            hint="Report the server version and the endpoint.",
+        )
+    return parse(record_class, rows, endpoint=endpoint, context=context)
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None

@@ -1,0 +1,201 @@
+"""The message and what hangs on it: feedback, agent thoughts, files, citations.
+
+Records only; `conversations.py` reads them. Message, chat-messages and the completion detail share
+one shape. The console API tells neither model nor app of a message.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Money, Record, aliased, optional
+
+
+class MessageChild(Record):
+    """What every part of a message carries."""
+
+    app_id: Id = Field(description="id of the app")
+    conversation_id: Id = Field(description="id of the conversation")
+    message_id: Id = Field(description="id of the message")
+
+
+class MessageFeedback(MessageChild):
+    """A like or dislike. Dify gives neither an id nor a time here."""
+
+    position: int = Field(description="place in Dify's list of this message, from 1")
+    rating: str = aliased("rating", description="like or dislike")
+    content: str | None = optional(description="comment")
+    from_source: str = aliased("from_source", description="user or admin")
+    from_end_user_id: str | None = optional(description="end user, when from_source is user")
+    from_account_id: str | None = optional(
+        "from_account", "id", description="account, when from_source is admin"
+    )
+    from_account_name: str | None = optional("from_account", "name", description="its name")
+    from_account_email: str | None = optional("from_account", "email", description="its e-mail")
+
+
+class AgentThought(MessageChild):
+    """One step of an agent."""
+
+    agent_thought_id: Id = aliased("id", description="id of the step")
+    chain_id: str | None = optional(description="always null in practice")
+    position: int | None = optional(description="order of the step, from 1")
+    thought: str | None = optional(description="what the model thought")
+    tool: str | None = optional(description="tools called, joined by ;")
+    tool_labels: JsonText | None = optional(description="tool names by language, JSON")
+    tool_input: str | None = optional(description="arguments by tool, JSON text of Dify")
+    observation: str | None = optional(description="results by tool, JSON text of Dify")
+    files: JsonText | None = optional(description="file ids, JSON list")
+    created_at: Instant | None = optional(description="when the step was stored")
+
+
+class MessageFile(MessageChild):
+    """A file of a question or an answer."""
+
+    message_file_id: Id = aliased("id", description="id of the file's link to the message")
+    filename: str | None = optional(description="name of the file")
+    file_type: str | None = optional("type", description="image, document, audio, video, custom")
+    url: str | None = optional(description="signed address; changes on each read")
+    mime_type: str | None = optional(description="media type")
+    size_bytes: int | None = optional("size", description="size in bytes")
+    transfer_method: str | None = optional(description="local_file, remote_url, tool_file")
+    belongs_to: str | None = optional(description="user (question) or assistant (answer)")
+    upload_file_id: str | None = optional(description="id of the uploaded file")
+
+
+class MessageCitation(MessageChild):
+    """A passage that retrieval gave to the model (metadata.retriever_resources)."""
+
+    position: int = aliased("position", description="rank of the passage, from 1")
+    dataset_id: str | None = optional(description="dataset of the passage")
+    dataset_name: str | None = optional(description="its name then")
+    document_id: str | None = optional(description="document of the passage")
+    document_name: str | None = optional(description="its name then")
+    data_source_type: str | None = optional(description="upload_file, notion_import, …")
+    segment_id: str | None = optional(description="id of the passage")
+    retriever_from: str | None = optional(description="api, dev or workflow")
+    score: float | None = optional(description="similarity, usually 0 to 1")
+    hit_count: int | None = optional(description="how often the passage was found till then")
+    word_count: int | None = optional(description="characters of the passage, as Dify counts")
+    segment_position: int | None = optional(description="place in the document, from 1")
+    index_node_hash: str | None = optional(description="hash of the passage")
+    content: str | None = optional(description="text of the passage")
+    page: JsonText | None = optional(description="page of the document, JSON")
+    doc_metadata: JsonText | None = optional(description="metadata of the document, JSON")
+
+
+def _usage(key: str, *, description: str) -> Any:
+    return optional("metadata", "usage", key, description=description)
+
+
+class Message(Record):
+    """A question and its answer (GET chat-messages, messages/{id}, completion detail)."""
+
+    app_id: Id = Field(description="id of the app")
+    message_id: Id = aliased("id", description="id of the message")
+    conversation_id: Id = aliased("conversation_id", description="id of the conversation")
+    parent_message_id: str | None = optional(
+        description="message before; the nil UUID for the first of a service API conversation"
+    )
+    workflow_run_id: str | None = optional(description="run behind the answer (advanced-chat)")
+    query: str = aliased("query", description="the question")
+    answer: str = aliased("answer", description='the answer; "" while it is written')
+    inputs: JsonText | None = optional(description="variables of the app, JSON")
+    message: JsonText | None = optional(
+        description='prompt, JSON list of role, text, files; "" for advanced-chat'
+    )
+    status: str = aliased("status", description="normal, also while it is written; or error")
+    error: str | None = optional(description="error text")
+    from_source: str = aliased("from_source", description="api (also web app) or console")
+    from_end_user_id: str | None = optional(description="end user who asked")
+    from_account_id: str | None = optional(description="account that asked in the console")
+    created_at: Instant = aliased("created_at", description="when the question came")
+    message_tokens: int | None = optional(description="tokens of the prompt")
+    answer_tokens: int | None = optional(description="tokens of the answer")
+    latency_seconds: float | None = optional(
+        "provider_response_latency", description="seconds till the answer was complete"
+    )
+    prompt_tokens: int | None = _usage("prompt_tokens", description="tokens of the prompt billed")
+    prompt_unit_price: Money | None = _usage("prompt_unit_price", description="price of a unit")
+    prompt_price_unit: Money | None = _usage(
+        "prompt_price_unit", description="the unit as part of a token price: 0.001 for 1,000"
+    )
+    prompt_price: Money | None = _usage("prompt_price", description="price of the prompt")
+    completion_tokens: int | None = _usage("completion_tokens", description="tokens answered")
+    completion_unit_price: Money | None = _usage(
+        "completion_unit_price", description="price of a unit"
+    )
+    completion_price_unit: Money | None = _usage(
+        "completion_price_unit", description="the unit as part of a token price"
+    )
+    completion_price: Money | None = _usage("completion_price", description="price of the answer")
+    total_tokens: int | None = _usage("total_tokens", description="prompt and answer")
+    total_price: Money | None = _usage("total_price", description="price of both, in `currency`")
+    currency: str | None = _usage("currency", description="currency of the prices, as USD")
+    usage_latency_seconds: float | None = _usage("latency", description="seconds of the model")
+    time_to_first_token_seconds: float | None = _usage(
+        "time_to_first_token", description="seconds till the first token"
+    )
+    time_to_generate_seconds: float | None = _usage(
+        "time_to_generate", description="seconds from the first token to the last"
+    )
+    metadata: JsonText | None = optional(description="usage, citations and more, JSON")
+    annotation_id: str | None = optional("annotation", "id", description="annotation made of it")
+    annotation_question: str | None = optional(
+        "annotation", "question", description="question of that annotation"
+    )
+    annotation_content: str | None = optional(
+        "annotation", "content", description="answer of that annotation"
+    )
+    annotation_account_id: str | None = optional(
+        "annotation", "account", "id", description="account that annotated"
+    )
+    annotation_created_at: Instant | None = optional(
+        "annotation", "created_at", description="when it was annotated"
+    )
+    annotation_hit_id: str | None = optional(
+        "annotation_hit_history", "annotation_id", description="annotation that gave the answer"
+    )
+    annotation_hit_account_id: str | None = optional(
+        "annotation_hit_history",
+        "annotation_create_account",
+        "id",
+        description="account that made that annotation",
+    )
+    annotation_hit_created_at: Instant | None = optional(
+        "annotation_hit_history", "created_at", description="when it gave the answer"
+    )
+    extra_contents: JsonText | None = optional(description="further content, JSON (newest servers)")
+    feedbacks: tuple[MessageFeedback, ...] = Field(strict=False, description="likes and dislikes")
+    agent_thoughts: tuple[AgentThought, ...] = Field(strict=False, description="agent steps")
+    message_files: tuple[MessageFile, ...] = Field(strict=False, description="files")
+    citations: tuple[MessageCitation, ...] = Field(strict=False, description="passages retrieved")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Hand the ids down to the parts, and lift the citations out of the metadata."""
+        row = {**row, **context}
+        metadata = row.get("metadata")
+        found = metadata.get("retriever_resources") if isinstance(metadata, dict) else None
+        row["citations"] = _children(found, row)
+        for part in ("feedbacks", "agent_thoughts", "message_files"):
+            row[part] = _children(row.get(part), row)
+        return row
+
+
+def _children(found: Any, row: JsonRow) -> Any:
+    """The parts with the ids of their message; what is no list is left for the validation."""
+    if not found:
+        return ()
+    if not isinstance(found, list):
+        return found
+    ids = {
+        "app_id": row.get("app_id"),
+        "conversation_id": row.get("conversation_id"),
+        "message_id": row.get("id"),
+    }
+    return [
+        {"position": number, **child, **ids} if isinstance(child, dict) else child
+        for number, child in enumerate(found, start=1)
+    ]

@@ -1,0 +1,203 @@
+"""Walk lists that change while they are read, without losing a row.
+
+A walk is iterated for its pages as they arrive, and afterwards tells in `proof` what was proven.
+Rows may come twice; none is lost silently.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from dify_etl.dify.errors import IncompleteWalk, NotFound, Refused, UnexpectedAnswer
+from dify_etl.dify.record import Page, Record, unexpected
+
+R = TypeVar("R", bound=Record)
+log = logging.getLogger(__name__)
+
+PAGE_SIZES = (100, 97, 89)  # the same size repeats the same loss at the page edges
+MAX_LIMIT = 100  # Dify's bound; beyond it some lists truncate silently
+CURSOR_TRIES = 3  # a cursor row may be deleted between two requests
+
+
+@dataclass(frozen=True)
+class WalkProof:
+    """What a walk can say for itself: distinct rows, Dify's totals, the verdict and why."""
+
+    rows: int = 0
+    total_first: int | None = None
+    total_last: int | None = None
+    tries: int = 0
+    is_proven: bool = False
+    reason: str = "the walk has not ended"
+
+
+@dataclass
+class PageWalk(Generic[R]):
+    """Walk a page-number list from the last page to the first.
+
+    Rows that leave the list while we read shift the rest towards the pages not read yet, so none
+    is skipped. Proven means: distinct ids equal `total` before and after. Otherwise the walk is
+    repeated with another page size, and all rows found count together.
+    """
+
+    ask: Callable[[int, int], Page[R]]
+    key: Callable[[R], str]
+    page_sizes: Sequence[int] = PAGE_SIZES
+    proof: WalkProof = field(default_factory=WalkProof, init=False)
+
+    def __iter__(self) -> Iterator[Page[R]]:
+        union: set[str] = set()
+        self.proof = WalkProof()
+        for tries, size in enumerate(self.page_sizes, start=1):
+            found: set[str] = set()
+            totals: list[int | None] = []
+            for page in self._pages(size):
+                found |= _ids(page, self.key)
+                totals.append(page.total)
+                yield page
+            union |= found
+            self.proof = _verdict(found, union, totals, tries)
+            if self.proof.is_proven:
+                return
+
+    def in_order(self, page: Page[R]) -> Sequence[R]:
+        """The records of a page in the order of the walk."""
+        return page.records
+
+    def _pages(self, size: int) -> Iterator[Page[R]]:
+        first = self.ask(1, size)
+        yield first
+        last = math.ceil((first.total or 0) / size)
+        if last > 1:
+            yield from (self.ask(number, size) for number in range(last, 0, -1))
+
+
+def _verdict(found: set[str], union: set[str], totals: list[int | None], tries: int) -> WalkProof:
+    first, last = totals[0], totals[-1]
+    is_proven = first is not None and first == last and first in (len(found), len(union))
+    reason = f"{len(union)} distinct rows, total {first} before and {last} after"
+    return WalkProof(len(union), first, last, tries, is_proven, "" if is_proven else reason)
+
+
+@dataclass
+class CursorWalk(Generic[R]):
+    """Walk a first_id or last_id list from the newest row to the oldest.
+
+    Dify's cursor is strict (`created_at <`) at one-second resolution: rows that share the cursor's
+    second are skipped. So the cursor is the oldest row of a newer second, and ties are read twice.
+    `at` gives a row's created_at, `stop` ends early (older than the window, known row met).
+    """
+
+    ask: Callable[[str | None, int], Page[R]]
+    key: Callable[[R], str]
+    at: Callable[[R], datetime]
+    stop: Callable[[Page[R]], bool] = lambda page: False
+    limit: int = MAX_LIMIT
+    proof: WalkProof = field(default_factory=WalkProof, init=False)
+
+    def __iter__(self) -> Iterator[Page[R]]:
+        self.proof = WalkProof()
+        seen: set[str] = set()
+        doubts: list[str] = []
+        cursors: Sequence[str | None] = [None]
+        limit = self.limit
+        while True:
+            page = self._ask_any(cursors, limit)
+            is_known = _ids(page, self.key) <= seen
+            seen |= _ids(page, self.key)
+            yield page
+            if page.row_count < limit or self.stop(page):
+                break
+            if newer := self._rows_of_newer_seconds(page):
+                if is_known:
+                    raise _repeated(page)
+                cursors = newer
+            elif limit < MAX_LIMIT:
+                limit = MAX_LIMIT
+            else:
+                doubts.append(self._doubt(page))
+                if not page.records or is_known or not page.has_more:
+                    break
+                cursors = [self.key(page.records[0])]
+        self.proof = WalkProof(
+            rows=len(seen), tries=1, is_proven=not doubts, reason="; ".join(doubts)
+        )
+
+    def in_order(self, page: Page[R]) -> Sequence[R]:
+        """The records of a page, newest first, however Dify sorts them inside it."""
+        newest_last = page.records[::-1]
+        return sorted(newest_last, key=self.at, reverse=True)
+
+    def _ask_any(self, cursors: Sequence[str | None], limit: int) -> Page[R]:
+        """Ask with the best cursor; when its row is gone meanwhile, with the next newer one."""
+        *spare, last = cursors[:CURSOR_TRIES]
+        for cursor in spare:
+            try:
+                return self.ask(cursor, limit)
+            except (NotFound, Refused) as error:
+                log.debug("cursor %s is gone (%s), asking with a newer one", cursor, error.what)
+        return self.ask(last, limit)
+
+    def _rows_of_newer_seconds(self, page: Page[R]) -> list[str]:
+        """Keys of the rows that are newer than the page's oldest second, oldest first."""
+        if not page.records:
+            return []
+        oldest = min(self._second(row) for row in page.records)
+        newer = [row for row in reversed(page.records) if self._second(row) > oldest]
+        return [self.key(row) for row in sorted(newer, key=self._second)]
+
+    def _second(self, row: R) -> datetime:
+        return self.at(row).replace(microsecond=0)
+
+    def _doubt(self, page: Page[R]) -> str:
+        if not page.records:
+            return f"none of the {page.row_count} rows of a page could be read"
+        second = self._second(page.records[0])
+        return f"{page.row_count} rows in one second ({second:%Y-%m-%d %H:%M:%S} UTC): maybe more"
+
+
+def iterate(
+    walk: PageWalk[R] | CursorWalk[R], *, endpoint: str, strict: bool = False
+) -> Iterator[R]:
+    """The distinct records of a walk, for reading by hand.
+
+    Raises UnexpectedAnswer for a record that fails validation. A list that could not be proven
+    complete is logged as a warning, or raises IncompleteWalk when `strict`.
+    """
+    seen: set[str] = set()
+    for page in walk:
+        for rejected in page.rejected:
+            raise unexpected(rejected)
+        for record in walk.in_order(page):
+            if walk.key(record) not in seen:
+                seen.add(walk.key(record))
+                yield record
+    if not walk.proof.is_proven:
+        _doubted(walk.proof, endpoint, strict)
+
+
+def _doubted(proof: WalkProof, endpoint: str, strict: bool) -> None:
+    if strict:
+        raise IncompleteWalk(
+            f"the list could not be proven complete: {proof.reason}",
+            where=endpoint,
+            hint="Ask again when fewer rows change, or ask for a shorter time.",
+        )
+    log.warning("%s could not be proven complete: %s", endpoint, proof.reason)
+
+
+def _ids(page: Page[R], key: Callable[[R], str]) -> set[str]:
+    """Ids of all rows that Dify sent; a rejected row counts when its id could be read."""
+    ids = {key(record) for record in page.records}
+    return ids | {one.record_id for one in page.rejected if one.record_id is not None}
+
+
+def _repeated(page: Page[R]) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"a full page of {page.row_count} rows came again although the cursor had moved",
+        where="cursor paging",
+        hint="The server ignores the cursor; report the server version and the endpoint.",
+    )

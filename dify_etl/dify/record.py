@@ -1,0 +1,234 @@
+"""What every record shares: how one JSON object of Dify becomes a validated, frozen Python object.
+
+A field name is the name of the warehouse column; Dify's own name stands in `validation_alias`.
+Types are strict: a wrong type is rejected, never bent. Unknown keys land in `extra`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+import orjson
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from dify_etl.dify.errors import UnexpectedAnswer
+
+JsonRow = dict[str, Any]
+
+
+class JsonText(str):
+    """JSON of free form, kept as compact JSON text as Dify sent it; `load()` gives the value."""
+
+    __slots__ = ()
+
+    def load(self) -> Any:
+        """The Python value of the text."""
+        return orjson.loads(self)
+
+    @classmethod
+    def of(cls, value: Any) -> "JsonText":
+        """Dump a parsed JSON value; raises ValueError when it is not JSON."""
+        try:
+            return cls(orjson.dumps(value).decode())
+        except orjson.JSONEncodeError as error:
+            raise ValueError("cannot be written as JSON") from error
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.of)
+
+
+def _instant(value: object) -> object:
+    """Epoch seconds to an aware UTC datetime; anything else is left for the strict check."""
+    if type(value) is int or type(value) is float:
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError, ValueError) as error:
+            raise ValueError("is no time in epoch seconds") from error
+    return value
+
+
+Id = Annotated[str, Field(min_length=1)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero
+
+
+def aliased(*path: str, description: str) -> Any:
+    """A required column that Dify names otherwise, or nests under `path`."""
+    alias = path[0] if len(path) == 1 else AliasPath(*path)
+    return Field(validation_alias=alias, description=description)
+
+
+def optional(*path: str, description: str) -> Any:
+    """A column that is None when Dify leaves it out; without a path, Dify names it the same."""
+    if not path:
+        return Field(default=None, description=description)
+    alias = path[0] if len(path) == 1 else AliasPath(*path)
+    return Field(default=None, validation_alias=alias, description=description)
+
+
+class Record(BaseModel):
+    """One validated JSON object from Dify. Keys that no known version sends are in `extra`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, hide_input_in_errors=True)
+    keeps_raw: ClassVar[bool] = True  # may a rejected row keep its JSON text?
+    _nested_keys: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What Dify sent beyond the known fields: a sign of a newer server."""
+        found = self.__pydantic_extra__ or {}
+        return {key: found[key] for key in found if key not in self._nested_keys}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Note the keys that fields look into: when null there, they are still no surprise."""
+        aliases = (info.validation_alias for info in cls.model_fields.values())
+        cls._nested_keys = frozenset(
+            str(alias.path[0]) for alias in aliases if isinstance(alias, AliasPath)
+        )
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """The row as the fields expect it: the context (such as app_id) joined in."""
+        return {**row, **context}
+
+
+class KeyRecord(Record):
+    """A record of something secret: only the named fields are kept, and never the raw JSON."""
+
+    model_config = ConfigDict(extra="ignore")
+    keeps_raw: ClassVar[bool] = False
+
+
+R = TypeVar("R")
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that failed validation. `position` counts from 0 in its page."""
+
+    endpoint: str
+    position: int
+    record_id: str | None
+    error_path: str
+    message: str
+    raw: str | None = field(default=None, repr=False)  # None for rows that may hold secrets
+
+
+@dataclass(frozen=True)
+class Batch(Generic[R]):
+    """All rows of one answer: the good ones as records, the others named."""
+
+    records: tuple[R, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclass(frozen=True)
+class Page(Batch[R]):
+    """One page of a list, rows in Dify's order. Numbers are None where Dify sends none."""
+
+    page: int | None = None
+    limit: int | None = None
+    total: int | None = None
+    has_more: bool | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows Dify sent, the rejected ones included."""
+        return len(self.records) + len(self.rejected)
+
+
+def parse(
+    record_class: type[RecordT],
+    rows: Sequence[Any],
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+) -> Batch[RecordT]:
+    """Validate rows one by one: a bad row is set aside and never takes its neighbours with it."""
+    context = context or {}
+    records: list[RecordT] = []
+    rejected: list[Rejected] = []
+    for position, row in enumerate(rows):
+        try:
+            prepared = record_class.prepare(row, context) if type(row) is dict else row
+            records.append(record_class.model_validate(prepared))
+        except ValidationError as error:
+            path, message = _told(error)
+            rejected.append(
+                Rejected(
+                    endpoint=endpoint,
+                    position=position,
+                    record_id=_id_of(row),
+                    error_path=path,
+                    message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
+                    raw=JsonText.of(row) if record_class.keeps_raw else None,
+                )
+            )
+    return Batch(tuple(records), tuple(rejected))
+
+
+def parse_one(
+    record_class: type[RecordT],
+    row: Any,
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+) -> RecordT:
+    """Validate the answer of an endpoint that gives one object; raises UnexpectedAnswer."""
+    batch = parse(record_class, [row], endpoint=endpoint, context=context)
+    for rejected in batch.rejected:
+        raise unexpected(rejected)
+    return batch.records[0]
+
+
+def unexpected(rejected: Rejected) -> UnexpectedAnswer:
+    """The error for a row that may not be set aside; names endpoint, record and field."""
+    return UnexpectedAnswer(
+        f"record {rejected.record_id or 'without id'}: {rejected.error_path}: {rejected.message}",
+        where=rejected.endpoint,
+        hint="This server's answer differs from the versions that this client knows; "
+        "report the server version, the endpoint and the field.",
+    )
+
+
+def _told(error: ValidationError) -> tuple[str, str]:
+    """Path of the first wrong field, and what is wrong; never a value."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [(".".join(str(part) for part in one["loc"]) or "(row)", one["msg"]) for one in errors]
+    path, message = told[0]
+    others = ", ".join(other for other, _ in told[1:4])
+    return path, f"{message}; also wrong: {others}" if others else message
+
+
+def _id_of(row: Any) -> str | None:
+    found = row.get("id") if isinstance(row, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _shape(row: Any) -> str:
+    """Key names and types of a row whose values must not be told."""
+    if not isinstance(row, dict):
+        return type(row).__name__
+    return ", ".join(f"{key} {type(value).__name__}" for key, value in sorted(row.items()))

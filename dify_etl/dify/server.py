@@ -1,0 +1,101 @@
+"""Which Dify we talk to: its address, and what its answers tell about version and time."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.errors import NotDify
+
+Version = tuple[int, int, int]
+
+API_PATH = "/console/api"
+NEWEST: Version = (9999, 0, 0)
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+def parse_version(text: str) -> Version:
+    """`1.10.1-fix.1` to (1, 10, 1). A text that is no number (a branch build) counts as newest."""
+    found = _VERSION.match(text.strip().removeprefix("v"))
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else NEWEST
+
+
+def api_url(base_url: str) -> httpx.URL:
+    """The console API behind any way to write the address; raises NotDify when it is no URL.
+
+    Understood with or without `/console/api`, with a trailing slash, with a path prefix.
+    """
+    try:
+        url = httpx.URL(base_url.strip())
+    except httpx.InvalidURL as error:
+        raise _bad_address() from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise _bad_address()
+    path = url.path.rstrip("/").removesuffix(API_PATH).rstrip("/")
+    return httpx.URL(
+        scheme=url.scheme, host=url.host, port=url.port, path=path + API_PATH, query=None
+    )
+
+
+def _bad_address() -> NotDify:
+    return NotDify(
+        "the address of Dify is no http or https URL",
+        where="base URL",
+        hint="Write it as https://dify.example.com, without user name and password.",
+    )
+
+
+class Server:
+    """Address, version and clock of one Dify; learns from the headers of every answer."""
+
+    def __init__(self, base_url: str, clock: Clock) -> None:
+        self.api = api_url(base_url)
+        self._clock = clock
+        self._version_text: str | None = None
+        self._ahead: timedelta | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host, port and path prefix, such as `https://dify.example.com`."""
+        return str(self.api).removesuffix(API_PATH)
+
+    @property
+    def version_text(self) -> str | None:
+        """The last `X-Version` seen, None before the first answer."""
+        return self._version_text
+
+    @property
+    def version(self) -> Version:
+        """The version for comparisons; the newest before the first answer."""
+        return parse_version(self._version_text or "")
+
+    @property
+    def time(self) -> datetime:
+        """The server's time, aware UTC, from its last `Date`; our clock when it sends none."""
+        return self._clock.now() + (self._ahead or timedelta(0))
+
+    @property
+    def has_told_time(self) -> bool:
+        """Whether an answer carried a `Date`."""
+        return self._ahead is not None
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Learn version and time from the headers of an answer."""
+        if version := headers.get("x-version"):
+            self._version_text = version
+        if date := headers.get("date"):
+            self._learn_time(date)
+
+    def url(self, path: str) -> httpx.URL:
+        """The full URL of a path of the console API."""
+        return self.api.copy_with(raw_path=self.api.raw_path + path.encode("ascii"))
+
+    def _learn_time(self, date: str) -> None:
+        try:
+            told = parsedate_to_datetime(date)
+        except ValueError:
+            return  # a proxy's odd date: our own clock will do
+        self._ahead = told.replace(tzinfo=told.tzinfo or UTC) - self._clock.now()

@@ -1,0 +1,258 @@
+"""Send one request: time-out, retries, concurrency, and what each status means."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from dify_etl.dify.answers import Transient, failure_of, is_dify, json_of, where_of
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
+from dify_etl.dify.errors import DifyError, DifyUnavailable, NotDify
+from dify_etl.dify.server import Server, Version, parse_version
+from dify_etl.dify.usage import RequestDone, Usage
+
+Query = Mapping[str, str | int | bool | Sequence[str] | None]
+
+TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently a read is repeated; writes never are.
+
+    `attempts` per request, `budget` retries in the life of a client; waits in seconds, doubled
+    each time, half of it by chance.
+    """
+
+    attempts: int = 5
+    budget: int = 500
+    wait_first: float = 0.5
+    wait_most: float = 30.0
+
+    def wait(self, attempt: int, chance: float) -> float:
+        """Seconds before the next attempt; `attempt` counts from 1, `chance` is 0 to 1."""
+        full = min(self.wait_most, self.wait_first * 2.0 ** (attempt - 1))
+        return full / 2 + full / 2 * chance
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to make: a route template with its ids, and a query or a JSON body."""
+
+    method: str
+    route: str
+    ids: Mapping[str, str] = field(default_factory=dict)
+    query: Query = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    is_public: bool = False
+
+    @property
+    def path(self) -> str:
+        """The route with its ids, each escaped."""
+        return self.route.format_map(
+            {key: quote(value, safe="") for key, value in self.ids.items()}
+        )
+
+
+class Session:
+    """The one place that sends requests. Thread-safe.
+
+    Raises the errors of `errors.py`: for a status, a broken connection, an answer that is no JSON.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        auth: httpx.Auth,
+        *,
+        usage: Usage,
+        transport: httpx.BaseTransport | None = None,
+        limits: RequestLimits | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        limits = limits or RequestLimits()
+        self.server = server
+        self._auth = auth
+        self._usage = usage
+        self._retry = retry or RetryPolicy()
+        self._retries_left = self._retry.budget
+        self._clock = clock or Clock()
+        self._lock = threading.Lock()
+        self._version_lock = threading.Lock()
+        self.limit = AdaptiveLimit(limits, clock=self._clock)
+        self._http = httpx.Client(
+            transport=transport,
+            timeout=TIMEOUT,
+            limits=httpx.Limits(max_connections=limits.max_concurrency + 1),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # we set them by hand
+            event_hooks={"request": [self._on_sent], "response": [self._on_answered]},
+            headers={"accept": "application/json", "user-agent": "dify-etl"},
+        )
+
+    def get(self, route: str, *, query: Query | None = None, **ids: str) -> Any:
+        """Read: the JSON of `GET route`, repeated while a failure may pass."""
+        return self._repeated(Call("GET", route, ids=ids, query=query or {}))
+
+    def read_by_post(self, route: str, *, body: Mapping[str, Any] | None = None) -> Any:
+        """A read that Dify serves under POST; repeated like a GET."""
+        return self._repeated(Call("POST", route, body=body or {}))
+
+    def write(
+        self, method: str, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
+    ) -> Any:
+        """POST, PUT or DELETE, sent once; None when the answer has no content."""
+        try:
+            return self._once(Call(method, route, ids=ids, body=body or {}), is_retry=False)
+        except Transient as failure:
+            raise failure.error from failure.__cause__
+
+    @property
+    def version(self) -> Version:
+        """The server's version for comparisons; asks the server when it is not known yet."""
+        return parse_version(self.version_text)
+
+    @property
+    def version_text(self) -> str:
+        """The server's version as it tells it; raises NotDify when it tells none."""
+        with self._version_lock:
+            if self.server.version_text is None:
+                self._repeated(Call("GET", "/ping", is_public=True))
+        if self.server.version_text is None:
+            raise NotDify(
+                "the answer carries no X-Version header",
+                where=f"GET {self.server.api.path}/ping",
+                hint="Set the base URL to the address of the Dify console, and let proxies pass "
+                "the X-Version header.",
+            )
+        return self.server.version_text
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _repeated(self, call: Call) -> Any:
+        for attempt in range(1, self._retry.attempts + 1):
+            try:
+                return self._once(call, is_retry=attempt > 1)
+            except Transient as failure:
+                if attempt == self._retry.attempts or not self._spend_retry():
+                    raise failure.error from failure.__cause__
+                asked = failure.retry_after or 0.0
+                self._clock.sleep(max(asked, self._retry.wait(attempt, self._clock.chance())))
+        raise AssertionError("a retry policy has at least one attempt")
+
+    def _spend_retry(self) -> bool:
+        with self._lock:
+            self._retries_left -= 1
+            return self._retries_left >= 0
+
+    def _once(self, call: Call, *, is_retry: bool) -> Any:
+        if not call.is_public and self.server.version_text is None:
+            _ = self.version_text  # how to log in depends on it
+        request = self._request(call, is_retry=is_retry)
+        with self.limit.slot() as started:
+            try:
+                response = self._exchange(request, call)
+                answer = self._judged(response, call)
+            except Transient:
+                self.limit.overloaded(started=started)
+                raise
+            self.limit.succeeded(call.route, started=started)
+            return answer
+
+    def _request(self, call: Call, *, is_retry: bool) -> httpx.Request:
+        extensions = {"route": call.route, "label": self._usage.label, "is_retry": is_retry}
+        return self._http.build_request(
+            call.method,
+            self.server.url(call.path),
+            params=_params(call.query),
+            json=call.body,
+            extensions=extensions,
+        )
+
+    def _exchange(self, request: httpx.Request, call: Call) -> httpx.Response:
+        try:
+            return self._http.send(request, auth=None if call.is_public else self._auth)
+        except (httpx.RequestError, OSError) as error:
+            self._count(request, status=0, size=0)
+            raise _broken(error, request) from error
+
+    def _judged(self, response: httpx.Response, call: Call) -> Any:
+        if call.is_public and is_dify(response):
+            return None  # only its headers were wanted
+        if not response.is_success:
+            raise failure_of(response)
+        return json_of(response) if response.content or call.method == "GET" else None
+
+    def _on_sent(self, request: httpx.Request) -> None:
+        request.extensions["started"] = self._clock.monotonic()
+
+    def _on_answered(self, response: httpx.Response) -> None:
+        response.read()
+        self.server.observe(response.headers)
+        size = response.num_bytes_downloaded or len(response.content)
+        self._count(response.request, status=response.status_code, size=size)
+
+    def _count(self, request: httpx.Request, *, status: int, size: int) -> None:
+        told = request.extensions
+        self._usage.add(
+            RequestDone(
+                method=request.method,
+                route=str(told.get("route", "")),
+                status=status,
+                seconds=self._clock.monotonic() - told.get("started", self._clock.monotonic()),
+                bytes=size,
+                label=str(told.get("label", "")),
+                is_retry=bool(told.get("is_retry")),
+            )
+        )
+
+
+def _params(query: Query) -> httpx.QueryParams:
+    """Query parameters as Dify reads them: none for None, true and false, lists repeated."""
+    params: list[tuple[str, str | int | float | bool | None]] = []
+    for name, value in query.items():
+        if isinstance(value, bool):
+            params.append((name, str(value).lower()))
+        elif isinstance(value, str | int):
+            params.append((name, str(value)))
+        elif value is not None:
+            params.extend((name, one) for one in value)
+    return httpx.QueryParams(params)
+
+
+def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
+    """A failure below HTTP. A bad certificate does not heal by asking again."""
+    where = f"{where_of(request)} at {request.url.host}"
+    causes = _causes(error)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return DifyUnavailable(
+            "the server's TLS certificate is not accepted (expired, self-signed or another host)",
+            where=where,
+            hint="Renew the certificate, or point SSL_CERT_FILE to the authority that signed it.",
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        what, hint = "the host name cannot be resolved", "Check the base URL and DNS."
+    elif isinstance(error, httpx.TimeoutException):
+        what, hint = "no answer in time", "Look at the server's load, or allow fewer requests."
+    else:
+        what = f"the connection fails ({type(error).__name__})"
+        hint = "Check that the server runs and that this machine reaches it."
+    return Transient(DifyUnavailable(what, where=where, hint=hint))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    causes = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes

@@ -1,0 +1,269 @@
+"""Keep a session between runs: in memory, in a file, or in Redis.
+
+A refresh token works once, so whoever renews a session holds the store's lock meanwhile.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import redis
+from redis.exceptions import LockError, RedisError
+
+from dify_etl.dify.errors import TokenStoreFailed
+
+log = logging.getLogger(__name__)
+
+LOCK_SECONDS = 120.0  # longest wait for, and hold of, a lock between processes
+KEEP_SECONDS = 30 * 24 * 3600  # Dify's default life of a refresh token
+
+
+@dataclass(frozen=True)
+class SessionTokens:
+    """What Dify gave at login or refresh. `renew_at`: aware UTC, when to refresh unasked."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    csrf_token: str | None = field(default=None, repr=False)
+    cookie_prefix: str = ""  # "__Host-" when Dify serves https only
+    renew_at: datetime | None = None
+    source: Literal["login", "refresh", "store"] = "login"
+
+
+class TokenStore(Protocol):
+    """Where sessions are kept, by a key that names server and account."""
+
+    def load(self, key: str) -> SessionTokens | None:
+        """The kept session, or None. Raises TokenStoreFailed."""
+
+    def save(self, key: str, tokens: SessionTokens) -> None:
+        """Keep a session; call it inside `locked`. Raises TokenStoreFailed."""
+
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """Hold the right to renew this session, against other processes too."""
+
+
+class MemoryTokenStore:
+    """Keeps sessions as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, SessionTokens] = {}
+        self._lock = threading.Lock()
+
+    def load(self, key: str) -> SessionTokens | None:
+        """The kept session, or None."""
+        return self._tokens.get(key)
+
+    def save(self, key: str, tokens: SessionTokens) -> None:
+        """Keep a session."""
+        self._tokens[key] = tokens
+
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """One renewal at a time in this process."""
+        return _held(self._lock)
+
+
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    with lock:
+        yield
+
+
+class FileTokenStore:
+    """Keeps sessions in a JSON file of mode 0600, with a lock file beside it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock_seconds: float = LOCK_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._lock_seconds = lock_seconds
+        self._sleep = sleep
+
+    def load(self, key: str) -> SessionTokens | None:
+        """The kept session, or None. Raises TokenStoreFailed when the file cannot be read."""
+        return _from_json(self._all().get(key))
+
+    def save(self, key: str, tokens: SessionTokens) -> None:
+        """Replace the file as a whole, so that no reader ever sees half of it."""
+        try:
+            _replace_privately(self._path, json.dumps({**self._all(), key: _to_json(tokens)}))
+        except OSError as error:
+            raise self._failed("written", error) from error
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold the lock file; raises TokenStoreFailed when another process keeps it too long."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._failed("locked", error) from error
+        try:
+            self._wait_for(descriptor)
+            yield
+        finally:
+            os.close(descriptor)  # gives the lock back
+
+    def _wait_for(self, descriptor: int) -> None:
+        deadline = time.monotonic() + self._lock_seconds
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise self._failed("locked", error) from error
+                self._sleep(0.05)
+
+    def _all(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._failed("read", error) from error
+        except ValueError:
+            log.warning("the session file %s is damaged; logging in anew", self._path)
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def _failed(self, verb: str, error: OSError) -> TokenStoreFailed:
+        return TokenStoreFailed(
+            f"the session file cannot be {verb}: {error.strerror or 'held by another process'}",
+            where=str(self._path),
+            hint="Fix its permissions, end the other process, or keep the session elsewhere.",
+        )
+
+
+class RedisTokenStore:
+    """Keeps sessions in Redis, for several machines; entries end with the refresh token's life."""
+
+    def __init__(self, url: str, *, lock_seconds: float = LOCK_SECONDS) -> None:
+        try:
+            self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        except ValueError as error:
+            raise _unknown_store() from error
+        self._lock_seconds = lock_seconds
+
+    def load(self, key: str) -> SessionTokens | None:
+        """The kept session, or None. Raises TokenStoreFailed when Redis cannot be reached."""
+        with self._reached():
+            kept = self._redis.get(_redis_key(key))
+        try:
+            return _from_json(json.loads(kept)) if isinstance(kept, bytes) else None
+        except ValueError:
+            return None
+
+    def save(self, key: str, tokens: SessionTokens) -> None:
+        """Keep a session for 30 days. Raises TokenStoreFailed."""
+        with self._reached():
+            self._redis.set(_redis_key(key), json.dumps(_to_json(tokens)), ex=KEEP_SECONDS)
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold a lock in Redis; it ends by itself when its holder dies."""
+        name, seconds = f"{_redis_key(key)}:lock", self._lock_seconds
+        lock = self._redis.lock(name, timeout=seconds, blocking_timeout=seconds)
+        with self._reached():
+            if not lock.acquire():
+                raise self._failed("another process holds the lock of the session")
+        try:
+            yield
+        finally:
+            self._release(lock.release)
+
+    def _release(self, release: Callable[[], Any]) -> None:
+        try:
+            release()
+        except LockError:
+            log.warning("the lock of the session in Redis ended before the renewal did")
+        except RedisError as error:
+            log.warning(
+                "the lock of the session in Redis stays until it ends: %s", type(error).__name__
+            )
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            raise self._failed(f"Redis cannot be used ({type(error).__name__})") from None
+
+    def _failed(self, what: str) -> TokenStoreFailed:
+        kwargs = self._redis.connection_pool.connection_kwargs
+        return TokenStoreFailed(
+            what,
+            where=f"Redis at {kwargs.get('host', kwargs.get('path'))}:{kwargs.get('port', '')}",
+            hint="Start Redis, correct the address or its password, or keep the session in a file.",
+        )
+
+    def __repr__(self) -> str:
+        return "RedisTokenStore(...)"
+
+
+def token_store_from(text: str, home: Path) -> TokenStore:
+    """The store that a setting names: memory, file, file:/path, redis://host:port/0 (or rediss).
+
+    Plain `file` means `session.json` in `home`. Raises TokenStoreFailed for anything else.
+    """
+    if text == "memory":
+        return MemoryTokenStore()
+    if text == "file":
+        return FileTokenStore(home / "session.json")
+    if text.startswith("file:"):
+        return FileTokenStore(Path(text.removeprefix("file:").removeprefix("//")))
+    if text.startswith(("redis://", "rediss://", "unix://")):
+        return RedisTokenStore(text)
+    raise _unknown_store()
+
+
+def _unknown_store() -> TokenStoreFailed:
+    return TokenStoreFailed(
+        "unknown kind of token store",
+        where="token store setting",
+        hint="Use memory, file, file:/path/to/session.json or redis://host:6379/0.",
+    )
+
+
+def _redis_key(key: str) -> str:
+    return f"dify-etl:session:{key}"
+
+
+def _to_json(tokens: SessionTokens) -> dict[str, Any]:
+    renew_at = tokens.renew_at.timestamp() if tokens.renew_at else None
+    return {**asdict(tokens), "renew_at": renew_at}
+
+
+def _from_json(kept: Any) -> SessionTokens | None:
+    """The session out of its JSON; None when it is of another shape, so that we log in anew."""
+    try:
+        renew_at = datetime.fromtimestamp(kept["renew_at"], UTC) if kept["renew_at"] else None
+        return replace(SessionTokens(**kept), renew_at=renew_at, source="store")
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _replace_privately(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
