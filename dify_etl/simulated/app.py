@@ -1,0 +1,162 @@
+"""The simulated Dify as a WSGI application: one release, one world, every request recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from re import escape, fullmatch, sub
+from threading import Lock
+from time import sleep
+from typing import TYPE_CHECKING
+
+from werkzeug.http import http_date
+from werkzeug.wrappers import Request, Response
+
+from dify_etl.simulated.calls import Call, Switches
+from dify_etl.simulated.dispatch import CONSOLE, Dispatcher
+from dify_etl.simulated.faults import Fault, Faults, truncate
+from dify_etl.simulated.login import LoginDesk
+from dify_etl.simulated.routes import CONSOLE_ROUTES, SERVICE_ROUTES
+from dify_etl.simulated.sessions import Sessions
+from dify_etl.simulated.versions import ServerVersion, SessionStyle
+from dify_etl.simulated.world import World
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request that was answered. `path` is the full path, `at` the world's clock."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    status: int
+    at: datetime
+
+
+class SimulatedDify:
+    """A WSGI callable that answers the console API of one release over a world.
+
+    `latency`: seconds that every answer takes, outside the world's lock. `cookie_prefix`: name the
+    cookies `__Host-…` and mark them Secure. `session_style`: bearer, cookie-plain or cookie-base64;
+    None = the style of the release. `expires_in`: lifetime of access tokens in seconds. `mask_keys`:
+    show API keys only in part, as the newest servers do. Raises ValueError for an unknown release.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        version: str = "1.12.1",
+        *,
+        latency: float = 0.0,
+        cookie_prefix: bool = False,
+        session_style: str | None = None,
+        expires_in: int = 3600,
+        mask_keys: bool = False,
+        faults: Faults | None = None,
+    ) -> None:
+        self.world = world
+        self.version = ServerVersion(version)
+        self.latency = latency
+        self.faults = faults or Faults()
+        self._switches = Switches(mask_keys=mask_keys)
+        style = SessionStyle(session_style) if session_style else self.version.session_style
+        self._sessions = Sessions(
+            world,
+            self.version,
+            style=style,
+            cookie_prefix=cookie_prefix,
+            access_seconds=expires_in,
+        )
+        console = CONSOLE_ROUTES + LoginDesk(self._sessions).routes()
+        self._dispatcher = Dispatcher(console, SERVICE_ROUTES, self.version)
+        self._requests: list[RecordedRequest] = []
+        self._started = 0
+        self._counting = Lock()
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """Every request answered so far, oldest first."""
+        with self._counting:
+            return list(self._requests)
+
+    def requests_of(self, path: str) -> list[RecordedRequest]:
+        """The requests of one endpoint; `{…}` in the path stands for any id: "/apps/{app_id}"."""
+        pattern = sub(r"\\\{[^/]*\\\}", "[^/]+", escape(path))
+        pattern = f"({escape(CONSOLE)})?{pattern}"
+        return [request for request in self.requests if fullmatch(pattern, request.path)]
+
+    @property
+    def plugin_daemon_down(self) -> bool:
+        """Whether the plugin daemon is missing: datasets then answer 400."""
+        return self._switches.plugin_daemon_down
+
+    @plugin_daemon_down.setter
+    def plugin_daemon_down(self, down: bool) -> None:
+        self._switches.plugin_daemon_down = down
+
+    def expire_access_tokens(self) -> None:
+        """Let every access token that is out expire now; refresh tokens stay good."""
+        with self.world.lock:
+            self._sessions.tokens.expire()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request. Raises ConnectionResetError when the faults say so."""
+        request = Request(environ)
+        number = self._next_number()
+        if self.faults.before_request is not None:
+            self.faults.before_request(number, request.method, request.path)
+        response = self._with_faults(request, number)
+        self._finish(request, response)
+        return response(environ, start_response)
+
+    def _next_number(self) -> int:
+        with self._counting:
+            self._started += 1
+            return self._started - 1
+
+    def _with_faults(self, request: Request, number: int) -> Response:
+        fault = self.faults.of_request(number)
+        seconds = self.latency + (self.faults.slow_seconds if fault is Fault.SLOW else 0)
+        if seconds > 0:
+            sleep(seconds)
+        if fault is Fault.RESET:
+            self._record(request, 0)
+            raise ConnectionResetError("the simulated server closed the connection")
+        instead = None if fault is None else self.faults.instead_of_answer(fault, number)
+        response = instead or self._answer(request)
+        return truncate(response) if fault is Fault.TRUNCATED else response
+
+    def _answer(self, request: Request) -> Response:
+        with self.world.lock:
+            call = Call(
+                world=self.world,
+                version=self.version,
+                request=request,
+                switches=self._switches,
+                at=self.world.now(),
+            )
+            return self._dispatcher.answer(call, self._sessions)
+
+    def _finish(self, request: Request, response: Response) -> None:
+        response.headers["X-Version"] = self.version.text
+        response.headers["X-Env"] = "PRODUCTION"
+        response.headers["Date"] = http_date(self.world.now())
+        header = request.headers.get("Authorization", "")
+        if self._sessions.uses_cookies and header.startswith("Bearer "):
+            response.set_cookie("x-token", header.removeprefix("Bearer "), httponly=True)
+        self._record(request, response.status_code)
+
+    def _record(self, request: Request, status: int) -> None:
+        done = RecordedRequest(
+            method=request.method,
+            path=request.path,
+            query=tuple(request.args.items(multi=True)),
+            status=status,
+            at=self.world.now(),
+        )
+        with self._counting:
+            self._requests.append(done)

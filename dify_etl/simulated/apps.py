@@ -1,0 +1,285 @@
+"""/apps: the list with its filters, and the detail with secrets that a reader must drop."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from dify_etl.simulated.calls import Call, Route
+from dify_etl.simulated.errors import invalid_param
+from dify_etl.simulated.indexes import tie_order
+from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
+from dify_etl.simulated.parameters import Choice, Flag, Parameter, Values
+from dify_etl.simulated.presentation import account_name, epoch, known, signed
+from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Workflow
+
+CHAT_MODES = ("chat", "agent-chat", "advanced-chat")
+WORKFLOW_MODES = ("workflow", "advanced-chat")
+
+_MODES = ("completion", "chat", "advanced-chat", "workflow", "agent-chat", "channel", "all")
+# 1.0 grouped the modes of /apps?mode=.
+_GROUPED_MODES = {
+    "chat": ("chat", "advanced-chat"),
+    "workflow": ("workflow", "completion"),
+    "agent-chat": ("agent-chat",),
+}
+
+
+def list_apps(call: Call) -> object:
+    """GET /apps: newest first by whole seconds, ties in no promised order."""
+    grouped = not call.version.since(1, 3)
+    modes = ("chat", "workflow", "agent-chat", "channel", "all") if grouped else _MODES
+    if call.version.since(1, 14):
+        modes = (*modes, "agent")
+    asked = call.query(
+        "AppListQuery",
+        PAGE,
+        LIMIT,
+        Choice("mode", "all", choices=modes),
+        Parameter("name"),
+        Flag("is_created_by_me"),
+    )
+    rows = [app for app in call.world.apps.values() if _matches(app, asked, call)]
+    page, limit = asked.whole("page"), asked.whole("limit")
+    rows.sort(key=lambda app: (app.created_at, tie_order(app.id, limit)), reverse=True)
+    shown = [_in_list(app, call) for app in rows[(page - 1) * limit : page * limit]]
+    return page_answer(shown, page=page, limit=limit, total=len(rows))
+
+
+def _matches(app: App, asked: Values, call: Call) -> bool:
+    if app.tenant_id != call.tenant_id:
+        return False
+    if asked.flag("is_created_by_me") and app.created_by != call.account.id:
+        return False
+    return (
+        _of_mode(app, asked.text("mode") or "all", call)
+        and _of_name(app, asked.text("name"), call)
+        and _of_tags(app, call)
+        and _of_creators(app, call)
+    )
+
+
+def _of_mode(app: App, mode: str, call: Call) -> bool:
+    """`channel` is accepted and filters nothing."""
+    if mode in ("all", "channel"):
+        return True
+    if not call.version.since(1, 3):
+        return app.mode in _GROUPED_MODES[mode]
+    return app.mode == mode
+
+
+def _of_name(app: App, name: str | None, call: Call) -> bool:
+    """The first 30 characters count; up to 1.11 a `%` matches everything."""
+    if not name:
+        return True
+    wanted = name[:30].lower()
+    if not call.version.since(1, 12):
+        wanted = wanted.replace("%", "")
+    return wanted in app.name.lower()
+
+
+def _of_tags(app: App, call: Call) -> bool:
+    """`tag_ids`: a comma list to 1.13, `tag_ids[0]=` from 1.14. An app needs all of them."""
+    arguments = call.request.args
+    if call.version.since(1, 14):
+        wanted = [value for key, value in arguments.items() if key.startswith("tag_ids[")]
+    else:
+        wanted = [part for part in arguments.get("tag_ids", "").split(",") if part]
+    for tag_id in wanted:
+        try:
+            UUID(tag_id)
+        except ValueError:
+            raise invalid_param("Invalid UUID format in tag_ids.") from None
+    return set(wanted) <= set(app.tag_ids)
+
+
+def _of_creators(app: App, call: Call) -> bool:
+    """`creator_ids`: a comma list, from 1.14."""
+    wanted = [part for part in call.request.args.get("creator_ids", "").split(",") if part]
+    return not call.version.since(1, 14) or not wanted or app.created_by in wanted
+
+
+def _in_list(app: App, call: Call) -> JsonObject:
+    config = app.app_model_config
+    values: JsonObject = {
+        "id": app.id,
+        "name": app.name,
+        "max_active_requests": app.max_active_requests,
+        "description": app.description or (config.pre_prompt[:200] if config else ""),
+        "mode": app.mode,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": _icon_url(app, call),
+        "model_config": None if config is None else _config_brief(config),
+        "workflow": _published(app, call),
+        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
+        **_stamps(app),
+        "tags": _tags(app, call),
+        "access_mode": None,
+        "create_user_name": None,
+        "author_name": account_name(call, app.created_by),
+        "has_draft_trigger": False,
+    }
+    named = call.version.since(1, 7)
+    return known(
+        values,
+        access_mode=named,
+        create_user_name=named,
+        author_name=named,
+        has_draft_trigger=call.version.since(1, 10),
+    )
+
+
+def _stamps(row: App) -> JsonObject:
+    return {
+        "created_by": row.created_by,
+        "created_at": epoch(row.created_at),
+        "updated_by": row.updated_by,
+        "updated_at": epoch(row.updated_at),
+    }
+
+
+def _icon_url(app: App, call: Call) -> str | None:
+    return signed(f"{app.icon}/file-preview", call) if app.icon_type == "image" else None
+
+
+def _tags(app: App, call: Call) -> list[JsonObject]:
+    rows = (call.world.tags[tag_id] for tag_id in app.tag_ids)
+    return [{"id": row.id, "name": row.name, "type": row.type} for row in rows]
+
+
+def _config_brief(config: AppModelConfig) -> JsonObject:
+    return {"model": config.model, "pre_prompt": config.pre_prompt, **_config_stamps(config)}
+
+
+def _config_stamps(row: AppModelConfig) -> JsonObject:
+    """A config is written once: each change is another row."""
+    created_at = epoch(row.created_at)
+    return {
+        "created_by": row.created_by,
+        "created_at": created_at,
+        "updated_by": row.created_by,
+        "updated_at": created_at,
+    }
+
+
+def _published(app: App, call: Call) -> JsonObject | None:
+    row: Workflow | None = call.world.published_of(app.id)
+    if row is None:
+        return None
+    return {
+        "id": row.id,
+        "created_by": row.created_by,
+        "created_at": epoch(row.created_at),
+        "updated_by": row.updated_by,
+        "updated_at": epoch(row.updated_at),
+    }
+
+
+def get_app(call: Call) -> object:
+    """GET /apps/{id}: the stored description, the whole config and the site with its code."""
+    app = call.app
+    values: JsonObject = {
+        "id": app.id,
+        "name": app.name,
+        "description": app.description,
+        "mode": app.mode,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": _icon_url(app, call),
+        "enable_site": app.enable_site,
+        "enable_api": app.enable_api,
+        "model_config": None
+        if app.app_model_config is None
+        else config_detail(app.app_model_config),
+        "workflow": _published(app, call),
+        "tracing": None,
+        "api_base_url": "http://dify.test/v1",
+        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
+        "max_active_requests": app.max_active_requests,
+        **_stamps(app),
+        "deleted_tools": [],
+        "access_mode": None,
+        "tags": _tags(app, call),
+        "site": _site(app, call),
+    }
+    named = call.version.since(1, 7)
+    return known(
+        values,
+        tracing=call.version.since(1, 10),
+        max_active_requests=named,
+        access_mode=named,
+        tags=named,
+    )
+
+
+def config_detail(config: AppModelConfig) -> JsonObject:
+    """The whole model config."""
+    return {
+        "opening_statement": config.opening_statement,
+        "suggested_questions": list(config.suggested_questions),
+        "suggested_questions_after_answer": {"enabled": False},
+        "speech_to_text": {"enabled": False},
+        "text_to_speech": {"enabled": False, "voice": "", "language": ""},
+        "retriever_resource": {"enabled": False},
+        "annotation_reply": {"enabled": False},
+        "more_like_this": {"enabled": False},
+        "sensitive_word_avoidance": {"enabled": False},
+        "external_data_tools": [],
+        "model": config.model,
+        "user_input_form": list(config.user_input_form),
+        "dataset_query_variable": None,
+        "pre_prompt": config.pre_prompt,
+        "agent_mode": config.agent_mode,
+        "prompt_type": "simple",
+        "chat_prompt_config": {},
+        "completion_prompt_config": {},
+        "dataset_configs": {"retrieval_model": "multiple", "datasets": {"datasets": []}},
+        "file_upload": {
+            "image": {
+                "enabled": False,
+                "number_limits": 3,
+                "detail": "high",
+                "transfer_methods": ["remote_url", "local_file"],
+            }
+        },
+        **_config_stamps(config),
+    }
+
+
+def _site(app: App, call: Call) -> JsonObject:
+    """`access_token` and `code` open the public page: secrets."""
+    created_at = epoch(app.site.created_at)
+    return {
+        "access_token": app.site.code,
+        "code": app.site.code,
+        "title": app.site.title,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": _icon_url(app, call),
+        "description": None,
+        "default_language": "en-US",
+        "chat_color_theme": None,
+        "chat_color_theme_inverted": False,
+        "customize_domain": None,
+        "copyright": None,
+        "privacy_policy": None,
+        "custom_disclaimer": "",
+        "customize_token_strategy": "not_allow",
+        "prompt_public": False,
+        "app_base_url": "http://dify.test",
+        "show_workflow_steps": True,
+        "use_icon_as_answer_icon": False,
+        "created_by": app.site.created_by,
+        "created_at": created_at,
+        "updated_by": app.site.created_by,
+        "updated_at": created_at,
+    }
+
+
+ROUTES = (
+    Route("GET", "/apps", list_apps),
+    Route("GET", "/apps/<uuid:app_id>", get_app),
+)

@@ -1,0 +1,22 @@
+"""Build a world from a plan: the same plan and instant give the same world, id for id."""
+
+from __future__ import annotations
+
+from dify_etl.simulated.build_chronicle import Chronicle
+from dify_etl.simulated.build_conversations import tell_conversations
+from dify_etl.simulated.build_datasets import stock_datasets
+from dify_etl.simulated.build_runs import tell_runs
+from dify_etl.simulated.build_workspace import furnish_workspace
+from dify_etl.simulated.tables import wall_clock
+from dify_etl.simulated.world import World, WorldPlan
+
+
+def build_world(plan: WorldPlan) -> World:
+    """A workspace with people, apps, datasets and `plan.days` of traffic up to now."""
+    world = World(seed=plan.seed, now=plan.now)
+    chronicle = Chronicle(world, plan, now=plan.now or wall_clock())
+    furnish_workspace(chronicle)
+    stock_datasets(chronicle)
+    tell_conversations(chronicle)
+    tell_runs(chronicle)
+    return world

@@ -1,0 +1,188 @@
+"""People, tags, apps, their graphs and their keys."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from dify_etl.simulated.build_chronicle import Chronicle
+from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Tag, Workspace
+from dify_etl.simulated.texts import APP_NAMES, PROMPT
+
+# Every simulated person has this password.
+PASSWORD = "Simulated2026"
+
+_MODES = ("chat", "advanced-chat", "workflow", "agent-chat", "completion")
+_PEOPLE = (
+    ("Ada Admin", "admin", "active"),
+    ("编辑 Eddie", "editor", "active"),
+    ("Normal.User", "normal", "active"),
+    ("Dora Datasets", "dataset_operator", "active"),
+    ("Pending Pat", "normal", "pending"),
+    ("Banned Ben", "normal", "banned"),
+)
+
+
+def furnish_workspace(chronicle: Chronicle) -> None:
+    """Open the workspace and fill it with everything but datasets and traffic."""
+    _open_workspaces(chronicle)
+    _invite_people(chronicle)
+    _make_tags(chronicle)
+    for number in range(chronicle.plan.apps):
+        _make_app(chronicle, number)
+
+
+def _open_workspaces(chronicle: Chronicle) -> None:
+    """The reading account owns the first one; the second, empty one is there to switch to."""
+    world = chronicle.world
+    rows = [
+        Workspace(world.new_id(), name, chronicle.began.replace(microsecond=0))
+        for name in ("Simulated Bicycles 自行车", "Another workspace")
+    ]
+    world.workspaces = {row.id: row for row in rows}
+    world.workspace_id = rows[0].id
+    owner = world.add_account(
+        name="Olga Owner",
+        email="owner@dify.test",
+        at=chronicle.began,
+        password=PASSWORD,
+        tenant_id=rows[0].id,
+        role="owner",
+    )
+    owner.timezone = chronicle.plan.timezone
+    world.account_id = owner.id
+    world.join(owner.id, rows[1].id, role="editor", at=chronicle.began)
+
+
+def _invite_people(chronicle: Chronicle) -> None:
+    for number, (name, role, status) in enumerate(_PEOPLE):
+        account = chronicle.world.add_account(
+            name=name,
+            email=f"{name.split()[-1].lower()}@dify.test",
+            at=chronicle.began + timedelta(days=number),
+            password=None if status == "pending" else PASSWORD,
+            tenant_id=chronicle.world.workspace_id,
+            role=role,
+            status=status,
+        )
+        if status == "active":
+            account.last_login_at = account.created_at + timedelta(days=1)
+    chronicle.world.add_account(
+        name="Nora Nowhere",
+        email="nowhere@dify.test",
+        at=chronicle.began,
+        password=PASSWORD,
+        tenant_id=None,
+    )
+
+
+def _make_tags(chronicle: Chronicle) -> None:
+    world = chronicle.world
+    for name, kind in (("客服", "app"), ("production", "app"), ("manuals 📚", "knowledge")):
+        row = Tag(world.new_id(), world.workspace_id, name, kind)
+        world.tags[row.id] = row
+
+
+def _make_app(chronicle: Chronicle, number: int) -> None:
+    world = chronicle.world
+    mode = _MODES[number % len(_MODES)]
+    names = APP_NAMES[mode]
+    turn = number // len(_MODES)
+    name = names[turn % len(names)] + (f" {turn}" if turn >= len(names) else "")
+    at = chronicle.began + timedelta(days=7, seconds=number // 3)  # some share a second
+    app = world.add_app(
+        name=name,
+        mode=mode,
+        at=at,
+        created_by=world.account_id,
+        tenant_id=world.workspace_id,
+        description="" if number % 4 == 0 else f"{mode} 应用: {name}",
+    )
+    _dress(chronicle, app, number)
+    if mode in ("chat", "agent-chat", "completion"):
+        app.app_model_config = _config(chronicle, mode, at)
+    else:
+        _draw_graph(chronicle, app, publish=not (mode == "workflow" and turn == 1))
+    for _ in range(1 + number % 2):
+        key = world.add_api_key(tenant_id=app.tenant_id, at=at, app_id=app.id)
+        key.last_used_at = None if number % 3 == 2 else chronicle.now - timedelta(hours=number)
+
+
+def _dress(chronicle: Chronicle, app: App, number: int) -> None:
+    tag_ids = [tag.id for tag in chronicle.world.tags.values() if tag.type == "app"]
+    app.tag_ids = tuple(tag_ids[: number % 3])
+    if number % 5 == 1:
+        app.icon_type, app.icon, app.icon_background = "image", chronicle.world.new_id(), None
+    if number % 7 == 6:
+        app.icon_type = app.icon = app.icon_background = None
+    app.max_active_requests = 10 if number % 6 == 5 else None
+
+
+def _config(chronicle: Chronicle, mode: str, at: datetime) -> AppModelConfig:
+    tools: list[JsonObject] = [
+        {
+            "provider_id": "langgenius/google/google",
+            "provider_type": "builtin",
+            "provider_name": "langgenius/google/google",
+            "tool_name": "google_search",
+            "tool_label": "GoogleSearch",
+            "tool_parameters": {},
+            "enabled": True,
+        }
+    ]
+    agent: JsonObject = {"enabled": False, "tools": [], "strategy": "router"}
+    if mode == "agent-chat":
+        agent = {
+            "enabled": True,
+            "strategy": "function_call",
+            "max_iteration": 5,
+            "tools": tools,
+            "prompt": None,
+        }
+    form: JsonObject = {
+        "paragraph": {"label": "Query", "variable": "query", "required": True, "default": ""}
+    }
+    return AppModelConfig(
+        id=chronicle.world.new_id(),
+        model={
+            "provider": "langgenius/openai/openai",
+            "name": "gpt-4o",
+            "mode": "chat",
+            "completion_params": {"temperature": 0.7, "stop": []},
+        },
+        pre_prompt="{{query}}" if mode == "completion" else PROMPT,
+        created_by=chronicle.world.account_id,
+        created_at=at.replace(microsecond=0),
+        opening_statement="你好！How can I help?",
+        suggested_questions=("Where is my order?",),
+        agent_mode=agent,
+        user_input_form=(form,) if mode == "completion" else (),
+    )
+
+
+def _draw_graph(chronicle: Chronicle, app: App, *, publish: bool) -> None:
+    world = chronicle.world
+    kinds = ("start", "llm", "answer") if app.mode == "advanced-chat" else ("start", "llm", "end")
+    nodes: list[JsonObject] = [
+        {
+            "id": kind,
+            "type": "custom",
+            "position": {"x": 80 + 300 * place, "y": 280},
+            "data": {"type": kind, "title": kind, "desc": "", "selected": False},
+        }
+        for place, kind in enumerate(kinds)
+    ]
+    edges: list[JsonObject] = [
+        {"id": f"{a}-{b}", "source": a, "target": b, "type": "custom"}
+        for a, b in zip(kinds, kinds[1:], strict=False)
+    ]
+    graph: JsonObject = {
+        "nodes": nodes,
+        "edges": edges,
+        "viewport": {"x": 0, "y": 0, "zoom": 1},
+    }
+    saved_at = app.created_at + timedelta(minutes=3)
+    world.save_draft(app.id, graph, at=saved_at)
+    if publish:
+        world.publish(app.id, at=saved_at + timedelta(minutes=5, microseconds=71_013))
+        latest = world.publish(app.id, at=saved_at + timedelta(days=2, microseconds=406_161))
+        latest.marked_name, latest.marked_comment = "v2", "nothing changed 😅"

@@ -1,0 +1,113 @@
+"""One request on its way: who asks, for what, and the table of routes that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import NamedTuple
+
+from werkzeug.wrappers import Request
+
+from dify_etl.simulated.errors import not_found
+from dify_etl.simulated.parameters import Parameter, Values, read_query
+from dify_etl.simulated.rows import Account, App, Conversation
+from dify_etl.simulated.versions import ServerVersion
+from dify_etl.simulated.world import World
+
+EDITORS = ("owner", "admin", "editor")
+ADMINS = ("owner", "admin")
+
+
+class Need(Enum):
+    """What a route asks for before it answers."""
+
+    NOTHING = "nothing"
+    LOGIN = "login"
+    ADMIN_KEY = "admin-key"
+    APP_KEY = "app-key"
+    DATASET_KEY = "dataset-key"
+
+
+@dataclass
+class Switches:
+    """What a person may turn on a running server."""
+
+    plugin_daemon_down: bool = False
+    mask_keys: bool = False
+
+
+@dataclass
+class Call:
+    """A request after its route and its account are known.
+
+    `path` holds the ids of the route in lower case; `app` is set for routes under an app.
+    """
+
+    world: World
+    version: ServerVersion
+    request: Request
+    switches: Switches
+    at: datetime
+    path: dict[str, str] = field(default_factory=dict)
+    signed_in: Account | None = None
+    tenant_id: str = ""
+    found_app: App | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account that asks; only for routes that need a login."""
+        if self.signed_in is None:
+            raise LookupError("this route has no account")
+        return self.signed_in
+
+    @property
+    def app(self) -> App:
+        """The app of the route; only for routes under an app."""
+        if self.found_app is None:
+            raise LookupError("this route has no app")
+        return self.found_app
+
+    @property
+    def role(self) -> str | None:
+        """The role of the account in the workspace that it sees."""
+        joins = self.account.joins
+        return next((join.role for join in joins if join.tenant_id == self.tenant_id), None)
+
+    def query(self, model: str, *parameters: Parameter) -> Values:
+        """The checked query. Raises ApiError (400)."""
+        return read_query(self.request.args, parameters, model=model, at=self.version)
+
+    def conversation_of_app(self, conversation_id: str) -> Conversation:
+        """A conversation of the app, soft-deleted ones too. Raises ApiError (404)."""
+        row = self.world.conversations.get(conversation_id)
+        if row is None or row.app_id != self.app.id:
+            raise not_found("Conversation Not Exists.")
+        return row
+
+
+Handler = Callable[[Call], object]
+
+
+class Route(NamedTuple):
+    """One endpoint. `since` and `until` bound the releases that have it: [since, until)."""
+
+    method: str
+    rule: str
+    handler: Handler
+    modes: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    need: Need = Need.LOGIN
+    since: tuple[int, ...] = (1,)
+    until: tuple[int, ...] = (99,)
+    roles_since: tuple[int, ...] = (1,)
+    csrf_exempt: bool = False
+
+    def exists_in(self, version: ServerVersion) -> bool:
+        """Whether a release has this endpoint."""
+        return self.since <= version.number < self.until
+
+    def admits(self, role: str | None, version: ServerVersion) -> bool:
+        """Whether a role may ask, in a release."""
+        return not self.roles or version.number < self.roles_since or role in self.roles

@@ -1,0 +1,93 @@
+"""What the server says about itself: /ping, /setup, /version, /system-features, /features."""
+
+from __future__ import annotations
+
+from dify_etl.simulated.calls import Call, Need, Route
+from dify_etl.simulated.parameters import Parameter
+from dify_etl.simulated.presentation import known
+from dify_etl.simulated.rows import JsonObject
+
+
+def ping(call: Call) -> object:
+    """GET /ping."""
+    return {"result": "pong"}
+
+
+def setup_status(call: Call) -> object:
+    """GET /setup: always finished; `setup_at` is ISO text in UTC without a zone."""
+    return {"step": "finished", "setup_at": call.world.workspace.created_at.strftime("%FT%T")}
+
+
+def version(call: Call) -> object:
+    """GET /version: echoes what was sent when it cannot ask for the latest release."""
+    asked = call.query("VersionQuery", Parameter("current_version", required=True))
+    return {
+        "version": asked.text("current_version"),
+        "release_date": "",
+        "release_notes": "",
+        "can_auto_update": False,
+        "features": {"can_replace_logo": False, "model_load_balancing_enabled": False},
+    }
+
+
+def system_features(call: Call) -> object:
+    """GET /system-features: the parts that a reader may meet."""
+    return {
+        "sso_enforced_for_signin": False,
+        "sso_enforced_for_signin_protocol": "",
+        "enable_marketplace": True,
+        "enable_email_code_login": False,
+        "enable_email_password_login": True,
+        "enable_social_oauth_login": False,
+        "is_allow_register": False,
+        "is_allow_create_workspace": False,
+        "is_email_setup": False,
+        "license": {"status": "none", "expired_at": ""},
+        "branding": {"enabled": False, "application_title": "", "login_page_logo": ""},
+        "webapp_auth": {"enabled": False, "allow_sso": False},
+    }
+
+
+def features(call: Call) -> object:
+    """GET /features: the limits of the current workspace's plan."""
+    newer = call.version.since(1, 10)
+    return known(
+        _limits(),
+        trigger_event=newer,
+        api_rate_limit=newer,
+        knowledge_pipeline=newer,
+        next_credit_reset_date=newer,
+    )
+
+
+def _limits() -> JsonObject:
+    return {
+        "billing": {"enabled": False, "subscription": {"plan": "sandbox", "interval": ""}},
+        "education": {"enabled": False, "activated": False},
+        "members": {"size": 0, "limit": 1},
+        "apps": {"size": 0, "limit": 10},
+        "vector_space": {"size": 0, "limit": 5},
+        "knowledge_rate_limit": 10,
+        "annotation_quota_limit": {"size": 0, "limit": 10},
+        "documents_upload_quota": {"size": 0, "limit": 50},
+        "docs_processing": "standard",
+        "can_replace_logo": False,
+        "model_load_balancing_enabled": False,
+        "dataset_operator_enabled": False,
+        "webapp_copyright_enabled": False,
+        "workspace_members": {"enabled": False, "size": 0, "limit": 0},
+        "is_allow_transfer_workspace": True,
+        "trigger_event": {"usage": 0, "limit": 3000, "reset_date": 0},
+        "api_rate_limit": {"usage": 0, "limit": 5000, "reset_date": 0},
+        "knowledge_pipeline": {"publish_enabled": False},
+        "next_credit_reset_date": 0,
+    }
+
+
+ROUTES = (
+    Route("GET", "/ping", ping, need=Need.NOTHING),
+    Route("GET", "/setup", setup_status, need=Need.NOTHING),
+    Route("GET", "/version", version, need=Need.NOTHING),
+    Route("GET", "/system-features", system_features, need=Need.NOTHING),
+    Route("GET", "/features", features),
+)

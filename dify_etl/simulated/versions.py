@@ -1,0 +1,109 @@
+"""What differs between releases of Dify, asked by name of the difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+KNOWN_VERSIONS = (
+    "1.0.0",
+    "1.7.2",
+    "1.9.1",
+    "1.9.2",
+    "1.10.1",
+    "1.11.0",
+    "1.12.1",
+    "1.13.0",
+    "1.14.2",
+)
+
+
+class SessionStyle(Enum):
+    """How a person logs in and how a request shows who asks."""
+
+    BEARER = "bearer"  # tokens in the body of the answer, Authorization on each request
+    COOKIE_PLAIN = "cookie-plain"  # three cookies and a CSRF header, password as it is
+    COOKIE_BASE64 = "cookie-base64"  # the same, password in Base64
+
+
+class ErrorFamily(Enum):
+    """The shape of the answer to a parameter that does not fit."""
+
+    PARAMS = "params"  # flask-restful: code, message, params
+    ERRORS = "errors"  # flask-restx: errors by field, no code
+    PYDANTIC = "pydantic"  # code, the whole text of pydantic, status
+
+
+@dataclass(frozen=True)
+class ServerVersion:
+    """A release. Raises ValueError for one that is not simulated."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text not in KNOWN_VERSIONS:
+            raise ValueError(
+                f"Dify {self.text} is not simulated; choose one of {', '.join(KNOWN_VERSIONS)}"
+            )
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        """The release as numbers, for comparisons."""
+        return tuple(int(part) for part in self.text.split("."))
+
+    def since(self, *number: int) -> bool:
+        """True for this release and later ones."""
+        return self.number >= number
+
+    @property
+    def session_style(self) -> SessionStyle:
+        """1.9.2 brought the cookies, 1.11.2 the Base64 password.
+
+        The style between them (cookies, plain password) was not seen on a running server: it is
+        inferred from the sources and from issues that name the two releases.
+        """
+        if not self.since(1, 9, 2):
+            return SessionStyle.BEARER
+        return SessionStyle.COOKIE_BASE64 if self.since(1, 11, 2) else SessionStyle.COOKIE_PLAIN
+
+    @property
+    def error_family(self) -> ErrorFamily:
+        """flask-restful before 1.7, flask-restx to 1.10, pydantic from 1.11."""
+        if self.since(1, 11):
+            return ErrorFamily.PYDANTIC
+        return ErrorFamily.ERRORS if self.since(1, 7) else ErrorFamily.PARAMS
+
+    @property
+    def checks_time_range_itself(self) -> bool:
+        """From 1.10 `start` and `end` may be empty, and start after end is refused with 400."""
+        return self.since(1, 10)
+
+    @property
+    def reading_moves_updated_at(self) -> bool:
+        """1.10 to 1.12: the detail of a conversation moves updated_at when it sets read_at."""
+        return self.since(1, 10) and not self.since(1, 13)
+
+    @property
+    def logs_runs_at_start(self) -> bool:
+        """From 1.9 the line in workflow-app-logs exists while the run is going on."""
+        return self.since(1, 9)
+
+    @property
+    def lists_app_runs(self) -> bool:
+        """From 1.9.2 workflow-runs takes triggered_from and status, and has /count."""
+        return self.since(1, 9, 2)
+
+    @property
+    def exports_feedbacks(self) -> bool:
+        """From 1.10.1 /feedbacks/export exists."""
+        return self.since(1, 10, 1)
+
+    @property
+    def signs_in_by_any_case(self) -> bool:
+        """From 1.11.3 e-mail addresses are compared in lower case."""
+        return self.since(1, 11, 3)
+
+    @property
+    def blocks_admin_key(self) -> bool:
+        """From 1.9.2 to 1.10 the CSRF check also stops the admin key."""
+        return self.since(1, 9, 2) and not self.since(1, 11)
