@@ -10,6 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.account import Account
+from dify_etl.dify.api_keys import ApiKeys
 from dify_etl.dify.apps import Apps
 from dify_etl.dify.auth import (
     AdminKeyAuth,
@@ -20,10 +21,14 @@ from dify_etl.dify.auth import (
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.conversations import Conversations
+from dify_etl.dify.datasets import Datasets
+from dify_etl.dify.members import Members
 from dify_etl.dify.server import Server, Version
 from dify_etl.dify.session import RetryPolicy, Session
+from dify_etl.dify.statistics import Statistics
 from dify_etl.dify.tokens import MemoryTokenStore, TokenStore
 from dify_etl.dify.usage import RequestDone, Usage
+from dify_etl.dify.workflows import Workflows
 
 Credentials = PasswordCredentials | AdminKeyCredentials
 
@@ -69,6 +74,11 @@ class DifyClient:
         )
         self.account = Account(self._session)
         self.apps = Apps(self._session)
+        self.api_keys = ApiKeys(self._session, fingerprint_key)
+        self.workflows = Workflows(self._session)
+        self.datasets = Datasets(self._session)
+        self.members = Members(self._session)
+        self.statistics = Statistics(self._session, self.account.zone)
         self.conversations = Conversations(self._session, self.account.zone)
 
     @property

@@ -67,7 +67,7 @@ class MessageFile(MessageChild):
 class MessageCitation(MessageChild):
     """A passage that retrieval gave to the model (metadata.retriever_resources)."""
 
-    position: int = aliased("position", description="rank of the passage, from 1")
+    position: int | None = optional(description="rank of the passage, from 1")
     dataset_id: str | None = optional(description="dataset of the passage")
     dataset_name: str | None = optional(description="its name then")
     document_id: str | None = optional(description="document of the passage")

@@ -114,7 +114,7 @@ class KeyRecord(Record):
     keeps_raw: ClassVar[bool] = False
 
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 RecordT = TypeVar("RecordT", bound=Record)
 
 
@@ -131,13 +131,13 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Batch(Generic[R]):
+class Batch(Generic[R_co]):
     """All rows of one answer: the good ones as records, the others named."""
 
-    records: tuple[R, ...]
+    records: tuple[R_co, ...]
     rejected: tuple[Rejected, ...] = ()
 
-    def __iter__(self) -> Iterator[R]:
+    def __iter__(self) -> Iterator[R_co]:
         return iter(self.records)
 
     def __len__(self) -> int:
@@ -145,7 +145,7 @@ class Batch(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Page(Batch[R]):
+class Page(Batch[R_co]):
     """One page of a list, rows in Dify's order. Numbers are None where Dify sends none."""
 
     page: int | None = None

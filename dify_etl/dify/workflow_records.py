@@ -1,0 +1,226 @@
+"""Records of workflows: runs as logs, lists and details show them, nodes, versions.
+
+One name per fact in all of them, so that their columns join into one table. `workflows.py` reads
+them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from dify_etl.dify.record import (
+    Id,
+    Instant,
+    JsonRow,
+    JsonText,
+    Money,
+    Record,
+    aliased,
+    optional,
+)
+
+STATUSES = "scheduled, running, succeeded, failed, stopped, partial-succeeded, paused"
+
+
+class _Created(Record):
+    """Who started it; all null when the creator is gone."""
+
+    created_by_role: str | None = optional(description="account or end_user")
+    created_by_account_id: str | None = optional(
+        "created_by_account", "id", description="account that started it"
+    )
+    created_by_account_name: str | None = optional(
+        "created_by_account", "name", description="its name"
+    )
+    created_by_account_email: str | None = optional(
+        "created_by_account", "email", description="its e-mail"
+    )
+    created_by_end_user_id: str | None = optional(
+        "created_by_end_user", "id", description="end user that started it"
+    )
+    created_by_end_user_type: str | None = optional(
+        "created_by_end_user", "type", description="service_api, browser, …"
+    )
+    created_by_end_user_is_anonymous: bool | None = optional(
+        "created_by_end_user", "is_anonymous", description="whether Dify made the user up"
+    )
+    created_by_end_user_session_id: str | None = optional(
+        "created_by_end_user", "session_id", description="the API caller's `user`"
+    )
+
+
+class WorkflowRun(_Created):
+    """A run in a list (GET workflow-runs), without inputs, outputs and error."""
+
+    app_id: Id = Field(description="id of the app")
+    workflow_run_id: Id = aliased("id", description="id of the run")
+    workflow_version: str | None = optional("version", description="version text, or draft")
+    triggered_from: str | None = optional(description="app-run, debugging, webhook, schedule, …")
+    status: str = aliased("status", description=STATUSES)
+    elapsed_seconds: float | None = optional("elapsed_time", description="seconds of work")
+    total_tokens: int | None = optional(description="tokens of all nodes")
+    total_steps: int | None = optional(description="nodes run")
+    exceptions_count: int | None = optional(description="node errors that were handled")
+    retry_index: int | None = optional(description="number of the retry")
+    sequence_number: int | None = optional(description="number of the run in its app (1.0 only)")
+    created_at: Instant = aliased("created_at", description="when the run began")
+    finished_at: Instant | None = optional(description="when it ended; null while it is open")
+
+
+class ChatflowRun(WorkflowRun):
+    """A run behind a message (GET advanced-chat/workflow-runs)."""
+
+    conversation_id: str | None = optional(description="conversation of the message")
+    message_id: str | None = optional(description="message that the run answered")
+
+
+class WorkflowRunDetail(WorkflowRun):
+    """A run with inputs, outputs and error (GET workflow-runs/{id}); its graph is dropped."""
+
+    inputs: JsonText | None = optional(description="inputs, JSON")
+    outputs: JsonText | None = optional(description="outputs, JSON")
+    error: str | None = optional(description="error text")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """The graph is large, and the same for all runs of a version."""
+        return {**{key: row[key] for key in row if key != "graph"}, **context}
+
+
+def _of_run(key: str, *, description: str) -> Any:
+    return optional("workflow_run", key, description=description)
+
+
+class WorkflowAppLog(_Created):
+    """A log row of a workflow app (GET workflow-app-logs); its run may be gone.
+
+    Written at the run's start since 1.9, at its end before.
+    """
+
+    app_id: Id = Field(description="id of the app")
+    workflow_app_log_id: Id = aliased("id", description="id of the log row")
+    workflow_run_id: str | None = _of_run("id", description="id of the run; null when it is gone")
+    workflow_version: str | None = _of_run("version", description="version text")
+    triggered_from: str | None = _of_run("triggered_from", description="app-run, webhook, …")
+    status: str | None = _of_run("status", description=STATUSES)
+    error: str | None = _of_run("error", description="error text")
+    elapsed_seconds: float | None = _of_run("elapsed_time", description="seconds of work")
+    total_tokens: int | None = _of_run("total_tokens", description="tokens of all nodes")
+    total_steps: int | None = _of_run("total_steps", description="nodes run")
+    exceptions_count: int | None = _of_run("exceptions_count", description="errors handled")
+    created_at: Instant | None = _of_run("created_at", description="when the run began")
+    finished_at: Instant | None = _of_run("finished_at", description="when the run ended")
+    created_from: str | None = optional(description="service-api, web-app, installed-app")
+    log_created_at: Instant = aliased(
+        "created_at", description="when the row was written; what the time filters look at"
+    )
+    details: JsonText | None = optional(description="trigger metadata, JSON; only with detail")
+
+
+class NodeExecution(_Created):
+    """One node of a run (GET workflow-runs/{id}/node-executions).
+
+    Inner nodes of loops and iterations repeat their node_id.
+    """
+
+    app_id: Id = Field(description="id of the app")
+    workflow_run_id: Id = Field(description="id of the run")
+    node_execution_id: Id = aliased("id", description="id of this execution")
+    node_index: int | None = optional("index", description="order in the run; not always unique")
+    predecessor_node_id: str | None = optional(description="node before")
+    node_id: str = aliased("node_id", description="id of the node in the graph")
+    node_type: str | None = optional(description="start, llm, tool, code, iteration, …")
+    title: str | None = optional(description="title of the node")
+    inputs: JsonText | None = optional(description="inputs, JSON")
+    process_data: JsonText | None = optional(description="prompts, usage and the like, JSON")
+    outputs: JsonText | None = optional(description="outputs, JSON")
+    is_inputs_truncated: bool | None = optional(
+        "inputs_truncated", description="whether Dify cut the inputs (since 1.9)"
+    )
+    is_process_data_truncated: bool | None = optional(
+        "process_data_truncated", description="whether Dify cut the process data"
+    )
+    is_outputs_truncated: bool | None = optional(
+        "outputs_truncated", description="whether Dify cut the outputs"
+    )
+    status: str = aliased("status", description="running, succeeded, failed, exception, retry, …")
+    error: str | None = optional(description="error text")
+    elapsed_seconds: float | None = optional("elapsed_time", description="seconds of work")
+    total_tokens: int | None = optional(
+        "execution_metadata", "total_tokens", description="tokens of the node"
+    )
+    total_price: Money | None = optional(
+        "execution_metadata", "total_price", description="price of the node, in `currency`"
+    )
+    currency: str | None = optional(
+        "execution_metadata", "currency", description="currency of the price"
+    )
+    iteration_id: str | None = optional(
+        "execution_metadata", "iteration_id", description="iteration node around it"
+    )
+    iteration_index: int | None = optional(
+        "execution_metadata", "iteration_index", description="round of the iteration, from 0"
+    )
+    loop_id: str | None = optional("execution_metadata", "loop_id", description="loop around it")
+    loop_index: int | None = optional(
+        "execution_metadata", "loop_index", description="round of the loop, from 0"
+    )
+    execution_metadata: JsonText | None = optional(description="usage and more, JSON")
+    extras: JsonText | None = optional(description="icon of a tool, JSON")
+    retry_index: int | None = optional(description="number of the retry (newest servers)")
+    created_at: Instant = aliased("created_at", description="when the node began")
+    finished_at: Instant | None = optional(description="when it ended; null while it runs")
+
+
+class WorkflowVersion(Record):
+    """A published version, or the draft (GET workflows, workflows/publish)."""
+
+    app_id: Id = Field(description="id of the app")
+    workflow_id: Id = aliased("id", description="id of this version")
+    version: str | None = optional(description="time of publication as text, or draft")
+    marked_name: str | None = optional(description="name given to the version")
+    marked_comment: str | None = optional(description="comment given to the version")
+    graph_hash: str | None = optional("hash", description="hash of graph and features")
+    graph: JsonText | None = optional(description="nodes and edges, JSON")
+    features: JsonText | None = optional(description="features, JSON")
+    environment_variables: JsonText | None = optional(
+        description="names and types, JSON list; values are dropped, they may be secret"
+    )
+    conversation_variables: JsonText | None = optional(description="variables, JSON list")
+    rag_pipeline_variables: JsonText | None = optional(description="variables, JSON list")
+    is_tool_published: bool | None = optional(
+        "tool_published", description="whether it is offered as a tool"
+    )
+    created_by_id: str | None = optional("created_by", "id", description="account")
+    created_by_name: str | None = optional("created_by", "name", description="its name")
+    created_by_email: str | None = optional("created_by", "email", description="its e-mail")
+    updated_by: JsonText | None = optional(description="account that changed its marks, JSON")
+    created_at: Instant | None = optional(description="when it was published")
+    updated_at: Instant | None = optional(description="when its marks were changed")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Keep names and types of environment variables, drop their values."""
+        found = row.get("environment_variables")
+        if isinstance(found, list):
+            named = [_without_value(variable) for variable in found]
+            row = {**row, "environment_variables": named}
+        return {**row, **context}
+
+
+class RunCount(Record):
+    """Runs by status (GET workflow-runs/count, since 1.9.2)."""
+
+    total: int = aliased("total", description="all runs")
+    running: int | None = optional(description="not finished")
+    succeeded: int | None = optional(description="succeeded")
+    failed: int | None = optional(description="failed")
+    stopped: int | None = optional(description="stopped by hand")
+    partial_succeeded: int | None = optional(description="succeeded with handled errors")
+
+
+def _without_value(variable: Any) -> Any:
+    if not isinstance(variable, dict):
+        return None
+    return {key: variable[key] for key in ("id", "name", "value_type") if key in variable}

@@ -1,0 +1,233 @@
+"""Workflows: what was published, what ran, and what each node did."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from dify_etl.dify.errors import AppGone, NotFound
+from dify_etl.dify.lists import batch_of, page_of
+from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
+from dify_etl.dify.record import Batch, Page, parse_one
+from dify_etl.dify.session import Query, Session
+from dify_etl.dify.time_parameters import utc_after, utc_before
+from dify_etl.dify.workflow_records import (
+    ChatflowRun,
+    NodeExecution,
+    RunCount,
+    WorkflowAppLog,
+    WorkflowRun,
+    WorkflowRunDetail,
+    WorkflowVersion,
+)
+
+APP_LOGS = "/apps/{app_id}/workflow-app-logs"
+RUNS = "/apps/{app_id}/workflow-runs"
+CHATFLOW_RUNS = "/apps/{app_id}/advanced-chat/workflow-runs"
+RUN = "/apps/{app_id}/workflow-runs/{run_id}"
+NODES = "/apps/{app_id}/workflow-runs/{run_id}/node-executions"
+PUBLISHED = "/apps/{app_id}/workflows/publish"
+VERSIONS = "/apps/{app_id}/workflows"
+
+RunT = TypeVar("RunT", bound=WorkflowRun)
+
+
+class AppLogFilters(TypedDict, total=False):
+    """Filters of workflow-app-logs. Before 1.6 Dify ignores all but keyword and status."""
+
+    created_after: datetime | None
+    created_before: datetime | None
+    status: str | None
+    keyword: str | None  # searched in inputs and outputs: very slow on the server
+    created_by_end_user_session_id: str | None
+    created_by_account: str | None  # e-mail
+    detail: bool  # trigger metadata, since 1.10
+
+
+class RunFilters(TypedDict, total=False):
+    """Filters of the run lists. Before 1.9.2 Dify ignores them and lists debugging runs only."""
+
+    triggered_from: str  # app-run unless told otherwise, or debugging
+    status: str | None
+
+
+class Workflows:
+    """`dify.workflows`. Methods raise AppGone for an app of another mode."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def app_logs(self, app_id: str, **filters: Unpack[AppLogFilters]) -> Iterator[WorkflowAppLog]:
+        """All log rows of a workflow app, each once."""
+        return iterate(self.app_logs_walk(app_id, **filters), endpoint=f"GET {APP_LOGS}")
+
+    def app_logs_walk(
+        self, app_id: str, **filters: Unpack[AppLogFilters]
+    ) -> PageWalk[WorkflowAppLog]:
+        """The log rows as a walk that can prove itself."""
+        return PageWalk(
+            lambda page, limit: self.app_logs_page(app_id, page, limit, **filters),
+            key=lambda row: row.workflow_app_log_id,
+        )
+
+    def app_logs_page(
+        self, app_id: str, page: int = 1, limit: int = 100, **filters: Unpack[AppLogFilters]
+    ) -> Page[WorkflowAppLog]:
+        """GET workflow-app-logs (mode workflow): one page, newest first.
+
+        The bounds are aware instants, both inclusive, on the time of the log row (log_created_at),
+        which is the run's start since 1.9 and its end before.
+        """
+        query: Query = {
+            "page": page,
+            "limit": limit,
+            "created_at__after": utc_after(filters.get("created_after")),
+            "created_at__before": utc_before(filters.get("created_before")),
+            "status": filters.get("status"),
+            "keyword": filters.get("keyword"),
+            "created_by_end_user_session_id": filters.get("created_by_end_user_session_id"),
+            "created_by_account": filters.get("created_by_account"),
+            "detail": filters.get("detail") or None,
+        }
+        answer = self._session.get(APP_LOGS, query=query, app_id=app_id)
+        return page_of(
+            WorkflowAppLog, answer, endpoint=f"GET {APP_LOGS}", context={"app_id": app_id}
+        )
+
+    def runs(self, app_id: str, **filters: Unpack[RunFilters]) -> Iterator[WorkflowRun]:
+        """All runs of a workflow or advanced-chat app, newest first, each once."""
+        return iterate(self.runs_walk(app_id, **filters), endpoint=f"GET {RUNS}")
+
+    def runs_walk(self, app_id: str, **filters: Unpack[RunFilters]) -> CursorWalk[WorkflowRun]:
+        """The runs as a walk from the newest to the oldest that loses no tie."""
+        return CursorWalk(
+            lambda last_id, limit: self.runs_page(app_id, last_id, limit, **filters),
+            key=lambda run: run.workflow_run_id,
+            at=lambda run: run.created_at,
+        )
+
+    def runs_page(
+        self,
+        app_id: str,
+        last_id: str | None = None,
+        limit: int = 100,
+        **filters: Unpack[RunFilters],
+    ) -> Page[WorkflowRun]:
+        """GET workflow-runs: runs before `last_id`, newest first.
+
+        Dify's own default lists debugging runs only. Runs by schedule, webhook or plugin are in no
+        list but the app logs.
+        """
+        return self._run_page(WorkflowRun, RUNS, app_id, _run_query(last_id, limit, filters))
+
+    def chatflow_runs(self, app_id: str, **filters: Unpack[RunFilters]) -> Iterator[ChatflowRun]:
+        """All runs of an advanced-chat app with their messages, newest first, each once."""
+        walk = self.chatflow_runs_walk(app_id, **filters)
+        return iterate(walk, endpoint=f"GET {CHATFLOW_RUNS}")
+
+    def chatflow_runs_walk(
+        self, app_id: str, **filters: Unpack[RunFilters]
+    ) -> CursorWalk[ChatflowRun]:
+        """The runs of an advanced-chat app as a walk that loses no tie."""
+        return CursorWalk(
+            lambda last_id, limit: self.chatflow_runs_page(app_id, last_id, limit, **filters),
+            key=lambda run: run.workflow_run_id,
+            at=lambda run: run.created_at,
+        )
+
+    def chatflow_runs_page(
+        self,
+        app_id: str,
+        last_id: str | None = None,
+        limit: int = 100,
+        **filters: Unpack[RunFilters],
+    ) -> Page[ChatflowRun]:
+        """GET advanced-chat/workflow-runs: as `runs_page`, with conversation and message."""
+        query = _run_query(last_id, limit, filters)
+        return self._run_page(ChatflowRun, CHATFLOW_RUNS, app_id, query)
+
+    def run(self, app_id: str, run_id: str) -> WorkflowRunDetail | None:
+        """GET workflow-runs/{run_id}; None when the run is absent.
+
+        An absent run is 200 with every field null up to 1.14, 404 later. Raises AppGone.
+        """
+        try:
+            answer = self._session.get(RUN, app_id=app_id, run_id=run_id)
+        except AppGone:
+            raise
+        except NotFound:
+            return None
+        if _is_nothing(answer):
+            return None
+        return parse_one(
+            WorkflowRunDetail, answer, endpoint=f"GET {RUN}", context={"app_id": app_id}
+        )
+
+    def run_count(
+        self, app_id: str, *, time_range: str | None = None, **filters: Unpack[RunFilters]
+    ) -> RunCount:
+        """GET workflow-runs/count (since 1.9.2); `time_range` as 7d, 4h, 30m, 30s till now."""
+        query: Query = {
+            "triggered_from": filters.get("triggered_from", "app-run"),
+            "status": filters.get("status"),
+            "time_range": time_range,
+        }
+        answer = self._session.get(f"{RUNS}/count", query=query, app_id=app_id)
+        return parse_one(RunCount, answer, endpoint=f"GET {RUNS}/count")
+
+    def node_executions(self, app_id: str, run_id: str) -> Batch[NodeExecution]:
+        """GET node-executions: all nodes of a run; the order differs by version.
+
+        An absent run gives an empty list. A run with a tool node needs the plugin daemon.
+        """
+        answer = self._session.get(NODES, app_id=app_id, run_id=run_id)
+        context = {"app_id": app_id, "workflow_run_id": run_id}
+        return batch_of(NodeExecution, answer, endpoint=f"GET {NODES}", context=context)
+
+    def published(self, app_id: str) -> WorkflowVersion | None:
+        """GET workflows/publish: the published version, None when there is none."""
+        answer = self._session.get(PUBLISHED, app_id=app_id)
+        if _is_nothing(answer):
+            return None
+        return parse_one(
+            WorkflowVersion, answer, endpoint=f"GET {PUBLISHED}", context={"app_id": app_id}
+        )
+
+    def versions(self, app_id: str) -> Iterator[WorkflowVersion]:
+        """GET workflows, page by page: all versions, newest first, the draft among them."""
+        number, has_more = 1, True
+        while has_more:
+            page = self.versions_page(app_id, number)
+            yield from page.records
+            number, has_more = number + 1, bool(page.has_more)
+
+    def versions_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[WorkflowVersion]:
+        """GET workflows: one page; Dify tells no total here."""
+        answer = self._session.get(VERSIONS, query={"page": page, "limit": limit}, app_id=app_id)
+        return page_of(
+            WorkflowVersion,
+            answer,
+            endpoint=f"GET {VERSIONS}",
+            context={"app_id": app_id},
+            key="items",
+        )
+
+    def _run_page(
+        self, record_class: type[RunT], route: str, app_id: str, query: Query
+    ) -> Page[RunT]:
+        answer = self._session.get(route, query=query, app_id=app_id)
+        context = {"app_id": app_id}
+        return page_of(record_class, answer, endpoint=f"GET {route}", context=context)
+
+
+def _run_query(last_id: str | None, limit: int, filters: RunFilters) -> Query:
+    return {
+        "last_id": last_id,
+        "limit": limit,
+        "triggered_from": filters.get("triggered_from", "app-run"),
+        "status": filters.get("status"),
+    }
+
+
+def _is_nothing(answer: Any) -> bool:
+    """Up to 1.14 Dify answers an object of nulls where there is no row, later null."""
+    return answer is None or (isinstance(answer, dict) and answer.get("id", "") is None)
