@@ -42,8 +42,9 @@ class SimulatedDify:
 
     `latency`: seconds that every answer takes, outside the world's lock. `cookie_prefix`: name the
     cookies `__Host-…` and mark them Secure. `session_style`: bearer, cookie-plain or cookie-base64;
-    None = the style of the release. `expires_in`: lifetime of access tokens in seconds. `mask_keys`:
-    show API keys only in part, as the newest servers do. Raises ValueError for an unknown release.
+    None = the style of the release. `expires_in`: lifetime of access tokens in seconds.
+    `mask_keys`: show API keys only in part, as the newest servers do.
+    Raises ValueError for an unknown release.
     """
 
     def __init__(

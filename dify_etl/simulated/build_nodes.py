@@ -18,7 +18,7 @@ class _Step:
 
 
 def add_nodes(chronicle: Chronicle, run: WorkflowRun, *, going_on: bool = False) -> None:
-    """Give a run its nodes, each a moment after the one before. With `going_on` the last is open."""
+    """Give a run its nodes, a moment after one another. With `going_on` the last is open."""
     steps = list(_steps(chronicle, run))
     before: str | None = None
     for index, step in enumerate(steps, 1):

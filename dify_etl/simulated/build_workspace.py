@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from dify_etl.simulated.build_chronicle import Chronicle
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Tag, Workspace
@@ -172,8 +173,7 @@ def _draw_graph(chronicle: Chronicle, app: App, *, publish: bool) -> None:
         for place, kind in enumerate(kinds)
     ]
     edges: list[JsonObject] = [
-        {"id": f"{a}-{b}", "source": a, "target": b, "type": "custom"}
-        for a, b in zip(kinds, kinds[1:], strict=False)
+        {"id": f"{a}-{b}", "source": a, "target": b, "type": "custom"} for a, b in pairwise(kinds)
     ]
     graph: JsonObject = {
         "nodes": nodes,

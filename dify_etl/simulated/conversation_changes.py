@@ -177,7 +177,7 @@ class ConversationChanges(WorkflowChanges):
         answer_tokens: int = 48,
         error: str | None = None,
     ) -> Message:
-        """Complete a half-written message, with an error if one is given. No list timestamp moves."""
+        """Complete a half-written message, perhaps with an error. No list timestamp moves."""
         with self.lock:
             row = self.messages[message_id]
             row.answer = answer
@@ -229,7 +229,7 @@ class ConversationChanges(WorkflowChanges):
         return next((row for row in rows if row.from_source == source), None)
 
     def withdraw_feedback(self, message_id: str, *, by_admin: bool = False) -> None:
-        """Take a rating back: the row goes, no timestamp moves. Raises KeyError without a rating."""
+        """Take a rating back: the row goes, no timestamp moves. KeyError without a rating."""
         with self.lock:
             source = "admin" if by_admin else "user"
             row = self._feedback(message_id, source)

@@ -1,14 +1,14 @@
-"""From a URL to a handler: routes of a release, the app of a route, roles, and how refusals look."""
+"""From a URL to a handler: routes of a release, apps of routes, roles, and how refusals look."""
 
 from __future__ import annotations
 
-from json import dumps
 from typing import cast
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
+from dify_etl.simulated.answers import json_response
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.errors import ApiError, forbidden, not_found
 from dify_etl.simulated.sessions import Sessions
@@ -99,8 +99,3 @@ def _body(code: str, message: str, status: int) -> dict[str, object]:
 
 def _as_response(answer: object) -> Response:
     return answer if isinstance(answer, Response) else json_response(answer, 200)
-
-
-def json_response(value: object, status: int) -> Response:
-    """JSON as Flask writes it: ASCII with \\uXXXX escapes and a newline at the end."""
-    return Response(dumps(value) + "\n", status, mimetype="application/json")

@@ -1,7 +1,7 @@
 """/login, /refresh-token and /logout: POST, POST, and GET or POST by release.
 
-Six wrong passwords for one e-mail address pass as wrong; from the seventh on everything is 429 for a
-day after the last failure, the right password too.
+Six wrong passwords for one e-mail address pass as wrong; from the seventh on everything is 429 for
+a day after the last failure, the right password too.
 """
 
 from __future__ import annotations

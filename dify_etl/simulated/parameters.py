@@ -1,7 +1,8 @@
 """Query parameters: what each release accepts, and in which words it refuses.
 
-Three families: flask-restful (1.0: `params`), flask-restx (1.7 to 1.10: `errors`) and pydantic (from
-1.11: the whole validation text). Unknown parameters are ignored, of repeated ones the first counts.
+Three families: flask-restful (1.0: `params`), flask-restx (1.7 to 1.10: `errors`) and pydantic
+(from 1.11: the whole validation text). Unknown parameters are ignored, of repeated ones the first
+counts.
 """
 
 from __future__ import annotations

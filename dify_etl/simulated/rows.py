@@ -63,7 +63,7 @@ class Account:
 
     @property
     def tenant_id(self) -> str | None:
-        """The current workspace, which Dify keeps on the server for every session of the account."""
+        """The current workspace, kept on the server for every session of the account."""
         return next((join.tenant_id for join in self.joins if join.current), None)
 
 
@@ -117,7 +117,7 @@ class Site:
 
 @dataclass(slots=True)
 class App:
-    """An app of one of the five modes. `workflow_id` is the published version, None before the first."""
+    """An app of one of the five modes. `workflow_id`: the published version, None before it."""
 
     id: str
     tenant_id: str

@@ -81,6 +81,7 @@ class Tables:
     def _make_indexes(self) -> None:
         self.conversations_created: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.conversations_updated: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
+        self.unlisted_conversations: defaultdict[str, set[str]] = defaultdict(set)
         self.deleted_conversations: defaultdict[str, set[str]] = defaultdict(set)
         self.messages_of_app: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.messages_of_conversation: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
@@ -126,11 +127,14 @@ class Tables:
         if self.listed(row):
             self.conversations_created[row.app_id].add(row.created_at, row.id)
             self.conversations_updated[row.app_id].add(row.updated_at, row.id)
+        else:
+            self.unlisted_conversations[row.app_id].add(row.id)
 
     def take_conversation(self, conversation_id: str) -> Conversation:
         """Remove the row of a conversation, leaving its messages. Raises KeyError."""
         row = self.conversations.pop(conversation_id)
         self.deleted_conversations[row.app_id].discard(row.id)
+        self.unlisted_conversations[row.app_id].discard(row.id)
         if self.listed(row) and not row.is_deleted:
             self.conversations_created[row.app_id].remove(row.created_at, row.id)
             self.conversations_updated[row.app_id].remove(row.updated_at, row.id)

@@ -1,0 +1,118 @@
+"""Keys of apps and of all datasets. Lists show the whole secret, unless the server masks keys."""
+
+from __future__ import annotations
+
+from werkzeug.wrappers import Response
+
+from dify_etl.simulated.answers import json_response
+from dify_etl.simulated.calls import ADMINS, EDITORS, Call, Route
+from dify_etl.simulated.errors import ApiError, refusal
+from dify_etl.simulated.presentation import epoch
+from dify_etl.simulated.rows import ApiKey, JsonObject
+from dify_etl.simulated.versions import ErrorFamily
+
+_MAX_KEYS = 10
+
+
+def list_app_keys(call: Call) -> object:
+    """GET /apps/{id}/api-keys: unpaged, without an order; any member reads it."""
+    return {"data": [_detail(row, call) for row in _keys_of_app(call)]}
+
+
+def list_dataset_keys(call: Call) -> object:
+    """GET /datasets/api-keys: those of the whole workspace."""
+    return {"data": [_detail(row, call) for row in _keys_of_datasets(call)]}
+
+
+def _keys_of_app(call: Call) -> list[ApiKey]:
+    """The app is looked up here: its 404 has neither code nor status."""
+    app = call.world.apps.get(call.path["resource_id"])
+    if app is None or app.tenant_id != call.tenant_id:
+        raise ApiError(404, {"message": "App not found."})
+    return [row for row in call.world.api_keys.values() if row.app_id == app.id]
+
+
+def _keys_of_datasets(call: Call) -> list[ApiKey]:
+    rows = call.world.api_keys.values()
+    return [row for row in rows if row.type == "dataset" and row.tenant_id == call.tenant_id]
+
+
+def _detail(row: ApiKey, call: Call) -> JsonObject:
+    token = row.token
+    if call.switches.mask_keys:
+        token = f"{token[:5]}...{token[-4:]}"
+    return {**_created(row), "token": token}
+
+
+def _created(row: ApiKey) -> JsonObject:
+    return {
+        "id": row.id,
+        "type": row.type,
+        "token": row.token,
+        "last_used_at": epoch(row.last_used_at),
+        "created_at": epoch(row.created_at),
+    }
+
+
+def create_app_key(call: Call) -> object:
+    """POST /apps/{id}/api-keys: 201, one key; never idempotent; ten at most."""
+    if len(_keys_of_app(call)) >= _MAX_KEYS:
+        raise _too_many_app_keys(call)
+    row = call.world.add_api_key(
+        tenant_id=call.tenant_id, at=call.at, app_id=call.path["resource_id"]
+    )
+    return json_response(_created(row), 201)
+
+
+def create_dataset_key(call: Call) -> object:
+    """POST /datasets/api-keys: 200, one key; ten at most in the workspace."""
+    if len(_keys_of_datasets(call)) >= _MAX_KEYS:
+        raise _too_many_dataset_keys(call)
+    return _created(call.world.add_api_key(tenant_id=call.tenant_id, at=call.at))
+
+
+def _too_many_app_keys(call: Call) -> ApiError:
+    text = f"Cannot create more than {_MAX_KEYS} API keys for this resource type."
+    if call.version.since(1, 9):
+        return ApiError(400, {"custom": "max_keys_exceeded", "message": text})
+    return _too_many_dataset_keys(call)
+
+
+def _too_many_dataset_keys(call: Call) -> ApiError:
+    """A clash inside Dify's library turns the refusal into a 500 from 1.7 on."""
+    if call.version.error_family is not ErrorFamily.PARAMS:
+        text = "Internal Server Error"
+        return ApiError(500, {"message": text, "code": "unknown", "status": 500})
+    text = f"Cannot create more than {_MAX_KEYS} API keys for this resource type."
+    return refusal(400, "max_keys_exceeded", text)
+
+
+def delete_app_key(call: Call) -> object:
+    """DELETE /apps/{id}/api-keys/{id}: 204; effective at once."""
+    return _delete(_keys_of_app(call), call)
+
+
+def delete_dataset_key(call: Call) -> object:
+    """DELETE /datasets/api-keys/{id}: 204; effective at once."""
+    return _delete(_keys_of_datasets(call), call)
+
+
+def _delete(held: list[ApiKey], call: Call) -> Response:
+    key_id = call.path["key_id"]
+    if all(row.id != key_id for row in held):
+        raise ApiError(404, {"message": "API key not found"})
+    call.world.delete_api_key(key_id)
+    return Response("", 204, mimetype="application/json")
+
+
+_APP_KEYS = "/apps/<uuid:resource_id>/api-keys"
+_DATASET_KEYS = "/datasets/api-keys"
+
+ROUTES = (
+    Route("GET", _APP_KEYS, list_app_keys),
+    Route("POST", _APP_KEYS, create_app_key, roles=EDITORS),
+    Route("DELETE", f"{_APP_KEYS}/<uuid:key_id>", delete_app_key, roles=ADMINS),
+    Route("GET", _DATASET_KEYS, list_dataset_keys),
+    Route("POST", _DATASET_KEYS, create_dataset_key, roles=ADMINS),
+    Route("DELETE", f"{_DATASET_KEYS}/<uuid:key_id>", delete_dataset_key, roles=ADMINS),
+)

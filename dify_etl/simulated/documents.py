@@ -1,0 +1,255 @@
+"""Documents of a dataset: the list, single ones, and their indexing status in four endpoints."""
+
+from __future__ import annotations
+
+from dify_etl.simulated.calls import Call, Route
+from dify_etl.simulated.datasets import dataset_of_path, lenient_whole, visible_dataset
+from dify_etl.simulated.errors import ApiError, not_found
+from dify_etl.simulated.paging import length_tested_page
+from dify_etl.simulated.presentation import epoch, known
+from dify_etl.simulated.rows import Document, JsonObject
+
+_IN_PROGRESS = ("parsing", "cleaning", "splitting", "indexing")
+_AVAILABLE = ("available", "active", "enabled")
+
+
+def list_documents(call: Call) -> object:
+    """GET /datasets/{id}/documents: 100 rows at most, whatever the limit; unknown sort = newest."""
+    page, limit = lenient_whole("page", 1, call), lenient_whole("limit", 20, call)
+    dataset = visible_dataset(call)
+    arguments = call.request.args
+    held = [call.world.documents[i] for i in call.world.documents_of_dataset.get(dataset.id, ())]
+    keyword, status = arguments.get("keyword", ""), arguments.get("status", "")
+    rows = [row for row in held if keyword in row.name and _of_status(row, status, call)]
+    _sort(rows, arguments.get("sort", "-created_at"))
+    fetch = arguments.get("fetch", "").lower() in ("yes", "true", "y", "1")
+    data = [_with_segments(row, call) if fetch else _detail(row, call) for row in rows]
+    return length_tested_page(data, page=page, limit=limit)
+
+
+def _of_status(row: Document, status: str, call: Call) -> bool:
+    """From 1.10; an unknown status filters nothing."""
+    if not status or not call.version.since(1, 10):
+        return True
+    tests = {
+        "archived": row.archived,
+        "disabled": not row.enabled,
+        **dict.fromkeys(_AVAILABLE, _display_status(row) == "available"),
+        **{
+            name: _display_status(row) == name
+            for name in ("queuing", "indexing", "paused", "error")
+        },
+    }
+    return tests.get(status, True)
+
+
+def _sort(rows: list[Document], sort: str) -> None:
+    descending = sort.startswith("-") or sort not in ("created_at", "hit_count")
+    if sort.removeprefix("-") == "hit_count":
+        rows.sort(key=lambda row: (row.hit_count, row.position), reverse=descending)
+    else:
+        rows.sort(key=lambda row: (row.created_at, row.position), reverse=descending)
+
+
+def _display_status(row: Document) -> str:
+    if row.indexing_status == "waiting":
+        return "queuing"
+    if row.indexing_status in _IN_PROGRESS:
+        return "paused" if row.is_paused else "indexing"
+    if row.indexing_status == "error":
+        return "error"
+    if row.archived:
+        return "archived"
+    return "available" if row.enabled else "disabled"
+
+
+def _detail(row: Document, call: Call) -> JsonObject:
+    values: JsonObject = {
+        **_head(row),
+        "data_source_info": {"upload_file_id": row.upload_file_id},
+        "data_source_detail_dict": {"upload_file": _upload_file(row)},
+        **_state(row),
+        "word_count": row.word_count,
+        "doc_metadata": None,
+        "summary_index_status": None,
+        "need_summary": False,
+    }
+    return known(
+        values,
+        doc_metadata=call.version.since(1, 1),
+        summary_index_status=call.version.since(1, 12),
+        need_summary=call.version.since(1, 12),
+    )
+
+
+def _head(row: Document) -> JsonObject:
+    return {
+        "id": row.id,
+        "position": row.position,
+        "data_source_type": "upload_file",
+        "dataset_process_rule_id": row.dataset_process_rule_id,
+        "name": row.name,
+        "created_from": "api",
+        "created_by": row.created_by,
+        "created_at": epoch(row.created_at),
+        "tokens": row.tokens,
+    }
+
+
+def _state(row: Document) -> JsonObject:
+    return {
+        "indexing_status": row.indexing_status,
+        "error": row.error,
+        "enabled": row.enabled,
+        "disabled_at": epoch(row.disabled_at),
+        "disabled_by": row.disabled_by,
+        "archived": row.archived,
+        "display_status": _display_status(row),
+        "hit_count": row.hit_count,
+        "doc_form": "text_model",
+    }
+
+
+def _upload_file(row: Document) -> JsonObject:
+    """`created_at` is a float here, as nowhere else."""
+    return {
+        "id": row.upload_file_id,
+        "name": row.name,
+        "size": 1234,
+        "extension": "txt",
+        "mime_type": "text/plain",
+        "created_by": row.created_by,
+        "created_at": row.created_at.timestamp(),
+    }
+
+
+def _rule(row: Document) -> JsonObject:
+    return {
+        "id": row.dataset_process_rule_id,
+        "dataset_id": row.dataset_id,
+        "mode": "automatic",
+        "rules": {},
+    }
+
+
+def _with_segments(row: Document, call: Call) -> JsonObject:
+    """`fetch=true`: with counts of segments and the rule, without doc_form."""
+    values = {
+        **_detail(row, call),
+        "process_rule_dict": _rule(row),
+        "completed_segments": row.completed_segments,
+        "total_segments": row.segments,
+    }
+    del values["doc_form"]
+    return values
+
+
+def get_document(call: Call) -> object:
+    """GET /datasets/{id}/documents/{id}: `metadata` = all, only or without."""
+    metadata = call.request.args.get("metadata", "all")
+    if metadata not in ("all", "only", "without"):
+        raise ApiError(400, {"code": "invalid_metadata", "message": "Invalid metadata."})
+    row = _document(call)
+    kinds: JsonObject = {"doc_type": None, "doc_metadata": None}
+    if metadata == "only":
+        return {"id": row.id, **kinds}
+    values = _whole(row, call)
+    return values if metadata == "without" else {**values, **kinds}
+
+
+def _document(call: Call) -> Document:
+    dataset = visible_dataset(call)
+    row = call.world.documents.get(call.path["document_id"])
+    if row is None or row.dataset_id != dataset.id:
+        raise not_found("Document not found.")
+    return row
+
+
+def _whole(row: Document, call: Call) -> JsonObject:
+    newer = call.version.since(1, 9)
+    file = _upload_file(row)
+    values: JsonObject = {
+        **_head(row),
+        "created_at": epoch(row.created_at) if newer else row.created_at.timestamp(),
+        "data_source_info": {"upload_file_id": row.upload_file_id}
+        if newer
+        else {"upload_file": file},
+        "data_source_detail_dict": {"upload_file": file},
+        "dataset_process_rule": {"mode": "automatic", "rules": {}},
+        "document_process_rule": _rule(row),
+        "completed_at": epoch(row.completed_at),
+        "updated_at": epoch(row.updated_at),
+        "indexing_latency": 3.21 if row.completed_at else None,
+        **_state(row),
+        "segment_count": row.segments,
+        "average_segment_length": 250 if row.segments else 0,
+        "doc_language": "Chinese",
+        "need_summary": False,
+    }
+    return known(values, data_source_detail_dict=newer, need_summary=call.version.since(1, 12))
+
+
+def _status(row: Document, *, paused: bool, segments: bool = True) -> JsonObject:
+    """`paused`: whether a held document shows as paused, or as the state it is held in."""
+    shown = "paused" if paused and row.is_paused else row.indexing_status
+    return {
+        "id": row.id,
+        "indexing_status": shown,
+        "processing_started_at": epoch(row.processing_started_at),
+        "parsing_completed_at": epoch(row.parsing_completed_at),
+        "cleaning_completed_at": epoch(row.cleaning_completed_at),
+        "splitting_completed_at": epoch(row.splitting_completed_at),
+        "completed_at": epoch(row.completed_at),
+        "paused_at": epoch(row.paused_at),
+        "error": row.error,
+        "stopped_at": epoch(row.stopped_at),
+        "completed_segments": row.completed_segments if segments else None,
+        "total_segments": row.segments if segments else None,
+    }
+
+
+def list_indexing_status(call: Call) -> object:
+    """GET /datasets/{id}/indexing-status: all at once; [] for an unknown dataset."""
+    dataset = call.world.datasets.get(call.path["dataset_id"])
+    if dataset is None or dataset.tenant_id != call.tenant_id:
+        return {"data": []}
+    held = call.world.documents_of_dataset.get(dataset.id, ())
+    return {"data": [_status(call.world.documents[i], paused=False) for i in held]}
+
+
+def get_indexing_status(call: Call) -> object:
+    """GET /datasets/{id}/documents/{id}/indexing-status."""
+    return _status(_document(call), paused=True)
+
+
+def list_batch_status(call: Call) -> object:
+    """GET /datasets/{id}/batch/{batch}/indexing-status: 404 for an unknown batch."""
+    dataset = visible_dataset(call)
+    held = (call.world.documents[i] for i in call.world.documents_of_dataset.get(dataset.id, ()))
+    rows = [row for row in held if row.batch == call.path["batch"]]
+    if not rows:
+        raise not_found("Documents not found.")
+    return {"data": [_status(row, paused=True) for row in rows]}
+
+
+def list_error_docs(call: Call) -> object:
+    """GET /datasets/{id}/error-docs: in error or paused, without counts of segments (0 on 1.0)."""
+    dataset = dataset_of_path(call)
+    held = (call.world.documents[i] for i in call.world.documents_of_dataset.get(dataset.id, ()))
+    rows = [row for row in held if row.indexing_status in ("error", "paused")]
+    data = [_status(row, paused=False, segments=False) for row in rows]
+    if not call.version.since(1, 7):
+        data = [{**line, "completed_segments": 0, "total_segments": 0} for line in data]
+    return {"data": data, "total": len(data)}
+
+
+_DATASET = "/datasets/<uuid:dataset_id>"
+
+ROUTES = (
+    Route("GET", f"{_DATASET}/documents", list_documents),
+    Route("GET", f"{_DATASET}/documents/<uuid:document_id>", get_document),
+    Route("GET", f"{_DATASET}/documents/<uuid:document_id>/indexing-status", get_indexing_status),
+    Route("GET", f"{_DATASET}/indexing-status", list_indexing_status),
+    Route("GET", f"{_DATASET}/batch/<batch>/indexing-status", list_batch_status),
+    Route("GET", f"{_DATASET}/error-docs", list_error_docs),
+)

@@ -1,0 +1,134 @@
+"""Graphs: the draft, the published version, the list of versions (the draft among them)."""
+
+from __future__ import annotations
+
+from dify_etl.simulated.apps import WORKFLOW_MODES
+from dify_etl.simulated.calls import EDITORS, Call, Route
+from dify_etl.simulated.errors import forbidden, refusal
+from dify_etl.simulated.paging import PAGE
+from dify_etl.simulated.parameters import Flag, Identifier, Whole
+from dify_etl.simulated.presentation import account_brief, epoch, known
+from dify_etl.simulated.rows import JsonObject, Workflow
+
+_KEYS = (
+    "id",
+    "graph",
+    "features",
+    "hash",
+    "version",
+    "marked_name",
+    "marked_comment",
+    "created_at",
+    "updated_by",
+    "updated_at",
+    "tool_published",
+    "environment_variables",
+    "conversation_variables",
+    "rag_pipeline_variables",
+)
+_FEATURES: JsonObject = {
+    "opening_statement": "",
+    "suggested_questions": [],
+    "suggested_questions_after_answer": {"enabled": False},
+    "text_to_speech": {"enabled": False, "language": "", "voice": ""},
+    "speech_to_text": {"enabled": False},
+    "retriever_resource": {"enabled": True},
+    "sensitive_word_avoidance": {"enabled": False},
+    "file_upload": {"enabled": False},
+}
+
+
+def get_published(call: Call) -> object:
+    """GET /apps/{id}/workflows/publish: every field null before the first publishing."""
+    row = call.world.published_of(call.app.id)
+    return _detail(row, call) if row is not None else _nothing(call)
+
+
+def _nothing(call: Call) -> JsonObject:
+    values: JsonObject = dict.fromkeys(_KEYS)
+    values["created_by"] = {"id": None, "name": None, "email": None}
+    return _of_release(values, call)
+
+
+def _of_release(values: JsonObject, call: Call) -> JsonObject:
+    marked = call.version.since(1, 1)
+    return known(
+        values,
+        marked_name=marked,
+        marked_comment=marked,
+        rag_pipeline_variables=call.version.since(1, 9),
+    )
+
+
+def _detail(row: Workflow, call: Call) -> JsonObject:
+    values: JsonObject = {
+        "id": row.id,
+        "graph": row.graph,
+        "features": _FEATURES,
+        "hash": row.hash,
+        "version": row.version,
+        "marked_name": row.marked_name,
+        "marked_comment": row.marked_comment,
+        "created_by": account_brief(call, row.created_by),
+        "created_at": epoch(row.created_at),
+        "updated_by": row.updated_by,
+        "updated_at": epoch(row.updated_at),
+        "tool_published": False,
+        "environment_variables": [],
+        "conversation_variables": [],
+        "rag_pipeline_variables": [],
+    }
+    return _of_release(values, call)
+
+
+def get_draft(call: Call) -> object:
+    """GET /apps/{id}/workflows/draft: the one endpoint without a CSRF check."""
+    row = call.world.draft_of(call.app.id)
+    if row is None:
+        status = 404 if call.version.since(1, 9) else 400
+        text = "Draft workflow need to be initialized."
+        raise refusal(status, "draft_workflow_not_exist", text)
+    return _detail(row, call)
+
+
+def list_versions(call: Call) -> object:
+    """GET /apps/{id}/workflows: by version text, descending, so the draft comes first; no total."""
+    asked = call.query(
+        "WorkflowListQuery",
+        PAGE,
+        Whole("limit", 10 if call.version.since(1, 1) else 20, low=1, high=100),
+        Identifier("user_id"),
+        Flag("named_only", False),
+    )
+    if asked.text("user_id") not in (None, call.account.id):
+        raise forbidden()
+    rows = [row for row in call.world.workflows.values() if row.app_id == call.app.id]
+    if call.app.workflow_id is None:
+        rows = []
+    if asked.flag("named_only"):
+        rows = [row for row in rows if row.marked_name]
+    rows.sort(key=lambda row: row.version, reverse=True)
+    page, limit = asked.whole("page"), asked.whole("limit")
+    shown = rows[(page - 1) * limit : page * limit]
+    return {
+        "items": [_detail(row, call) for row in shown],
+        "page": page,
+        "limit": limit,
+        "has_more": len(rows) > page * limit,
+    }
+
+
+_WORKFLOWS = "/apps/<uuid:app_id>/workflows"
+
+ROUTES = (
+    Route("GET", _WORKFLOWS, list_versions, modes=WORKFLOW_MODES, roles=EDITORS),
+    Route("GET", f"{_WORKFLOWS}/publish", get_published, modes=WORKFLOW_MODES, roles=EDITORS),
+    Route(
+        "GET",
+        f"{_WORKFLOWS}/draft",
+        get_draft,
+        modes=WORKFLOW_MODES,
+        roles=EDITORS,
+        csrf_exempt=True,
+    ),
+)
