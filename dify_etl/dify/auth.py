@@ -97,10 +97,14 @@ class PasswordAuth(httpx.Auth):
             _sign(request, tokens)
             response = yield request
             if response.status_code != 401 or code_of(response) in SETUP_CODES:
-                self._accepted = tokens.access_token
+                self._accept(tokens)
                 return
             tokens = yield from self._renewed(request, tokens)
         raise self._lost(request)
+
+    def _accept(self, tokens: SessionTokens) -> None:
+        if tokens is self._tokens:  # a late answer to an older session says nothing of this one
+            self._accepted = tokens.access_token
 
     def _renewed(
         self, request: httpx.Request, old: SessionTokens | None

@@ -77,11 +77,6 @@ class Server:
         """The server's time, aware UTC, from its last `Date`; our clock when it sends none."""
         return self._clock.now() + (self._ahead or timedelta(0))
 
-    @property
-    def has_told_time(self) -> bool:
-        """Whether an answer carried a `Date`."""
-        return self._ahead is not None
-
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn version and time from the headers of an answer."""
         if version := headers.get("x-version"):

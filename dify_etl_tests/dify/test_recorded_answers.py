@@ -1,0 +1,177 @@
+"""Every recorded GET answer goes through the client: it is parsed whole, or named here."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.errors import DifyError, NotFound
+from dify_etl.dify.record import Batch, Record
+from dify_etl.dify.statistics import StatisticMetric
+from dify_etl_tests.dify.recordings import VERSIONS, Exchange, exchanges, playing
+
+Read = Callable[[DifyClient], Any]
+
+READS: dict[str, Read] = {
+    "/apps": lambda dify: dify.apps.page(),
+    "/apps/ID": lambda dify: dify.apps.get("a"),
+    "/apps/ID/api-keys": lambda dify: dify.api_keys.of_app("a"),
+    "/apps/ID/annotations": lambda dify: dify.conversations.annotations_page("a"),
+    "/apps/ID/chat-conversations": lambda dify: dify.conversations.chat_page("a"),
+    "/apps/ID/chat-messages": lambda dify: dify.conversations.messages_page("a", "c"),
+    "/apps/ID/completion-conversations": lambda dify: dify.conversations.completion_page("a"),
+    "/apps/ID/completion-conversations/ID": lambda dify: dify.conversations.completion_detail(
+        "a", "c"
+    ),
+    "/apps/ID/feedbacks/export": lambda dify: dify.conversations.feedback_export("a"),
+    "/apps/ID/messages/ID": lambda dify: dify.conversations.message("a", "m"),
+    "/apps/ID/workflow-app-logs": lambda dify: dify.workflows.app_logs_page("a"),
+    "/apps/ID/workflow-runs": lambda dify: dify.workflows.runs_page("a"),
+    "/apps/ID/advanced-chat/workflow-runs": lambda dify: dify.workflows.chatflow_runs_page("a"),
+    "/apps/ID/workflow-runs/count": lambda dify: dify.workflows.run_count("a"),
+    "/apps/ID/workflow-runs/ID": lambda dify: dify.workflows.run("a", "r"),
+    "/apps/ID/workflow-runs/ID/node-executions": lambda dify: dify.workflows.node_executions(
+        "a", "r"
+    ),
+    "/apps/ID/workflows": lambda dify: dify.workflows.versions_page("a"),
+    "/apps/ID/workflows/publish": lambda dify: dify.workflows.published("a"),
+    "/account/profile": lambda dify: dify.account.profile(),
+    "/workspaces": lambda dify: dify.account.workspaces(),
+    "/workspaces/current/members": lambda dify: dify.members.list(),
+    "/datasets": lambda dify: dify.datasets.page(),
+    "/datasets/ID": lambda dify: dify.datasets.get("d"),
+    "/datasets/api-keys": lambda dify: dify.api_keys.of_datasets(),
+    "/datasets/ID/documents": lambda dify: dify.datasets.documents_page("d"),
+    "/datasets/ID/indexing-status": lambda dify: dify.datasets.indexing_status("d"),
+    "/datasets/ID/documents/ID/indexing-status": lambda dify: (
+        dify.datasets.document_indexing_status("d", "x")
+    ),
+    "/datasets/ID/error-docs": lambda dify: dify.datasets.error_documents("d"),
+}
+
+NOT_READ = {
+    "/apps/ID/agent/logs": "agent_thoughts of the message tell the same",
+    "/apps/ID/annotations/count": "total of the list",
+    "/apps/ID/chat-conversations/ID": "marks the log as read",
+    "/apps/ID/conversation-variables": "cut at 100 by the server",
+    "/apps/ID/export": "the app's settings as YAML; versions hold the same",
+    "/apps/ID/model-config": "no such method",
+    "/apps/ID/workflow-archived-logs": "an operator's job moves them; was empty",
+    "/apps/ID/workflows/draft": "among the versions",
+    "/activate/check": "invitations",
+    "/datasets/ID/batch/NAME/indexing-status": "by upload batch; the dataset's covers it",
+    "/datasets/ID/documents/ID": "the list has the same fields",
+    "/datasets/ID/queries": "retrieval log, not loaded",
+    "/features": "plan limits",
+    "/logout": "ends the session on old servers",
+    "/setup": "only its header is read",
+    "/system-features": "branding",
+    "/version": "the newest release, not the server's",
+    "/workspaces/current": "tested with the account: its method differs by version",
+    "/nope": "a route that never was",
+    "/apps/": "a trailing slash, which the client never sends",
+}
+CSV = "feedbacks-export-csv"
+
+_ID = re.compile(r"/(?:[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-f]{32}|not-a?-?uuid|abc|xyz)(?=/|$)")
+
+
+def pattern_of(exchange: Exchange) -> str:
+    path = _ID.sub("/ID", exchange.path.removeprefix("/console/api"))
+    return re.sub(r"/batch/[^/]+/", "/batch/NAME/", path)
+
+
+def read_of(exchange: Exchange) -> Read | None:
+    pattern = pattern_of(exchange)
+    for metric in StatisticMetric:
+        if pattern == f"/apps/ID/{metric.path}":
+            return lambda dify: dify.statistics.daily("a", metric)
+    return READS.get(pattern)
+
+
+def recorded_reads() -> list[Exchange]:
+    return [
+        exchange
+        for version in VERSIONS
+        for exchange in exchanges(version)
+        if exchange.method == "GET" and exchange.path.startswith("/console/api")
+    ]
+
+
+def named(exchange: Exchange) -> str:
+    return f"{exchange.version}-{exchange.area}-{exchange.name}"
+
+
+def good() -> list[Exchange]:
+    return [e for e in recorded_reads() if e.status == 200 and read_of(e) and e.name != CSV]
+
+
+def bad() -> list[Exchange]:
+    # what follows a 401 is tested with the session, an absent run with the workflows
+    return [
+        e
+        for e in recorded_reads()
+        if e.status >= 400
+        and e.status != 401
+        and read_of(e)
+        and pattern_of(e) != "/apps/ID/workflow-runs/ID"
+    ]
+
+
+@pytest.mark.parametrize("exchange", good(), ids=named)
+def test_good_answer_parses_whole(exchange: Exchange) -> None:
+    """Every row becomes a record, none is rejected, and no key of a known server is unknown."""
+    read = read_of(exchange)
+    assert read is not None
+
+    with playing(exchange) as dify:
+        answer = read(dify)
+
+    assert rejected(answer) == ()
+    assert {key for record in records(answer) for key in record.extra} == set()
+    assert len(records(answer)) == rows_in(exchange)
+
+
+@pytest.mark.parametrize("exchange", bad(), ids=named)
+def test_bad_answer_raises_what_to_do(exchange: Exchange) -> None:
+    """Every recorded error becomes one of ours, with a place and a hint; 404 is NotFound."""
+    read = read_of(exchange)
+    assert read is not None
+
+    with playing(exchange) as dify, pytest.raises(DifyError) as caught:
+        read(dify)
+
+    assert caught.value.hint
+    assert "/console/api" in caught.value.where
+    assert isinstance(caught.value, NotFound) is (exchange.status == 404)
+
+
+@pytest.mark.parametrize("exchange", recorded_reads(), ids=named)
+def test_every_recorded_read_is_accounted_for(exchange: Exchange) -> None:
+    """An endpoint is read by the client, or its reason not to be stands in NOT_READ."""
+    pattern = pattern_of(exchange)
+
+    assert read_of(exchange) or NOT_READ.get(pattern) or "statistics/bogus" in pattern
+
+
+def records(answer: object) -> list[Record]:
+    if isinstance(answer, Batch):
+        return list(answer.records)
+    if isinstance(answer, list):
+        return answer
+    return [answer] if isinstance(answer, Record) else []
+
+
+def rejected(answer: object) -> Iterable[object]:
+    return answer.rejected if isinstance(answer, Batch) else ()
+
+
+def rows_in(exchange: Exchange) -> int:
+    body = exchange.body
+    for key in ("data", "items", "accounts", "workspaces", "feedback_data"):
+        if isinstance(body.get(key), list):
+            figures = 2 if "total_price" in str(body) and "statistics/" in exchange.path else 1
+            return len(body[key]) * figures
+    return 0 if body.get("id", "") is None else 1
