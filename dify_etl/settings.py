@@ -1,4 +1,4 @@
-"""Every setting, from the environment or `.env`, in one class; one clear error when one is wrong."""
+"""Every setting, from the environment or `.env`, in one class; one clear error when wrong."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DIFY_BEGINS = date(2023, 5, 15)
 
 
 class SettingWrong(ActionableError):
-    """A setting is missing or cannot be understood; names it, where it was looked for, an example."""
+    """A setting is missing or bad; names it, where it was looked for, and an example."""
 
 
 def _zone(name: str) -> str:
@@ -43,7 +43,7 @@ def _url(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """The settings; the field's alias is the variable, its description and example feed the README."""
+    """The settings; a field's alias is its variable, its description and example its manual."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         description="The workspace to read with the admin API key.",
         examples=["8a1c…-uuid-of-the-workspace"],
     )
-    token_store: str | None = Field(
+    token_store: SecretStr | None = Field(
         None,
         validation_alias="DIFY_TOKEN_STORE",
         description="Where the session is kept: memory, file or redis://…; "
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     completion_detail: bool = Field(
         False,
         validation_alias="DIFY_ETL_COMPLETION_DETAIL",
-        description="Read tokens and latency of every completion log; marks the logs as read in Dify.",
+        description="Read tokens and latency of every completion log; marks them as read in Dify.",
         examples=["false"],
     )
     max_concurrency: int = Field(

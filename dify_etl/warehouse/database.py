@@ -50,8 +50,9 @@ class Database:
 
     def value(self, sql: str, parameters: object = None) -> Any:
         """The first value of the first row, None when there is no row."""
-        row = self.execute(sql, parameters).fetchone()
-        return row[0] if row else None
+        # Fetched whole: an unfinished result would block the connection's next statement.
+        found = self.rows(sql, parameters)
+        return found[0][0] if found else None
 
     def frame(self, sql: str) -> pl.DataFrame:
         """The answer of a query as a Polars frame."""

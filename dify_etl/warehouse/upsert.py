@@ -1,5 +1,6 @@
 """Put a frame into a table by key, so that a second time changes nothing; mark what vanished."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,17 +98,25 @@ def _merge(database: Database, table: Table, columns: list[Column], now: datetim
 
 
 def mark_absent(
-    database: Database, table: Table, *, scope: str, present: pl.DataFrame, now: datetime
+    database: Database,
+    table: Table,
+    *,
+    scope: str,
+    present: pl.DataFrame,
+    now: datetime,
+    confirm: Callable[[], None] = lambda: None,
 ) -> Changes:
     """Mark the rows within `scope` (SQL over `t`) whose key is not in `present` as absent.
 
     Call it only for a scope that was proven to be read whole. `present` holds the key columns.
+    `confirm` is called before any row is marked; it raises to prevent it.
     """
     database.stage("_present", present.select(table.key), table)
     condition = f"""t.absent_since IS NULL AND ({scope}) AND NOT EXISTS (
         SELECT 1 FROM _present s WHERE {_same_key(table)})"""
     count = database.value(f"SELECT count(*) FROM {table.qualified} t WHERE {condition}")
     if count:
+        confirm()
         database.execute(
             f"UPDATE {table.qualified} t SET absent_since = TIMESTAMPTZ '{now.isoformat()}' "
             f"WHERE {condition}"

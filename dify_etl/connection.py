@@ -1,0 +1,102 @@
+"""The Dify of the settings: a server, or the simulated one when no server is named."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.concurrency import RequestLimits
+from dify_etl.dify.tokens import TokenStore, token_store_from
+from dify_etl.settings import Settings
+from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
+from dify_etl.sync.run import SyncRules
+
+DEMO_PLAN = WorldPlan(seed=7, apps=10, days=30, conversations_per_day=20, timezone="UTC")
+DEMO_HOME = "demo"
+KEY_FILE = "fingerprint.key"
+
+
+def home_of(settings: Settings) -> Path:
+    """Where the files are: the simulated Dify has a home of its own, so that data never mix."""
+    return settings.home / DEMO_HOME if settings.is_simulated else settings.home
+
+
+def rules_of(settings: Settings) -> SyncRules:
+    """What the settings say about reading; the demo has all days of its world, in UTC."""
+    rules = SyncRules(
+        zone=settings.zone,
+        start_date=settings.start_date,
+        lookback_days=settings.lookback_days,
+        deep_read_days=settings.deep_read_days,
+        completion_detail=settings.completion_detail,
+        workers=settings.max_concurrency,
+    )
+    return rules
+
+
+@contextmanager
+def open_dify(settings: Settings) -> Iterator[DifyClient]:
+    """A client for the settings' Dify. SettingWrong when the account is missing."""
+    if settings.is_simulated:
+        with _simulated_client(home_of(settings)) as dify:
+            yield dify
+        return
+    settings.require_credentials()
+    assert settings.base_url is not None
+    with DifyClient(
+        settings.base_url,
+        email=settings.email,
+        password=settings.password,
+        admin_api_key=settings.admin_api_key,
+        workspace_id=settings.workspace_id,
+        token_store=_token_store(settings),
+        limits=RequestLimits(max_concurrency=settings.max_concurrency),
+        fingerprint_key=fingerprint_key(home_of(settings)),
+    ) as dify:
+        yield dify
+
+
+def _token_store(settings: Settings) -> TokenStore:
+    chosen = settings.token_store or settings.redis_url
+    return token_store_from(chosen.get_secret_value() if chosen else "file", home_of(settings))
+
+
+def fingerprint_key(home: Path) -> bytes:
+    """The key of the API keys' fingerprints: made once, mode 0600, outside the database."""
+    path = home / KEY_FILE
+    home.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _simulated_client(home: Path) -> DifyClient:
+    """A client of a simulated workspace that stays the same for every run into this home."""
+    world = build_world(replace(DEMO_PLAN, now=_world_time(home)))
+    return DifyClient(
+        "http://simulated.dify",
+        email=world.account.email,
+        password=SecretStr(world.account.password),
+        transport=httpx.WSGITransport(app=SimulatedDify(world)),
+        fingerprint_key=fingerprint_key(home),
+    )
+
+
+def _world_time(home: Path) -> datetime:
+    """The moment at which the home's simulated workspace stands still: that of its first use."""
+    path = home / "world.json"
+    home.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        now = datetime.now(UTC).replace(microsecond=0)
+        path.write_text(json.dumps({"now": now.isoformat()}), encoding="utf-8")
+    return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["now"])

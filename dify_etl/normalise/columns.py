@@ -1,0 +1,46 @@
+"""Columns from records: a column is named, typed and described once, in its record."""
+
+import types
+import typing
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+
+from pydantic.fields import FieldInfo
+
+from dify_etl.dify.record import JsonText, Record
+from dify_etl.warehouse.tables import Column
+
+DUCKDB_TYPES: dict[object, str] = {
+    JsonText: "JSON",
+    str: "VARCHAR",
+    bool: "BOOLEAN",
+    int: "BIGINT",
+    float: "DOUBLE",
+    datetime: "TIMESTAMPTZ",
+    date: "DATE",
+    Decimal: "DECIMAL(28, 10)",
+}
+
+EXTRA = Column("extra", "JSON", "Fields that Dify sent and no known version has; null: none.")
+
+
+def columns_of(record_class: type[Record]) -> Iterator[Column]:
+    """The columns of a record in the order of its fields; lists of child records are no columns."""
+    for name, field in record_class.model_fields.items():
+        duckdb_type = DUCKDB_TYPES.get(_plain_type(field))
+        if duckdb_type is not None:
+            yield Column(name, duckdb_type, field.description or "")
+    if record_class.model_config.get("extra") == "allow":
+        yield EXTRA
+
+
+def _plain_type(field: FieldInfo) -> object:
+    """The type behind `X | None` and `Annotated[X, …]`; enums of text count as text."""
+    annotation: object = field.annotation
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        inner = [one for one in typing.get_args(annotation) if one is not type(None)]
+        annotation = inner[0] if len(inner) == 1 else None
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation

@@ -1,0 +1,120 @@
+"""Feed apps: the list of every run, and the detail of apps that changed since theirs was read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from dify_etl.dify.apps import App, AppDetail
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.source import check_source
+from dify_etl.sync.walks import Rows
+from dify_etl.warehouse.tables import frame
+
+CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "agent")
+COMPLETION_MODES = ("completion",)
+WORKFLOW_MODES = ("workflow",)
+CHATFLOW_MODES = ("advanced-chat",)
+
+# The list shows a shortened config and, for an empty description, the prompt: the detail's count.
+_FROM_DETAIL = ("description", "app_model_config")
+
+
+@dataclass(frozen=True)
+class KnownApp:
+    """An app of the workspace as the warehouse holds it."""
+
+    app_id: str
+    name: str
+    mode: str
+
+
+def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
+    """The apps that Dify has, of these modes (all when none is given), within the run's filter.
+
+    WindowWrong when the filter names an app that is not there.
+    """
+    rows = sync.database.rows(
+        "SELECT app_id, name, mode FROM raw.apps WHERE absent_since IS NULL ORDER BY created_at"
+    )
+    apps = tuple(KnownApp(*row) for row in rows)
+    chosen = _chosen(apps, sync.plan.apps)
+    return tuple(app for app in chosen if not modes or app.mode in modes)
+
+
+def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp, ...]:
+    for text in asked:
+        if not any(text in (app.app_id, app.name) for app in apps):
+            raise WindowWrong(
+                f"no app has the id or name {text!r}",
+                where="--app",
+                hint="`dify-etl tables` shows the warehouse; raw.apps lists ids and names. "
+                "A deleted app keeps its rows but cannot be read any more.",
+            )
+    return tuple(app for app in apps if not asked or app.app_id in asked or app.name in asked)
+
+
+def read_apps(sync: Sync) -> FeedReport:
+    """GET /apps whole, then GET /apps/{id} for apps whose updated_at moved; marks absent apps."""
+    with FeedBooks(sync, "apps") as books:
+        walk = sync.dify.apps.walk()
+        rows: Rows[App] = Rows()
+        for page in walk:
+            rows.add(page, walk.key)
+        apps = list(rows.records.values())
+        reason = None if walk.proof.is_proven else walk.proof.reason
+        check_source(sync)
+        with books.commit():
+            _load_list(books, apps)
+            books.quarantine(None, rows.rejected.values())
+            if reason is None:
+                present = records_frame(raw_table("apps"), App, apps)
+                books.mark_absent(raw_table("apps"), scope="true", present=present)
+        reason = _read_details(books) or reason
+        with books.commit():
+            state = "proven" if reason is None else "unproven"
+            total = walk.proof.total_last
+            books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
+        return books.report()
+
+
+def _load_list(books: FeedBooks, apps: Sequence[App]) -> None:
+    books.note_drift(apps)
+    shown = records_frame(raw_table("apps"), App, apps).drop(_FROM_DETAIL)
+    books.load_frame(raw_table("apps"), shown)
+
+
+def _read_details(books: FeedBooks) -> str | None:
+    """Read the details that are due; answers why some could not be read, None when all were."""
+    sync = books.sync
+    due = [
+        row[0]
+        for row in sync.database.rows(
+            "SELECT app_id FROM raw.apps WHERE absent_since IS NULL "
+            "AND (detail_of IS NULL OR detail_of IS DISTINCT FROM updated_at)"
+        )
+    ]
+    details, errors = [], []
+    for fetched in fetch_all(due, books.labelled(sync.dify.apps.get), workers=sync.rules.workers):
+        if fetched.result is not None:
+            details.append(fetched.result)
+        else:
+            errors.append(str(fetched.error))
+    with books.commit():
+        books.note_drift(details)
+        books.load_frame(raw_table("apps"), _detail_frame(details))
+    return f"{len(errors)} details not read, first: {errors[0]}" if errors else None
+
+
+def _detail_frame(details: Sequence[AppDetail]) -> pl.DataFrame:
+    table = raw_table("apps")
+    list_only = ("create_user_name", "author_name", "has_draft_trigger", "max_active_requests")
+    whole = records_frame(table, AppDetail, details).drop(list_only)
+    moments = [{"detail_of": detail.updated_at} for detail in details]
+    return whole.rename({"extra": "detail_extra"}).hstack(frame(table, moments, ["detail_of"]))

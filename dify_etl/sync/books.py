@@ -1,0 +1,237 @@
+"""The books of one feed's read: load rows, write slices, quarantine, count, and report."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date, datetime
+from types import TracebackType
+from typing import TypeVar
+
+import polars as pl
+
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.record import Record, Rejected
+from dify_etl.normalise.frames import records_frame, unknown_fields
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.sync.report import STATES, FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.source import check_source
+from dify_etl.warehouse.database import utc_now
+from dify_etl.warehouse.ledger import QUARANTINE, RUNS, SCHEMA_DRIFT, SLICES
+from dify_etl.warehouse.tables import Table, frame
+from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class FeedBooks:
+    """A context for the read of one feed: everything that is loaded inside is counted here.
+
+    The client's requests are counted under the feed's name: give `label` to worker threads.
+    """
+
+    def __init__(self, sync: Sync, feed: str) -> None:
+        self.sync = sync
+        self.feed = feed
+        self.changes: dict[str, Changes] = {}
+        self.quarantined = 0
+        self.slices: list[Slice] = []
+        self._drift: set[str] = set()
+        self._started_at = utc_now()
+        self._clock = time.monotonic()
+
+    def __enter__(self) -> "FeedBooks":
+        self._open = ExitStack()
+        self._open.enter_context(self.sync.dify.labelled(self.feed))
+        self._usage = self._open.enter_context(self.sync.dify.usage.measure(self.feed))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def expect(self, steps: int) -> None:
+        """Tell the watcher how many steps this feed has."""
+        self.sync.watch.begins(self.feed, steps)
+
+    def step(self) -> None:
+        """Tell the watcher that one more step is done."""
+        rows = sum((one.new + one.changed + one.unchanged) for one in self.changes.values())
+        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.total.requests)
+
+    @contextmanager
+    def commit(self) -> Iterator[None]:
+        """Rows, reads and slices of one step are committed together."""
+        with self.sync.database.transaction():
+            yield
+
+    def labelled(self, fetch: Callable[[T], R]) -> Callable[[T], R]:
+        """`fetch` for worker threads: its requests are counted under this feed."""
+
+        def fetch_under_label(task: T) -> R:
+            with self.sync.dify.labelled(self.feed):
+                return fetch(task)
+
+        return fetch_under_label
+
+    def note_drift(self, records: Iterable[Record]) -> None:
+        """Remember fields that no known version sends."""
+        self._drift |= unknown_fields(records)
+
+    def load(self, raw_table: str, record_class: type[Record], records: Sequence[Record]) -> None:
+        """Upsert records of one kind into their raw table."""
+        table = RAW_TABLES[raw_table].table
+        self.note_drift(records)
+        self.load_frame(table, records_frame(table, record_class, records))
+
+    def load_frame(self, table: Table, rows: pl.DataFrame) -> None:
+        """Upsert a frame into a table and count what changed."""
+        self._count(table, upsert(self.sync.database, table, rows, now=utc_now()))
+
+    def count_unchanged(self, raw_table: str, rows: int) -> None:
+        """Count rows that were received and are held already, but were not loaded again."""
+        self._count(RAW_TABLES[raw_table].table, Changes(unchanged=rows))
+
+    def mark_absent(self, table: Table, *, scope: str, present: pl.DataFrame) -> None:
+        """Mark rows in `scope` (SQL over t) that are not in `present`, and count them.
+
+        SourceChanged when another workspace answers meanwhile: then nothing is marked.
+        """
+        changes = mark_absent(
+            self.sync.database,
+            table,
+            scope=scope,
+            present=present,
+            now=utc_now(),
+            confirm=lambda: check_source(self.sync),
+        )
+        self._count(table, changes)
+
+    def quarantine(self, app_id: str | None, rejected: Iterable[Rejected]) -> None:
+        """Keep objects that are no valid records, with what is wrong, for `quarantine retry`."""
+        rows = [self._quarantine_row(app_id, one) for one in rejected]
+        self.quarantined += len(rows)
+        upsert(self.sync.database, QUARANTINE, frame(QUARANTINE, rows), now=utc_now())
+
+    def close_slices(self, slices: Sequence[Slice], *, feed: str | None = None) -> None:
+        """Write the ledger rows; call it in the transaction that loads their rows."""
+        self.slices.extend(slices)
+        feed = feed or self.feed
+        held = self._tries(feed)
+        rows = [
+            {
+                "feed": feed,
+                "app_id": one.app_id,
+                "slice_date": one.day,
+                "state": one.state,
+                "rows": one.rows,
+                "expected": one.expected,
+                "requests": one.requests,
+                "reason": one.reason,
+                "tries": held.get((one.app_id, one.day), 0) + 1
+                if one.state in ("failed", "incomplete")
+                else 0,
+                "is_settled": one.is_settled,
+                "run_id": self.sync.run_id,
+                "read_at": utc_now(),
+            }
+            for one in slices
+        ]
+        upsert(self.sync.database, SLICES, frame(SLICES, rows), now=utc_now())
+
+    def fail(self, app_id: str | None, days: Iterable[date | None], error: DifyError) -> None:
+        """The app's slices failed; the others go on. The old rows stay."""
+        with self.commit():
+            self.close_slices([Slice(app_id, day, "failed", reason=str(error)) for day in days])
+
+    def report(self, rows_per_day: dict[date, int] | None = None) -> FeedReport:
+        """Write the drift seen and the run's row per table touched; answer the feed's report."""
+        usage = self._usage.total
+        states = Counter(one.state for one in self.slices)
+        report = FeedReport(
+            feed=self.feed,
+            changes=self.changes.get(self.feed, Changes()),
+            quarantined=self.quarantined,
+            requests=usage.requests,
+            retries=usage.retries,
+            received_bytes=usage.bytes,
+            seconds=time.monotonic() - self._clock,
+            states=dict(states),
+            rows_per_day=rows_per_day or {},
+            failures=tuple(one for one in self.slices if one.state in ("failed", "incomplete")),
+        )
+        with self.commit():
+            self._write_drift()
+            self._write_run(report)
+        self.sync.watch.ends(report)
+        return report
+
+    def _count(self, table: Table, changes: Changes) -> None:
+        if table.schema == "raw":
+            self.changes[table.name] = self.changes.get(table.name, Changes()) + changes
+
+    def _tries(self, feed: str) -> dict[tuple[str | None, date | None], int]:
+        rows = self.sync.database.rows(
+            "SELECT app_id, slice_date, tries FROM ops.slices WHERE feed = ? AND tries > 0",
+            [feed],
+        )
+        return {(app_id, day): tries for app_id, day, tries in rows}
+
+    def _quarantine_row(self, app_id: str | None, one: Rejected) -> dict[str, object]:
+        identity = (self.feed, app_id, one.record_id or one.raw, one.endpoint, one.error_path)
+        return {
+            "quarantine_id": hashlib.sha256(repr(identity).encode()).hexdigest()[:32],
+            "feed": self.feed,
+            "app_id": app_id,
+            "record_id": one.record_id,
+            "endpoint": one.endpoint,
+            "position": one.position,
+            "error_path": one.error_path,
+            "message": one.message,
+            "raw_json": one.raw,
+            "run_id": self.sync.run_id,
+            "seen_at": utc_now(),
+            "resolved_at": None,
+        }
+
+    def _write_drift(self) -> None:
+        seen: dict[str, str | datetime] = {
+            "feed": self.feed,
+            "server_version": self.sync.dify.server_version,
+            "seen_at": utc_now(),
+        }
+        rows = [seen | {"field": field} for field in sorted(self._drift)]
+        upsert(self.sync.database, SCHEMA_DRIFT, frame(SCHEMA_DRIFT, rows), now=utc_now())
+
+    def _write_run(self, report: FeedReport) -> None:
+        own = {
+            "rows_quarantined": report.quarantined,
+            "requests": report.requests,
+            "retries": report.retries,
+            "received_bytes": report.received_bytes,
+            "seconds": report.seconds,
+        } | {f"slices_{state}": report.states.get(state, 0) for state in STATES}
+        rows = []
+        for feed in {self.feed, *self.changes}:
+            changes = self.changes.get(feed, Changes())
+            rows.append(
+                {
+                    "run_id": self.sync.run_id,
+                    "feed": feed,
+                    "started_at": self._started_at,
+                    "ended_at": utc_now(),
+                    "rows_new": changes.new,
+                    "rows_changed": changes.changed,
+                    "rows_unchanged": changes.unchanged,
+                    "rows_absent": changes.absent,
+                }
+                | (own if feed == self.feed else {})
+            )
+        upsert(self.sync.database, RUNS, frame(RUNS, rows), now=utc_now())

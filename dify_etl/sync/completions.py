@@ -1,0 +1,104 @@
+"""Messages of completion apps: opened only where that leaves no trace, or where it is wanted.
+
+The list tells neither message id nor tokens; the detail does, but marks the log as read in Dify.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from dify_etl.dify.conversations import CompletionDetail
+from dify_etl.dify.errors import NotFound
+from dify_etl.dify.messages import Message
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.apps import COMPLETION_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.message_parts import is_settled, load_children
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import CONVERSATION_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+RATINGS = ("user_like_count", "user_dislike_count", "admin_like_count", "admin_dislike_count")
+COMMIT_LOGS = 500
+
+DueLog = tuple[str, str, int, tuple[Any, ...]]  # conversation_id, app_id, tries, ratings
+
+
+def read_completion_details(books: FeedBooks) -> None:
+    """GET completion-conversations/{id} of logs that an editor has read already, or of all."""
+    sync = books.sync
+    due = due_logs(sync)
+    books.expect(len(due))
+    outcomes: list[Fetched[DueLog, CompletionDetail]] = []
+    fetch = books.labelled(partial(_read, sync))
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+        outcomes.append(fetched)
+        books.step()
+        if len(outcomes) >= COMMIT_LOGS:
+            _commit(books, outcomes)
+            outcomes = []
+    _commit(books, outcomes)
+
+
+def _read(sync: Sync, log: DueLog) -> CompletionDetail:
+    return sync.dify.conversations.completion_detail(log[1], log[0])
+
+
+def due_logs(sync: Sync) -> list[DueLog]:
+    """Logs whose detail is due: allowed, and not read, changed in ratings, or not settled."""
+    apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *COMPLETION_MODES)) or "''"
+    allowed = "true" if sync.rules.completion_detail else "c.read_at IS NOT NULL"
+    differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in RATINGS)
+    rows = sync.database.rows(
+        f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
+            {", ".join(f"c.{name}" for name in RATINGS)}
+        FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
+        WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed}
+          AND (r.conversation_id IS NULL OR {differs} OR NOT r.is_settled)
+          AND coalesce(r.tries, 0) < {MOST_TRIES}"""
+    )
+    return [(row[0], row[1], row[2], tuple(row[3:])) for row in rows]
+
+
+def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueLog, CompletionDetail]]) -> None:
+    messages = [one.result.message for one in outcomes if one.result and one.result.message]
+    with books.commit():
+        _identify(books, messages)
+        table = raw_table("messages")
+        rows = records_frame(table, Message, messages)
+        books.note_drift(messages)
+        books.load_frame(table, rows.with_columns(pl.lit("detail").alias("message_source")))
+        load_children(books, messages)
+        read = [_book(books.sync, one) for one in outcomes]
+        books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
+
+
+def _identify(books: FeedBooks, messages: Sequence[Message]) -> None:
+    """The row that the list brought without a message id is the same message."""
+    for message in messages:
+        books.sync.database.execute(
+            "UPDATE raw.messages SET message_id = ? "
+            "WHERE conversation_id = ? AND message_id IS NULL",
+            [message.message_id, message.conversation_id],
+        )
+
+
+def _book(sync: Sync, one: Fetched[DueLog, CompletionDetail]) -> dict[str, Any]:
+    conversation_id, app_id, tries, ratings = one.task
+    message = one.result.message if one.result else None
+    is_gone = isinstance(one.error, NotFound)
+    return dict(zip(RATINGS, ratings, strict=True)) | {
+        "conversation_id": conversation_id,
+        "app_id": app_id,
+        "held_count": 1 if message else 0,
+        "is_settled": is_gone or (message is not None and is_settled(message, sync.now)),
+        "state": "absent" if is_gone else "failed" if one.error else "proven",
+        "reason": str(one.error) if one.error else None,
+        "tries": tries + 1 if one.error else 0,
+        "read_at": sync.dify.server_time(),
+    }

@@ -1,0 +1,67 @@
+"""The parts of messages (feedback, citations, files, agent steps); when a message is settled."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from dify_etl.dify.messages import (
+    AgentThought,
+    Message,
+    MessageChild,
+    MessageCitation,
+    MessageFeedback,
+    MessageFile,
+)
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.warehouse.tables import frame
+
+CHILDREN: dict[str, type[MessageChild]] = {
+    "message_feedbacks": MessageFeedback,
+    "message_citations": MessageCitation,
+    "message_files": MessageFile,
+    "agent_thoughts": AgentThought,
+}
+_ATTRIBUTES = {"message_feedbacks": "feedbacks", "message_citations": "citations"}
+
+# An answer may be written for as long as a workflow may run (20 minutes by default).
+ANSWERED_AFTER = timedelta(minutes=30)
+SETTLED_AFTER = timedelta(hours=24)
+
+
+def is_settled(message: Message, now: datetime) -> bool:
+    """Whether a message can change by itself no more: failed, answered for a while, or old."""
+    age = now - message.created_at
+    is_answered = bool(message.answer) and age >= ANSWERED_AFTER
+    return message.status == "error" or is_answered or age >= SETTLED_AFTER
+
+
+def load_children(books: FeedBooks, messages: Sequence[Message]) -> None:
+    """The parts of these messages; parts that Dify no longer shows are marked absent."""
+    if not messages:
+        return
+    books.sync.database.stage("_read", _ids(messages), raw_table("messages"))
+    moments = {message.message_id: message.created_at for message in messages}
+    for name, kind in CHILDREN.items():
+        table = raw_table(name)
+        parts = list(_parts(messages, name))
+        at = [{"message_created_at": moments[part.message_id]} for part in parts]
+        rows = records_frame(table, kind, parts).hstack(frame(table, at, ["message_created_at"]))
+        books.note_drift(parts)
+        books.load_frame(table, rows)
+        scope = "t.message_id IN (SELECT message_id FROM _read)"
+        books.mark_absent(table, scope=scope, present=rows)
+
+
+def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:
+    for message in messages:
+        yield from getattr(message, _ATTRIBUTES.get(name, name))
+
+
+def _ids(messages: Iterable[Message]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"message_id": [message.message_id for message in messages]},
+        schema={"message_id": pl.String()},
+    )

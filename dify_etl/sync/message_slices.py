@@ -1,0 +1,124 @@
+"""The ledger rows of feed messages, and of completion apps' messages, which the lists bring."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+
+from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.conversations import is_over
+from dify_etl.sync.days import days_to_read
+from dify_etl.sync.report import Slice
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.tables import quoted
+
+LISTED_ONLY = (
+    "the list of completion logs tells no message id, tokens or latency; "
+    "DIFY_ETL_COMPLETION_DETAIL=true reads them and marks the logs as read in Dify"
+)
+
+
+def close_message_slices(books: FeedBooks) -> dict[date, int]:
+    """Say per app and day whether its messages are all there; answers rows per local day.
+
+    A day is as good as the worst conversation that was alive on it, and as the day's lists.
+    """
+    sync = books.sync
+    held = _held(sync)
+    slices = [*_chat_slices(sync, held), *_completion_slices(sync, held)]
+    with books.commit():
+        books.close_slices(slices)
+    per_day: dict[date, int] = defaultdict(int)
+    for (_, day), rows in held.items():
+        per_day[day] += rows
+    return dict(per_day)
+
+
+def _held(sync: Sync) -> dict[tuple[str, date], int]:
+    """Messages in the warehouse by app and local day."""
+    zone = quoted(sync.rules.zone.key)
+    rows = sync.database.rows(
+        f"""SELECT app_id, (created_at AT TIME ZONE {zone})::DATE, count(*)
+        FROM raw.messages GROUP BY ALL"""
+    )
+    return {(app_id, day): count for app_id, day, count in rows}
+
+
+def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
+    doubts = _doubts(sync)
+    lists = _list_reasons(sync)
+    apps = tuple(app.app_id for app in known_apps(sync, *CHAT_MODES))
+    for one in days_to_read(sync, "messages", apps):
+        for day in one.all:
+            reason = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
+            yield Slice(
+                app_id=one.app_id,
+                day=day,
+                state="incomplete" if reason else "proven",
+                rows=held.get((one.app_id, day), 0),
+                expected=None if reason else held.get((one.app_id, day), 0),
+                reason=reason,
+                is_settled=is_over(sync, day),
+            )
+
+
+Doubt = tuple[date, date, str]
+
+
+def _doubts(sync: Sync) -> dict[str, list[Doubt]]:
+    """Per app: conversations that are not proven, with the days on which they were alive."""
+    zone = quoted(sync.rules.zone.key)
+    rows = sync.database.rows(
+        f"""SELECT c.app_id, c.conversation_id, (c.created_at AT TIME ZONE {zone})::DATE,
+            (greatest(c.updated_at, c.created_at) AT TIME ZONE {zone})::DATE,
+            coalesce(r.reason, 'not read yet')
+        FROM raw.conversations c JOIN raw.apps a USING (app_id)
+        LEFT JOIN ops.conversation_reads r USING (conversation_id)
+        WHERE c.absent_since IS NULL AND a.mode <> 'completion'
+          AND coalesce(r.state, 'unread') NOT IN ('proven', 'absent')"""
+    )
+    doubts: dict[str, list[Doubt]] = defaultdict(list)
+    for app_id, conversation_id, first, last, reason in rows:
+        doubts[app_id].append((first, last, f"conversation {conversation_id}: {reason}"))
+    return doubts
+
+
+def _doubt_on(doubts: list[Doubt], day: date) -> str | None:
+    found = [reason for first, last, reason in doubts if first <= day <= last]
+    return f"{len(found)} conversations in doubt, first: {found[0]}" if found else None
+
+
+def _list_reasons(sync: Sync) -> dict[tuple[str, date], str]:
+    """Days whose conversation lists are themselves not proven."""
+    rows = sync.database.rows(
+        "SELECT app_id, slice_date, reason FROM ops.slices "
+        "WHERE feed = 'conversations' AND state IN ('incomplete', 'failed')"
+    )
+    return {(app_id, day): f"conversation list: {reason}" for app_id, day, reason in rows}
+
+
+def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
+    """Completion apps: proven only where every log of the day was opened."""
+    zone = quoted(sync.rules.zone.key)
+    unopened = {
+        (app_id, day)
+        for app_id, day in sync.database.rows(
+            f"""SELECT DISTINCT app_id, (created_at AT TIME ZONE {zone})::DATE FROM raw.messages
+            WHERE message_source = 'list' AND absent_since IS NULL"""
+        )
+    }
+    lists = _list_reasons(sync)
+    apps = tuple(app.app_id for app in known_apps(sync, *COMPLETION_MODES))
+    for one in days_to_read(sync, "messages", apps):
+        for day in one.all:
+            slice_id = (one.app_id, day)
+            reason = lists.get(slice_id) or (LISTED_ONLY if slice_id in unopened else None)
+            state = "incomplete" if slice_id in lists else "unproven" if reason else "proven"
+            yield Slice(
+                app_id=one.app_id,
+                day=day,
+                state=state,
+                rows=held.get(slice_id, 0),
+                reason=reason,
+                is_settled=is_over(sync, day),
+            )

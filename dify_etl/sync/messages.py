@@ -1,0 +1,232 @@
+"""Feed messages: chat-messages of every conversation that is due, with the parts of each message.
+
+Due is what the books say, however old: no read yet, a list row that differs from the one then,
+or messages that could still change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from dify_etl.dify.errors import DifyError, NotFound
+from dify_etl.dify.messages import Message
+from dify_etl.dify.paging import CursorWalk
+from dify_etl.dify.record import Page, Rejected
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.apps import CHAT_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.completions import read_completion_details
+from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.feedback_export import read_exports, take_over
+from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.message_parts import CHILDREN, is_settled, load_children
+from dify_etl.sync.message_slices import close_message_slices
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import CONVERSATION_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+FEED = "messages"
+# Messages that are committed together: enough for speed, few enough to lose little.
+COMMIT_MESSAGES = 2_000
+
+# The columns of a list row whose change makes a conversation due.
+SEEN = (
+    "message_count",
+    "updated_at",
+    "user_like_count",
+    "user_dislike_count",
+    "admin_like_count",
+    "admin_dislike_count",
+)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A conversation to read: its list row now; the ids held when only newer ones are due."""
+
+    conversation_id: str
+    app_id: str
+    seen: tuple[Any, ...]
+    tries: int
+    known_ids: frozenset[str]
+
+    @property
+    def message_count(self) -> int:
+        """Messages that the list row tells."""
+        return int(self.seen[0] or 0)
+
+
+@dataclass(frozen=True)
+class ConversationRead:
+    """The messages of one conversation, and whether they are all that its list row tells."""
+
+    messages: tuple[Message, ...]
+    rejected: tuple[Rejected, ...]
+    held: int
+    reason: str | None
+
+
+def read_messages(sync: Sync) -> FeedReport:
+    """Read every due conversation; children replace those held of the same messages."""
+    with FeedBooks(sync, FEED) as books:
+        exports = read_exports(books)
+        due = due_conversations(sync)
+        books.expect(len(due))
+        outcomes: list[tuple[Due, ConversationRead | DifyError]] = []
+        fetch = books.labelled(partial(_read, sync))
+        for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+            outcome = fetched.result if fetched.error is None else fetched.error
+            assert outcome is not None
+            outcomes.append((fetched.task, outcome))
+            books.step()
+            if _size(outcomes) >= COMMIT_MESSAGES:
+                _commit(books, outcomes)
+                outcomes = []
+        _commit(books, outcomes)
+        read_completion_details(books)
+        take_over(books, exports)
+        return books.report(close_message_slices(books))
+
+
+def due_conversations(sync: Sync) -> list[Due]:
+    """The conversations to read, newest first; within the run's app filter."""
+    apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
+    differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN)
+    ratings = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN[2:])
+    again = "true" if sync.plan.is_full else "false"
+    rows = sync.database.rows(
+        f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
+            {", ".join(f"c.{name}" for name in SEEN)},
+            r.state = 'proven' AND r.is_settled AND r.held_count >= 100 AND NOT ({ratings})
+                AND c.message_count > r.message_count AS is_append
+        FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
+        WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND (
+            r.conversation_id IS NULL OR {again} OR {differs}
+            OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled)
+        ORDER BY c.updated_at DESC"""
+    )
+    return [
+        Due(row[0], row[1], tuple(row[3:-1]), row[2], _known(sync, row[0], is_append=row[-1]))
+        for row in rows
+    ]
+
+
+def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> frozenset[str]:
+    """The held message ids of a long conversation that only grew; empty: read it whole."""
+    if not is_append or sync.plan.is_full:
+        return frozenset()
+    rows = sync.database.rows(
+        "SELECT message_id FROM raw.messages WHERE conversation_id = ?", [conversation_id]
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def _read(sync: Sync, due: Due) -> ConversationRead:
+    """From the newest to a known message when that suffices; otherwise whole; at most twice."""
+    if due.known_ids:
+        read = _walk(sync, due, due.known_ids)
+        if read.reason is None:
+            return read
+    read = _walk(sync, due, frozenset())
+    return read if read.reason is None else _walk(sync, due, frozenset(), limit=97)
+
+
+def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> ConversationRead:
+    walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
+    walk.limit, walk.stop = limit, lambda page: _meets(page, known)
+    messages: dict[str, Message] = {}
+    rejected: dict[str, Rejected] = {}
+    for page in walk:
+        messages.update((message.message_id, message) for message in page.records)
+        rejected.update((one.record_id or repr(one), one) for one in page.rejected)
+    held = len({*messages, *rejected} | known)
+    return ConversationRead(
+        tuple(messages.values()), tuple(rejected.values()), held, _doubt(walk, due, held)
+    )
+
+
+def _meets(page: Page[Message], known: frozenset[str]) -> bool:
+    return any(message.message_id in known for message in page.records)
+
+
+def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
+    if not walk.proof.is_proven:
+        return walk.proof.reason
+    if held < due.message_count:
+        return f"{held} of {due.message_count} messages"
+    return None
+
+
+def _size(outcomes: Sequence[tuple[Due, ConversationRead | DifyError]]) -> int:
+    """Messages in hand; an empty or failed conversation counts as one."""
+    return sum(
+        max(1, len(read.messages)) if isinstance(read, ConversationRead) else 1
+        for _, read in outcomes
+    )
+
+
+def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | DifyError]]) -> None:
+    """Messages, their parts and the books of their conversations, in one transaction."""
+    reads = [(due, read) for due, read in outcomes if isinstance(read, ConversationRead)]
+    messages = [message for _, read in reads for message in read.messages]
+    with books.commit():
+        _load(books, messages)
+        for due, read in reads:
+            books.quarantine(due.app_id, read.rejected)
+        rows = [_book(books.sync, due, outcome) for due, outcome in outcomes]
+        books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
+        gone = [due.conversation_id for due, outcome in outcomes if _is_gone(outcome)]
+        _mark_gone(books, gone)
+
+
+def _load(books: FeedBooks, messages: Sequence[Message]) -> None:
+    table = raw_table(FEED)
+    books.note_drift(messages)
+    rows = records_frame(table, Message, messages)
+    books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
+    load_children(books, messages)
+
+
+def _book(sync: Sync, due: Due, outcome: ConversationRead | DifyError) -> dict[str, Any]:
+    """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
+    book: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
+        "conversation_id": due.conversation_id,
+        "app_id": due.app_id,
+        "read_at": sync.dify.server_time(),
+    }
+    if isinstance(outcome, ConversationRead):
+        return book | {
+            "held_count": outcome.held,
+            "is_settled": all(is_settled(one, sync.now) for one in outcome.messages),
+            "state": "proven" if outcome.reason is None else "incomplete",
+            "reason": outcome.reason,
+            "tries": 0 if outcome.reason is None else due.tries + 1,
+        }
+    gone = _is_gone(outcome)
+    return book | {
+        "is_settled": gone,
+        "state": "absent" if gone else "failed",
+        "reason": str(outcome),
+        "tries": MOST_TRIES if gone else due.tries + 1,
+    }
+
+
+def _is_gone(outcome: ConversationRead | DifyError) -> bool:
+    """A 404 of the conversation itself; a 404 of the app is its own matter."""
+    return isinstance(outcome, NotFound) and outcome.code == "not_found"
+
+
+def _mark_gone(books: FeedBooks, conversation_ids: Sequence[str]) -> None:
+    if not conversation_ids:
+        return
+    listed = ", ".join(quoted(one) for one in conversation_ids)
+    for name in ("conversations", "messages", *CHILDREN):
+        table = raw_table(name)
+        books.mark_absent(
+            table, scope=f"t.conversation_id IN ({listed})", present=frame(table, [], table.key)
+        )

@@ -1,0 +1,158 @@
+"""Feed node_executions: the nodes of every run that is due; again while the run is open."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+from dify_etl.dify.record import Batch
+from dify_etl.dify.workflow_records import NodeExecution
+from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.conversations import is_over, rows_per_day
+from dify_etl.sync.days import MOST_TRIES, days_to_read
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.run_details import COMMIT_RUNS, app_list, run_doubts
+from dify_etl.warehouse.ledger import RUN_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+FEED = "node_executions"
+NO_NODES = "gone: the run has steps, but Dify shows no nodes of it"
+MOST_EMPTY = 3
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run whose nodes are read: how many steps it told, and whether it had ended."""
+
+    workflow_run_id: str
+    app_id: str
+    total_steps: int
+    is_ended: bool
+    tries: int
+
+
+def read_node_executions(sync: Sync) -> FeedReport:
+    """GET node-executions of every due run."""
+    with FeedBooks(sync, FEED) as books:
+        due = due_nodes(sync)
+        books.expect(len(due))
+        fetch = books.labelled(partial(_read, sync))
+        outcomes: list[Fetched[DueRun, Batch[NodeExecution]]] = []
+        for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+            outcomes.append(fetched)
+            books.step()
+            if len(outcomes) >= COMMIT_RUNS:
+                _commit(books, outcomes)
+                outcomes = []
+        _commit(books, outcomes)
+        with books.commit():
+            books.close_slices(list(_slices(sync)))
+        return books.report(rows_per_day(sync, FEED))
+
+
+def _read(sync: Sync, run: DueRun) -> Batch[NodeExecution]:
+    return sync.dify.workflows.node_executions(run.app_id, run.workflow_run_id)
+
+
+def due_nodes(sync: Sync) -> list[DueRun]:
+    """Runs whose detail was read and whose nodes were not, or not since the run ended."""
+    again = "true" if sync.plan.is_full else "false"
+    rows = sync.database.rows(
+        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), r.is_detail_settled,
+            coalesce(r.nodes_tries, 0)
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE w.absent_since IS NULL AND w.app_id IN ({app_list(sync)})
+          AND coalesce(r.detail_reason, '') NOT LIKE 'gone%'
+          AND r.status IS NOT NULL AND coalesce(r.nodes_tries, 0) < {MOST_TRIES}
+          AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
+               OR r.detail_read_at > r.nodes_read_at)
+        ORDER BY w.created_at DESC"""
+    )
+    return [DueRun(*row) for row in rows]
+
+
+def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[NodeExecution]]]) -> None:
+    nodes = [node for one in outcomes if one.result for node in one.result.records]
+    with books.commit():
+        books.load(FEED, NodeExecution, nodes)
+        for one in outcomes:
+            if one.result:
+                books.quarantine(one.task.app_id, one.result.rejected)
+        rows = [_book(books.sync, one) for one in outcomes]
+        if rows:
+            books.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
+
+
+def _book(sync: Sync, one: Fetched[DueRun, Batch[NodeExecution]]) -> dict[str, Any]:
+    run, batch = one.task, one.result
+    is_empty = batch is not None and not len(batch) and not batch.rejected
+    is_gone = is_empty and run.total_steps > 0
+    is_failed = batch is None or (is_gone and run.tries + 1 < MOST_EMPTY)
+    reason = f"failed: {one.error}" if batch is None else NO_NODES if is_gone else None
+    return {
+        "workflow_run_id": run.workflow_run_id,
+        "is_nodes_settled": run.is_ended and not is_failed,
+        "nodes_reason": reason,
+        "nodes_tries": run.tries + 1 if is_failed else 0,
+        "nodes_read_at": sync.dify.server_time(),
+    }
+
+
+def _slices(sync: Sync) -> Iterator[Slice]:
+    """A day is as good as its list of runs, and as the worst of its runs' nodes."""
+    doubts = run_doubts(sync, "nodes")
+    listed = _list_doubts(sync)
+    held, gone = _held(sync), _gone(sync)
+    apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
+    for one in days_to_read(sync, FEED, apps):
+        for day in one.all:
+            key = (one.app_id, day)
+            doubt = doubts.get(key) or listed.get(key, {}).get("incomplete")
+            weak = gone.get(key) or listed.get(key, {}).get("unproven")
+            yield Slice(
+                app_id=one.app_id,
+                day=day,
+                state="incomplete" if doubt else "unproven" if weak else "proven",
+                rows=held[key],
+                reason=doubt or weak,
+                is_settled=is_over(sync, day),
+            )
+
+
+def _list_doubts(sync: Sync) -> dict[tuple[str, date], dict[str, str]]:
+    """Days whose runs are themselves in doubt: app and day -> state -> reason."""
+    found: dict[tuple[str, date], dict[str, str]] = defaultdict(dict)
+    rows = sync.database.rows(
+        "SELECT app_id, slice_date, state, reason FROM ops.slices "
+        "WHERE feed = 'workflow_runs' AND state <> 'proven'"
+    )
+    for app_id, day, state, reason in rows:
+        level = "unproven" if state == "unproven" else "incomplete"
+        found[app_id, day][level] = f"runs: {reason}"
+    return found
+
+
+def _held(sync: Sync) -> Counter[tuple[str, date]]:
+    """Nodes in the warehouse by app and local day."""
+    zone = quoted(sync.rules.zone.key)
+    rows = sync.database.rows(
+        f"""SELECT app_id, (created_at AT TIME ZONE {zone})::DATE, count(*)
+        FROM raw.node_executions GROUP BY ALL"""
+    )
+    return Counter({(app_id, day): count for app_id, day, count in rows})
+
+
+def _gone(sync: Sync) -> dict[tuple[str, date], str]:
+    """Days with runs whose nodes Dify shows no more."""
+    zone = quoted(sync.rules.zone.key)
+    rows = sync.database.rows(
+        f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, count(*)
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE r.nodes_reason = {quoted(NO_NODES)} GROUP BY ALL"""
+    )
+    return {(app_id, day): f"{count} runs without nodes: {NO_NODES}" for app_id, day, count in rows}

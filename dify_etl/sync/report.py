@@ -1,0 +1,43 @@
+"""What a read of a feed says of itself: slices with their state, and the sums."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from dify_etl.warehouse.upsert import Changes
+
+STATES = ("proven", "unproven", "incomplete", "failed")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The outcome for one feed, app and local day; `expected` is Dify's own count, if it tells."""
+
+    app_id: str | None
+    day: date | None
+    state: str
+    rows: int = 0
+    expected: int | None = None
+    requests: int = 0
+    reason: str | None = None
+    is_settled: bool = False
+
+
+@dataclass(frozen=True)
+class FeedReport:
+    """What a read of one feed did. Seconds are wall time; bytes are bodies as received."""
+
+    feed: str
+    changes: Changes
+    quarantined: int
+    requests: int
+    retries: int
+    received_bytes: int
+    seconds: float
+    states: dict[str, int]
+    rows_per_day: dict[date, int]
+    failures: tuple[Slice, ...]
+
+    @property
+    def state(self) -> str:
+        """The worst state among its slices; proven when there was nothing to read."""
+        return next((state for state in reversed(STATES) if self.states.get(state)), "proven")

@@ -1,0 +1,114 @@
+"""What one sync run is: its Dify, its database, its window and its limits."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.windows import ONE_DAY, Window, deep_days, local_date
+from dify_etl.warehouse.database import Database
+
+
+@dataclass(frozen=True)
+class SyncRules:
+    """The settings that decide what is read; days are local days of `zone`."""
+
+    zone: ZoneInfo
+    start_date: date
+    lookback_days: int = 7
+    deep_read_days: int = 28
+    completion_detail: bool = False
+    workers: int = 8
+
+
+@dataclass(frozen=True)
+class SyncPlan:
+    """What was asked for. Without a window it is a night: look-back, catch-up, deep read.
+
+    `apps` are ids or names, empty for all; `is_full` reads all days from the start date again.
+    """
+
+    window: Window | None = None
+    apps: tuple[str, ...] = ()
+    is_full: bool = False
+
+
+class Watcher(Protocol):
+    """Somebody who watches a sync: a terminal, a log, Dagster."""
+
+    def begins(self, feed: str, steps: int) -> None:
+        """A feed begins and has this many steps (lists or details to fetch)."""
+
+    def advances(self, feed: str, *, rows: int, requests: int) -> None:
+        """One more step is done; rows and requests of the feed so far."""
+
+    def ends(self, report: FeedReport) -> None:
+        """A feed is read."""
+
+
+class NoWatcher:
+    """Nobody watches."""
+
+    def begins(self, feed: str, steps: int) -> None:
+        """Say nothing."""
+
+    def advances(self, feed: str, *, rows: int, requests: int) -> None:
+        """Say nothing."""
+
+    def ends(self, report: FeedReport) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Sync:
+    """One run: everything that the readers of the feeds need. `now` is the run's begin, UTC."""
+
+    dify: DifyClient
+    database: Database
+    rules: SyncRules
+    plan: SyncPlan
+    run_id: str
+    now: datetime
+    watch: Watcher
+
+    @property
+    def today(self) -> date:
+        """The local day on which the run began."""
+        return local_date(self.now, self.rules.zone)
+
+    @property
+    def lookback(self) -> Window:
+        """The days that are read again every time: the look-back and today."""
+        first = self.today - timedelta(days=self.rules.lookback_days)
+        return Window(max(first, self.rules.start_date), self.today, self.rules.zone)
+
+    @property
+    def asked_days(self) -> tuple[date, ...]:
+        """The days that were asked for, or those of the look-back."""
+        if self.plan.is_full:
+            return Window(self.rules.start_date, self.today, self.rules.zone).days
+        return (self.plan.window or self.lookback).days
+
+    @property
+    def is_night(self) -> bool:
+        """Whether no window was asked for, so that the run catches up and reads deep."""
+        return self.plan.window is None and not self.plan.is_full
+
+    @property
+    def history(self) -> tuple[date, ...]:
+        """All days from the start date to the day before the look-back."""
+        last = self.lookback.first - ONE_DAY
+        if last < self.rules.start_date:
+            return ()
+        return Window(self.rules.start_date, last, self.rules.zone).days
+
+    @property
+    def deep_days(self) -> tuple[date, ...]:
+        """The days of history that are listed once more tonight."""
+        if not self.is_night:
+            return ()
+        return deep_days(
+            self.rules.start_date, self.lookback.first, self.today, self.rules.deep_read_days
+        )

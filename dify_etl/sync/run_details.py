@@ -1,0 +1,141 @@
+"""Details and nodes of runs that are due: not read since they ended, or not ended yet.
+
+Due is what ops.run_reads says, however old the run. A run that never ends is named a zombie.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.workflow_records import WorkflowRunDetail
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import RUN_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+# How long an unfinished run is read again every night before it is taken for dead.
+PATIENCE = {
+    "running": timedelta(days=7),
+    "paused": timedelta(days=90),
+    "scheduled": timedelta(days=90),
+}
+COMMIT_RUNS = 500
+
+DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
+
+
+def read_run_details(books: FeedBooks) -> None:
+    """GET workflow-runs/{id} of every due run: inputs, outputs, error."""
+    sync = books.sync
+    due = due_details(sync)
+    books.expect(len(due))
+
+    def fetch_detail(run: DueRun) -> WorkflowRunDetail | None:
+        return sync.dify.workflows.run(run[1], run[0])
+
+    fetch = books.labelled(fetch_detail)
+    outcomes: list[Fetched[DueRun, WorkflowRunDetail | None]] = []
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+        outcomes.append(fetched)
+        books.step()
+        if len(outcomes) >= COMMIT_RUNS:
+            _commit(books, outcomes)
+            outcomes = []
+    _commit(books, outcomes)
+
+
+def due_details(sync: Sync) -> list[DueRun]:
+    """Runs whose detail is due, newest first: listed ones, and those that messages name."""
+    apps = app_list(sync)
+    again = "true" if sync.plan.is_full else "false"
+    return [
+        (run_id, app_id, tries)
+        for run_id, app_id, tries in sync.database.rows(
+            f"""WITH known AS (
+                SELECT workflow_run_id, app_id, status, created_at FROM raw.workflow_runs
+                WHERE absent_since IS NULL
+                UNION ALL
+                SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at
+                FROM raw.messages m WHERE workflow_run_id IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM raw.workflow_runs w WHERE w.workflow_run_id = m.workflow_run_id))
+            SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
+            FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
+            WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
+                OR (NOT r.is_detail_settled AND r.detail_tries < {MOST_TRIES})
+                OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
+            ORDER BY k.created_at DESC"""
+        )
+    ]
+
+
+def app_list(sync: Sync) -> str:
+    """The run's apps that have runs, as a SQL list."""
+    apps = known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)
+    return ", ".join(quoted(app.app_id) for app in apps) or "''"
+
+
+def _commit(
+    books: FeedBooks, outcomes: Sequence[Fetched[DueRun, WorkflowRunDetail | None]]
+) -> None:
+    details = [one.result for one in outcomes if one.result is not None]
+    table = raw_table("workflow_runs")
+    with books.commit():
+        books.note_drift(details)
+        rows = records_frame(table, WorkflowRunDetail, details)
+        books.load_frame(table, rows.rename({"extra": "detail_extra"}))
+        read = [_book(books.sync, one) for one in outcomes]
+        names = [name for name in read[0] if name] if read else []
+        if read:
+            books.load_frame(RUN_READS, frame(RUN_READS, read, names))
+
+
+def _book(sync: Sync, one: Fetched[DueRun, WorkflowRunDetail | None]) -> dict[str, Any]:
+    run_id, app_id, tries = one.task
+    detail = one.result
+    reason = _reason(detail, one.error, sync.now)
+    return {
+        "workflow_run_id": run_id,
+        "app_id": app_id,
+        "status": detail.status if detail else None,
+        "is_detail_settled": one.error is None and (detail is None or _is_over(detail, sync.now)),
+        "detail_reason": reason,
+        "detail_tries": tries + 1 if one.error is not None else 0,
+        "detail_read_at": sync.dify.server_time(),
+    }
+
+
+def _is_over(detail: WorkflowRunDetail, now: datetime) -> bool:
+    return detail.status not in PATIENCE or is_zombie(detail.status, detail.created_at, now)
+
+
+def is_zombie(status: str, created_at: datetime, now: datetime) -> bool:
+    """Whether an unfinished run is so old that it is not waited for any more."""
+    return status in PATIENCE and now - created_at > PATIENCE[status]
+
+
+def _reason(detail: WorkflowRunDetail | None, error: DifyError | None, now: datetime) -> str | None:
+    if error is not None:
+        return f"failed: {error}"
+    if detail is None:
+        return "gone: Dify has no such run any more"
+    if is_zombie(detail.status, detail.created_at, now):
+        return f"zombie: {detail.status} since {detail.created_at:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def run_doubts(sync: Sync, part: str) -> dict[tuple[str, date], str]:
+    """Per app and local day: the first run whose `part` (detail or nodes) could not be read."""
+    zone = quoted(sync.rules.zone.key)
+    rows = sync.database.rows(
+        f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, w.workflow_run_id,
+            r.{part}_reason
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE r.{part}_tries > 0 AND NOT r.is_{part}_settled"""
+    )
+    return {(app_id, day): f"run {run_id}: {reason}" for app_id, day, run_id, reason in rows}

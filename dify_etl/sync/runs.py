@@ -1,0 +1,226 @@
+"""Feed workflow_runs: lists of runs by app mode and server version, then the detail of due runs.
+
+Workflow apps are listed by their log rows, which have a time filter and a total. Runs of chatflows
+and debugging runs are listed newest first, until older than the window.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+
+import polars as pl
+
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.paging import CursorWalk
+from dify_etl.dify.record import Rejected
+from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.conversations import is_over, rows_per_day
+from dify_etl.sync.days import AppDays, days_to_read
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.run_details import read_run_details, run_doubts
+from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead, upper_bound
+from dify_etl.sync.windows import Window, local_date, windows_of
+from dify_etl.warehouse.tables import quoted
+
+FEED = "workflow_runs"
+TIMED_LOGS_SINCE = (1, 6, 0)
+LISTED_RUNS_SINCE = (1, 9, 2)
+FROM_MESSAGES = (
+    "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The run lists of one app."""
+
+    app: KnownApp
+    days: AppDays
+    bound: datetime
+
+
+@dataclass
+class RunsRead:
+    """What the lists of one app gave."""
+
+    logs: list[WindowRead[WorkflowAppLog]] = field(default_factory=list)
+    runs: dict[str, list[WorkflowRun]] = field(default_factory=lambda: defaultdict(list))
+    rejected: list[Rejected] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    requests: int = 0
+
+
+def read_workflow_runs(sync: Sync) -> FeedReport:
+    """Read the lists, then the detail of every run that is due; failed apps fail alone."""
+    with FeedBooks(sync, FEED) as books:
+        bound = upper_bound(sync.dify.server_time())
+        apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
+        tasks = [
+            Task(apps[one.app_id], one, bound)
+            for one in days_to_read(sync, FEED, tuple(apps))
+            if one.all
+        ]
+        books.expect(len(tasks))
+        fetch = books.labelled(partial(_read_lists, sync))
+        outcomes = []
+        for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
+            _take(books, fetched)
+            outcomes.append(fetched)
+            books.step()
+        read_run_details(books)
+        _close(books, outcomes)
+        return books.report(rows_per_day(sync, FEED))
+
+
+def _read_lists(sync: Sync, task: Task) -> RunsRead:
+    read = RunsRead()
+    since = windows_of(task.days.due, sync.rules.zone)
+    if task.app.mode in WORKFLOW_MODES:
+        _read_logs(sync, task, read)
+    for window in list(since)[:1]:
+        room, app_id = sync.dify.workflows, task.app.app_id
+        _read_list(read, "debugging", room.runs_walk(app_id, triggered_from="debugging"), window)
+        if task.app.mode in CHATFLOW_MODES and sync.dify.version >= LISTED_RUNS_SINCE:
+            walk = room.chatflow_runs_walk(app_id, triggered_from="app-run")
+            _read_list(read, "app-run", walk, window)
+    return read
+
+
+def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
+    """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
+    room, app_id = sync.dify.workflows, task.app.app_id
+    is_timed = sync.dify.version >= TIMED_LOGS_SINCE
+    logs: TimedList[WorkflowAppLog] = TimedList(
+        lambda start, end, page, limit: room.app_logs_page(
+            app_id, page, limit, created_after=start, created_before=end
+        ),
+        key=lambda row: row.workflow_app_log_id,
+        is_timed=is_timed,
+    )
+    windows = list(windows_of(task.days.all, sync.rules.zone))
+    if not is_timed:
+        windows = [Window(windows[0].first, windows[-1].last, sync.rules.zone)]
+    for window in windows:
+        read.logs.extend(logs.read(window, task.bound))
+    if is_timed:
+        read.logs.append(WindowRead(logs.read_tail(task.bound, sync.dify.server_time)))
+
+
+def _read_list(
+    read: RunsRead,
+    kind: str,
+    walk: CursorWalk[WorkflowRun] | CursorWalk[ChatflowRun],
+    window: Window,
+) -> None:
+    """Newest first until a page begins before the window."""
+    oldest_wanted = window.start - MARGIN
+    rows: Rows[WorkflowRun] = Rows()
+    walk.stop = lambda page: any(run.created_at < oldest_wanted for run in page.records)
+    for page in walk:
+        rows.add(page, lambda run: run.workflow_run_id)
+    read.runs[kind].extend(rows.records.values())
+    read.rejected.extend(rows.rejected.values())
+    read.requests += rows.requests
+    if not walk.proof.is_proven:
+        read.doubts.append(f"{kind} runs: {walk.proof.reason}")
+
+
+def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
+    task, read = fetched.task, fetched.result
+    if read is None:
+        return
+    with books.commit():
+        books.quarantine(task.app.app_id, read.rejected)
+        for kind, runs in read.runs.items():
+            _load_runs(books, kind, runs)
+        for one in read.logs:
+            books.quarantine(task.app.app_id, one.rows.rejected.values())
+            _load_logs(books, tuple(one.rows.records.values()))
+            _mark_absent(books, task, one)
+
+
+def _load_runs(books: FeedBooks, kind: str, runs: Sequence[WorkflowRun]) -> None:
+    record_class = next((type(run) for run in runs), WorkflowRun)
+    books.note_drift(runs)
+    rows = records_frame(raw_table(FEED), record_class, runs)
+    books.load_frame(raw_table(FEED), rows.with_columns(pl.col("triggered_from").fill_null(kind)))
+
+
+def _load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
+    """Rows whose run is gone tell of no run: they are absences, never rows."""
+    books.note_drift(logs)
+    known = [log for log in logs if log.workflow_run_id is not None]
+    rows = records_frame(raw_table(FEED), WorkflowAppLog, known)
+    books.load_frame(
+        raw_table(FEED), rows.with_columns(pl.col("triggered_from").fill_null("app-run"))
+    )
+
+
+def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[WorkflowAppLog]) -> None:
+    """A proven walk by log time shows which logged runs Dify has no more."""
+    if read.window is None or read.reason is not None or read.rows.rejected:
+        return
+    known = [log for log in read.rows.records.values() if log.workflow_run_id is not None]
+    until = min(read.window.end, task.bound)
+    books.mark_absent(
+        raw_table(FEED),
+        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NOT NULL "
+        f"AND t.log_created_at >= TIMESTAMPTZ '{read.window.start.isoformat()}' "
+        f"AND t.log_created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        present=records_frame(raw_table(FEED), WorkflowAppLog, known),
+    )
+
+
+def _close(books: FeedBooks, outcomes: Sequence[Fetched[Task, RunsRead]]) -> None:
+    details = run_doubts(books.sync, "detail")
+    for fetched in outcomes:
+        app_id, days = fetched.task.app.app_id, fetched.task.days.all
+        if fetched.result is None:
+            assert isinstance(fetched.error, DifyError)
+            books.fail(app_id, days, fetched.error)
+            continue
+        with books.commit():
+            books.close_slices(list(_slices(books.sync, fetched.task, fetched.result, details)))
+
+
+def _slices(
+    sync: Sync, task: Task, read: RunsRead, details: dict[tuple[str, date], str]
+) -> Iterator[Slice]:
+    held = _held(sync, task.app.app_id)
+    listed = {day: read.doubts[0] for day in task.days.all} if read.doubts else {}
+    for one in read.logs:
+        if one.window and one.reason:
+            listed.update(dict.fromkeys(one.window.days, f"log rows: {one.reason}"))
+    is_guess = task.app.mode in CHATFLOW_MODES and sync.dify.version < LISTED_RUNS_SINCE
+    for day in task.days.all:
+        doubt = listed.get(day) or details.get((task.app.app_id, day))
+        reason = doubt or (FROM_MESSAGES if is_guess else None)
+        yield Slice(
+            app_id=task.app.app_id,
+            day=day,
+            state="incomplete" if doubt else "unproven" if reason else "proven",
+            rows=held.get(day, 0),
+            expected=None if reason else held.get(day, 0),
+            requests=read.requests + sum(one.rows.requests for one in read.logs),
+            reason=reason,
+            is_settled=is_over(sync, day),
+        )
+
+
+def _held(sync: Sync, app_id: str) -> dict[date, int]:
+    rows = sync.database.rows(
+        "SELECT created_at FROM raw.workflow_runs WHERE app_id = ? AND created_at IS NOT NULL",
+        [app_id],
+    )
+    counted: dict[date, int] = defaultdict(int)
+    for (created_at,) in rows:
+        counted[local_date(created_at, sync.rules.zone)] += 1
+    return counted

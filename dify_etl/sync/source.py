@@ -1,0 +1,61 @@
+"""The source is pinned: a home belongs to one server, workspace, account and time zone."""
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.sync.errors import SourceChanged
+from dify_etl.sync.run import Sync, SyncRules
+from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.warehouse.ledger import SOURCE
+from dify_etl.warehouse.tables import frame
+from dify_etl.warehouse.upsert import upsert
+
+
+def pin_source(database: Database, dify: DifyClient, rules: SyncRules) -> None:
+    """Check that Dify is what this warehouse was loaded from; the first load pins it.
+
+    SourceChanged before anything is written: another server, workspace or account, or a time zone
+    that is not the account's.
+    """
+    profile, workspace = dify.account.profile(), dify.account.current_workspace()
+    if profile.timezone != rules.zone.key:
+        raise SourceChanged(
+            f"the account's time zone is {profile.timezone}, days are kept in {rules.zone.key}",
+            where="DIFY_ETL_TIMEZONE",
+            hint=f"Set DIFY_ETL_TIMEZONE={profile.timezone} (`dify-etl doctor --write` does it): "
+            "Dify counts its days in the account's zone.",
+        )
+    found: dict[str, object] = {
+        "server_origin": dify.origin,
+        "workspace_id": workspace.workspace_id,
+        "account_id": profile.account_id,
+        "timezone": profile.timezone,
+    }
+    held = next(iter(database.rows(f"SELECT {', '.join(found)} FROM ops.source")), None)
+    for (name, value), pinned in zip(found.items(), held or (), strict=False):
+        if value != pinned:
+            raise _changed(name, pinned, value)
+    row = found | {
+        "workspace_name": workspace.name,
+        "server_version": dify.server_version,
+        "pinned_at": utc_now(),
+    }
+    names = [*row] if held is None else [*found, "workspace_name", "server_version"]
+    with database.transaction():
+        upsert(database, SOURCE, frame(SOURCE, [row], names), now=utc_now())
+
+
+def check_source(sync: Sync) -> None:
+    """Ask once more which workspace answers; SourceChanged when a person switched it meanwhile."""
+    pinned = sync.database.value("SELECT workspace_id FROM ops.source")
+    current = sync.dify.account.current_workspace().workspace_id
+    if current != pinned:
+        raise _changed("workspace_id", pinned, current)
+
+
+def _changed(name: str, pinned: object, found: object) -> SourceChanged:
+    subject = name.replace("_", " ")
+    return SourceChanged(
+        f"this home was loaded from {subject} {pinned}, but now {subject} {found} answers",
+        where="ops.source",
+        hint="Switch the account back in Dify's console (a switch moves every session of the "
+        "account), or load the other one into a home of its own with DIFY_ETL_HOME.",
+    )

@@ -1,0 +1,139 @@
+"""Feed daily_statistics: Dify's own figures per app, day and metric; each change is kept.
+
+The bounds are exact (end exclusive), the days are those of the account's zone.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+
+import polars as pl
+
+from dify_etl.dify.statistics import DailyStatistic, StatisticMetric
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.apps import KnownApp, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.conversations import is_over
+from dify_etl.sync.days import days_to_read
+from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.windows import Window, windows_of
+from dify_etl.warehouse.database import utc_now
+from dify_etl.warehouse.tables import frame
+
+FEED = "daily_statistics"
+
+
+@dataclass(frozen=True)
+class Task:
+    """All figures of one app over its days."""
+
+    app: KnownApp
+    windows: tuple[Window, ...]
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The days of all windows."""
+        return tuple(day for window in self.windows for day in window.days)
+
+
+def read_daily_statistics(sync: Sync) -> FeedReport:
+    """GET every statistics endpoint that answers for the app's mode, once per stretch of days."""
+    with FeedBooks(sync, FEED) as books:
+        apps = {app.app_id: app for app in known_apps(sync)}
+        tasks = [
+            Task(apps[one.app_id], tuple(windows_of(one.due, sync.rules.zone)))
+            for one in days_to_read(sync, FEED, tuple(apps))
+            if one.due
+        ]
+        books.expect(len(tasks))
+        per_day: Counter[date] = Counter()
+        fetch = books.labelled(partial(_read, sync))
+        for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
+            if fetched.error is not None:
+                books.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)
+            elif fetched.result is not None:
+                _load(books, fetched.task, fetched.result)
+                per_day.update(figure.statistic_date for figure in fetched.result)
+            books.step()
+        return books.report(dict(per_day))
+
+
+def _read(sync: Sync, task: Task) -> list[DailyStatistic]:
+    return [
+        figure
+        for window in task.windows
+        for metric in StatisticMetric.of_mode(task.app.mode)
+        for figure in sync.dify.statistics.daily(task.app.app_id, metric, window.start, window.end)
+    ]
+
+
+def _load(books: FeedBooks, task: Task, figures: Sequence[DailyStatistic]) -> None:
+    """Append the figures that are new or differ from the latest ones; null for those that went."""
+    sync = books.sync
+    latest = _latest(sync, task)
+    fresh = {(one.statistic_date, one.metric): one for one in figures}
+    changed = [one for key, one in fresh.items() if latest.get(key, _NEVER) != _value(one)]
+    table = raw_table(FEED)
+    rows = records_frame(table, DailyStatistic, changed)
+    gone = [key for key, value in latest.items() if value is not None and key not in fresh]
+    rows = pl.concat([rows, _gone_frame(task.app.app_id, gone, rows)])
+    counted = Counter(one.statistic_date for one in figures)
+    with books.commit():
+        books.load_frame(table, _stamped(sync, rows))
+        books.count_unchanged(FEED, len(fresh) - len(changed))
+        books.close_slices(
+            [
+                Slice(
+                    task.app.app_id,
+                    day,
+                    "proven",
+                    counted[day],
+                    requests=len(StatisticMetric.of_mode(task.app.mode)) * len(task.windows),
+                    is_settled=is_over(sync, day),
+                )
+                for day in task.days
+            ]
+        )
+
+
+_NEVER = Decimal("NaN")  # equals nothing, not even a null figure
+
+
+def _value(figure: DailyStatistic) -> Decimal:
+    """The figure as the warehouse keeps it: ten decimals."""
+    return figure.value.quantize(Decimal("1e-10"))
+
+
+def _latest(sync: Sync, task: Task) -> dict[tuple[date, str], Decimal | None]:
+    """The latest figure per day and metric over the task's days."""
+    days = set(task.days)
+    rows = sync.database.rows(
+        """SELECT statistic_date, metric, arg_max(struct_pack(value := value), read_at).value
+        FROM raw.daily_statistics WHERE app_id = ? AND account_timezone = ? GROUP BY ALL""",
+        [task.app.app_id, sync.rules.zone.key],
+    )
+    return {(day, metric): value for day, metric, value in rows if day in days}
+
+
+def _gone_frame(app_id: str, gone: Sequence[tuple[date, str]], like: pl.DataFrame) -> pl.DataFrame:
+    """Rows without a value, in the shape of `like`."""
+    units = {figure.metric: figure.unit for metric in StatisticMetric for figure in metric.figures}
+    rows = [
+        {"app_id": app_id, "statistic_date": day, "metric": metric, "unit": units.get(metric)}
+        for day, metric in gone
+    ]
+    return frame(raw_table(FEED), rows, like.columns)
+
+
+def _stamped(sync: Sync, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.lit(sync.rules.zone.key).alias("account_timezone"),
+        pl.lit(sync.dify.server_version).alias("server_version"),
+        pl.lit(utc_now()).cast(pl.Datetime("us", "UTC")).alias("read_at"),
+    )

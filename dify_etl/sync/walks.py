@@ -1,0 +1,104 @@
+"""Walk a list over a window of days until it is proven, cutting the window where it is not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from dify_etl.dify.paging import PageWalk
+from dify_etl.dify.record import Page, Record, Rejected
+from dify_etl.sync.windows import Window
+
+R = TypeVar("R", bound=Record)
+
+# Four different rules for `end`, minutes, rounding and DST are all inside this.
+MARGIN = timedelta(hours=2)
+# Beyond this many rows a walk is cut by days: deep pages are slow, and memory stays bounded.
+MOST_ROWS = 5_000
+TAIL_ROUNDS = 3
+
+Ask = Callable[[datetime, datetime, int, int], Page[R]]
+
+
+@dataclass
+class Rows(Generic[R]):
+    """What was received: the last version of each record by id, rejected rows, pages asked."""
+
+    records: dict[str, R] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], Rejected] = field(default_factory=dict)
+    requests: int = 0
+
+    def add(self, page: Page[R], key: Callable[[R], str]) -> None:
+        """Take a page in."""
+        self.requests += 1
+        self.records.update((key(record), record) for record in page.records)
+        self.rejected.update(
+            ((one.record_id or one.raw or str(one.position), one.error_path), one)
+            for one in page.rejected
+        )
+
+
+@dataclass(frozen=True)
+class WindowRead(Generic[R]):
+    """One walk over a stretch of days: its rows, margins included, and what they prove.
+
+    `window` is None when the rows are good but shorter walks speak for their days. `reason` says
+    why Dify's totals do not equal the distinct rows; None when they do.
+    """
+
+    rows: Rows[R]
+    window: Window | None = None
+    total: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TimedList(Generic[R]):
+    """A page-number list that can be asked by time: `ask(start, end, page, limit)`.
+
+    `is_timed` is False for servers that ignore the time: such a list is never cut.
+    """
+
+    ask: Ask[R]
+    key: Callable[[R], str]
+    is_timed: bool = True
+
+    def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[R]]:
+        """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves."""
+        start, end = window.start - MARGIN, min(window.end + MARGIN, bound)
+        if end <= start:
+            return
+        rows: Rows[R] = Rows()
+        walk = self._walk(start, end)
+        can_cut = self.is_timed and window.first < window.last
+        for page in walk:
+            rows.add(page, self.key)
+            if can_cut and (page.total or 0) > MOST_ROWS:
+                break
+        else:
+            if walk.proof.is_proven or not can_cut:
+                reason = None if walk.proof.is_proven else walk.proof.reason
+                yield WindowRead(rows, window, walk.proof.total_last, reason)
+                return
+        yield WindowRead(rows)
+        for half in window.halves():
+            yield from self.read(half, bound)
+
+    def read_tail(self, bound: datetime, now: Callable[[], datetime]) -> Rows[R]:
+        """What came after the bound: asked again until no new id comes, at most three times."""
+        rows: Rows[R] = Rows()
+        for _ in range(TAIL_ROUNDS):
+            known = len(rows.records)
+            for page in self._walk(bound - timedelta(minutes=1), now() + timedelta(minutes=2)):
+                rows.add(page, self.key)
+            if len(rows.records) == known:
+                break
+        return rows
+
+    def _walk(self, start: datetime, end: datetime) -> PageWalk[R]:
+        return PageWalk(lambda page, limit: self.ask(start, end, page, limit), key=self.key)
+
+
+def upper_bound(server_time: datetime) -> datetime:
+    """The server's clock floored to the minute, minus one: nothing before it is being written."""
+    return server_time.replace(second=0, microsecond=0) - timedelta(minutes=1)
