@@ -11,8 +11,8 @@ import base64
 import json
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal
 
@@ -120,6 +120,8 @@ class PasswordAuth(httpx.Auth):
                 if kept is None or (old and kept.access_token == old.access_token):
                     kept = yield from self._made_anew(request, old)
                     self._store.save(self._key, kept)
+                else:
+                    kept = replace(kept, source="store")
             self._tokens = kept
             return kept
 
@@ -200,12 +202,14 @@ class PasswordAuth(httpx.Auth):
             source=source,
         )
 
-    def _renew_at(self, access_token: str) -> Any:
+    def _renew_at(self, access_token: str) -> datetime | None:
         """Shortly before the token ends, on our clock; None when its end is not known."""
         expires = _expiry_of(access_token)
         if expires is None:
             return None
         lifetime = timedelta(seconds=expires - self._server.time.timestamp())
+        if lifetime <= timedelta(0):
+            return None  # the clocks disagree: wait for the 401
         return self._clock.now() + lifetime - min(RENEW_MARGIN, lifetime / 4)
 
     def _is_due(self, tokens: SessionTokens) -> bool:

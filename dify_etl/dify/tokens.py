@@ -141,8 +141,10 @@ class FileTokenStore:
         return kept if isinstance(kept, dict) else {}
 
     def _failed(self, verb: str, error: OSError) -> TokenStoreFailed:
+        is_held = isinstance(error, BlockingIOError)
+        reason = "another process holds it" if is_held else error.strerror
         return TokenStoreFailed(
-            f"the session file cannot be {verb}: {error.strerror or 'held by another process'}",
+            f"the session file cannot be {verb}: {reason}",
             where=str(self._path),
             hint="Fix its permissions, end the other process, or keep the session elsewhere.",
         )
@@ -251,7 +253,7 @@ def _from_json(kept: Any) -> SessionTokens | None:
     """The session out of its JSON; None when it is of another shape, so that we log in anew."""
     try:
         renew_at = datetime.fromtimestamp(kept["renew_at"], UTC) if kept["renew_at"] else None
-        return replace(SessionTokens(**kept), renew_at=renew_at, source="store")
+        return replace(SessionTokens(**kept), renew_at=renew_at)
     except (TypeError, KeyError, ValueError):
         return None
 

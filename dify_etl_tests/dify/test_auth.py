@@ -1,0 +1,353 @@
+"""Logging in, staying logged in, and never locking an account, on every server generation."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.errors import (
+    AccountLocked,
+    DifyUnavailable,
+    LoginRefused,
+    NotDify,
+    SessionLost,
+    UnexpectedAnswer,
+)
+from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore
+from dify_etl_tests.dify.pretend_server import PASSWORD, START, PretendServer
+from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.9.1", "1.9.2", "1.11.1", "1.11.2", "1.14.2"])
+@pytest.mark.parametrize("prefix", ["", "__Host-"])
+def test_logs_in_as_each_version_wants(version: str, prefix: str) -> None:
+    """Bearer, cookies, and cookies with a Base64 password, with whatever prefix they carry."""
+    server = PretendServer(version=version, prefix=prefix)
+
+    with client(server) as dify:
+        profile = dify.account.profile()
+
+    assert profile.account_id == "account-1"
+    assert server.asked == ["/ping", "/login", "/account/profile"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_logs_in_with_recorded_answers(version: str) -> None:
+    """The recorded login answer of a real server gives a session with the recorded tokens."""
+    login = exchange(version, "auth", "login-ok")
+    seen: list[httpx.Headers] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/login"):
+            return login.response()
+        seen.append(request.headers)
+        return exchange(version, "auth", "profile").response()
+
+    client(server).account.profile()
+
+    signed = " ".join(seen[-1].values())
+    assert ("jwt-0040" if version == "1.12.1" else login.body["data"]["access_token"]) in signed
+
+
+def test_does_not_ask_anything_before_the_first_call() -> None:
+    """The constructor makes no request."""
+    server = PretendServer()
+
+    client(server)
+
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.12.1"])
+def test_expired_session_is_refreshed_without_login(version: str) -> None:
+    """A 401 on a normal call leads to one refresh and the same call again."""
+    server = PretendServer(version=version)
+    dify = client(server)
+    dify.account.profile()
+    server.expire()
+
+    dify.account.profile()
+
+    assert (server.count("/login"), server.count("/refresh-token")) == (1, 1)
+
+
+def test_refused_refresh_leads_to_one_login() -> None:
+    """When the refresh token is not taken any more, the client logs in once."""
+    server = PretendServer()
+    dify = client(server)
+    dify.account.profile()
+    server.expire()
+    server.valid_refresh.clear()
+
+    dify.account.profile()
+
+    assert server.count("/login") == 2
+
+
+def test_eight_threads_share_one_refresh() -> None:
+    """The refresh token works once: eight threads that meet a 401 together use it once."""
+    server = PretendServer(pause=0.01)
+    dify = client(server)
+    dify.account.profile()
+    server.expire()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: dify.account.profile(), range(16)))
+
+    assert len(answers) == 16
+    assert (server.count("/login"), server.count("/refresh-token")) == (1, 1)
+
+
+def test_eight_threads_share_one_login() -> None:
+    """The first calls of many threads log in once."""
+    server = PretendServer(pause=0.01)
+    dify = client(server)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: dify.account.profile(), range(8)))
+
+    assert (server.count("/ping"), server.count("/login")) == (1, 1)
+
+
+def test_wrong_password_is_tried_once() -> None:
+    """A refused login is never repeated, by whichever thread: five would lock the account."""
+    server = PretendServer(password="another")
+    dify = client(server)
+
+    def refused(_: int) -> bool:
+        with pytest.raises(LoginRefused):
+            dify.account.profile()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(refused, range(8)))
+    assert server.count("/login") == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "name",
+    ["login-wrong-password", "login-unknown-email", "login-banned", "login-no-workspace"],
+)
+def test_recorded_refusals_are_login_refused(version: str, name: str) -> None:
+    """Every way in which real servers refuse an account is one error, also HTTP 200 with fail."""
+    with pytest.raises(LoginRefused) as caught:
+        logging_in_meets(version, name).account.profile()
+
+    assert "workspace not found" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_recorded_lock_is_account_locked(version: str) -> None:
+    """The 429 of a locked account is told as such, not as a rate limit."""
+    with pytest.raises(AccountLocked):
+        logging_in_meets(version, "login-lockout-attempt-7").account.profile()
+
+
+def test_rejected_fresh_session_is_lost_for_good() -> None:
+    """A server that rejects what it has just given is asked to log in once, not again and again."""
+    server = PretendServer(is_rejecting=True)
+    dify = client(server)
+
+    for _ in range(3):
+        with pytest.raises(SessionLost):
+            dify.account.profile()
+
+    assert server.count("/login") == 1
+
+
+def test_server_error_on_refresh_is_no_reason_to_log_in() -> None:
+    """A refresh that meets a 5xx is reported; the password stays where it is."""
+    server = PretendServer()
+    dify = client(server)
+    dify.account.profile()
+    server.expire()
+    server.refresh_status = 502
+
+    with pytest.raises(DifyUnavailable):
+        dify.account.profile()
+
+    assert server.count("/login") == 1
+
+
+def test_setup_401_is_not_answered_with_a_login() -> None:
+    """An instance that is not set up answers 401 too; no session can heal that."""
+    server = PretendServer(answer=lambda request: httpx.Response(401, json={"code": "not_setup"}))
+
+    with pytest.raises(Exception, match="not_setup"):
+        client(server).account.profile()
+
+    assert server.count("/login") == 1
+
+
+def test_refreshes_before_the_token_ends() -> None:
+    """Shortly before its end a token is renewed unasked, so that no call meets a 401."""
+    now = START
+    server = PretendServer(now=lambda: now)
+    dify = client(server, clock=Clock(now=lambda: now))
+    dify.account.profile()
+
+    now = START + timedelta(minutes=59, seconds=30)
+    dify.account.profile()
+
+    assert server.count("/refresh-token") == 1
+    assert server.count("/account/profile") == 2
+
+
+def test_a_wrong_clock_does_not_refresh_all_the_time() -> None:
+    """The end of a token is counted on the server's clock, not on ours."""
+    days_ahead = START + timedelta(days=3)
+    date = f"{START:%a, %d %b %Y %H:%M:%S GMT}"
+    server = PretendServer(now=lambda: START)
+
+    def dated(request: httpx.Request) -> httpx.Response:
+        response = server(request)
+        response.headers["date"] = date
+        return response
+
+    dify = client(dated, clock=Clock(now=lambda: days_ahead))
+    for _ in range(3):
+        dify.account.profile()
+
+    assert server.count("/refresh-token") == 0
+    assert dify.server_time() == START
+
+
+def test_kept_session_saves_the_login(tmp_path: Path) -> None:
+    """A later run with the same store begins with the session of the run before."""
+    server = PretendServer()
+    store = FileTokenStore(tmp_path / "session.json")
+    client(server, token_store=store).account.profile()
+
+    client(server, token_store=store).account.profile()
+
+    assert server.count("/login") == 1
+
+
+def test_two_clients_do_not_burn_each_others_refresh_token(tmp_path: Path) -> None:
+    """Who meets a 401 first looks whether another process has renewed the session already."""
+    server = PretendServer()
+    first, second = (
+        client(server, token_store=FileTokenStore(tmp_path / "session.json")) for _ in range(2)
+    )
+    first.account.profile()
+    second.account.profile()
+    server.expire()
+
+    first.account.profile()
+    second.account.profile()
+
+    assert (server.count("/login"), server.count("/refresh-token")) == (1, 1)
+
+
+def test_session_of_an_older_server_version_is_renewed_after_an_upgrade() -> None:
+    """A kept bearer session meets a server that wants cookies by now: refresh or login heals it."""
+    store = MemoryTokenStore()
+    server = PretendServer(version="1.7.2")
+    client(server, token_store=store).account.profile()
+    server.version = "1.12.1"
+
+    profile = client(server, token_store=store).account.profile()
+
+    assert profile.name == "Lab"
+
+
+def test_admin_key_sends_key_and_workspace_but_no_cookie() -> None:
+    """The admin key works without login, and fails when session cookies come along."""
+    seen: list[httpx.Headers] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return exchange("1.12.1", "auth", "admin-api-key/profile").response()
+
+    dify = admin(server)
+    dify.account.profile()
+    dify.account.profile()
+
+    assert seen[-1]["authorization"] == "Bearer lab-admin-key"
+    assert seen[-1]["x-workspace-id"] == "workspace-1"
+    assert "cookie" not in seen[-1]
+
+
+@pytest.mark.parametrize("version", ["1.9.2", "1.10.1"])
+def test_admin_key_is_refused_where_it_cannot_work(version: str) -> None:
+    """Between 1.9.2 and 1.10 the server wants a CSRF token that the admin key has not."""
+    server = PretendServer(version=version)
+
+    with pytest.raises(LoginRefused, match=version):
+        admin(server).account.profile()
+
+    assert server.asked == ["/ping"]
+
+
+@pytest.mark.parametrize("name", ["wrong-key", "unknown-workspace", "no-workspace-header"])
+def test_recorded_admin_key_refusals(name: str) -> None:
+    """A wrong key and a wrong workspace are refused logins."""
+    recorded = exchange("1.12.1", "auth", f"admin-api-key/{name}")
+
+    with pytest.raises(LoginRefused):
+        admin(lambda request: recorded.response()).account.profile()
+
+
+def test_login_without_cookies_says_so() -> None:
+    """A proxy that swallows Set-Cookie is named as the likely reason."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"result": "success"}, headers={"x-version": "1.12.1"})
+
+    with pytest.raises(UnexpectedAnswer) as caught:
+        client(server).account.profile()
+
+    assert "Set-Cookie" in caught.value.hint
+
+
+def test_redirect_names_the_address_to_use() -> None:
+    """A password is never sent after a redirect; the address to set is told."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(301, headers={"location": f"https://new.test{request.url.path}"})
+
+    with pytest.raises(NotDify, match=r"https://new\.test"):
+        client(server).account.profile()
+
+
+def test_secrets_are_in_no_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Passwords and tokens show in no repr, log line or error."""
+    server = PretendServer(password="another")
+    store = MemoryTokenStore()
+    dify = client(server, token_store=store)
+    with caplog.at_level("DEBUG"), pytest.raises(LoginRefused) as caught:
+        dify.account.profile()
+    server.password = PASSWORD
+    good = client(server, token_store=store)
+    good.account.profile()
+    tokens = store.load("https://dify.test:owner@difylab.test")
+
+    texts = [repr(caught.value), str(caught.value), repr(dify), repr(tokens), caplog.text]
+    secrets = [PASSWORD, tokens.access_token if tokens else "none", "refresh-1", "csrf-"]
+    assert tokens is not None
+    assert [secret for secret in secrets for text in texts if secret in text] == []
+
+
+def logging_in_meets(version: str, name: str) -> DifyClient:
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/ping"):
+            return exchange(version, "auth", "setup-status-after").response()
+        return exchange(version, "auth", name).response()
+
+    return client(server)
+
+
+def admin(server: object) -> DifyClient:
+    assert callable(server)
+    return DifyClient(
+        "https://dify.test",
+        admin_api_key=SecretStr("lab-admin-key"),
+        workspace_id="workspace-1",
+        transport=httpx.MockTransport(server),
+    )

@@ -1,0 +1,271 @@
+"""One request: what is repeated, what is not, and what each failure means."""
+
+import socket
+import ssl
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.auth import PasswordAuth, PasswordCredentials
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.errors import (
+    DifyUnavailable,
+    NotAllowed,
+    NotDify,
+    NotFound,
+    RateLimited,
+    Refused,
+    UnexpectedAnswer,
+)
+from dify_etl.dify.server import Server
+from dify_etl.dify.session import RetryPolicy, Session
+from dify_etl.dify.tokens import MemoryTokenStore
+from dify_etl.dify.usage import Usage
+from dify_etl_tests.dify.pretend_server import EMAIL, PASSWORD, PROFILE, PretendServer
+from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
+
+GOOD = httpx.Response(200, json=PROFILE)
+
+
+class Answers:
+    """Gives one answer after the other, the last one for ever; notes how long we slept."""
+
+    def __init__(self, *answers: Failure) -> None:
+        self.left = list(answers)
+        self.slept: list[float] = []
+        self.server = PretendServer(answer=self._next)
+
+    def _next(self, request: httpx.Request) -> httpx.Response:
+        answer = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    def client(self, attempts: int = 4, budget: int = 100) -> DifyClient:
+        return client(self.server, retry=RetryPolicy(attempts, budget), clock=self.clock)
+
+    def session(self) -> Session:
+        return session(self.server, clock=self.clock)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(sleep=self.slept.append, chance=lambda: 1.0)
+
+
+class Listener:
+    """A good server that notes what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx.URL] = []
+        self.server = PretendServer(answer=self._note)
+
+    def _note(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url)
+        return httpx.Response(200, json=PROFILE)
+
+
+def session(server: PretendServer, clock: Clock | None = None) -> Session:
+    """The session inside a client, by itself."""
+    known = Server("https://dify.test", clock or Clock())
+    credentials = PasswordCredentials(EMAIL, SecretStr(PASSWORD))
+    auth = PasswordAuth(credentials, server=known, store=MemoryTokenStore(), clock=clock or Clock())
+    return Session(known, auth, usage=Usage(), transport=httpx.MockTransport(server), clock=clock)
+
+
+Failure = httpx.Response | Exception
+PASSING: dict[str, Failure] = {
+    "429": httpx.Response(429, json={"code": "too_many_requests"}),
+    "502 of a proxy": httpx.Response(502, html="<h1>Bad Gateway</h1>"),
+    "500": httpx.Response(500, json={"code": "unknown", "status": 500}),
+    "cut off": httpx.Response(200, content=b'{"id": "account-1", "na'),
+    "HTML": httpx.Response(200, html="<h1>Wait</h1>"),
+    "not UTF-8": httpx.Response(200, content=b'{"name": "\xff\xfe"}'),
+    "reset": ConnectionResetError("reset by peer"),
+    "time-out": httpx.ReadTimeout("slow"),
+    "broken": httpx.RemoteProtocolError("peer closed"),
+    "no such host": httpx.ConnectError("dns"),
+}
+
+
+@pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING.keys())
+def test_reads_are_repeated_while_a_failure_may_pass(failure: Failure) -> None:
+    """A read survives what passes by itself, with growing waits."""
+    answers = Answers(failure, failure, GOOD)
+
+    assert answers.client().account.profile().name == "Lab"
+    assert answers.slept == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (PASSING["429"], RateLimited),
+        (PASSING["500"], DifyUnavailable),
+        (PASSING["cut off"], UnexpectedAnswer),
+        (PASSING["HTML"], UnexpectedAnswer),
+        (PASSING["time-out"], DifyUnavailable),
+        (PASSING["reset"], DifyUnavailable),
+    ],
+)
+def test_repeated_failure_is_told(failure: Failure, kind: type[Exception]) -> None:
+    """After the last attempt the failure has a name, a place and a hint."""
+    answers = Answers(failure)
+
+    with pytest.raises(kind, match="GET /console/api/account/profile"):
+        answers.client(attempts=3).account.profile()
+
+    assert len(answers.slept) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "slept"), [("7", 7.0), ("86400", 60.0), ("soon", 0.5), ("-1", 0.5), ("0", 0.5)]
+)
+def test_retry_after_is_obeyed_up_to_a_minute(header: str, slept: float) -> None:
+    """Dify may ask for a wait; nobody makes us sleep for a day."""
+    answers = Answers(httpx.Response(429, json={}, headers={"retry-after": header}), GOOD)
+
+    answers.client().account.profile()
+
+    assert answers.slept == [slept]
+
+
+def test_retries_of_a_client_have_a_budget() -> None:
+    """A server that is down costs a bounded number of repetitions over the whole run."""
+    answers = Answers(PASSING["500"])
+    dify = answers.client(attempts=4, budget=5)
+
+    for _ in range(4):
+        with pytest.raises(DifyUnavailable):
+            dify.account.profile()
+
+    assert len(answers.slept) == 5
+
+
+def test_refusals_are_not_repeated() -> None:
+    """A 400 or 404 stays what it is."""
+    answers = Answers(httpx.Response(400, json={"code": "invalid_param", "message": "no"}))
+
+    with pytest.raises(Refused, match="invalid_param"):
+        answers.client().account.profile()
+
+    assert answers.slept == []
+
+
+def test_writes_are_sent_once() -> None:
+    """A write whose answer is lost may have worked: it is never sent again by itself."""
+    answers = Answers(PASSING["time-out"])
+
+    with pytest.raises(DifyUnavailable):
+        answers.session().write("POST", "/apps/{app_id}/api-keys", app_id="a")
+
+    assert answers.server.count("/apps/a/api-keys") == 1
+
+
+def test_write_without_content_gives_none() -> None:
+    """DELETE answers 204 with nothing to read."""
+    answers = Answers(httpx.Response(204))
+
+    assert answers.session().write("DELETE", "/apps/{app_id}", app_id="a") is None
+
+
+def test_bad_certificate_is_told_at_once() -> None:
+    """An expired certificate does not heal by asking again."""
+    broken = httpx.ConnectError("handshake")
+    broken.__cause__ = ssl.SSLCertVerificationError("expired")
+    answers = Answers(broken)
+
+    with pytest.raises(DifyUnavailable, match="certificate"):
+        answers.client().account.profile()
+
+    assert answers.slept == []
+
+
+def test_unknown_host_is_named() -> None:
+    """A name that does not resolve is told with the host."""
+    broken = httpx.ConnectError("x")
+    broken.__cause__ = socket.gaierror("x")
+
+    with pytest.raises(DifyUnavailable, match=r"cannot be resolved.*dify\.test"):
+        Answers(broken).client(attempts=1).account.profile()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_unknown_route_is_not_found(version: str) -> None:
+    """Dify answers HTML for routes that it does not know; that is a 404 like any other."""
+    recorded = exchange(version, "errors", "404-unknown-route")
+
+    with pytest.raises(NotFound, match="no such endpoint"):
+        client(PretendServer(answer=lambda request: recorded.response())).account.profile()
+
+
+def test_something_else_at_the_address() -> None:
+    """A web server that is no Dify is told apart by the missing X-Version."""
+    with pytest.raises(NotDify, match="X-Version"):
+        client(lambda request: httpx.Response(200, html="<h1>It works</h1>")).account.profile()
+
+
+def test_forbidden_names_the_role() -> None:
+    """A 403 says which role helps."""
+    recorded = exchange("1.12.1", "logs", "chat-conversations-as-normal-member")
+    server = PretendServer(answer=lambda request: recorded.response())
+
+    with pytest.raises(NotAllowed) as caught:
+        client(server).account.profile()
+
+    assert "editor" in caught.value.hint
+    assert caught.value.code == "forbidden"
+
+
+def test_text_of_errors_to_writes_is_kept_out() -> None:
+    """Dify quotes the input in its messages; for a write it may hold a secret."""
+    answers = Answers(httpx.Response(400, json={"code": "bad", "message": "input 'secret'"}))
+
+    with pytest.raises(Refused) as caught:
+        answers.session().write("POST", "/anything", body={"key": "secret"})
+
+    assert "secret" not in str(caught.value)
+
+
+def test_ids_cannot_leave_their_place_in_the_path() -> None:
+    """An id is escaped as one part of the path."""
+    listener = Listener()
+
+    session(listener.server).get("/apps/{app_id}", app_id="../login?x=1")
+
+    assert listener.asked[0].raw_path == b"/console/api/apps/..%2Flogin%3Fx%3D1"
+
+
+def test_query_is_written_as_dify_reads_it() -> None:
+    """None is left out, booleans are words, lists are repeated, text is encoded."""
+    listener = Listener()
+    query = {"a": None, "b": True, "c": ("1", "2"), "d": "+ &", "e": 5}
+
+    session(listener.server).get("/x", query=query)
+
+    assert listener.asked[0].query == b"b=true&c=1&c=2&d=%2B+%26&e=5"
+
+
+def test_cookies_of_a_proxy_are_not_sent_back() -> None:
+    """Only the session's own cookies travel; a foreign one would break the admin key."""
+    server = PretendServer(
+        version="1.7.2",
+        answer=lambda request: httpx.Response(
+            200, json=PROFILE, headers={"set-cookie": "x-token=abc; Path=/"}
+        ),
+    )
+    dify = client(server)
+
+    dify.account.profile()
+    dify.account.profile()
+
+    assert ["cookie" in headers for headers in server.signed] == [False, False]
+
+
+@pytest.mark.parametrize("text", [b'{"id": NaN}', b'{"id": "\\ud83d"}'])
+def test_odd_json_of_python_servers_is_read(text: bytes) -> None:
+    """NaN and half an emoji are no JSON, but Python servers send them: no page is lost for it."""
+    server = PretendServer(answer=lambda request: httpx.Response(200, content=text))
+
+    assert session(server).get("/x") in ({"id": None}, {"id": "?"})
