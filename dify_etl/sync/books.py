@@ -151,7 +151,7 @@ class FeedBooks:
         with self.commit():
             self.close_slices([Slice(app_id, day, "failed", reason=str(error)) for day in days])
 
-    def report(self, rows_per_day: dict[date, int] | None = None) -> FeedReport:
+    def report(self) -> FeedReport:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""
         usage = self._usage.total
         states = Counter(one.state for one in self.slices)
@@ -164,7 +164,6 @@ class FeedBooks:
             received_bytes=usage.bytes,
             seconds=time.monotonic() - self._clock,
             states=dict(states),
-            rows_per_day=rows_per_day or {},
             failures=tuple(one for one in self.slices if one.state in ("failed", "incomplete")),
         )
         with self.commit():

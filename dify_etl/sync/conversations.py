@@ -71,16 +71,7 @@ def read_conversations(sync: Sync) -> FeedReport:
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             _take(books, fetched)
             books.step()
-        return books.report(rows_per_day(sync, FEED))
-
-
-def rows_per_day(sync: Sync, feed: str) -> dict[date, int]:
-    """Rows of a raw table by local day of created_at, over the days of this run's slices."""
-    rows = sync.database.rows(
-        f"""SELECT (created_at AT TIME ZONE {quoted(sync.rules.zone.key)})::DATE, count(*)
-        FROM raw.{feed} GROUP BY 1"""
-    )
-    return dict(rows)
+        return books.report()
 
 
 def _read_lists(sync: Sync, task: Task) -> ListsRead:

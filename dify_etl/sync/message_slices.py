@@ -18,8 +18,8 @@ LISTED_ONLY = (
 )
 
 
-def close_message_slices(books: FeedBooks) -> dict[date, int]:
-    """Say per app and day whether its messages are all there; answers rows per local day.
+def close_message_slices(books: FeedBooks) -> None:
+    """Say per app and day whether its messages are all there.
 
     A day is as good as the worst conversation that was alive on it, and as the day's lists.
     """
@@ -28,10 +28,6 @@ def close_message_slices(books: FeedBooks) -> dict[date, int]:
     slices = [*_chat_slices(sync, held), *_completion_slices(sync, held)]
     with books.commit():
         books.close_slices(slices)
-    per_day: dict[date, int] = defaultdict(int)
-    for (_, day), rows in held.items():
-        per_day[day] += rows
-    return dict(per_day)
 
 
 def _held(sync: Sync) -> dict[tuple[str, date], int]:

@@ -90,7 +90,8 @@ def read_messages(sync: Sync) -> FeedReport:
         _commit(books, outcomes)
         read_completion_details(books)
         take_over(books, exports)
-        return books.report(close_message_slices(books))
+        close_message_slices(books)
+        return books.report()
 
 
 def due_conversations(sync: Sync) -> list[Due]:

@@ -11,7 +11,7 @@ from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over, rows_per_day
+from dify_etl.sync.conversations import is_over
 from dify_etl.sync.days import MOST_TRIES, days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
@@ -52,7 +52,7 @@ def read_node_executions(sync: Sync) -> FeedReport:
         _commit(books, outcomes)
         with books.commit():
             books.close_slices(list(_slices(sync)))
-        return books.report(rows_per_day(sync, FEED))
+        return books.report()
 
 
 def _read(sync: Sync, run: DueRun) -> Batch[NodeExecution]:

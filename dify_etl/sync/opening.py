@@ -1,7 +1,9 @@
-"""Open a sync: hold the home's lock, open the live file with its tables, check the source."""
+"""Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
@@ -16,6 +18,62 @@ from dify_etl.warehouse.publish import LIVE
 LOCK_WAIT_SECONDS = 60.0
 
 
+@dataclass
+class OpenHome:
+    """A home whose lock we hold for one run; the live file is open only while a feed loads."""
+
+    dify: DifyClient
+    path: Path
+    rules: SyncRules
+    run_id: str
+    watch: Watcher
+    wait_seconds: float = LOCK_WAIT_SECONDS
+    _began_at: datetime | None = field(default=None, init=False)
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """The live file with all raw tables and books. WarehouseBusy when somebody holds it."""
+        with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
+            if self._began_at is None:
+                _ensure_tables(database)
+            yield database
+
+    @contextmanager
+    def sync(self, plan: SyncPlan) -> Iterator[Sync]:
+        """A sync that may read and load; the run's first one checks the source before any write.
+
+        SourceChanged when what answers is not what this home was loaded from.
+        """
+        with self.database() as database:
+            if self._began_at is None:
+                pin_source(database, self.dify, self.rules)
+                self._began_at = self.dify.server_time()
+            yield Sync(
+                dify=self.dify,
+                database=database,
+                rules=self.rules,
+                plan=plan,
+                run_id=self.run_id,
+                now=self._began_at,
+                watch=self.watch,
+            )
+
+
+@contextmanager
+def open_home(
+    dify: DifyClient,
+    path: Path,
+    *,
+    rules: SyncRules,
+    run_id: str,
+    watch: Watcher,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> Iterator[OpenHome]:
+    """Hold the home's lock for a run. AnotherSync names who else holds it after the wait."""
+    with home_lock(path, wait_seconds=wait_seconds):
+        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds)
+
+
 @contextmanager
 def open_sync(
     dify: DifyClient,
@@ -27,25 +85,17 @@ def open_sync(
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Iterator[Sync]:
-    """A sync that may read and load. AnotherSync, WarehouseBusy, SourceChanged before any write."""
+    """Home and sync at once, for a single feed or a test."""
     with (
-        home_lock(home, wait_seconds=wait_seconds),
-        open_database(home / LIVE, wait_seconds=wait_seconds) as database,
+        open_home(
+            dify, home, rules=rules, run_id=run_id, watch=watch, wait_seconds=wait_seconds
+        ) as opened,
+        opened.sync(plan) as sync,
     ):
-        ensure_tables(database)
-        pin_source(database, dify, rules)
-        yield Sync(
-            dify=dify,
-            database=database,
-            rules=rules,
-            plan=plan,
-            run_id=run_id,
-            now=dify.server_time(),
-            watch=watch,
-        )
+        yield sync
 
 
-def ensure_tables(database: Database) -> None:
+def _ensure_tables(database: Database) -> None:
     """Make the raw tables and the books, with their comments."""
     with database.transaction():
         for raw in RAW_TABLES.values():

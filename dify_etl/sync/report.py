@@ -34,7 +34,6 @@ class FeedReport:
     received_bytes: int
     seconds: float
     states: dict[str, int]
-    rows_per_day: dict[date, int]
     failures: tuple[Slice, ...]
 
     @property

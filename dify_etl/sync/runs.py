@@ -20,7 +20,7 @@ from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over, rows_per_day
+from dify_etl.sync.conversations import is_over
 from dify_etl.sync.days import AppDays, days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
@@ -77,7 +77,7 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
             books.step()
         read_run_details(books)
         _close(books, outcomes)
-        return books.report(rows_per_day(sync, FEED))
+        return books.report()
 
 
 def _read_lists(sync: Sync, task: Task) -> RunsRead:

@@ -52,16 +52,14 @@ def read_daily_statistics(sync: Sync) -> FeedReport:
             if one.due
         ]
         books.expect(len(tasks))
-        per_day: Counter[date] = Counter()
         fetch = books.labelled(partial(_read, sync))
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             if fetched.error is not None:
                 books.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)
             elif fetched.result is not None:
                 _load(books, fetched.task, fetched.result)
-                per_day.update(figure.statistic_date for figure in fetched.result)
             books.step()
-        return books.report(dict(per_day))
+        return books.report()
 
 
 def _read(sync: Sync, task: Task) -> list[DailyStatistic]:
