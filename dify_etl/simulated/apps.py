@@ -104,7 +104,7 @@ def _in_list(app: App, call: Call) -> JsonObject:
         "id": app.id,
         "name": app.name,
         "max_active_requests": app.max_active_requests,
-        "description": app.description or (config.pre_prompt[:200] if config else ""),
+        "description": _described(app, call),
         "mode": app.mode,
         "icon_type": app.icon_type,
         "icon": app.icon,
@@ -128,6 +128,15 @@ def _in_list(app: App, call: Call) -> JsonObject:
         author_name=named,
         has_draft_trigger=call.version.since(1, 10),
     )
+
+
+def _described(app: App, call: Call) -> str | None:
+    """An empty description shows the first 200 characters of the prompt instead."""
+    config = app.app_model_config
+    prompt = config.pre_prompt if config else None
+    if app.description or prompt:
+        return app.description or (prompt or "")[:200]
+    return "" if call.version.since(1, 9) else app.description
 
 
 def _stamps(row: App) -> JsonObject:

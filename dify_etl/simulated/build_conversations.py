@@ -40,7 +40,7 @@ def _tell(chronicle: Chronicle, app: App, at: datetime) -> Conversation:
     drawn = chronicle.chance.random()
     if drawn < 0.03:
         return conversation  # opened, nothing asked
-    count = 1 + min(int(chronicle.chance.expovariate(1 / 3)), 60)
+    count = 1 + min(int(chronicle.chance.expovariate(1 / 4)), 60)
     last = _continue(chronicle, conversation, at, count)
     if drawn > 0.92:
         _come_back(chronicle, conversation, last)
@@ -166,7 +166,7 @@ def _failed(chronicle: Chronicle, app: App) -> None:
 
 
 def _forget_some(chronicle: Chronicle) -> None:
-    """Let one end user and one account go whose conversations stay."""
+    """Let an end user and an account go whose conversations stay, and a chatflow's conversation."""
     world = chronicle.world
     regulars = next((users for users in chronicle.end_users.values() if len(users) > 1), None)
     if regulars is not None:
@@ -184,3 +184,7 @@ def _forget_some(chronicle: Chronicle) -> None:
     message = world.add_message(row.id, at=at)
     world.give_feedback(message.id, "like", at=at, account_id=leaver.id)
     world.remove_account(leaver.id)
+    for chatflow in [app for app in world.apps.values() if app.mode == "advanced-chat"][:1]:
+        deleted = world.add_conversation(chatflow.id, at=at)
+        world.add_message(deleted.id, at=at)
+        world.delete_conversation(deleted.id)  # its run stays

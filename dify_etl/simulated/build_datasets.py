@@ -28,6 +28,7 @@ _STATES = (
     "completed",
     "completed",
     "completed",
+    "error",
 )
 _EXTERNAL: JsonObject = {
     "external_knowledge_id": "wiki-7",
@@ -57,6 +58,7 @@ def _make_dataset(chronicle: Chronicle, number: int, name: str) -> None:
         at=chronicle.began + timedelta(days=9),  # one second for all
         permission=_PERMISSIONS[number],
     )
+    row.updated_by = row.created_by if number < 2 else None
     row.description = None if number == 4 else f"描述 {name}"
     row.embedding_model = "text-embedding-3-large"
     row.embedding_model_provider = "langgenius/openai/openai"
@@ -64,7 +66,8 @@ def _make_dataset(chronicle: Chronicle, number: int, name: str) -> None:
         row.partial_member_list = tuple(members)
     if number == 3:
         row.provider, row.external_knowledge_info = "external", _EXTERNAL
-        row.data_source_type = row.indexing_technique = row.embedding_model = None
+        row.data_source_type = row.indexing_technique = None
+        row.embedding_model = row.embedding_model_provider = None
     elif number != 4:
         _upload(chronicle, row, 131 if number == 1 else len(_STATES))
 
@@ -73,16 +76,19 @@ def _upload(chronicle: Chronicle, dataset: Dataset, count: int) -> None:
     for number in range(count):
         at = dataset.created_at + timedelta(days=1, seconds=number // 4)
         document = chronicle.world.add_document(
-            dataset.id, at=at, name=f"文档-{number:03d}.md", batch=f"{at:%Y%m%d}000000"
+            dataset.id, at=at, name=f"文档-{number:03d}.md", batch=f"{at:%Y%m%d}{number // 5:06d}"
         )
         state = "completed" if count > len(_STATES) else _STATES[number]
-        if state == "paused":
-            chronicle.world.set_indexing_status(document.id, "indexing", at=at)
+        if state in ("paused", "error"):  # both are met on the way
+            before = "indexing" if state == "paused" else "cleaning"
+            chronicle.world.set_indexing_status(document.id, before, at=at)
         if state != "waiting":
-            problem = None if number % 2 else "Failed to parse: 文件损坏"
+            problem = None if number % 2 else "Failed to parse: 文件损坏"  # errors may have no text
             chronicle.world.set_indexing_status(
                 document.id, state, at=at + timedelta(seconds=9), error=problem
             )
+        if state == "error" and problem is None:
+            document.stopped_at = None
         if state == "completed":
             document.hit_count = number % 7
         if number == 9:

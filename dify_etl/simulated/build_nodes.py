@@ -9,6 +9,11 @@ from datetime import timedelta
 from dify_etl.simulated.build_chronicle import Chronicle
 from dify_etl.simulated.rows import JsonObject, NodeExecution, WorkflowRun
 
+_TOOL: JsonObject = {
+    "tool_info": {"provider_type": "builtin", "provider_id": "langgenius/google/google"},
+    "agent_log": [],
+}
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -44,6 +49,8 @@ def _steps(chronicle: Chronicle, run: WorkflowRun) -> Iterator[_Step]:
     yield _Step("llm", "llm", price)
     if run.status == "failed":
         return
+    if chronicle.happens(0.05):
+        yield _Step("search", "tool", _TOOL)
     if chronicle.happens(0.1):
         yield _Step("branch", "if-else", {"error_strategy": "fail-branch"})
     last = "answer" if chatflow else "end"
@@ -67,6 +74,12 @@ def _iteration(chronicle: Chronicle) -> Iterator[_Step]:
         yield _Step("each-code", "code", inside)
 
 
+def _inputs(run: WorkflowRun, step: _Step, index: int) -> JsonObject | None:
+    if step.node_type.endswith("-start"):
+        return None
+    return run.inputs if index == 1 else {"text": "输入"}
+
+
 def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> NodeExecution:
     at = run.created_at + timedelta(milliseconds=90 * index)
     broken = run.status == "failed" and step.node_type == "llm"
@@ -84,7 +97,7 @@ def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> No
         created_by_role=run.created_by_role,
         created_by=run.created_by,
         created_at=at,
-        inputs=run.inputs if index == 1 else {"text": "输入"},
+        inputs=_inputs(run, step, index),
         process_data={"model_name": "gpt-4o"} if step.node_type == "llm" else None,
         outputs=None if broken else {"text": "输出"},
         error=run.error if broken else None,

@@ -96,16 +96,25 @@ def _make_app(chronicle: Chronicle, number: int) -> None:
         at=at,
         created_by=world.account_id,
         tenant_id=world.workspace_id,
-        description="" if number % 4 == 0 else f"{mode} 应用: {name}",
+        description=_description(number, f"{mode} 应用: {name}"),
     )
     _dress(chronicle, app, number)
     if mode in ("chat", "agent-chat", "completion"):
         app.app_model_config = _config(chronicle, mode, at)
+        if turn == 1:
+            _unconfigure(app.app_model_config)
     else:
         _draw_graph(chronicle, app, publish=not (mode == "workflow" and turn == 1))
-    for _ in range(1 + number % 2):
-        key = world.add_api_key(tenant_id=app.tenant_id, at=at, app_id=app.id)
-        key.last_used_at = None if number % 3 == 2 else chronicle.now - timedelta(hours=number)
+    used = world.add_api_key(tenant_id=app.tenant_id, at=at, app_id=app.id)
+    used.last_used_at = (chronicle.now - timedelta(hours=number)).replace(microsecond=0)
+    world.add_api_key(tenant_id=app.tenant_id, at=at + timedelta(days=1), app_id=app.id)
+
+
+def _description(number: int, text: str) -> str | None:
+    """Mostly a text; some have none, which Dify keeps as "" or as null."""
+    if number % 10 == 9:
+        return None
+    return "" if number % 4 == 0 else text
 
 
 def _dress(chronicle: Chronicle, app: App, number: int) -> None:
@@ -158,6 +167,14 @@ def _config(chronicle: Chronicle, mode: str, at: datetime) -> AppModelConfig:
         agent_mode=agent,
         user_input_form=(form,) if mode == "completion" else (),
     )
+
+
+def _unconfigure(config: AppModelConfig) -> None:
+    """What an app has that was created and never saved: no model, no prompt."""
+    config.model = {"provider": None, "name": None, "mode": "chat", "completion_params": {}}
+    config.pre_prompt = config.opening_statement = None
+    config.suggested_questions = ()
+    config.agent_mode = {"enabled": False, "strategy": None, "tools": [], "prompt": None}
 
 
 def _draw_graph(chronicle: Chronicle, app: App, *, publish: bool) -> None:

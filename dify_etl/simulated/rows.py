@@ -96,7 +96,7 @@ class AppModelConfig:
 
     id: str
     model: JsonObject
-    pre_prompt: str
+    pre_prompt: str | None
     created_by: str
     created_at: datetime
     opening_statement: str | None = None
@@ -122,7 +122,7 @@ class App:
     id: str
     tenant_id: str
     name: str
-    description: str
+    description: str | None
     mode: str
     created_by: str
     created_at: datetime

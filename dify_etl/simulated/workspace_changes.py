@@ -84,7 +84,7 @@ class WorkspaceChanges(Tables):
         at: datetime,
         created_by: str,
         tenant_id: str,
-        description: str = "",
+        description: str | None = "",
     ) -> App:
         """Create an app that was never configured or published."""
         with self.lock:
