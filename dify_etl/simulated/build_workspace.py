@@ -162,7 +162,7 @@ def _config(chronicle: Chronicle, mode: str, at: datetime) -> AppModelConfig:
         pre_prompt="{{query}}" if mode == "completion" else PROMPT,
         created_by=chronicle.world.account_id,
         created_at=at.replace(microsecond=0),
-        opening_statement="你好！How can I help?",
+        opening_statement=None if mode == "completion" else "你好！How can I help?",
         suggested_questions=("Where is my order?",),
         agent_mode=agent,
         user_input_form=(form,) if mode == "completion" else (),
