@@ -34,7 +34,7 @@ class JsonText(str):
 
     def load(self) -> Any:
         """The Python value of the text."""
-        return orjson.loads(self)
+        return orjson.loads(str(self))  # orjson takes no subclass of str
 
     @classmethod
     def of(cls, value: Any) -> "JsonText":
@@ -183,7 +183,7 @@ def parse(
                     record_id=_id_of(row),
                     error_path=path,
                     message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
-                    raw=JsonText.of(row) if record_class.keeps_raw else None,
+                    raw=str(JsonText.of(row)) if record_class.keeps_raw else None,
                 )
             )
     return Batch(tuple(records), tuple(rejected))

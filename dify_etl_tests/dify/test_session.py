@@ -26,6 +26,7 @@ from dify_etl.dify.usage import Usage
 from dify_etl_tests.dify.pretend_server import EMAIL, PASSWORD, PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 
+Failure = httpx.Response | Exception
 GOOD = httpx.Response(200, json=PROFILE)
 
 
@@ -74,7 +75,6 @@ def session(server: PretendServer, clock: Clock | None = None) -> Session:
     return Session(known, auth, usage=Usage(), transport=httpx.MockTransport(server), clock=clock)
 
 
-Failure = httpx.Response | Exception
 PASSING: dict[str, Failure] = {
     "429": httpx.Response(429, json={"code": "too_many_requests"}),
     "502 of a proxy": httpx.Response(502, html="<h1>Bad Gateway</h1>"),

@@ -1,0 +1,177 @@
+"""The load on a server grows slowly, shrinks at once, and never stops for good."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
+from dify_etl.dify.errors import DifyUnavailable
+from dify_etl.dify.session import RetryPolicy
+from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
+from dify_etl_tests.dify.recordings import client
+
+
+class Time:
+    """A clock that moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(monotonic=lambda: self.now, sleep=self.sleep)
+
+
+def limit_with(time: Time, limits: RequestLimits | None = None) -> AdaptiveLimit:
+    return AdaptiveLimit(limits or RequestLimits(), clock=time.clock)
+
+
+ONE_SLOT = RequestLimits(max_concurrency=1, patience_seconds=0.01)
+
+
+def answer(limit: AdaptiveLimit, time: Time, *, seconds: float = 0.1, times: int = 1) -> None:
+    for _ in range(times):
+        with limit.slot() as started:
+            time.sleep(seconds)
+            limit.succeeded("/x", started=started)
+
+
+def test_grows_with_good_answers_up_to_the_ceiling() -> None:
+    """Quick answers earn one more request at a time, never beyond the ceiling."""
+    time = Time()
+    limit = limit_with(time)
+    before = limit.current
+
+    answer(limit, time, times=100)
+
+    assert (before, limit.current) == (4, 8)
+
+
+def test_overload_halves_down_to_one() -> None:
+    """A server that pushes back gets half as much, but always one request."""
+    time = Time()
+    limit = limit_with(time)
+
+    for _ in range(6):
+        time.sleep(1)
+        limit.overloaded(started=time.now)
+
+    assert limit.current == 1
+
+
+def test_requests_of_one_wave_count_once() -> None:
+    """Eight refusals of requests that were under way together halve the limit once."""
+    time = Time()
+    limit = limit_with(time)
+    answer(limit, time, times=100)
+    started = time.now
+    time.sleep(1)
+
+    for _ in range(8):
+        limit.overloaded(started=started)
+
+    assert limit.current == 4
+
+
+def test_unusually_slow_answer_means_load() -> None:
+    """An answer far slower than usual for its route shrinks the limit."""
+    time = Time()
+    limit = limit_with(time)
+    answer(limit, time, times=100)
+
+    answer(limit, time, seconds=5)
+
+    assert limit.current == 4
+
+
+def test_route_that_is_always_slow_is_no_load() -> None:
+    """A route that takes seconds by nature does not hold the others back."""
+    time = Time()
+    limit = limit_with(time)
+
+    answer(limit, time, seconds=5, times=100)
+
+    assert limit.current == 8
+
+
+def test_pace_is_kept() -> None:
+    """At two requests a second the tenth starts after four and a half seconds."""
+    time = Time()
+    limit = limit_with(time, RequestLimits(requests_per_second=2))
+
+    answer(limit, time, seconds=0, times=10)
+
+    assert time.now == pytest.approx(4.5)
+
+
+def test_nobody_waits_for_ever() -> None:
+    """When no slot comes free in time, the caller is told how many requests are under way."""
+    limit = limit_with(Time(), ONE_SLOT)
+
+    with limit.slot(), pytest.raises(DifyUnavailable, match="1 requests under way"), limit.slot():
+        pass
+
+
+def test_failed_request_gives_its_slot_back() -> None:
+    """An error inside does not leak the slot."""
+    limit = limit_with(Time(), ONE_SLOT)
+
+    with pytest.raises(KeyError), limit.slot():
+        raise KeyError
+
+    with limit.slot():
+        assert limit.current == 1
+
+
+def test_client_keeps_to_its_ceiling() -> None:
+    """However many threads ask, the server never sees more requests at a time than allowed."""
+    seen = Seen()
+    limits = RequestLimits(max_concurrency=2)
+    dify = client(PretendServer(), transport=seen.transport, limits=limits)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: dify.account.profile(), range(24)))
+
+    assert seen.most <= 2
+
+
+def test_client_is_gentler_with_a_struggling_server() -> None:
+    """After refusals the client asks for less at a time."""
+    struggling = PretendServer(answer=lambda request: httpx.Response(503, json={}))
+    dify = client(
+        struggling, retry=RetryPolicy(attempts=4), clock=Clock(sleep=lambda seconds: None)
+    )
+    before = dify.concurrency
+
+    with pytest.raises(DifyUnavailable):
+        dify.account.profile()
+
+    assert (before, dify.concurrency) == (4, 1)
+
+
+class Seen:
+    """Counts how many requests are inside at once."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.most = 0
+        self.lock = threading.Lock()
+        self.server = PretendServer(answer=lambda request: httpx.Response(200, json=PROFILE))
+        self.transport = httpx.MockTransport(self)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        time.sleep(0.002)
+        response = self.server(request)
+        with self.lock:
+            self.inside -= 1
+        return response

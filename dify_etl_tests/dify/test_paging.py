@@ -1,0 +1,212 @@
+"""Walks lose no row while the list moves, and know when they cannot be sure."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from dify_etl.dify.errors import IncompleteWalk, UnexpectedAnswer
+from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
+from dify_etl.dify.record import Page, Rejected
+from dify_etl_tests.dify.moving_lists import CursorList, NumberedList, Row, row, rows
+
+
+def ids(walk: PageWalk[Row] | CursorWalk[Row]) -> set[str]:
+    return {row.row_id for page in walk for row in page.records}
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 350])
+def test_page_walk_proves_a_list_at_rest(count: int) -> None:
+    """A list that does not move is read once and proven."""
+    moving = NumberedList(rows(*range(count)))
+    walk = moving.walk()
+
+    assert len(ids(walk)) == count
+    assert walk.proof.is_proven
+    assert (walk.proof.rows, walk.proof.tries) == (count, 1)
+
+
+def test_page_walk_goes_from_the_last_page_to_the_first() -> None:
+    """The first page is asked for the total, then the pages from the end."""
+    moving = NumberedList(rows(*range(250)))
+
+    ids(moving.walk())
+
+    assert [page for page, _ in moving.asked] == [1, 3, 2, 1]
+
+
+def test_rows_that_leave_shift_no_other_row_out_of_sight() -> None:
+    """Rows that leave the front between two requests do not hide rows that stay."""
+    moving = NumberedList(rows(*range(300)))
+    stay = {row.row_id for row in moving.rows[5:]}
+    moving.moves = {2: lambda rows: rows.__delitem__(slice(0, 5))}
+    walk = moving.walk()
+
+    assert stay <= ids(walk)
+
+
+def test_page_walk_goes_again_with_another_page_size() -> None:
+    """A total that moves proves nothing: the walk is repeated with other page edges."""
+    moving = NumberedList(rows(*range(150)))
+    moving.moves = {1: lambda rows: rows.append(row(999))}
+    walk = moving.walk()
+
+    assert len(ids(walk)) == 151
+    assert {limit for _, limit in moving.asked} == {100, 97}
+    assert (walk.proof.is_proven, walk.proof.tries) == (True, 2)
+
+
+def test_page_walk_tells_both_figures_when_it_cannot_prove() -> None:
+    """A list that never rests ends unproven, with its rows and both totals."""
+    moving = NumberedList(rows(*range(150)))
+    moving.moves = {request: lambda rows: rows.append(row(len(rows))) for request in range(20)}
+    walk = moving.walk()
+
+    ids(walk)
+
+    assert not walk.proof.is_proven
+    assert walk.proof.tries == 3
+    assert "total" in walk.proof.reason
+
+
+def test_row_missed_at_a_page_edge_is_found_by_the_next_try() -> None:
+    """A server that orders ties anew with each page size may hide a row from one walk only."""
+    full = rows(*range(150))
+    moving = NumberedList(full)
+
+    def hiding(page: int, limit: int) -> Page[Row]:
+        found = moving(page, limit)
+        kept = tuple(row for row in found.records if limit != 100 or row.row_id != "row-120")
+        return Page(kept, page=page, limit=limit, total=150)
+
+    walk = PageWalk(hiding, key=lambda row: row.row_id)
+
+    assert len(ids(walk)) == 150
+    assert (walk.proof.is_proven, walk.proof.tries) == (True, 2)
+
+
+def test_rejected_row_counts_as_received() -> None:
+    """A row that could not be parsed is no reason to call the walk incomplete."""
+    bad = Rejected("GET /x", 1, "row-bad", "at", "wrong", "{}")
+    walk = PageWalk(
+        lambda page, limit: Page((row(1),), (bad,), total=2), key=lambda row: row.row_id
+    )
+
+    ids(walk)
+
+    assert walk.proof.is_proven
+
+
+@given(
+    seconds=some.lists(some.integers(0, 12), max_size=60),
+    limit=some.integers(1, 20),
+)
+def test_cursor_walk_never_loses_a_tie_silently(seconds: list[int], limit: int) -> None:
+    """However many rows share a second, each is read, or the proof says that some may be missing.
+
+    The limit grows to 100 when a page lies in one second, so here nothing may be missing.
+    """
+    moving = CursorList(rows(*seconds))
+    walk = moving.walk(limit)
+
+    assert ids(walk) == {row.row_id for row in moving.rows}
+    assert walk.proof.is_proven
+
+
+def test_cursor_is_a_row_of_a_newer_second() -> None:
+    """Rows that share the oldest second of a page are read twice instead of never."""
+    moving = CursorList(rows(9, 8, 8, 7, 7, 7, 6))
+
+    ids(moving.walk(limit=4))
+
+    assert moving.asked[1] == ("row-2", 4)
+
+
+def test_ties_cut_by_the_last_page_are_asked_for() -> None:
+    """has_more is false although rows of the cursor's own second are left: they are found."""
+    moving = CursorList(rows(*[5] * 3, *[4] * 3))
+
+    assert len(ids(moving.walk(limit=5))) == 6
+
+
+def test_more_ties_than_a_page_holds_are_confessed() -> None:
+    """When 100 rows share a second, older rows are still read and the proof says incomplete."""
+    moving = CursorList(rows(*[50] * 130, 10, 9))
+    walk = moving.walk()
+
+    found = ids(walk)
+
+    assert {"row-130", "row-131"} <= found
+    assert not walk.proof.is_proven
+    assert "in one second" in walk.proof.reason
+
+
+def test_deleted_cursor_row_is_replaced_by_a_newer_one() -> None:
+    """The row that the cursor names may be deleted between two requests."""
+    moving = CursorList(rows(*range(20)))
+    moving.moves = {1: lambda rows: rows.__delitem__(11)}
+    walk = moving.walk(limit=10)
+
+    assert len(ids(walk)) == 20
+    assert moving.asked[2] == ("row-12", 10)
+
+
+def test_server_that_ignores_the_cursor_is_an_error() -> None:
+    """The same full page again is told, not walked for ever."""
+    moving = CursorList(rows(*range(30)), is_deaf=True)
+
+    with pytest.raises(UnexpectedAnswer, match="came again"):
+        ids(moving.walk(limit=10))
+
+
+def test_cursor_walk_stops_where_it_is_told() -> None:
+    """Older pages than wanted are not asked for."""
+    moving = CursorList(rows(*range(100)))
+    walk = moving.walk(limit=10)
+    walk.stop = lambda page: any(row.row_id == "row-75" for row in page.records)
+
+    ids(walk)
+
+    assert len(moving.asked) == 3
+    assert walk.proof.is_proven
+
+
+def test_pages_arrive_one_by_one() -> None:
+    """A walk asks for a page when it is wanted, so that memory stays bounded."""
+    moving = CursorList(rows(*range(100)))
+
+    next(iter(moving.walk(limit=10)))
+
+    assert len(moving.asked) == 1
+    assert not moving.walk().proof.is_proven
+
+
+def test_iterating_by_hand_gives_each_record_once() -> None:
+    """Plain iteration hides that ties are read twice."""
+    moving = CursorList(rows(3, 3, 2, 2, 1, 1))
+
+    found = [row.row_id for row in iterate(moving.walk(limit=3), endpoint="GET /x")]
+
+    assert len(found) == len(set(found)) == 6
+
+
+def test_iterating_by_hand_stops_at_a_bad_record() -> None:
+    """Who reads by hand has no quarantine: the bad record is named."""
+    bad = Rejected("GET /x", 0, "row-7", "at", "wrong", None)
+    walk = PageWalk(lambda page, limit: Page[Row]((), (bad,), total=1), key=lambda row: row.row_id)
+
+    with pytest.raises(UnexpectedAnswer, match=r"row-7.*at"):
+        list(iterate(walk, endpoint="GET /x"))
+
+
+def test_unproven_list_warns_or_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """An incomplete list is a warning by default, an error when strict."""
+    moving = CursorList(rows(*[5] * 120))
+
+    with caplog.at_level(logging.WARNING):
+        list(iterate(moving.walk(), endpoint="GET /x"))
+    with pytest.raises(IncompleteWalk, match="one second"):
+        list(iterate(moving.walk(), endpoint="GET /x", strict=True))
+
+    assert "could not be proven complete" in caplog.text

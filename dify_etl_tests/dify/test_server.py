@@ -1,0 +1,104 @@
+"""Addresses, versions and clocks as people and servers write them."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.errors import NotDify
+from dify_etl.dify.server import NEWEST, Server, parse_version
+from dify_etl_tests.dify.recordings import client
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("https://dify.example.com", "https://dify.example.com"),
+        ("https://dify.example.com/", "https://dify.example.com"),
+        (" https://dify.example.com/console/api/ ", "https://dify.example.com"),
+        ("http://10.0.0.5:8080", "http://10.0.0.5:8080"),
+        ("https://tools.example.com/dify/", "https://tools.example.com/dify"),
+        ("https://tools.example.com/dify/console/api", "https://tools.example.com/dify"),
+        ("http://[::1]:5001", "http://[::1]:5001"),
+        ("https://user:secret@dify.example.com", "https://dify.example.com"),
+    ],
+)
+def test_any_way_to_write_the_address(written: str, origin: str) -> None:
+    """With or without /console/api, slash, port, prefix: the origin and API are found."""
+    server = Server(written, Clock())
+
+    assert server.origin == origin
+    assert str(server.url("/apps")) == f"{origin}/console/api/apps"
+
+
+@pytest.mark.parametrize("written", ["", "dify.example.com", "ftp://x", "https://", "http://[::1"])
+def test_no_address(written: str) -> None:
+    """What is no URL is refused before anything is sent."""
+    with pytest.raises(NotDify, match="no http or https URL"):
+        DifyClient(written, email="a@b.c", password=SecretStr("x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("1.12.1", (1, 12, 1)),
+        ("1.10.1-fix.1", (1, 10, 1)),
+        ("v1.9", (1, 9, 0)),
+        ("2.0.0-beta.2", (2, 0, 0)),
+        ("main", NEWEST),
+        ("", NEWEST),
+    ],
+)
+def test_versions_compare(text: str, version: tuple[int, int, int]) -> None:
+    """Suffixes do not matter; a branch build counts as newest."""
+    assert parse_version(text) == version
+
+
+def test_version_is_asked_once() -> None:
+    """The version comes from a header, before any login."""
+    asked: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(404, html="no ping here", headers={"x-version": "1.7.2"})
+
+    dify = client(server)
+
+    assert (dify.server_version, dify.version, dify.version) == ("1.7.2", (1, 7, 2), (1, 7, 2))
+    assert asked == ["/console/api/ping"]
+
+
+def test_json_without_version_is_not_dify() -> None:
+    """A proxy that drops X-Version is named: the way to log in depends on it."""
+    with pytest.raises(NotDify, match="X-Version"):
+        _ = client(lambda request: httpx.Response(200, json={"result": "pong"})).version
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Fri, 20 Nov 2026 12:05:00 GMT", timedelta(minutes=5)),
+        ("yesterday", timedelta(0)),
+        (None, timedelta(0)),
+    ],
+)
+def test_server_time_is_the_servers(date: str | None, ahead: timedelta) -> None:
+    """Time comes from the Date header; without a usable one, from our clock."""
+    headers = {"x-version": "1.12.1"} | ({"date": date} if date else {})
+
+    dify = client(
+        lambda request: httpx.Response(200, json={}, headers=headers), clock=Clock(now=lambda: NOW)
+    )
+
+    assert dify.server_time() == NOW + ahead
+
+
+def test_credentials_are_needed() -> None:
+    """A client without account is a mistake in the program."""
+    with pytest.raises(ValueError, match="email and password"):
+        DifyClient("https://dify.test", email="a@b.c")
