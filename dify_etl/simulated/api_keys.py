@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from dify_etl.simulated.answers import json_response
 from dify_etl.simulated.calls import ADMINS, EDITORS, Call, Route
-from dify_etl.simulated.errors import ApiError, refusal
+from dify_etl.simulated.errors import ApiError, internal_error, refusal
 from dify_etl.simulated.presentation import epoch
 from dify_etl.simulated.rows import ApiKey, JsonObject
 from dify_etl.simulated.versions import ErrorFamily
@@ -81,8 +81,7 @@ def _too_many_app_keys(call: Call) -> ApiError:
 def _too_many_dataset_keys(call: Call) -> ApiError:
     """A clash inside Dify's library turns the refusal into a 500 from 1.7 on."""
     if call.version.error_family is not ErrorFamily.PARAMS:
-        text = "Internal Server Error"
-        return ApiError(500, {"message": text, "code": "unknown", "status": 500})
+        return internal_error()
     text = f"Cannot create more than {_MAX_KEYS} API keys for this resource type."
     return refusal(400, "max_keys_exceeded", text)
 

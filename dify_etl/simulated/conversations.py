@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dify_etl.simulated.apps import CHAT_MODES, config_detail
 from dify_etl.simulated.calls import EDITORS, Call, Route
 from dify_etl.simulated.conversation_search import ConversationSearch
-from dify_etl.simulated.errors import invalid_param
+from dify_etl.simulated.errors import internal_error, invalid_param
 from dify_etl.simulated.messages import annotation_detail, message_detail
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import Choice, Parameter, Values, Whole
@@ -159,7 +159,7 @@ class _Presenter:
     def _status_count(self, row: Conversation) -> JsonObject:
         """Runs behind the messages, by outcome; outside chatflows nulls (zeros on 1.0).
 
-        Up to 1.7 a run in a state that such a server does not know breaks the whole list.
+        Up to 1.8 a run in a state that such a server does not know breaks the whole list.
         """
         version = self.call.version
         keys = ["success", "failed", "partial_success"] + ["paused"] * version.since(1, 13)
@@ -167,6 +167,8 @@ class _Presenter:
             return dict.fromkeys(keys)
         statuses = self._run_statuses(row) if row.mode == "advanced-chat" else []
         broken = [status for status in statuses if status in _UNKNOWN_TO_OLD_SERVERS]
+        if broken and not version.since(1, 7):
+            raise internal_error()
         if broken and not version.since(1, 9):
             raise invalid_param(f"'{broken[0]}' is not a valid WorkflowExecutionStatus")
         names = ("succeeded", "failed", "partial-succeeded", "paused")

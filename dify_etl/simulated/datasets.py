@@ -10,6 +10,7 @@ from dify_etl.simulated.presentation import account_name, epoch, known
 from dify_etl.simulated.rows import Dataset, Document, JsonObject
 from dify_etl.simulated.versions import ErrorFamily
 
+_LIST_QUERY = "ConsoleDatasetListQuery"
 _SINCE_1_9 = (
     "author_name",
     "pipeline_id",
@@ -23,12 +24,12 @@ _SINCE_1_9 = (
 )
 
 
-def lenient_whole(name: str, default: int, call: Call) -> int:
+def lenient_whole(name: str, default: int, call: Call, *, model: str = _LIST_QUERY) -> int:
     """A number without bounds; text is refused by pydantic (400) and ignored before it."""
     raw = call.request.args.get(name, "")
     if call.version.error_family is not ErrorFamily.PYDANTIC:
         return int(raw) if raw.lstrip("-").isdigit() else default
-    return call.query("ConsoleDatasetListQuery", Whole(name, default)).whole(name)
+    return call.query(model, Whole(name, default)).whole(name)
 
 
 def list_datasets(call: Call) -> object:
@@ -36,7 +37,7 @@ def list_datasets(call: Call) -> object:
     page, limit = lenient_whole("page", 1, call), lenient_whole("limit", 20, call)
     if call.switches.plugin_daemon_down:
         raise plugin_daemon_down(call.tenant_id, "models")
-    asked = call.query("ConsoleDatasetListQuery", Parameter("keyword"), Flag("include_all", False))
+    asked = call.query(_LIST_QUERY, Parameter("keyword"), Flag("include_all", False))
     ids = call.request.args.getlist("ids")
     rows = [row for row in call.world.datasets.values() if row.tenant_id == call.tenant_id]
     if ids:

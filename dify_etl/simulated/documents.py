@@ -9,13 +9,15 @@ from dify_etl.simulated.paging import length_tested_page
 from dify_etl.simulated.presentation import epoch, known
 from dify_etl.simulated.rows import Document, JsonObject
 
+_LIST_QUERY = "DocumentDatasetListParam"
 _IN_PROGRESS = ("parsing", "cleaning", "splitting", "indexing")
 _AVAILABLE = ("available", "active", "enabled")
 
 
 def list_documents(call: Call) -> object:
     """GET /datasets/{id}/documents: 100 rows at most, whatever the limit; unknown sort = newest."""
-    page, limit = lenient_whole("page", 1, call), lenient_whole("limit", 20, call)
+    page = lenient_whole("page", 1, call, model=_LIST_QUERY)
+    limit = lenient_whole("limit", 20, call, model=_LIST_QUERY)
     dataset = visible_dataset(call)
     arguments = call.request.args
     held = [call.world.documents[i] for i in call.world.documents_of_dataset.get(dataset.id, ())]

@@ -49,6 +49,11 @@ def bad_request(message: str) -> ApiError:
     return refusal(400, "bad_request", message)
 
 
+def internal_error() -> ApiError:
+    """500 for what Dify did not expect; the order of the keys is its own."""
+    return ApiError(500, {"message": "Internal Server Error", "code": "unknown", "status": 500})
+
+
 def plugin_daemon_down(tenant_id: str, path: str) -> ApiError:
     """What a missing plugin daemon looks like from outside: a 400, not a 5xx."""
     return invalid_param(

@@ -8,7 +8,7 @@ inclusive of the instant itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
@@ -66,5 +66,10 @@ def _wall_time(name: str, raw: str | None, version: ServerVersion) -> datetime |
 
 
 def _instant(wall: datetime, zone: str) -> datetime:
-    """An ambiguous wall time means the second one (standard time), as pytz has it."""
-    return wall.replace(tzinfo=ZoneInfo(zone), fold=1).astimezone(UTC)
+    """An ambiguous or missing wall time is taken for standard time, as pytz does.
+
+    So the first of two hours named alike cannot be addressed, and 02:30 that a change of clocks
+    leaves out means 03:30.
+    """
+    both = [wall.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+    return min(both, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)

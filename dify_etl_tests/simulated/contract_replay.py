@@ -95,11 +95,13 @@ class Replay:
         """Replay a recorded GET."""
         self._prepare(item)
         person = None if item.area == "service-api" else self.person_of(item)
-        query = [(name, self.casting.replaced(value)) for name, value in item.query]
+        query: list[tuple[str, str | int | float | bool | None]] = [
+            (name, self.casting.replaced(value)) for name, value in item.query
+        ]
         headers = self._service_key(item) if item.area == "service-api" else {}
         self.dify.plugin_daemon_down = item.area == "plugin-daemon-down"
         return self.client(signed_in_as=person).get(
-            self.casting.replaced(item.path), params=httpx.QueryParams(query), headers=headers
+            self.casting.replaced(item.path), params=query, headers=headers
         )
 
     def _prepare(self, item: Exchange) -> None:
