@@ -179,12 +179,13 @@ class Message(Record):
         metadata = row.get("metadata")
         found = metadata.get("retriever_resources") if isinstance(metadata, dict) else None
         row["citations"] = _children(found, row)
-        for part in ("feedbacks", "agent_thoughts", "message_files"):
+        for part in ("feedbacks", "agent_thoughts"):
             row[part] = _children(row.get(part), row)
+        row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)
         return row
 
 
-def _children(found: Any, row: JsonRow) -> Any:
+def _children(found: Any, row: JsonRow, *, is_numbered: bool = True) -> Any:
     """The parts with the ids of their message; what is no list is left for the validation."""
     if not found:
         return ()
@@ -195,7 +196,8 @@ def _children(found: Any, row: JsonRow) -> Any:
         "conversation_id": row.get("conversation_id"),
         "message_id": row.get("id"),
     }
+    numbers = [{"position": number} if is_numbered else {} for number in range(1, len(found) + 1)]
     return [
-        {"position": number, **child, **ids} if isinstance(child, dict) else child
-        for number, child in enumerate(found, start=1)
+        {**place, **child, **ids} if isinstance(child, dict) else child
+        for place, child in zip(numbers, found, strict=True)
     ]

@@ -73,7 +73,7 @@ def read_apps(sync: Sync) -> FeedReport:
         with books.commit():
             _load_list(books, apps)
             books.quarantine(None, rows.rejected.values())
-            if reason is None:
+            if reason is None and not rows.rejected:
                 present = records_frame(raw_table("apps"), App, apps)
                 books.mark_absent(raw_table("apps"), scope="true", present=present)
         reason = _read_details(books) or reason
@@ -114,7 +114,13 @@ def _read_details(books: FeedBooks) -> str | None:
 
 def _detail_frame(details: Sequence[AppDetail]) -> pl.DataFrame:
     table = raw_table("apps")
-    list_only = ("create_user_name", "author_name", "has_draft_trigger", "max_active_requests")
+    list_only = (
+        "create_user_name",
+        "author_name",
+        "has_draft_trigger",
+        "max_active_requests",
+        "tags",  # not in the detail of old servers
+    )
     whole = records_frame(table, AppDetail, details).drop(list_only)
     moments = [{"detail_of": detail.updated_at} for detail in details]
     return whole.rename({"extra": "detail_extra"}).hstack(frame(table, moments, ["detail_of"]))
