@@ -1,0 +1,127 @@
+"""Compare every raw table with the world that it was read from, column by column."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.warehouse.tables import Table
+from dify_etl_tests.sync import (
+    expected_runs,
+    expected_statistics,
+    expected_talk,
+    expected_workspace,
+)
+from dify_etl_tests.sync.expected_values import Row, Told, version_of
+from dify_etl_tests.sync.workplace import Workplace
+
+EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
+    "apps": expected_workspace.apps,
+    "members": expected_workspace.members,
+    "app_api_keys": expected_workspace.app_api_keys,
+    "dataset_api_keys": expected_workspace.dataset_api_keys,
+    "datasets": expected_workspace.datasets,
+    "documents": expected_workspace.documents,
+    "annotations": expected_workspace.annotations,
+    "daily_statistics": expected_statistics.daily_statistics,
+    "conversations": expected_talk.conversations,
+    "messages": expected_talk.messages,
+    "message_feedbacks": expected_talk.message_feedbacks,
+    "message_citations": expected_talk.message_citations,
+    "message_files": expected_talk.message_files,
+    "agent_thoughts": expected_talk.agent_thoughts,
+    "workflow_runs": expected_runs.workflow_runs,
+    "node_executions": expected_runs.node_executions,
+}
+
+# What a simulated server says without having it in its world, or what every request moves.
+NOT_OF_THE_WORLD = {
+    "apps": {"has_draft_trigger", "access_mode", "create_user_name", "api_base_url", "tracing"}
+    | {"deleted_tools"},
+    "members": {"last_login_at", "last_active_at"},
+    "daily_statistics": {"unit", "currency", "account_timezone", "server_version", "read_at"}
+    | {"extra"},
+    "datasets": {"app_count", "is_embedding_available", "retrieval_model", "doc_metadata"}
+    | {"summary_index_setting", "external_retrieval_model", "is_built_in_field_enabled"}
+    | {"pipeline_id", "runtime_mode", "chunk_structure", "icon_info", "is_published"}
+    | {"is_api_enabled", "is_multimodal"},
+    "documents": {"data_source_type", "data_source_detail", "process_rule", "created_from"}
+    | {"doc_form", "doc_metadata", "completed_segments", "total_segments"}
+    | {"summary_index_status", "need_summary"},
+    "messages": {"extra_contents"},
+    "node_executions": {"extras"},
+}
+
+# Documents of which the world has the important part only.
+IN_PART = {("apps", "app_model_config"), ("apps", "site"), ("datasets", "external_knowledge_info")}
+KEYS = {
+    "daily_statistics": ("app_id", "statistic_date", "metric"),
+    "messages": ("conversation_id", "query", "message_id"),
+}
+SIGNATURE = re.compile(r"\?timestamp=[^\"]*")
+
+
+def differences(place: Workplace, tables: tuple[str, ...] = (), *, where: str = "true") -> list[str]:
+    """What the raw tables hold otherwise than the world, in words; empty when all is equal.
+
+    `where` (SQL) limits the rows of the warehouse that are looked at.
+    """
+    told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+    found = []
+    for name in tables or tuple(EXPECTED):
+        held = held_rows(place, name, where)
+        found += [f"{name} {line}" for line in _unequal(name, told.rows(EXPECTED[name]), held)]
+    return found
+
+
+def held_rows(place: Workplace, name: str, where: str = "true") -> list[Row]:
+    """The rows of a raw table that Dify still has, as Python values."""
+    table = RAW_TABLES[name].table
+    columns = [column.name for column in table.columns]
+    listed = ", ".join(f'"{column}"' for column in columns)
+    latest = (
+        "QUALIFY row_number() OVER (PARTITION BY app_id, statistic_date, metric "
+        "ORDER BY read_at DESC) = 1"
+        if name == "daily_statistics"
+        else ""
+    )
+    rows = place.rows(
+        f"SELECT {listed} FROM raw.{name} WHERE absent_since IS NULL AND {where} {latest}"
+    )
+    return [_plain(table, dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def _plain(table: Table, row: Row) -> Row:
+    return {name: _value(table.column(name).type, value) for name, value in row.items()}
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind == "JSON" and value is not None:
+        return json.loads(SIGNATURE.sub("", value))
+    if kind == "DATE" and value is not None:
+        return value.isoformat()
+    return SIGNATURE.sub("", value) if isinstance(value, str) else value
+
+
+def _unequal(name: str, expected: list[Row], held: list[Row]) -> Iterator[str]:
+    wanted, found = _by_key(name, expected), _by_key(name, held)
+    yield from (f"lacks {key}" for key in sorted(wanted.keys() - found.keys(), key=str))
+    yield from (f"has {key} too much" for key in sorted(found.keys() - wanted.keys(), key=str))
+    if len(wanted) != len(expected) or len(found) != len(held):
+        yield f"has repeated keys: {len(expected)} expected, {len(held)} held"
+    for key in wanted.keys() & found.keys():
+        for column, value in wanted[key].items():
+            if not _is_equal((name, column), value, found[key][column]):
+                yield f"{key}: {column} is {found[key][column]!r}, expected {value!r}"
+
+
+def _by_key(name: str, rows: list[Row]) -> dict[tuple[Any, ...], Row]:
+    key = KEYS.get(name) or RAW_TABLES[name].table.key
+    return {tuple(row[column] for column in key): row for row in rows}
+
+
+def _is_equal(column: tuple[str, str], expected: Any, held: Any) -> bool:
+    if column in IN_PART and isinstance(expected, dict):
+        return isinstance(held, dict) and all(held[key] == expected[key] for key in expected)
+    return bool(held == expected)

@@ -1,0 +1,133 @@
+"""A simulated Dify, a client of it and a home: one night after another, as a test wants them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import httpx
+from pydantic import SecretStr
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.session import RetryPolicy
+from dify_etl.simulated import SimulatedDify, World
+from dify_etl.simulated.app import RecordedRequest
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.opening import open_sync
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
+from dify_etl.sync.windows import Window
+from dify_etl.warehouse.publish import LIVE
+
+NOW = datetime(2026, 3, 12, 15, 30, 20, tzinfo=UTC)
+ZONE = ZoneInfo("UTC")
+RULES = SyncRules(zone=ZONE, start_date=NOW.date() - timedelta(days=60), workers=4)
+ORIGIN = "http://dify.test"
+
+# Enough to read conversations and their messages.
+TALK = ("apps", "conversations", "messages")
+
+
+def patient_clock(world: World) -> Clock:
+    """The world's own time; waits cost nothing."""
+    return Clock(now=world.now, sleep=lambda seconds: None)
+
+
+@dataclass
+class Workplace:
+    """A world, the server over it, and the home that it is read into."""
+
+    world: World
+    home: Path
+    version: str = "1.12.1"
+    rules: SyncRules = RULES
+    base_url: str = ORIGIN
+    transport: httpx.BaseTransport | None = None
+    server: SimulatedDify = field(init=False)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.server = SimulatedDify(self.world, self.version)
+
+    @contextmanager
+    def client(self) -> Iterator[DifyClient]:
+        """A client of its own, logged in anew."""
+        with DifyClient(
+            self.base_url,
+            email=self.world.account.email,
+            password=SecretStr(self.world.account.password or ""),
+            transport=self.transport or httpx.WSGITransport(app=self.server),
+            clock=patient_clock(self.world),
+            retry=RetryPolicy(attempts=2),
+            fingerprint_key=b"a key of the tests",
+        ) as dify:
+            yield dify
+
+    @contextmanager
+    def opened(
+        self, plan: SyncPlan | None = None, *, dify: DifyClient | None = None
+    ) -> Iterator[Sync]:
+        """An open sync, by a client of its own unless one is given."""
+        self.runs += 1
+        with self.client() as own:
+            settings: dict[str, Any] = {"rules": self.rules, "run_id": f"run {self.runs}"}
+            with open_sync(
+                dify or own,
+                self.home,
+                plan=plan or SyncPlan(),
+                watch=NoWatcher(),
+                wait_seconds=1.0,
+                **settings,
+            ) as sync:
+                yield sync
+
+    def read(
+        self,
+        feeds: Sequence[str] = (),
+        plan: SyncPlan | None = None,
+        *,
+        dify: DifyClient | None = None,
+    ) -> dict[str, FeedReport]:
+        """One run: these feeds (all when none is named) in their order, and what they report."""
+        with self.opened(plan, dify=dify) as sync:
+            return {
+                feed.name: feed.read(sync) for feed in FEEDS if not feeds or feed.name in feeds
+            }
+
+    def read_days(self, first: date, last: date, feeds: Sequence[str] = ()) -> None:
+        """One run over these local days."""
+        self.read(feeds, SyncPlan(window=Window(first, last, self.rules.zone)))
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the warehouse answers."""
+        with duckdb.connect(self.home / LIVE, read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def value(self, sql: str) -> Any:
+        """The first value of the first row."""
+        return self.rows(sql)[0][0]
+
+    def pass_time(self, **span: float) -> datetime:
+        """Move the world's clock on; answers its new time."""
+        now = self.world.now() + timedelta(**span)
+        self.world.set_now(now)
+        return now
+
+    def with_rules(self, **changes: Any) -> "Workplace":
+        """The same server and home under other rules."""
+        self.rules = replace(self.rules, **changes)
+        return self
+
+    @contextmanager
+    def requests(self) -> Iterator[list[RecordedRequest]]:
+        """The requests that arrive while the block runs, filled in at its end."""
+        found: list[RecordedRequest] = []
+        before = len(self.server.requests)
+        yield found
+        found.extend(self.server.requests[before:])
