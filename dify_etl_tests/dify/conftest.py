@@ -1,5 +1,6 @@
 """A real Redis server for the tests that need one."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -13,15 +14,19 @@ import redis
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The address of an empty Redis."""
+    """The address of a Redis that keeps no session of the test server."""
     with redis.Redis.from_url(redis_server) as connection:
-        connection.flushall()
+        for key in connection.scan_iter("dify-etl:session:https://dify.test:*"):
+            connection.delete(key)
     return redis_server
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Redis that lives as long as the tests."""
+    """REDIS_URL, or a Redis of our own that lives as long as the tests."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given
+        return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -26,7 +26,7 @@ TOKENS = SessionTokens(
 )
 
 
-@pytest.fixture(params=["memory", "file", "redis"])
+@pytest.fixture(params=["memory", "file", pytest.param("redis", marks=pytest.mark.redis)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
     if request.param == "memory":
         return MemoryTokenStore()
@@ -120,6 +120,7 @@ def test_file_in_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     assert "permissions" in caught.value.hint
 
 
+@pytest.mark.redis
 def test_redis_entry_ends_by_itself(redis_url: str) -> None:
     """A session in Redis does not outlive the refresh token."""
     RedisTokenStore(redis_url).save(KEY, TOKENS)
@@ -130,6 +131,7 @@ def test_redis_entry_ends_by_itself(redis_url: str) -> None:
     assert 0 < ttl <= 30 * 24 * 3600
 
 
+@pytest.mark.redis
 def test_clients_on_two_machines_share_a_session_in_redis(redis_url: str) -> None:
     """The second client begins with the first one's session, and takes over its refresh."""
     server = PretendServer()
