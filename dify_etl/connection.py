@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.tokens import TokenStore, token_store_from
-from dify_etl.settings import Settings
+from dify_etl.settings import DIFY_BEGINS, Settings, load_settings
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
 from dify_etl.sync.run import SyncRules
 
@@ -29,9 +30,21 @@ def home_of(settings: Settings) -> Path:
     return settings.home / DEMO_HOME if settings.is_simulated else settings.home
 
 
+def effective_settings(**overrides: Any) -> Settings:
+    """The settings; without a server those of the demo: all days of its workspace, in UTC."""
+    settings = load_settings(**overrides)
+    if not settings.is_simulated:
+        return settings
+    first = _world_time(home_of(settings)).date() - timedelta(days=DEMO_PLAN.days)
+    demo: dict[str, Any] = {"timezone": DEMO_PLAN.timezone}
+    if settings.start_date == DIFY_BEGINS:
+        demo["start_date"] = first
+    return settings.model_copy(update=demo)
+
+
 def rules_of(settings: Settings) -> SyncRules:
-    """What the settings say about reading; the demo has all days of its world, in UTC."""
-    rules = SyncRules(
+    """What the settings say about reading."""
+    return SyncRules(
         zone=settings.zone,
         start_date=settings.start_date,
         lookback_days=settings.lookback_days,
@@ -39,7 +52,6 @@ def rules_of(settings: Settings) -> SyncRules:
         completion_detail=settings.completion_detail,
         workers=settings.max_concurrency,
     )
-    return rules
 
 
 @contextmanager

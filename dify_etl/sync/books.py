@@ -157,7 +157,7 @@ class FeedBooks:
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
             feed=self.feed,
-            changes=self.changes.get(self.feed, Changes()),
+            table_changes=dict(self.changes),
             quarantined=self.quarantined,
             requests=usage.requests,
             retries=usage.retries,

@@ -9,9 +9,10 @@ from pathlib import Path
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.lock import home_lock
+from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.source import pin_source
-from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.publish import LIVE
 
@@ -28,7 +29,13 @@ class OpenHome:
     run_id: str
     watch: Watcher
     wait_seconds: float = LOCK_WAIT_SECONDS
+    reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
+
+    @property
+    def began_at(self) -> datetime:
+        """When the run began by Dify's clock, or by ours while nothing was asked yet; UTC."""
+        return self._began_at or utc_now()
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -38,23 +45,28 @@ class OpenHome:
                 _ensure_tables(database)
             yield database
 
+    def check_source(self) -> None:
+        """Once per run, before any write: SourceChanged when something else answers."""
+        if self._began_at is None:
+            with self.database() as database:
+                pin_source(database, self.dify, self.rules)
+            self._began_at = self.dify.server_time()
+
     @contextmanager
     def sync(self, plan: SyncPlan) -> Iterator[Sync]:
         """A sync that may read and load; the run's first one checks the source before any write.
 
         SourceChanged when what answers is not what this home was loaded from.
         """
+        self.check_source()
         with self.database() as database:
-            if self._began_at is None:
-                pin_source(database, self.dify, self.rules)
-                self._began_at = self.dify.server_time()
             yield Sync(
                 dify=self.dify,
                 database=database,
                 rules=self.rules,
                 plan=plan,
                 run_id=self.run_id,
-                now=self._began_at,
+                now=self.began_at,
                 watch=self.watch,
             )
 

@@ -27,7 +27,7 @@ class FeedReport:
     """What a read of one feed did. Seconds are wall time; bytes are bodies as received."""
 
     feed: str
-    changes: Changes
+    table_changes: dict[str, Changes]
     quarantined: int
     requests: int
     retries: int
@@ -35,6 +35,11 @@ class FeedReport:
     seconds: float
     states: dict[str, int]
     failures: tuple[Slice, ...]
+
+    @property
+    def changes(self) -> Changes:
+        """Changes of the feed's own table."""
+        return self.table_changes.get(self.feed, Changes())
 
     @property
     def state(self) -> str:

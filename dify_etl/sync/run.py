@@ -89,7 +89,8 @@ class Sync:
         """The days that were asked for, or those of the look-back."""
         if self.plan.is_full:
             return Window(self.rules.start_date, self.today, self.rules.zone).days
-        return (self.plan.window or self.lookback).days
+        asked = self.plan.window or self.lookback
+        return tuple(day for day in asked.days if day <= self.today)
 
     @property
     def is_night(self) -> bool:

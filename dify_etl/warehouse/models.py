@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def load_models(folder: Path | None = None) -> tuple[Model, ...]:
 def read_model(path: Path) -> Model:
     """The model of one SQL file; ModelBroken when its header or query is wrong."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    header = [line for line in lines if line.startswith("--")]
+    header = list(takewhile(lambda line: line.startswith("--"), lines))
     if not header or _COLUMN.fullmatch(header[0]):
         raise _broken(path, "the first line does not say the grain", "-- One row per app per day.")
     columns: dict[str, str] = {}
@@ -72,7 +73,7 @@ def read_model(path: Path) -> Model:
                 path, f"header line is no column: {line}", "-- column_name: what it holds"
             )
         columns[found["name"]] = found["text"]
-    query = "\n".join(line for line in lines if not line.startswith("--")).strip().rstrip(";")
+    query = "\n".join(lines[len(header) :]).strip().rstrip(";")
     return Model(
         schema=path.parent.name,
         name=path.stem,

@@ -1,0 +1,206 @@
+"""The command line: the same runs as in Dagster, from a terminal.
+
+Exit codes: 0 all read, 1 something failed, 2 wrong usage or settings. Dagster, the warehouse and
+the simulated Dify are imported where they are used, so that --help answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dify_etl.errors import ActionableError
+
+app = typer.Typer(
+    name="dify-etl",
+    help="Reads a whole Dify workspace into DuckDB, loses nothing and can show so.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Day = Annotated[str | None, typer.Option(metavar="DATE", help="Local day, as 2026-01-31.")]
+
+FAILED, WRONG_USE = 1, 2
+
+
+def main() -> None:
+    """The entry point `dify-etl`."""
+    app()
+
+
+@contextmanager
+def clear_errors(*, debug: bool) -> Iterator[None]:
+    """One clear message instead of a traceback; exit code 2 for settings, 1 for the rest."""
+    from dify_etl.settings import SettingWrong
+    from dify_etl.sync.errors import WindowWrong
+
+    try:
+        yield
+    except ActionableError as error:
+        if debug:
+            err.print_exception()
+        err.print(f"[bold red]{type(error).__name__}[/]: {_plain(error.what)}", highlight=False)
+        err.print(f"  where: {_plain(error.where)}", highlight=False)
+        err.print(f"  what to do: {_plain(error.hint)}", highlight=False)
+        is_wrong_use = isinstance(error, SettingWrong | WindowWrong)
+        raise typer.Exit(WRONG_USE if is_wrong_use else FAILED) from None
+    except KeyboardInterrupt:
+        err.print("Stopped. What was committed is kept; the next run reads the rest.")
+        raise typer.Exit(FAILED) from None
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+@app.command()
+def demo(*, debug: Debug = False) -> None:
+    """Read 30 days of a simulated Dify into dify_data/demo/dify.duckdb."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.syncing import run_demo
+
+        raise typer.Exit(run_demo(out))
+
+
+@app.command()
+def sync(
+    *,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First local day, 2026-01-31.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last local day, included.")
+    ] = None,
+    app_: Annotated[
+        list[str] | None, typer.Option("--app", help="Id or name of an app; repeat for more.")
+    ] = None,
+    feed: Annotated[
+        list[str] | None, typer.Option("--feed", help="Raw table to read; repeat for more.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All days since the start date, settled or not.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for another sync or a held file.")
+    ] = 60.0,
+    debug: Debug = False,
+) -> None:
+    """Read Dify into the warehouse: without dates the look-back and all that was missed."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.syncing import SyncRequest, run_sync
+
+        request = SyncRequest(
+            first=_day(from_, "--from"),
+            last=_day(to, "--to"),
+            apps=tuple(app_ or ()),
+            feeds=tuple(feed or ()),
+            is_full=full,
+            wait_seconds=wait,
+        )
+        raise typer.Exit(run_sync(request, out))
+
+
+@app.command()
+def simulate(
+    *,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
+    version: Annotated[str, typer.Option(help="Dify version to behave like.")] = "1.12.1",
+    apps: Annotated[int, typer.Option(min=1, help="Apps of the workspace.")] = 10,
+    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 30,
+    conversations_per_day: Annotated[int, typer.Option(min=0, help="In the workspace.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same workspace.")] = 7,
+    latency: Annotated[str, typer.Option(help="Added to every answer, as 20ms or 0.1s.")] = "0ms",
+    timezone: Annotated[str, typer.Option(help="Time zone of the account.")] = "UTC",
+    debug: Debug = False,
+) -> None:
+    """Serve a simulated Dify on loopback and print the settings to copy."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.simulating import run_simulation
+
+        run_simulation(
+            out,
+            port=port,
+            version=version,
+            latency=latency,
+            plan={
+                "apps": apps,
+                "days": days,
+                "conversations_per_day": conversations_per_day,
+                "seed": seed,
+                "timezone": timezone,
+            },
+        )
+
+
+@app.command()
+def doctor(
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the account's time zone into .env.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Check server, login, role, workspace, time zone, disk and locks; say what to do."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.doctor import examine
+
+        raise typer.Exit(examine(out, write=write))
+
+
+@app.command()
+def tables(*, debug: Debug = False) -> None:
+    """List the tables of the published copy with grain, rows and how fresh they are."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.listing import list_tables
+
+        raise typer.Exit(list_tables(out))
+
+
+@app.command()
+def dev(
+    *,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    debug: Debug = False,
+) -> None:
+    """Start the Dagster UI with this project; on the simulated Dify when no server is set."""
+    with clear_errors(debug=debug):
+        from dify_etl.connection import effective_settings
+
+        settings = effective_settings()
+        home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
+        home.mkdir(parents=True, exist_ok=True)
+        _put_instance_settings(home)
+        os.environ["DAGSTER_HOME"] = str(home)
+        command = ["-m", "dagster", "dev", "-m", "dify_etl.definitions", "-p", str(port)]
+        os.execv(sys.executable, [sys.executable, *command])
+
+
+def _put_instance_settings(home: Path) -> None:
+    """The project's dagster.yaml, unless the instance has one of its own."""
+    shipped = Path(__file__).resolve().parents[1] / "dagster.yaml"
+    target = home / "dagster.yaml"
+    if shipped.exists() and not target.exists():
+        target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _day(text: str | None, option: str) -> date | None:
+    from dify_etl.sync.errors import WindowWrong
+
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise WindowWrong(
+            f"{text!r} is no date", where=option, hint=f"Write it as {option} 2026-01-31."
+        ) from None
+
+
+__all__: list[Any] = ["app", "main"]

@@ -1,0 +1,7 @@
+"""What Dagster loads: puts the pieces together, decides nothing."""
+
+import dagster as dg
+
+from dify_etl.pipeline.code_location import code_location
+
+defs: dg.Definitions = code_location()

@@ -1,0 +1,37 @@
+"""All definitions of the code location, for given settings and a given resource."""
+
+import dagster as dg
+
+from dify_etl.connection import effective_settings
+from dify_etl.pipeline.checks import freshness_checks, key_checks
+from dify_etl.pipeline.model_assets import model_assets
+from dify_etl.pipeline.publication import PUBLISHED_COPY, SYNC_VERDICT, published_copy, sync_verdict
+from dify_etl.pipeline.raw_assets import raw_assets
+from dify_etl.pipeline.resources import DifyHome
+from dify_etl.pipeline.schedules import NIGHTLY_SYNC, nightly_schedule
+from dify_etl.settings import Settings
+
+
+def code_location(
+    settings: Settings | None = None, dify_home: DifyHome | None = None
+) -> dg.Definitions:
+    """Assets, checks, the nightly job and its schedule. SettingWrong when a setting is bad."""
+    settings = settings or effective_settings()
+    loaded = [*raw_assets(settings), *model_assets()]
+    keys = [key for assets in loaded for key in assets.keys]
+    job = dg.define_asset_job(
+        NIGHTLY_SYNC,
+        selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
+        description="Read the look-back and what is due, build the models, publish, judge.",
+    )
+    freshness = freshness_checks()
+    return dg.Definitions(
+        assets=[*loaded, published_copy(keys), sync_verdict()],
+        asset_checks=[*key_checks(), *freshness],
+        jobs=[job],
+        schedules=[nightly_schedule(settings)],
+        sensors=[dg.build_sensor_for_freshness_checks(freshness_checks=freshness)],
+        resources={"dify_home": dify_home or DifyHome()},
+        # In one process: DuckDB has one writer, and the concurrency is inside the assets.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,93 @@
+"""The resource of every asset: the home, its Dify, and what this run was asked to read."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
+from dify_etl.dify.errors import DifyUnavailable, RateLimited
+from dify_etl.errors import ActionableError
+from dify_etl.sync.opening import OpenHome, open_home
+from dify_etl.sync.run import NoWatcher, SyncPlan
+from dify_etl.sync.windows import Window
+from dify_etl.warehouse.errors import WarehouseBusy
+
+# What may pass by itself; anything else waits for a person.
+PASSING = (DifyUnavailable, RateLimited, WarehouseBusy)
+
+
+@contextmanager
+def clear_failures() -> Iterator[None]:
+    """Turn an actionable error into a dg.Failure that says what, where and what to do."""
+    try:
+        yield
+    except ActionableError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"what": error.what, "where": error.where, "what to do": error.hint},
+            allow_retries=isinstance(error, PASSING),
+        ) from error
+
+
+# Dagster builds its own copy of the resource: a home that is open already is found here.
+_HELD: ContextVar[OpenHome | None] = ContextVar("held_home", default=None)
+
+
+@contextmanager
+def holding(opened: OpenHome) -> Iterator[None]:
+    """Runs inside use this home, which is open and locked already, as the command line does."""
+    token = _HELD.set(opened)
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
+
+
+def _open(stack: ExitStack, run_id: str) -> OpenHome:
+    settings = effective_settings()
+    dify = stack.enter_context(open_dify(settings))
+    home, rules = home_of(settings), rules_of(settings)
+    return stack.enter_context(open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher()))
+
+
+class DifyHome(dg.ConfigurableResource["DifyHome"]):
+    """Reads the settings when a run starts; holds the home's lock until the run ends."""
+
+    apps: list[str] = Field(
+        default=[], description="Ids or names of the apps to read; empty: all apps."
+    )
+    full: bool = Field(
+        default=False, description="Read all days since the start date again, settled or not."
+    )
+    catch_up: bool = Field(
+        default=False,
+        description="As every night: also read days that were missed or failed, and the part of "
+        "history whose turn it is (DIFY_ETL_DEEP_READ_DAYS).",
+    )
+
+    _opened: OpenHome | None = PrivateAttr(default=None)
+
+    @property
+    def opened(self) -> OpenHome:
+        """The home, open and locked for this run."""
+        if self._opened is None:
+            raise RuntimeError("the home is only open while a run lasts")
+        return self._opened
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DifyHome"]:
+        """Open the home for a run. A setting, login or lock that is wrong fails it clearly."""
+        with ExitStack() as stack:
+            with clear_failures():
+                self._opened = _HELD.get() or _open(
+                    stack, context.run.run_id if context.run else ""
+                )
+            yield self
+
+    def plan(self, window: Window | None) -> SyncPlan:
+        """What this run reads, given the days of its partitions."""
+        chosen = None if self.catch_up else window
+        return SyncPlan(window=chosen, apps=tuple(self.apps), is_full=self.full)

@@ -1,0 +1,42 @@
+"""When and over which days the job `nightly_sync` runs."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from dify_etl.settings import Settings
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+NIGHTLY_SYNC = "nightly_sync"
+
+
+def lookback_tags(settings: Settings, now: datetime) -> dict[str, str]:
+    """The partition range of the look-back, up to the local day of `now`."""
+    today = now.astimezone(settings.zone).date()
+    first = max(today - timedelta(days=settings.lookback_days), settings.start_date)
+    return {RANGE_START: first.isoformat(), RANGE_END: today.isoformat()}
+
+
+def night_config() -> dict[str, object]:
+    """The run config of a night: catch up what was missed, read deep."""
+    return {"resources": {"dify_home": {"config": {"catch_up": True}}}}
+
+
+def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """One run over the range of the look-back, at DIFY_ETL_SCHEDULE in DIFY_ETL_TIMEZONE."""
+
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        at = context.scheduled_execution_time
+        return dg.RunRequest(
+            run_key=at.isoformat(), tags=lookback_tags(settings, at), run_config=night_config()
+        )
+
+    return dg.ScheduleDefinition(
+        name=f"{NIGHTLY_SYNC}_schedule",
+        job_name=NIGHTLY_SYNC,
+        cron_schedule=settings.schedule,
+        execution_timezone=settings.timezone,
+        execution_fn=ask,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
