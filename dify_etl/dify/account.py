@@ -40,6 +40,11 @@ class Workspace(Record):
     in_trial: bool | None = optional(description="whether a trial runs")
     trial_end_reason: str | None = optional(description="why the trial ended")
     custom_config: JsonText | None = optional(description="own logo and branding, JSON")
+    trial_credits: int | None = optional(description="credits of a trial (cloud)")
+    trial_credits_used: int | None = optional(description="credits of it used")
+    next_credit_reset_date: int | None = optional(description="when they begin anew (cloud)")
+    is_admin_extended: bool | None = optional("admin_extend", description="extended by an admin")
+    is_tenant_extended: bool | None = optional("tenant_extend", description="extended by itself")
     created_at: Instant | None = optional(description="when the workspace was made")
 
 

@@ -8,12 +8,10 @@ A refused login is never repeated: five wrong passwords lock an account for a da
 """
 
 import base64
-import json
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal
 
 import httpx
@@ -29,6 +27,7 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.server import Server
+from dify_etl.dify.signing import cookies_of, expiry_of, sign
 from dify_etl.dify.tokens import SessionTokens, TokenStore
 
 Exchange = Generator[httpx.Request, httpx.Response, SessionTokens | None]
@@ -36,8 +35,6 @@ Exchange = Generator[httpx.Request, httpx.Response, SessionTokens | None]
 COOKIES_SINCE = (1, 9, 2)
 ADMIN_KEY_SKIPS_CSRF_SINCE = (1, 11, 0)
 BASE64_PASSWORD_SINCE = (1, 11, 2)
-SAME_SITE_COOKIES = ("access_token", "refresh_token", "csrf_token")
-HOST_PREFIX = "__Host-"
 RENEW_MARGIN = timedelta(seconds=60)
 RENEWALS_PER_REQUEST = 5  # other processes may renew meanwhile; each renewal must bring a new token
 SETUP_CODES = frozenset({"not_setup", "not_init_validated"})  # 401s that no login can heal
@@ -94,7 +91,7 @@ class PasswordAuth(httpx.Auth):
         if tokens is None or self._is_due(tokens):
             tokens = yield from self._renewed(request, tokens)
         for _ in range(RENEWALS_PER_REQUEST):
-            _sign(request, tokens)
+            sign(request, tokens)
             response = yield request
             if response.status_code != 401 or code_of(response) in SETUP_CODES:
                 self._accept(tokens)
@@ -183,7 +180,7 @@ class PasswordAuth(httpx.Auth):
     def _tokens_in(
         self, response: httpx.Response, *, source: Literal["login", "refresh"]
     ) -> SessionTokens:
-        cookies, prefix = _cookies_of(response)
+        cookies, prefix = cookies_of(response)
         data = json_of(response).get("data")
         found = cookies or (data if isinstance(data, dict) else {})
         access_token = found.get("access_token")
@@ -204,7 +201,7 @@ class PasswordAuth(httpx.Auth):
 
     def _renew_at(self, access_token: str) -> datetime | None:
         """Shortly before the token ends, on our clock; None when its end is not known."""
-        expires = _expiry_of(access_token)
+        expires = expiry_of(access_token)
         if expires is None:
             return None
         lifetime = timedelta(seconds=expires - self._server.time.timestamp())
@@ -260,48 +257,6 @@ class AdminKeyAuth(httpx.Auth):
                 hint="Check ADMIN_API_KEY_ENABLE and ADMIN_API_KEY of the server, and the "
                 "workspace id.",
             )
-
-
-def _sign(request: httpx.Request, tokens: SessionTokens) -> None:
-    """Bearer, or both cookies and the CSRF header; added by hand, since Secure cookies would not
-    travel to a server that we reach by plain http."""
-    if tokens.csrf_token is None:
-        request.headers["authorization"] = f"Bearer {tokens.access_token}"
-        request.headers.pop("cookie", None)
-        return
-    prefix = tokens.cookie_prefix
-    request.headers["cookie"] = (
-        f"{prefix}access_token={tokens.access_token}; {prefix}csrf_token={tokens.csrf_token}"
-    )
-    request.headers["x-csrf-token"] = tokens.csrf_token
-    request.headers.pop("authorization", None)
-
-
-def _cookies_of(response: httpx.Response) -> tuple[dict[str, str], str]:
-    """The session's cookies by their plain names, and the prefix that they came with."""
-    found: dict[str, str] = {}
-    prefix = ""
-    for header in response.headers.get_list("set-cookie"):
-        try:
-            morsels = SimpleCookie(header)
-        except CookieError:
-            continue  # some other cookie that a proxy adds
-        for name, morsel in morsels.items():
-            plain = name.removeprefix(HOST_PREFIX)
-            if plain in SAME_SITE_COOKIES and morsel.value:
-                found[plain] = morsel.value
-                prefix = HOST_PREFIX if name != plain else prefix
-    return found, prefix
-
-
-def _expiry_of(token: str) -> float | None:
-    """The `exp` claim of a JWT, epoch seconds; None when it is no readable JWT."""
-    try:
-        payload = token.split(".")[1]
-        expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
-        return float(expires)
-    except (IndexError, KeyError, ValueError, TypeError):
-        return None
 
 
 def _login_failure(response: httpx.Response) -> DifyError | Transient:

@@ -1,5 +1,6 @@
 """Send one request: time-out, retries, concurrency, and what each status means."""
 
+import logging
 import socket
 import ssl
 import threading
@@ -88,6 +89,7 @@ class Session:
         self._lock = threading.Lock()
         self._version_lock = threading.Lock()
         self.limit = AdaptiveLimit(limits, clock=self._clock)
+        _hush_wire_log()
         self._http = httpx.Client(
             transport=transport,
             timeout=TIMEOUT,
@@ -214,6 +216,12 @@ class Session:
                 is_retry=bool(told.get("is_retry")),
             )
         )
+
+
+def _hush_wire_log() -> None:
+    """httpcore logs headers at DEBUG, and with them the tokens of every Set-Cookie."""
+    wire_log = logging.getLogger("httpcore")
+    wire_log.setLevel(max(wire_log.level, logging.INFO))
 
 
 def _params(query: Query) -> httpx.QueryParams:

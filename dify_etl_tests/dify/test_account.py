@@ -15,6 +15,7 @@ def test_current_workspace_is_asked_in_the_versions_way(version: str) -> None:
 
     assert asked == ["POST" if version == "1.12.1" else "GET"]
     assert (workspace.role, workspace.is_current) == ("owner", True)
+    assert workspace.extra == {}
 
 
 def test_version_in_between_is_asked_both_ways() -> None:

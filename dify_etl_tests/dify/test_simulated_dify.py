@@ -164,3 +164,20 @@ def test_client_works_over_a_socket(world: World) -> None:
         apps = [app.app_id for app in client.apps.list()]
 
     assert set(apps) == set(world.apps)
+
+
+def test_wire_log_tells_no_token(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Also with every log at DEBUG, no cookie and no token of the session is written."""
+    with (
+        serve(SimulatedDify(world), port=0) as server,
+        DifyClient(
+            server.base_url,
+            email=world.account.email,
+            password=SecretStr(world.account.password or ""),
+        ) as client,
+        caplog.at_level("DEBUG"),
+    ):
+        client.account.profile()
+
+    assert "account/profile" in caplog.text
+    assert "access_token" not in caplog.text
