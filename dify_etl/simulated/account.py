@@ -49,7 +49,10 @@ def _workspace(row: Workspace) -> JsonObject:
 
 
 def current_workspace(call: Call) -> object:
-    """POST /workspaces/current, a POST that reads (GET up to 1.7)."""
+    """POST /workspaces/current, a POST that reads; GET up to 1.7.
+
+    Which release changed the method was not recorded: from 1.8 to 1.11 both answer here.
+    """
     values: JsonObject = {
         **_workspace(call.world.workspaces[call.tenant_id]),
         "plan": "basic",
@@ -105,8 +108,8 @@ def all_workspaces(call: Call) -> object:
 ROUTES = (
     Route("GET", "/account/profile", profile),
     Route("GET", "/workspaces", workspaces),
-    Route("GET", "/workspaces/current", current_workspace, until=(1, 9)),
-    Route("POST", "/workspaces/current", current_workspace, since=(1, 9)),
+    Route("GET", "/workspaces/current", current_workspace, until=(1, 12)),
+    Route("POST", "/workspaces/current", current_workspace, since=(1, 8)),
     Route("POST", "/workspaces/switch", switch_workspace),
     Route("GET", "/all-workspaces", all_workspaces, need=Need.ADMIN_KEY),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.errors import invalid_param
+from dify_etl.simulated.errors import invalid_param, plugin_daemon_down
 from dify_etl.simulated.indexes import tie_order
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import Choice, Flag, Parameter, Values
@@ -186,8 +186,14 @@ def _published(app: App, call: Call) -> JsonObject | None:
 
 
 def get_app(call: Call) -> object:
-    """GET /apps/{id}: the stored description, the whole config and the site with its code."""
+    """GET /apps/{id}: the stored description, the whole config and the site with its code.
+
+    The tools of an agent are looked up with the plugin daemon.
+    """
     app = call.app
+    config = app.app_model_config
+    if call.switches.plugin_daemon_down and config is not None and config.agent_mode.get("tools"):
+        raise plugin_daemon_down(call.tenant_id, "tool")
     values: JsonObject = {
         "id": app.id,
         "name": app.name,
@@ -199,9 +205,7 @@ def get_app(call: Call) -> object:
         "icon_url": _icon_url(app, call),
         "enable_site": app.enable_site,
         "enable_api": app.enable_api,
-        "model_config": None
-        if app.app_model_config is None
-        else config_detail(app.app_model_config),
+        "model_config": None if config is None else config_detail(config),
         "workflow": _published(app, call),
         "tracing": None,
         "api_base_url": "http://dify.test/v1",

@@ -82,13 +82,13 @@ class ConversationSearch:
     def _page_of_scan(
         self, entries: list[Entry], *, offset: int, limit: int, descending: bool
     ) -> Found:
-        """With annotation_status=annotated a conversation counts once per annotation.
+        """With annotation_status=annotated a conversation counts once per annotation (to 1.12).
 
         The pages are cut from that longer list and shown without repetition: short pages.
         """
         world = self.call.world
         ids = sorted_by_time(entries, limit, descending=descending)
-        if self.annotation_status == "annotated":
+        if self.annotation_status == "annotated" and not self.call.version.since(1, 13):
             ids = [i for i in ids for _ in world.annotations_of_conversation[i]]
         shown = dict.fromkeys(ids[offset : offset + limit])
         return Found([world.conversations[row_id] for row_id in shown], len(ids))
