@@ -23,8 +23,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+# A log is no 80 columns wide: lines that go into a file are not folded there.
+LOG_COLUMNS = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+out = Console(width=LOG_COLUMNS)
+err = Console(stderr=True, width=LOG_COLUMNS)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Day = Annotated[str | None, typer.Option(metavar="DATE", help="Local day, as 2026-01-31.")]

@@ -1,17 +1,13 @@
 """Asset checks: the key of every raw table is unique, and every table is read again in time."""
 
-from collections.abc import Sequence
-from datetime import timedelta
-
 import dagster as dg
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.pipeline.raw_assets import raw_key
+from dify_etl.pipeline.raw_assets import FRESH_WITHIN, raw_key
 from dify_etl.pipeline.resources import DifyHome, clear_failures
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import Table
-
-# A night may be missed by some hours, not by a day.
-FRESH_WITHIN = timedelta(hours=36)
 
 
 def key_checks() -> list[dg.AssetChecksDefinition]:
@@ -19,11 +15,28 @@ def key_checks() -> list[dg.AssetChecksDefinition]:
     return [_key_check(raw.table) for raw in RAW_TABLES.values()]
 
 
-def freshness_checks() -> Sequence[dg.AssetChecksDefinition]:
-    """One check per raw table: it was read within the last 36 hours."""
-    return dg.build_last_update_freshness_checks(
-        assets=[raw_key(name) for name in RAW_TABLES], lower_bound_delta=FRESH_WITHIN
+def freshness_checks() -> list[dg.AssetChecksDefinition]:
+    """One check per feed: the books say that it was read within the last 36 hours."""
+    return [_freshness_check(feed.name) for feed in FEEDS]
+
+
+def _freshness_check(feed: str) -> dg.AssetChecksDefinition:
+    hours = FRESH_WITHIN.total_seconds() / 3600
+
+    @dg.asset_check(
+        asset=raw_key(feed),
+        name="is_fresh",
+        description=f"raw.{feed} was read within the last {hours:.0f} hours.",
     )
+    def check_freshness(dify_home: DifyHome) -> dg.AssetCheckResult:
+        with clear_failures(), dify_home.opened.database() as database:
+            read_at = database.value(
+                "SELECT max(read_at) FROM ops.slices WHERE feed = ? AND state <> 'failed'", [feed]
+            )
+        is_fresh = read_at is not None and utc_now() - read_at < FRESH_WITHIN
+        return dg.AssetCheckResult(passed=is_fresh, metadata={"last read": str(read_at)})
+
+    return check_freshness
 
 
 def _key_check(table: Table) -> dg.AssetChecksDefinition:

@@ -24,13 +24,11 @@ def code_location(
         selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
         description="Read the look-back and what is due, build the models, publish, judge.",
     )
-    freshness = freshness_checks()
     return dg.Definitions(
         assets=[*loaded, published_copy(keys), sync_verdict()],
-        asset_checks=[*key_checks(), *freshness],
+        asset_checks=[*key_checks(), *freshness_checks()],
         jobs=[job],
         schedules=[nightly_schedule(settings)],
-        sensors=[dg.build_sensor_for_freshness_checks(freshness_checks=freshness)],
         resources={"dify_home": dify_home or DifyHome()},
         # In one process: DuckDB has one writer, and the concurrency is inside the assets.
         executor=dg.in_process_executor,

@@ -1,6 +1,7 @@
 """Raw assets: one per raw table, made from the table of feeds."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
@@ -21,6 +22,8 @@ DAY_COLUMNS = {
     "message_citations": "message_created_at",
     "message_files": "message_created_at",
 }
+# A night may be missed by some hours, not by a day.
+FRESH_WITHIN = timedelta(hours=36)
 RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL)
 
 
@@ -51,7 +54,8 @@ def _asset_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
             context.log.info(told(report))
             for name in feed.tables:
                 table = raw_table(name)
-                _tell_days(context, sync.database, table, settings)
+                if feed.is_daily:
+                    _tell_days(context, sync.database, table, settings)
                 yield dg.MaterializeResult(
                     asset_key=raw_key(name), metadata=_metadata(sync.database, table, report)
                 )
@@ -63,6 +67,7 @@ def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
     table = raw_table(name)
     return dg.AssetSpec(
         raw_key(name),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_WITHIN),
         deps=[raw_key(needed) for needed in feed.needs],
         description=table.grain,
         group_name="raw",
@@ -121,7 +126,7 @@ def _tell_days(
 ) -> None:
     """Rows per local day, on every partition of the run."""
     if not context.has_partition_key_range and not context.has_partition_key:
-        return
+        return  # a run without partitions, for example from a notebook
     column = DAY_COLUMNS.get(table.name, "created_at")
     local = f"({column} AT TIME ZONE {quoted(settings.timezone)})::DATE"
     day = column if table.column(column).type == "DATE" else local

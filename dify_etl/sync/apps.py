@@ -108,7 +108,7 @@ def _read_details(books: FeedBooks) -> str | None:
             errors.append(str(fetched.error))
     with books.commit():
         books.note_drift(details)
-        books.load_frame(raw_table("apps"), _detail_frame(details))
+        books.load_frame(raw_table("apps"), _detail_frame(details), completes=True)
     return f"{len(errors)} details not read, first: {errors[0]}" if errors else None
 
 

@@ -36,6 +36,7 @@ class FeedBooks:
     def __init__(self, sync: Sync, feed: str) -> None:
         self.sync = sync
         self.feed = feed
+        # Per raw table the rows received (as unchanged) and marked absent, until the report.
         self.changes: dict[str, Changes] = {}
         self.quarantined = 0
         self.slices: list[Slice] = []
@@ -63,7 +64,7 @@ class FeedBooks:
 
     def step(self) -> None:
         """Tell the watcher that one more step is done."""
-        rows = sum((one.new + one.changed + one.unchanged) for one in self.changes.values())
+        rows = self.changes.get(self.feed, Changes()).unchanged
         self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.total.requests)
 
     @contextmanager
@@ -91,9 +92,11 @@ class FeedBooks:
         self.note_drift(records)
         self.load_frame(table, records_frame(table, record_class, records))
 
-    def load_frame(self, table: Table, rows: pl.DataFrame) -> None:
-        """Upsert a frame into a table and count what changed."""
-        self._count(table, upsert(self.sync.database, table, rows, now=utc_now()))
+    def load_frame(self, table: Table, rows: pl.DataFrame, *, completes: bool = False) -> None:
+        """Upsert a frame into a table; `completes`: its rows were received, and counted, before."""
+        changes = upsert(self.sync.database, table, rows, now=utc_now())
+        received = changes.new + changes.changed + changes.unchanged
+        self._count(table, Changes(unchanged=0 if completes else received))
 
     def count_unchanged(self, raw_table: str, rows: int) -> None:
         """Count rows that were received and are held already, but were not loaded again."""
@@ -157,7 +160,7 @@ class FeedBooks:
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
             feed=self.feed,
-            table_changes=dict(self.changes),
+            table_changes={name: self._told(name) for name in self.changes},
             quarantined=self.quarantined,
             requests=usage.requests,
             retries=usage.retries,
@@ -175,6 +178,17 @@ class FeedBooks:
     def _count(self, table: Table, changes: Changes) -> None:
         if table.schema == "raw":
             self.changes[table.name] = self.changes.get(table.name, Changes()) + changes
+
+    def _told(self, name: str) -> Changes:
+        """What the read did to a raw table: a row counts once, however often it was received."""
+        new, changed = self.sync.database.rows(
+            f"""SELECT count(*) FILTER (loaded_at >= $1),
+                count(*) FILTER (changed_at >= $1 AND loaded_at < $2) FROM raw.{name}""",
+            [self._started_at, self.sync.started_at],
+        )[0]
+        counted = self.changes[name]
+        unchanged = max(0, counted.unchanged - new - changed)
+        return Changes(new, changed, unchanged, counted.absent)
 
     def _tries(self, feed: str) -> dict[tuple[str | None, date | None], int]:
         rows = self.sync.database.rows(
@@ -219,7 +233,7 @@ class FeedBooks:
         } | {f"slices_{state}": report.states.get(state, 0) for state in STATES}
         rows = []
         for feed in {self.feed, *self.changes}:
-            changes = self.changes.get(feed, Changes())
+            changes = report.table_changes.get(feed, Changes())
             rows.append(
                 {
                     "run_id": self.sync.run_id,

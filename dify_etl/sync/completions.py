@@ -72,7 +72,8 @@ def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueLog, CompletionDetai
         table = raw_table("messages")
         rows = records_frame(table, Message, messages)
         books.note_drift(messages)
-        books.load_frame(table, rows.with_columns(pl.lit("detail").alias("message_source")))
+        opened = rows.with_columns(pl.lit("detail").alias("message_source"))
+        books.load_frame(table, opened, completes=True)
         load_children(books, messages)
         read = [_book(books.sync, one) for one in outcomes]
         books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))

@@ -133,8 +133,9 @@ def _take(books: FeedBooks, fetched: Fetched[Task, ListsRead]) -> None:
         books.fail(task.app.app_id, task.days.all, fetched.error)
         return
     with books.commit():
+        rows = {key: row for one in read.all for key, row in one.rows.records.items()}
+        _load(books, task.app, tuple(rows.values()))
         for one in read.all:
-            _load(books, task.app, tuple(one.rows.records.values()))
             books.quarantine(task.app.app_id, one.rows.rejected.values())
         for one in read.created:
             _mark_absent(books, task, one)

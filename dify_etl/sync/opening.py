@@ -29,6 +29,7 @@ class OpenHome:
     run_id: str
     watch: Watcher
     wait_seconds: float = LOCK_WAIT_SECONDS
+    started_at: datetime = field(default_factory=utc_now, init=False)
     reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
 
@@ -67,6 +68,7 @@ class OpenHome:
                 plan=plan,
                 run_id=self.run_id,
                 now=self.began_at,
+                started_at=self.started_at,
                 watch=self.watch,
             )
 

@@ -63,7 +63,10 @@ class NoWatcher:
 
 @dataclass(frozen=True)
 class Sync:
-    """One run: everything that the readers of the feeds need. `now` is the run's begin, UTC."""
+    """One run: everything that the readers of the feeds need.
+
+    `now` is the run's begin by Dify's clock, `started_at` by ours; UTC.
+    """
 
     dify: DifyClient
     database: Database
@@ -71,6 +74,7 @@ class Sync:
     plan: SyncPlan
     run_id: str
     now: datetime
+    started_at: datetime
     watch: Watcher
 
     @property

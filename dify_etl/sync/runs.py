@@ -141,9 +141,10 @@ def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
         books.quarantine(task.app.app_id, read.rejected)
         for kind, runs in read.runs.items():
             _load_runs(books, kind, runs)
+        logs = {key: row for one in read.logs for key, row in one.rows.records.items()}
+        _load_logs(books, tuple(logs.values()))
         for one in read.logs:
             books.quarantine(task.app.app_id, one.rows.rejected.values())
-            _load_logs(books, tuple(one.rows.records.values()))
             _mark_absent(books, task, one)
 
 

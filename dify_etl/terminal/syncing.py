@@ -1,5 +1,6 @@
 """Run the assets in this process, with progress, and show what came of it."""
 
+import os
 import time
 import uuid
 import warnings
@@ -25,6 +26,7 @@ from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.sync.windows import asked_window, local_date
 from dify_etl.terminal.progress import progress_on
 from dify_etl.warehouse.publish import COPY
+from dify_etl.warehouse.upsert import Changes
 
 QUERIES = (
     "SELECT app_name, sum(messages) AS messages, sum(total_price) AS price\n"
@@ -139,16 +141,18 @@ def _execute(
 
 
 def _what(event: dg.DagsterEvent) -> str:
+    """The failure in one line: ours as it was raised, else the innermost cause."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
-    return data.error_display_string.strip().splitlines()[0] if data.error else "no message"
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[0] if error else "no message"
 
 
 def _instance() -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME, so that the UI shows the run; else one that is forgotten."""
-    import os
-
     if os.environ.get("DAGSTER_HOME"):
         return dg.DagsterInstance.get()
     return dg.DagsterInstance.ephemeral()
@@ -177,21 +181,32 @@ def _show(console: Console, reports: list[FeedReport], bad: list[BadSlice], seco
     for heading in ("rows", "new", "changed", "requests", "seconds"):
         table.add_column(heading, justify="right")
     table.add_column("state")
-    for report in reports:
-        for name, changes in report.table_changes.items():
-            is_own = name == report.feed
-            table.add_row(
-                name,
-                f"{changes.new + changes.changed + changes.unchanged:,}",
-                f"{changes.new:,}",
-                f"{changes.changed:,}",
-                f"{report.requests:,}" if is_own else "",
-                f"{report.seconds:.1f}" if is_own else "",
-                _states(report) if is_own else "",
-            )
+    own = {report.feed: report for report in reports}
+    for name, changes in _changes_by_table(reports).items():
+        report = own.get(name)
+        table.add_row(
+            name,
+            f"{changes.new + changes.changed + changes.unchanged:,}",
+            f"{changes.new:,}",
+            f"{changes.changed:,}",
+            f"{report.requests:,}" if report else "",
+            f"{report.seconds:.1f}" if report else "",
+            _states(report) if report else "",
+        )
     console.print(table)
     if bad:
         _show_bad(console, bad)
+
+
+def _changes_by_table(reports: list[FeedReport]) -> dict[str, Changes]:
+    """Per raw table what all feeds of the run brought; feeds that failed early show too."""
+    sums: dict[str, Changes] = {}
+    for report in reports:
+        for name in (report.feed, *report.table_changes):
+            sums.setdefault(name, Changes())
+        for name, changes in report.table_changes.items():
+            sums[name] += changes
+    return sums
 
 
 def _states(report: FeedReport) -> str:
