@@ -1,0 +1,162 @@
+-- One row per app per local day that was read, quiet days included.
+-- app_id: Id of the app.
+-- app_name: Name of the app.
+-- app_mode: Mode of the app: chat, agent-chat, advanced-chat, completion, workflow.
+-- usage_date: Local day of the question, of the conversation's beginning, of the run's beginning.
+-- is_proven: Whether all reads of the day were proven whole; if not, figures may be too small.
+-- is_settled: Whether all reads of the day came 24 h after its end; if not, figures may still move.
+-- conversations_started: Conversations that began; as all counts, with those deleted in Dify since.
+-- active_conversations: Conversations with a message on that day.
+-- messages: Questions, failed ones included.
+-- console_messages: Questions from the console: Explore, and debugging except in advanced-chat.
+-- error_messages: Messages with status error; 0 for completion logs that were not opened.
+-- end_users: Distinct end users who asked; accounts are not counted.
+-- prompt_tokens: Tokens of the prompts, as Dify's statistics count them.
+-- completion_tokens: Tokens of the answers, as Dify's statistics count them.
+-- total_tokens: Tokens of prompts and answers.
+-- total_price: Price of the messages, in `currency`; null when several, see app_daily_cost.
+-- currency: Currency of total_price; null when nothing was priced, or in several currencies.
+-- currencies: Number of different currencies.
+-- unpriced_messages: Messages without a price: failed, unfinished, or logs that were not opened.
+-- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
+-- likes: Messages' likes by users and editors now; withdrawn ratings are not counted.
+-- dislikes: Messages' dislikes by users and editors now.
+-- workflow_runs: Runs that began, debugging left out; those behind messages included.
+-- workflow_run_tokens: Tokens of these runs; in advanced-chat apps they repeat total_tokens.
+
+with apps as (
+    select app_id, app_name, app_mode from staging.stg_apps
+),
+
+conversations as (
+    select app_id, conversation_id, created_date from staging.stg_conversations
+),
+
+messages as (
+    select
+        app_id,
+        conversation_id,
+        created_date,
+        from_source,
+        end_user_id,
+        status,
+        message_tokens,
+        answer_tokens,
+        total_price,
+        currency,
+        latency_seconds
+    from staging.stg_messages
+),
+
+feedbacks as (
+    select app_id, message_created_date, rating
+    from staging.stg_message_feedbacks
+    where not is_absent
+),
+
+runs as (
+    select app_id, created_date, total_tokens
+    from staging.stg_workflow_runs
+    where triggered_from is distinct from 'debugging'
+),
+
+days_read as (
+    select
+        app_id,
+        slice_date as usage_date,
+        bool_and(state = 'proven') as is_proven,
+        bool_and(is_settled) as is_settled
+    from ops.slices
+    where feed in ('conversations', 'messages', 'workflow_runs') and slice_date is not null
+    group by app_id, slice_date
+),
+
+beginnings as (
+    select app_id, created_date, count(*) as conversations_started
+    from conversations
+    group by app_id, created_date
+),
+
+talks as (
+    select
+        app_id,
+        created_date,
+        count(distinct conversation_id) as active_conversations,
+        count(*) as messages,
+        count(*) filter (where from_source = 'console') as console_messages,
+        count(*) filter (where status = 'error') as error_messages,
+        count(distinct end_user_id) as end_users,
+        coalesce(sum(message_tokens), 0)::bigint as prompt_tokens,
+        coalesce(sum(answer_tokens), 0)::bigint as completion_tokens,
+        sum(total_price)::decimal(28, 10) as priced_total,
+        count(distinct currency) as currencies,
+        max(currency) as last_currency,
+        count(*) filter (where total_price is null) as unpriced_messages,
+        avg(latency_seconds) as average_latency_seconds
+    from messages
+    group by app_id, created_date
+),
+
+ratings as (
+    select
+        app_id,
+        message_created_date,
+        count(*) filter (where rating = 'like') as likes,
+        count(*) filter (where rating = 'dislike') as dislikes
+    from feedbacks
+    group by app_id, message_created_date
+),
+
+work as (
+    select
+        app_id,
+        created_date,
+        count(*) as workflow_runs,
+        coalesce(sum(total_tokens), 0)::bigint as workflow_run_tokens
+    from runs
+    group by app_id, created_date
+),
+
+daily_usage as (
+    select
+        days_read.app_id,
+        apps.app_name,
+        apps.app_mode,
+        days_read.usage_date,
+        days_read.is_proven,
+        days_read.is_settled,
+        coalesce(beginnings.conversations_started, 0) as conversations_started,
+        coalesce(talks.active_conversations, 0) as active_conversations,
+        coalesce(talks.messages, 0) as messages,
+        coalesce(talks.console_messages, 0) as console_messages,
+        coalesce(talks.error_messages, 0) as error_messages,
+        coalesce(talks.end_users, 0) as end_users,
+        coalesce(talks.prompt_tokens, 0) as prompt_tokens,
+        coalesce(talks.completion_tokens, 0) as completion_tokens,
+        coalesce(talks.prompt_tokens + talks.completion_tokens, 0) as total_tokens,
+        case when talks.currencies = 1 then talks.priced_total end as total_price,
+        case when talks.currencies = 1 then talks.last_currency end as currency,
+        coalesce(talks.currencies, 0) as currencies,
+        coalesce(talks.unpriced_messages, 0) as unpriced_messages,
+        talks.average_latency_seconds,
+        coalesce(ratings.likes, 0) as likes,
+        coalesce(ratings.dislikes, 0) as dislikes,
+        coalesce(work.workflow_runs, 0) as workflow_runs,
+        coalesce(work.workflow_run_tokens, 0) as workflow_run_tokens
+    from days_read
+    left join apps on days_read.app_id = apps.app_id
+    left join beginnings
+        on days_read.app_id = beginnings.app_id
+        and days_read.usage_date = beginnings.created_date
+    left join talks
+        on days_read.app_id = talks.app_id
+        and days_read.usage_date = talks.created_date
+    left join ratings
+        on days_read.app_id = ratings.app_id
+        and days_read.usage_date = ratings.message_created_date
+    left join work
+        on days_read.app_id = work.app_id
+        and days_read.usage_date = work.created_date
+)
+
+select * from daily_usage

@@ -1,0 +1,70 @@
+-- One row per conversation of chat, agent-chat, advanced-chat and completion apps.
+-- conversation_id: Id of the conversation.
+-- app_id: Id of the app.
+-- status: Always normal in practice.
+-- from_source: Where it came from: api (also web app) or console (debugging or Explore).
+-- end_user_id: End user who talks; null for accounts.
+-- end_user_session_id: The API caller's `user`; null when the end user is gone.
+-- account_id: Account that talks (debugging or Explore), when from_source is console.
+-- account_name: Name of that account; null when it is gone.
+-- app_model_config: Prompt, JSON.
+-- log_read_at: When an editor opened the log in Dify first, UTC.
+-- created_at: When it began, UTC.
+-- created_date: Local day of created_at.
+-- updated_at: Last message or renaming, UTC; on 1.10 to 1.12 also the first reading of the log.
+-- updated_date: Local day of updated_at.
+-- user_like_count: Likes of end users.
+-- user_dislike_count: Dislikes of end users.
+-- admin_like_count: Likes of editors.
+-- admin_dislike_count: Dislikes of editors.
+-- conversation_name: Title; Dify or the user changes it.
+-- summary: Stored summary, else the first question.
+-- is_annotated: Whether an answer is annotated.
+-- message_count: Messages now.
+-- success_count: Runs that succeeded (advanced-chat).
+-- failed_count: Runs that failed.
+-- partial_success_count: Runs that succeeded in part.
+-- paused_count: Runs that wait (since 1.13).
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    conversation_id,
+    app_id,
+    status,
+    from_source,
+    from_end_user_id as end_user_id,
+    from_end_user_session_id as end_user_session_id,
+    from_account_id as account_id,
+    from_account_name as account_name,
+    app_model_config,
+    read_at as log_read_at,
+    created_at,
+    (created_at at time zone (select timezone from source))::date as created_date,
+    updated_at,
+    (updated_at at time zone (select timezone from source))::date as updated_date,
+    user_like_count,
+    user_dislike_count,
+    admin_like_count,
+    admin_dislike_count,
+    name as conversation_name,
+    summary,
+    is_annotated,
+    message_count,
+    success_count,
+    failed_count,
+    partial_success_count,
+    paused_count,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.conversations

@@ -1,0 +1,86 @@
+-- One row per dataset (knowledge base) that the account may see.
+-- dataset_id: Id of the dataset.
+-- dataset_name: Name of the dataset.
+-- description: Description.
+-- provider: Either vendor (kept in Dify) or external.
+-- permission: Who may use it: only_me, all_team_members or partial_members.
+-- data_source_type: One of upload_file, notion_import, …
+-- indexing_technique: Either high_quality or economy.
+-- app_count: Apps that use it.
+-- document_count: Documents.
+-- character_count: Characters of all documents; Dify calls it word_count.
+-- total_documents: Documents, disabled ones included.
+-- total_available_documents: Documents ready for retrieval.
+-- embedding_model: Model that makes the vectors.
+-- embedding_model_provider: Its provider.
+-- is_embedding_available: Whether that model can be used now.
+-- retrieval_model: How passages are searched, JSON.
+-- summary_index_setting: Summary index, JSON.
+-- tags: Tags, JSON list of id, name, type.
+-- doc_form: One of text_model, qa_model, hierarchical_model.
+-- doc_metadata: Metadata fields, JSON list.
+-- external_knowledge_info: External source, JSON.
+-- external_retrieval_model: Its search, JSON.
+-- is_built_in_field_enabled: Whether built-in metadata fields are on.
+-- partial_member_list: Accounts allowed, JSON list.
+-- pipeline_id: Knowledge pipeline.
+-- runtime_mode: Either general or rag_pipeline.
+-- chunk_structure: Structure of the passages.
+-- icon_info: Icon, JSON; its address changes.
+-- is_published: Whether the pipeline is published.
+-- is_api_enabled: Whether the API is on.
+-- is_multimodal: Whether images are indexed.
+-- author_name: Name of the author, looked up by Dify.
+-- created_by_account_id: Account that made it.
+-- created_at: When it was made, UTC.
+-- updated_by_account_id: Account that changed it last.
+-- updated_at: Last change, UTC; not all changes move it.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+select
+    dataset_id,
+    name as dataset_name,
+    description,
+    provider,
+    permission,
+    data_source_type,
+    indexing_technique,
+    app_count,
+    document_count,
+    word_count as character_count,
+    total_documents,
+    total_available_documents,
+    embedding_model,
+    embedding_model_provider,
+    is_embedding_available,
+    retrieval_model,
+    summary_index_setting,
+    tags,
+    doc_form,
+    doc_metadata,
+    external_knowledge_info,
+    external_retrieval_model,
+    is_built_in_field_enabled,
+    partial_member_list,
+    pipeline_id,
+    runtime_mode,
+    chunk_structure,
+    icon_info,
+    is_published,
+    is_api_enabled,
+    is_multimodal,
+    author_name,
+    created_by as created_by_account_id,
+    created_at,
+    updated_by as updated_by_account_id,
+    updated_at,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.datasets

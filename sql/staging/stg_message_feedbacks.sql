@@ -1,0 +1,48 @@
+-- One row per like or dislike: message, source (user or admin) and giver.
+-- message_id: Id of the message.
+-- conversation_id: Id of the conversation.
+-- app_id: Id of the app.
+-- position: Place in Dify's list of this message, from 1.
+-- rating: Either like or dislike.
+-- comment: Comment.
+-- from_source: Who rated: user or admin.
+-- end_user_id: End user, when from_source is user.
+-- account_id: Account, when from_source is admin.
+-- account_name: Its name.
+-- account_email: Its e-mail.
+-- feedback_id: Id of the feedback, from the export (>= 1.10.1).
+-- created_at: When it was given first, from the export, UTC.
+-- message_created_at: When the question came, UTC.
+-- message_created_date: Local day of message_created_at.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    message_id,
+    conversation_id,
+    app_id,
+    position,
+    rating,
+    content as comment,
+    from_source,
+    from_end_user_id as end_user_id,
+    from_account_id as account_id,
+    from_account_name as account_name,
+    from_account_email as account_email,
+    feedback_id,
+    created_at,
+    message_created_at,
+    (message_created_at at time zone (select timezone from source))::date as message_created_date,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.message_feedbacks

@@ -1,0 +1,94 @@
+-- One row per execution of a node in a run; inner nodes of loops repeat their node_id.
+-- node_execution_id: Id of this execution.
+-- workflow_run_id: Id of the run.
+-- app_id: Id of the app.
+-- created_by_role: Who started it, account or end_user.
+-- created_by_account_id: Account that started it.
+-- created_by_account_name: Name of that account.
+-- created_by_account_email: E-mail of that account.
+-- created_by_end_user_id: End user that started it.
+-- created_by_end_user_type: One of service_api, browser, …
+-- is_end_user_anonymous: Whether Dify made the user up.
+-- created_by_end_user_session_id: The API caller's `user`.
+-- node_index: Order in the run; not always unique.
+-- predecessor_node_id: Node before.
+-- node_id: Id of the node in the graph.
+-- node_type: One of start, llm, tool, code, iteration, …
+-- title: Title of the node.
+-- inputs: Inputs, JSON.
+-- process_data: Prompts, usage and the like, JSON.
+-- outputs: Outputs, JSON.
+-- is_inputs_truncated: Whether Dify cut the inputs (since 1.9).
+-- is_process_data_truncated: Whether Dify cut the process data.
+-- is_outputs_truncated: Whether Dify cut the outputs.
+-- status: One of running, succeeded, failed, exception, retry, …
+-- error_message: Error text of the node.
+-- elapsed_seconds: Seconds of work.
+-- total_tokens: Tokens of the node.
+-- total_price: Price of the node, in `currency`.
+-- currency: Currency of the price.
+-- iteration_id: Iteration node around it.
+-- iteration_index: Round of the iteration, from 0.
+-- loop_id: Loop around it.
+-- loop_index: Round of the loop, from 0.
+-- execution_metadata: Usage and more, JSON.
+-- extras: Icon of a tool, JSON.
+-- retry_index: Number of the retry (newest servers).
+-- created_at: When the node began, UTC.
+-- created_date: Local day of created_at.
+-- finished_at: When it ended, UTC; null while it runs.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    node_execution_id,
+    workflow_run_id,
+    app_id,
+    created_by_role,
+    created_by_account_id,
+    created_by_account_name,
+    created_by_account_email,
+    created_by_end_user_id,
+    created_by_end_user_type,
+    created_by_end_user_is_anonymous as is_end_user_anonymous,
+    created_by_end_user_session_id,
+    node_index,
+    predecessor_node_id,
+    node_id,
+    node_type,
+    title,
+    inputs,
+    process_data,
+    outputs,
+    is_inputs_truncated,
+    is_process_data_truncated,
+    is_outputs_truncated,
+    status,
+    error as error_message,
+    elapsed_seconds,
+    total_tokens,
+    total_price,
+    currency,
+    iteration_id,
+    iteration_index,
+    loop_id,
+    loop_index,
+    execution_metadata,
+    extras,
+    retry_index,
+    created_at,
+    (created_at at time zone (select timezone from source))::date as created_date,
+    finished_at,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.node_executions

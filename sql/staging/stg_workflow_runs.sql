@@ -1,0 +1,82 @@
+-- One row per run of a workflow or advanced-chat app; triggered_from tells debugging apart.
+-- workflow_run_id: Id of the run.
+-- app_id: Id of the app.
+-- created_by_role: Who started it, account or end_user.
+-- created_by_account_id: Account that started it.
+-- created_by_account_name: Name of that account.
+-- created_by_account_email: E-mail of that account.
+-- created_by_end_user_id: End user that started it.
+-- created_by_end_user_type: One of service_api, browser, …
+-- is_end_user_anonymous: Whether Dify made the user up.
+-- created_by_end_user_session_id: The API caller's `user`.
+-- workflow_version: Version text, or draft.
+-- triggered_from: One of app-run, debugging, webhook, schedule, …
+-- status: One of scheduled, running, succeeded, failed, stopped, partial-succeeded, paused.
+-- elapsed_seconds: Seconds of work.
+-- total_tokens: Tokens of all nodes.
+-- total_steps: Nodes run.
+-- exceptions_count: Node errors that were handled.
+-- retry_index: Number of the retry.
+-- sequence_number: Number of the run in its app (1.0 only).
+-- created_at: When the run began, UTC.
+-- created_date: Local day of created_at.
+-- finished_at: When it ended, UTC; null while it is open.
+-- workflow_app_log_id: Id of the log row.
+-- error_message: Error text.
+-- created_from: One of service-api, web-app, installed-app.
+-- log_created_at: When the row was written, UTC; what the time filters look at.
+-- trigger_metadata: What triggered the run, JSON; only with detail.
+-- conversation_id: Conversation of the message.
+-- message_id: Message that the run answered.
+-- inputs: Inputs, JSON.
+-- outputs: Outputs, JSON.
+-- detail_extra: As extra, for fields of the detail.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    workflow_run_id,
+    app_id,
+    created_by_role,
+    created_by_account_id,
+    created_by_account_name,
+    created_by_account_email,
+    created_by_end_user_id,
+    created_by_end_user_type,
+    created_by_end_user_is_anonymous as is_end_user_anonymous,
+    created_by_end_user_session_id,
+    workflow_version,
+    triggered_from,
+    status,
+    elapsed_seconds,
+    total_tokens,
+    total_steps,
+    exceptions_count,
+    retry_index,
+    sequence_number,
+    created_at,
+    (created_at at time zone (select timezone from source))::date as created_date,
+    finished_at,
+    workflow_app_log_id,
+    error as error_message,
+    created_from,
+    log_created_at,
+    details as trigger_metadata,
+    conversation_id,
+    message_id,
+    inputs,
+    outputs,
+    detail_extra,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.workflow_runs
