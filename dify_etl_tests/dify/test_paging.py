@@ -57,6 +57,17 @@ def test_page_walk_goes_again_with_another_page_size() -> None:
     assert (walk.proof.is_proven, walk.proof.tries) == (True, 2)
 
 
+def test_total_that_moved_proves_nothing() -> None:
+    """All rows of the first total were seen, but one left meanwhile: the walk is repeated."""
+    moving = NumberedList(rows(*range(250)))
+    moving.moves = {2: lambda rows: rows.__delitem__(0)}
+    walk = moving.walk()
+
+    ids(walk)
+
+    assert (walk.proof.is_proven, walk.proof.tries, walk.proof.total_last) == (True, 2, 249)
+
+
 def test_page_walk_tells_both_figures_when_it_cannot_prove() -> None:
     """A list that never rests ends unproven, with its rows and both totals."""
     moving = NumberedList(rows(*range(150)))
