@@ -102,8 +102,8 @@ class FeedBooks:
         """Count rows that were received and are held already, but were not loaded again."""
         self._count(RAW_TABLES[raw_table].table, Changes(unchanged=rows))
 
-    def mark_absent(self, table: Table, *, scope: str, present: pl.DataFrame) -> None:
-        """Mark rows in `scope` (SQL over t) that are not in `present`, and count them.
+    def mark_absent(self, table: Table, *, scope: str, present: pl.DataFrame) -> int:
+        """Mark rows in `scope` (SQL over t) that are not in `present`; answers how many were new.
 
         SourceChanged when another workspace answers meanwhile: then nothing is marked.
         """
@@ -116,6 +116,7 @@ class FeedBooks:
             confirm=lambda: check_source(self.sync),
         )
         self._count(table, changes)
+        return changes.absent
 
     def quarantine(self, app_id: str | None, rejected: Iterable[Rejected]) -> None:
         """Keep objects that are no valid records, with what is wrong, for `quarantine retry`."""
@@ -143,7 +144,7 @@ class FeedBooks:
                 else 0,
                 "is_settled": one.is_settled,
                 "run_id": self.sync.run_id,
-                "read_at": utc_now(),
+                "read_at": self.sync.dify.server_time(),
             }
             for one in slices
         ]

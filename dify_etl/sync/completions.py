@@ -59,7 +59,7 @@ def due_logs(sync: Sync) -> list[DueLog]:
             {", ".join(f"c.{name}" for name in RATINGS)}
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed}
-          AND (r.conversation_id IS NULL OR {differs} OR NOT r.is_settled)
+          AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled)
           AND coalesce(r.tries, 0) < {MOST_TRIES}"""
     )
     return [(row[0], row[1], row[2], tuple(row[3:])) for row in rows]

@@ -23,6 +23,7 @@ from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, KnownApp, known_app
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import AppDays, days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.message_parts import mark_messages_absent
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import TimedList, WindowRead, upper_bound
@@ -170,7 +171,7 @@ def load_listed_messages(books: FeedBooks, rows: tuple[LoggedConversation, ...])
 
 def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[LoggedConversation]) -> None:
     """A proven walk by created_at shows which held conversations Dify has no more."""
-    if read.window is None or read.reason is not None:
+    if read.window is None or read.reason is not None or read.rows.rejected:
         return
     table, app_id = raw_table(FEED), quoted(task.app.app_id)
     until = min(read.window.end, task.bound)
@@ -180,7 +181,9 @@ def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[LoggedConversati
         f"t.app_id = {app_id} AND t.created_at >= TIMESTAMPTZ '{read.window.start.isoformat()}' "
         f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'"
     )
-    books.mark_absent(table, scope=scope, present=present)
+    if books.mark_absent(table, scope=scope, present=present):
+        gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE {scope}"
+        mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
 
 
 def _slices(sync: Sync, task: Task, read: ListsRead) -> Iterator[Slice]:

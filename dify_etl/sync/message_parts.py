@@ -55,6 +55,21 @@ def load_children(books: FeedBooks, messages: Sequence[Message]) -> None:
         books.mark_absent(table, scope=scope, present=rows)
 
 
+def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
+    """Messages and parts of conversations that Dify has no more; `conversations` is SQL for ids.
+
+    The books forget that these were read: a conversation that returns is due again.
+    """
+    for name in ("messages", *CHILDREN):
+        table = raw_table(name)
+        scope = f"t.conversation_id IN ({conversations})"
+        books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+    books.sync.database.execute(
+        "UPDATE ops.conversation_reads SET state = 'absent', is_settled = true "
+        f"WHERE conversation_id IN ({conversations})"
+    )
+
+
 def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:
     for message in messages:
         yield from getattr(message, _ATTRIBUTES.get(name, name))

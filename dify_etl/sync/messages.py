@@ -23,7 +23,7 @@ from dify_etl.sync.completions import read_completion_details
 from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.feedback_export import read_exports, take_over
 from dify_etl.sync.fetching import fetch_all
-from dify_etl.sync.message_parts import CHILDREN, is_settled, load_children
+from dify_etl.sync.message_parts import is_settled, load_children, mark_messages_absent
 from dify_etl.sync.message_slices import close_message_slices
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
@@ -107,7 +107,7 @@ def due_conversations(sync: Sync) -> list[Due]:
                 AND c.message_count > r.message_count AS is_append
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND (
-            r.conversation_id IS NULL OR {again} OR {differs}
+            r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
             OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled)
         ORDER BY c.updated_at DESC"""
     )
@@ -226,8 +226,7 @@ def _mark_gone(books: FeedBooks, conversation_ids: Sequence[str]) -> None:
     if not conversation_ids:
         return
     listed = ", ".join(quoted(one) for one in conversation_ids)
-    for name in ("conversations", "messages", *CHILDREN):
-        table = raw_table(name)
-        books.mark_absent(
-            table, scope=f"t.conversation_id IN ({listed})", present=frame(table, [], table.key)
-        )
+    table = raw_table("conversations")
+    scope = f"t.conversation_id IN ({listed})"
+    books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+    mark_messages_absent(books, listed)

@@ -1,0 +1,63 @@
+"""Worlds of a few rows, for tests that change one thing and watch what becomes of it."""
+
+from datetime import datetime, timedelta
+
+from dify_etl.simulated import World, WorldPlan, build_world
+from dify_etl.simulated.rows import App, Conversation, WorkflowRun
+from dify_etl_tests.sync.workplace import NOW
+
+
+def lively_world(*, seed: int = 3, timezone: str = "UTC") -> World:
+    """Five apps of five modes, four days of traffic, and one of each kind that is odd."""
+    plan = WorldPlan(
+        seed=seed, apps=5, days=4, conversations_per_day=4, now=NOW, timezone=timezone
+    )
+    return build_world(plan)
+
+
+def quiet_world(*modes: str, timezone: str = "UTC") -> World:
+    """One app per mode, and no traffic at all."""
+    world = build_world(
+        WorldPlan(seed=1, apps=0, days=1, conversations_per_day=0, now=NOW, timezone=timezone)
+    )
+    for mode in modes or ("chat",):
+        world.add_app(
+            name=f"the {mode} app",
+            mode=mode,
+            at=NOW - timedelta(days=50),
+            created_by=world.account_id,
+            tenant_id=world.workspace_id,
+        )
+    return world
+
+
+def app_of(world: World, mode: str = "chat") -> App:
+    """The first app of a mode."""
+    return next(app for app in world.apps.values() if app.mode == mode)
+
+
+def talk(
+    world: World, *, at: datetime, messages: int = 2, mode: str = "chat", seconds_apart: float = 60
+) -> Conversation:
+    """A conversation of some answered messages."""
+    row = world.add_conversation(app_of(world, mode).id, at=at, name=f"at {at:%F %T}")
+    for number in range(messages):
+        asked_at = at + timedelta(seconds=seconds_apart * number)
+        world.add_message(row.id, at=asked_at, query=f"question {number}")
+    return row
+
+
+def first_message(world: World, conversation: Conversation) -> str:
+    """The id of a conversation's oldest message."""
+    return world.messages_of_conversation[conversation.id].entries[0][1]
+
+
+def run(world: World, *, at: datetime, status: str = "succeeded", mode: str = "workflow") -> str:
+    """A published run of two nodes; unfinished when its status is running. Answers its id."""
+    row: WorkflowRun = world.start_run(app_of(world, mode).id, at=at)
+    for node_id in ("start", "end"):
+        world.add_node(row.id, at=at, node_id=node_id, node_type=node_id)
+    row.total_steps = 2
+    if status != "running":
+        world.finish_run(row.id, at=at + timedelta(seconds=3), status=status)
+    return row.id

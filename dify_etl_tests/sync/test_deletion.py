@@ -1,0 +1,137 @@
+"""What Dify deleted is marked absent with its parts, found however old, unmarked when it returns."""
+
+from datetime import timedelta
+
+import pytest
+
+from dify_etl.simulated.rows import Conversation
+from dify_etl_tests.sync.comparison import differences
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import app_of, first_message, quiet_world, run, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+
+TABLES = ("conversations", "messages", "message_feedbacks")
+
+
+def absent(place: Workplace, table: str = "conversations") -> int:
+    """How many rows of a table are marked absent."""
+    return int(place.value(f"SELECT count(absent_since) FROM raw.{table}"))
+
+
+def talk_with_parts(place: Workplace, *, days_ago: float, mode: str = "chat") -> Conversation:
+    """A rated conversation of two messages, one in a completion app."""
+    at = NOW - timedelta(days=days_ago)
+    row = talk(place.world, at=at, messages=1 if mode == "completion" else 2, mode=mode)
+    place.world.give_feedback(first_message(place.world, row), "like", at=at)
+    return row
+
+
+@pytest.mark.parametrize("mode", ["chat", "agent-chat", "advanced-chat", "completion"])
+def test_deleted_conversation_is_absent_with_its_messages_and_parts(
+    workplace: Open, mode: str
+) -> None:
+    """The rows stay, and say since when Dify has them no more; other rows are untouched."""
+    place = workplace(quiet_world(mode))
+    row = talk_with_parts(place, days_ago=2, mode=mode)
+    talk_with_parts(place, days_ago=1, mode=mode)
+    place.read(TALK)
+    place.world.delete_conversation(row.id)
+    place.read(TALK)
+    assert differences(place, TABLES) == []
+    gone = f"SELECT count(absent_since) FROM raw.{{}} WHERE conversation_id = '{row.id}'"
+    assert [place.value(gone.format(name)) > 0 for name in TABLES] == [True, True, True]
+
+
+@pytest.mark.parametrize("mode", ["chat", "completion"])
+def test_conversation_that_returns_is_absent_no_more(workplace: Open, mode: str) -> None:
+    """Restored from a backup, conversation, messages and parts are held as present again."""
+    place = workplace(quiet_world(mode))
+    row = talk_with_parts(place, days_ago=2, mode=mode)
+    world, message = place.world, place.world.messages[first_message(place.world, row)]
+    feedback = next(iter(world.feedbacks.values()))
+    others = [world.messages[i] for i in world.messages_of_conversation[row.id]][1:]
+    place.read(TALK)
+    world.delete_conversation(row.id)
+    place.pass_time(days=7)
+    place.read(TALK)
+    world.put_conversation(row)
+    for one in (message, *others):
+        world.put_message(one)
+    world.put_feedback(feedback)
+    place.pass_time(days=7)
+    place.with_rules(lookback_days=30).read(TALK)
+    assert differences(place, TABLES) == []
+    assert [absent(place, table) for table in TABLES] == [0, 0, 0]
+
+
+def test_deep_read_finds_a_conversation_deleted_long_ago(chat: Workplace) -> None:
+    """Beyond the look-back every day has its turn within the cycle of nights."""
+    chat.with_rules(lookback_days=1, deep_read_days=4)
+    row = talk_with_parts(chat, days_ago=40)
+    chat.read(TALK)
+    chat.world.delete_conversation(row.id)
+    for _ in range(4):
+        chat.read(TALK)
+        chat.pass_time(days=1)
+    assert [absent(chat, table) for table in TABLES] == [1, 2, 1]
+
+
+def test_without_deep_read_old_days_are_left_alone(chat: Workplace) -> None:
+    """With a cycle of 0 the lists of old days are not asked again."""
+    chat.with_rules(lookback_days=1, deep_read_days=0)
+    row = talk_with_parts(chat, days_ago=40)
+    chat.read(TALK)
+    chat.world.delete_conversation(row.id)
+    chat.read(TALK)
+    assert absent(chat) == 0
+
+
+def test_conversation_that_answers_404_is_absent_at_once(chat: Workplace) -> None:
+    """Deleted between its list and its messages, a conversation is marked by the 404."""
+    row = talk(chat.world, at=NOW - timedelta(days=2))
+    chat.read(("apps", "conversations"))
+    chat.world.delete_conversation(row.id)
+    chat.read(("messages",))
+    assert absent(chat) == 1
+
+
+def test_deleted_app_is_absent_and_its_rows_stay(workplace: Open) -> None:
+    """An app that is gone is marked; what was read of it stays as it was, and nothing fails."""
+    place = workplace(quiet_world("chat", "agent-chat"))
+    talk(place.world, at=NOW - timedelta(days=2))
+    place.read()
+    place.world.delete_app(app_of(place.world).id)
+    reports = place.read()
+    assert absent(place, "apps") == 1
+    assert [name for name, report in reports.items() if report.failures] == []
+    assert place.value("SELECT count(*) FROM raw.conversations WHERE absent_since IS NULL") == 1
+
+
+def test_deleted_key_dataset_and_annotation_are_absent(workplace: Open) -> None:
+    """Full lists mark what they show no more."""
+    place = workplace(quiet_world("chat"))
+    world = place.world
+    key = world.add_api_key(tenant_id=world.workspace_id, at=NOW, app_id=app_of(world).id)
+    note = world.annotate(first_message(world, talk(world, at=NOW)), at=NOW, content="better")
+    place.read()
+    world.delete_api_key(key.id)
+    world.take_annotation(note.id)
+    world.remove_account(next(iter(set(world.accounts) - {world.account_id})))
+    place.read()
+    tables = ("app_api_keys", "annotations", "members")
+    assert [absent(place, table) for table in tables] == [1, 1, 1]
+    assert differences(place, tables) == []
+
+
+def test_run_that_left_the_logs_is_absent(workplace: Open) -> None:
+    """A run whose row and log line are gone is marked by a proven walk of the logs."""
+    place = workplace(quiet_world("workflow"))
+    run_id = run(place.world, at=NOW - timedelta(days=2))
+    run(place.world, at=NOW - timedelta(days=1))
+    place.read(("apps", "workflow_runs", "node_executions"))
+    place.world.unlog_run(run_id)
+    place.world.delete_run(run_id)
+    place.read(("apps", "workflow_runs", "node_executions"))
+    assert place.rows(
+        "SELECT workflow_run_id FROM raw.workflow_runs WHERE absent_since IS NOT NULL"
+    ) == [(run_id,)]

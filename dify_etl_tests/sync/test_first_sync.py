@@ -1,0 +1,195 @@
+"""After a first sync the warehouse holds exactly what the workspace has, and left no trace there.
+
+The promises of `whole` are about one read of a lively workspace of five modes by its owner.
+"""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.run import SyncPlan
+from dify_etl.warehouse.publish import LIVE
+from dify_etl_tests.sync.comparison import EXPECTED, NOT_OF_THE_WORLD, differences
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.expected_values import Told
+from dify_etl_tests.sync.small_worlds import lively_world, quiet_world, run, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+
+# Every route that a sync may ask, ids left out.
+ROUTES = {
+    "GET /ping",
+    "POST /login",
+    "GET /account/profile",
+    "POST /workspaces/current",
+    "GET /workspaces/current/members",
+    "GET /apps",
+    "GET /apps/{id}",
+    "GET /apps/{id}/api-keys",
+    "GET /datasets/api-keys",
+    "GET /datasets",
+    "GET /datasets/{id}/documents",
+    "GET /apps/{id}/annotations",
+    "GET /apps/{id}/feedbacks/export",
+    "GET /apps/{id}/chat-conversations",
+    "GET /apps/{id}/chat-messages",
+    "GET /apps/{id}/completion-conversations",
+    "GET /apps/{id}/completion-conversations/{id}",
+    "GET /apps/{id}/workflow-app-logs",
+    "GET /apps/{id}/workflow-runs",
+    "GET /apps/{id}/advanced-chat/workflow-runs",
+    "GET /apps/{id}/workflow-runs/{id}",
+    "GET /apps/{id}/workflow-runs/{id}/node-executions",
+    "GET /apps/{id}/statistics/daily-messages",
+    "GET /apps/{id}/statistics/daily-conversations",
+    "GET /apps/{id}/statistics/daily-end-users",
+    "GET /apps/{id}/statistics/token-costs",
+    "GET /apps/{id}/statistics/average-session-interactions",
+    "GET /apps/{id}/statistics/user-satisfaction-rate",
+    "GET /apps/{id}/statistics/average-response-time",
+    "GET /apps/{id}/statistics/tokens-per-second",
+    "GET /apps/{id}/workflow/statistics/daily-conversations",
+    "GET /apps/{id}/workflow/statistics/daily-terminals",
+    "GET /apps/{id}/workflow/statistics/token-costs",
+    "GET /apps/{id}/workflow/statistics/average-app-interactions",
+}
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+@pytest.mark.parametrize("table", EXPECTED)
+def test_table_holds_exactly_the_rows_of_the_world(whole: Workplace, table: str) -> None:
+    """Every row is there once, no other row is, and every value is the one that Dify has."""
+    assert differences(whole, (table,)) == []
+
+
+@pytest.mark.parametrize("table", EXPECTED)
+def test_every_column_is_compared(whole: Workplace, table: str) -> None:
+    """The comparison looks at all columns but those that the simulated world does not decide."""
+    compared = {
+        column for row in EXPECTED[table](Told(whole.world, (1, 12, 1))) for column in row
+    }
+    named = {column.name for column in RAW_TABLES[table].table.columns}
+    assert compared | NOT_OF_THE_WORLD.get(table, set()) == named
+
+
+def test_every_table_is_filled(whole: Workplace) -> None:
+    """No comparison is empty: the world has rows for each raw table."""
+    counts = {name: whole.value(f"SELECT count(*) FROM raw.{name}") for name in RAW_TABLES}
+    assert [name for name, count in counts.items() if count == 0] == []
+    assert counts.keys() == EXPECTED.keys() == {name for feed in FEEDS for name in feed.tables}
+
+
+def test_every_slice_is_proven_but_those_of_closed_logs(whole: Workplace) -> None:
+    """A calm workspace leaves no doubt, except that closed completion logs tell no message id."""
+    found = whole.rows(
+        "SELECT DISTINCT s.feed, s.state, a.mode, s.reason LIKE '%COMPLETION_DETAIL%' "
+        "FROM ops.slices s LEFT JOIN raw.apps a USING (app_id) WHERE s.state <> 'proven'"
+    )
+    assert found == [("messages", "unproven", "completion", True)]
+
+
+def test_nothing_is_quarantined_or_unknown(whole: Workplace) -> None:
+    """Answers of a known version fit the records: no rejected row, no unknown field."""
+    assert whole.rows("SELECT * FROM ops.quarantine") == []
+    assert whole.rows("SELECT feed, field FROM ops.schema_drift") == []
+
+
+def test_no_secret_is_in_the_file(whole: Workplace) -> None:
+    """Neither API keys nor the codes of web pages nor the password are anywhere in the file."""
+    secrets = [key.token for key in whole.world.api_keys.values()]
+    secrets += [app.site.code for app in whole.world.apps.values()]
+    secrets += [whole.world.account.password or "", "a key of the tests"]
+    stored = (whole.home / LIVE).read_bytes()
+    assert [secret[:6] for secret in secrets if secret.encode() in stored] == []
+
+
+def test_only_known_routes_are_asked(whole: Workplace) -> None:
+    """A sync asks the routes of its feeds and no other: none that acts, none that leaves marks."""
+    asked = {
+        f"{one.method} {ID.sub('{id}', one.path.removeprefix('/console/api'))}"
+        for one in whole.server.requests
+    }
+    assert asked == ROUTES
+
+
+def test_only_logs_that_are_read_already_are_opened(whole: Workplace) -> None:
+    """The one route that could leave a mark is asked only where the mark is there."""
+    opened = whole.server.requests_of("/apps/{app_id}/completion-conversations/{id}")
+    ids = {one.path.rsplit("/", 1)[1] for one in opened}
+    assert ids
+    assert all(whole.world.conversations[found].read_at for found in ids)
+
+
+def test_reading_leaves_no_trace(workplace: Open) -> None:
+    """The whole world is the same before and after a sync."""
+    world = lively_world()
+    before = world.snapshot()
+    workplace(world).read()
+    assert world.snapshot() == before
+
+
+def test_completion_detail_reads_every_log(workplace: Open) -> None:
+    """When it is wanted, all messages of completion apps have their ids, tokens and parts."""
+    place = workplace(quiet_world("completion")).with_rules(completion_detail=True)
+    talk(place.world, at=NOW - timedelta(days=1), messages=1, mode="completion")
+    place.read(TALK)
+    assert differences(place, ("messages", "message_feedbacks", "message_files")) == []
+    assert place.rows("SELECT DISTINCT message_source FROM raw.messages") == [("detail",)]
+    assert place.rows("SELECT DISTINCT state FROM ops.slices WHERE feed = 'messages'") == [
+        ("proven",)
+    ]
+
+
+def test_days_before_the_start_are_not_read(workplace: Open) -> None:
+    """What happened within the start date's days is there; older days are not asked for."""
+    place = workplace(quiet_world("chat", "workflow"))
+    place.with_rules(start_date=NOW.date() - timedelta(days=2))
+    inside = talk(place.world, at=NOW - timedelta(days=1))
+    talk(place.world, at=NOW - timedelta(days=9))
+    run_id = run(place.world, at=NOW - timedelta(days=1))
+    run(place.world, at=NOW - timedelta(days=9))
+    place.read()
+    assert place.rows("SELECT conversation_id FROM raw.conversations") == [(inside.id,)]
+    assert place.rows("SELECT workflow_run_id FROM raw.workflow_runs") == [(run_id,)]
+    assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
+
+
+def test_old_conversation_with_a_new_message_is_read(chat: Workplace) -> None:
+    """A conversation from before the start that somebody continued comes with all its messages."""
+    chat.with_rules(start_date=NOW.date() - timedelta(days=2))
+    old = talk(chat.world, at=NOW - timedelta(days=30))
+    chat.world.add_message(old.id, at=NOW - timedelta(days=1))
+    chat.read(TALK)
+    assert differences(chat, ("conversations", "messages")) == []
+
+
+def test_log_whose_run_is_gone_makes_no_row(workplace: Open) -> None:
+    """A log row with a null run is an absence, not a run."""
+    place = workplace(quiet_world("workflow"))
+    place.world.delete_run(run(place.world, at=NOW - timedelta(days=1)))
+    kept = run(place.world, at=NOW - timedelta(days=1))
+    place.read(("apps", "workflow_runs", "node_executions"))
+    assert place.rows("SELECT workflow_run_id FROM raw.workflow_runs") == [(kept,)]
+
+
+def test_run_that_never_ends_is_named_a_zombie(workplace: Open) -> None:
+    """After seven days an unfinished run is not waited for any more, and the books say so."""
+    place = workplace(quiet_world("workflow"))
+    dead = run(place.world, at=NOW - timedelta(days=9), status="running")
+    going = run(place.world, at=NOW - timedelta(days=1), status="running")
+    place.read(("apps", "workflow_runs"))
+    told = place.rows("SELECT workflow_run_id, is_detail_settled, detail_reason FROM ops.run_reads")
+    assert sorted(told) == sorted(
+        [(dead, True, "zombie: running since 2026-03-03 15:30 UTC"), (going, False, None)]
+    )
+
+
+def test_apps_filter_limits_the_read(workplace: Open) -> None:
+    """With an app named, conversations of the others are not asked for."""
+    place = workplace(quiet_world("chat", "agent-chat"))
+    kept = talk(place.world, at=NOW - timedelta(days=1))
+    talk(place.world, at=NOW - timedelta(days=1), mode="agent-chat")
+    place.read(TALK, SyncPlan(apps=("the chat app",)))
+    assert place.rows("SELECT conversation_id FROM raw.conversations") == [(kept.id,)]

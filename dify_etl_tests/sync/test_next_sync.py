@@ -1,0 +1,163 @@
+"""Later syncs: what is settled is not asked again, what is due is never forgotten."""
+
+from datetime import date, timedelta
+
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.simulated.app import RecordedRequest
+from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.windows import Window
+from dify_etl_tests.sync.comparison import differences, held_rows
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import first_message, lively_world, quiet_world, run, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, ZONE, Workplace
+
+RUNS = ("apps", "workflow_runs", "node_executions")
+CALM = ("conversations", "messages", "daily_statistics", "workflow_runs", "node_executions")
+
+
+def asked(requests: list[RecordedRequest], route_end: str, parameter: str) -> set[str]:
+    """The values of one query parameter over the requests of a route."""
+    return {
+        value
+        for one in requests
+        if one.path.endswith(route_end)
+        for name, value in one.query
+        if name == parameter
+    }
+
+
+def content(place: Workplace) -> dict[str, list[str]]:
+    """All raw rows, volatile columns and read times left out, in one order."""
+    found = {}
+    for name, raw in RAW_TABLES.items():
+        volatile = {one.name for one in raw.table.columns if one.is_volatile} | {"read_at"}
+        rows = [{k: v for k, v in row.items() if k not in volatile} for row in held_rows(place, name)]
+        found[name] = sorted(map(repr, rows))
+    return found
+
+
+def test_one_day_asks_lists_from_its_start_less_the_margin(chat: Workplace) -> None:
+    """A sync of one day asks the lists from two hours before the day, by both times."""
+    with chat.requests() as requests:
+        chat.read_days(date(2026, 3, 10), date(2026, 3, 10), TALK)
+    starts = asked(requests, "chat-conversations", "start")
+    assert min(starts) == "2026-03-09 22:00"
+    assert asked(requests, "chat-conversations", "sort_by") == {"created_at", "updated_at"}
+
+
+def test_one_day_asks_no_settled_detail(chat: Workplace) -> None:
+    """A sync of one day reads the messages of what happened then, not those of settled talks."""
+    talk(chat.world, at=NOW - timedelta(days=5))
+    fresh = talk(chat.world, at=NOW - timedelta(hours=3))
+    chat.read_days(date(2026, 3, 7), date(2026, 3, 7), TALK)
+    with chat.requests() as requests:
+        chat.read_days(NOW.date(), NOW.date(), TALK)
+    assert asked(requests, "chat-messages", "conversation_id") <= {fresh.id}
+
+
+def test_settled_day_costs_under_a_tenth_and_changes_nothing(workplace: Open) -> None:
+    """Read again two days later, a settled workspace answers few requests and the same rows."""
+    place = workplace(lively_world())
+    feeds = ("apps", *CALM)
+    days = SyncPlan(window=Window(date(2026, 3, 9), date(2026, 3, 10), ZONE))
+    place.with_rules(lookback_days=1)
+    with place.requests() as first:
+        place.read(feeds, days)
+    place.pass_time(days=9)
+    place.read(feeds, days)
+    before = content(place)
+    with place.requests() as again:
+        place.read(feeds, days)
+    assert len(again) < len(first) / 10
+    assert content(place) == before
+
+
+def test_second_sync_changes_no_row(workplace: Open) -> None:
+    """A whole second sync of an unchanged workspace finds nothing new and nothing changed."""
+    place = workplace(lively_world())
+    place.read()
+    before = content(place)
+    reports = place.read()
+    changed = {name: report.changes for name, report in reports.items() if report.changes.new}
+    changed |= {name: one.changes for name, one in reports.items() if one.changes.changed}
+    assert changed == {}
+    assert content(place) == before
+
+
+def test_sync_that_died_before_the_details_is_completed(workplace: Open) -> None:
+    """Lists were read, then the process died: the next sync reads the details that are due."""
+    place = workplace(quiet_world("chat", "workflow"))
+    talk(place.world, at=NOW - timedelta(days=20))
+    run(place.world, at=NOW - timedelta(days=20))
+    days = SyncPlan(window=Window(NOW.date() - timedelta(days=21), NOW.date(), ZONE))
+    place.read(("apps", "conversations"), days)
+    place.read(("apps", *TALK, *RUNS))
+    assert differences(place, ("messages", "workflow_runs", "node_executions")) == []
+
+
+def test_nights_without_a_run_are_caught_up(workplace: Open) -> None:
+    """After three nights off and beyond the look-back, what happened meanwhile is read."""
+    place = workplace(quiet_world("chat", "workflow"))
+    place.with_rules(lookback_days=1, deep_read_days=0)
+    place.read(("apps", *TALK, *RUNS))
+    for _ in range(4):
+        now = place.pass_time(days=1)
+        talk(place.world, at=now - timedelta(hours=5))
+        run(place.world, at=now - timedelta(hours=4))
+    place.read(("apps", *TALK, *RUNS))
+    assert differences(place, ("conversations", "messages", "workflow_runs")) == []
+    states = place.rows("SELECT DISTINCT state FROM ops.slices")
+    assert states == [("proven",)]
+
+
+def test_half_written_message_is_read_until_it_is_settled(chat: Workplace) -> None:
+    """An answer that is being written moves no time, and still arrives the night after."""
+    row = chat.world.add_conversation(next(iter(chat.world.apps)), at=NOW - timedelta(minutes=5))
+    message = chat.world.add_message(row.id, at=NOW - timedelta(minutes=5), answer=None)
+    chat.read(TALK)
+    assert chat.rows("SELECT answer, total_tokens FROM raw.messages") == [("", None)]
+    chat.pass_time(days=1)
+    chat.world.finish_message(message.id, answer="at last")
+    chat.read(TALK)
+    assert chat.rows("SELECT answer, total_tokens FROM raw.messages") == [("at last", 168)]
+
+
+def test_settled_message_is_not_read_again(chat: Workplace) -> None:
+    """Once an answer is a day old and nothing differs, its conversation is not asked any more."""
+    talk(chat.world, at=NOW - timedelta(days=1, hours=2))
+    chat.read(TALK)
+    with chat.requests() as requests:
+        chat.read(TALK)
+    assert asked(requests, "chat-messages", "conversation_id") == set()
+
+
+def test_unfinished_run_is_read_until_it_ends(workplace: Open) -> None:
+    """Status, outputs and nodes of a run that goes on are read again until it has ended."""
+    place = workplace(quiet_world("workflow"))
+    run_id = run(place.world, at=NOW - timedelta(minutes=9), status="running")
+    place.read(RUNS)
+    place.pass_time(days=1)
+    place.world.finish_run(run_id, at=NOW, outputs={"text": "late"}, total_tokens=7)
+    place.read(RUNS)
+    assert differences(place, ("workflow_runs", "node_executions")) == []
+
+
+def test_long_conversation_that_grew_is_read_to_the_first_known_message(chat: Workplace) -> None:
+    """Of a conversation of many pages only the newest page is asked when it grew."""
+    row = talk(chat.world, at=NOW - timedelta(days=3), messages=450)
+    chat.read(TALK)
+    now = chat.pass_time(days=2)
+    chat.world.add_message(row.id, at=now - timedelta(days=1, hours=1), query="one more")
+    with chat.requests() as requests:
+        chat.read(TALK)
+    assert len([one for one in requests if one.path.endswith("chat-messages")]) == 1
+    assert differences(chat, ("messages",)) == []
+
+
+def test_full_sync_reads_all_details_again(chat: Workplace) -> None:
+    """A full sync asks settled conversations too, so that silent changes arrive."""
+    row = talk(chat.world, at=NOW - timedelta(days=20))
+    chat.read(TALK)
+    chat.world.messages[first_message(chat.world, row)].answer = "changed by hand"
+    chat.read(TALK, SyncPlan(is_full=True))
+    assert differences(chat, ("messages",)) == []
