@@ -95,6 +95,16 @@ def test_citations_are_lifted_out_of_the_metadata() -> None:
     assert "retriever_resources" in (message.metadata or "")
 
 
+def test_file_of_a_message_is_no_surprise() -> None:
+    """Every key that Dify documents for a file is a column, and we add none of our own."""
+    names = "id filename type url mime_type transfer_method belongs_to upload_file_id"
+    file = {**dict.fromkeys(names.split(), "x"), "size": 7}
+
+    found = one_message(message_files=[file]).message_files[0]
+
+    assert (found.message_file_id, found.size_bytes, found.extra) == ("x", 7, {})
+
+
 @pytest.mark.parametrize(
     "metadata", [{}, {"usage": None}, {"usage": {}}, None], ids=["empty", "null", "bare", "none"]
 )
