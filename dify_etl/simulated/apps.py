@@ -1,11 +1,11 @@
-"""/apps: the list with its filters, and the detail with secrets that a reader must drop."""
+"""/apps: the list with its filters."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.errors import invalid_param, plugin_daemon_down
+from dify_etl.simulated.errors import invalid_param
 from dify_etl.simulated.indexes import tie_order
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import Choice, Flag, Parameter, Values
@@ -109,12 +109,12 @@ def _in_list(app: App, call: Call) -> JsonObject:
         "icon_type": app.icon_type,
         "icon": app.icon,
         "icon_background": app.icon_background,
-        "icon_url": _icon_url(app, call),
+        "icon_url": icon_url(app, call),
         "model_config": None if config is None else _config_brief(config),
-        "workflow": _published(app, call),
+        "workflow": published_brief(app, call),
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
-        **_stamps(app),
-        "tags": _tags(app, call),
+        **stamps(app),
+        "tags": tags_of(app, call),
         "access_mode": None,
         "create_user_name": None,
         "author_name": account_name(call, app.created_by),
@@ -139,7 +139,8 @@ def _described(app: App, call: Call) -> str | None:
     return "" if call.version.since(1, 9) else app.description
 
 
-def _stamps(row: App) -> JsonObject:
+def stamps(row: App) -> JsonObject:
+    """Who made and changed an app, and when."""
     return {
         "created_by": row.created_by,
         "created_at": epoch(row.created_at),
@@ -148,20 +149,22 @@ def _stamps(row: App) -> JsonObject:
     }
 
 
-def _icon_url(app: App, call: Call) -> str | None:
+def icon_url(app: App, call: Call) -> str | None:
+    """A link to an image icon, signed anew each time; None for other icons."""
     return signed(f"{app.icon}/file-preview", call) if app.icon_type == "image" else None
 
 
-def _tags(app: App, call: Call) -> list[JsonObject]:
+def tags_of(app: App, call: Call) -> list[JsonObject]:
+    """The tags of an app."""
     rows = (call.world.tags[tag_id] for tag_id in app.tag_ids)
     return [{"id": row.id, "name": row.name, "type": row.type} for row in rows]
 
 
 def _config_brief(config: AppModelConfig) -> JsonObject:
-    return {"model": config.model, "pre_prompt": config.pre_prompt, **_config_stamps(config)}
+    return {"model": config.model, "pre_prompt": config.pre_prompt, **config_stamps(config)}
 
 
-def _config_stamps(row: AppModelConfig) -> JsonObject:
+def config_stamps(row: AppModelConfig) -> JsonObject:
     """A config is written once: each change is another row."""
     created_at = epoch(row.created_at)
     return {
@@ -172,7 +175,8 @@ def _config_stamps(row: AppModelConfig) -> JsonObject:
     }
 
 
-def _published(app: App, call: Call) -> JsonObject | None:
+def published_brief(app: App, call: Call) -> JsonObject | None:
+    """The published version without its graph, None before the first."""
     row: Workflow | None = call.world.published_of(app.id)
     if row is None:
         return None
@@ -185,114 +189,4 @@ def _published(app: App, call: Call) -> JsonObject | None:
     }
 
 
-def get_app(call: Call) -> object:
-    """GET /apps/{id}: the stored description, the whole config and the site with its code.
-
-    The tools of an agent are looked up with the plugin daemon.
-    """
-    app = call.app
-    config = app.app_model_config
-    if call.switches.plugin_daemon_down and config is not None and config.agent_mode.get("tools"):
-        raise plugin_daemon_down(call.tenant_id, "tool")
-    values: JsonObject = {
-        "id": app.id,
-        "name": app.name,
-        "description": app.description,
-        "mode": app.mode,
-        "icon_type": app.icon_type,
-        "icon": app.icon,
-        "icon_background": app.icon_background,
-        "icon_url": _icon_url(app, call),
-        "enable_site": app.enable_site,
-        "enable_api": app.enable_api,
-        "model_config": None if config is None else config_detail(config),
-        "workflow": _published(app, call),
-        "tracing": None,
-        "api_base_url": "http://dify.test/v1",
-        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
-        "max_active_requests": app.max_active_requests,
-        **_stamps(app),
-        "deleted_tools": [],
-        "access_mode": None,
-        "tags": _tags(app, call),
-        "site": _site(app, call),
-    }
-    named = call.version.since(1, 7)
-    return known(
-        values,
-        tracing=call.version.since(1, 10),
-        max_active_requests=named,
-        access_mode=named,
-        tags=named,
-    )
-
-
-def config_detail(config: AppModelConfig) -> JsonObject:
-    """The whole model config."""
-    return {
-        "opening_statement": config.opening_statement,
-        "suggested_questions": list(config.suggested_questions),
-        "suggested_questions_after_answer": {"enabled": False},
-        "speech_to_text": {"enabled": False},
-        "text_to_speech": {"enabled": False, "voice": "", "language": ""},
-        "retriever_resource": {"enabled": False},
-        "annotation_reply": {"enabled": False},
-        "more_like_this": {"enabled": False},
-        "sensitive_word_avoidance": {"enabled": False},
-        "external_data_tools": [],
-        "model": config.model,
-        "user_input_form": list(config.user_input_form),
-        "dataset_query_variable": None,
-        "pre_prompt": config.pre_prompt,
-        "agent_mode": config.agent_mode,
-        "prompt_type": "simple",
-        "chat_prompt_config": {},
-        "completion_prompt_config": {},
-        "dataset_configs": {"retrieval_model": "multiple", "datasets": {"datasets": []}},
-        "file_upload": {
-            "image": {
-                "enabled": False,
-                "number_limits": 3,
-                "detail": "high",
-                "transfer_methods": ["remote_url", "local_file"],
-            }
-        },
-        **_config_stamps(config),
-    }
-
-
-def _site(app: App, call: Call) -> JsonObject:
-    """`access_token` and `code` open the public page: secrets."""
-    created_at = epoch(app.site.created_at)
-    return {
-        "access_token": app.site.code,
-        "code": app.site.code,
-        "title": app.site.title,
-        "icon_type": app.icon_type,
-        "icon": app.icon,
-        "icon_background": app.icon_background,
-        "icon_url": _icon_url(app, call),
-        "description": None,
-        "default_language": "en-US",
-        "chat_color_theme": None,
-        "chat_color_theme_inverted": False,
-        "customize_domain": None,
-        "copyright": None,
-        "privacy_policy": None,
-        "custom_disclaimer": "",
-        "customize_token_strategy": "not_allow",
-        "prompt_public": False,
-        "app_base_url": "http://dify.test",
-        "show_workflow_steps": True,
-        "use_icon_as_answer_icon": False,
-        "created_by": app.site.created_by,
-        "created_at": created_at,
-        "updated_by": app.site.created_by,
-        "updated_at": created_at,
-    }
-
-
-ROUTES = (
-    Route("GET", "/apps", list_apps),
-    Route("GET", "/apps/<uuid:app_id>", get_app),
-)
+ROUTES = (Route("GET", "/apps", list_apps),)

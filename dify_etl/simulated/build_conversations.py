@@ -172,13 +172,7 @@ def _forget_some(chronicle: Chronicle) -> None:
     if regulars is not None:
         world.remove_end_user(regulars.pop().id)
     app = next(app for app in world.apps.values() if app.mode in _CONVERSATIONAL)
-    leaver = world.add_account(
-        name="Lea Left",
-        email="left@dify.test",
-        at=chronicle.began,
-        password=None,
-        tenant_id=world.workspace_id,
-    )
+    leaver = world.add_account(name="Lea Left", email="left@dify.test", at=chronicle.began)
     at = chronicle.now - timedelta(days=4, hours=2)
     row = world.add_conversation(app.id, at=at, name="explored once", account_id=leaver.id)
     message = world.add_message(row.id, at=at)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from json import dumps
 
 from dify_etl.simulated.build_chronicle import Chronicle
-from dify_etl.simulated.conversation_changes import Rating
+from dify_etl.simulated.feedback_changes import Rating
 from dify_etl.simulated.rows import (
     AgentThought,
     Conversation,

@@ -12,6 +12,7 @@ from dify_etl.simulated.texts import APP_NAMES, PROMPT
 # Every simulated person has this password.
 PASSWORD = "Simulated2026"
 
+_NO_AGENT: JsonObject = {"enabled": False, "tools": [], "strategy": "router"}
 _MODES = ("chat", "advanced-chat", "workflow", "agent-chat", "completion")
 _PEOPLE = (
     ("Ada Admin", "admin", "active"),
@@ -46,34 +47,28 @@ def _open_workspaces(chronicle: Chronicle) -> None:
         email="owner@dify.test",
         at=chronicle.began,
         password=PASSWORD,
-        tenant_id=rows[0].id,
-        role="owner",
     )
+    world.join(owner.id, rows[0].id, role="owner", at=chronicle.began)
     owner.timezone = chronicle.plan.timezone
     world.account_id = owner.id
     world.join(owner.id, rows[1].id, role="editor", at=chronicle.began)
 
 
 def _invite_people(chronicle: Chronicle) -> None:
+    world = chronicle.world
     for number, (name, role, status) in enumerate(_PEOPLE):
-        account = chronicle.world.add_account(
+        account = world.add_account(
             name=name,
             email=f"{name.split()[-1].lower()}@dify.test",
             at=chronicle.began + timedelta(days=number),
             password=None if status == "pending" else PASSWORD,
-            tenant_id=chronicle.world.workspace_id,
-            role=role,
-            status=status,
         )
+        world.join(account.id, world.workspace_id, role=role, at=account.created_at)
+        account.status = status
         if status == "active":
             account.last_login_at = account.created_at + timedelta(days=1)
-    chronicle.world.add_account(
-        name="Nora Nowhere",
-        email="nowhere@dify.test",
-        at=chronicle.began,
-        password=PASSWORD,
-        tenant_id=None,
-    )
+    nobody = "Nora Nowhere"  # in no workspace
+    world.add_account(name=nobody, email="nowhere@dify.test", at=chronicle.began, password=PASSWORD)
 
 
 def _make_tags(chronicle: Chronicle) -> None:
@@ -128,29 +123,10 @@ def _dress(chronicle: Chronicle, app: App, number: int) -> None:
 
 
 def _config(chronicle: Chronicle, mode: str, at: datetime) -> AppModelConfig:
-    tools: list[JsonObject] = [
-        {
-            "provider_id": "langgenius/google/google",
-            "provider_type": "builtin",
-            "provider_name": "langgenius/google/google",
-            "tool_name": "google_search",
-            "tool_label": "GoogleSearch",
-            "tool_parameters": {},
-            "enabled": True,
-        }
-    ]
-    agent: JsonObject = {"enabled": False, "tools": [], "strategy": "router"}
-    if mode == "agent-chat":
-        agent = {
-            "enabled": True,
-            "strategy": "function_call",
-            "max_iteration": 5,
-            "tools": tools,
-            "prompt": None,
-        }
     form: JsonObject = {
         "paragraph": {"label": "Query", "variable": "query", "required": True, "default": ""}
     }
+    completion = mode == "completion"
     return AppModelConfig(
         id=chronicle.world.new_id(),
         model={
@@ -159,14 +135,33 @@ def _config(chronicle: Chronicle, mode: str, at: datetime) -> AppModelConfig:
             "mode": "chat",
             "completion_params": {"temperature": 0.7, "stop": []},
         },
-        pre_prompt="{{query}}" if mode == "completion" else PROMPT,
+        pre_prompt="{{query}}" if completion else PROMPT,
         created_by=chronicle.world.account_id,
         created_at=at.replace(microsecond=0),
-        opening_statement=None if mode == "completion" else "你好！How can I help?",
+        opening_statement=None if completion else "你好！How can I help?",
         suggested_questions=("Where is my order?",),
-        agent_mode=agent,
-        user_input_form=(form,) if mode == "completion" else (),
+        agent_mode=_agent() if mode == "agent-chat" else _NO_AGENT,
+        user_input_form=(form,) if completion else (),
     )
+
+
+def _agent() -> JsonObject:
+    tool: JsonObject = {
+        "provider_id": "langgenius/google/google",
+        "provider_type": "builtin",
+        "provider_name": "langgenius/google/google",
+        "tool_name": "google_search",
+        "tool_label": "GoogleSearch",
+        "tool_parameters": {},
+        "enabled": True,
+    }
+    return {
+        "enabled": True,
+        "strategy": "function_call",
+        "max_iteration": 5,
+        "tools": [tool],
+        "prompt": None,
+    }
 
 
 def _unconfigure(config: AppModelConfig) -> None:

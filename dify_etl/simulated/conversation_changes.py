@@ -1,28 +1,17 @@
-"""What can happen to conversations, messages, feedback and annotations."""
+"""What can happen to conversations and messages."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
 
-from dify_etl.simulated.rows import (
-    Annotation,
-    AnnotationHit,
-    App,
-    Conversation,
-    EndUser,
-    Feedback,
-    JsonObject,
-    Message,
-)
+from dify_etl.simulated.feedback_changes import FeedbackChanges
+from dify_etl.simulated.rows import App, Conversation, EndUser, JsonObject, Message
 from dify_etl.simulated.tables import whole_second
 from dify_etl.simulated.workflow_changes import WorkflowChanges
 
 # The parent of a first message that came through the service API to a chatflow.
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
-
-Rating = Literal["like", "dislike"]
 
 
 def usage_of(prompt_tokens: int, completion_tokens: int, latency: float) -> JsonObject:
@@ -46,7 +35,7 @@ def usage_of(prompt_tokens: int, completion_tokens: int, latency: float) -> Json
     }
 
 
-class ConversationChanges(WorkflowChanges):
+class ConversationChanges(WorkflowChanges, FeedbackChanges):
     """Verbs on conversations; every `at` is an aware datetime."""
 
     def add_end_user(
@@ -191,92 +180,6 @@ class ConversationChanges(WorkflowChanges):
             if row.workflow_run_id is not None and row.workflow_run_id in self.workflow_runs:
                 status = "succeeded" if error is None else "failed"
                 self.finish_run(row.workflow_run_id, at=row.updated_at, status=status, error=error)
-            return row
-
-    def give_feedback(
-        self,
-        message_id: str,
-        rating: Rating,
-        *,
-        at: datetime,
-        content: str | None = None,
-        account_id: str | None = None,
-    ) -> Feedback:
-        """Rate a message, as the end user or (with an account) as an admin; again = change it."""
-        with self.lock:
-            message = self.messages[message_id]
-            source = "user" if account_id is None else "admin"
-            row = self._feedback(message_id, source)
-            if row is None:
-                row = Feedback(
-                    id=self.new_id(),
-                    app_id=message.app_id,
-                    conversation_id=message.conversation_id,
-                    message_id=message_id,
-                    rating=rating,
-                    from_source=source,
-                    created_at=whole_second(at),
-                    updated_at=at,
-                    from_end_user_id=None if account_id else message.from_end_user_id,
-                    from_account_id=account_id,
-                )
-                self.put_feedback(row)
-            row.rating, row.content, row.updated_at = rating, content, at
-            return row
-
-    def _feedback(self, message_id: str, source: str) -> Feedback | None:
-        rows = (self.feedbacks[row_id] for row_id in self.feedbacks_of_message[message_id])
-        return next((row for row in rows if row.from_source == source), None)
-
-    def withdraw_feedback(self, message_id: str, *, by_admin: bool = False) -> None:
-        """Take a rating back: the row goes, no timestamp moves. KeyError without a rating."""
-        with self.lock:
-            source = "admin" if by_admin else "user"
-            row = self._feedback(message_id, source)
-            if row is None:
-                raise KeyError(f"message {message_id} has no feedback from {source}")
-            self.take_feedback(row.id)
-
-    def annotate(
-        self, message_id: str, *, at: datetime, content: str, account_id: str | None = None
-    ) -> Annotation:
-        """Write the better answer to a message; again = change it. No timestamp of it moves."""
-        with self.lock:
-            message = self.messages[message_id]
-            held = self.annotation_of_message.get(message_id)
-            if held is not None:
-                row = self.annotations[held]
-                row.content, row.updated_at = content, at
-                return row
-            row = Annotation(
-                id=self.new_id(),
-                app_id=message.app_id,
-                question=message.query,
-                content=content,
-                account_id=account_id or self.apps[message.app_id].created_by,
-                created_at=whole_second(at),
-                updated_at=at,
-                conversation_id=message.conversation_id,
-                message_id=message_id,
-            )
-            self.put_annotation(row)
-            return row
-
-    def hit_annotation(self, annotation_id: str, message_id: str, *, at: datetime) -> AnnotationHit:
-        """Let an annotation answer a message: its hit_count grows, nothing else tells."""
-        with self.lock:
-            annotation = self.annotations[annotation_id]
-            annotation.hit_count += 1
-            row = AnnotationHit(
-                id=self.new_id(),
-                app_id=annotation.app_id,
-                annotation_id=annotation_id,
-                message_id=message_id,
-                account_id=annotation.account_id,
-                score=0.93,
-                created_at=whole_second(at),
-            )
-            self.put_annotation_hit(row)
             return row
 
     def rename_conversation(self, conversation_id: str, name: str, *, at: datetime) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dify_etl.simulated.apps import CHAT_MODES, config_detail
+from dify_etl.simulated.app_detail import config_detail
+from dify_etl.simulated.apps import CHAT_MODES
 from dify_etl.simulated.calls import EDITORS, Call, Route
 from dify_etl.simulated.conversation_search import ConversationSearch
 from dify_etl.simulated.errors import internal_error, invalid_param

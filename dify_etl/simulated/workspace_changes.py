@@ -19,17 +19,9 @@ class WorkspaceChanges(Tables):
         return prefix + "".join(self.random.choices(_KEY_LETTERS, k=length))
 
     def add_account(
-        self,
-        *,
-        name: str,
-        email: str,
-        at: datetime,
-        password: str | None,
-        tenant_id: str | None,
-        role: str = "normal",
-        status: str = "active",
+        self, *, name: str, email: str, at: datetime, password: str | None = None
     ) -> Account:
-        """Let a person come, with a role in a workspace or (tenant_id None) in none."""
+        """Let a person come who is in no workspace yet; without a password nobody logs in."""
         with self.lock:
             row = Account(
                 id=self.new_id(),
@@ -37,12 +29,9 @@ class WorkspaceChanges(Tables):
                 email=email,
                 created_at=whole_second(at),
                 password=password,
-                status=status,
                 last_active_at=whole_second(at),
             )
             self.accounts[row.id] = row
-            if tenant_id is not None:
-                self.join(row.id, tenant_id, role=role, at=at)
             return row
 
     def join(self, account_id: str, tenant_id: str, *, role: str, at: datetime) -> Member:

@@ -67,13 +67,7 @@ class ContractWorld:
             self._conversation(role, chat, messages=0 if role == "empty" else 2)
         gone = self._conversation("enduser_gone", chat)
         world.remove_end_user(gone.from_end_user_id or "")
-        leaver = world.add_account(
-            name="gone",
-            email="gone@dify.test",
-            at=NOW,
-            password=None,
-            tenant_id=world.workspace_id,
-        )
+        leaver = world.add_account(name="gone", email="gone@dify.test", at=NOW)
         self._conversation("account_gone", chat, account_id=leaver.id)
         world.remove_account(leaver.id)
         world.conversations[self.ids["conversation amc_gone"]].app_model_config_id = None

@@ -1,0 +1,119 @@
+"""/apps/{id}: everything about one app, with secrets that a reader must drop."""
+
+from __future__ import annotations
+
+from dify_etl.simulated.apps import config_stamps, icon_url, published_brief, stamps, tags_of
+from dify_etl.simulated.calls import Call, Route
+from dify_etl.simulated.errors import plugin_daemon_down
+from dify_etl.simulated.presentation import epoch, known
+from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
+
+
+def get_app(call: Call) -> object:
+    """GET /apps/{id}: the stored description, the whole config and the site with its code.
+
+    The tools of an agent are looked up with the plugin daemon.
+    """
+    app = call.app
+    config = app.app_model_config
+    if call.switches.plugin_daemon_down and config is not None and config.agent_mode.get("tools"):
+        raise plugin_daemon_down(call.tenant_id, "tool")
+    values: JsonObject = {
+        "id": app.id,
+        "name": app.name,
+        "description": app.description,
+        "mode": app.mode,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": icon_url(app, call),
+        "enable_site": app.enable_site,
+        "enable_api": app.enable_api,
+        "model_config": None if config is None else config_detail(config),
+        "workflow": published_brief(app, call),
+        "tracing": None,
+        "api_base_url": "http://dify.test/v1",
+        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
+        "max_active_requests": app.max_active_requests,
+        **stamps(app),
+        "deleted_tools": [],
+        "access_mode": None,
+        "tags": tags_of(app, call),
+        "site": _site(app, call),
+    }
+    named = call.version.since(1, 7)
+    return known(
+        values,
+        tracing=call.version.since(1, 10),
+        max_active_requests=named,
+        access_mode=named,
+        tags=named,
+    )
+
+
+def config_detail(config: AppModelConfig) -> JsonObject:
+    """The whole model config."""
+    return {
+        "opening_statement": config.opening_statement,
+        "suggested_questions": list(config.suggested_questions),
+        "suggested_questions_after_answer": {"enabled": False},
+        "speech_to_text": {"enabled": False},
+        "text_to_speech": {"enabled": False, "voice": "", "language": ""},
+        "retriever_resource": {"enabled": False},
+        "annotation_reply": {"enabled": False},
+        "more_like_this": {"enabled": False},
+        "sensitive_word_avoidance": {"enabled": False},
+        "external_data_tools": [],
+        "model": config.model,
+        "user_input_form": list(config.user_input_form),
+        "dataset_query_variable": None,
+        "pre_prompt": config.pre_prompt,
+        "agent_mode": config.agent_mode,
+        "prompt_type": "simple",
+        "chat_prompt_config": {},
+        "completion_prompt_config": {},
+        "dataset_configs": {"retrieval_model": "multiple", "datasets": {"datasets": []}},
+        "file_upload": {
+            "image": {
+                "enabled": False,
+                "number_limits": 3,
+                "detail": "high",
+                "transfer_methods": ["remote_url", "local_file"],
+            }
+        },
+        **config_stamps(config),
+    }
+
+
+def _site(app: App, call: Call) -> JsonObject:
+    """`access_token` and `code` open the public page: secrets."""
+    created_at = epoch(app.site.created_at)
+    return {
+        "access_token": app.site.code,
+        "code": app.site.code,
+        "title": app.site.title,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": icon_url(app, call),
+        "description": None,
+        "default_language": "en-US",
+        "chat_color_theme": None,
+        "chat_color_theme_inverted": False,
+        "customize_domain": None,
+        "copyright": None,
+        "privacy_policy": None,
+        "custom_disclaimer": "",
+        "customize_token_strategy": "not_allow",
+        "prompt_public": False,
+        "app_base_url": "http://dify.test",
+        "show_workflow_steps": True,
+        "use_icon_as_answer_icon": False,
+        "created_by": app.site.created_by,
+        "created_at": created_at,
+        "updated_by": app.site.created_by,
+        "updated_at": created_at,
+    }
+
+
+ROUTES = (Route("GET", "/apps/<uuid:app_id>", get_app),)
