@@ -22,6 +22,10 @@ from dify_etl.warehouse.tables import quoted
 FEED = "message_feedbacks"
 EXPORTED_SINCE = (1, 10, 1)
 EVERY = timedelta(days=6, hours=12)
+NO_EXPORT = (
+    "servers before 1.10.1 export no feedback: ids and times are unknown, swapped ratings and "
+    "those of closed completion logs are not seen"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ def read_exports(books: FeedBooks) -> list[Export]:
     """Ask the exports that are a week old; conversations whose ratings differ become due."""
     sync = books.sync
     if sync.dify.version < EXPORTED_SINCE:
+        _say_unexported(books)
         return []
     apps = {app.app_id: app for app in _due_apps(books)}
     exports = []
@@ -52,6 +57,13 @@ def read_exports(books: FeedBooks) -> list[Export]:
             books.quarantine(one.task, one.result.rejected)
             _make_due(books, export)
     return exports
+
+
+def _say_unexported(books: FeedBooks) -> None:
+    apps = known_apps(books.sync, *CHAT_MODES, *COMPLETION_MODES)
+    slices = [Slice(app.app_id, None, "unproven", reason=NO_EXPORT) for app in apps]
+    with books.commit():
+        books.close_slices(slices, feed=FEED)
 
 
 def take_over(books: FeedBooks, exports: Sequence[Export]) -> None:

@@ -33,9 +33,11 @@ from dify_etl.warehouse.tables import quoted
 FEED = "workflow_runs"
 TIMED_LOGS_SINCE = (1, 6, 0)
 LISTED_RUNS_SINCE = (1, 9, 2)
+LOGGED_AT_START_SINCE = (1, 9, 0)
 FROM_MESSAGES = (
     "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
 )
+ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not listed"
 
 
 @dataclass(frozen=True)
@@ -200,10 +202,10 @@ def _slices(
     for one in read.logs:
         if one.window and one.reason:
             listed.update(dict.fromkeys(one.window.days, f"log rows: {one.reason}"))
-    is_guess = task.app.mode in CHATFLOW_MODES and sync.dify.version < LISTED_RUNS_SINCE
+    unlisted = _unlisted(sync, task.app)
     for day in task.days.all:
         doubt = listed.get(day) or details.get((task.app.app_id, day))
-        reason = doubt or (FROM_MESSAGES if is_guess else None)
+        reason = doubt or unlisted
         yield Slice(
             app_id=task.app.app_id,
             day=day,
@@ -214,6 +216,13 @@ def _slices(
             reason=reason,
             is_settled=is_over(sync, day),
         )
+
+
+def _unlisted(sync: Sync, app: KnownApp) -> str | None:
+    """What no list of this server version shows; None when all runs are listed."""
+    if app.mode in CHATFLOW_MODES:
+        return FROM_MESSAGES if sync.dify.version < LISTED_RUNS_SINCE else None
+    return ENDED_ONLY if sync.dify.version < LOGGED_AT_START_SINCE else None
 
 
 def _held(sync: Sync, app_id: str) -> dict[date, int]:

@@ -62,7 +62,9 @@ KEYS = {
 SIGNATURE = re.compile(r"\?timestamp=[^\"]*")
 
 
-def differences(place: Workplace, tables: tuple[str, ...] = (), *, where: str = "true") -> list[str]:
+def differences(
+    place: Workplace, tables: tuple[str, ...] = (), *, where: str = "true"
+) -> list[str]:
     """What the raw tables hold otherwise than the world, in words; empty when all is equal.
 
     `where` (SQL) limits the rows of the warehouse that are looked at.

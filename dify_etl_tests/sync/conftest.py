@@ -1,6 +1,6 @@
 """Workplaces: a simulated Dify with the home that it is read into."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,8 @@ def chat(workplace: Open) -> Workplace:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A lively workspace that was read once and is not changed by any test."""
     place = Workplace(lively_world(), tmp_path_factory.mktemp("whole"))
     place.read()
-    yield place
+    return place

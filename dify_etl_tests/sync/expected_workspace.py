@@ -50,7 +50,9 @@ def apps(told: Told) -> Iterator[Row]:
 
 def _config(row: App) -> JsonObject | None:
     config = row.app_model_config
-    return config and {
+    if config is None:
+        return None
+    return {
         "opening_statement": config.opening_statement,
         "suggested_questions": list(config.suggested_questions),
         "model": config.model,

@@ -9,10 +9,19 @@ from dify_etl_tests.sync.workplace import NOW
 
 def lively_world(*, seed: int = 3, timezone: str = "UTC") -> World:
     """Five apps of five modes, four days of traffic, and one of each kind that is odd."""
-    plan = WorldPlan(
-        seed=seed, apps=5, days=4, conversations_per_day=4, now=NOW, timezone=timezone
-    )
+    plan = WorldPlan(seed=seed, apps=5, days=4, conversations_per_day=4, now=NOW, timezone=timezone)
     return build_world(plan)
+
+
+def brief_world() -> World:
+    """A lively world whose talks are short, so that it is read quickly."""
+    world = lively_world()
+    for conversation_id, index in world.messages_of_conversation.items():
+        for message_id in list(index)[4:]:
+            run_id = world.take_message(message_id).workflow_run_id
+            if run_id is not None and conversation_id in world.conversations:
+                world.take_run(run_id)
+    return world
 
 
 def quiet_world(*modes: str, timezone: str = "UTC") -> World:

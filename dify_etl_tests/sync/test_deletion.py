@@ -1,4 +1,4 @@
-"""What Dify deleted is marked absent with its parts, found however old, unmarked when it returns."""
+"""What Dify deleted is marked absent with its parts, and unmarked when it returns."""
 
 from datetime import timedelta
 

@@ -67,9 +67,7 @@ def test_table_holds_exactly_the_rows_of_the_world(whole: Workplace, table: str)
 @pytest.mark.parametrize("table", EXPECTED)
 def test_every_column_is_compared(whole: Workplace, table: str) -> None:
     """The comparison looks at all columns but those that the simulated world does not decide."""
-    compared = {
-        column for row in EXPECTED[table](Told(whole.world, (1, 12, 1))) for column in row
-    }
+    compared = {column for row in EXPECTED[table](Told(whole.world, (1, 12, 1))) for column in row}
     named = {column.name for column in RAW_TABLES[table].table.columns}
     assert compared | NOT_OF_THE_WORLD.get(table, set()) == named
 

@@ -31,7 +31,9 @@ def content(place: Workplace) -> dict[str, list[str]]:
     found = {}
     for name, raw in RAW_TABLES.items():
         volatile = {one.name for one in raw.table.columns if one.is_volatile} | {"read_at"}
-        rows = [{k: v for k, v in row.items() if k not in volatile} for row in held_rows(place, name)]
+        rows = [
+            {k: v for k, v in row.items() if k not in volatile} for row in held_rows(place, name)
+        ]
         found[name] = sorted(map(repr, rows))
     return found
 

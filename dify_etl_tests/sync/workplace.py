@@ -12,10 +12,12 @@ import duckdb
 import httpx
 from pydantic import SecretStr
 
-from dify_etl.dify.client import DifyClient
+from dify_etl.dify.auth import PasswordCredentials
+from dify_etl.dify.client import Credentials, DifyClient
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.session import RetryPolicy
-from dify_etl.simulated import SimulatedDify, World
+from dify_etl.dify.tokens import TokenStore
+from dify_etl.simulated import SimulatedDify, World, serve
 from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import open_sync
@@ -48,6 +50,8 @@ class Workplace:
     rules: SyncRules = RULES
     base_url: str = ORIGIN
     transport: httpx.BaseTransport | None = None
+    token_store: TokenStore | None = None
+    credentials: Credentials | None = None
     server: SimulatedDify = field(init=False)
     runs: int = 0
 
@@ -56,17 +60,30 @@ class Workplace:
 
     @contextmanager
     def client(self) -> Iterator[DifyClient]:
-        """A client of its own, logged in anew."""
+        """A client of its own; it logs in anew unless the token store has a session."""
+        account = self.world.account
+        password = PasswordCredentials(account.email, SecretStr(account.password or ""))
         with DifyClient(
             self.base_url,
-            email=self.world.account.email,
-            password=SecretStr(self.world.account.password or ""),
-            transport=self.transport or httpx.WSGITransport(app=self.server),
+            credentials=self.credentials or password,
+            token_store=self.token_store,
+            transport=self.transport or self._transport(),
             clock=patient_clock(self.world),
             retry=RetryPolicy(attempts=2),
             fingerprint_key=b"a key of the tests",
         ) as dify:
             yield dify
+
+    def _transport(self) -> httpx.BaseTransport | None:
+        """In process, unless a server listens at the address."""
+        return httpx.WSGITransport(app=self.server) if self.base_url == ORIGIN else None
+
+    @contextmanager
+    def listening(self) -> Iterator["Workplace"]:
+        """Serve on a real socket while the block runs."""
+        with serve(self.server) as running:
+            self.base_url = running.base_url
+            yield self
 
     @contextmanager
     def opened(
@@ -95,9 +112,7 @@ class Workplace:
     ) -> dict[str, FeedReport]:
         """One run: these feeds (all when none is named) in their order, and what they report."""
         with self.opened(plan, dify=dify) as sync:
-            return {
-                feed.name: feed.read(sync) for feed in FEEDS if not feeds or feed.name in feeds
-            }
+            return {feed.name: feed.read(sync) for feed in FEEDS if not feeds or feed.name in feeds}
 
     def read_days(self, first: date, last: date, feeds: Sequence[str] = ()) -> None:
         """One run over these local days."""

@@ -1,0 +1,107 @@
+"""Every server generation is read whole, over a real socket; what it cannot tell is said."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.dify.auth import AdminKeyCredentials
+from dify_etl.dify.tokens import FileTokenStore, RedisTokenStore
+from dify_etl.sync.feeds import FEEDS
+from dify_etl_tests.sync.comparison import differences
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.expected_values import version_of
+from dify_etl_tests.sync.small_worlds import brief_world, quiet_world
+from dify_etl_tests.sync.workplace import Workplace
+
+VERSIONS = ("1.0.0", "1.7.2", "1.9.1", "1.9.2", "1.10.1", "1.11.0", "1.12.1", "1.13.0", "1.14.2")
+# Feed and app mode of what a server before a version does not tell, and how the reason begins.
+UNTOLD = {
+    ("messages", "completion"): ((99,), "the list of completion logs tells no message id"),
+    ("workflow_runs", "workflow"): ((1, 9), "servers before 1.9 log a run when it has ended"),
+    ("node_executions", "workflow"): ((1, 9), "runs: servers before 1.9 log a run"),
+    ("workflow_runs", "advanced-chat"): ((1, 9, 2), "servers before 1.9.2 list no published"),
+    ("node_executions", "advanced-chat"): ((1, 9, 2), "runs: servers before 1.9.2 list no"),
+    ("message_feedbacks", "chat"): ((1, 10, 1), "servers before 1.10.1 export no feedback"),
+    ("message_feedbacks", "agent-chat"): ((1, 10, 1), "servers before 1.10.1 export no"),
+    ("message_feedbacks", "advanced-chat"): ((1, 10, 1), "servers before 1.10.1 export no"),
+    ("message_feedbacks", "completion"): ((1, 10, 1), "servers before 1.10.1 export no"),
+}
+
+
+@pytest.fixture(params=VERSIONS)
+def generation(request: pytest.FixtureRequest, workplace: Open) -> Iterator[Workplace]:
+    """A workspace on a server of one version, behind a socket, read once."""
+    with workplace(brief_world(), request.param).listening() as place:
+        place.read()
+        yield place
+
+
+def test_generation_is_read_whole(generation: Workplace) -> None:
+    """Every raw table equals the world; what this version cannot tell is unproven with a reason.
+
+    No field is unknown, and no row is rejected.
+    """
+    assert differences(generation) == []
+    assert generation.rows("SELECT feed, field FROM ops.schema_drift") == []
+    assert generation.rows("SELECT feed, error_path FROM ops.quarantine") == []
+    version = version_of(generation.version)
+    untold = {key: reason for key, (until, reason) in UNTOLD.items() if version < until}
+    found = doubts(generation)
+    assert found.keys() == untold.keys()
+    assert [key for key, reason in untold.items() if not found[key].startswith(reason)] == []
+
+
+def doubts(place: Workplace) -> dict[tuple[str, str], str]:
+    """Feed and app mode of all slices that are not proven, with a reason; none of them failed."""
+    found = place.rows(
+        "SELECT DISTINCT s.feed, a.mode, s.state, s.reason "
+        "FROM ops.slices s LEFT JOIN raw.apps a USING (app_id) WHERE s.state <> 'proven'"
+    )
+    assert {state for _, _, state, _ in found} <= {"unproven"}
+    return {(feed, mode): reason for feed, mode, _, reason in found}
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.12.1"])
+def test_admin_key_reads_the_same(workplace: Open, version: str) -> None:
+    """With the admin key and a workspace id the rows are those that the owner's login gives."""
+    place = workplace(brief_world(), version)
+    place.credentials = AdminKeyCredentials(
+        SecretStr(place.world.admin_api_key), place.world.workspace_id
+    )
+    with place.listening():
+        place.read()
+    assert differences(place) == []
+    assert place.server.requests_of("/login") == []
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.10.1", "1.12.1"])
+def test_second_run_reuses_the_session_of_the_file(workplace: Open, version: str) -> None:
+    """In each style of session a second run does not log in again."""
+    place = workplace(quiet_world(), version)
+    place.token_store = FileTokenStore(place.home / "session.json")
+    with place.listening():
+        place.read(("apps",))
+        place.read(("apps",))
+    assert len(place.server.requests_of("/login")) == 1
+
+
+def test_second_run_reuses_the_session_in_redis(workplace: Open, redis_url: str) -> None:
+    """Two machines that share a Redis share one session."""
+    place = workplace(quiet_world())
+    place.token_store = RedisTokenStore(redis_url)
+    place.read(("apps",))
+    place.token_store = RedisTokenStore(redis_url)
+    place.read(("apps",))
+    assert len(place.server.requests_of("/login")) == 1
+
+
+def test_expired_session_is_renewed_in_the_middle(workplace: Open) -> None:
+    """When the access token expires during a sync, it is refreshed and nothing is lost."""
+    place = workplace(brief_world())
+    with place.opened() as sync:
+        for feed in FEEDS:
+            place.server.expire_access_tokens()
+            feed.read(sync)
+    assert differences(place) == []
+    assert len(place.server.requests_of("/login")) == 1
