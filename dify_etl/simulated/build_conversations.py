@@ -29,6 +29,8 @@ def tell_conversations(chronicle: Chronicle) -> None:
         _tell(chronicle, chronicle.one_of(apps, weights), at)
     for app in apps:
         _tell_oddities(chronicle, app)
+    if chronicle.plan.days * chronicle.plan.conversations_per_day >= _LARGE_PLAN:
+        _answer_at_length(chronicle, apps[0])
     _forget_some(chronicle)
 
 
@@ -133,9 +135,13 @@ def _long_talk(chronicle: Chronicle, app: App) -> None:
     for number in range(130):
         message = write_message(chronicle, conversation, at + timedelta(seconds=45 * number))
         message.answer = f"Step {number} of the long talk"
-    plan = chronicle.plan
-    if plan.days * plan.conversations_per_day >= _LARGE_PLAN:
-        message.answer = long_answer()
+
+
+def _answer_at_length(chronicle: Chronicle, app: App) -> None:
+    """One answer of about a megabyte."""
+    at = chronicle.now - timedelta(days=1, hours=4)
+    message = write_message(chronicle, _open(chronicle, app, at), at)
+    message.answer = long_answer()
 
 
 def _in_one_second(chronicle: Chronicle, app: App) -> None:

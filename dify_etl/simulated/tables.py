@@ -97,6 +97,7 @@ class Tables:
         self.logs_by_start: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.logs_by_end: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.log_of_run: dict[str, str] = {}
+        self.ends_of_logs: dict[str, datetime] = {}
         self.documents_of_dataset: defaultdict[str, list[str]] = defaultdict(list)
 
     def now(self) -> datetime:
@@ -240,15 +241,16 @@ class Tables:
         row = self.workflow_app_logs.pop(log_id)
         del self.log_of_run[row.workflow_run_id]
         self.logs_by_start[row.app_id].remove(row.created_at, row.id)
-        ends = self.logs_by_end[row.app_id]
-        ends.entries = [entry for entry in ends.entries if entry[1] != log_id]
+        if log_id in self.ends_of_logs:
+            self.logs_by_end[row.app_id].remove(self.ends_of_logs.pop(log_id), log_id)
         return row
 
     def log_the_end(self, run: WorkflowRun) -> None:
         """Let servers that log at the end of a run see its line, once it has one and has ended."""
         log_id = self.log_of_run.get(run.id)
         if log_id is not None and run.finished_at is not None:
-            self.logs_by_end[run.app_id].add(whole_second(run.finished_at), log_id)
+            self.ends_of_logs[log_id] = whole_second(run.finished_at)
+            self.logs_by_end[run.app_id].add(self.ends_of_logs[log_id], log_id)
 
     def put_document(self, row: Document) -> None:
         """Add a document."""

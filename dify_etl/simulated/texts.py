@@ -55,7 +55,7 @@ DATASET_NAMES = (
     "Warranty terms",
 )
 
-SESSION_IDS = ("anna@example.com", "张三", "user-{n:03d}", "😀{n}", "tg:{n}", "user-{n:03d}")
+SESSION_IDS = ("anna{n}@example.com", "张三{n}", "user-{n:03d}", "😀{n}", "tg:{n}")
 
 ERRORS = (
     "[openai] Rate Limit Error, 429 Too Many Requests",

@@ -16,7 +16,6 @@ from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import BadValue, Choice, Flag, Parameter, Values
 from dify_etl.simulated.presentation import creators, epoch, known
 from dify_etl.simulated.rows import JsonObject, WorkflowAppLog, WorkflowRun
-from dify_etl.simulated.tables import whole_second
 from dify_etl.simulated.versions import ErrorFamily
 
 _STATUSES = (
@@ -177,8 +176,8 @@ def _account_id(email: str, call: Call) -> str:
 def _line(log: WorkflowAppLog, with_details: bool, call: Call) -> JsonObject:
     run = call.world.workflow_runs.get(log.workflow_run_id)
     created_at = log.created_at
-    if run is not None and run.finished_at is not None and not call.version.logs_runs_at_start:
-        created_at = whole_second(run.finished_at)
+    if not call.version.logs_runs_at_start:
+        created_at = call.world.ends_of_logs.get(log.id, created_at)
     details = {"trigger_metadata": log.trigger_metadata} if with_details else None
     values: JsonObject = {
         "id": log.id,

@@ -116,10 +116,8 @@ class WorkspaceChanges(Tables):
             del self.apps[app_id]
 
     def _drop_small_rows(self, app_id: str) -> None:
-        for log_id in list(self.logs_by_start.pop(app_id, ())):
-            log = self.workflow_app_logs.pop(log_id)
-            del self.log_of_run[log.workflow_run_id]
-        self.logs_by_end.pop(app_id, None)
+        for log_id in list(self.logs_by_start[app_id]):
+            self.take_log(log_id)
         for key in [row for row in self.api_keys.values() if row.app_id == app_id]:
             del self.api_keys[key.id]
         for workflow in [row for row in self.workflows.values() if row.app_id == app_id]:

@@ -52,6 +52,19 @@ NOT_SHOWN = {
     ".model_config.model.name": "a conversation that began before its app was configured",
     ".agent_thoughts[].thought": "1.7.2: a planted thought without text",
 }
+# Writes of keys, the only writes that are simulated besides sessions.
+KEY_WRITES = (
+    "apps/api-keys-create-first",
+    "apps/api-keys-create-as-editor",
+    "apps/api-keys-create-as-normal",
+    "apps/api-keys-delete-again",
+    "apps/api-keys-delete-as-editor",
+    "apps/api-keys-delete-non-uuid",
+    "datasets/api-keys-create",
+    "datasets/api-keys-create-as-editor",
+    "datasets/api-keys-delete-again",
+    "datasets/api-keys-delete-as-editor",
+)
 # One row was asked for: which one is chance.
 ONE_ROW = "GET /v1/datasets"
 
@@ -117,6 +130,18 @@ def test_answers_as_recorded(version: str, area: str) -> None:
     ]
 
     assert problems == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("key", KEY_WRITES)
+def test_keys_are_written_as_recorded(version: str, key: str) -> None:
+    """Making and deleting keys, and being refused, answers as the real server did."""
+    replay, item = AuthReplay(version), exchange(version, key)
+    person = replay.client(signed_in_as=replay.person_of(item))
+
+    answer = person.request(item.method, replay.casting.replaced(item.path), json={})
+
+    assert problems_of(answer, item, version) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
