@@ -86,15 +86,34 @@ def read_model(path: Path) -> Model:
 
 
 def build(database: Database, model: Model) -> None:
-    """Make the view or table anew, with its comments; call it inside a transaction."""
+    """Make the view or table anew, with its comments; call it inside a transaction.
+
+    ModelBroken when DuckDB refuses the query, or its columns are not those of the header.
+    """
     kind = FOLDERS[model.schema]
     try:
         database.execute(f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}")
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
+        columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
+    except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(model.path, str(error).splitlines()[0], "a query that DuckDB runs") from error
+    _require_documented(model, columns)
     database.execute(f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}")
     for column, text in model.columns.items():
         database.execute(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
+
+
+def _require_documented(model: Model, columns: list[str]) -> None:
+    """The header names the query's columns, all of them, in the query's order."""
+    documented = list(model.columns)
+    if columns == documented:
+        return
+    missing = [name for name in columns if name not in model.columns]
+    unknown = [name for name in documented if name not in columns]
+    raise _broken(
+        model.path,
+        f"header and query differ: not in the header {missing}, not in the query {unknown}",
+        "a header line per column of the query, in its order",
+    )
 
 
 def _tables_of(query: str, path: Path) -> set[str]:

@@ -20,13 +20,14 @@
 --   within_bounds    bounds, and it lies between them
 --   unproven         one of the two reads of the day was not proven whole
 --   open             one of the two came less than 24 h after the day's end
---   outdated         the two come from different runs, or rows changed after their day was read
+--   outdated         the two come from different runs, or rows of the day changed after theirs
 --   missing_here     Dify shows a figure, we have no rows
 --   missing_in_dify  we have rows, Dify shows no figure
 --   different        both have a figure, and they differ
 -- Since 1.9.0 Dify leaves debugging out of its figures over messages (of conversations: 1.7.0).
 -- Lists of advanced-chat apps never hold debugging, those of the other modes do, and there it
--- looks like Explore. End users never debug. Before 1.9.0 runs are logged only when they ended.
+-- looks like Explore. End users never debug. Logs of workflow apps tell what triggered a run since
+-- 1.10.0; before 1.9.0 they hold ended runs only.
 
 with source as (
     select timezone, server_version from ops.source
@@ -48,9 +49,17 @@ our_figures as (
 ),
 
 days_read as (
-    select feed, app_id, slice_date, state, is_settled, run_id, read_at
-    from ops.slices
-    where slice_date is not null
+    select
+        slices.feed,
+        slices.app_id,
+        slices.slice_date,
+        slices.state,
+        slices.is_settled,
+        slices.run_id,
+        runs.ended_at
+    from ops.slices as slices
+    left join ops.runs as runs on slices.run_id = runs.run_id and slices.feed = runs.feed
+    where slices.slice_date is not null
 ),
 
 row_changes as (
@@ -128,7 +137,7 @@ compared as (
         case
             when missing_rows > 0 then 'none'
             when starts_with(metric, 'workflow_') and app_mode = 'workflow'
-                then if(version_number >= 1009, 'exact', 'none')
+                then if(version_number >= 1010, 'exact', 'none')
             when starts_with(metric, 'workflow_') or metric = 'daily_end_users' then 'exact'
             when is_debugging_alike then 'exact'
             when app_mode = 'advanced-chat' then 'none'
@@ -152,7 +161,7 @@ with_reads as (
         statistics_day.state = 'proven' and rows_day.state = 'proven' as is_proven,
         statistics_day.is_settled and rows_day.is_settled as is_settled,
         statistics_day.run_id is not distinct from rows_day.run_id
-        and coalesce(last_changes.changed_at <= rows_day.read_at, true) as is_one_reading
+        and coalesce(last_changes.changed_at <= rows_day.ended_at, true) as is_one_reading
     from compared
     join days_read as statistics_day
         on statistics_day.feed = 'daily_statistics'

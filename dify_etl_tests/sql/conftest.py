@@ -1,0 +1,40 @@
+"""A warehouse with all raw tables and books, empty, in the account zone Europe/Berlin."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl_tests.sql.hand_written import HandWritten
+
+ZONE = "Europe/Berlin"
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A live file with every table and no row."""
+    path = tmp_path_factory.mktemp("empty") / "live.duckdb"
+    with open_database(path) as database, database.transaction():
+        for table in (*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES):
+            database.ensure(table)
+    return path
+
+
+@pytest.fixture
+def unpinned(empty_file: Path, tmp_path: Path) -> Iterator[HandWritten]:
+    """An empty warehouse that no run has used: not even the source is known."""
+    copy = tmp_path / "live.duckdb"
+    shutil.copy(empty_file, copy)
+    with open_database(copy) as database:
+        yield HandWritten(database)
+
+
+@pytest.fixture
+def warehouse(unpinned: HandWritten) -> HandWritten:
+    """An empty warehouse whose source is a Dify 1.12.1 with an account in Berlin."""
+    unpinned.add("ops.source", timezone=ZONE, server_version="1.12.1")
+    return unpinned

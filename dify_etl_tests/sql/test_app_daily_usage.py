@@ -1,0 +1,97 @@
+"""The figures of app_daily_usage, from rows written by hand."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
+
+MART = "marts.app_daily_usage"
+
+
+@pytest.fixture
+def chat(warehouse: HandWritten) -> HandWritten:
+    """A chat app whose day was read."""
+    warehouse.app("chat")
+    warehouse.read_day(feeds=("conversations", "messages"))
+    return warehouse
+
+
+def test_quiet_day_is_a_row_of_zeros(chat: HandWritten) -> None:
+    """A day that was read and had no traffic counts zero, so that averages over days are right."""
+    row = chat.one_row_of(MART)
+    counts = ("conversations_started", "messages", "end_users", "total_tokens", "workflow_runs")
+    assert [row[name] for name in counts] == [0] * len(counts)
+    assert (row["total_price"], row["currency"], row["average_latency_seconds"]) == (None,) * 3
+
+
+def test_day_that_was_not_read_is_no_row(chat: HandWritten) -> None:
+    """Rows of a day outside of the reads are a part of it only: they make no figure."""
+    chat.message(created_at=NOON - timedelta(days=9))
+    assert [row["usage_date"] for row in chat.rows_of(MART)] == [DAY]
+
+
+def test_messages_are_counted(chat: HandWritten) -> None:
+    """Messages, their conversations, people, errors and tokens, those deleted in Dify included."""
+    chat.message("one", from_end_user_id="ada")
+    chat.message("one", from_end_user_id="ada", absent_since=NOON)
+    chat.message("two", from_end_user_id="bob", status="error")
+    chat.message("three", from_end_user_id=None, from_source="console", latency_seconds=6.0)
+    row = chat.one_row_of(MART)
+    assert (row["messages"], row["active_conversations"], row["end_users"]) == (4, 3, 2)
+    assert (row["console_messages"], row["error_messages"]) == (1, 1)
+    assert (row["prompt_tokens"], row["completion_tokens"], row["total_tokens"]) == (40, 80, 120)
+    assert row["average_latency_seconds"] == 3.0
+
+
+def test_ratings_do_not_multiply_messages(chat: HandWritten) -> None:
+    """Two ratings of one message are two ratings and one message; a withdrawn one is none."""
+    chat.message(message_id="m", total_price="0.5", currency="USD")
+    chat.like("m", from_end_user_id="user")
+    chat.like("m", from_source="admin", from_account_id="ada", rating="dislike")
+    chat.like("m", from_source="admin", from_account_id="bob", absent_since=NOON)
+    row = chat.one_row_of(MART)
+    assert (row["messages"], row["likes"], row["dislikes"]) == (1, 1, 1)
+    assert (row["total_price"], row["currency"]) == (Decimal("0.5"), "USD")
+
+
+def test_prices_of_several_currencies_are_not_added(chat: HandWritten) -> None:
+    """Dollars and yuan give no sum; the number of currencies says why."""
+    chat.message(total_price="0.5", currency="USD")
+    chat.message(total_price="3.5", currency="RMB")
+    chat.message()
+    row = chat.one_row_of(MART)
+    assert (row["total_price"], row["currency"], row["currencies"]) == (None, None, 2)
+    assert row["unpriced_messages"] == 1
+
+
+def test_conversations_count_on_their_day_of_beginning(chat: HandWritten) -> None:
+    """A conversation begins once, and is active on every day with a message."""
+    chat.read_day(DAY + timedelta(days=1), feeds=("messages",))
+    chat.add("raw.conversations", conversation_id="talk", app_id="app", created_at=NOON)
+    chat.message()
+    chat.message(created_at=NOON + timedelta(days=1))
+    rows = chat.rows_of(MART)
+    assert [row["conversations_started"] for row in rows] == [1, 0]
+    assert [row["active_conversations"] for row in rows] == [1, 1]
+
+
+def test_runs_leave_debugging_out(warehouse: HandWritten) -> None:
+    """Runs and their tokens count whoever triggered them, but for debugging."""
+    warehouse.app("workflow")
+    warehouse.read_day(feeds=("workflow_runs",))
+    for trigger in ("app-run", "webhook", "debugging", None):
+        warehouse.run(triggered_from=trigger)
+    row = warehouse.one_row_of(MART)
+    assert (row["workflow_runs"], row["workflow_run_tokens"]) == (3, 300)
+
+
+def test_day_is_as_good_as_its_worst_read(warehouse: HandWritten) -> None:
+    """One read that is not proven, or came too early, marks the day."""
+    warehouse.app("chat")
+    warehouse.read_day(feeds=("conversations",))
+    warehouse.read_day(feeds=("messages",), state="incomplete", is_settled=False)
+    warehouse.read_day(date(2026, 3, 3), feeds=("conversations", "messages"))
+    marks = [(row["is_proven"], row["is_settled"]) for row in warehouse.rows_of(MART)]
+    assert marks == [(False, False), (True, True)]
