@@ -1,0 +1,100 @@
+"""The house: every feed has all its pieces, and the documents name what there is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.settings import setting_names
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl.warehouse.models import load_models
+from dify_etl.warehouse.tables import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
+
+
+def test_every_raw_table_belongs_to_one_feed() -> None:
+    """The table of feeds fills each raw table exactly once."""
+    filled = sorted(name for feed in FEEDS for name in feed.tables)
+    assert filled == sorted(RAW_TABLES)
+
+
+def test_feeds_come_after_what_they_need() -> None:
+    """A feed stands behind the feeds whose tables it starts from."""
+    seen: set[str] = set()
+    for feed in FEEDS:
+        assert set(feed.needs) <= seen
+        seen.update(feed.tables)
+
+
+@pytest.mark.parametrize("name", sorted(RAW_TABLES))
+def test_raw_table_is_staged_and_in_the_readme(name: str) -> None:
+    """Every raw table has its staging view and its line in the README."""
+    assert (ROOT / "sql" / "staging" / f"stg_{name}.sql").exists()
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("name", sorted(RAW_TABLES))
+def test_every_column_says_what_it_holds(name: str) -> None:
+    """No column of a raw table goes without a comment, no key without its columns."""
+    table = RAW_TABLES[name].table
+    assert [column.name for column in table.all_columns if not column.description] == []
+    assert set(table.key) <= {column.name for column in table.columns}
+
+
+@pytest.mark.parametrize("table", OPS_TABLES, ids=lambda table: table.name)
+def test_every_book_says_what_it_holds(table: Table) -> None:
+    """No column of the books goes without a comment."""
+    assert [column.name for column in table.columns if not column.description] == []
+
+
+def test_every_mart_is_in_the_readme() -> None:
+    """The README's table of marts is complete."""
+    marts = [model.qualified for model in load_models() if model.schema == "marts"]
+    assert [name for name in marts if f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize("name", sorted(setting_names()))
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    """The README's table of settings is complete, and each has words and an example."""
+    field = setting_names()[name]
+    assert f"`{name}`" in README
+    assert field.description
+    assert field.examples
+
+
+def test_files_say_what_is_inside() -> None:
+    """No module has a name that hides what it holds."""
+    modules = [path for path in (ROOT / "dify_etl").rglob("*.py")]
+    assert [path for path in modules if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_packages_are_faces_only() -> None:
+    """An __init__ holds no code to be lost in."""
+    long = [
+        path
+        for path in (ROOT / "dify_etl").rglob("__init__.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > 20
+    ]
+    assert long == []
+
+
+def test_readme_is_short() -> None:
+    """A README of one sitting."""
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("module", ["dagster", "duckdb", "polars", "httpx"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    """The command line answers --help before anything large is loaded."""
+    code = (
+        "import sys; from typer.testing import CliRunner; from dify_etl.cli import app;"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
+        f"sys.exit({module!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
