@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from dify_etl.dify.apps import App, AppDetail
+from dify_etl.dify.paging import WalkProof
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.errors import WindowWrong
-from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.fetching import attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
@@ -63,13 +64,14 @@ def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp,
 def read_apps(sync: Sync) -> FeedReport:
     """GET /apps whole, then GET /apps/{id} for apps whose updated_at moved; marks absent apps."""
     with FeedBooks(sync, "apps") as books:
-        walk = sync.dify.apps.walk()
-        rows: Rows[App] = Rows()
-        for page in walk:
-            rows.add(page, walk.key)
+        outcome = attempt("apps", lambda: _list(sync))
+        if outcome.error is not None:
+            books.fail(None, [None], outcome.error)
+            return books.report()
+        assert outcome.result is not None
+        rows, proof = outcome.result
         apps = list(rows.records.values())
-        reason = None if walk.proof.is_proven else walk.proof.reason
-        check_source(sync)
+        reason = None if proof.is_proven else proof.reason
         with books.commit():
             _load_list(books, apps)
             books.quarantine(None, rows.rejected.values())
@@ -79,9 +81,19 @@ def read_apps(sync: Sync) -> FeedReport:
         reason = _read_details(books) or reason
         with books.commit():
             state = "proven" if reason is None else "unproven"
-            total = walk.proof.total_last
+            total = proof.total_last
             books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
         return books.report()
+
+
+def _list(sync: Sync) -> tuple[Rows[App], WalkProof]:
+    """The list of apps, once it is sure that it is this workspace's."""
+    walk = sync.dify.apps.walk()
+    rows: Rows[App] = Rows()
+    for page in walk:
+        rows.add(page, walk.key)
+    check_source(sync)
+    return rows, walk.proof
 
 
 def _load_list(books: FeedBooks, apps: Sequence[App]) -> None:

@@ -49,8 +49,13 @@ def fetch_all(
 
 
 def _outcome(task: T, future: "Future[R]") -> Fetched[T, R]:
+    return attempt(task, future.result)
+
+
+def attempt(task: T, fetch: Callable[[], R]) -> Fetched[T, R]:
+    """Run `fetch` in this thread; a DifyError is its outcome, a lost session is raised."""
     try:
-        return Fetched(task, future.result())
+        return Fetched(task, fetch())
     except FATAL:
         raise
     except DifyError as error:

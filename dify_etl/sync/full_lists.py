@@ -17,7 +17,7 @@ from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.fetching import Fetched, attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
@@ -125,10 +125,9 @@ def _read_one(
     """A list of the whole workspace; rows of another tenant are never loaded."""
     with FeedBooks(sync, feed) as books:
         (outcome,) = _fetch(books, [feed], lambda _: fetch())
-        if outcome.error is not None:
-            books.fail(None, [None], outcome.error)
+        if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
+            books.fail(None, [None], error)
             return books.report()
-        check_source(sync)
         assert outcome.result is not None
         listed = outcome.result
         reason = listed.reason or doubt

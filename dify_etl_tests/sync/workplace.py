@@ -52,6 +52,7 @@ class Workplace:
     transport: httpx.BaseTransport | None = None
     token_store: TokenStore | None = None
     credentials: Credentials | None = None
+    attempts: int = 2
     server: SimulatedDify = field(init=False)
     runs: int = 0
 
@@ -69,7 +70,7 @@ class Workplace:
             token_store=self.token_store,
             transport=self.transport or self._transport(),
             clock=patient_clock(self.world),
-            retry=RetryPolicy(attempts=2),
+            retry=RetryPolicy(attempts=self.attempts),
             fingerprint_key=b"a key of the tests",
         ) as dify:
             yield dify

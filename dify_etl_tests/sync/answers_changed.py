@@ -1,0 +1,58 @@
+"""A transport that changes what Dify answers, as a proxy or an unseen version might."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import orjson
+
+# Gets path and JSON of an answer; answers the JSON that the client shall see.
+Change = Callable[[str, Any], Any]
+
+
+class ChangedAnswers(httpx.BaseTransport):
+    """Passes requests on and changes the JSON of the answers.
+
+    `refuse` names the status of paths that are not answered at all, None for the others.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        change: Change = lambda path, answer: answer,
+        *,
+        refuse: Callable[[str], int | None] = lambda path: None,
+    ) -> None:
+        self._inner = inner
+        self._change = change
+        self._refuse = refuse
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        path = request.url.path
+        answer = self._inner.handle_request(request)
+        body = answer.read()
+        headers = [
+            (name, value)
+            for name, value in answer.headers.multi_items()
+            if name != "content-length"
+        ]
+        if (status := self._refuse(path)) is not None:
+            refusal = {"code": "refused", "message": "refused by the test", "status": status}
+            return httpx.Response(status, headers=headers, json=refusal)
+        if "json" not in answer.headers.get("content-type", ""):
+            return httpx.Response(answer.status_code, headers=headers, content=body)
+        changed = orjson.dumps(self._change(path, orjson.loads(body)))
+        return httpx.Response(answer.status_code, headers=headers, content=changed)
+
+
+def rows_changed(path_end: str, change: Callable[[int, Any], Any]) -> Change:
+    """Changes each row of the lists at paths with this end: `change(position, row)`."""
+
+    def changed(path: str, answer: Any) -> Any:
+        if not path.endswith(path_end):
+            return answer
+        rows = [change(position, row) for position, row in enumerate(answer["data"])]
+        return {**answer, "data": rows}
+
+    return changed

@@ -1,0 +1,255 @@
+"""One failure stays one failure: the rest is loaded, and the books name what went wrong."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.dify.auth import PasswordCredentials
+from dify_etl.dify.errors import LoginRefused
+from dify_etl.simulated import Faults, SimulatedDify
+from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
+from dify_etl_tests.sync.comparison import differences
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import (
+    app_of,
+    brief_world,
+    first_message,
+    quiet_world,
+    run,
+    talk,
+)
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+
+MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
+
+
+def through(place: Workplace, *arguments: Any, **settings: Any) -> None:
+    """Let the client see changed answers from now on."""
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = ChangedAnswers(inner, *arguments, **settings)
+
+
+def spoil(field: str, value: object, *, position: int = 0) -> Any:
+    """Give one field of one row a value that no record accepts."""
+    return lambda place, row: {**row, field: value} if place == position else row
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 400])
+def test_app_that_fails_fails_alone(workplace: Open, status: int) -> None:
+    """When everything below one app is refused, the slices of the others are all proven."""
+    place = workplace(quiet_world(*MODES))
+    for mode in MODES[:2]:
+        talk(place.world, at=NOW - timedelta(days=1), mode=mode)
+    run(place.world, at=NOW - timedelta(days=1))
+    broken = app_of(place.world, "agent-chat").id
+    through(place, refuse=lambda path: status if f"/apps/{broken}/" in path else None)
+    place.read()
+    failed = place.rows("SELECT DISTINCT app_id FROM ops.slices WHERE state = 'failed'")
+    assert failed == [(broken,)]
+    states = f"SELECT DISTINCT state FROM ops.slices WHERE app_id <> '{broken}'"
+    assert place.rows(states) == [("proven",)]
+    assert place.value("SELECT count(*) FROM raw.conversations") == 1
+    assert place.value("SELECT count(*) FROM raw.workflow_runs") == 1
+
+
+def test_failed_slices_say_what_was_refused(chat: Workplace) -> None:
+    """The reason of a failed slice names the endpoint and what Dify said."""
+    through(chat, refuse=lambda path: 403 if path.endswith("chat-conversations") else None)
+    reports = chat.read(TALK)
+    (reason,) = {one.reason for one in reports["conversations"].failures}
+    assert "chat-conversations" in (reason or "")
+    assert "refused" in (reason or "")
+
+
+def test_failed_days_are_read_when_the_app_is_back(chat: Workplace) -> None:
+    """What failed one night is caught up on the next, also beyond the look-back."""
+    chat.with_rules(lookback_days=1)
+    talk(chat.world, at=NOW - timedelta(days=20))
+    through(chat, refuse=lambda path: 403 if path.endswith("chat-conversations") else None)
+    chat.read(TALK)
+    chat.transport = None
+    chat.read(TALK)
+    assert differences(chat, ("conversations", "messages")) == []
+    assert chat.rows("SELECT DISTINCT state FROM ops.slices WHERE app_id IS NOT NULL") == [
+        ("proven",)
+    ]
+
+
+def test_failed_messages_are_read_the_next_night(chat: Workplace) -> None:
+    """A conversation whose messages could not be read is in doubt, and due again."""
+    talk(chat.world, at=NOW - timedelta(days=3))
+    through(chat, refuse=lambda path: 500 if path.endswith("chat-messages") else None)
+    reports = chat.read(TALK)
+    assert reports["messages"].states["incomplete"] > 0
+    chat.transport = None
+    assert set(chat.read(TALK)["messages"].states) == {"proven"}
+    assert differences(chat, ("messages",)) == []
+
+
+def test_plugin_daemon_that_is_down_fails_the_datasets_only(workplace: Open) -> None:
+    """The 400 of a missing plugin daemon fails datasets; nothing of them is marked absent."""
+    place = workplace(quiet_world("chat"))
+    place.read()
+    place.server.plugin_daemon_down = True
+    reports = place.read()
+    assert [name for name, report in reports.items() if report.failures] == ["datasets"]
+    assert differences(place, ("datasets", "documents")) == []
+
+
+def test_bad_record_is_quarantined_without_its_neighbours(chat: Workplace) -> None:
+    """The malformed message is set aside with the path of the error; the other one is loaded."""
+    row = talk(chat.world, at=NOW - timedelta(days=1), messages=3)
+    through(chat, rows_changed("chat-messages", spoil("created_at", "yesterday")))
+    report = chat.read(TALK)["messages"]
+    bad = first_message(chat.world, row)
+    assert chat.value("SELECT count(*) FROM raw.messages") == 2
+    assert chat.rows("SELECT feed, record_id, error_path FROM ops.quarantine") == [
+        ("messages", bad, "created_at")
+    ]
+    assert report.quarantined == 1
+    raw_json = chat.value("SELECT raw_json FROM ops.quarantine")
+    assert json.loads(raw_json)["id"] == bad
+
+
+def test_bad_record_met_again_is_one_row_of_the_quarantine(chat: Workplace) -> None:
+    """The same malformed object on two nights is one entry, with the later run."""
+    talk(chat.world, at=NOW - timedelta(minutes=9), messages=2)
+    through(chat, rows_changed("chat-messages", spoil("answer", None)))
+    chat.read(TALK)
+    chat.read(TALK)
+    assert chat.rows("SELECT run_id FROM ops.quarantine") == [("run 2",)]
+
+
+@pytest.mark.parametrize(
+    ("route", "table", "field"),
+    [
+        ("/apps", "apps", "mode"),
+        ("chat-conversations", "conversations", "message_count"),
+        ("api-keys", "app_api_keys", "created_at"),
+        ("workflow-app-logs", "workflow_runs", "created_at"),
+        ("/annotations", "annotations", "created_at"),
+        ("/datasets", "datasets", "created_at"),
+        ("/documents", "documents", "name"),
+    ],
+)
+def test_row_that_became_malformed_is_not_taken_for_gone(
+    workplace: Open, route: str, table: str, field: str
+) -> None:
+    """A held row that can no longer be read stays as it was: quarantined, not marked absent."""
+    place = workplace(brief_world())
+    feeds = ("apps", "datasets", table)
+    place.read(feeds)
+    through(place, rows_changed(route, spoil(field, [])))
+    place.read(feeds)
+    assert place.value(f"SELECT count(absent_since) FROM raw.{table}") == 0
+    assert place.value(f"SELECT count(*) FROM ops.quarantine WHERE feed = '{table}'") > 0
+
+
+def test_key_that_is_malformed_leaves_no_token(workplace: Open) -> None:
+    """A malformed API key is named by its fields and types only: no raw JSON, no token."""
+    place = workplace(quiet_world("chat"))
+    key = place.world.add_api_key(
+        tenant_id=place.world.workspace_id, at=NOW, app_id=app_of(place.world).id
+    )
+    through(place, rows_changed("api-keys", spoil("created_at", "never")))
+    place.read(("apps", "app_api_keys"))
+    ((raw_json, message),) = place.rows("SELECT raw_json, message FROM ops.quarantine")
+    assert raw_json is None
+    assert key.token not in message
+    assert "token str" in message
+
+
+def test_unknown_fields_go_to_extra_and_are_named(chat: Workplace) -> None:
+    """A field of a future version is kept in `extra`, and listed as schema drift."""
+    talk(chat.world, at=NOW - timedelta(days=1), messages=1)
+    through(chat, rows_changed("chat-messages", lambda _, row: {**row, "mood": {"is": "good"}}))
+    chat.read(TALK)
+    assert json.loads(chat.value("SELECT extra FROM raw.messages")) == {"mood": {"is": "good"}}
+    assert chat.rows("SELECT feed, field, server_version FROM ops.schema_drift") == [
+        ("messages", "mood", "1.12.1")
+    ]
+
+
+def test_unknown_fields_of_keys_are_dropped(workplace: Open) -> None:
+    """What a future version adds to API keys may be secret: it is stored nowhere."""
+    place = workplace(quiet_world("chat"))
+    world = place.world
+    world.add_api_key(tenant_id=world.workspace_id, at=NOW, app_id=app_of(world).id)
+    through(place, rows_changed("api-keys", lambda _, row: {**row, "copy": row["token"]}))
+    place.read(("apps", "app_api_keys"))
+    assert place.rows("SELECT * FROM ops.schema_drift") == []
+    assert "extra" not in {name for (name, *_) in place.rows("DESCRIBE raw.app_api_keys")}
+
+
+@pytest.mark.parametrize("role", ["admin", "editor"])
+def test_role_without_private_datasets_is_unproven(workplace: Open, role: str) -> None:
+    """Only the owner sees all datasets; for others the slice says that some may be missing."""
+    place = workplace(quiet_world("chat"))
+    place.world.set_role(role)
+    place.read()
+    found = place.rows("SELECT feed, state, reason FROM ops.slices WHERE state <> 'proven'")
+    assert {(feed, state) for feed, state, _ in found} == {
+        ("datasets", "unproven"),
+        ("documents", "unproven"),
+    }
+    assert all(reason.endswith(f"this role is {role}") for *_, reason in found)
+
+
+def test_role_normal_fails_what_it_may_not_read(workplace: Open) -> None:
+    """A plain member may not read logs: these slices fail with the refusal, the rest is loaded."""
+    place = workplace(quiet_world("chat", "workflow"))
+    run(place.world, at=NOW - timedelta(days=1))
+    place.world.set_role("normal")
+    reports = place.read()
+    failed = {name for name, report in reports.items() if report.state == "failed"}
+    assert failed == {"conversations", "annotations"}
+    assert reports["datasets"].state == "unproven"
+    assert place.value("SELECT count(*) FROM raw.workflow_runs") == 1
+
+
+def test_hidden_dataset_is_not_taken_for_gone(workplace: Open) -> None:
+    """When the account's role is lowered, datasets that it saw before are not marked absent."""
+    place = workplace(quiet_world("chat"))
+    place.read()
+    place.world.set_role("editor")
+    place.read()
+    assert place.value("SELECT count(absent_since) FROM raw.datasets") == 0
+
+
+def test_refused_login_ends_the_sync(chat: Workplace) -> None:
+    """A wrong password is not tried again for every feed: the sync ends with it."""
+    chat.credentials = PasswordCredentials(chat.world.account.email, SecretStr("wrong"))
+    with pytest.raises(LoginRefused):
+        chat.read(TALK)
+    assert len(chat.server.requests_of("/login")) == 1
+
+
+@pytest.mark.parametrize("route", ["/apps", "/workspaces/current/members", "/datasets/api-keys"])
+def test_list_that_fails_keeps_what_is_held(workplace: Open, route: str) -> None:
+    """A whole list that answers 500 is one failed slice; its rows stay, all else is read."""
+    place = workplace(quiet_world("chat"))
+    talk(place.world, at=NOW - timedelta(days=1))
+    place.read()
+    now = place.pass_time(days=1)
+    talk(place.world, at=now - timedelta(hours=1))
+    through(place, refuse=lambda path: 500 if path.endswith(f"api{route}") else None)
+    reports = place.read()
+    assert sum(report.states.get("failed", 0) for report in reports.values()) == 1
+    assert differences(place, ("apps", "members", "conversations", "messages")) == []
+
+
+def test_shaky_server_is_read_whole(workplace: Open) -> None:
+    """With one request in twenty failing in some way, all rows arrive all the same."""
+    place = workplace(brief_world())
+    place.server = SimulatedDify(
+        place.world,
+        faults=Faults(seed=5, rate_limited=0.02, server_errors=0.02, truncated=0.01),
+    )
+    place.attempts = 6
+    reports = place.read()
+    assert sum(report.retries for report in reports.values()) > 0
+    assert differences(place) == []
