@@ -98,7 +98,7 @@ def _simulated_client(home: Path) -> DifyClient:
     return DifyClient(
         "http://simulated.dify",
         email=world.account.email,
-        password=SecretStr(world.account.password),
+        password=SecretStr(world.account.password or ""),
         transport=httpx.WSGITransport(app=SimulatedDify(world)),
         fingerprint_key=fingerprint_key(home),
     )
