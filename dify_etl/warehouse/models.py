@@ -121,8 +121,8 @@ def _tables_of(query: str, path: Path) -> set[str]:
     with duckdb.connect() as connection:
         row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
     tree = json.loads(row[0]) if row else {}
-    if tree.get("error", True):
-        raise _broken(path, tree.get("error_message", "no query"), "one SELECT statement")
+    if tree.get("error", True) or len(tree["statements"]) != 1:
+        raise _broken(path, tree.get("error_message", "not one query"), "one SELECT statement")
     return {f"{schema}.{table}" for schema, table in _base_tables(tree) if schema}
 
 

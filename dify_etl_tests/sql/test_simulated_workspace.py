@@ -1,0 +1,196 @@
+"""Dify's figures beside ours over whole simulated workspaces: what is comparable must agree."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dify_etl.simulated import World, WorldPlan, build_world
+from dify_etl.sync.windows import local_date
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.models import build
+from dify_etl.warehouse.publish import LIVE
+from dify_etl_tests.sql.hand_written import MODELS
+from dify_etl_tests.sync.workplace import NOW, Workplace
+
+RECONCILED = "marts.statistics_reconciliation"
+UTC = ZoneInfo("UTC")
+Read = Callable[[str, str], Workplace]
+
+
+def busy_world(zone: str) -> World:
+    """Ten apps of all modes and a week of traffic."""
+    return build_world(
+        WorldPlan(seed=3, apps=10, days=7, conversations_per_day=12, timezone=zone, now=NOW)
+    )
+
+
+def hidden_runs(world: World) -> list[str]:
+    """Published runs of workflow apps that no log line shows."""
+    return [
+        run.id
+        for run in world.workflow_runs.values()
+        if world.apps[run.app_id].mode == "workflow"
+        and run.triggered_from == "app-run"
+        and run.id not in world.log_of_run
+    ]
+
+
+def read_and_model(world: World, home: Path, version: str, zone: str) -> Workplace:
+    """One run over all feeds and the days of the world, and all models."""
+    place = Workplace(world, home, version)
+    place.with_rules(zone=ZoneInfo(zone), start_date=NOW.date() - timedelta(days=8)).read()
+    with open_database(home / LIVE) as database:
+        for model in MODELS:
+            build(database, model)
+    return place
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
+    """Reads a workspace whose runs are all logged, once per version and zone."""
+    places: dict[tuple[str, str], Workplace] = {}
+
+    def read_once(version: str, zone: str) -> Workplace:
+        if (version, zone) not in places:
+            world = busy_world(zone)
+            for run_id in hidden_runs(world):
+                world.delete_run(run_id)
+            home = tmp_path_factory.mktemp("home")
+            places[version, zone] = read_and_model(world, home, version, zone)
+        return places[version, zone]
+
+    return read_once
+
+
+every_workspace = pytest.mark.parametrize(
+    ("version", "zone"), [("1.12.1", "America/New_York"), ("1.7.2", "Asia/Shanghai")]
+)
+
+
+@every_workspace
+def test_comparable_figures_agree(read: Read, version: str, zone: str) -> None:
+    """No figure that can be compared differs, and none lies outside of its bounds."""
+    place = read(version, zone)
+    unexplained = place.rows(
+        f"SELECT app_mode, statistic_date, metric, dify_value, warehouse_value, verdict "
+        f"FROM {RECONCILED} WHERE is_unexplained"
+    )
+    assert unexplained == []
+
+
+@pytest.mark.parametrize(
+    ("version", "exact"),
+    [
+        (
+            "1.12.1",
+            {
+                ("advanced-chat", "average_session_interactions"),
+                ("advanced-chat", "daily_conversations"),
+                ("advanced-chat", "daily_messages"),
+                ("advanced-chat", "token_count"),
+                ("advanced-chat", "tokens_per_second"),
+                ("advanced-chat", "total_price"),
+                ("advanced-chat", "user_satisfaction_rate"),
+                ("advanced-chat", "workflow_daily_runs"),
+                ("workflow", "workflow_average_app_interactions"),
+                ("workflow", "workflow_daily_runs"),
+                ("workflow", "workflow_daily_terminals"),
+                ("workflow", "workflow_token_count"),
+                ("chat", "daily_end_users"),
+                ("completion", "daily_end_users"),
+            },
+        ),
+        (
+            "1.7.2",
+            {
+                ("advanced-chat", "daily_conversations"),
+                ("chat", "daily_messages"),
+                ("chat", "token_count"),
+                ("chat", "user_satisfaction_rate"),
+                ("agent-chat", "average_session_interactions"),
+                ("agent-chat", "tokens_per_second"),
+                ("completion", "daily_messages"),
+            },
+        ),
+    ],
+)
+def test_agreement_is_not_empty(read: Read, version: str, exact: set[tuple[str, str]]) -> None:
+    """These metrics were compared exactly, on several days, and were equal."""
+    zone = {"1.12.1": "America/New_York", "1.7.2": "Asia/Shanghai"}[version]
+    equal = read(version, zone).rows(
+        f"SELECT app_mode, metric FROM {RECONCILED} WHERE verdict = 'equal' "
+        "GROUP BY ALL HAVING count(DISTINCT statistic_date) >= 3"
+    )
+    assert exact <= set(equal)
+
+
+@every_workspace
+def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> None:
+    """The grains hold: no join doubles a row of any mart."""
+    place = read(version, zone)
+    grains = {
+        "app_daily_usage": "app_id, usage_date",
+        "app_daily_cost": "app_id, usage_date, currency",
+        "workflow_reliability": "app_id, run_date",
+        "recomputed_statistics": "app_id, statistic_date, metric",
+        "statistics_reconciliation": "app_id, statistic_date, metric",
+    }
+    assert set(grains) == {model.name for model in MODELS if model.schema == "marts"}
+    for mart, key in grains.items():
+        total = place.value(f"SELECT count(*) FROM marts.{mart}")
+        assert (
+            place.value(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM marts.{mart})") == total
+        )
+        assert total > 0
+
+
+@every_workspace
+def test_usage_holds_every_message_and_run(read: Read, version: str, zone: str) -> None:
+    """Nothing falls through the joins: the sums of the mart are the rows of the days read."""
+    place = read(version, zone)
+    used = place.rows("SELECT sum(messages), sum(workflow_runs) FROM marts.app_daily_usage")
+    days = "SELECT app_id, slice_date FROM ops.slices WHERE feed ="
+    held = place.rows(
+        f"""SELECT
+            (SELECT count(*) FROM staging.stg_messages
+             WHERE (app_id, created_date) IN ({days} 'messages')),
+            (SELECT count(*) FROM staging.stg_workflow_runs
+             WHERE triggered_from IS DISTINCT FROM 'debugging'
+               AND (app_id, created_date) IN ({days} 'workflow_runs'))"""
+    )
+    assert used == held
+
+
+@every_workspace
+def test_outcomes_add_up(read: Read, version: str, zone: str) -> None:
+    """Each run has one outcome, and no rate lies outside of 0 to 1."""
+    wrong = read(version, zone).rows(
+        """SELECT * FROM marts.workflow_reliability
+        WHERE runs <> succeeded_runs + partly_succeeded_runs + failed_runs + stopped_runs
+                + unfinished_runs
+           OR success_rate NOT BETWEEN 0 AND 1
+           OR zombie_runs > unfinished_runs
+           OR p50_elapsed_seconds > p95_elapsed_seconds"""
+    )
+    assert wrong == []
+
+
+def test_run_that_no_log_shows_is_found_out(tmp_path: Path) -> None:
+    """Dify counts a run that its log hides: the day is named, on which we lack one run."""
+    world = busy_world("UTC")
+    app_id = next(app.id for app in world.apps.values() if app.mode == "workflow")
+    begun_at = NOW - timedelta(days=3)
+    run = world.start_run(app_id, at=begun_at)
+    world.finish_run(run.id, at=begun_at + timedelta(seconds=3), status="succeeded")
+    for run_id in hidden_runs(world):
+        world.delete_run(run_id)
+    world.unlog_run(run.id)
+    place = read_and_model(world, tmp_path / "home", "1.12.1", "UTC")
+    found = place.rows(
+        f"SELECT app_id, statistic_date, difference FROM {RECONCILED} "
+        "WHERE is_unexplained AND metric = 'workflow_daily_runs'"
+    )
+    assert found == [(app_id, local_date(begun_at, UTC), -1)]
