@@ -42,18 +42,30 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
         return Changes()
     database.stage("_incoming", frame.unique(list(table.key), keep="last"), table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
-    actions = _compare(database, table, columns)
-    if actions.get("new") or actions.get("changed") or actions.get("volatile"):
-        _merge(database, table, columns, now)
-    return Changes(
-        new=actions.get("new", 0),
-        changed=actions.get("changed", 0),
-        unchanged=actions.get("unchanged", 0) + actions.get("volatile", 0),
+    held = _find_held(database, table)
+    received = database.value("SELECT count(*) FROM _incoming")
+    actions = _compare(database, table, columns) if held else {}
+    if actions.get("changed") or actions.get("volatile"):
+        _update(database, table, columns, now)
+    if held < received:
+        _insert(database, table, columns, now=now, is_all=not held)
+    changed = actions.get("changed", 0)
+    return Changes(new=received - held, changed=changed, unchanged=held - changed)
+
+
+def _find_held(database: Database, table: Table) -> int:
+    """Which incoming rows are held already, by key alone: wide columns are not touched."""
+    key = ", ".join(f's."{name}"' for name in table.key)
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _held AS
+        SELECT {key}, t.rowid AS _row
+        FROM _incoming s JOIN {table.qualified} t ON {_same_key(table)}"""
     )
+    return int(database.value("SELECT count(*) FROM _held"))
 
 
 def _compare(database: Database, table: Table, columns: list[Column]) -> dict[str, int]:
-    """Say per incoming row whether it is new, changed, volatile or unchanged; count each."""
+    """Say per held row whether it is changed, volatile or unchanged; count each."""
     counted = [_differs(column) for column in columns if not column.is_volatile]
     if table.keeps_history:
         counted.append("t.absent_since IS NOT NULL")
@@ -61,39 +73,49 @@ def _compare(database: Database, table: Table, columns: list[Column]) -> dict[st
     database.execute(
         f"""CREATE OR REPLACE TEMP TABLE _actions AS
         SELECT s.*, CASE
-            WHEN t."{table.key[0]}" IS NULL THEN 'new'
             WHEN {" OR ".join(counted) or "false"} THEN 'changed'
             WHEN {" OR ".join(volatile) or "false"} THEN 'volatile'
             ELSE 'unchanged' END AS _action
-        FROM _incoming s LEFT JOIN {table.qualified} t ON {_same_key(table)}"""
+        FROM {table.qualified} t JOIN _held h ON t.rowid = h._row JOIN _incoming s
+            ON {_same_key(table, "h")}"""
     )
     return dict(database.rows("SELECT _action, count(*) FROM _actions GROUP BY 1"))
 
 
-def _merge(database: Database, table: Table, columns: list[Column], now: datetime) -> None:
-    """Apply `_actions` in one MERGE."""
+def _update(database: Database, table: Table, columns: list[Column], now: datetime) -> None:
+    """Apply what `_actions` says of held rows."""
     updates = [f'"{column.name}" = {_incoming(column)}' for column in columns]
     volatile = [f'"{c.name}" = {_incoming(c)}' for c in columns if c.is_volatile]
-    names = [*table.key, *(column.name for column in columns)]
-    values = [f's."{name}"' for name in names]
-    moment = f"TIMESTAMPTZ '{now.isoformat()}'"
     if table.keeps_history:
-        updates += [f"changed_at = {moment}", "absent_since = NULL"]
-        names += ["loaded_at", "changed_at"]
-        values += [moment, moment]
-    clauses = []
-    if updates:
-        clauses.append(
-            f"WHEN MATCHED AND s._action = 'changed' THEN UPDATE SET {', '.join(updates)}"
-        )
+        updates += [f"changed_at = {_moment(now)}", "absent_since = NULL"]
+    clauses = [f"WHEN MATCHED AND s._action = 'changed' THEN UPDATE SET {', '.join(updates)}"]
     if volatile:
         clauses.append(
             f"WHEN MATCHED AND s._action = 'volatile' THEN UPDATE SET {', '.join(volatile)}"
         )
-    into = ", ".join(f'"{name}"' for name in names)
-    clauses.append(f"WHEN NOT MATCHED THEN INSERT ({into}) VALUES ({', '.join(values)})")
     database.execute(
-        f"MERGE INTO {table.qualified} t USING _actions s ON {_same_key(table)} {' '.join(clauses)}"
+        f"""MERGE INTO {table.qualified} t
+        USING (SELECT * FROM _actions WHERE _action <> 'unchanged') s
+        ON {_same_key(table)} {" ".join(clauses)}"""
+    )
+
+
+def _insert(
+    database: Database, table: Table, columns: list[Column], *, now: datetime, is_all: bool
+) -> None:
+    """Insert the incoming rows that are not held."""
+    names = [*table.key, *(column.name for column in columns)]
+    values = [f's."{name}"' for name in names]
+    if table.keeps_history:
+        names += ["loaded_at", "changed_at"]
+        values += [_moment(now), _moment(now)]
+    missing = (
+        "" if is_all else f"WHERE NOT EXISTS (SELECT 1 FROM _held h WHERE {_same_key(table, 'h')})"
+    )
+    into = ", ".join(f'"{name}"' for name in names)
+    database.execute(
+        f"INSERT INTO {table.qualified} ({into}) "
+        f"SELECT {', '.join(values)} FROM _incoming s {missing}"
     )
 
 
@@ -118,14 +140,18 @@ def mark_absent(
     if count:
         confirm()
         database.execute(
-            f"UPDATE {table.qualified} t SET absent_since = TIMESTAMPTZ '{now.isoformat()}' "
-            f"WHERE {condition}"
+            f"UPDATE {table.qualified} t SET absent_since = {_moment(now)} WHERE {condition}"
         )
     return Changes(absent=count)
 
 
-def _same_key(table: Table) -> str:
-    return " AND ".join(f't."{name}" IS NOT DISTINCT FROM s."{name}"' for name in table.key)
+def _moment(now: datetime) -> str:
+    return f"TIMESTAMPTZ '{now.isoformat()}'"
+
+
+def _same_key(table: Table, side: str = "t") -> str:
+    """Whether a row of `side` and one of `s` have the same key; null equals null."""
+    return " AND ".join(f'{side}."{name}" IS NOT DISTINCT FROM s."{name}"' for name in table.key)
 
 
 def _incoming(column: Column) -> str:
