@@ -1,5 +1,6 @@
 """Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,8 +85,21 @@ def open_home(
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Iterator[OpenHome]:
     """Hold the home's lock for a run. AnotherSync names who else holds it after the wait."""
-    with home_lock(path, wait_seconds=wait_seconds):
+    with home_lock(path, wait_seconds=wait_seconds), _rare_collections():
         yield OpenHome(dify, path, rules, run_id, watch, wait_seconds)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Records hold no cycles, but the collector would look through millions of them for some:
+    with its usual thresholds it takes as long as the parsing itself.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager
