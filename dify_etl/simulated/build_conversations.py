@@ -42,7 +42,7 @@ def _tell(chronicle: Chronicle, app: App, at: datetime) -> Conversation:
     drawn = chronicle.chance.random()
     if drawn < 0.03:
         return conversation  # opened, nothing asked
-    count = 1 + min(int(chronicle.chance.expovariate(1 / 4)), 60)
+    count = 1 + min(int(chronicle.chance.expovariate(0.3)), 60)
     last = _continue(chronicle, conversation, at, count)
     if drawn > 0.92:
         _come_back(chronicle, conversation, last)
@@ -122,8 +122,27 @@ def _tell_oddities(chronicle: Chronicle, app: App) -> None:
         _in_one_second(chronicle, app)
     else:
         _continue(chronicle, old, old.created_at, 1)
+    _much_discussed(chronicle, app)
     _half_written(chronicle, app)
     _failed(chronicle, app)
+
+
+def _much_discussed(chronicle: Chronicle, app: App) -> None:
+    """A message with every kind of child and opinion, and one that its annotation answered."""
+    world, at = chronicle.world, chronicle.now - timedelta(days=1, hours=5)
+    user = chronicle.end_user_of(app, at)
+    row = world.add_conversation(app.id, at=at, name="谢谢！", end_user_id=user.id)
+    message = world.add_message(row.id, at=at, query="怎么申请退款？")
+    add_children(chronicle, row, message, all_kinds=True)
+    later = at + timedelta(minutes=3)
+    world.give_feedback(message.id, "like", at=later)
+    world.give_feedback(
+        message.id, "dislike", at=later, account_id=world.account_id, content="太短"
+    )
+    annotation = world.annotate(message.id, at=later, content="请看第 12 页。")
+    if app.mode != "completion":
+        answered = world.add_message(row.id, at=later, query="怎么申请退款")
+        world.hit_annotation(annotation.id, answered.id, at=later)
 
 
 def _long_talk(chronicle: Chronicle, app: App) -> None:

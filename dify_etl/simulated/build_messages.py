@@ -62,16 +62,18 @@ def long_answer() -> str:
     return "回答很长。" * 70_000
 
 
-def add_children(chronicle: Chronicle, conversation: Conversation, message: Message) -> None:
-    """Thoughts of agents, citations of documents, files."""
+def add_children(
+    chronicle: Chronicle, conversation: Conversation, message: Message, *, all_kinds: bool = False
+) -> None:
+    """Thoughts of agents, citations of documents, files: by chance, or all of them."""
     if conversation.mode == "agent-chat":
         message.agent_thoughts = _thoughts(chronicle, message)
-    if chronicle.happens(0.2) and message.message_metadata:
+    if message.message_metadata and (all_kinds or chronicle.happens(0.2)):
         message.message_metadata = {
             **message.message_metadata,
             "retriever_resources": _citations(chronicle),
         }
-    if chronicle.happens(0.06):
+    if all_kinds or chronicle.happens(0.06):
         message.message_files = (_file(chronicle),)
 
 

@@ -22,24 +22,32 @@ class _Step:
     metadata: JsonObject
 
 
-def add_nodes(chronicle: Chronicle, run: WorkflowRun, *, going_on: bool = False) -> None:
-    """Give a run its nodes, a moment after one another. With `going_on` the last is open."""
-    steps = list(_steps(chronicle, run))
+def add_nodes(
+    chronicle: Chronicle, run: WorkflowRun, *, going_on: bool = False, all_kinds: bool = False
+) -> None:
+    """Give a run its nodes, a moment after one another.
+
+    With `going_on` the last is open; with `all_kinds` there are an iteration, a loop, a tool and
+    shortened payloads.
+    """
+    steps = list(_steps(chronicle, run, all_kinds=all_kinds))
     before: str | None = None
     for index, step in enumerate(steps, 1):
         row = _node(chronicle, run, step, index)
         row.predecessor_node_id, before = before, step.node_id
         if going_on and index == len(steps):
             row.status, row.outputs, row.finished_at = "running", None, None
+        row.inputs_truncated = row.outputs_truncated = all_kinds or chronicle.happens(0.01)
         chronicle.world.put_node(row)
     run.total_steps = len(steps)
 
 
-def _steps(chronicle: Chronicle, run: WorkflowRun) -> Iterator[_Step]:
+def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterator[_Step]:
     chatflow = run.id in chronicle.world.message_of_run
     yield _Step("start", "start", {})
-    if not chatflow and chronicle.happens(0.15):
-        yield from _iteration(chronicle)
+    for kind, share in (("iteration", 0.1), ("loop", 0.05)):
+        if all_kinds or (not chatflow and chronicle.happens(share)):
+            yield from _repeated(kind)
     tokens = 50 + int(chronicle.chance.random() * 900)
     price: JsonObject = {
         "total_tokens": tokens,
@@ -49,17 +57,16 @@ def _steps(chronicle: Chronicle, run: WorkflowRun) -> Iterator[_Step]:
     yield _Step("llm", "llm", price)
     if run.status == "failed":
         return
-    if chronicle.happens(0.05):
+    if all_kinds or chronicle.happens(0.05):
         yield _Step("search", "tool", _TOOL)
-    if chronicle.happens(0.1):
+    if run.status == "partial-succeeded":
         yield _Step("branch", "if-else", {"error_strategy": "fail-branch"})
     last = "answer" if chatflow else "end"
     yield _Step(last, last, {})
 
 
-def _iteration(chronicle: Chronicle) -> Iterator[_Step]:
-    """Inner nodes come twice with one node_id; a loop names loop_* instead of iteration_*."""
-    kind = "loop" if chronicle.happens(0.3) else "iteration"
+def _repeated(kind: str) -> Iterator[_Step]:
+    """An iteration or a loop: its inner nodes come twice with one node_id."""
     outer: JsonObject = {f"{kind}_duration_map": {"0": 0.52, "1": 0.61}, "steps_boundary": [2, 6]}
     if kind == "loop":
         outer = {
@@ -67,11 +74,11 @@ def _iteration(chronicle: Chronicle) -> Iterator[_Step]:
             "loop_variable_map": {"0": {"n": 1}},
             "completed_reason": "loop_completed",
         }
-    yield _Step("each", kind, outer)
+    yield _Step(kind, kind, outer)
     for number in range(2):
-        inside: JsonObject = {f"{kind}_id": "each", f"{kind}_index": number}
-        yield _Step("each-start", f"{kind}-start", inside)
-        yield _Step("each-code", "code", inside)
+        inside: JsonObject = {f"{kind}_id": kind, f"{kind}_index": number}
+        yield _Step(f"{kind}-start", f"{kind}-start", inside)
+        yield _Step(f"{kind}-code", "code", inside)
 
 
 def _inputs(run: WorkflowRun, step: _Step, index: int) -> JsonObject | None:
@@ -84,7 +91,6 @@ def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> No
     at = run.created_at + timedelta(milliseconds=90 * index)
     broken = run.status == "failed" and step.node_type == "llm"
     strained = "error_strategy" in step.metadata
-    truncated = chronicle.happens(0.01)
     return NodeExecution(
         id=chronicle.world.new_id(),
         app_id=run.app_id,
@@ -104,6 +110,4 @@ def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> No
         elapsed_time=0.084,
         execution_metadata=step.metadata,
         finished_at=at + timedelta(milliseconds=84),
-        inputs_truncated=truncated,
-        outputs_truncated=truncated,
     )

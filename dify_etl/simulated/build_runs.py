@@ -52,7 +52,6 @@ def _end(chronicle: Chronicle, run: WorkflowRun) -> WorkflowRun:
         error = "Stopped by user."
     seconds = 0.3 + chronicle.chance.expovariate(1 / 12)
     tokens = int(chronicle.chance.random() * 4000)
-    add_nodes(chronicle, run)
     chronicle.world.finish_run(
         run.id,
         at=run.created_at + timedelta(seconds=seconds),
@@ -61,6 +60,7 @@ def _end(chronicle: Chronicle, run: WorkflowRun) -> WorkflowRun:
         error=error,
         total_tokens=tokens,
     )
+    add_nodes(chronicle, run)
     return run
 
 
@@ -83,8 +83,13 @@ def _oddities(chronicle: Chronicle, app: App) -> None:
     world.start_run(app.id, at=now - timedelta(days=9), end_user_id=user)  # never ends
     paused = world.start_run(app.id, at=now - timedelta(days=2), end_user_id=user)
     world.pause_run(paused.id)
+    scheduled = world.start_run(app.id, at=now - timedelta(minutes=2), triggered_from="schedule")
+    world.set_run_status(scheduled.id, "scheduled")
     for run in (going, paused):
         add_nodes(chronicle, run, going_on=True)
+    rich = world.start_run(app.id, at=now - timedelta(days=1, hours=6), end_user_id=user)
+    world.finish_run(rich.id, at=rich.created_at + timedelta(seconds=8), total_tokens=4000)
+    add_nodes(chronicle, rich, all_kinds=True)
     gone = _run(chronicle, app, now - timedelta(days=5))
     world.delete_run(gone.id)
     for _ in range(8):

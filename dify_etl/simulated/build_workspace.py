@@ -21,6 +21,8 @@ _PEOPLE = (
     ("Dora Datasets", "dataset_operator", "active"),
     ("Pending Pat", "normal", "pending"),
     ("Banned Ben", "normal", "banned"),
+    ("Unready Uli", "normal", "uninitialized"),
+    ("Closed Clara", "editor", "closed"),
 )
 
 
@@ -61,7 +63,7 @@ def _invite_people(chronicle: Chronicle) -> None:
             name=name,
             email=f"{name.split()[-1].lower()}@dify.test",
             at=chronicle.began + timedelta(days=number),
-            password=None if status == "pending" else PASSWORD,
+            password=PASSWORD if status in ("active", "banned") else None,
         )
         world.join(account.id, world.workspace_id, role=role, at=account.created_at)
         account.status = status

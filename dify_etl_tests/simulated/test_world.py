@@ -163,6 +163,7 @@ def test_runs_of_all_kinds_are_there(built: World) -> None:
         "partial-succeeded",
         "running",
         "paused",
+        "scheduled",
     }
     assert {run.triggered_from for run in runs} >= {"debugging", "app-run", "schedule", "webhook"}
     assert stuck
@@ -183,6 +184,72 @@ def test_children_of_messages_are_there(built: World) -> None:
     assert {row.from_source for row in built.feedbacks.values()} == {"user", "admin"}
     assert {bool(row.content) for row in built.feedbacks.values()} == {True, False}
     assert built.annotation_hits
+
+
+def test_even_a_quiet_world_has_one_of_each() -> None:
+    """Children of messages and kinds of nodes do not depend on how much happens."""
+    quiet = build_world(WorldPlan(apps=5, days=1, conversations_per_day=1, now=NOW))
+    nodes = quiet.node_executions.values()
+
+    assert [row for row in quiet.messages.values() if row.message_files]
+    assert [row for row in quiet.messages.values() if row.agent_thoughts]
+    assert {row.from_source for row in quiet.feedbacks.values()} == {"user", "admin"}
+    assert quiet.annotation_hits
+    assert {"iteration", "loop", "tool", "llm"} <= {row.node_type for row in nodes}
+    assert [row for row in nodes if row.outputs_truncated]
+
+
+def test_people_of_all_kinds_are_there(built: World) -> None:
+    """Every role and every status of a member, and a second workspace to switch to."""
+    assert {row.role for row in built.members.values()} == {
+        "owner",
+        "admin",
+        "editor",
+        "normal",
+        "dataset_operator",
+    }
+    assert {row.status for row in built.accounts.values()} == {
+        "active",
+        "pending",
+        "banned",
+        "uninitialized",
+        "closed",
+    }
+    assert len(built.workspaces) == 2
+
+
+def test_datasets_of_all_kinds_are_there(built: World) -> None:
+    """Every permission, an external one, an empty one, and documents in every state."""
+    datasets = built.datasets.values()
+
+    assert {row.permission for row in datasets} == {
+        "all_team_members",
+        "only_me",
+        "partial_members",
+    }
+    assert {row.provider for row in datasets} == {"vendor", "external"}
+    assert {row.indexing_status for row in built.documents.values()} == {
+        "waiting",
+        "parsing",
+        "cleaning",
+        "splitting",
+        "indexing",
+        "completed",
+        "error",
+    }
+    assert [row for row in built.documents.values() if row.is_paused]
+
+
+def test_only_a_large_world_has_a_huge_answer(built: World) -> None:
+    """A megabyte of text would make every small test slow."""
+    large = build_world(WorldPlan(apps=1, days=2, conversations_per_day=1000, now=NOW))
+
+    longest = [
+        max(len(row.answer.encode()) for row in world.messages.values()) for world in (built, large)
+    ]
+
+    assert longest[0] < 1000
+    assert longest[1] > 1_000_000
 
 
 def test_no_secret_shows_in_a_repr(built: World) -> None:
