@@ -1,17 +1,23 @@
 """Later syncs: what is settled is not asked again, what is due is never forgotten."""
 
-from datetime import date, timedelta
+import contextlib
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.simulated import Faults, SimulatedDify
 from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences, held_rows
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import first_message, lively_world, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, ZONE, Workplace
 
 RUNS = ("apps", "workflow_runs", "node_executions")
+DAILY = ("conversations", "messages", "workflow_runs")
 CALM = ("conversations", "messages", "daily_statistics", "workflow_runs", "node_executions")
 
 
@@ -95,6 +101,66 @@ def test_sync_that_died_before_the_details_is_completed(workplace: Open) -> None
     place.read(("apps", "conversations"), days)
     place.read(("apps", *TALK, *RUNS))
     assert differences(place, ("messages", "workflow_runs", "node_executions")) == []
+
+
+def test_sync_that_died_among_the_details_is_completed(workplace: Open) -> None:
+    """When the process dies between two details of runs, the next sync reads those that lack."""
+    place = workplace(quiet_world("workflow"))
+    for number in range(5):
+        run(place.world, at=NOW - timedelta(days=20, minutes=number))
+    with contextlib.suppress(KeyboardInterrupt):
+        _die_at(place, "workflow-runs/", 3)
+    assert place.value("SELECT count(*) FROM ops.run_reads") == 0
+    place.server = SimulatedDify(place.world)
+    place.read(RUNS)
+    assert differences(place, ("workflow_runs", "node_executions")) == []
+
+
+def _die_at(place: Workplace, part: str, number: int) -> None:
+    """Read runs, and die at the request with this number among those with this part."""
+    asked = iter(range(1, 10_000))
+
+    def before(_: int, method: str, path: str) -> None:
+        if part in path and next(asked) == number:
+            raise KeyboardInterrupt
+
+    place.server = SimulatedDify(place.world, faults=Faults(before_request=before))
+    place.read(RUNS)
+
+
+def test_days_that_fail_five_times_wait_for_a_person(chat: Workplace) -> None:
+    """Old days that fail night after night are not asked for ever; a full sync asks them again."""
+    chat.with_rules(lookback_days=1, deep_read_days=0)
+    talk(chat.world, at=NOW - timedelta(days=30))
+    inner = httpx.WSGITransport(app=chat.server)
+    refused = ChangedAnswers(
+        inner, refuse=lambda path: 403 if path.endswith("chat-conversations") else None
+    )
+    chat.transport = refused
+    for _ in range(5):
+        chat.read(TALK)
+    chat.transport = None
+    with chat.requests() as requests:
+        chat.read(TALK)
+    assert min(asked(requests, "chat-conversations", "start")) > "2026-03-10"
+    chat.read(TALK, SyncPlan(is_full=True))
+    assert differences(chat, ("conversations", "messages")) == []
+
+
+def test_rows_of_the_asked_days_are_all_there(workplace: Open) -> None:
+    """A sync of two days of a lively workspace holds every row of these days."""
+    place = workplace(lively_world())
+    place.read_days(date(2026, 3, 10), date(2026, 3, 11))
+    lacking = [line for line in differences(place, DAILY) if " lacks " in line]
+    begins, ends = datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 12, tzinfo=UTC)
+    inside = {
+        row.id
+        for rows in (place.world.conversations, place.world.messages, place.world.workflow_runs)
+        for row in rows.values()
+        if begins <= row.created_at < ends
+    }
+    assert inside
+    assert [line for line in lacking if any(row_id in line for row_id in inside)] == []
 
 
 def test_nights_without_a_run_are_caught_up(workplace: Open) -> None:

@@ -1,0 +1,108 @@
+"""Many fetches at once: bounded, each failure its own, fatal ones the end of all."""
+
+import threading
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from dify_etl.dify.errors import DifyUnavailable, LoginRefused, SessionLost
+from dify_etl.sync.fetching import fetch_all
+
+WORKERS = 3
+
+
+def squared(number: int) -> int:
+    """What the tests fetch."""
+    return number * number
+
+
+def test_every_task_has_its_outcome() -> None:
+    """All results come back with their tasks, in whatever order."""
+    found = {one.task: one.result for one in fetch_all(range(50), squared, workers=WORKERS)}
+    assert found == {number: number * number for number in range(50)}
+
+
+def test_no_task_is_no_outcome() -> None:
+    """Without tasks nothing is fetched."""
+    assert list(fetch_all([], squared, workers=WORKERS)) == []
+
+
+def test_tasks_are_taken_as_they_can_be_fetched() -> None:
+    """At most twice as many tasks as workers are taken ahead of what was consumed."""
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    consumed = 0
+    for _ in fetch_all(tasks(), squared, workers=WORKERS):
+        consumed += 1
+        assert len(taken) <= consumed + 2 * WORKERS
+    assert consumed == 100
+
+
+def test_no_more_than_the_workers_run_at_once() -> None:
+    """The pool is as large as it was told."""
+    lock, running, most = threading.Lock(), 0, 0
+
+    def fetch(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.002)
+        with lock:
+            running -= 1
+        return number
+
+    list(fetch_all(range(30), fetch, workers=WORKERS))
+    assert 1 < most <= WORKERS
+
+
+def test_failed_task_is_an_outcome_among_others() -> None:
+    """What Dify refuses for one task does not touch the others."""
+
+    def fetch(number: int) -> int:
+        if number == 7:
+            raise DifyUnavailable("down", where="GET /apps", hint="wait")
+        return number
+
+    failed = [one for one in fetch_all(range(20), fetch, workers=WORKERS) if one.error]
+    assert [(one.task, one.result) for one in failed] == [(7, None)]
+
+
+@pytest.mark.parametrize("error", [LoginRefused, SessionLost])
+def test_lost_session_ends_everything(error: type[LoginRefused] | type[SessionLost]) -> None:
+    """What concerns every further request is raised, and few tasks are tried after it."""
+    tried: list[int] = []
+
+    def fetch(number: int) -> int:
+        tried.append(number)
+        raise error("no", where="POST /login", hint="set the password")
+
+    with pytest.raises(error):
+        list(fetch_all(range(1000), fetch, workers=WORKERS))
+    assert len(tried) <= 2 * WORKERS
+
+
+def test_bug_is_raised() -> None:
+    """An error that is not Dify's is no outcome: it is raised as it is."""
+    with pytest.raises(ZeroDivisionError):
+        list(fetch_all([1, 0], lambda number: 1 // number, workers=WORKERS))
+
+
+def test_consumer_that_stops_ends_the_fetching() -> None:
+    """When the loader gives up, no further task is begun."""
+    tried: list[int] = []
+
+    def fetch(number: int) -> int:
+        tried.append(number)
+        return number
+
+    outcomes = fetch_all(range(1000), fetch, workers=WORKERS)
+    next(outcomes)
+    assert isinstance(outcomes, Generator)
+    outcomes.close()
+    assert len(tried) <= 2 * WORKERS
