@@ -196,3 +196,13 @@ def test_days_of_another_zone_are_not_compared(chatflow: HandWritten) -> None:
     """Figures that were read for another zone's days are of other days."""
     chatflow.dify_says("daily_messages", 5, account_timezone="UTC")
     assert chatflow.rows_of(MART) == []
+
+
+def test_lost_completion_log_shows(warehouse: HandWritten) -> None:
+    """The lists of completion apps prove the number of messages, opened or not."""
+    warehouse.app("completion")
+    warehouse.read_day(feeds=("daily_statistics", "conversations"))
+    warehouse.read_day(feeds=("messages",), state="unproven")
+    warehouse.message(message_id=None)
+    warehouse.dify_says("daily_messages", 2)
+    assert verdict(warehouse) == ("bounds", "different")
