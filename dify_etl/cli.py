@@ -6,16 +6,18 @@ the simulated Dify are imported where they are used, so that --help answers at o
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from dify_etl.errors import ActionableError
+from dify_etl.terminal.consoles import err, out
+from dify_etl.terminal.error_messages import ErrorMessage, print_error
 
 app = typer.Typer(
     name="dify-etl",
@@ -23,13 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-# A log is no 80 columns wide: lines that go into a file are not folded there.
-LOG_COLUMNS = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-out = Console(width=LOG_COLUMNS)
-err = Console(stderr=True, width=LOG_COLUMNS)
-
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Day = Annotated[str | None, typer.Option(metavar="DATE", help="Local day, as 2026-01-31.")]
 
 FAILED, WRONG_USE = 1, 2
 
@@ -42,26 +38,33 @@ def main() -> None:
 @contextmanager
 def clear_errors(*, debug: bool) -> Iterator[None]:
     """One clear message instead of a traceback; exit code 2 for settings, 1 for the rest."""
-    from dify_etl.settings import SettingWrong
-    from dify_etl.sync.errors import WindowWrong
-
     try:
         yield
-    except ActionableError as error:
-        if debug:
-            err.print_exception()
-        err.print(f"[bold red]{type(error).__name__}[/]: {_plain(error.what)}", highlight=False)
-        err.print(f"  where: {_plain(error.where)}", highlight=False)
-        err.print(f"  what to do: {_plain(error.hint)}", highlight=False)
-        is_wrong_use = isinstance(error, SettingWrong | WindowWrong)
-        raise typer.Exit(WRONG_USE if is_wrong_use else FAILED) from None
     except KeyboardInterrupt:
         err.print("Stopped. What was committed is kept; the next run reads the rest.")
         raise typer.Exit(FAILED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            err.print_exception()
+        print_error(err, _message(error))
+        raise typer.Exit(_exit_code(error)) from None
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def _message(error: Exception) -> ErrorMessage:
+    if isinstance(error, ActionableError):
+        return ErrorMessage.of(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename}, line {frame.lineno}"
+    return ErrorMessage.of_bug(type(error).__name__, str(error), where=where)
+
+
+def _exit_code(error: Exception) -> int:
+    from dify_etl.settings import SettingWrong
+    from dify_etl.sync.errors import WindowWrong
+
+    return WRONG_USE if isinstance(error, SettingWrong | WindowWrong) else FAILED
 
 
 @app.command()
@@ -70,7 +73,7 @@ def demo(*, debug: Debug = False) -> None:
     with clear_errors(debug=debug):
         from dify_etl.terminal.syncing import run_demo
 
-        raise typer.Exit(run_demo(out))
+        raise typer.Exit(run_demo(out, is_debug=debug))
 
 
 @app.command()
@@ -107,6 +110,7 @@ def sync(
             feeds=tuple(feed or ()),
             is_full=full,
             wait_seconds=wait,
+            is_debug=debug,
         )
         raise typer.Exit(run_sync(request, out))
 
@@ -203,6 +207,3 @@ def _day(text: str | None, option: str) -> date | None:
         raise WindowWrong(
             f"{text!r} is no date", where=option, hint=f"Write it as {option} 2026-01-31."
         ) from None
-
-
-__all__: list[Any] = ["app", "main"]

@@ -3,8 +3,8 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +19,12 @@ from dify_etl.dify.tokens import TokenStore, token_store_from
 from dify_etl.settings import DIFY_BEGINS, Settings, load_settings
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
 from dify_etl.sync.run import SyncRules
+from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 
 DEMO_PLAN = WorldPlan(seed=7, apps=10, days=30, conversations_per_day=20, timezone="UTC")
 DEMO_HOME = "demo"
 KEY_FILE = "fingerprint.key"
+WORLD_FILE = "world.json"
 
 
 def home_of(settings: Settings) -> Path:
@@ -83,13 +85,25 @@ def _token_store(settings: Settings) -> TokenStore:
 
 def fingerprint_key(home: Path) -> bytes:
     """The key of the API keys' fingerprints: made once, mode 0600, outside the database."""
-    path = home / KEY_FILE
-    home.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+    return _made_once(home / KEY_FILE, lambda: secrets.token_bytes(32))
+
+
+def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
+    """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Whole or not at all: another process may start at the same time.
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content())
+            with suppress(FileExistsError):
+                os.link(fresh, path)
+            fresh.unlink()
+        return path.read_bytes()
+    except OSError as error:
+        raise translated(path, error) from error
 
 
 def _simulated_client(home: Path) -> DifyClient:
@@ -106,9 +120,17 @@ def _simulated_client(home: Path) -> DifyClient:
 
 def _world_time(home: Path) -> datetime:
     """The moment at which the home's simulated workspace stands still: that of its first use."""
-    path = home / "world.json"
-    home.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        now = datetime.now(UTC).replace(microsecond=0)
-        path.write_text(json.dumps({"now": now.isoformat()}), encoding="utf-8")
-    return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["now"])
+    told = _made_once(home / WORLD_FILE, _now_as_json)
+    try:
+        return datetime.fromisoformat(json.loads(told)["now"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WarehouseUnwritable(
+            f"{WORLD_FILE} is damaged",
+            where=str(home / WORLD_FILE),
+            hint=f"Delete the folder {home}; the demo makes it anew.",
+        ) from error
+
+
+def _now_as_json() -> bytes:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return json.dumps({"now": now.isoformat()}).encode()

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -15,6 +17,7 @@ from dify_etl.errors import ActionableError
 
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
 DIFY_BEGINS = date(2023, 5, 15)
+ENV_FILE = Path(".env")
 
 
 class SettingWrong(ActionableError):
@@ -37,16 +40,44 @@ def _cron(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
-    return text
+    # The messages never quote the value: somebody may have written a password into it.
+    try:
+        url = urlsplit(text.strip())
+        _ = url.port
+    except ValueError as error:
+        raise ValueError("is no address") from error
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not hold a user name or password; DIFY_EMAIL and DIFY_PASSWORD do")
+    return text.strip()
+
+
+def _token_store(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    known = ("file:", "redis://", "rediss://", "unix://")
+    if text not in ("memory", "file") and not text.startswith(known):
+        raise ValueError("is neither memory, file, file:<path> nor redis://<host>")
+    return secret
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return secret
+
+
+def _past_day(day: date) -> date:
+    if day > date.today() + timedelta(days=1):  # it may be tomorrow already where Dify is
+        raise ValueError(f"{day} lies in the future")
+    return day
 
 
 class Settings(BaseSettings):
     """The settings; a field's alias is its variable, its description and example its manual."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+        env_file=ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
     base_url: Annotated[str, AfterValidator(_url)] | None = Field(
@@ -79,14 +110,14 @@ class Settings(BaseSettings):
         description="The workspace to read with the admin API key.",
         examples=["8a1c…-uuid-of-the-workspace"],
     )
-    token_store: SecretStr | None = Field(
+    token_store: Annotated[SecretStr, AfterValidator(_token_store)] | None = Field(
         None,
         validation_alias="DIFY_TOKEN_STORE",
         description="Where the session is kept: memory, file or redis://…; "
         "unset: Redis when REDIS_URL is set, else a file of mode 0600 in the home.",
         examples=["file"],
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         None,
         validation_alias="REDIS_URL",
         description="A Redis for the session, when DIFY_TOKEN_STORE is unset.",
@@ -104,7 +135,7 @@ class Settings(BaseSettings):
         description="Zone of all local days; must equal the account's zone in Dify.",
         examples=["Europe/Berlin"],
     )
-    start_date: date = Field(
+    start_date: Annotated[date, AfterValidator(_past_day)] = Field(
         DIFY_BEGINS,
         validation_alias="DIFY_ETL_START_DATE",
         description="First local day to load; the default is older than any Dify.",
@@ -185,6 +216,7 @@ def setting_names() -> Mapping[str, Any]:
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
+    _require_readable(ENV_FILE)
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -195,6 +227,29 @@ def load_settings(**overrides: Any) -> Settings:
             where="environment and .env",
             hint=f"Set it, for example {name}={_example(name)}.",
         ) from None
+
+
+def _require_readable(path: Path) -> None:
+    """SettingWrong when a line of `.env` is no setting: skipping it would hide a typing error."""
+    if not path.exists():
+        return
+    try:
+        with path.open(encoding="utf-8") as file:
+            wrong = [binding.original.line for binding in parse_stream(file) if binding.error]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
+        raise _env_wrong(f"{path} cannot be read: {reason}", path) from None
+    if wrong:
+        raise _env_wrong(f"line {wrong[0]} of {path} is no setting", path)
+
+
+def _env_wrong(what: str, path: Path) -> SettingWrong:
+    return SettingWrong(
+        what,
+        where=str(path.resolve()),
+        hint="Write one NAME=value per line, in UTF-8; a value with quotes or # in it stands in "
+        "single quotes.",
+    )
 
 
 def _example(name: str) -> str:

@@ -1,6 +1,6 @@
 """The resource of every asset: the home, its Dify, and what this run was asked to read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
 from dify_etl.dify.errors import DifyUnavailable, RateLimited
 from dify_etl.errors import ActionableError
+from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan
 from dify_etl.sync.windows import Window
@@ -27,7 +28,12 @@ def clear_failures() -> Iterator[None]:
     except ActionableError as error:
         raise dg.Failure(
             description=str(error),
-            metadata={"what": error.what, "where": error.where, "what to do": error.hint},
+            metadata={
+                "error": type(error).__name__,
+                "what": error.what,
+                "where": error.where,
+                "what to do": error.hint,
+            },
             allow_retries=isinstance(error, PASSING),
         ) from error
 
@@ -51,6 +57,23 @@ def _open(stack: ExitStack, run_id: str) -> OpenHome:
     dify = stack.enter_context(open_dify(settings))
     home, rules = home_of(settings), rules_of(settings)
     return stack.enter_context(open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher()))
+
+
+def check_apps(opened: OpenHome, asked: Sequence[str]) -> None:
+    """WindowWrong, before anything is read, when a name or id is none of Dify's apps."""
+    if not asked:
+        return
+    opened.check_source()
+    with opened.dify.labelled("apps"):
+        known = {text for app in opened.dify.apps.list() for text in (app.app_id, app.name)}
+    for text in asked:
+        if text not in known:
+            raise WindowWrong(
+                f"Dify has no app with the id or name {text!r}",
+                where="--app, or apps in the run's config",
+                hint="`dify-etl tables` tells the file in which raw.apps lists ids and names. "
+                "A deleted app keeps its rows there but cannot be read any more.",
+            )
 
 
 class DifyHome(dg.ConfigurableResource["DifyHome"]):
@@ -82,9 +105,10 @@ class DifyHome(dg.ConfigurableResource["DifyHome"]):
         """Open the home for a run. A setting, login or lock that is wrong fails it clearly."""
         with ExitStack() as stack:
             with clear_failures():
-                self._opened = _HELD.get() or _open(
-                    stack, context.run.run_id if context.run else ""
-                )
+                self._opened = _HELD.get()
+                if self._opened is None:
+                    self._opened = _open(stack, context.run.run_id if context.run else "")
+                    check_apps(self._opened, self.apps)
             yield self
 
     def plan(self, window: Window | None) -> SyncPlan:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from dify_etl.settings import Settings
+from dify_etl.settings import Settings, SettingWrong
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -24,7 +24,10 @@ def night_config() -> dict[str, object]:
 
 
 def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """One run over the range of the look-back, at DIFY_ETL_SCHEDULE in DIFY_ETL_TIMEZONE."""
+    """One run over the range of the look-back, at DIFY_ETL_SCHEDULE in DIFY_ETL_TIMEZONE.
+
+    SettingWrong when Dagster does not take the cron expression.
+    """
 
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         at = context.scheduled_execution_time
@@ -32,11 +35,19 @@ def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
             run_key=at.isoformat(), tags=lookback_tags(settings, at), run_config=night_config()
         )
 
-    return dg.ScheduleDefinition(
-        name=f"{NIGHTLY_SYNC}_schedule",
-        job_name=NIGHTLY_SYNC,
-        cron_schedule=settings.schedule,
-        execution_timezone=settings.timezone,
-        execution_fn=ask,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
+    try:
+        return dg.ScheduleDefinition(
+            name=f"{NIGHTLY_SYNC}_schedule",
+            job_name=NIGHTLY_SYNC,
+            cron_schedule=settings.schedule,
+            execution_timezone=settings.timezone,
+            execution_fn=ask,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        raise SettingWrong(
+            f"DIFY_ETL_SCHEDULE is wrong: {settings.schedule!r} is no cron expression, or "
+            f"Dagster does not know the time zone {settings.timezone}",
+            where="environment and .env",
+            hint="Set it, for example DIFY_ETL_SCHEDULE='30 1 * * *'.",
+        ) from error

@@ -25,7 +25,7 @@ def run_simulation(
         print(f"DIFY_EMAIL={world.account.email}", flush=True)
         print(f"DIFY_PASSWORD={world.account.password}", flush=True)
         print(f"DIFY_ETL_TIMEZONE={world.account.timezone}", flush=True)
-        console.print(f"Simulated Dify {version} answers; end it with Ctrl-C.", highlight=False)
+        console.print(f"# Simulated Dify {version} answers; end it with Ctrl-C.", highlight=False)
         _wait_for_signal()
 
 

@@ -1,32 +1,32 @@
 """Run the assets in this process, with progress, and show what came of it."""
 
-import os
 import time
 import uuid
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.markup import escape
 
 from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
-from dify_etl.pipeline.code_location import code_location
-from dify_etl.pipeline.publication import SYNC_VERDICT, BadSlice, bad_slices
-from dify_etl.pipeline.raw_assets import raw_key
-from dify_etl.pipeline.resources import DifyHome, holding
-from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
-from dify_etl.settings import Settings
+from dify_etl.pipeline.publication import BadSlice, bad_slices
+from dify_etl.pipeline.resources import DifyHome, check_apps, holding
+from dify_etl.pipeline.schedules import RANGE_END, RANGE_START, lookback_tags
+from dify_etl.settings import DIFY_BEGINS, Settings
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
-from dify_etl.sync.report import STATES, FeedReport
+from dify_etl.sync.report import FeedReport
 from dify_etl.sync.windows import asked_window, local_date
+from dify_etl.terminal.consoles import err
+from dify_etl.terminal.error_messages import print_error
+from dify_etl.terminal.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.terminal.progress import progress_on
+from dify_etl.terminal.summary import show_bad_slices, show_summary
 from dify_etl.warehouse.publish import COPY
-from dify_etl.warehouse.upsert import Changes
 
 QUERIES = (
     "SELECT app_name, sum(messages) AS messages, sum(total_price) AS price\n"
@@ -47,16 +47,30 @@ class SyncRequest:
     feeds: tuple[str, ...] = ()
     is_full: bool = False
     wait_seconds: float = 60.0
+    is_debug: bool = False
+
+    @property
+    def is_night(self) -> bool:
+        """Whether no days were asked for, so that the run catches up what was missed."""
+        return self.first is None and self.last is None
 
 
-def run_demo(console: Console) -> int:
-    """The nightly sync on the simulated Dify, whatever server the settings name."""
-    settings = effective_settings(DIFY_BASE_URL=None)
-    code = _run(settings, SyncRequest(), console)
-    copy = home_of(settings) / COPY
-    console.print(f"\nThe data is in [bold]{copy}[/]. Three queries to try:\n")
-    for query in QUERIES:
-        console.print(query + "\n", highlight=False)
+@dataclass(frozen=True)
+class _Outcome:
+    reports: list[FeedReport]
+    bad: list[BadSlice]
+    failures: JobFailures
+
+
+def run_demo(console: Console, *, is_debug: bool) -> int:
+    """The nightly sync of all 30 days of the simulated Dify, whatever server the settings name."""
+    settings = effective_settings(DIFY_BASE_URL=None, DIFY_ETL_START_DATE=DIFY_BEGINS)
+    code = _run(settings, SyncRequest(is_debug=is_debug), console)
+    copy = copy_of(settings)
+    if copy.exists():
+        console.print(f"\nThe data is in [bold]{escape(str(copy))}[/]. Three queries to try:\n")
+        for query in QUERIES:
+            console.print(query + "\n", highlight=False, soft_wrap=True)
     return code
 
 
@@ -65,42 +79,62 @@ def run_sync(request: SyncRequest, console: Console) -> int:
     return _run(effective_settings(), request, console)
 
 
+def copy_of(settings: Settings) -> Path:
+    """The published copy of the settings' home."""
+    return home_of(settings) / COPY
+
+
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
-    _check_feeds(request.feeds)
-    _quiet()
     started = time.monotonic()
+    _check_feeds(request.feeds)
+    outcome = _read(settings, request, console)
+    show_summary(console, outcome.reports, time.monotonic() - started)
+    if outcome.bad:
+        show_bad_slices(console, outcome.bad)
+    for message in outcome.failures.messages:
+        print_error(err, message)
+    for trace in outcome.failures.traces if request.is_debug else ():
+        err.print(trace, markup=False, highlight=False, soft_wrap=True)
+    return 1 if outcome.bad or outcome.failures.messages else 0
+
+
+def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcome:
+    """Everything that needs Dify and the home; both are given back before anything is shown."""
     run_id = str(uuid.uuid4())
-    home = home_of(settings)
+    resource = DifyHome(apps=list(request.apps), full=request.is_full, catch_up=request.is_night)
+    job = nightly_job(settings, resource)
+    with _opened(settings, request, run_id, console) as opened, holding(opened):
+        tags = _partition_tags(settings, request, opened)
+        opened.check_source()
+        check_apps(opened, request.apps)
+        feeds = _with_needs(request.feeds, opened)
+        failures = execute(job, run_id=run_id, tags=tags, feeds=feeds)
+        with opened.database() as database:
+            return _Outcome(opened.reports, bad_slices(database, run_id), failures)
+
+
+@contextmanager
+def _opened(
+    settings: Settings, request: SyncRequest, run_id: str, console: Console
+) -> Iterator[OpenHome]:
     with (
         open_dify(settings) as dify,
         progress_on(console) as watch,
         open_home(
             dify,
-            home,
+            home_of(settings),
             rules=rules_of(settings),
             run_id=run_id,
             watch=watch,
             wait_seconds=request.wait_seconds,
         ) as opened,
     ):
-        tags = _partition_tags(settings, request, opened)
-        opened.check_source()
-        resource = DifyHome(
-            apps=list(request.apps), full=request.is_full, catch_up=request.first is None
-        )
-        with holding(opened):
-            errors = _execute(settings, resource, request, tags, run_id)
-        with opened.database() as database:
-            bad = bad_slices(database, run_id)
-    _show(console, opened.reports, bad, time.monotonic() - started)
-    for error in errors:
-        console.print(f"[bold red]failed[/] {error}", highlight=False)
-    return 1 if bad or errors else 0
+        yield opened
 
 
 def _partition_tags(settings: Settings, request: SyncRequest, opened: OpenHome) -> dict[str, str]:
     """The partition range of the asked days, or of the look-back."""
-    if request.first is None and request.last is None:
+    if request.is_night:
         return lookback_tags(settings, opened.dify.server_time())
     today = local_date(opened.dify.server_time(), settings.zone)
     first = request.first or settings.start_date
@@ -114,58 +148,6 @@ def _partition_tags(settings: Settings, request: SyncRequest, opened: OpenHome) 
     return {RANGE_START: window.first.isoformat(), RANGE_END: window.last.isoformat()}
 
 
-def _execute(
-    settings: Settings,
-    resource: DifyHome,
-    request: SyncRequest,
-    tags: dict[str, str],
-    run_id: str,
-) -> list[str]:
-    """Run the job in this process; answers the failures that no slice tells of."""
-    job = code_location(settings, resource).resolve_job_def(NIGHTLY_SYNC)
-    result = job.execute_in_process(
-        instance=_instance(),
-        run_id=run_id,
-        tags=tags,
-        asset_selection=_selection(job, request.feeds),
-        # Dagster's own lines are for its UI, not for this terminal.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
-    failed = [event for event in result.all_events if event.is_step_failure]
-    verdict = SYNC_VERDICT.to_python_identifier()
-    told = [f"{event.step_key}: {_what(event)}" for event in failed if event.step_key != verdict]
-    if not result.success and not failed:
-        told.append("the run ended before its first step; `dify-etl doctor` may say why")
-    return told
-
-
-def _what(event: dg.DagsterEvent) -> str:
-    """The failure in one line: ours as it was raised, else the innermost cause."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip().splitlines()[0] if error else "no message"
-
-
-def _instance() -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME, so that the UI shows the run; else one that is forgotten."""
-    if os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.ephemeral()
-
-
-def _selection(job: dg.JobDefinition, feeds: tuple[str, ...]) -> list[dg.AssetKey] | None:
-    """All assets, or the chosen feeds' tables with the models, the copy and the verdict."""
-    if not feeds:
-        return None
-    left_out = {raw_key(name) for feed in FEEDS if feed.name not in feeds for name in feed.tables}
-    return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
-
-
 def _check_feeds(feeds: tuple[str, ...]) -> None:
     known = [feed.name for feed in FEEDS]
     for name in feeds:
@@ -175,59 +157,14 @@ def _check_feeds(feeds: tuple[str, ...]) -> None:
             )
 
 
-def _show(console: Console, reports: list[FeedReport], bad: list[BadSlice], seconds: float) -> None:
-    table = RichTable(title=f"Loaded in {seconds:.1f} s", title_justify="left")
-    table.add_column("feed")
-    for heading in ("rows", "new", "changed", "requests", "seconds"):
-        table.add_column(heading, justify="right")
-    table.add_column("state")
-    own = {report.feed: report for report in reports}
-    for name, changes in _changes_by_table(reports).items():
-        report = own.get(name)
-        table.add_row(
-            name,
-            f"{changes.new + changes.changed + changes.unchanged:,}",
-            f"{changes.new:,}",
-            f"{changes.changed:,}",
-            f"{report.requests:,}" if report else "",
-            f"{report.seconds:.1f}" if report else "",
-            _states(report) if report else "",
-        )
-    console.print(table)
-    if bad:
-        _show_bad(console, bad)
-
-
-def _changes_by_table(reports: list[FeedReport]) -> dict[str, Changes]:
-    """Per raw table what all feeds of the run brought; feeds that failed early show too."""
-    sums: dict[str, Changes] = {}
-    for report in reports:
-        for name in (report.feed, *report.table_changes):
-            sums.setdefault(name, Changes())
-        for name, changes in report.table_changes.items():
-            sums[name] += changes
-    return sums
-
-
-def _states(report: FeedReport) -> str:
-    return ", ".join(f"{report.states[one]} {one}" for one in STATES if report.states.get(one))
-
-
-def _show_bad(console: Console, bad: list[BadSlice]) -> None:
-    table = RichTable(title="Not read whole", title_justify="left")
-    for heading in ("feed", "app", "days", "state", "what happened, and what to do"):
-        table.add_column(heading, overflow="fold")
-    for row in bad[:50]:
-        table.add_row(*(text.replace("[", "\\[") for text in row))
-    console.print(table)
-
-
-def _quiet() -> None:
-    """Dagster's warnings about its own beta features say nothing to a user of this program."""
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
-    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-
-
-def copy_of(settings: Settings) -> Path:
-    """The published copy of the settings' home."""
-    return home_of(settings) / COPY
+def _with_needs(asked: tuple[str, ...], opened: OpenHome) -> tuple[str, ...]:
+    """The asked feeds and, in a home that never read them, the feeds that they start from."""
+    if not asked:
+        return ()
+    with opened.database() as database:
+        held = {row[0] for row in database.rows("SELECT DISTINCT feed FROM ops.slices")}
+    chosen = set(asked)
+    for feed in reversed(FEEDS):  # a feed stands behind those that it needs
+        if feed.name in chosen:
+            chosen |= set(feed.needs) - held
+    return tuple(feed.name for feed in FEEDS if feed.name in chosen)

@@ -1,0 +1,60 @@
+"""What a sync brought, as tables on a terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from dify_etl.pipeline.publication import BadSlice
+from dify_etl.sync.report import STATES, FeedReport
+from dify_etl.warehouse.upsert import Changes
+
+SHOWN_SLICES = 50
+
+
+def show_summary(console: Console, reports: list[FeedReport], seconds: float) -> None:
+    """A line per raw table: rows, what was new, requests and states of the slices."""
+    table = RichTable(title=f"Loaded in {seconds:.1f} s", title_justify="left")
+    table.add_column("feed")
+    for heading in ("rows", "new", "changed", "requests", "seconds"):
+        table.add_column(heading, justify="right")
+    table.add_column("state")
+    own = {report.feed: report for report in reports}
+    for name, changes in _changes_by_table(reports).items():
+        report = own.get(name)
+        table.add_row(
+            name,
+            f"{changes.new + changes.changed + changes.unchanged:,}",
+            f"{changes.new:,}",
+            f"{changes.changed:,}",
+            f"{report.requests:,}" if report else "",
+            f"{report.seconds:.1f}" if report else "",
+            _states(report) if report else "",
+        )
+    console.print(table)
+
+
+def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
+    """What could not be read whole, and why; further ones stand in ops.slices."""
+    table = RichTable(title="Not read whole", title_justify="left")
+    for heading in ("feed", "app", "days", "state", "what happened, and what to do"):
+        table.add_column(heading, overflow="fold")
+    for row in bad[:SHOWN_SLICES]:
+        table.add_row(*(escape(text) for text in row))
+    console.print(table)
+    if len(bad) > SHOWN_SLICES:
+        console.print(f"and {len(bad) - SHOWN_SLICES} more in ops.slices")
+
+
+def _changes_by_table(reports: list[FeedReport]) -> dict[str, Changes]:
+    """Per raw table what all feeds of the run brought; feeds that failed early show too."""
+    sums: dict[str, Changes] = {}
+    for report in reports:
+        for name in (report.feed, *report.table_changes):
+            sums.setdefault(name, Changes())
+        for name, changes in report.table_changes.items():
+            sums[name] += changes
+    return sums
+
+
+def _states(report: FeedReport) -> str:
+    return ", ".join(f"{report.states[one]} {one}" for one in STATES if report.states.get(one))
