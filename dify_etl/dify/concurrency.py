@@ -1,4 +1,10 @@
-"""How many requests one Dify gets at a time: a limit that grows slowly and shrinks at once."""
+"""How many requests one Dify gets at a time: as many as make it quicker, and not one more.
+
+Requests beyond what a server works on at once only queue there. How many queue shows in how much
+longer answers take than with hardly any company: with `load` times the quiet time, `limit * (1 -
+1 / load)` requests wait. The limit grows while fewer than one waits and shrinks when more than two
+do; a server that pushes back halves it. Quiet times are measured anew again and again.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -8,11 +14,16 @@ from dataclasses import dataclass
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import DifyUnavailable
 
-START = 4  # concurrent requests before anything is known of the server
+QUIET = 2  # requests at a time that no server queues
+QUIET_ANSWERS = 16  # answers that measure the quiet time
+QUIET_ENOUGH = 5  # quiet answers of a route from which its load is judged
+QUIET_EVERY = 200.0  # rounds of the limit between two measurements: a few percent of the time
+NEW_ROUTE_ANSWERS = 30  # a route asked more often than this is worth a measurement of its own
+LEAST_WAITING, MOST_WAITING = 1.0, 2.0  # requests queued at the server that are left alone
 SHRINK = 0.5
 SLOW_FACTOR = 4.0  # an answer this many times slower than the route's usual one means load
 SLOW_FLOOR_SECONDS = 2.0  # quicker answers never count as slow
-USUAL_WEIGHT = 0.1
+USUAL_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -27,65 +38,115 @@ class RequestLimits:
     patience_seconds: float = 600.0
 
 
-class AdaptiveLimit:
-    """Additive increase, multiplicative decrease between 1 and `max_concurrency` requests.
+@dataclass(frozen=True)
+class Admission:
+    """A request that may start: the monotonic clock then, and how many ran with it, itself too."""
 
-    A quick answer adds 1/limit; a 429, 5xx, time-out or unusually slow answer halves the limit,
-    once for all requests that were under way together.
-    """
+    started: float
+    company: int
+
+
+@dataclass
+class _Route:
+    """Seconds of one route's answers: the mean in quiet company, and of late."""
+
+    recent: float
+    quiet: float = 0.0
+    quiet_answers: int = 0
+    answers: int = 0
+
+    def learn(self, seconds: float, *, is_quiet: bool) -> None:
+        """Take an answer in; quiet ones are slowly forgotten for newer ones."""
+        self.answers += 1
+        self.recent += USUAL_WEIGHT * (seconds - self.recent)
+        if is_quiet:
+            self.quiet_answers += 1
+            self.quiet += max(1 / self.quiet_answers, USUAL_WEIGHT) * (seconds - self.quiet)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough quiet answers came to judge the others by."""
+        return self.quiet_answers >= QUIET_ENOUGH and self.quiet > 0
+
+
+class AdaptiveLimit:
+    """The limit of one server, between 1 and `max_concurrency` requests; thread-safe."""
 
     def __init__(self, limits: RequestLimits, *, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock.monotonic
         self._sleep = clock.sleep
         self._free = threading.Condition()
-        self._limit = float(min(START, limits.max_concurrency))
+        self._limit = float(min(QUIET, limits.max_concurrency))
         self._active = 0
         self._shrunk_at = float("-inf")
         self._next_start = float("-inf")
-        self._usual: dict[str, float] = {}
+        self._routes: dict[str, _Route] = {}
+        self._load = 1.0
+        self._quiet_left = QUIET_ANSWERS
+        self._until_quiet = QUIET_EVERY
 
     @property
     def current(self) -> int:
         """How many requests may run at this moment."""
-        return max(1, int(self._limit))
+        limit = min(self._limit, float(QUIET)) if self._quiet_left else self._limit
+        return max(1, int(limit))
 
     @contextmanager
-    def slot(self) -> Iterator[float]:
-        """Hold one of the slots; gives the clock at its start. Raises DifyUnavailable if none."""
+    def slot(self) -> Iterator[Admission]:
+        """Hold one of the slots. Raises DifyUnavailable when none comes free in time."""
         with self._free:
             if not self._free.wait_for(self._has_room, timeout=self._limits.patience_seconds):
                 raise self._no_room()
             self._active += 1
+            company = self._active
         try:
             self._keep_pace()
-            yield self._clock()
+            yield Admission(self._clock(), company)
         finally:
             with self._free:
                 self._active -= 1
                 self._free.notify()
 
-    def succeeded(self, route: str, *, started: float) -> None:
-        """An answer came: grow, or shrink when it took far longer than this route usually does."""
-        seconds = self._clock() - started
+    def succeeded(self, route: str, admission: Admission) -> None:
+        """An answer came: learn from its seconds, and move the limit by one request at most."""
+        seconds = self._clock() - admission.started
         with self._free:
-            usual = self._usual.get(route, seconds)
-            is_slow = seconds > max(SLOW_FLOOR_SECONDS, SLOW_FACTOR * usual)
-            self._usual[route] = usual + USUAL_WEIGHT * (seconds - usual)
-            if is_slow:
-                self._shrink(started)
-            else:
-                grown = self._limit + 1 / self._limit
-                self._limit = min(float(self._limits.max_concurrency), grown)
-                self._free.notify()
+            known = self._routes.setdefault(route, _Route(recent=seconds))
+            if seconds > max(SLOW_FLOOR_SECONDS, SLOW_FACTOR * known.recent):
+                self._shrink(admission)
+            known.learn(seconds, is_quiet=admission.company <= QUIET)
+            self._plan_quiet(known, admission)
+            if known.is_known and not self._quiet_left:
+                self._load += USUAL_WEIGHT * (seconds / known.quiet - self._load)
+                self._adjust()
+            self._free.notify_all()
 
-    def overloaded(self, *, started: float) -> None:
+    def overloaded(self, admission: Admission) -> None:
         """The server pushed back (429, 5xx, time-out, broken connection)."""
         with self._free:
-            self._shrink(started)
+            self._shrink(admission)
 
-    def _shrink(self, started: float) -> None:
-        if started >= self._shrunk_at:  # requests of before the last cut say nothing new
+    def _plan_quiet(self, route: _Route, admission: Admission) -> None:
+        """Measure at first, for a busy new route, and again after a few hundred rounds."""
+        if self._quiet_left:
+            self._quiet_left -= admission.company <= QUIET
+            return
+        self._until_quiet -= 1 / self._limit
+        is_new = route.answers >= NEW_ROUTE_ANSWERS and not route.is_known
+        if is_new or self._until_quiet <= 0:
+            self._quiet_left, self._until_quiet = QUIET_ANSWERS, QUIET_EVERY
+
+    def _adjust(self) -> None:
+        waiting = self._limit * (1 - 1 / max(self._load, 1.0))
+        if waiting < LEAST_WAITING:
+            grown = self._limit + 1 / self._limit
+            self._limit = min(float(self._limits.max_concurrency), grown)
+        elif waiting > MOST_WAITING:
+            self._limit = max(1.0, self._limit - 1 / self._limit)
+
+    def _shrink(self, admission: Admission) -> None:
+        if admission.started >= self._shrunk_at:  # requests of before the last cut say nothing new
             self._limit = max(1.0, self._limit * SHRINK)
             self._shrunk_at = self._clock()
 

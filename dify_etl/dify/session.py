@@ -160,14 +160,14 @@ class Session:
         if not call.is_public and self.server.version_text is None:
             _ = self.version_text  # how to log in depends on it
         request = self._request(call, is_retry=is_retry)
-        with self.limit.slot() as started:
+        with self.limit.slot() as admission:
             try:
                 response = self._exchange(request, call)
                 answer = self._judged(response, call)
             except Transient:
-                self.limit.overloaded(started=started)
+                self.limit.overloaded(admission)
                 raise
-            self.limit.succeeded(call.route, started=started)
+            self.limit.succeeded(call.route, admission)
             return answer
 
     def _request(self, call: Call, *, is_retry: bool) -> httpx.Request:

@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from dify_etl.dify.clock import Clock
-from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
+from dify_etl.dify.concurrency import AdaptiveLimit, Admission, RequestLimits
 from dify_etl.dify.errors import DifyUnavailable
 from dify_etl.dify.session import RetryPolicy
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
+from dify_etl_tests.dify.queueing_server import QueueingServer
 from dify_etl_tests.dify.recordings import client
 
 
@@ -38,9 +39,9 @@ ONE_SLOT = RequestLimits(max_concurrency=1, patience_seconds=0.01)
 
 def answer(limit: AdaptiveLimit, time: Time, *, seconds: float = 0.1, times: int = 1) -> None:
     for _ in range(times):
-        with limit.slot() as started:
+        with limit.slot() as admission:
             time.sleep(seconds)
-            limit.succeeded("/x", started=started)
+            limit.succeeded("/x", admission)
 
 
 def test_grows_with_good_answers_up_to_the_ceiling() -> None:
@@ -51,7 +52,7 @@ def test_grows_with_good_answers_up_to_the_ceiling() -> None:
 
     answer(limit, time, times=100)
 
-    assert (before, limit.current) == (4, 8)
+    assert (before, limit.current) == (2, 8)
 
 
 def test_overload_halves_down_to_one() -> None:
@@ -61,7 +62,7 @@ def test_overload_halves_down_to_one() -> None:
 
     for _ in range(6):
         time.sleep(1)
-        limit.overloaded(started=time.now)
+        limit.overloaded(Admission(time.now, company=1))
 
     assert limit.current == 1
 
@@ -71,11 +72,11 @@ def test_requests_of_one_wave_count_once() -> None:
     time = Time()
     limit = limit_with(time)
     answer(limit, time, times=100)
-    started = time.now
+    together = Admission(time.now, company=8)
     time.sleep(1)
 
     for _ in range(8):
-        limit.overloaded(started=started)
+        limit.overloaded(together)
 
     assert limit.current == 4
 
@@ -153,7 +154,57 @@ def test_client_is_gentler_with_a_struggling_server() -> None:
     with pytest.raises(DifyUnavailable):
         dify.account.profile()
 
-    assert (before, dify.concurrency) == (4, 1)
+    assert (before, dify.concurrency) == (2, 1)
+
+
+@pytest.mark.parametrize("slots", [2, 4, 16])
+def test_settles_near_what_the_server_works_on_at_once(slots: int) -> None:
+    """The limit stays a little above the server's own, and loses little of its throughput."""
+    server = QueueingServer(slots=slots)
+
+    seconds = server.answer(4000)
+
+    assert slots <= server.settled() <= slots + 4
+    assert seconds < 1.3 * 4000 * 0.26 / slots
+
+
+def test_backs_off_when_answers_become_slow_and_recovers() -> None:
+    """Other people's load takes the server's slots: the limit follows it down, and up again."""
+    server = QueueingServer(slots=8)
+    server.answer(2000)
+    before = server.limit.current
+
+    server.slowness, slowed_at = 8.0, server.now
+    server.answer(200)
+    under_load = min(limit for at, limit in server.limits_seen if at > slowed_at)
+    server.slowness = 1.0
+    server.answer(3000)
+
+    assert before >= 8
+    assert under_load <= 3
+    assert server.limit.current >= 8
+
+
+def test_backs_off_within_seconds_when_refused_and_recovers() -> None:
+    """A short outage brings the limit down to one; good answers bring it back."""
+    server = QueueingServer(slots=8)
+    server.answer(2000)
+
+    seconds = server.answer(40, is_failing=True)
+    refused = server.limit.current
+    server.answer(1500)
+
+    assert (seconds < 10, refused) == (True, 1)
+    assert server.limit.current >= 8
+
+
+def test_payloads_of_very_different_size_do_not_choke_it() -> None:
+    """Large and small answers of one route are no sign of load."""
+    server = QueueingServer(slots=8, spread=0.8, max_concurrency=8)
+
+    server.answer(4000)
+
+    assert server.settled() >= 7
 
 
 class Seen:
