@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.warehouse.tables import Table
 from dify_etl_tests.sync import (
     expected_runs,
     expected_statistics,
@@ -70,32 +69,39 @@ def differences(
     `where` (SQL) limits the rows of the warehouse that are looked at.
     """
     told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+    names = tables or tuple(EXPECTED)
     found = []
-    for name in tables or tuple(EXPECTED):
-        held = held_rows(place, name, where)
+    for name, held in zip(names, held_rows(place, names, where), strict=True):
         found += [f"{name} {line}" for line in _unequal(name, told.rows(EXPECTED[name]), held)]
     return found
 
 
-def held_rows(place: Workplace, name: str, where: str = "true") -> list[Row]:
-    """The rows of a raw table that Dify still has, as Python values."""
-    table = RAW_TABLES[name].table
-    columns = [column.name for column in table.columns]
-    listed = ", ".join(f'"{column}"' for column in columns)
+def held_rows(place: Workplace, names: Sequence[str], where: str = "true") -> list[list[Row]]:
+    """Per raw table the rows that Dify still has, as Python values."""
+    answers = place.answers([_query(name, where) for name in names])
+    return [[_plain(name, row) for row in rows] for name, rows in zip(names, answers, strict=True)]
+
+
+def _columns(name: str) -> dict[str, str]:
+    return {column.name: column.type for column in RAW_TABLES[name].table.columns}
+
+
+def _query(name: str, where: str) -> str:
+    listed = ", ".join(f'"{column}"' for column in _columns(name))
     latest = (
         "QUALIFY row_number() OVER (PARTITION BY app_id, statistic_date, metric "
         "ORDER BY read_at DESC) = 1"
         if name == "daily_statistics"
         else ""
     )
-    rows = place.rows(
-        f"SELECT {listed} FROM raw.{name} WHERE absent_since IS NULL AND {where} {latest}"
-    )
-    return [_plain(table, dict(zip(columns, row, strict=True))) for row in rows]
+    return f"SELECT {listed} FROM raw.{name} WHERE absent_since IS NULL AND {where} {latest}"
 
 
-def _plain(table: Table, row: Row) -> Row:
-    return {name: _value(table.column(name).type, value) for name, value in row.items()}
+def _plain(name: str, row: tuple[Any, ...]) -> Row:
+    return {
+        column: _value(kind, value)
+        for (column, kind), value in zip(_columns(name).items(), row, strict=True)
+    }
 
 
 def _value(kind: str, value: Any) -> Any:

@@ -1,11 +1,16 @@
 """Workplaces: a simulated Dify with the home that it is read into."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.simulated import World
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.dify.conftest import redis_server, redis_url
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world
 from dify_etl_tests.sync.workplace import Workplace
@@ -15,12 +20,27 @@ __all__ = ["redis_server", "redis_url"]
 Open = Callable[..., Workplace]
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A live file with all tables and no row: making the tables anew is most of a small sync."""
+    path = tmp_path_factory.mktemp("empty") / LIVE
+    with open_database(path) as database, database.transaction():
+        for raw in RAW_TABLES.values():
+            database.ensure(raw.table)
+        for table in OPS_TABLES:
+            database.ensure(table)
+    return path
+
+
 @pytest.fixture
-def workplace(tmp_path: Path) -> Open:
+def workplace(tmp_path: Path, empty_file: Path) -> Open:
     """Opens a workplace over a world in a home of its own."""
 
     def open_workplace(world: World, version: str = "1.12.1") -> Workplace:
-        return Workplace(world, tmp_path / "home", version)
+        home = tmp_path / "home"
+        home.mkdir()
+        shutil.copy(empty_file, home / LIVE)
+        return Workplace(world, home, version)
 
     return open_workplace
 

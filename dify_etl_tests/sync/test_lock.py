@@ -53,7 +53,7 @@ def test_sync_does_not_begin_while_another_runs(chat: Workplace) -> None:
     with another_process(chat.home), pytest.raises(AnotherSync):
         chat.read(TALK)
     assert chat.server.requests == []
-    assert not (chat.home / "live.duckdb").exists()
+    assert chat.rows("SELECT * FROM ops.source") == []
 
 
 def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

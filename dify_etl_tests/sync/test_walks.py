@@ -188,18 +188,20 @@ class Rows:
     """A list of members by time, that notes what it was asked."""
 
     def __init__(self, *times: datetime, lie: int = 0) -> None:
-        self.times = times
+        self.rows: list[Member] = []
         self.lie = lie
+        for at in times:
+            self.add(at)
         self.asked: list[tuple[datetime, datetime]] = []
+
+    def add(self, at: datetime) -> None:
+        """One more row of this time."""
+        self.rows.append(Member(id=f"m{len(self.rows)}", name="", email="", created_at=at))
 
     def ask(self, start: datetime, end: datetime, page: int, limit: int) -> Page[Member]:
         """One page of the rows between two instants."""
         self.asked.append((start, end))
-        rows = [
-            Member(id=f"m{number}", name="", email="", created_at=at)
-            for number, at in enumerate(self.times)
-            if start <= at <= end
-        ]
+        rows = [row for row in self.rows if row.created_at and start <= row.created_at <= end]
         shown = rows[(page - 1) * limit : page * limit]
         return Page(tuple(shown), page=page, limit=limit, total=len(rows) + self.lie)
 
@@ -265,10 +267,10 @@ def test_tail_is_asked_until_nothing_new_comes() -> None:
     assert calm.records == {}
     assert rows.asked == [(BOUND - timedelta(minutes=1), NOW + timedelta(minutes=2))]
 
-    busy = Rows(*[NOW] * 0)
+    busy = Rows()
 
     def ask(start: datetime, end: datetime, page: int, limit: int) -> Page[Member]:
-        busy.times = (*busy.times, NOW)
+        busy.add(NOW)
         return busy.ask(start, end, page, limit)
 
     found = TimedList(ask, key=lambda row: row.account_id).read_tail(BOUND, lambda: NOW)

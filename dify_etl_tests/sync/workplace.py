@@ -121,9 +121,13 @@ class Workplace:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What the warehouse answers."""
+        return self.answers([sql])[0]
+
+    def answers(self, queries: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        """What the warehouse answers to several queries, in one opening of the file."""
         with duckdb.connect(self.home / LIVE, read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(sql).fetchall()
+            return [connection.execute(sql).fetchall() for sql in queries]
 
     def value(self, sql: str) -> Any:
         """The first value of the first row."""
