@@ -1,7 +1,8 @@
 """Feed workflow_runs: lists of runs by app mode and server version, then the detail of due runs.
 
-Workflow apps are listed by their log rows, which have a time filter and a total. Runs of chatflows
-and debugging runs are listed newest first, until older than the window.
+Workflow apps are listed by their log rows, which have a time filter and a total. Runs of chatflows,
+debugging runs, and runs that no log shows (a workflow that another one uses as a tool) are listed
+newest first, until older than the window.
 """
 
 from collections import defaultdict
@@ -27,7 +28,7 @@ from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import read_run_details, run_doubts
 from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead, upper_bound
-from dify_etl.sync.windows import Window, local_date, windows_of
+from dify_etl.sync.windows import Window, day_start, local_date, windows_of
 from dify_etl.warehouse.tables import quoted
 
 FEED = "workflow_runs"
@@ -87,12 +88,17 @@ def _read_lists(sync: Sync, task: Task) -> RunsRead:
     since = windows_of(task.days.due, sync.rules.zone)
     if task.app.mode in WORKFLOW_MODES:
         _read_logs(sync, task, read)
+    begin = day_start(sync.rules.start_date, sync.rules.zone) - MARGIN
     for window in list(since)[:1]:
         room, app_id = sync.dify.workflows, task.app.app_id
-        _read_list(read, "debugging", room.runs_walk(app_id, triggered_from="debugging"), window)
-        if task.app.mode in CHATFLOW_MODES and sync.dify.version >= LISTED_RUNS_SINCE:
-            walk = room.chatflow_runs_walk(app_id, triggered_from="app-run")
-            _read_list(read, "app-run", walk, window)
+        _read_list(
+            read, "debugging", room.runs_walk(app_id, triggered_from="debugging"), window, begin
+        )
+        if sync.dify.version < LISTED_RUNS_SINCE:
+            continue
+        is_chatflow = task.app.mode in CHATFLOW_MODES
+        list_runs = room.chatflow_runs_walk if is_chatflow else room.runs_walk
+        _read_list(read, "app-run", list_runs(app_id, triggered_from="app-run"), window, begin)
     return read
 
 
@@ -121,14 +127,15 @@ def _read_list(
     kind: str,
     walk: CursorWalk[WorkflowRun] | CursorWalk[ChatflowRun],
     window: Window,
+    begin: datetime,
 ) -> None:
-    """Newest first until a page begins before the window."""
+    """Newest first until a page begins before the window; runs before `begin` are not wanted."""
     oldest_wanted = window.start - MARGIN
     rows: Rows[WorkflowRun] = Rows()
     walk.stop = lambda page: any(run.created_at < oldest_wanted for run in page.records)
     for page in walk:
         rows.add(page, lambda run: run.workflow_run_id)
-    read.runs[kind].extend(rows.records.values())
+    read.runs[kind].extend(run for run in rows.records.values() if run.created_at >= begin)
     read.rejected.extend(rows.rejected.values())
     read.requests += rows.requests
     if not walk.proof.is_proven:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dify_etl.simulated import World, WorldPlan, build_world
-from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.models import build
 from dify_etl.warehouse.publish import LIVE
@@ -178,19 +177,16 @@ def test_outcomes_add_up(read: Read, version: str, zone: str) -> None:
     assert wrong == []
 
 
-def test_run_that_no_log_shows_is_found_out(tmp_path: Path) -> None:
-    """Dify counts a run that its log hides: the day is named, on which we lack one run."""
+def test_run_that_no_log_shows_is_counted(tmp_path: Path) -> None:
+    """A workflow used as a tool runs without a log row: the run list shows it, figures agree."""
     world = busy_world("UTC")
     app_id = next(app.id for app in world.apps.values() if app.mode == "workflow")
     begun_at = NOW - timedelta(days=3)
     run = world.start_run(app_id, at=begun_at)
     world.finish_run(run.id, at=begun_at + timedelta(seconds=3), status="succeeded")
-    for run_id in hidden_runs(world):
-        world.delete_run(run_id)
     world.unlog_run(run.id)
     place = read_and_model(world, tmp_path / "home", "1.12.1", "UTC")
-    found = place.rows(
-        f"SELECT app_id, statistic_date, difference FROM {RECONCILED} "
-        "WHERE is_unexplained AND metric = 'workflow_daily_runs'"
-    )
-    assert found == [(app_id, local_date(begun_at, UTC), -1)]
+    assert place.rows(
+        f"SELECT triggered_from FROM raw.workflow_runs WHERE workflow_run_id = '{run.id}'"
+    ) == [("app-run",)]
+    assert place.rows(f"SELECT * FROM {RECONCILED} WHERE is_unexplained") == []

@@ -17,7 +17,8 @@ def _is_visible(told: Told, row: WorkflowRun) -> bool:
     if row.triggered_from == "debugging":
         return True
     if told.mode(row.app_id) == "workflow":
-        return _log_of(told, row) is not None
+        is_listed = row.triggered_from == "app-run" and told.since(1, 9, 2)
+        return is_listed or _log_of(told, row) is not None
     return told.since(1, 9, 2) or row.id in told.world.message_of_run
 
 

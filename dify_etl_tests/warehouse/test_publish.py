@@ -112,9 +112,15 @@ def test_copy_has_no_raw_json(home: Path) -> None:
             "INSERT INTO ops.quarantine (quarantine_id, message, raw_json) "
             "VALUES ('q', 'id is missing', '{\"answer\": \"private\"}')"
         )
-    with reader(published(home)) as connection:
+    copy = published(home)
+    with reader(copy) as connection:
         rows = connection.execute("SELECT message, raw_json FROM ops.quarantine").fetchall()
+        comments = connection.execute(
+            "SELECT comment FROM duckdb_tables() WHERE table_name = 'quarantine'"
+        ).fetchall()
     assert rows == [("id is missing", None)]
+    assert comments[0][0].startswith(QUARANTINE.grain)
+    assert b"private" not in copy.read_bytes()
     with open_database(home / "live.duckdb") as database:
         assert "private" in database.value("SELECT raw_json FROM ops.quarantine")
 
