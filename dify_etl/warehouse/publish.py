@@ -12,10 +12,10 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.warehouse.database import open_database, utc_now
+from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.ledger import PUBLISHED
-from dify_etl.warehouse.tables import frame
+from dify_etl.warehouse.tables import frame, quoted
 from dify_etl.warehouse.upsert import upsert
 
 LIVE = "live.duckdb"
@@ -63,7 +63,7 @@ def copy_and_replace(live: Path, copy: Path) -> None:
         with live.open("rb") as source, fresh.open("wb") as target:
             while block := source.read(8 << 20):
                 target.write(block)
-        _without_raw_json(fresh)
+        _take_out_raw_json(fresh)
         with fresh.open("rb") as written:
             os.fsync(written.fileno())
         fresh.replace(copy)
@@ -73,18 +73,38 @@ def copy_and_replace(live: Path, copy: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _without_raw_json(path: Path) -> None:
-    """Objects that failed validation may hold anything: only their error is published."""
+def _take_out_raw_json(path: Path) -> None:
+    """Objects that failed validation may hold anything: only their error is published.
+
+    A value that is set to null stays in the file's free blocks: then the file is written anew.
+    """
     with duckdb.connect(str(path)) as connection:
-        held = connection.execute(
-            "SELECT count(*) FROM duckdb_tables() "
-            "WHERE schema_name = 'ops' AND table_name = 'quarantine'"
-        ).fetchone()
-        if held and held[0]:
+        if not _has_quarantine(connection):
+            return
+        connection.execute("UPDATE ops.quarantine SET raw_json = NULL")
+    _write_anew(path)
+
+
+def _has_quarantine(connection: duckdb.DuckDBPyConnection) -> bool:
+    tables = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'quarantine'"
+    ).fetchall()
+    rows = connection.execute("SELECT 1 FROM ops.quarantine LIMIT 1").fetchall() if tables else []
+    return bool(rows)
+
+
+def _write_anew(path: Path) -> None:
+    anew = path.with_name(f"{path.name}.anew")
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH {quoted(str(path))} AS held (READ_ONLY)")
             connection.execute(
-                "UPDATE ops.quarantine SET raw_json = NULL WHERE raw_json IS NOT NULL"
+                f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
             )
-        connection.execute("CHECKPOINT")
+            connection.execute("COPY FROM DATABASE held TO anew")
+        anew.replace(path)
+    finally:
+        anew.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

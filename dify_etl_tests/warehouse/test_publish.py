@@ -110,7 +110,7 @@ def test_copy_has_no_raw_json(home: Path) -> None:
         database.ensure(QUARANTINE)
         database.execute(
             "INSERT INTO ops.quarantine (quarantine_id, message, raw_json) "
-            "VALUES ('q', 'id is missing', '{\"answer\": \"private\"}')"
+            "VALUES ('q', 'id is missing', '{\"answer\": \"only-for-us\"}')"
         )
     copy = published(home)
     with reader(copy) as connection:
@@ -120,9 +120,9 @@ def test_copy_has_no_raw_json(home: Path) -> None:
         ).fetchall()
     assert rows == [("id is missing", None)]
     assert comments[0][0].startswith(QUARANTINE.grain)
-    assert b"private" not in copy.read_bytes()
+    assert b"only-for-us" not in copy.read_bytes()
     with open_database(home / "live.duckdb") as database:
-        assert "private" in database.value("SELECT raw_json FROM ops.quarantine")
+        assert "only-for-us" in database.value("SELECT raw_json FROM ops.quarantine")
 
 
 def test_copy_opens_with_older_clients(home: Path) -> None:

@@ -110,7 +110,12 @@ def test_last_of_two_rows_with_one_key_counts(database: Database) -> None:
 
 def test_failed_transaction_leaves_nothing(database: Database) -> None:
     """What happens inside a transaction that fails did not happen."""
-    with pytest.raises(RuntimeError, match="boom"), database.transaction():
-        upsert(database, NOTES, frame(NOTES, [note()]), now=FIRST)
-        raise RuntimeError("boom")
+
+    def load_and_break() -> None:
+        with database.transaction():
+            upsert(database, NOTES, frame(NOTES, [note()]), now=FIRST)
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        load_and_break()
     assert database.value("SELECT count(*) FROM raw.notes") == 0
