@@ -253,7 +253,10 @@ def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
         what, hint = "no answer in time", "Look at the server's load, or allow fewer requests."
     else:
         what = f"the connection fails ({type(error).__name__})"
-        hint = "Check that the server runs and that this machine reaches it."
+        hint = (
+            "Check that the server runs, that this machine reaches it, and that http or https in "
+            "the base URL is what the server speaks."
+        )
     return Transient(DifyUnavailable(what, where=where, hint=hint))
 
 

@@ -48,7 +48,7 @@ def _acquire(file: TextIO, path: Path, wait_seconds: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise AnotherSync(
-                    f"another sync runs in this home: {_holder(path)}; waited {wait_seconds:.0f} s",
+                    f"another sync runs in this home: {_holder(path)}; waited {wait_seconds:g} s",
                     where=str(path),
                     hint="Let it end, or give this sync a home of its own with DIFY_ETL_HOME.",
                 ) from None

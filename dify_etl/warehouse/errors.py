@@ -48,7 +48,7 @@ def holder_of(error: duckdb.Error) -> str:
 def busy(path: Path, error: duckdb.Error, waited_seconds: float) -> WarehouseBusy:
     """The error for a file that stayed locked until the deadline."""
     return WarehouseBusy(
-        f"{path.name} is held by {holder_of(error)}; waited {waited_seconds:.0f} s",
+        f"{path.name} is held by {holder_of(error)}; waited {waited_seconds:g} s",
         where=str(path),
         hint="Let that process end or close its connection. "
         "To query, open the published copy dify.duckdb instead of the live file.",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from dify_etl.errors import ActionableError
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.ledger import PUBLISHED
@@ -108,4 +109,7 @@ def _write_anew(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    copy_and_replace(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        copy_and_replace(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ActionableError as error:
+        sys.exit(error.what)  # the parent adds where and what to do
