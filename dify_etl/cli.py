@@ -181,7 +181,10 @@ def dev(
     with clear_errors(debug=debug):
         from dify_etl.connection import effective_settings
 
+        from dify_etl.pipeline.schedules import nightly_schedule
+
         settings = effective_settings()
+        nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
         home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
         home.mkdir(parents=True, exist_ok=True)
         _put_instance_settings(home)

@@ -45,11 +45,11 @@ def _url(text: str) -> str:
         url = urlsplit(text.strip())
         _ = url.port
     except ValueError as error:
-        raise ValueError("is no address") from error
+        raise ValueError("it is no address") from error
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
+        raise ValueError("it must begin with http:// or https:// and name a host")
     if url.username is not None or url.password is not None:
-        raise ValueError("must not hold a user name or password; DIFY_EMAIL and DIFY_PASSWORD do")
+        raise ValueError("it must not hold a user name or password")
     return text.strip()
 
 
@@ -57,13 +57,13 @@ def _token_store(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     known = ("file:", "redis://", "rediss://", "unix://")
     if text not in ("memory", "file") and not text.startswith(known):
-        raise ValueError("is neither memory, file, file:<path> nor redis://<host>")
+        raise ValueError("it is neither memory, file, file:<path> nor redis://<host>")
     return secret
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
     return secret
 
 

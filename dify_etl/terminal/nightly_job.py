@@ -46,15 +46,20 @@ def execute(
     KeyboardInterrupt when the user stopped it. The run is recorded in DAGSTER_HOME when it is set.
     """
     with _instance() as instance:
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            tags=tags,
-            asset_selection=_selection(job, feeds),
-            run_config=QUIET,
-            raise_on_error=False,
-        )
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags=tags,
+                asset_selection=_selection(job, feeds),
+                run_config=QUIET,
+                raise_on_error=False,
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
     failed = [event for event in result.all_events if event.is_step_failure]
+    if any(_is_interrupt(event) for event in failed):
+        raise KeyboardInterrupt
     messages = [_message(event) for event in failed if event.step_key != _VERDICT_STEP]
     if not result.success and not failed:
         messages.append(_ended_early(result))
@@ -88,6 +93,12 @@ def _selection(job: dg.JobDefinition, feeds: Sequence[str]) -> list[dg.AssetKey]
         return None
     left_out = {raw_key(name) for feed in FEEDS if feed.name not in feeds for name in feed.tables}
     return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether Ctrl-C met this step: Dagster books it as the step's failure."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _message(event: dg.DagsterEvent) -> ErrorMessage:
