@@ -29,7 +29,7 @@ from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import read_run_details, run_doubts
 from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead, upper_bound
 from dify_etl.sync.windows import Window, day_start, local_date, windows_of
-from dify_etl.warehouse.tables import quoted
+from dify_etl.warehouse.tables import frame, quoted
 
 FEED = "workflow_runs"
 TIMED_LOGS_SINCE = (1, 6, 0)
@@ -149,23 +149,24 @@ def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
     with books.commit():
         books.quarantine(task.app.app_id, read.rejected)
         for kind, runs in read.runs.items():
-            _load_runs(books, kind, runs)
+            load_runs(books, kind, runs)
         logs = {key: row for one in read.logs for key, row in one.rows.records.items()}
-        _load_logs(books, tuple(logs.values()))
+        load_logs(books, tuple(logs.values()))
         for one in read.logs:
             books.quarantine(task.app.app_id, one.rows.rejected.values())
-            _mark_absent(books, task, one)
+            _mark_absent(books, task, one, listed=read.runs["app-run"])
 
 
-def _load_runs(books: FeedBooks, kind: str, runs: Sequence[WorkflowRun]) -> None:
+def load_runs(books: FeedBooks, kind: str | None, runs: Sequence[WorkflowRun]) -> None:
+    """Listed runs of one kind (triggered_from); None when the list is not known any more."""
     record_class = next((type(run) for run in runs), WorkflowRun)
     books.note_drift(runs)
     rows = records_frame(raw_table(FEED), record_class, runs)
     books.load_frame(raw_table(FEED), rows.with_columns(pl.col("triggered_from").fill_null(kind)))
 
 
-def _load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
-    """Rows whose run is gone tell of no run: they are absences, never rows."""
+def load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
+    """Log rows. Those whose run is gone tell of no run: they are absences, never rows."""
     books.note_drift(logs)
     known = [log for log in logs if log.workflow_run_id is not None]
     rows = records_frame(raw_table(FEED), WorkflowAppLog, known)
@@ -174,18 +175,29 @@ def _load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
     )
 
 
-def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[WorkflowAppLog]) -> None:
-    """A proven walk by log time shows which logged runs Dify has no more."""
+def _mark_absent(
+    books: FeedBooks,
+    task: Task,
+    read: WindowRead[WorkflowAppLog],
+    *,
+    listed: Sequence[WorkflowRun],
+) -> None:
+    """A proven walk by log time shows which logged runs Dify has no more.
+
+    A run that lost its log row alone is still `listed` (>= 1.9.2), hence not gone.
+    """
     if read.window is None or read.reason is not None or read.rows.rejected:
         return
     known = [log for log in read.rows.records.values() if log.workflow_run_id is not None]
     until = min(read.window.end, task.bound)
+    ids = {log.workflow_run_id for log in known} | {run.workflow_run_id for run in listed}
+    present = [{"workflow_run_id": run_id} for run_id in ids]
     books.mark_absent(
         raw_table(FEED),
         scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NOT NULL "
         f"AND t.log_created_at >= TIMESTAMPTZ '{read.window.start.isoformat()}' "
         f"AND t.log_created_at < TIMESTAMPTZ '{until.isoformat()}'",
-        present=records_frame(raw_table(FEED), WorkflowAppLog, known),
+        present=frame(raw_table(FEED), present, ["workflow_run_id"]),
     )
 
 

@@ -137,3 +137,13 @@ def test_run_that_left_the_logs_is_absent(workplace: Open) -> None:
     assert place.rows(
         "SELECT workflow_run_id FROM raw.workflow_runs WHERE absent_since IS NOT NULL"
     ) == [(run_id,)]
+
+
+def test_run_that_lost_its_log_row_alone_is_there(workplace: Open) -> None:
+    """A run that no log shows any more, but the list of runs does, is not marked absent."""
+    place = workplace(quiet_world("workflow"))
+    run_id = run(place.world, at=NOW - timedelta(days=2))
+    place.read(("apps", "workflow_runs"))
+    place.world.unlog_run(run_id)
+    place.read(("apps", "workflow_runs"))
+    assert absent(place, "workflow_runs") == 0
