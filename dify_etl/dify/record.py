@@ -128,6 +128,8 @@ class Rejected:
     error_path: str
     message: str
     raw: str | None = field(default=None, repr=False)  # None for rows that may hold secrets
+    record_class: str = ""  # with `context` what it takes to parse `raw` again
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ def parse(
                     error_path=path,
                     message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
                     raw=str(JsonText.of(row)) if record_class.keeps_raw else None,
+                    record_class=record_class.__name__,
+                    context=context if record_class.keeps_raw else {},
                 )
             )
     return Batch(tuple(records), tuple(rejected))

@@ -73,7 +73,7 @@ def read_apps(sync: Sync) -> FeedReport:
         apps = list(rows.records.values())
         reason = None if proof.is_proven else proof.reason
         with books.commit():
-            _load_list(books, apps)
+            load_listed_apps(books, apps)
             books.quarantine(None, rows.rejected.values())
             if reason is None and not rows.rejected:
                 present = records_frame(raw_table("apps"), App, apps)
@@ -96,7 +96,8 @@ def _list(sync: Sync) -> tuple[Rows[App], WalkProof]:
     return rows, walk.proof
 
 
-def _load_list(books: FeedBooks, apps: Sequence[App]) -> None:
+def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:
+    """Rows of the list, but for the columns that only the detail tells right."""
     books.note_drift(apps)
     shown = records_frame(raw_table("apps"), App, apps).drop(_FROM_DETAIL)
     books.load_frame(raw_table("apps"), shown)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import polars as pl
 
 from dify_etl.dify.errors import DifyError
-from dify_etl.dify.record import Record, Rejected
+from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.report import STATES, FeedReport, Slice
@@ -210,6 +210,8 @@ class FeedBooks:
             "error_path": one.error_path,
             "message": one.message,
             "raw_json": one.raw,
+            "record_class": one.record_class,
+            "context": JsonText.of(dict(one.context)),
             "run_id": self.sync.run_id,
             "seen_at": utc_now(),
             "resolved_at": None,

@@ -144,9 +144,14 @@ def _take(books: FeedBooks, fetched: Fetched[Task, ListsRead]) -> None:
 
 
 def _load(books: FeedBooks, app: KnownApp, rows: tuple[LoggedConversation, ...]) -> None:
-    if app.mode not in COMPLETION_MODES:
+    if app.mode in COMPLETION_MODES:
+        load_completion_logs(books, rows)
+    else:
         books.load(FEED, Conversation, rows)
-        return
+
+
+def load_completion_logs(books: FeedBooks, rows: tuple[LoggedConversation, ...]) -> None:
+    """Listed logs of a completion app: each is a conversation and its only message."""
     books.load(FEED, CompletionConversation, rows)
     load_listed_messages(books, rows)
 

@@ -176,7 +176,7 @@ def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | D
     reads = [(due, read) for due, read in outcomes if isinstance(read, ConversationRead)]
     messages = [message for _, read in reads for message in read.messages]
     with books.commit():
-        _load(books, messages)
+        load_messages(books, messages)
         for due, read in reads:
             books.quarantine(due.app_id, read.rejected)
         rows = [_book(books.sync, due, outcome) for due, outcome in outcomes]
@@ -185,7 +185,8 @@ def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | D
         _mark_gone(books, gone)
 
 
-def _load(books: FeedBooks, messages: Sequence[Message]) -> None:
+def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
+    """Messages of chat-messages with their parts; call it inside a transaction."""
     table = raw_table(FEED)
     books.note_drift(messages)
     rows = records_frame(table, Message, messages)

@@ -99,6 +99,8 @@ QUARANTINE = Table(
         Column(
             "raw_json", "VARCHAR", "The object as received; null for API keys and published copies."
         ),
+        Column("record_class", "VARCHAR", "The record that it should be."),
+        Column("context", "JSON", "Ids that the endpoint told beside the object."),
         Column("run_id", "VARCHAR", "The run that met it last."),
         Column("seen_at", "TIMESTAMPTZ", "When it was met last, UTC."),
         Column("resolved_at", "TIMESTAMPTZ", "When the object was read without error, UTC."),

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+import httpx
+
 from dify_etl.sync.quarantine import Retried, retry_quarantine, waiting_objects
-from dify_etl.sync.run import SyncPlan
+from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, run, talk
-from dify_etl_tests.sync.test_failures import rows_changed, spoil, through
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 
@@ -15,13 +16,16 @@ def spoiled(workplace: Open, path_end: str, field: str) -> Workplace:
     place = workplace(quiet_world("chat", "workflow"))
     talk(place.world, at=NOW - timedelta(days=1))
     run(place.world, at=NOW - timedelta(days=1))
-    through(place, change=rows_changed(path_end, spoil(field, ["wrong"])))
+    place.transport = ChangedAnswers(
+        httpx.WSGITransport(app=place.server),
+        rows_changed(path_end, lambda at, row: row if at else {**row, field: ["wrong"]}),
+    )
     place.read()
     return place
 
 
 def retry(place: Workplace) -> Retried:
-    with place.client() as dify, place.opened(dify, SyncPlan()) as sync:
+    with place.opened() as sync:
         return retry_quarantine(sync)
 
 
@@ -29,7 +33,7 @@ def test_object_that_is_still_wrong_stays(workplace: Open) -> None:
     """A retry without a fix loads nothing and keeps the object with its error."""
     place = spoiled(workplace, "/chat-messages", "answer")
     assert retry(place) == Retried(loaded=0, wrong=1, without_object=0)
-    with place.client() as dify, place.opened(dify, SyncPlan()) as sync:
+    with place.opened() as sync:
         (waiting,) = waiting_objects(sync)
     assert waiting.rejected.error_path == "answer"
 
@@ -38,7 +42,7 @@ def test_object_that_can_be_read_now_is_loaded(workplace: Open) -> None:
     """After the fix a retry brings the row into its table, once."""
     place = spoiled(workplace, "/chat-messages", "answer")
     before = place.value("SELECT count(*) FROM raw.messages")
-    with place.client() as dify, place.opened(dify, SyncPlan()) as sync:
+    with place.opened() as sync:
         sync.database.execute(
             "UPDATE ops.quarantine SET raw_json = replace(raw_json, '[\"wrong\"]', '\"right\"')"
         )
@@ -51,7 +55,7 @@ def test_object_that_can_be_read_now_is_loaded(workplace: Open) -> None:
 def test_node_comes_back_with_its_run(workplace: Open) -> None:
     """What only the address of an endpoint tells (the run of a node) is kept with the object."""
     place = spoiled(workplace, "/node-executions", "title")
-    with place.client() as dify, place.opened(dify, SyncPlan()) as sync:
+    with place.opened() as sync:
         sync.database.execute(
             "UPDATE ops.quarantine SET raw_json = replace(raw_json, '[\"wrong\"]', '\"right\"')"
         )

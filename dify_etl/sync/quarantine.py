@@ -1,0 +1,115 @@
+"""Bring quarantined objects back: parse what was kept once more, and load what is good now."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from dify_etl.dify.apps import App
+from dify_etl.dify.conversations import CompletionConversation, Conversation
+from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.feedback import Annotation
+from dify_etl.dify.members import Member
+from dify_etl.dify.messages import Message
+from dify_etl.dify.record import Record, Rejected, parse
+from dify_etl.dify.workflow_records import ChatflowRun, NodeExecution, WorkflowAppLog, WorkflowRun
+from dify_etl.sync.apps import load_listed_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.conversations import load_completion_logs
+from dify_etl.sync.messages import load_messages
+from dify_etl.sync.run import Sync
+from dify_etl.sync.runs import load_logs, load_runs
+from dify_etl.warehouse.database import utc_now
+
+# How a record of each kind is loaded; kinds that are not here come anew with their next list.
+_LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
+    App: load_listed_apps,
+    Message: load_messages,
+    CompletionConversation: load_completion_logs,
+    WorkflowAppLog: load_logs,
+    WorkflowRun: lambda books, runs: load_runs(books, None, runs),
+    ChatflowRun: lambda books, runs: load_runs(books, None, runs),
+    Conversation: lambda books, rows: books.load("conversations", Conversation, rows),
+    Dataset: lambda books, rows: books.load("datasets", Dataset, rows),
+    Document: lambda books, rows: books.load("documents", Document, rows),
+    Member: lambda books, rows: books.load("members", Member, rows),
+    Annotation: lambda books, rows: books.load("annotations", Annotation, rows),
+    NodeExecution: lambda books, rows: books.load("node_executions", NodeExecution, rows),
+}
+_CLASSES = {record_class.__name__: record_class for record_class in _LOADERS}
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One object that waits in ops.quarantine."""
+
+    quarantine_id: str
+    feed: str
+    app_id: str | None
+    rejected: Rejected
+
+
+@dataclass(frozen=True)
+class Retried:
+    """What came of a retry: loaded, still wrong, or without an object that was kept."""
+
+    loaded: int
+    wrong: int
+    without_object: int
+
+
+def waiting_objects(sync: Sync) -> list[Quarantined]:
+    """Everything in ops.quarantine that is not resolved, oldest first."""
+    rows = sync.database.rows(
+        """SELECT quarantine_id, feed, app_id, endpoint, position, record_id, error_path, message,
+            raw_json, coalesce(record_class, ''), coalesce(context, '{}')
+        FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY seen_at, quarantine_id"""
+    )
+    return [
+        Quarantined(
+            quarantine_id=row[0],
+            feed=row[1],
+            app_id=row[2],
+            rejected=Rejected(
+                endpoint=row[3],
+                position=row[4],
+                record_id=row[5],
+                error_path=row[6],
+                message=row[7],
+                raw=row[8],
+                record_class=row[9],
+                context=orjson.loads(row[10]),
+            ),
+        )
+        for row in rows
+    ]
+
+
+def retry_quarantine(sync: Sync) -> Retried:
+    """Parse every waiting object again; load the good ones, keep the others with their error."""
+    counted = {"loaded": 0, "wrong": 0, "without_object": 0}
+    for one in waiting_objects(sync):
+        counted[_retry(sync, one)] += 1
+    return Retried(**counted)
+
+
+def _retry(sync: Sync, one: Quarantined) -> str:
+    held = one.rejected
+    record_class = _CLASSES.get(held.record_class)
+    if held.raw is None or record_class is None:
+        return "without_object"
+    batch = parse(
+        record_class, [orjson.loads(held.raw)], endpoint=held.endpoint, context=held.context
+    )
+    with FeedBooks(sync, one.feed) as books, books.commit():
+        if batch.rejected:
+            again = [replace(wrong, position=held.position) for wrong in batch.rejected]
+            books.quarantine(one.app_id, again)
+            return "wrong"
+        _LOADERS[record_class](books, batch.records)
+        sync.database.execute(
+            "UPDATE ops.quarantine SET resolved_at = ? WHERE quarantine_id = ?",
+            [utc_now(), one.quarantine_id],
+        )
+    return "loaded"
