@@ -1,0 +1,191 @@
+"""Play a history: change the world, read it night by night, and look whether promises hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.simulated import World, WorldPlan, build_world
+from dify_etl.simulated.faults import Faults
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
+from dify_etl.sync.source import pin_source
+from dify_etl.sync.windows import local_date
+from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
+from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl_tests.histories.history import Change, History, Night, Verb
+from dify_etl_tests.histories.promises import Truth, broken_promises, unlike_in_the_end
+from dify_etl_tests.histories.run_changes import RUNS
+from dify_etl_tests.histories.talk_changes import TALK
+from dify_etl_tests.histories.workspace_changes import WORKSPACE
+from dify_etl_tests.sync.workplace import Workplace
+
+VERBS: dict[str, Verb] = {**TALK, **RUNS, **WORKSPACE}
+FEEDS_OF = {
+    "talk": ("apps", "annotations", "conversations", "messages"),
+    "runs": ("apps", "conversations", "messages", "workflow_runs", "node_executions"),
+    "workspace": (
+        *("apps", "members", "app_api_keys", "dataset_api_keys", "datasets", "documents"),
+        *("annotations", "daily_statistics"),
+    ),
+}
+# Requests that the database's thread makes by itself: they come at no fixed place.
+UNCOUNTED = ("/account", "/workspaces", "/login", "/refresh-token", "/setup", "/ping")
+
+# After the last change: messages settle, the weekly export comes, the deep read goes round.
+REST_HOURS = (30.0, 160.0, 24.0)
+
+
+def memory_warehouse() -> Database:
+    """A live database without a file, so that a night costs little."""
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("ATTACH ':memory:' AS live")
+    connection.execute("USE live")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("PRAGMA disable_optimizer")
+    for schema in SCHEMAS:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    database = Database(connection, Path("memory"))
+    for raw in RAW_TABLES.values():
+        database.ensure(raw.table)
+    for table in OPS_TABLES:
+        database.ensure(table)
+    return database
+
+
+def emptied(database: Database) -> Database:
+    """The same database without rows."""
+    for table in (*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES):
+        database.execute(f"TRUNCATE {table.qualified}")
+    return database
+
+
+@dataclass
+class MemoryPlace(Workplace):
+    """A workplace whose warehouse is in memory and whose client lives as long as the history."""
+
+    database: Database = field(kw_only=True)
+
+    def answers(self, queries: Any) -> list[list[tuple[Any, ...]]]:
+        """What the warehouse answers to several queries."""
+        return [self.database.rows(sql) for sql in queries]
+
+
+class Player:
+    """One history on its way. `changes` counts the changes that were made so far."""
+
+    def __init__(self, history: History, database: Database) -> None:
+        self.history = history
+        self.place = _place(history, emptied(database))
+        self.changes = 0
+        self._asked = 0
+        self._waiting: list[tuple[int, Change]] = []
+        self._told_of_source = False
+        self.place.server.faults = Faults(before_request=self._before_request)
+
+    @property
+    def world(self) -> World:
+        """The world that is read."""
+        return self.place.world
+
+    def play(self) -> None:
+        """All nights of the history, and the nights of rest. AssertionError for a broken promise."""
+        with self.place.client() as dify:
+            for night in self.history.nights:
+                self._pass_time(night)
+                self._make(*night.before)
+                self._night(dify, night.during)
+            for hours in REST_HOURS:
+                self._pass_time(Night(hours=hours))
+                self._night(dify, ())
+        left = unlike_in_the_end(self.place, self.history.family)
+        assert left == [], "\n".join(left[:20])
+
+    def _night(self, dify: DifyClient, during: tuple[tuple[int, Change], ...]) -> None:
+        before = Truth.of(self.place, self.history.family)
+        self._asked, self._waiting = 0, sorted(during, key=lambda one: one[0])
+        began = self.world.now()
+        with self._sync(dify) as sync:
+            for feed in FEEDS:
+                if feed.name in FEEDS_OF[self.history.family]:
+                    feed.read(sync)
+        self._make(*(change for _, change in self._waiting))
+        self._waiting = []
+        wrong = broken_promises(self.place, self.history.family, before, began)
+        assert wrong == [], f"night {self.place.runs}:\n" + "\n".join(wrong[:20])
+
+    @contextmanager
+    def _sync(self, dify: DifyClient) -> Iterator[Sync]:
+        self.place.runs += 1
+        if not self._told_of_source:
+            pin_source(self.place.database, dify, self.place.rules)
+            self._told_of_source = True
+        yield Sync(
+            dify=dify,
+            database=self.place.database,
+            rules=self.place.rules,
+            plan=SyncPlan(),
+            run_id=f"night {self.place.runs}",
+            now=self.world.now().replace(microsecond=0),
+            started_at=utc_now(),
+            watch=NoWatcher(),
+        )
+
+    def _before_request(self, number: int, method: str, path: str) -> None:
+        if path.removeprefix("/console/api").startswith(UNCOUNTED):
+            return
+        while self._waiting and self._waiting[0][0] <= self._asked:
+            self._make(self._waiting.pop(0)[1])
+        self._asked += 1
+
+    def _make(self, *changes: Change) -> None:
+        for change in changes:
+            with self.world.lock:
+                self.world.set_now(self.world.now() + timedelta(seconds=change.after))
+                VERBS[change.verb](self.world, change)
+            self.changes += 1
+
+    def _pass_time(self, night: Night) -> None:
+        now = self.world.now() + timedelta(hours=night.hours)
+        if night.to_midnight is not None:
+            zone = ZoneInfo(self.history.timezone)
+            day = local_date(now, zone) + timedelta(days=1)
+            now = datetime.combine(day, time.min, zone) + timedelta(seconds=night.to_midnight)
+        self.world.set_now(now.astimezone(self.history.began.tzinfo))
+
+
+def _place(history: History, database: Database) -> MemoryPlace:
+    plan = WorldPlan(
+        seed=1,
+        apps=0,
+        days=1,
+        conversations_per_day=0,
+        now=history.began,
+        timezone=history.timezone,
+    )
+    world = build_world(plan)
+    for mode in history.modes:
+        world.add_app(
+            name=f"the {mode} app",
+            mode=mode,
+            at=history.began - timedelta(days=9),
+            created_by=world.account_id,
+            tenant_id=world.workspace_id,
+        )
+    zone = ZoneInfo(history.timezone)
+    rules = SyncRules(
+        zone=zone,
+        start_date=local_date(history.began, zone) - timedelta(days=2),
+        lookback_days=history.lookback_days,
+        deep_read_days=history.deep_read_days,
+        completion_detail=history.completion_detail,
+        workers=1,
+    )
+    return MemoryPlace(world, Path("memory"), history.version, rules, database=database)

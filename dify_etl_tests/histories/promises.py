@@ -1,0 +1,169 @@
+"""What must hold after every night, and what in the end, whatever happened.
+
+After a night: a slice that the night proved holds every row of its day as Dify has it, as far as
+the row was there before the night and was not touched during it; no row that was held is lost.
+In the end: the warehouse equals the world, and no slice is in doubt without a reason.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.windows import local_date
+from dify_etl_tests.sync.comparison import EXPECTED, IN_PART, KEYS, held_rows
+from dify_etl_tests.sync.expected_values import Row, Told, version_of
+from dify_etl_tests.sync.workplace import Workplace
+
+Key = tuple[Any, ...]
+Rows = dict[Key, Row]
+Slot = tuple[str, str | None, date | None]  # feed, app, local day: what one slice speaks for
+
+TABLES_OF = {
+    "talk": ("apps", "annotations", "conversations", "messages", "message_feedbacks")
+    + ("message_citations", "agent_thoughts"),
+    "runs": ("apps", "conversations", "messages", "workflow_runs", "node_executions"),
+    "workspace": ("apps", "members", "app_api_keys", "dataset_api_keys", "datasets", "documents")
+    + ("annotations", "daily_statistics"),
+}
+# The feed whose slices speak for a table that has none of its own, and the column of its day.
+PARTS = ("message_feedbacks", "message_citations", "agent_thoughts")
+OF_THE_WORKSPACE = ("apps", "members", "dataset_api_keys", "datasets", "documents")
+OF_AN_APP = ("app_api_keys", "annotations")
+# What came after the upper bound of the walks is read, but nobody says that it is all.
+UNJUDGED = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What Dify has at a moment, and how many rows are held, absent ones too; per table."""
+
+    rows: dict[str, Rows]
+    held: dict[str, int]
+
+    @classmethod
+    def of(cls, place: Workplace, family: str) -> "Truth":
+        """The world as the account that reads may see it, and the warehouse's counts."""
+        told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+        names = TABLES_OF[family]
+        counts = place.answers([f"SELECT count(*) FROM raw.{name}" for name in names])
+        return cls(
+            {name: keyed(name, told.rows(EXPECTED[name])) for name in names},
+            {name: found[0][0] for name, found in zip(names, counts, strict=True)},
+        )
+
+
+def keyed(name: str, rows: list[Row]) -> Rows:
+    """Rows by the key of their table."""
+    key = KEYS[name] if name == "daily_statistics" else raw_table(name).key
+    return {tuple(row[column] for column in key): row for row in rows}
+
+
+def broken_promises(place: Workplace, family: str, before: Truth, began: datetime) -> list[str]:
+    """What a night has broken, in words; `began` is when it began, by the world's clock."""
+    after = Truth.of(place, family)
+    lost = [
+        f"{name}: {before.held[name]} rows were held, now {after.held[name]}"
+        for name in before.held
+        if after.held[name] < before.held[name]
+    ]
+    proven = _proven(place)
+    held = dict(zip(before.rows, held_rows(place, tuple(before.rows)), strict=True))
+    judge = _Judge(place, proven, began - UNJUDGED)
+    for name, rows in held.items():
+        lost += judge.unlike(name, keyed(name, rows), before.rows[name], after.rows[name])
+        if len(keyed(name, rows)) != len(rows):
+            lost.append(f"{name}: a key is held twice")
+    return lost
+
+
+def _proven(place: Workplace) -> set[Slot]:
+    """The slices that the latest night proved."""
+    return set(
+        place.rows(
+            f"SELECT feed, app_id, slice_date FROM ops.slices WHERE state = 'proven' "
+            f"AND run_id = 'night {place.runs}'"
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Compares rows of proven slices; rows that came after `until` are left out."""
+
+    place: Workplace
+    proven: set[Slot]
+    until: datetime
+
+    def unlike(self, name: str, held: Rows, before: Rows, after: Rows) -> Iterator[str]:
+        """Rows that stood still during the night, in a proven slice, and are held otherwise."""
+        for key, row in before.items():
+            if after.get(key) == row and self._is_judged(name, row):
+                yield from (f"proven, but {line}" for line in unequal(name, key, row, held))
+        for key in held.keys() - before.keys() - after.keys():
+            if self._is_judged(name, held[key]):
+                yield f"proven, but {name} has {key}, which Dify has no more"
+
+    def _is_judged(self, name: str, row: Row) -> bool:
+        at = row.get("created_at") or row.get("message_created_at")
+        is_settled = not isinstance(at, datetime) or at < self.until
+        return is_settled and self._slot(name, row) in self.proven
+
+    def _slot(self, name: str, row: Row) -> Slot:
+        if name in OF_THE_WORKSPACE:
+            return (name, None, None)
+        if name in OF_AN_APP:
+            return (name, row["app_id"], None)
+        if name == "daily_statistics":
+            return (name, row["app_id"], date.fromisoformat(row["statistic_date"]))
+        feed, column = ("messages", "message_created_at") if name in PARTS else (name, "created_at")
+        return (feed, row["app_id"], local_date(row[column], self.place.rules.zone))
+
+
+def unequal(name: str, key: Key, expected: Row, held: Rows) -> Iterator[str]:
+    """How the held row of a key differs, in words."""
+    found = held.get(key)
+    if found is None:
+        yield f"{name} lacks {key}"
+        return
+    table = raw_table(name)
+    for column, value in expected.items():
+        kept = value is None and table.column(column).keeps_last
+        if not kept and not _is_equal((name, column), value, found[column]):
+            yield f"{name} {key}: {column} is {found[column]!r}, expected {value!r}"
+
+
+def _is_equal(column: tuple[str, str], expected: Any, held: Any) -> bool:
+    if column in IN_PART and isinstance(expected, dict):
+        return isinstance(held, dict) and all(held[key] == expected[key] for key in expected)
+    return bool(held == expected)
+
+
+def unlike_in_the_end(place: Workplace, family: str) -> list[str]:
+    """How the warehouse differs from the world once it rests, and slices still in doubt."""
+    truth = Truth.of(place, family)
+    names = tuple(truth.rows)
+    found = []
+    for name, rows in zip(names, held_rows(place, names), strict=True):
+        expected, held = truth.rows[name], keyed(name, rows)
+        if name == "daily_statistics":
+            expected, held = _lately(place, expected), _lately(place, held)
+        found += [line for key, row in expected.items() for line in unequal(name, key, row, held)]
+        found += [f"{name} has {key} too much" for key in held.keys() - expected.keys()]
+    doubts = place.rows(
+        "SELECT feed, state, slice_date::VARCHAR, reason FROM ops.slices "
+        "WHERE state IN ('failed', 'incomplete') OR (state <> 'proven' AND reason IS NULL)"
+    )
+    return [*found, *(f"in doubt: {line}" for line in doubts)]
+
+
+def _lately(place: Workplace, rows: Rows) -> Rows:
+    """Figures of the look-back: Dify's older ones may change, and are not asked again."""
+    zone, rules = place.rules.zone, place.rules
+    first = local_date(place.world.now(), zone) - timedelta(days=rules.lookback_days)
+    return {
+        key: row
+        for key, row in rows.items()
+        if row["statistic_date"] >= first.isoformat() and row.get("value") is not None
+    }

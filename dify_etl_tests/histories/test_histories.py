@@ -1,0 +1,53 @@
+"""Whatever happens in Dify, before, between and while it is read: no row is lost, none is twice."""
+
+import os
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+
+from dify_etl.warehouse.database import Database
+from dify_etl_tests.histories.generated import histories
+from dify_etl_tests.histories.history import History
+from dify_etl_tests.histories.playing import Player, memory_warehouse
+
+# A soak plays this many histories of each family, from a seed of its own.
+SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
+SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+USUAL = {"talk": 90, "runs": 70, "workspace": 40}
+
+
+@pytest.fixture(scope="module")
+def database() -> Database:
+    """A warehouse in memory, emptied before each history."""
+    return memory_warehouse()
+
+
+@pytest.mark.parametrize("family", ["talk", "runs", "workspace"])
+def test_warehouse_follows_any_history(
+    family: str, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After every night proven days are whole, and once the world rests all is equal."""
+    played: Counter[str] = Counter()
+
+    @seed(SEED)
+    @settings(
+        max_examples=SOAK or USUAL[family],
+        derandomize=not SOAK,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    @given(histories(family))
+    def play(history: History) -> None:
+        player = Player(history, database)
+        player.play()
+        played.update(histories=1, syncs=player.place.runs, changes=player.changes)
+
+    play()
+    with capsys.disabled():
+        told = ", ".join(f"{count} {name}" for name, count in played.items())
+        print(f"\n{family}: {told}" + (f", seed {SEED}" if SOAK else ""))
+    assert played["histories"] >= (SOAK or USUAL[family]) // 2
