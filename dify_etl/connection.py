@@ -57,8 +57,11 @@ def rules_of(settings: Settings) -> SyncRules:
 
 
 @contextmanager
-def open_dify(settings: Settings) -> Iterator[DifyClient]:
-    """A client for the settings' Dify. SettingWrong when the account is missing."""
+def open_dify(settings: Settings, *, token_store: TokenStore | None = None) -> Iterator[DifyClient]:
+    """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
+
+    SettingWrong when the account is missing; WarehouseUnwritable when the home cannot be made.
+    """
     if settings.is_simulated:
         with _simulated_client(home_of(settings)) as dify:
             yield dify
@@ -71,14 +74,15 @@ def open_dify(settings: Settings) -> Iterator[DifyClient]:
         password=settings.password,
         admin_api_key=settings.admin_api_key,
         workspace_id=settings.workspace_id,
-        token_store=_token_store(settings),
+        token_store=token_store or kept_sessions(settings),
         limits=RequestLimits(max_concurrency=settings.max_concurrency),
         fingerprint_key=fingerprint_key(home_of(settings)),
     ) as dify:
         yield dify
 
 
-def _token_store(settings: Settings) -> TokenStore:
+def kept_sessions(settings: Settings) -> TokenStore:
+    """Where sessions are kept between runs: the chosen store, Redis, or a file in the home."""
     chosen = settings.token_store or settings.redis_url
     return token_store_from(chosen.get_secret_value() if chosen else "file", home_of(settings))
 
@@ -88,10 +92,22 @@ def fingerprint_key(home: Path) -> bytes:
     return _made_once(home / KEY_FILE, lambda: secrets.token_bytes(32))
 
 
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in the way" if home.exists() else error.strerror
+        raise WarehouseUnwritable(
+            f"the folder for the data cannot be made: {reason}",
+            where=str(home.absolute()),
+            hint="Set DIFY_ETL_HOME to a folder that you may write.",
+        ) from error
+
+
 def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
     """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
+    _make_home(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             # Whole or not at all: another process may start at the same time.
             fresh = path.with_name(f".{path.name}.{os.getpid()}")

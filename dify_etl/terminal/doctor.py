@@ -1,18 +1,20 @@
 """Examine everything that a sync needs, and say for each what to do."""
 
-import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.connection import effective_settings, home_of, open_dify
+from dify_etl.connection import effective_settings, home_of, kept_sessions, open_dify
 from dify_etl.dify.account import Profile
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder
@@ -49,24 +51,22 @@ def examine(console: Console, *, write: bool) -> int:
         table.add_column(heading, overflow="fold")
     for one in findings:
         mark = "[red]✗[/]" if one.to_do else "[green]✓[/]"
-        table.add_row(mark, one.subject, _plain(one.found), _plain(one.to_do or ""))
+        table.add_row(mark, one.subject, escape(one.found), escape(one.to_do or ""))
     console.print(table)
     return 1 if any(one.to_do for one in findings) else 0
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
     """Server, version, login, workspace, role, time zone; stops at the first that fails."""
     server = settings.base_url or "the simulated Dify (DIFY_BASE_URL is not set)"
     try:
-        with open_dify(settings) as dify:
+        # A kept session would hide a wrong password: log in anew.
+        with open_dify(settings, token_store=MemoryTokenStore()) as dify:
             yield Finding("server", f"{server} answers")
             yield _version(dify)
             profile = dify.account.profile()
             yield Finding("login", f"as {profile.email}")
+            yield _sessions(settings, dify)
             workspace = dify.account.current_workspace()
             yield Finding("workspace", f"{workspace.name} ({workspace.workspace_id})")
             yield _role(dify, profile)
@@ -80,6 +80,16 @@ def _version(dify: DifyClient) -> Finding:
     if dify.version < LEAST_VERSION:
         return Finding("version", version, "Dify before 1.0 is not known; update the server.")
     return Finding("version", version)
+
+
+def _sessions(settings: Settings, dify: DifyClient) -> Finding:
+    """Whether the place that keeps sessions can be locked and read."""
+    if settings.is_simulated:
+        return Finding("session store", "memory")
+    store = kept_sessions(settings)
+    with store.locked(dify.origin):
+        store.load(dify.origin)
+    return Finding("session store", type(store).__name__.removesuffix("TokenStore").lower())
 
 
 def _role(dify: DifyClient, profile: Profile) -> Finding:
@@ -115,6 +125,8 @@ def _write_env(path: Path, line: str) -> None:
 def _examine_home(settings: Settings) -> Iterator[Finding]:
     home = home_of(settings)
     yield _tried("home", lambda: _home(home))
+    if not home.is_dir():
+        return
     yield _tried("sync lock", lambda: _lock(home))
     yield _tried("live file", lambda: _live(home))
 
@@ -124,14 +136,20 @@ def _tried(subject: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except ActionableError as error:
         return Finding(subject, error.what, error.hint)
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+        return Finding(subject, reason, "Fix its permissions, or set DIFY_ETL_HOME elsewhere.")
 
 
 def _home(home: Path) -> Finding:
     existing = next(one for one in (home, *home.resolve().parents) if one.exists())
-    if not os.access(existing, os.W_OK):
-        return Finding(
-            "home", f"{home} cannot be written", "Set DIFY_ETL_HOME to a folder of yours."
-        )
+    advice = "Set DIFY_ETL_HOME to a folder that you may write."
+    if not existing.is_dir():
+        return Finding("home", f"{existing} is a file, no folder", advice)
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        return Finding("home", f"{home} cannot be written: {error.strerror}", advice)
     free = shutil.disk_usage(existing).free
     found = f"{home}, {free / (1 << 30):.1f} GiB free"
     scarce = "Free some space: a publication needs as much as the live file."

@@ -4,16 +4,21 @@ import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from dify_etl.connection import effective_settings
-from dify_etl.terminal.syncing import copy_of
-from dify_etl.warehouse.errors import WarehouseUnwritable, translated
+from dify_etl.connection import effective_settings, home_of
+from dify_etl.errors import ActionableError
+from dify_etl.warehouse.errors import translated
+from dify_etl.warehouse.publish import COPY
+
+
+class NothingPublished(ActionableError):
+    """No sync has made the analysts' copy yet."""
 
 
 def list_tables(console: Console) -> int:
-    """Schema, table, rows and grain of everything published. 1 when nothing is published yet."""
-    copy = copy_of(effective_settings())
+    """Schema, table, rows and grain of everything published. NothingPublished before that."""
+    copy = home_of(effective_settings()) / COPY
     if not copy.exists():
-        raise WarehouseUnwritable(
+        raise NothingPublished(
             "nothing is published yet", where=str(copy), hint="Run `dify-etl sync` first."
         )
     try:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -66,7 +65,7 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
     """The nightly sync of all 30 days of the simulated Dify, whatever server the settings name."""
     settings = effective_settings(DIFY_BASE_URL=None, DIFY_ETL_START_DATE=DIFY_BEGINS)
     code = _run(settings, SyncRequest(is_debug=is_debug), console)
-    copy = copy_of(settings)
+    copy = home_of(settings) / COPY
     if copy.exists():
         console.print(f"\nThe data is in [bold]{escape(str(copy))}[/]. Three queries to try:\n")
         for query in QUERIES:
@@ -77,11 +76,6 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
 def run_sync(request: SyncRequest, console: Console) -> int:
     """The nightly sync on the settings' Dify; answers the exit code."""
     return _run(effective_settings(), request, console)
-
-
-def copy_of(settings: Settings) -> Path:
-    """The published copy of the settings' home."""
-    return home_of(settings) / COPY
 
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
