@@ -24,7 +24,6 @@ DAY_COLUMNS = {
 }
 # A night may be missed by some hours, not by a day.
 FRESH_WITHIN = timedelta(hours=36)
-RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL)
 
 
 def raw_key(name: str) -> dg.AssetKey:
@@ -42,13 +41,12 @@ def _asset_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         name=feed.name,
         specs=[_spec(feed, name, settings) for name in feed.tables],
         backfill_policy=dg.BackfillPolicy.single_run() if feed.is_daily else None,
-        retry_policy=RETRIES,
     )
     def read_feed(
         context: dg.AssetExecutionContext, dify_home: DifyHome
     ) -> Iterator[dg.MaterializeResult[None]]:
         window = window_of(context, settings)
-        with clear_failures(), dify_home.opened.sync(dify_home.plan(window)) as sync:
+        with clear_failures(context), dify_home.opened.sync(dify_home.plan(window)) as sync:
             report = feed.read(sync)
             dify_home.opened.reports.append(report)
             context.log.info(told(report))

@@ -18,14 +18,31 @@ from dify_etl.warehouse.errors import WarehouseBusy
 
 # What may pass by itself; anything else waits for a person.
 PASSING = (DifyUnavailable, RateLimited, WarehouseBusy)
+MAX_RETRIES = 2
+RETRY_SECONDS = 30.0
+
+
+# Dagster builds its own copy of the resource: a home that is open already is found here.
+_HELD: ContextVar[OpenHome | None] = ContextVar("held_home", default=None)
 
 
 @contextmanager
-def clear_failures() -> Iterator[None]:
-    """Turn an actionable error into a dg.Failure that says what, where and what to do."""
+def clear_failures(context: dg.AssetExecutionContext | None = None) -> Iterator[None]:
+    """Turn an actionable error into a dg.Failure that says what, where and what to do.
+
+    With a `context` the step is tried again when the error may pass by itself, but not on a
+    terminal, where somebody waits.
+    """
     try:
         yield
     except ActionableError as error:
+        # No RetryPolicy: Dagster would apply it to bugs and to an interrupt as well.
+        if context is not None and isinstance(error, PASSING) and _HELD.get() is None:
+            done = context.retry_number
+            if done < MAX_RETRIES:
+                raise dg.RetryRequested(
+                    max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS * 2**done
+                ) from error
         raise dg.Failure(
             description=str(error),
             metadata={
@@ -34,12 +51,8 @@ def clear_failures() -> Iterator[None]:
                 "where": error.where,
                 "what to do": error.hint,
             },
-            allow_retries=isinstance(error, PASSING),
+            allow_retries=False,
         ) from error
-
-
-# Dagster builds its own copy of the resource: a home that is open already is found here.
-_HELD: ContextVar[OpenHome | None] = ContextVar("held_home", default=None)
 
 
 @contextmanager
