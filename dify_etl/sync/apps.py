@@ -15,6 +15,7 @@ from dify_etl.sync.fetching import attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.vanished import mark_rows_of_gone_apps
 from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import frame
 
@@ -78,6 +79,7 @@ def read_apps(sync: Sync) -> FeedReport:
             if reason is None and not rows.rejected:
                 present = records_frame(raw_table("apps"), App, apps)
                 books.mark_absent(raw_table("apps"), scope="true", present=present)
+                mark_rows_of_gone_apps(books)
         reason = _read_details(books) or reason
         with books.commit():
             state = "proven" if reason is None else "unproven"

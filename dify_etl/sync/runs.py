@@ -27,6 +27,7 @@ from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import read_run_details, run_doubts
+from dify_etl.sync.vanished import mark_nodes_of_gone_runs
 from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead, upper_bound
 from dify_etl.sync.windows import Window, day_start, local_date, windows_of
 from dify_etl.warehouse.tables import frame, quoted
@@ -155,6 +156,7 @@ def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
         for one in read.logs:
             books.quarantine(task.app.app_id, one.rows.rejected.values())
             _mark_absent(books, task, one, listed=read.runs["app-run"])
+        mark_nodes_of_gone_runs(books)
 
 
 def load_runs(books: FeedBooks, kind: str | None, runs: Sequence[WorkflowRun]) -> None:

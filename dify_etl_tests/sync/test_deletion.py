@@ -96,7 +96,7 @@ def test_conversation_that_answers_404_is_absent_at_once(chat: Workplace) -> Non
 
 
 def test_deleted_app_is_absent_and_its_rows_stay(workplace: Open) -> None:
-    """An app that is gone is marked; what was read of it stays as it was, and nothing fails."""
+    """An app that is gone is marked with all that was read of it, which stays; nothing fails."""
     place = workplace(quiet_world("chat", "agent-chat"))
     talk(place.world, at=NOW - timedelta(days=2))
     feeds = (*TALK, "app_api_keys", "daily_statistics")
@@ -105,7 +105,7 @@ def test_deleted_app_is_absent_and_its_rows_stay(workplace: Open) -> None:
     reports = place.read(feeds)
     assert absent(place, "apps") == 1
     assert [name for name, report in reports.items() if report.failures] == []
-    assert place.value("SELECT count(*) FROM raw.conversations WHERE absent_since IS NULL") == 1
+    assert [absent(place, table) for table in ("conversations", "messages")] == [1, 2]
 
 
 def test_deleted_key_annotation_and_member_are_absent(workplace: Open) -> None:
