@@ -14,6 +14,7 @@ from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.apps import COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
@@ -59,7 +60,8 @@ def due_logs(sync: Sync) -> list[DueLog]:
             {", ".join(f"c.{name}" for name in RATINGS)}
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed}
-          AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled)
+          AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled
+            OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
           AND coalesce(r.tries, 0) < {MOST_TRIES}"""
     )
     return [(row[0], row[1], row[2], tuple(row[3:])) for row in rows]

@@ -17,6 +17,7 @@ from dify_etl.dify.paging import CursorWalk
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.apps import CHAT_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.completions import read_completion_details
@@ -108,7 +109,8 @@ def due_conversations(sync: Sync) -> list[Due]:
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND (
             r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
-            OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled)
+            OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
+            OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC"""
     )
     return [
