@@ -56,9 +56,9 @@ def _any_zone() -> st.SearchStrategy[str]:
 @st.composite
 def beginnings(draw: st.DrawFn, zone: str) -> datetime:
     """Some instant; in zones with daylight saving mostly a day or two before a change of clocks."""
-    changes = odd_days(zone)
-    if changes and draw(st.booleans()):
-        day = draw(st.sampled_from(changes)) - timedelta(days=draw(st.integers(0, 2)))
+    odd = odd_days(zone)
+    if odd and draw(st.booleans()):
+        day = draw(st.sampled_from(odd)) - timedelta(days=draw(st.integers(0, 2)))
         start = day_start(day, ZoneInfo(zone))
     else:
         start = datetime(2026, 3, 12, tzinfo=UTC)

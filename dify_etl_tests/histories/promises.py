@@ -21,14 +21,13 @@ Rows = dict[Key, Row]
 Slot = tuple[str, str | None, date | None]  # feed, app, local day: what one slice speaks for
 
 TABLES_OF = {
-    "talk": ("apps", "annotations", "conversations", "messages", "message_feedbacks")
-    + ("message_citations", "agent_thoughts"),
-    "runs": ("apps", "conversations", "messages", "workflow_runs", "node_executions"),
+    "talk": ("conversations", "messages", "message_feedbacks", "message_citations"),
+    "runs": ("conversations", "messages", "workflow_runs", "node_executions"),
     "workspace": ("apps", "members", "app_api_keys", "dataset_api_keys", "datasets", "documents")
     + ("annotations", "daily_statistics"),
 }
 # The feed whose slices speak for a table that has none of its own, and the column of its day.
-PARTS = ("message_feedbacks", "message_citations", "agent_thoughts")
+PARTS = ("message_feedbacks", "message_citations")
 OF_THE_WORKSPACE = ("apps", "members", "dataset_api_keys", "datasets", "documents")
 OF_AN_APP = ("app_api_keys", "annotations")
 # What came after the upper bound of the walks is read, but nobody says that it is all.
@@ -47,10 +46,11 @@ class Truth:
         """The world as the account that reads may see it, and the warehouse's counts."""
         told = Told(place.world, version_of(place.version), place.rules.completion_detail)
         names = TABLES_OF[family]
-        counts = place.answers([f"SELECT count(*) FROM raw.{name}" for name in names])
+        counted = [f"(SELECT count(*) FROM raw.{name})" for name in names]
+        (counts,) = place.rows(f"SELECT {', '.join(counted)}")
         return cls(
             {name: keyed(name, told.rows(EXPECTED[name])) for name in names},
-            {name: found[0][0] for name, found in zip(names, counts, strict=True)},
+            dict(zip(names, counts, strict=True)),
         )
 
 
@@ -69,7 +69,7 @@ def broken_promises(place: Workplace, family: str, before: Truth, began: datetim
         if after.held[name] < before.held[name]
     ]
     proven = _proven(place)
-    held = dict(zip(before.rows, held_rows(place, tuple(before.rows)), strict=True))
+    held = dict(zip(before.rows, _held(place, tuple(before.rows)), strict=True))
     judge = _Judge(place, proven, began - UNJUDGED)
     for name, rows in held.items():
         lost += judge.unlike(name, keyed(name, rows), before.rows[name], after.rows[name])
@@ -86,6 +86,14 @@ def _proven(place: Workplace) -> set[Slot]:
             f"AND run_id = 'night {place.runs}'"
         )
     )
+
+
+def _held(place: Workplace, names: tuple[str, ...]) -> list[list[Row]]:
+    """The rows that are there; a figure without a value is one that Dify shows no more."""
+    return [
+        [row for row in rows if name != "daily_statistics" or row["value"] is not None]
+        for name, rows in zip(names, held_rows(place, names), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ def unlike_in_the_end(place: Workplace, family: str) -> list[str]:
     truth = Truth.of(place, family)
     names = tuple(truth.rows)
     found = []
-    for name, rows in zip(names, held_rows(place, names), strict=True):
+    for name, rows in zip(names, _held(place, names), strict=True):
         expected, held = truth.rows[name], keyed(name, rows)
         if name == "daily_statistics":
             expected, held = _lately(place, expected), _lately(place, held)
@@ -162,8 +170,4 @@ def _lately(place: Workplace, rows: Rows) -> Rows:
     """Figures of the look-back: Dify's older ones may change, and are not asked again."""
     zone, rules = place.rules.zone, place.rules
     first = local_date(place.world.now(), zone) - timedelta(days=rules.lookback_days)
-    return {
-        key: row
-        for key, row in rows.items()
-        if row["statistic_date"] >= first.isoformat() and row.get("value") is not None
-    }
+    return {key: row for key, row in rows.items() if row["statistic_date"] >= first.isoformat()}

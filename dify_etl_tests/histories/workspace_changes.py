@@ -1,4 +1,4 @@
-"""What can happen to apps, keys, members, datasets, documents and annotations while Dify is read."""
+"""What can happen to apps, keys, members, datasets and documents while Dify is read."""
 
 from dify_etl.simulated import World
 from dify_etl.simulated.tables import whole_second
