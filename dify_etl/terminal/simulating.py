@@ -3,12 +3,16 @@
 import re
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
 
 from dify_etl.settings import SettingWrong
-from dify_etl.simulated import SimulatedDify, WorldPlan, build_world, serve
+from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
+from dify_etl.simulated.server import RunningServer
 
 _LATENCY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
 
@@ -16,10 +20,14 @@ _LATENCY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
 def run_simulation(
     console: Console, *, port: int, version: str, latency: str, plan: dict[str, Any]
 ) -> None:
-    """Serve until interrupted. SettingWrong for a latency that cannot be read."""
+    """Serve until interrupted. SettingWrong for what cannot be simulated, or a port in use."""
+    seconds, zone = _seconds(latency), str(plan["timezone"])
+    if not _is_zone(zone):
+        raise SettingWrong(
+            f"{zone!r} is no time zone", where="--timezone", hint="Write it as Europe/Berlin."
+        )
     world = build_world(WorldPlan(**plan))
-    dify = SimulatedDify(world, version=version, latency=_seconds(latency))
-    with serve(dify, port=port) as server:
+    with _served(_dify(world, version, seconds), port) as server:
         # Plain print: the lines are there to be copied, and flushed before anybody waits for them.
         print(f"DIFY_BASE_URL={server.base_url}", flush=True)
         print(f"DIFY_EMAIL={world.account.email}", flush=True)
@@ -27,6 +35,36 @@ def run_simulation(
         print(f"DIFY_ETL_TIMEZONE={world.account.timezone}", flush=True)
         console.print(f"# Simulated Dify {version} answers; end it with Ctrl-C.", highlight=False)
         _wait_for_signal()
+
+
+def _dify(world: World, version: str, latency: float) -> SimulatedDify:
+    try:
+        return SimulatedDify(world, version=version, latency=latency)
+    except ValueError as error:
+        raise SettingWrong(
+            str(error), where="--version", hint="Choose the release that is nearest to yours."
+        ) from error
+
+
+@contextmanager
+def _served(dify: SimulatedDify, port: int) -> Iterator[RunningServer]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serve(dify, port=port))
+        except (OSError, OverflowError) as error:
+            raise SettingWrong(
+                f"port {port} cannot be used: {error}",
+                where="--port",
+                hint="Choose another one; 0 takes a free one.",
+            ) from error
+        yield server
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return bool(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
 
 
 def _wait_for_signal() -> None:

@@ -80,6 +80,7 @@ def run_sync(request: SyncRequest, console: Console) -> int:
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     started = time.monotonic()
+    _check_days(request)
     _check_feeds(request.feeds)
     outcome = _read(settings, request, console)
     show_summary(console, outcome.reports, time.monotonic() - started)
@@ -140,6 +141,15 @@ def _partition_tags(settings: Settings, request: SyncRequest, opened: OpenHome) 
             hint=f"Set DIFY_ETL_START_DATE={window.first} to load earlier days.",
         )
     return {RANGE_START: window.first.isoformat(), RANGE_END: window.last.isoformat()}
+
+
+def _check_days(request: SyncRequest) -> None:
+    if request.is_full and not request.is_night:
+        raise WindowWrong(
+            "--full reads all days, --from and --to only some",
+            where="--full and --from or --to",
+            hint="Leave one of them out.",
+        )
 
 
 def _check_feeds(feeds: tuple[str, ...]) -> None:

@@ -1,0 +1,1 @@
+"""Dagster over a small simulated Dify: definitions, runs, checks, and a real server."""

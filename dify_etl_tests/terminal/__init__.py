@@ -1,0 +1,1 @@
+"""The command line as users meet it: real processes, a Dify behind a socket."""
