@@ -10,7 +10,7 @@ _READ_MEANWHILE = "INTERVAL 1 HOUR"
 ANNOTATED_OTHERWISE = f"""
     SELECT m.conversation_id FROM raw.annotations a
     JOIN raw.messages m ON m.annotation_id = a.annotation_id
-    WHERE a.absent_since IS NOT NULL OR a.content IS DISTINCT FROM m.annotation_content
+    WHERE a.absent_since IS NOT NULL OR a.answer IS DISTINCT FROM m.annotation_content
         OR a.question IS DISTINCT FROM m.annotation_question
     UNION
     SELECT m.conversation_id FROM raw.annotations a
