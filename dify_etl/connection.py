@@ -75,7 +75,10 @@ def open_dify(settings: Settings, *, token_store: TokenStore | None = None) -> I
         admin_api_key=settings.admin_api_key,
         workspace_id=settings.workspace_id,
         token_store=token_store or kept_sessions(settings),
-        limits=RequestLimits(max_concurrency=settings.max_concurrency),
+        limits=RequestLimits(
+            max_concurrency=settings.max_concurrency,
+            requests_per_second=settings.requests_per_second,
+        ),
         fingerprint_key=fingerprint_key(home_of(settings)),
     ) as dify:
         yield dify

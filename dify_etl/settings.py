@@ -171,6 +171,13 @@ class Settings(BaseSettings):
         description="Most requests at once; the sync adapts below it.",
         examples=["8"],
     )
+    requests_per_second: float | None = Field(
+        None,
+        gt=0,
+        validation_alias="DIFY_ETL_REQUESTS_PER_SECOND",
+        description="Most requests per second; unset: only the concurrency is limited.",
+        examples=["5"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",
