@@ -1,9 +1,10 @@
 """Fetch many things at once with a bounded pool; hand results to the one thread that loads them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
@@ -25,25 +26,29 @@ class Fetched(Generic[T, R]):
 
 
 def fetch_all(
-    tasks: Iterable[T], fetch: Callable[[T], R], *, workers: int
+    tasks: Iterable[T], fetch: Callable[[T], R], *, workers: int, ahead: int | None = None
 ) -> Iterator[Fetched[T, R]]:
     """Run `fetch` for every task on up to `workers` threads; yield outcomes as they come.
 
-    At most twice as many tasks as workers are under way or waiting to be taken, so memory stays
-    bounded. A DifyError of one task is its outcome; a lost session or a bug ends everything.
+    At most `ahead` tasks (twice as many as workers unless told) are under way or waiting to be
+    taken, so memory stays bounded: tell more where results are small, so that fetching goes on
+    while they are loaded. A DifyError of one task is its outcome; a lost session or a bug ends
+    everything.
     """
-    left = iter(tasks)
+    left, most = iter(tasks), ahead or 2 * workers
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
-    running: dict[Future[R], T] = {}
+    pending: dict[Future[R], T] = {}
+    done: SimpleQueue[Future[R]] = SimpleQueue()
     try:
         while True:
-            for task in islice(left, 2 * workers - len(running)):
-                running[pool.submit(fetch, task)] = task
-            if not running:
+            for task in islice(left, most - len(pending)):
+                future = pool.submit(fetch, task)
+                pending[future] = task
+                future.add_done_callback(done.put)
+            if not pending:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield _outcome(running.pop(future), future)
+            future = done.get()
+            yield _outcome(pending.pop(future), future)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

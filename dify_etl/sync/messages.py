@@ -34,6 +34,8 @@ from dify_etl.warehouse.tables import frame, quoted
 FEED = "messages"
 # Messages that are committed together: enough for speed, few enough to lose little.
 COMMIT_MESSAGES = 2_000
+# Conversations that are fetched while others are being committed: most hold a few messages.
+AHEAD = 160
 
 # The columns of a list row whose change makes a conversation due.
 SEEN = (
@@ -79,15 +81,17 @@ def read_messages(sync: Sync) -> FeedReport:
         due = due_conversations(sync)
         books.expect(len(due))
         outcomes: list[tuple[Due, ConversationRead | DifyError]] = []
+        size = 0
         fetch = books.labelled(partial(_read, sync))
-        for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+        for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcome = fetched.result if fetched.error is None else fetched.error
             assert outcome is not None
             outcomes.append((fetched.task, outcome))
+            size += _size(outcome)
             books.step()
-            if _size(outcomes) >= COMMIT_MESSAGES:
+            if size >= COMMIT_MESSAGES:
                 _commit(books, outcomes)
-                outcomes = []
+                outcomes, size = [], 0
         _commit(books, outcomes)
         read_completion_details(books)
         take_over(books, exports)
@@ -165,12 +169,9 @@ def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
     return None
 
 
-def _size(outcomes: Sequence[tuple[Due, ConversationRead | DifyError]]) -> int:
-    """Messages in hand; an empty or failed conversation counts as one."""
-    return sum(
-        max(1, len(read.messages)) if isinstance(read, ConversationRead) else 1
-        for _, read in outcomes
-    )
+def _size(outcome: ConversationRead | DifyError) -> int:
+    """Messages of an outcome; an empty or failed conversation counts as one."""
+    return max(1, len(outcome.messages)) if isinstance(outcome, ConversationRead) else 1
 
 
 def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | DifyError]]) -> None:
@@ -180,7 +181,8 @@ def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | D
     with books.commit():
         load_messages(books, messages)
         for due, read in reads:
-            books.quarantine(due.app_id, read.rejected)
+            if read.rejected:
+                books.quarantine(due.app_id, read.rejected)
         rows = [_book(books.sync, due, outcome) for due, outcome in outcomes]
         books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
         gone = [due.conversation_id for due, outcome in outcomes if _is_gone(outcome)]

@@ -43,6 +43,20 @@ def test_tasks_are_taken_as_they_can_be_fetched() -> None:
     assert consumed == 100
 
 
+def test_more_is_fetched_ahead_when_told() -> None:
+    """While nobody takes outcomes, as many tasks are done as were allowed, and none more."""
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    outcomes = fetch_all(tasks(), squared, workers=WORKERS, ahead=40)
+    next(outcomes)
+    assert len(taken) == 40
+
+
 def test_no_more_than_the_workers_run_at_once() -> None:
     """The pool is as large as it was told."""
     lock, running, most = threading.Lock(), 0, 0
