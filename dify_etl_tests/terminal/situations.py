@@ -170,7 +170,7 @@ def answering(body: str, content_type: str) -> Arrange:
 
     @contextmanager
     def arrange(stage: Stage) -> Iterator[Met]:
-        with _listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        with _listening(_Server(("127.0.0.1", 0), Handler)) as port:
             yield Met({"DIFY_BASE_URL": f"http://127.0.0.1:{port}"})
 
     return arrange
@@ -205,10 +205,15 @@ def _tls_server(folder: Path, *, days: int) -> Iterator[tuple[int, Path]]:
     key, certificate = _certificate(folder, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Silent)
+    server = _Server(("127.0.0.1", 0), _Silent)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     with _listening(server) as port:
         yield port, certificate
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about clients that hang up."""
 
 
 class _Silent(BaseHTTPRequestHandler):
@@ -218,7 +223,6 @@ class _Silent(BaseHTTPRequestHandler):
 
 @contextmanager
 def _listening(server: ThreadingHTTPServer) -> Iterator[int]:
-    server.handle_error = lambda request, address: None  # type: ignore[method-assign]
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -233,9 +237,9 @@ def _certificate(folder: Path, days: int) -> tuple[Path, Path]:
         folder / name for name in ("key.pem", "request.pem", "extensions", "certificate.pem")
     )
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    make = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"]
-    sign = ["openssl", "x509", "-req", "-days"]
-    subprocess.run([*make, key, "-out", request], check=True, capture_output=True)
-    files = ["-in", request, "-signkey", key, "-extfile", extensions, "-out", certificate]
-    subprocess.run([*sign, str(days), *files], check=True, capture_output=True)
+    make = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    sign: list[str | Path] = ["openssl", "x509", "-req", "-days"]
+    subprocess.run([*make, "-keyout", key, "-out", request], check=True, capture_output=True)
+    signed = [*sign, str(days), "-in", request, "-signkey", key, "-extfile", extensions]
+    subprocess.run([*signed, "-out", certificate], check=True, capture_output=True)
     return key, certificate
