@@ -31,7 +31,9 @@ def _freshness_check(feed: str) -> dg.AssetChecksDefinition:
     def check_freshness(dify_home: DifyHome) -> dg.AssetCheckResult:
         with clear_failures(), dify_home.opened.database() as database:
             read_at = database.value(
-                "SELECT max(read_at) FROM ops.slices WHERE feed = ? AND state <> 'failed'", [feed]
+                "SELECT max(ended_at) FROM ops.runs "
+                "WHERE feed = ? AND (slices_failed = 0 OR slices_proven > 0)",
+                [feed],
             )
         is_fresh = read_at is not None and utc_now() - read_at < FRESH_WITHIN
         return dg.AssetCheckResult(passed=is_fresh, metadata={"last read": str(read_at)})
