@@ -25,6 +25,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+quarantine = typer.Typer(
+    help="Objects of Dify that are no valid record: list them, load them after a fix.",
+    no_args_is_help=True,
+)
+app.add_typer(quarantine, name="quarantine")
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 FAILED, WRONG_USE = 1, 2
@@ -171,6 +176,24 @@ def tables(*, debug: Debug = False) -> None:
         raise typer.Exit(list_tables(out))
 
 
+@quarantine.command("list")
+def quarantine_list(*, debug: Debug = False) -> None:
+    """Show what waits: feed, record, field, and what is wrong with it."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.quarantining import list_quarantine
+
+        raise typer.Exit(list_quarantine(out))
+
+
+@quarantine.command("retry")
+def quarantine_retry(*, debug: Debug = False) -> None:
+    """Parse what was kept once more and load what can be read now."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.quarantining import retry_waiting
+
+        raise typer.Exit(retry_waiting(out))
+
+
 @app.command()
 def dev(
     *,
@@ -180,7 +203,6 @@ def dev(
     """Start the Dagster UI with this project; on the simulated Dify when no server is set."""
     with clear_errors(debug=debug):
         from dify_etl.connection import effective_settings
-
         from dify_etl.pipeline.schedules import nightly_schedule
 
         settings = effective_settings()

@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 INLINE = re.findall(r"`((?:sync|simulate) --[^`]+)`", README)
+QUARANTINE = re.findall(r"`dify-etl (quarantine \w+)`", README)
 DOCUMENTS = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKE = sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", DOCUMENTS, re.MULTILINE)))
 SECONDS = 120
@@ -87,6 +88,15 @@ def test_other_calls_of_the_readme(variables: dict[str, str], world: World) -> N
         words = [replaced.get(word.strip('"'), word) for word in re.findall(r'"[^"]+"|\S+', call)]
         ran = run(["dify-etl", *words], own_home)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_quarantine_of_the_readme(variables: dict[str, str]) -> None:
+    """The quarantine of a healthy home is empty, and a retry has nothing to do."""
+    own_home = variables | {"DIFY_ETL_TIMEZONE": "Asia/Tokyo", "DIFY_ETL_HOME": "empty_home"}
+    assert QUARANTINE == ["quarantine list", "quarantine retry"]
+    ran = [run(["dify-etl", *call.split()], own_home) for call in QUARANTINE]
+    assert [one.returncode for one in ran] == [0, 0], ran[0].stdout + ran[0].stderr
+    assert "Nothing waits" in ran[0].stdout
 
 
 def test_simulate_of_the_readme_prints_settings(variables: dict[str, str]) -> None:
