@@ -7,59 +7,42 @@ newest first, until older than the window.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 
 import polars as pl
 
 from dify_etl.dify.errors import DifyError
-from dify_etl.dify.paging import CursorWalk
-from dify_etl.dify.record import Rejected
-from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
+from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.conversations import is_over
-from dify_etl.sync.days import AppDays, days_to_read
+from dify_etl.sync.days import days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import read_run_details, run_doubts
+from dify_etl.sync.run_lists import (
+    LISTED_RUNS_SINCE,
+    RunsRead,
+    Stretch,
+    Task,
+    deep_stretches,
+    read_run_lists,
+)
 from dify_etl.sync.vanished import mark_nodes_of_gone_runs
-from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead, upper_bound
-from dify_etl.sync.windows import Window, day_start, local_date, windows_of
+from dify_etl.sync.walks import WindowRead, upper_bound
+from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.tables import frame, quoted
 
 FEED = "workflow_runs"
-TIMED_LOGS_SINCE = (1, 6, 0)
-LISTED_RUNS_SINCE = (1, 9, 2)
 LOGGED_AT_START_SINCE = (1, 9, 0)
 FROM_MESSAGES = (
     "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
 )
 ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not listed"
-
-
-@dataclass(frozen=True)
-class Task:
-    """The run lists of one app."""
-
-    app: KnownApp
-    days: AppDays
-    bound: datetime
-
-
-@dataclass
-class RunsRead:
-    """What the lists of one app gave."""
-
-    logs: list[WindowRead[WorkflowAppLog]] = field(default_factory=list)
-    runs: dict[str, list[WorkflowRun]] = field(default_factory=lambda: defaultdict(list))
-    rejected: list[Rejected] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    requests: int = 0
 
 
 def read_workflow_runs(sync: Sync) -> FeedReport:
@@ -68,12 +51,12 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
         bound = upper_bound(sync.dify.server_time())
         apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
         tasks = [
-            Task(apps[one.app_id], one, bound)
+            Task(apps[one.app_id], one, bound, deep_stretches(sync, apps[one.app_id], one))
             for one in days_to_read(sync, FEED, tuple(apps))
             if one.all
         ]
         books.expect(len(tasks))
-        fetch = books.labelled(partial(_read_lists, sync))
+        fetch = books.labelled(partial(read_run_lists, sync))
         outcomes = []
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             _take(books, fetched)
@@ -82,65 +65,6 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
         read_run_details(books)
         _close(books, outcomes)
         return books.report()
-
-
-def _read_lists(sync: Sync, task: Task) -> RunsRead:
-    read = RunsRead()
-    since = windows_of(task.days.due, sync.rules.zone)
-    if task.app.mode in WORKFLOW_MODES:
-        _read_logs(sync, task, read)
-    begin = day_start(sync.rules.start_date, sync.rules.zone) - MARGIN
-    for window in list(since)[:1]:
-        room, app_id = sync.dify.workflows, task.app.app_id
-        _read_list(
-            read, "debugging", room.runs_walk(app_id, triggered_from="debugging"), window, begin
-        )
-        if sync.dify.version < LISTED_RUNS_SINCE:
-            continue
-        is_chatflow = task.app.mode in CHATFLOW_MODES
-        list_runs = room.chatflow_runs_walk if is_chatflow else room.runs_walk
-        _read_list(read, "app-run", list_runs(app_id, triggered_from="app-run"), window, begin)
-    return read
-
-
-def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
-    """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
-    room, app_id = sync.dify.workflows, task.app.app_id
-    is_timed = sync.dify.version >= TIMED_LOGS_SINCE
-    logs: TimedList[WorkflowAppLog] = TimedList(
-        lambda start, end, page, limit: room.app_logs_page(
-            app_id, page, limit, created_after=start, created_before=end
-        ),
-        key=lambda row: row.workflow_app_log_id,
-        is_timed=is_timed,
-    )
-    windows = list(windows_of(task.days.all, sync.rules.zone))
-    if not is_timed:
-        windows = [Window(windows[0].first, windows[-1].last, sync.rules.zone)]
-    for window in windows:
-        read.logs.extend(logs.read(window, task.bound))
-    if is_timed:
-        read.logs.append(WindowRead(logs.read_tail(task.bound, sync.dify.server_time)))
-
-
-def _read_list(
-    read: RunsRead,
-    kind: str,
-    walk: CursorWalk[WorkflowRun] | CursorWalk[ChatflowRun],
-    window: Window,
-    begin: datetime,
-) -> None:
-    """Newest first until a page begins before the window; runs before `begin` are not wanted."""
-    oldest_wanted = window.start - MARGIN
-    rows: Rows[WorkflowRun] = Rows()
-    walk.stop = lambda page: any(run.created_at < oldest_wanted for run in page.records)
-    for page in walk:
-        rows.add(page, lambda run: run.workflow_run_id)
-    read.runs[kind].extend(run for run in rows.records.values() if run.created_at >= begin)
-    read.rejected.extend(rows.rejected.values())
-    read.requests += rows.requests
-    if not walk.proof.is_proven:
-        read.doubts.append(f"{kind} runs: {walk.proof.reason}")
 
 
 def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
@@ -155,7 +79,9 @@ def _take(books: FeedBooks, fetched: Fetched[Task, RunsRead]) -> None:
         load_logs(books, tuple(logs.values()))
         for one in read.logs:
             books.quarantine(task.app.app_id, one.rows.rejected.values())
-            _mark_absent(books, task, one, listed=read.runs["app-run"])
+            _mark_unlogged(books, task, one, listed=read.runs["app-run"])
+        for stretch in read.whole:
+            _mark_unlisted(books, task, stretch, read.runs[stretch.kind])
         mark_nodes_of_gone_runs(books)
 
 
@@ -177,7 +103,7 @@ def load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
     )
 
 
-def _mark_absent(
+def _mark_unlogged(
     books: FeedBooks,
     task: Task,
     read: WindowRead[WorkflowAppLog],
@@ -203,6 +129,22 @@ def _mark_absent(
     )
 
 
+def _mark_unlisted(
+    books: FeedBooks, task: Task, stretch: Stretch, listed: Sequence[WorkflowRun]
+) -> None:
+    """A list that was shown to its last run tells which runs without a log row Dify has no more."""
+    until = min(stretch.window.end, task.bound)
+    present = [{"workflow_run_id": run.workflow_run_id} for run in listed]
+    books.mark_absent(
+        raw_table(FEED),
+        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NULL "
+        f"AND t.triggered_from = {quoted(stretch.kind)} "
+        f"AND t.created_at >= TIMESTAMPTZ '{stretch.window.start.isoformat()}' "
+        f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        present=frame(raw_table(FEED), present, ["workflow_run_id"]),
+    )
+
+
 def _close(books: FeedBooks, outcomes: Sequence[Fetched[Task, RunsRead]]) -> None:
     details = run_doubts(books.sync, "detail")
     for fetched in outcomes:
@@ -219,7 +161,7 @@ def _slices(
     sync: Sync, task: Task, read: RunsRead, details: dict[tuple[str, date], str]
 ) -> Iterator[Slice]:
     held = _held(sync, task.app.app_id)
-    listed = {day: read.doubts[0] for day in task.days.all} if read.doubts else {}
+    listed = dict(read.doubts)
     for one in read.logs:
         if one.window and one.reason:
             listed.update(dict.fromkeys(one.window.days, f"log rows: {one.reason}"))
