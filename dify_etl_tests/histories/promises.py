@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.feedback_export import EXPORTED_SINCE
 from dify_etl.sync.windows import local_date
 from dify_etl_tests.sync.comparison import EXPECTED, IN_PART, KEYS, held_rows
 from dify_etl_tests.sync.expected_values import Row, Told, version_of
@@ -114,9 +115,11 @@ class _Judge:
                 yield f"proven, but {name} has {key}, which Dify has no more"
 
     def _is_judged(self, name: str, row: Row) -> bool:
-        at = row.get("created_at") or row.get("message_created_at")
+        at = row.get("message_created_at") or row.get("created_at")
         is_settled = not isinstance(at, datetime) or at < self.until
-        return is_settled and self._slot(name, row) in self.proven
+        # Counts may hide a rating that moved: only the weekly export speaks for ratings.
+        is_exported = name != "message_feedbacks" or (name, row["app_id"], None) in self.proven
+        return is_settled and is_exported and self._slot(name, row) in self.proven
 
     def _slot(self, name: str, row: Row) -> Slot:
         if name in OF_THE_WORKSPACE:
@@ -151,7 +154,8 @@ def _is_equal(column: tuple[str, str], expected: Any, held: Any) -> bool:
 def unlike_in_the_end(place: Workplace, family: str) -> list[str]:
     """How the warehouse differs from the world once it rests, and slices still in doubt."""
     truth = Truth.of(place, family)
-    names = tuple(truth.rows)
+    unsaid = {"message_feedbacks"} if version_of(place.version) < EXPORTED_SINCE else set()
+    names = tuple(name for name in truth.rows if name not in unsaid)
     found = []
     for name, rows in zip(names, _held(place, names), strict=True):
         expected, held = truth.rows[name], keyed(name, rows)
