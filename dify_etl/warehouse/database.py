@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,8 +41,11 @@ class Database:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable."""
         try:
             return self.connection.execute(sql, parameters)
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise errors.translated(self.path, error) from error
+        except duckdb.Error as error:  # a full disk shows as several kinds, at COMMIT as well
+            known = errors.translated(self.path, error)
+            if known is error:
+                raise
+            raise known from error
 
     def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -67,7 +70,7 @@ class Database:
             self.execute("COMMIT")
         except BaseException:
             # After a fatal error (disk full) DuckDB has rolled back by itself.
-            with _ignoring_transaction_state():
+            with suppress(duckdb.Error):
                 self.connection.execute("ROLLBACK")
             raise
 
@@ -104,14 +107,6 @@ class Database:
         self.execute(f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}")
 
 
-@contextmanager
-def _ignoring_transaction_state() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.TransactionException:
-        return
-
-
 def utc_now() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
@@ -131,11 +126,12 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
     connection = duckdb.connect()
     try:
         _attach(connection, path, wait_seconds)
-        connection.execute("USE live")
-        connection.execute("SET TimeZone = 'UTC'")
+        database = Database(connection, path)
+        database.execute("USE live")
+        database.execute("SET TimeZone = 'UTC'")
         for schema in SCHEMAS:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        yield Database(connection, path)
+            database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        yield database
     finally:
         connection.close()
 

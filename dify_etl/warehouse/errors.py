@@ -31,7 +31,15 @@ class ModelBroken(WarehouseError):
 
 
 _HOLDER = re.compile(r"lock is held in (?P<command>.*?) \(PID (?P<pid>\d+)\)")
-_UNWRITABLE = ("no space left", "permission denied", "read-only", "disk quota", "cannot open file")
+_UNWRITABLE = (
+    "no space left",
+    "permission denied",
+    "read-only",
+    "disk quota",
+    "cannot open file",
+    "could not write file",
+    "database has been invalidated",  # after one of these, until the file is opened anew
+)
 
 
 def is_locked(error: duckdb.Error) -> bool:
