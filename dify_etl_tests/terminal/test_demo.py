@@ -25,17 +25,13 @@ def first(place: Shell) -> Answer:
 
 def rows_of(file: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every raw row; without the links to icons, which Dify signs anew at every read."""
+    tables = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' ORDER BY 1"
+    row = "SELECT COLUMNS(lambda name: name <> 'icon_url') FROM raw"
     with duckdb.connect(file, read_only=True) as connection:
-        found = connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' ORDER BY 1"
-        ).fetchall()
+        names = [name for (name,) in connection.execute(tables).fetchall()]
         return {
-            name: sorted(
-                connection.execute(
-                    f"SELECT t::VARCHAR FROM (SELECT COLUMNS(c -> c <> 'icon_url') FROM raw.{name}) t"
-                ).fetchall()
-            )
-            for (name,) in found
+            name: sorted(connection.execute(f"SELECT r::VARCHAR FROM ({row}.{name}) r").fetchall())
+            for name in names
         }
 
 
