@@ -7,7 +7,7 @@ them.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dify_etl.dify.record import (
     Id,
@@ -116,6 +116,15 @@ class WorkflowAppLog(_Created):
         "created_at", description="when the row was written; what the time filters look at"
     )
     details: JsonText | None = optional(description="trigger metadata, JSON; only with detail")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tells_of_a_run(cls, row: Any) -> Any:
+        """Null says that the run is gone; anything else but an object says nothing at all."""
+        run = row.get("workflow_run", "") if isinstance(row, dict) else None
+        if run is not None and not isinstance(run, dict):
+            raise ValueError("workflow_run is neither an object nor null")
+        return row
 
 
 class NodeExecution(_Created):
