@@ -24,8 +24,10 @@ Slot = tuple[str, str | None, date | None]  # feed, app, local day: what one sli
 TABLES_OF = {
     "talk": ("conversations", "messages", "message_feedbacks", "message_citations"),
     "runs": ("conversations", "messages", "workflow_runs", "node_executions"),
-    "workspace": ("apps", "members", "app_api_keys", "dataset_api_keys", "datasets", "documents")
-    + ("annotations", "daily_statistics"),
+    "workspace": (
+        *("apps", "members", "app_api_keys", "dataset_api_keys", "datasets", "documents"),
+        *("annotations", "daily_statistics"),
+    ),
 }
 # The feed whose slices speak for a table that has none of its own, and the column of its day.
 PARTS = ("message_feedbacks", "message_citations")
