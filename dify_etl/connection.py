@@ -1,10 +1,11 @@
 """The Dify of the settings: a server, or the simulated one when no server is named."""
 
+import fcntl
 import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,16 +112,15 @@ def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
     """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
     _make_home(path.parent)
     try:
-        if not path.exists():
-            # Whole or not at all: another process may start at the same time.
-            fresh = path.with_name(f".{path.name}.{os.getpid()}")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content())
-            with suppress(FileExistsError):
-                os.link(fresh, path)
-            fresh.unlink()
-        return path.read_bytes()
+        if path.exists() and (held := path.read_bytes()):
+            return held
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another process may start at the same time
+            held = file.read()
+            if not held:
+                held = content()
+                file.write(held)
+        return held
     except OSError as error:
         raise translated(path, error) from error
 

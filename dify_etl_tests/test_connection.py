@@ -1,0 +1,138 @@
+"""The Dify of the settings: a server with its session store, or the simulated one."""
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dify_etl.connection import (
+    DEMO_PLAN,
+    effective_settings,
+    fingerprint_key,
+    home_of,
+    kept_sessions,
+    open_dify,
+    rules_of,
+)
+from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore, RedisTokenStore
+from dify_etl.settings import SettingWrong, setting_names
+from dify_etl.simulated import SimulatedDify, WorldPlan, build_world, serve
+from dify_etl.warehouse.errors import WarehouseUnwritable
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder, and no variable of whoever runs the tests."""
+    for name in setting_names():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_demo_has_a_home_of_its_own() -> None:
+    """Simulated rows never mix with a server's."""
+    simulated = effective_settings()
+    real = effective_settings(DIFY_BASE_URL="https://dify.example.com")
+    assert home_of(simulated) == Path("dify_data/demo")
+    assert home_of(real) == Path("dify_data")
+
+
+def test_demo_covers_all_days_of_its_workspace_in_its_zone() -> None:
+    """Whatever zone is set, the demo counts in that of its account, from its first day."""
+    settings = effective_settings(DIFY_ETL_TIMEZONE="Asia/Tokyo")
+    assert settings.timezone == DEMO_PLAN.timezone
+    with open_dify(settings) as dify:
+        first = dify.server_time().date() - timedelta(days=DEMO_PLAN.days)
+        assert dify.account.profile().timezone == settings.timezone
+    assert settings.start_date == first
+    assert rules_of(settings).start_date == first
+
+
+def test_demo_stands_still() -> None:
+    """Every run into the same home sees the same workspace at the same moment."""
+    settings = effective_settings()
+    seen = []
+    for _ in range(2):
+        with open_dify(settings) as dify:
+            moment = dify.server_time().replace(microsecond=0)
+            seen.append((moment, sorted(app.app_id for app in dify.apps.list())))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"now": 7}', '{"now": "soon"}'])
+def test_damaged_world_file_is_named(content: str) -> None:
+    """A file that was cut off says what to delete, instead of a traceback."""
+    home = Path("dify_data/demo")
+    home.mkdir(parents=True)
+    (home / "world.json").write_text(content)
+    with pytest.raises(WarehouseUnwritable, match=r"world\.json is damaged"):
+        effective_settings()
+
+
+def test_fingerprint_key_is_private_and_stays(tmp_path: Path) -> None:
+    """Made once for a home, 32 bytes that only the owner may read."""
+    key = fingerprint_key(tmp_path / "home")
+    assert len(key) == 32
+    assert fingerprint_key(tmp_path / "home") == key
+    assert stat.S_IMODE((tmp_path / "home" / "fingerprint.key").stat().st_mode) == 0o600
+    assert fingerprint_key(tmp_path / "other") != key
+
+
+def test_fingerprint_key_of_a_race_is_one(tmp_path: Path) -> None:
+    """Whoever comes first decides; nobody reads half a key."""
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: fingerprint_key(tmp_path / "home"), range(32)))
+    assert len(keys) == 1
+
+
+def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A file where the folder should be."""
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(WarehouseUnwritable, match="a file is in the way"):
+        fingerprint_key(tmp_path / "taken")
+
+
+STORES: tuple[tuple[dict[str, str], type], ...] = (
+    ({}, FileTokenStore),
+    ({"DIFY_TOKEN_STORE": "memory"}, MemoryTokenStore),
+    ({"REDIS_URL": "redis://localhost/0"}, RedisTokenStore),
+    ({"REDIS_URL": "redis://localhost/0", "DIFY_TOKEN_STORE": "file"}, FileTokenStore),
+    ({"DIFY_TOKEN_STORE": "redis://localhost/1"}, RedisTokenStore),
+)
+
+
+@pytest.mark.parametrize(("given", "kind"), STORES, ids=lambda one: str(one)[:60])
+def test_session_is_kept_where_the_settings_say(given: dict[str, str], kind: type) -> None:
+    """A file by default, Redis when there is one, and what was chosen before both."""
+    assert type(kept_sessions(effective_settings(DIFY_BASE_URL="https://d", **given))) is kind
+
+
+def test_server_without_an_account_is_refused_before_any_request() -> None:
+    """The missing setting is named."""
+    settings = effective_settings(DIFY_BASE_URL="http://127.0.0.1:9")
+    with pytest.raises(SettingWrong, match="DIFY_EMAIL is not set"), open_dify(settings):
+        raise AssertionError("opened without an account")
+
+
+WAYS = ("account", "admin key")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_to_sign_in_reach_the_workspace(way: str) -> None:
+    """E-mail and password, or the admin key: the same workspace; the session file is private."""
+    world = build_world(WorldPlan(apps=2, days=1, conversations_per_day=0))
+    account = {"DIFY_EMAIL": world.account.email, "DIFY_PASSWORD": world.account.password}
+    admin = {"DIFY_ADMIN_API_KEY": world.admin_api_key, "DIFY_WORKSPACE_ID": world.workspace_id}
+    chosen: dict[str, Any] = account if way == "account" else admin
+    with serve(SimulatedDify(world)) as server:
+        settings = effective_settings(DIFY_BASE_URL=server.base_url, **chosen)
+        with open_dify(settings) as dify:
+            assert len(list(dify.apps.list())) == 2
+    session = home_of(settings) / "session.json"
+    assert session.exists() == (way == "account")
+    if session.exists():
+        assert stat.S_IMODE(session.stat().st_mode) == 0o600
+        assert str(world.account.password) not in json.dumps(session.read_text())

@@ -1,0 +1,182 @@
+"""Settings: where they come from, what is refused, and that no secret is ever shown."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings, setting_names
+
+SECRET = "geheim-1234"
+
+GOOD = (
+    ("DIFY_BASE_URL", "https://dify.example.com/console/api/", "base_url"),
+    ("DIFY_EMAIL", "etl@example.com", "email"),
+    ("DIFY_WORKSPACE_ID", "8a1c", "workspace_id"),
+    ("DIFY_ETL_HOME", "/var/lib/dify", "home"),
+    ("DIFY_ETL_TIMEZONE", "Europe/Berlin", "timezone"),
+    ("DIFY_ETL_START_DATE", "2026-01-01", "start_date"),
+    ("DIFY_ETL_LOOKBACK_DAYS", "14", "lookback_days"),
+    ("DIFY_ETL_DEEP_READ_DAYS", "0", "deep_read_days"),
+    ("DIFY_ETL_COMPLETION_DETAIL", "true", "completion_detail"),
+    ("DIFY_ETL_MAX_CONCURRENCY", "4", "max_concurrency"),
+    ("DIFY_ETL_REQUESTS_PER_SECOND", "2.5", "requests_per_second"),
+    ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
+)
+SECRETS = (
+    ("DIFY_PASSWORD", SECRET, "password"),
+    ("DIFY_ADMIN_API_KEY", SECRET, "admin_api_key"),
+    ("DIFY_TOKEN_STORE", f"redis://:{SECRET}@localhost/0", "token_store"),
+    ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
+)
+BAD = (
+    ("DIFY_BASE_URL", "dify.example.com", "http://"),
+    ("DIFY_BASE_URL", "https://", "name a host"),
+    ("DIFY_BASE_URL", f"https://me:{SECRET}@dify.example.com", "password"),
+    ("DIFY_BASE_URL", "https://dify.example.com:port", "no address"),
+    ("DIFY_TOKEN_STORE", f"mysql://:{SECRET}@localhost", "memory, file"),
+    ("REDIS_URL", f"http://:{SECRET}@localhost", "redis://"),
+    ("DIFY_ETL_TIMEZONE", "Mars/Olympus", "no time zone"),
+    ("DIFY_ETL_TIMEZONE", "../etc/passwd", "no time zone"),
+    ("DIFY_ETL_START_DATE", "yesterday", "date"),
+    ("DIFY_ETL_START_DATE", (date.today() + timedelta(days=9)).isoformat(), "future"),
+    ("DIFY_ETL_LOOKBACK_DAYS", "0", "greater than or equal to 1"),
+    ("DIFY_ETL_LOOKBACK_DAYS", "a week", "integer"),
+    ("DIFY_ETL_DEEP_READ_DAYS", "-1", "greater than or equal to 0"),
+    ("DIFY_ETL_COMPLETION_DETAIL", "perhaps", "boolean"),
+    ("DIFY_ETL_MAX_CONCURRENCY", "1000", "less than or equal to 64"),
+    ("DIFY_ETL_SCHEDULE", "every night", "cron"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder, and no variable of whoever runs the tests."""
+    for name in setting_names():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "text", "field"), GOOD)
+def test_variable_reaches_its_field(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, field: str
+) -> None:
+    """Each variable sets the field that the code reads, and nothing else."""
+    defaults = load_settings()
+    monkeypatch.setenv(name, text)
+    changed = load_settings()
+    fields = Settings.model_fields
+    assert [one for one in fields if getattr(changed, one) != getattr(defaults, one)] == [field]
+
+
+@pytest.mark.parametrize(("name", "text", "field"), SECRETS)
+def test_secret_is_kept_but_never_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, field: str
+) -> None:
+    """A secret can be asked for, but stands in no repr, text or dump."""
+    monkeypatch.setenv(name, text)
+    settings = load_settings()
+    kept = getattr(settings, field)
+    assert isinstance(kept, SecretStr)
+    assert kept.get_secret_value() == text
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert SECRET not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(("name", "text", "says"), BAD)
+def test_bad_value_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, says: str
+) -> None:
+    """The error names variable, reason, places looked at and an example; never a secret."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingWrong) as caught:
+        load_settings()
+    assert caught.value.what.startswith(f"{name} is wrong: ")
+    assert says in caught.value.what
+    assert caught.value.where == "environment and .env"
+    assert f"{name}=" in caught.value.hint
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", sorted(setting_names()))
+def test_setting_has_its_manual(name: str) -> None:
+    """Every setting has a sentence and an example, and the example is a good value."""
+    field = setting_names()[name]
+    assert field.description
+    assert field.description.endswith(".")
+    assert field.examples
+    load_settings(**{name: field.examples[0]})
+
+
+def test_table_names_every_setting() -> None:
+    """The tables of this test leave no setting out."""
+    assert {row[0] for row in (*GOOD, *SECRETS)} == set(setting_names())
+
+
+def test_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env` of the working folder fills what the environment leaves open."""
+    Path(".env").write_text("DIFY_EMAIL=file@example.com\nDIFY_PASSWORD='a #\"b'\nOTHER=1\n")
+    monkeypatch.setenv("DIFY_EMAIL", "environment@example.com")
+    settings = load_settings()
+    assert settings.email == "environment@example.com"
+    assert settings.password == SecretStr('a #"b')
+
+
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DIFY_BASE_URL= is how a shell turns the server off."""
+    monkeypatch.setenv("DIFY_BASE_URL", "")
+    settings = load_settings()
+    assert settings.is_simulated
+    assert settings.start_date == DIFY_BEGINS
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"A=1\nno setting\n", "line 2 of .env"), (b"\xff\xfe", "UTF-8"), (None, "cannot be read")],
+    ids=["line", "encoding", "folder"],
+)
+def test_broken_env_file_is_refused(content: bytes | None, says: str) -> None:
+    """A line that would be skipped in silence is an error that names the file."""
+    path = Path(".env")
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SettingWrong, match=says) as caught:
+        load_settings()
+    assert caught.value.where == str(path.resolve())
+
+
+MISSING = (
+    ({"DIFY_BASE_URL": "https://d"}, "DIFY_EMAIL"),
+    ({"DIFY_BASE_URL": "https://d", "DIFY_EMAIL": "a@b.c"}, "DIFY_PASSWORD"),
+    ({"DIFY_BASE_URL": "https://d", "DIFY_ADMIN_API_KEY": "k"}, "DIFY_WORKSPACE_ID"),
+    ({"DIFY_EMAIL": "a@b.c", "DIFY_PASSWORD": "p"}, "DIFY_BASE_URL"),
+)
+
+
+@pytest.mark.parametrize(("given", "missing"), MISSING, ids=lambda one: str(one)[:40])
+def test_missing_credential_is_named(given: dict[str, str], missing: str) -> None:
+    """The first missing one is named, with an example and the other way to sign in."""
+    with pytest.raises(SettingWrong) as caught:
+        load_settings(**given).require_credentials()
+    assert caught.value.what == f"{missing} is not set"
+    assert f"{missing}=" in caught.value.hint
+    assert "DIFY_ADMIN_API_KEY and DIFY_WORKSPACE_ID" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"DIFY_EMAIL": "a@b.c", "DIFY_PASSWORD": "p"},
+        {"DIFY_ADMIN_API_KEY": "k", "DIFY_WORKSPACE_ID": "w"},
+    ],
+    ids=["account", "admin key"],
+)
+def test_either_way_to_sign_in_is_enough(given: dict[str, str]) -> None:
+    """E-mail and password, or admin key and workspace."""
+    settings = load_settings(DIFY_BASE_URL="https://dify.example.com", **given)
+    settings.require_credentials()
+    assert not settings.is_simulated
