@@ -1,11 +1,12 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format setup lock clean
+.PHONY: help demo dev test check format setup lock clean bench
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 UV := $(shell command -v uv 2>/dev/null)
 
 help: ## list the targets
@@ -48,6 +49,21 @@ format: $(READY) ## put the source into its format
 lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-strip-extras --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+
+bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
+	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
+
+# The peers' dependencies are not ours, hence an environment of their own.
+$(BENCH)/.ready: benchmark/requirements.lock
+ifdef UV
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(BENCH)
+	$(UV) pip install -q --python $(BENCH)/bin/python --require-hashes -r $<
+else
+	$(PYTHON) -m venv --without-pip $(BENCH)
+	$(PYTHON) -m pip --python $(BENCH)/bin/python install -q --require-hashes -r $<
+endif
+	@echo '*' > $(BENCH)/.gitignore
+	@touch $@
 
 clean: ## remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,149 @@
+"""Measure everything: `python -m benchmark`, or `--size small`, which only prints its report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from benchmark.children import measure
+from benchmark.loading import first_loads, loads_with_runs, seed_load
+from benchmark.machine import machine, versions
+from benchmark.nights import moving_world, night_after, settled_nights
+from benchmark.profiling import profile
+from benchmark.progress import say
+from benchmark.readers import DIFY_ETL, DLT, PEERS_PYTHON, TALK, Bench
+from benchmark.report import report
+from benchmark.results import FirstLoad, MovingWorld, Night, Processing, Results, Run
+from benchmark.server import ServedWorld
+from benchmark.serving import serving
+from benchmark.sizes import BUSY, INSTANT, NEAR, SIZES, Size
+from benchmark.worlds import NOW
+
+OUTPUT = Path("docs/benchmark.md")
+SEED_VERSION = "1.7.2"  # dify-user-client knows bearer tokens only
+
+
+def main() -> None:
+    """Run the benchmark from the project's folder."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="full")
+    size = SIZES[parser.parse_args().size]
+    text = report(measured(size))
+    print(text)
+    if size.name == "full":
+        OUTPUT.parent.mkdir(exist_ok=True)
+        OUTPUT.write_text(text, encoding="utf-8")
+
+
+def measured(size: Size) -> Results:
+    """Everything, one after another."""
+    began = time.monotonic()
+    loads, moving, settled, shares = _base(size)
+    large = _large(size)
+    return Results(
+        size=size.name,
+        machine=machine(),
+        versions=versions(PEERS_PYTHON),
+        loads=(*loads, large),
+        with_runs=_with_runs(size),
+        moving=moving,
+        settled=settled,
+        history=_history(size),
+        processing=_processing(size),
+        memory=(*_memory_of((loads[0], large)), _many(size)),
+        profile=shares,
+        seconds=time.monotonic() - began,
+    )
+
+
+@contextmanager
+def _bench(world: ServedWorld) -> Iterator[Bench]:
+    say(f"building {world}")
+    with serving(world) as served, tempfile.TemporaryDirectory() as folder:
+        yield Bench(served, Path(folder), world.days)
+
+
+def _base(
+    size: Size,
+) -> tuple[
+    list[FirstLoad], tuple[MovingWorld, ...], tuple[Night, ...], tuple[tuple[str, float], ...]
+]:
+    """All paces on the base world with the seed client beside, then its nights."""
+    world = ServedWorld(size.days, size.base_per_day)
+    with _bench(replace(world, version=SEED_VERSION)) as bench:
+        seeds = [seed_load(bench, pace) for pace in size.paces]
+    loads = []
+    with _bench(world) as bench:
+        for pace, seed in zip(size.paces, seeds, strict=True):
+            say(f"first loads, {pace.name}")
+            load = first_loads(bench, pace, repeats=size.repeats)
+            loads.append(replace(load, runs=(*load.runs, seed)))
+        shares = _profiled(bench)
+        settled = settled_nights(bench)
+        moving = tuple(moving_world(bench, reader) for reader in (DIFY_ETL, DLT))
+    return loads, moving, settled, shares
+
+
+def _profiled(bench: Bench) -> tuple[tuple[str, float], ...]:
+    bench.served.set_pace(INSTANT)
+    task = {
+        "base_url": bench.served.base_url,
+        **bench.served.account,
+        "home": str(bench.new_home()),
+        "feeds": list(TALK),
+        "start_date": str((NOW - timedelta(days=bench.days + 60)).date()),
+    }
+    return profile("benchmark.read_with_dify_etl", task, bench.folder / "profile.txt")
+
+
+def _with_runs(size: Size) -> tuple[FirstLoad, ...]:
+    with _bench(ServedWorld(size.days, size.base_per_day, has_runs=True)) as bench:
+        return tuple(loads_with_runs(bench, pace) for pace in (NEAR, BUSY))
+
+
+def _large(size: Size) -> FirstLoad:
+    with _bench(ServedWorld(size.days, size.large_per_day)) as bench:
+        return first_loads(bench, NEAR, repeats=1, is_large=True)
+
+
+def _many(size: Size) -> Run:
+    """A base world many times over, for memory."""
+    world = ServedWorld(size.days, size.base_per_day, copies=size.copies)
+    with _bench(world) as bench:
+        home = bench.new_home()
+        run = bench.losses(bench.dify_etl(home), home)
+        say(f"  {run}")
+        return run
+
+
+def _memory_of(loads: tuple[FirstLoad, ...]) -> tuple[Run, ...]:
+    """dify-etl's own runs of some loads."""
+    return tuple(load.runs[0] for load in loads)
+
+
+def _history(size: Size) -> tuple[Night, ...]:
+    nights = []
+    for days in size.history_days:
+        with _bench(ServedWorld(days, size.history_per_day)) as bench:
+            nights.append(night_after(bench, NEAR))
+    return tuple(nights)
+
+
+def _processing(size: Size) -> Processing:
+    with tempfile.TemporaryDirectory() as folder:
+        task = {"pages": size.pages, "home": folder}
+        told = measure(sys.executable, "benchmark.processing", task).told
+    steps = [told[step] for step in ("validate", "normalise", "load")]
+    rates = [told["rows"] / seconds for seconds in (*steps, sum(steps))]
+    return Processing(told["rows"], *rates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Read a Dify with the feeds of dify-etl, as its nightly sync does; run as a child process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.concurrency import RequestLimits
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.opening import open_sync
+from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to read into which home; `start_date` as 2026-01-31, `profile` a file to write."""
+
+    base_url: str
+    email: str
+    password: str
+    home: str
+    feeds: list[str]
+    start_date: str
+    workers: int = 8
+    deep_read_days: int = 28
+    profile: str | None = None
+
+
+def read(task: Task) -> dict[str, object]:
+    """Read the feeds in their order; answers seconds, and requests by feed."""
+    rules = SyncRules(
+        zone=ZoneInfo("UTC"),
+        start_date=date.fromisoformat(task.start_date),
+        deep_read_days=task.deep_read_days,
+        workers=task.workers,
+    )
+    began = time.monotonic()
+    with (
+        DifyClient(
+            task.base_url,
+            email=task.email,
+            password=SecretStr(task.password),
+            limits=RequestLimits(max_concurrency=task.workers),
+            fingerprint_key=b"of the benchmark",
+        ) as dify,
+        open_sync(
+            dify,
+            Path(task.home),
+            rules=rules,
+            plan=SyncPlan(),
+            run_id="benchmark",
+            watch=NoWatcher(),
+        ) as sync,
+    ):
+        reports = [feed.read(sync) for feed in FEEDS if feed.name in task.feeds]
+    return {
+        "seconds": time.monotonic() - began,
+        "requests": {report.feed: report.requests for report in reports},
+        "feed_seconds": {report.feed: report.seconds for report in reports},
+        "states": {report.feed: report.states for report in reports},
+    }
+
+
+@contextmanager
+def _profiled(path: str) -> Iterator[None]:
+    """Write where the main thread's time goes, for pstats."""
+    import cProfile
+
+    with cProfile.Profile() as profile:
+        yield
+    profile.dump_stats(path)
+
+
+def main() -> None:
+    """Do the task of the command line; the last line is the result as JSON."""
+    task = Task(**json.loads(sys.argv[1]))
+    with _profiled(task.profile) if task.profile else nullcontext():
+        result = read(task)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Write the results as docs/benchmark.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from benchmark.readers import DIFY_ETL
+from benchmark.results import FirstLoad, Losses, MovingWorld, Night, Results, Run
+from benchmark.targets import verdicts
+
+HEAD = """# Benchmark
+
+Written by `make bench` on {date}; nothing here is typed by hand. It takes about an hour on two
+cores; `make bench SIZE=small` prints a quick version.
+
+All readers read the same simulated Dify over a socket, each as a child process, one after another.
+Answers are rendered beforehand, so the server costs next to nothing. Seconds are from the first
+request until everything is loaded, without the start of Python; CPU seconds and peak memory are the
+kernel's for the whole process. Runs of one table were made in one stretch of time; medians where
+there were repeats.
+
+- **dify-etl** reads lists, messages and their parts as its nightly sync does, into its own tables.
+- **floor** asks the same requests with httpx alone; it knows them beforehand, parses and keeps
+  nothing.
+- **dlt** has one resource per app, all parallel, pages of 100, merge into DuckDB, lists as JSON.
+- **dify-user-client** runs the loop of its README; it reads at most nine pages of ten messages of a
+  conversation, and keeps nothing.
+
+`x8` means at most eight requests at a time, dify-etl's own default; more load a server that people
+work on. The worlds hold conversations of 130 and 250 messages with many in one second.
+"""
+LOAD_HEAD = (
+    "reader",
+    "seconds",
+    "of dify-etl",
+    "CPU s",
+    "requests",
+    "rows/s",
+    "peak MB",
+    "lost",
+    "twice",
+)
+NIGHT_HEAD = (
+    "reader",
+    "history",
+    "conversations",
+    "touched",
+    "requests",
+    "seconds",
+    "deep read's requests",
+    "deep read's seconds",
+)
+
+
+def report(results: Results, *, now: datetime | None = None) -> str:
+    """The whole page in Markdown."""
+    date = (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
+    parts = [
+        HEAD.format(date=date),
+        *_verdicts(results),
+        *_loads(results),
+        *_moving(results.moving),
+        *_nights(results),
+        *_processing(results),
+        *_memory(results.memory),
+        *_profile(results.profile),
+        *_circumstances(results),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _verdicts(results: Results) -> Iterator[str]:
+    yield "## Targets\n"
+    rows = (
+        (one.target, one.measured, "met" if one.is_met else "missed") for one in verdicts(results)
+    )
+    yield table(("target", "measured", "verdict"), rows)
+
+
+def _loads(results: Results) -> Iterator[str]:
+    yield "## First load: conversations and messages\n"
+    yield from (_load(load) for load in results.loads)
+    yield "## First load with workflow runs and nodes\n"
+    yield from (_load(load) for load in results.with_runs)
+
+
+def _load(load: FirstLoad) -> str:
+    title = f"{load.world}; server: {load.pace}; runs of each: {load.repeats}"
+    base = {run.workers: run.seconds for run in load.runs if run.reader == DIFY_ETL}
+    widest = base[max(base)]
+    rows = (_run_row(run, base.get(run.workers, widest)) for run in load.runs)
+    return f"**{title}**\n\n{table(LOAD_HEAD, rows)}"
+
+
+def _run_row(run: Run, base_seconds: float) -> tuple[str, ...]:
+    return (
+        f"{run.reader} x{run.workers}",
+        f"{run.seconds:.2f}",
+        f"{run.seconds / base_seconds:.2f}",
+        f"{run.cpu_seconds:.1f}",
+        f"{run.requests:,}",
+        f"{run.rows / run.seconds:,.0f}" if run.rows else "",
+        f"{run.peak_bytes / 1e6:,.0f}",
+        _told(run.losses, "lost"),
+        _told(run.losses, "duplicated"),
+    )
+
+
+def _told(losses: dict[str, Losses], what: str) -> str:
+    """Rows by table, 0 when there are none, empty where the reader keeps nothing."""
+    if not losses:
+        return ""
+    found = {name: getattr(one, what) for name, one in losses.items()}
+    return ", ".join(f"{count:,} {name}" for name, count in found.items() if count) or "0"
+
+
+def _moving(worlds: Sequence[MovingWorld]) -> Iterator[str]:
+    every = worlds[0].touch_every
+    yield (
+        f"## A world that moves while it is read\n\nAt every {every}th read somebody goes on with "
+        "another conversation. Counted are the rows that were there before.\n"
+    )
+    rows = (
+        (
+            one.reader,
+            _told(one.first, "lost"),
+            _told(one.first, "duplicated"),
+            _told(one.next, "lost"),
+            _told(one.next, "duplicated"),
+        )
+        for one in worlds
+    )
+    head = ("reader", "lost at first", "twice", "lost after the next, quiet run", "twice")
+    yield table(head, rows)
+
+
+def _nights(results: Results) -> Iterator[str]:
+    yield "## A settled night\n\nA day after the first load; nothing has changed.\n"
+    yield table(NIGHT_HEAD, map(_night_row, results.settled))
+    yield (
+        "## A night by length of history\n\n2 % of all conversations, old and new, went on the day "
+        "before; 20 ms per answer. The deep read lists 1/28 of the history again.\n"
+    )
+    yield table(NIGHT_HEAD, map(_night_row, results.history))
+
+
+def _night_row(night: Night) -> tuple[str, ...]:
+    return (
+        night.reader,
+        f"{night.days} days",
+        f"{night.conversations:,}",
+        f"{night.touched:,}",
+        f"{night.requests:,}",
+        f"{night.seconds:.2f}",
+        f"{night.deep_requests:,}",
+        f"{night.deep_seconds:.2f}",
+    )
+
+
+def _processing(results: Results) -> Iterator[str]:
+    one = results.processing
+    yield (
+        f"## Processing\n\n{one.rows:,} messages of a real server in one process, rows per CPU "
+        "second of each step alone and of all together.\n"
+    )
+    cells = (f"{value:,.0f}" for value in (one.validate, one.normalise, one.load, one.all))
+    yield table(("validate", "normalise", "load", "all"), [tuple(cells)])
+
+
+def _memory(runs: Sequence[Run]) -> Iterator[str]:
+    yield "## Memory\n\nA first load by dify-etl at 0 ms.\n"
+    rows = (
+        (
+            f"{run.losses['messages'].expected:,}",
+            f"{run.peak_bytes / 1e6:,.0f}",
+            f"{run.seconds:.0f}",
+            f"{run.requests:,}",
+            _told(run.losses, "lost"),
+        )
+        for run in runs
+    )
+    yield table(("messages", "peak MB", "seconds", "requests", "lost"), rows)
+
+
+def _profile(shares: Sequence[tuple[str, float]]) -> Iterator[str]:
+    yield "## Where dify-etl's Python time goes\n\nA first load at 0 ms; waiting is left out.\n"
+    if not shares:
+        yield "This machine allows no profiler.\n"
+        return
+    yield table(("step", "share"), ((step, f"{share:.0%}") for step, share in shares))
+
+
+def _circumstances(results: Results) -> Iterator[str]:
+    yield "## Machine and versions\n"
+    yield table(("what", "value"), [*results.machine.items(), *results.versions.items()])
+    yield f"Size `{results.size}`; the benchmark took {results.seconds / 60:.0f} minutes."
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are set to the right when they hold numbers."""
+    body = [list(row) for row in rows]
+    ruled = ["---" if place == 0 else "---:" for place in range(len(head))]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, ruled, *body)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+"""The report says what was measured, what was lost, and which targets were missed."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmark.losses import losses_of, merged
+from benchmark.profiling import OTHER, shares
+from benchmark.report import report, table
+from benchmark.results import (
+    FirstLoad,
+    Losses,
+    MovingWorld,
+    Night,
+    Processing,
+    Results,
+    Run,
+    typical,
+)
+from benchmark.targets import verdicts
+
+ALL_THERE = {"conversations": Losses(200, 0, 0), "messages": Losses(1000, 0, 0)}
+OURS = Run("dify-etl", 8, 10.5, 6.0, 250_000_000, 300, ALL_THERE)
+FLOOR = Run("floor", 8, 10.0, 2.0, 60_000_000, 300)
+DLT = Run("dlt", 8, 31.5, 20.0, 10**9, 280, {"messages": Losses(1000, 60, 2)})
+LOAD = FirstLoad("200 conversations, 1,000 messages", "20 ms", 3, (OURS, FLOOR, DLT))
+NIGHTS = (
+    Night("dify-etl", 30, 200, 0, 30, 1.0, 8, 0.3),
+    Night("dlt, lag of 7 days", 30, 200, 0, 400, 9.0),
+    Night("dlt, no lag", 30, 200, 0, 9, 1.0),
+)
+
+
+@pytest.fixture
+def results() -> Results:
+    return Results(
+        size="small",
+        machine={"cores": "2"},
+        versions={"dlt": "1.2.3"},
+        loads=(LOAD,),
+        with_runs=(),
+        moving=(MovingWorld("dlt", 10, DLT.losses, ALL_THERE),),
+        settled=NIGHTS,
+        history=NIGHTS[:1],
+        processing=Processing(1000, 80_000.0, 90_000.0, 70_000.0, 26_500.0),
+        memory=(OURS,),
+        profile=(("sending", 0.4),),
+        seconds=300.0,
+    )
+
+
+def test_good_results_meet_every_target(results: Results) -> None:
+    """The numbers of the fixture are good enough for all targets."""
+    assert [one.target for one in verdicts(results) if not one.is_met] == []
+
+
+def test_slow_and_hungry_results_miss_their_targets(results: Results) -> None:
+    """Each target is missed by the number that concerns it."""
+    slow = replace(OURS, seconds=16.0, peak_bytes=700_000_000)
+    missed = replace(
+        results,
+        loads=(replace(LOAD, runs=(slow, FLOOR, DLT)),),
+        settled=(replace(NIGHTS[0], requests=41), *NIGHTS[1:]),
+        processing=replace(results.processing, all=24_000.0),
+        memory=(slow,),
+    )
+    assert [one.is_met for one in verdicts(missed)] == [False] * 5
+
+
+def test_report_tells_losses_and_versions(results: Results) -> None:
+    """Lost and doubled rows stand in the reader's line, versions at the end."""
+    text = report(results)
+    assert "| dlt x8 | 31.50 | 3.00 | 20.0 | 280 | 30 | 1,000 | 60 messages | 2 messages |" in text
+    assert "| dlt | 1.2.3 |" in text
+
+
+def test_every_line_of_a_table_has_as_many_cells() -> None:
+    """A table in Markdown stays a table."""
+    lines = table(("a", "b"), [("1", "2"), ("3", "4")]).splitlines()
+    assert {line.count("|") for line in lines} == {3}
+
+
+def test_losses_are_counted_by_id() -> None:
+    """A missing id is lost, a repeated one doubled; conversations of all apps count together."""
+    expected = merged([("conversations", "a"), ("completions", "b"), ("messages", "m")])
+    found = losses_of(expected, {"conversations": ["a", "a"], "messages": ["m"]})
+    assert found == {"conversations": Losses(2, 1, 1), "messages": Losses(1, 0, 0)}
+
+
+def test_medians_are_taken_of_equal_runs() -> None:
+    """One slow run of three does not count."""
+    runs = [replace(OURS, seconds=seconds) for seconds in (2.0, 90.0, 1.0)]
+    assert typical(runs).seconds == 2.0
+
+
+def test_innermost_known_frame_names_the_step() -> None:
+    """httpx called by the client is sending; what is below an import is starting."""
+    lines = [
+        "read (dify_etl/dify/session.py:1);send (httpx/_client.py:9) 3",
+        "load (<frozen importlib._bootstrap>:1);x (polars/a.py:2) 1",
+    ]
+    assert [share for _, share in shares(lines)] == [0.75, 0.25]
+    assert shares(lines)[1][0] == OTHER
