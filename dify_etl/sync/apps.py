@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -23,6 +24,8 @@ CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "agent")
 COMPLETION_MODES = ("completion",)
 WORKFLOW_MODES = ("workflow",)
 CHATFLOW_MODES = ("advanced-chat",)
+
+ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
 
 # The list shows a shortened config and, for an empty description, the prompt: the detail's count.
 _FROM_DETAIL = ("description", "app_model_config")
@@ -123,11 +126,12 @@ def _read_details(books: FeedBooks) -> str | None:
             errors.append(str(fetched.error))
     with books.commit():
         books.note_drift(details)
-        books.load_frame(raw_table("apps"), _detail_frame(details), completes=True)
+        books.load_frame(raw_table("apps"), _detail_frame(sync, details), completes=True)
     return f"{len(errors)} details not read, first: {errors[0]}" if errors else None
 
 
-def _detail_frame(details: Sequence[AppDetail]) -> pl.DataFrame:
+def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:
+    """The details; `detail_of` stays empty where the app may change once more in that second."""
     table = raw_table("apps")
     list_only = (
         "create_user_name",
@@ -137,5 +141,8 @@ def _detail_frame(details: Sequence[AppDetail]) -> pl.DataFrame:
         "tags",  # not in the detail of old servers
     )
     whole = records_frame(table, AppDetail, details).drop(list_only)
-    moments = [{"detail_of": detail.updated_at} for detail in details]
+    moments = [
+        {"detail_of": at if at is None or at < sync.now - ONE_SECOND else None}
+        for at in (detail.updated_at for detail in details)
+    ]
     return whole.rename({"extra": "detail_extra"}).hstack(frame(table, moments, ["detail_of"]))

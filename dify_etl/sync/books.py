@@ -199,7 +199,8 @@ class FeedBooks:
         return {(app_id, day): tries for app_id, day, tries in rows}
 
     def _quarantine_row(self, app_id: str | None, one: Rejected) -> dict[str, object]:
-        identity = (self.feed, app_id, one.record_id or one.raw, one.endpoint, one.error_path)
+        known_by = one.record_id or one.raw or one.position
+        identity = (self.feed, app_id, known_by, one.endpoint, one.error_path)
         return {
             "quarantine_id": hashlib.sha256(repr(identity).encode()).hexdigest()[:32],
             "feed": self.feed,

@@ -167,7 +167,7 @@ def _read_each(
             listed = one.result
             with books.commit():
                 scope = f"t.app_id = {quoted(one.task)}" if listed.reason is None else None
-                _load(books, record_class, listed, scope=scope)
+                _load(books, record_class, listed, scope=scope, app_id=one.task)
                 state = "proven" if listed.reason is None else "incomplete"
                 count = len(listed.records)
                 books.close_slices(
@@ -196,12 +196,17 @@ def _fetch(
 
 
 def _load(
-    books: FeedBooks, record_class: type[Record], listed: Listed, *, scope: str | None
+    books: FeedBooks,
+    record_class: type[Record],
+    listed: Listed,
+    *,
+    scope: str | None,
+    app_id: str | None = None,
 ) -> None:
     """Upsert a list; with a scope, rows of it that Dify did not send are marked absent."""
     table = raw_table(books.feed)
     books.load(books.feed, record_class, listed.records)
-    books.quarantine(None, listed.rejected)
+    books.quarantine(app_id, listed.rejected)
     if scope is not None and not listed.rejected:
         present = records_frame(table, record_class, listed.records)
         books.mark_absent(table, scope=scope, present=present)
