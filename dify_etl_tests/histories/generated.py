@@ -1,4 +1,4 @@
-"""Generate histories with hypothesis: any changes at any moment, any zone, the odd days more often."""
+"""Generate histories: any changes at any moment, in any zone, the odd days more often."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache

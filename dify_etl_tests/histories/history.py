@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Change:
-    """One change: a verb, whom it meets (`pick`, modulo), how much, and seconds that pass before."""
+    """A verb, whom it meets (`pick`, modulo), how much, and seconds that pass before."""
 
     verb: str
     pick: int = 0

@@ -96,7 +96,7 @@ class Player:
         return self.place.world
 
     def play(self) -> None:
-        """All nights of the history, and the nights of rest. AssertionError for a broken promise."""
+        """All nights, and the nights of rest. AssertionError for a broken promise."""
         with self.place.client() as dify:
             for night in self.history.nights:
                 self._pass_time(night)

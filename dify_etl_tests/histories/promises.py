@@ -71,9 +71,9 @@ def broken_promises(place: Workplace, family: str, before: Truth, began: datetim
         for name in before.held
         if after.held[name] < before.held[name]
     ]
-    proven = _proven(place)
+    proven = _slots(place, f"state = 'proven' AND run_id = 'night {place.runs}'")
     held = dict(zip(before.rows, _held(place, tuple(before.rows)), strict=True))
-    judge = _Judge(place, proven, began - UNJUDGED)
+    judge = Judge(place, proven, began - UNJUDGED)
     for name, rows in held.items():
         lost += judge.unlike(name, keyed(name, rows), before.rows[name], after.rows[name])
         if len(keyed(name, rows)) != len(rows):
@@ -81,14 +81,9 @@ def broken_promises(place: Workplace, family: str, before: Truth, began: datetim
     return lost
 
 
-def _proven(place: Workplace) -> set[Slot]:
-    """The slices that the latest night proved."""
-    return set(
-        place.rows(
-            f"SELECT feed, app_id, slice_date FROM ops.slices WHERE state = 'proven' "
-            f"AND run_id = 'night {place.runs}'"
-        )
-    )
+def _slots(place: Workplace, which: str) -> set[Slot]:
+    """Slices for which the SQL condition holds."""
+    return set(place.rows(f"SELECT feed, app_id, slice_date FROM ops.slices WHERE {which}"))
 
 
 def _held(place: Workplace, names: tuple[str, ...]) -> list[list[Row]]:
@@ -100,28 +95,29 @@ def _held(place: Workplace, names: tuple[str, ...]) -> list[list[Row]]:
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Compares rows of proven slices; rows that came after `until` are left out."""
+class Judge:
+    """Compares rows of some slices; rows that came after `until` are left out."""
 
     place: Workplace
-    proven: set[Slot]
+    slots: set[Slot]
     until: datetime
 
     def unlike(self, name: str, held: Rows, before: Rows, after: Rows) -> Iterator[str]:
         """Rows that stood still during the night, in a proven slice, and are held otherwise."""
         for key, row in before.items():
-            if after.get(key) == row and self._is_judged(name, row):
+            if after.get(key) == row and self.judges(name, row):
                 yield from (f"proven, but {line}" for line in unequal(name, key, row, held))
         for key in held.keys() - before.keys() - after.keys():
-            if self._is_judged(name, held[key]):
+            if self.judges(name, held[key]):
                 yield f"proven, but {name} has {key}, which Dify has no more"
 
-    def _is_judged(self, name: str, row: Row) -> bool:
+    def judges(self, name: str, row: Row) -> bool:
+        """Whether the row is of these slices and old enough."""
         at = row.get("message_created_at") or row.get("created_at")
         is_settled = not isinstance(at, datetime) or at < self.until
         # Counts may hide a rating that moved: only the weekly export speaks for ratings.
-        is_exported = name != "message_feedbacks" or (name, row["app_id"], None) in self.proven
-        return is_settled and is_exported and self._slot(name, row) in self.proven
+        is_exported = name != "message_feedbacks" or (name, row["app_id"], None) in self.slots
+        return is_settled and is_exported and self._slot(name, row) in self.slots
 
     def _slot(self, name: str, row: Row) -> Slot:
         if name in OF_THE_WORKSPACE:
@@ -154,17 +150,25 @@ def _is_equal(column: tuple[str, str], expected: Any, held: Any) -> bool:
 
 
 def unlike_in_the_end(place: Workplace, family: str) -> list[str]:
-    """How the warehouse differs from the world once it rests, and slices still in doubt."""
+    """How the warehouse differs from the world once it rests, and slices still in doubt.
+
+    A row of an unproven slice that Dify deleted may stay unnoticed: the slice says why.
+    """
     truth = Truth.of(place, family)
     unsaid = {"message_feedbacks"} if version_of(place.version) < EXPORTED_SINCE else set()
     names = tuple(name for name in truth.rows if name not in unsaid)
+    unsure = Judge(place, _slots(place, "state = 'unproven'"), place.world.now())
     found = []
     for name, rows in zip(names, _held(place, names), strict=True):
         expected, held = truth.rows[name], keyed(name, rows)
         if name == "daily_statistics":
             expected, held = _lately(place, expected), _lately(place, held)
         found += [line for key, row in expected.items() for line in unequal(name, key, row, held)]
-        found += [f"{name} has {key} too much" for key in held.keys() - expected.keys()]
+        found += [
+            f"{name} has {key} too much"
+            for key in held.keys() - expected.keys()
+            if not unsure.judges(name, held[key])
+        ]
     doubts = place.rows(
         "SELECT feed, state, slice_date::VARCHAR, reason FROM ops.slices "
         "WHERE state IN ('failed', 'incomplete') OR (state <> 'proven' AND reason IS NULL)"

@@ -10,18 +10,12 @@ from hypothesis import HealthCheck, given, seed, settings
 from dify_etl.warehouse.database import Database
 from dify_etl_tests.histories.generated import histories
 from dify_etl_tests.histories.history import History
-from dify_etl_tests.histories.playing import Player, memory_warehouse
+from dify_etl_tests.histories.playing import Player
 
 # A soak plays this many histories of each family, from a seed of its own.
 SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
-USUAL = {"talk": 90, "runs": 70, "workspace": 40}
-
-
-@pytest.fixture(scope="module")
-def database() -> Database:
-    """A warehouse in memory, emptied before each history."""
-    return memory_warehouse()
+USUAL = {"talk": 60, "runs": 50, "workspace": 20}
 
 
 @pytest.mark.parametrize("family", ["talk", "runs", "workspace"])

@@ -1,0 +1,120 @@
+"""Secrets with a mark, where Dify shows them and where it should not; and a search for them."""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import duckdb
+
+from dify_etl.simulated import SimulatedDify, World
+
+StartResponse = Callable[..., Any]
+
+
+@dataclass
+class MarkedSecrets:
+    """What must be found nowhere: a name for each value."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def mark(self, name: str) -> str:
+        """A secret of this name, such as nobody would write by chance."""
+        self.values[name] = f"c4n4ry-{name.replace(' ', '-')}-{len(self.values):04d}"
+        return self.values[name]
+
+    def found_in(self, content: bytes) -> list[str]:
+        """The names of the secrets that stand there, plainly or in Base64."""
+        return [
+            name
+            for name, value in self.values.items()
+            if value.encode() in content or base64.b64encode(value.encode()) in content
+        ]
+
+    def found_in_files(self, folder: Path) -> list[str]:
+        """Where secrets stand: in any file below the folder, or in a row of a warehouse."""
+        found = []
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                found += [f"{one} in {path.name}" for one in self.found_in(path.read_bytes())]
+            if path.suffix == ".duckdb":
+                found += [f"{one} in a row of {path.name}" for one in self.found_in(_rows(path))]
+        return found
+
+
+def _rows(path: Path) -> bytes:
+    """Every row of a warehouse as text: pages of the file may be compressed."""
+    with duckdb.connect(path, read_only=True) as connection:
+        tables = connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables()"
+        ).fetchall()
+        rows = [connection.sql(f'FROM "{schema}"."{name}"').fetchall() for schema, name in tables]
+    return repr(rows).encode()
+
+
+def mark_world(world: World, secrets: MarkedSecrets) -> None:
+    """Give the world's own secrets marks: password, API keys, and what opens an app's page."""
+    world.account.password = secrets.mark("password")
+    for number, key in enumerate(world.api_keys.values()):
+        key.token = secrets.mark(f"key {number}")
+    for number, app in enumerate(world.apps.values()):
+        app.site.code = secrets.mark(f"site {number}")
+
+
+class LeakyDify:
+    """A Dify that shows secrets where no known version does, and keeps count of session tokens."""
+
+    def __init__(self, server: SimulatedDify, secrets: MarkedSecrets) -> None:
+        self._server = server
+        self._secrets = secrets
+        self._malformed = [
+            {"id": 5, "type": "app", "token": secrets.mark("key of a bad id")},
+            {"id": None, "token": [secrets.mark("key in a list")]},
+            {"id": "a", "type": "app", "created_at": "?", "secret": secrets.mark("unknown field")},
+            {"id": "b", "type": "app", "created_at": 1, "token": secrets.mark("key of a good row")}
+            | {"last_used_at": None, "plain": secrets.mark("unknown field of a good row")},
+            secrets.mark("key without a row"),
+        ]
+        self._lock = Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ["PATH_INFO"]
+        told: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def remember(status: str, headers: list[tuple[str, str]], *_: object) -> Any:
+            told.append((status, headers))
+
+        body = b"".join(self._server(environ, remember))
+        status, headers = told[0][0], [one for one in told[0][1] if one[0] != "Content-Length"]
+        self._remember_tokens(headers)
+        if path.endswith("/annotations"):
+            status = "403 FORBIDDEN"
+            body = json.dumps({"code": "forbidden", "message": "no", "status": 403}).encode()
+        elif status.startswith("200") and path.endswith("/api-keys"):
+            body = json.dumps(self._with_malformed(body)).encode()
+        start_response(status, [*headers, ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _with_malformed(self, body: bytes) -> Any:
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return {}  # cut off by the faults
+        return {**answer, "data": [*answer["data"], *self._malformed]}
+
+    def _remember_tokens(self, headers: Iterable[tuple[str, str]]) -> None:
+        for name, value in _cookies(headers):
+            with self._lock:
+                self._secrets.values[f"{name} {len(self._secrets.values)}"] = value
+
+
+def _cookies(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for header, text in headers:
+        if header == "Set-Cookie":
+            name, _, value = text.partition(";")[0].partition("=")
+            if value:
+                yield name, value
