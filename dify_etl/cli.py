@@ -4,13 +4,10 @@ Exit codes: 0 all read, 1 something failed, 2 wrong usage or settings. Dagster, 
 the simulated Dify are imported where they are used, so that --help answers at once.
 """
 
-import os
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -197,30 +194,14 @@ def quarantine_retry(*, debug: Debug = False) -> None:
 @app.command()
 def dev(
     *,
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
     debug: Debug = False,
 ) -> None:
     """Start the Dagster UI with this project; on the simulated Dify when no server is set."""
     with clear_errors(debug=debug):
-        from dify_etl.connection import effective_settings
-        from dify_etl.pipeline.schedules import nightly_schedule
+        from dify_etl.terminal.developing import run_dagster
 
-        settings = effective_settings()
-        nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
-        home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
-        home.mkdir(parents=True, exist_ok=True)
-        _put_instance_settings(home)
-        os.environ["DAGSTER_HOME"] = str(home)
-        command = ["-m", "dagster", "dev", "-m", "dify_etl.definitions", "-p", str(port)]
-        os.execv(sys.executable, [sys.executable, *command])
-
-
-def _put_instance_settings(home: Path) -> None:
-    """The project's dagster.yaml, unless the instance has one of its own."""
-    shipped = Path(__file__).resolve().parents[1] / "dagster.yaml"
-    target = home / "dagster.yaml"
-    if shipped.exists() and not target.exists():
-        target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+        run_dagster(port)
 
 
 def _day(text: str | None, option: str) -> date | None:

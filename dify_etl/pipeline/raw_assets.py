@@ -46,7 +46,10 @@ def _asset_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, dify_home: DifyHome
     ) -> Iterator[dg.MaterializeResult[None]]:
         window = window_of(context, settings)
-        with clear_failures(context), dify_home.opened.sync(dify_home.plan(window)) as sync:
+        with (
+            clear_failures(failed_tries=context.retry_number),
+            dify_home.opened.sync(dify_home.plan(window)) as sync,
+        ):
             report = feed.read(sync)
             dify_home.opened.reports.append(report)
             context.log.info(told(report))

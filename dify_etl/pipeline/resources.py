@@ -27,22 +27,21 @@ _HELD: ContextVar[OpenHome | None] = ContextVar("held_home", default=None)
 
 
 @contextmanager
-def clear_failures(context: dg.AssetExecutionContext | None = None) -> Iterator[None]:
+def clear_failures(*, failed_tries: int | None = None) -> Iterator[None]:
     """Turn an actionable error into a dg.Failure that says what, where and what to do.
 
-    With a `context` the step is tried again when the error may pass by itself, but not on a
-    terminal, where somebody waits.
+    Told how many tries of the step have failed already, it asks for another one when the error
+    may pass by itself; but not on a terminal, where somebody waits.
     """
     try:
         yield
     except ActionableError as error:
         # No RetryPolicy: Dagster would apply it to bugs and to an interrupt as well.
-        if context is not None and isinstance(error, PASSING) and _HELD.get() is None:
-            done = context.retry_number
-            if done < MAX_RETRIES:
-                raise dg.RetryRequested(
-                    max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS * 2**done
-                ) from error
+        is_left = failed_tries is not None and failed_tries < MAX_RETRIES
+        if is_left and isinstance(error, PASSING) and _HELD.get() is None:
+            raise dg.RetryRequested(
+                max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS * 2 ** (failed_tries or 0)
+            ) from error
         raise dg.Failure(
             description=str(error),
             metadata={
