@@ -16,11 +16,9 @@ from dify_etl.cli import app
 from dify_etl_tests.terminal.command_line import COMMAND, ServedDify, Shell
 from dify_etl_tests.terminal.small_servers import some_days_ago, today
 
-COMMANDS = get_group(app).commands
-COMMANDS |= {
-    f"quarantine {name}": one
-    for name, one in getattr(COMMANDS["quarantine"], "commands", {}).items()
-}
+COMMANDS = dict(get_group(app).commands)
+for name, one in getattr(COMMANDS["quarantine"], "commands", {}).items():
+    COMMANDS[f"quarantine {name}"] = one
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
