@@ -1,6 +1,6 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format setup lock clean bench
+.PHONY: help demo dev test soak check format setup lock clean bench
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,10 @@ dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL 
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: $(READY) ## thousands of random histories, hundreds of kills and faults (SOAK_HISTORIES, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
+	SOAK_HISTORIES=$${SOAK_HISTORIES:-1000} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
+	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/crashes
 
 check: $(READY) ## format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .
