@@ -20,6 +20,12 @@ ODD_ZONES = (
     *("Africa/Cairo", "Asia/Beirut", "America/Santiago", "America/Havana", "Africa/Casablanca"),
     *("Asia/Gaza", "America/St_Johns", "Etc/GMT+12", "Antarctica/Troll"),
 )
+# What there must be before anything else can happen.
+MAKERS = {
+    "talk": ("ask", "say_more", "rate"),
+    "runs": ("run", "start"),
+    "workspace": ("ask", "add_key", "upload"),
+}
 # Aliases of the system's own files; nobody's account has them.
 NO_ZONES = ("localtime", "posixrules", "Factory")
 
@@ -80,7 +86,7 @@ def nights(draw: st.DrawFn, verbs: tuple[str, ...]) -> Night:
     return Night(
         hours=draw(st.sampled_from((0.1, 1.0, 20.0, 24.0, 24.0, 30.0, 75.0))),
         to_midnight=draw(st.sampled_from((None, None, -1.0, 0.0, 0.6, 90.0))),
-        before=tuple(draw(st.lists(one, min_size=1, max_size=8))),
+        before=tuple(draw(st.lists(one, min_size=3, max_size=10))),
         during=tuple(draw(st.lists(st.tuples(st.integers(0, 24), one), max_size=6))),
     )
 
@@ -102,10 +108,10 @@ def histories(draw: st.DrawFn, family: str) -> History:
 
 
 def _verbs(family: str) -> tuple[str, ...]:
-    """The changes of a family, those of a page full of rows seldom."""
+    """The changes of a family: those that make rows often, those of a page full of rows seldom."""
     verbs = {"talk": TALK, "runs": RUNS, "workspace": WORKSPACE}[family]
     small = tuple(name for name in verbs if not name.startswith("burst"))
-    return small * 3 + tuple(verbs)
+    return MAKERS[family] * 4 + small * 2 + tuple(verbs)
 
 
 def _modes(draw: st.DrawFn, family: str) -> tuple[str, ...]:

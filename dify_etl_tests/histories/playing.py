@@ -111,13 +111,14 @@ class Player:
     def _night(self, dify: DifyClient, during: tuple[tuple[int, Change], ...]) -> None:
         before = Truth.of(self.place, self.history.family)
         self._asked, self._waiting = 0, sorted(during, key=lambda one: one[0])
-        began, untouched = self.world.now(), self.world.snapshot()
+        began, is_still = self.world.now(), not during and not self.history.completion_detail
+        untouched = self.world.snapshot() if is_still else {}
         with self._sync(dify) as sync:
             wanted = self._feeds()
             for feed in FEEDS:
                 if feed.name in wanted:
                     feed.read(sync)
-        if not during and not self.history.completion_detail:
+        if is_still:
             assert self.world.snapshot() == untouched, "the reading has left a trace"
         self._make(*(change for _, change in self._waiting))
         self._waiting = []
