@@ -1,6 +1,8 @@
 """Records to Polars frames with the types of their table; an empty list makes the right frame."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
+from operator import itemgetter
 
 import polars as pl
 
@@ -13,17 +15,29 @@ def records_frame(
     table: Table, record_class: type[Record], records: Sequence[Record]
 ) -> pl.DataFrame:
     """A frame with the columns that this kind of record brings to `table`, one row per record."""
-    wanted = {column.name for column in table.columns}
-    names = [column.name for column in columns_of(record_class) if column.name in wanted]
-    values = {name: _values(name, records) for name in names}
-    schema = {name: POLARS_TYPES[table.column(name).type] for name in names}
+    schema = _schema(table, record_class)
+    if not records:
+        return pl.DataFrame(schema=schema)
+    names = [name for name in schema if name != "extra"]
+    take = itemgetter(*names)
+    columns = zip(*(take(record.__dict__) for record in records), strict=True)
+    values: dict[str, Sequence[object]] = dict(zip(names, columns, strict=True))
+    if "extra" in schema:
+        values["extra"] = [_extra(record) for record in records]
     return pl.DataFrame(values, schema=schema)
 
 
-def _values(name: str, records: Sequence[Record]) -> list[object]:
-    if name == "extra":
-        return [JsonText.of(record.extra) if record.extra else None for record in records]
-    return [record.__dict__[name] for record in records]
+@cache
+def _schema(table: Table, record_class: type[Record]) -> dict[str, pl.DataType]:
+    """The columns that both know, with their types; the same for every frame of a sync."""
+    types = {column.name: column.type for column in table.columns}
+    names = [column.name for column in columns_of(record_class) if column.name in types]
+    return {name: POLARS_TYPES[types[name]] for name in names}
+
+
+def _extra(record: Record) -> JsonText | None:
+    found = record.extra
+    return JsonText.of(found) if found else None
 
 
 def unknown_fields(records: Iterable[Record]) -> set[str]:
