@@ -4,7 +4,8 @@ ActionableError
 ├── settings.SettingWrong        a setting is missing or bad
 ├── dify.errors.DifyError        the server refused, failed or answered nonsense
 ├── warehouse.errors.WarehouseError  the DuckDB files or the disk
-└── sync.errors.SyncError        the run as a whole: source, lock, window
+├── sync.errors.SyncError        the run as a whole: source, lock, window
+└── management.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
 """
 
 

@@ -179,6 +179,37 @@ PUBLISHED = Table(
     keeps_history=False,
 )
 
+AUDIT = Table(
+    "ops",
+    "audit",
+    "One row per entry of the audit: what was done to Dify, step by step. Filled from audit.jsonl.",
+    ("entry_id",),
+    (
+        Column("entry_id", "VARCHAR", "The entry."),
+        Column("plan_id", "VARCHAR", "The plan that was applied."),
+        Column("step", "BIGINT", "The step of the plan, from 1."),
+        Column("operation", "VARCHAR", "What was done, such as apps.publish."),
+        Column("target_kind", "VARCHAR", "To what kind of object: app, member, document, …"),
+        Column("target_id", "VARCHAR", "Its id; null while it does not exist."),
+        Column("target_name", "VARCHAR", "Its name, or the e-mail of a member."),
+        Column("actor", "VARCHAR", "The Dify account, and the user of the machine."),
+        Column("before_hash", "VARCHAR", "SHA-256 of the state before; null: there was nothing."),
+        Column("before", "JSON", "That state, without secrets, long texts as their hash."),
+        Column("after", "JSON", "The state that was wanted, likewise; null: it should be gone."),
+        Column("http_status", "BIGINT", "Dify's answer to the write; null: none was received."),
+        Column("request_id", "VARCHAR", "The server's id of the request, where it tells one."),
+        Column(
+            "outcome",
+            "VARCHAR",
+            "begun: about to be sent; verified: read back and right; done: accepted; failed; "
+            "unknown: cannot be told; skipped: not sent.",
+        ),
+        Column("message", "VARCHAR", "What happened, for people; empty when all went well."),
+        Column("recorded_at", "TIMESTAMPTZ", "When the entry was written, UTC."),
+    ),
+    keeps_history=False,
+)
+
 OPS_TABLES = (
     SLICES,
     CONVERSATION_READS,
@@ -188,4 +219,5 @@ OPS_TABLES = (
     SOURCE,
     RUNS,
     PUBLISHED,
+    AUDIT,
 )

@@ -1,0 +1,62 @@
+"""What of a state may stand in plans, audits and on terminals: never a secret, never a novel."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import orjson
+from pydantic import JsonValue
+
+State = Mapping[str, JsonValue]
+
+HIDDEN = "(secret)"
+LONGEST = 200  # characters of one text in the audit
+# Names under which Dify's configurations and answers hold secrets. `max_tokens` and the like,
+# and Dify's word for what a model bills (tokens), are none.
+_SECRET_NAME = re.compile(
+    r"(?<!masked_)token$|passw|secret|credential|api_?key$|authorization|activation|private_key",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(value: JsonValue) -> JsonValue:
+    """The same JSON with `(secret)` wherever a name says that its value is one."""
+    if isinstance(value, dict):
+        return {name: _shown(name, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value
+
+
+def _shown(name: str, value: JsonValue) -> JsonValue:
+    is_hidden = isinstance(value, str) and value != "" and _SECRET_NAME.search(name)
+    return HIDDEN if is_hidden else without_secrets(value)
+
+
+def shortened(value: JsonValue) -> JsonValue:
+    """Long texts (prompts, workflows) as their length and the start of their SHA-256."""
+    if isinstance(value, dict):
+        return {name: shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shortened(inner) for inner in value]
+    if isinstance(value, str) and len(value) > LONGEST:
+        digest = hashlib.sha256(value.encode()).hexdigest()[:16]
+        return f"({len(value)} characters, sha256 {digest})"
+    return value
+
+
+def canonical(value: JsonValue) -> bytes:
+    """JSON bytes that are equal whenever the values are."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def state_hash(state: State | None) -> str | None:
+    """The SHA-256 of a state, hex; None for no state."""
+    return None if state is None else hashlib.sha256(canonical(dict(state))).hexdigest()
+
+
+def audited(state: State | None) -> str | None:
+    """A state as the audit keeps it: compact JSON, no secrets, long texts as their hash."""
+    if state is None:
+        return None
+    return canonical(shortened(without_secrets(dict(state)))).decode()

@@ -1,0 +1,1 @@
+"""What operations on Dify keep in the warehouse: fills the protocols that `management` declares."""
