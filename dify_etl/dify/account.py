@@ -91,6 +91,20 @@ class Account:
         workspace = parse_one(Workspace, answer, endpoint="/workspaces/current")
         return workspace.model_copy(update={"is_current": True})
 
+    def role(self) -> str:
+        """Our role in the current workspace: owner, admin, editor, normal, dataset_operator.
+
+        Asked each time, since an owner may change it. Raises UnexpectedAnswer when Dify tells none.
+        """
+        role = self.current_workspace().role
+        if role is None:
+            raise UnexpectedAnswer(
+                "the answer tells no role",
+                where="/workspaces/current",
+                hint="Report the server version and the endpoint.",
+            )
+        return role
+
     def _ask_current(self, by_post: bool) -> Any:
         route = "/workspaces/current"
         return self._session.read_by_post(route) if by_post else self._session.get(route)

@@ -1,14 +1,19 @@
-"""API keys of apps and of the workspace's datasets, without their secrets.
+"""API keys of apps and of the workspace's datasets: listed without their secrets, made, deleted.
 
 Servers before the newest list every key in the clear. The token is turned into a masked form and
-a fingerprint before a record is made, and kept nowhere.
+a fingerprint before a record is made, and kept nowhere; only a new key brings its token along.
 """
 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from pydantic import SecretStr
+
+from dify_etl.dify.errors import NotFound, UnexpectedAnswer
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import (
     Batch,
@@ -21,9 +26,14 @@ from dify_etl.dify.record import (
     optional,
 )
 from dify_etl.dify.session import Session
+from dify_etl.dify.writes import Written, record_written, unanswered
+
+OF_APP = "/apps/{app_id}/api-keys"
+OF_DATASETS = "/datasets/api-keys"
 
 MASK = "..."
 SHOWN_START, SHOWN_END = 5, 4  # the form in which the newest servers list keys
+MOST_KEYS = 10  # of an app, and of the datasets of a workspace
 
 
 class ApiKey(KeyRecord):
@@ -55,8 +65,24 @@ class ApiKey(KeyRecord):
         return {**rest, "app_id": context.get("app_id")}
 
 
+@dataclass(frozen=True)
+class NewApiKey:
+    """A key that was just made: the one moment in which every server tells its token."""
+
+    api_key_id: str
+    app_id: str | None  # None for a dataset key
+    token: SecretStr
+    masked_token: str
+    token_fingerprint: str | None
+    created_at: datetime
+
+
 class ApiKeys:
-    """`dify.api_keys`."""
+    """`dify.api_keys`.
+
+    Reading takes any member (newest: an editor), making an app key an editor, making a dataset key
+    and deleting any key an admin or owner.
+    """
 
     def __init__(self, session: Session, fingerprint_key: bytes | None) -> None:
         self._session = session
@@ -64,17 +90,102 @@ class ApiKeys:
 
     def of_app(self, app_id: str) -> Batch[ApiKey]:
         """GET /apps/{app_id}/api-keys: all keys, at most 10, in no order."""
-        route = "/apps/{app_id}/api-keys"
-        return self._batch(self._session.get(route, app_id=app_id), route, app_id)
+        return self._batch(self._session.get(OF_APP, app_id=app_id), OF_APP, app_id)
 
     def of_datasets(self) -> Batch[ApiKey]:
         """GET /datasets/api-keys: all dataset keys of the workspace, at most 10."""
-        route = "/datasets/api-keys"
-        return self._batch(self._session.get(route), route, None)
+        return self._batch(self._session.get(OF_DATASETS), OF_DATASETS, None)
+
+    def create_for_app(self, app_id: str) -> Written[NewApiKey]:
+        """POST /apps/{app_id}/api-keys: one more key, every time.
+
+        Count the keys first: the eleventh is refused with 400 `max_keys_exceeded` (Refused), and on
+        1.7 and 1.8 with 500 (WriteUnanswered). Raises NotAllowed, NotFound.
+        """
+        written = self._session.write("POST", OF_APP, app_id=app_id)
+        return self._new_key(written, f"POST {OF_APP}", app_id)
+
+    def create_for_datasets(self) -> Written[NewApiKey]:
+        """POST /datasets/api-keys: one more key for all datasets of the workspace.
+
+        The eleventh is refused with 400 (1.0) or 500 (WriteUnanswered, seen on 1.7 and 1.12).
+        """
+        written = self._session.write("POST", OF_DATASETS)
+        return self._new_key(written, f"POST {OF_DATASETS}", None)
+
+    def delete_of_app(self, app_id: str, api_key_id: str) -> Written[None]:
+        """DELETE /apps/{app_id}/api-keys/{id}: 204. Raises NotFound when it is gone already.
+
+        Up to 1.12 the next call with the key gets 401. From 1.13 on a server's cache may let it
+        live for 10 more minutes.
+        """
+        route = f"{OF_APP}/{{api_key_id}}"
+        written = self._session.write("DELETE", route, app_id=app_id, api_key_id=api_key_id)
+        return written.holding(None)
+
+    def delete_of_datasets(self, api_key_id: str) -> Written[None]:
+        """DELETE /datasets/api-keys/{id}: as `delete_of_app`."""
+        route = f"{OF_DATASETS}/{{api_key_id}}"
+        return self._session.write("DELETE", route, api_key_id=api_key_id).holding(None)
+
+    def token_of_app_key(self, app_id: str, api_key_id: str) -> SecretStr | None:
+        """The token as the list of an app's keys shows it; None where the server masks lists.
+
+        Raises NotFound when the key is not in the list.
+        """
+        answer = self._session.get(OF_APP, app_id=app_id)
+        return _token_in(answer, api_key_id, endpoint=f"GET {OF_APP}")
+
+    def token_of_dataset_key(self, api_key_id: str) -> SecretStr | None:
+        """The same for a dataset key."""
+        answer = self._session.get(OF_DATASETS)
+        return _token_in(answer, api_key_id, endpoint=f"GET {OF_DATASETS}")
+
+    def fingerprint_of(self, token: SecretStr) -> str | None:
+        """The fingerprint under which lists show this token; None without a fingerprint key."""
+        return fingerprint(token.get_secret_value(), self._fingerprint_key)
 
     def _batch(self, answer: Any, route: str, app_id: str | None) -> Batch[ApiKey]:
-        context = {"app_id": app_id, "fingerprint_key": self._fingerprint_key}
-        return batch_of(ApiKey, answer, endpoint=f"GET {route}", context=context)
+        return batch_of(ApiKey, answer, endpoint=f"GET {route}", context=self._context(app_id))
+
+    def _new_key(
+        self, written: Written[Any], endpoint: str, app_id: str | None
+    ) -> Written[NewApiKey]:
+        """The key in the answer. Raises WriteUnanswered: a key that nobody can read was made."""
+        context = self._context(app_id)
+        key = record_written(written, ApiKey, endpoint=endpoint, context=context).value
+        token = written.value["token"]
+        if MASK in token:
+            error = UnexpectedAnswer(
+                "the new key comes without its token",
+                where=endpoint,
+                hint="Delete that key: nobody can read its token any more.",
+            )
+            raise unanswered(error, status=written.status)
+        new = NewApiKey(
+            api_key_id=key.api_key_id,
+            app_id=app_id,
+            token=SecretStr(token),
+            masked_token=key.masked_token,
+            token_fingerprint=key.token_fingerprint,
+            created_at=key.created_at,
+        )
+        return written.holding(new)
+
+    def _context(self, app_id: str | None) -> dict[str, Any]:
+        return {"app_id": app_id, "fingerprint_key": self._fingerprint_key}
+
+
+def _token_in(answer: Any, api_key_id: str, *, endpoint: str) -> SecretStr | None:
+    for row in answer.get("data") or () if isinstance(answer, dict) else ():
+        if row.get("id") == api_key_id:
+            token = row.get("token")
+            return SecretStr(token) if isinstance(token, str) and MASK not in token else None
+    raise NotFound(
+        f"key {api_key_id} is not among the keys",
+        where=endpoint,
+        hint="It was deleted, or belongs to another app.",
+    )
 
 
 def masked(token: str) -> str:

@@ -9,7 +9,10 @@ DifyError                what happened, where, what to do
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
 ├── RateLimited          429 after all retries
+├── KeyRefused           the service API does not know the key
+├── ServiceApiOff        the service API does not serve the app: switched off, or the app is gone
 ├── DifyUnavailable      no connection, time-out, certificate, 5xx after all retries
+│   └── WriteUnanswered  a write was sent and its outcome is unknown: read back, never repeat
 ├── NotDify              something answers there, but it is not Dify
 ├── UnexpectedAnswer     Dify answered what no known version answers
 ├── IncompleteWalk       a list could not be proven complete (only when asked to be strict)
@@ -66,8 +69,29 @@ class RateLimited(_Answered):
     """429: still too many requests after all retries."""
 
 
+class KeyRefused(_Answered):
+    """401 of the service API: the key is deleted, wrong, or of the other kind (app, dataset)."""
+
+
+class ServiceApiOff(_Answered):
+    """403 of the service API: the key is good, but its app is switched off, archived or gone."""
+
+
 class DifyUnavailable(DifyError):
     """Dify cannot be reached, or only answers with server errors; worth trying later."""
+
+
+class WriteUnanswered(DifyUnavailable):
+    """A write was sent once and nobody knows whether it was done: time-out or broken connection
+    after sending, 5xx, or a success whose answer cannot be read.
+
+    Read back what is there before writing again. Dify also answers 500 where it refuses (the
+    eleventh key on some versions). `status` is None when no answer came.
+    """
+
+    def __init__(self, what: str, *, where: str, hint: str, status: int | None = None) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
 
 
 class NotDify(DifyError):

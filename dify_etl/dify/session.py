@@ -11,13 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic import SecretStr
 
 from dify_etl.dify.answers import Transient, failure_of, is_dify, json_of, where_of
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
-from dify_etl.dify.errors import DifyError, DifyUnavailable, NotDify
+from dify_etl.dify.errors import DifyError, DifyUnavailable, NotDify, RateLimited
 from dify_etl.dify.server import Server, Version, parse_version
 from dify_etl.dify.usage import RequestDone, Usage
+from dify_etl.dify.writes import Written, is_maybe_done, request_id_of, unanswered
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
@@ -45,7 +47,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Call:
-    """One request to make: a route template with its ids, and a query or a JSON body."""
+    """One request to make: a route template with its ids, and a query or a JSON body.
+
+    With `key` it goes to the service API at `address` instead of the console.
+    """
 
     method: str
     route: str
@@ -53,6 +58,8 @@ class Call:
     query: Query = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     is_public: bool = False
+    address: httpx.URL | None = None
+    key: SecretStr | None = None
 
     @property
     def path(self) -> str:
@@ -60,6 +67,18 @@ class Call:
         return self.route.format_map(
             {key: quote(value, safe="") for key, value in self.ids.items()}
         )
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it carries the console session."""
+        return not self.is_public and self.key is None
+
+    @property
+    def key_header(self) -> dict[str, str]:
+        """The header of the service API; empty for the console."""
+        if self.key is None:
+            return {}
+        return {"authorization": f"Bearer {self.key.get_secret_value()}"}
 
 
 class Session:
@@ -103,18 +122,35 @@ class Session:
         """Read: the JSON of `GET route`, repeated while a failure may pass."""
         return self._repeated(Call("GET", route, ids=ids, query=query or {}))
 
+    def get_with_key(
+        self, address: httpx.URL, route: str, *, key: SecretStr, query: Query | None = None
+    ) -> Any:
+        """Read from the service API with a key of its own; the console session stays at home."""
+        return self._repeated(Call("GET", route, query=query or {}, address=address, key=key))
+
     def read_by_post(self, route: str, *, body: Mapping[str, Any] | None = None) -> Any:
         """A read that Dify serves under POST; repeated like a GET."""
         return self._repeated(Call("POST", route, body=body or {}))
 
     def write(
         self, method: str, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
-    ) -> Any:
-        """POST, PUT or DELETE, sent once; None when the answer has no content."""
+    ) -> Written[Any]:
+        """POST, PUT or DELETE, sent once; the value is None when the answer has no content.
+
+        POST and PUT always carry JSON, `{}` at least: from 1.11 on Dify refuses others with 415.
+        Raises WriteUnanswered when the outcome is unknown, DifyUnavailable when nothing was sent.
+        """
+        body = None if method == "DELETE" else body or {}
+        call = Call(method, route, ids=ids, body=body)
+        request = self._request(call, is_retry=False)
         try:
-            return self._once(Call(method, route, ids=ids, body=body or {}), is_retry=False)
+            return self._sent(call, request)
         except Transient as failure:
-            raise failure.error from failure.__cause__
+            cause = failure.__cause__
+            if isinstance(failure.error, RateLimited) or not is_maybe_done(request, cause):
+                raise failure.error from cause
+            status = request.extensions.get("status")
+            raise unanswered(failure.error, status=status) from cause
 
     @property
     def version(self) -> Version:
@@ -143,7 +179,7 @@ class Session:
     def _repeated(self, call: Call) -> Any:
         for attempt in range(1, self._retry.attempts + 1):
             try:
-                return self._once(call, is_retry=attempt > 1)
+                return self._sent(call, self._request(call, is_retry=attempt > 1)).value
             except Transient as failure:
                 if attempt == self._retry.attempts or not self._spend_retry():
                     raise failure.error from failure.__cause__
@@ -156,10 +192,7 @@ class Session:
             self._retries_left -= 1
             return self._retries_left >= 0
 
-    def _once(self, call: Call, *, is_retry: bool) -> Any:
-        if not call.is_public and self.server.version_text is None:
-            _ = self.version_text  # how to log in depends on it
-        request = self._request(call, is_retry=is_retry)
+    def _sent(self, call: Call, request: httpx.Request) -> Written[Any]:
         with self.limit.slot() as admission:
             try:
                 response = self._exchange(request, call)
@@ -168,21 +201,29 @@ class Session:
                 self.limit.overloaded(admission)
                 raise
             self.limit.succeeded(call.route, admission)
-            return answer
+            return Written(answer, response.status_code, request_id_of(response))
 
     def _request(self, call: Call, *, is_retry: bool) -> httpx.Request:
+        if call.is_signed and self.server.version_text is None:
+            _ = self.version_text  # how to log in depends on it
         extensions = {"route": call.route, "label": self._usage.label, "is_retry": is_retry}
         return self._http.build_request(
             call.method,
-            self.server.url(call.path),
+            self._url(call),
             params=_params(call.query),
             json=call.body,
-            extensions=extensions,
+            headers=call.key_header,
+            extensions={**extensions, "is_console": call.key is None},
         )
+
+    def _url(self, call: Call) -> httpx.URL:
+        if call.address is None:
+            return self.server.url(call.path)
+        return call.address.copy_with(path=call.address.path.rstrip("/") + call.path)
 
     def _exchange(self, request: httpx.Request, call: Call) -> httpx.Response:
         try:
-            return self._http.send(request, auth=None if call.is_public else self._auth)
+            return self._http.send(request, auth=self._auth if call.is_signed else None)
         except (httpx.RequestError, OSError) as error:
             self._count(request, status=0, size=0)
             raise _broken(error, request) from error
@@ -196,10 +237,16 @@ class Session:
 
     def _on_sent(self, request: httpx.Request) -> None:
         request.extensions["started"] = self._clock.monotonic()
+        request.extensions["is_under_way"] = True
 
     def _on_answered(self, response: httpx.Response) -> None:
+        told = response.request.extensions
+        told["status"] = response.status_code
         response.read()
-        self.server.observe(response.headers)
+        if response.status_code == 401:  # refused for its session, sent again with another
+            told["is_under_way"] = False
+        if told.get("is_console", True):
+            self.server.observe(response.headers)
         size = response.num_bytes_downloaded or len(response.content)
         self._count(response.request, status=response.status_code, size=size)
 
@@ -249,7 +296,7 @@ def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         what, hint = "the host name cannot be resolved", "Check the base URL and DNS."
-    elif isinstance(error, httpx.TimeoutException):
+    elif isinstance(error, httpx.TimeoutException | TimeoutError):
         what, hint = "no answer in time", "Look at the server's load, or allow fewer requests."
     else:
         what = f"the connection fails ({type(error).__name__})"

@@ -16,11 +16,14 @@ _MAX_KEYS = 10
 
 def list_app_keys(call: Call) -> object:
     """GET /apps/{id}/api-keys: unpaged, without an order; any member reads it."""
-    return {"data": [_detail(row, call) for row in _keys_of_app(call)]}
+    held = _keys_of_app(call)
+    call.keys.write_down_uses(call.world, at=call.at)
+    return {"data": [_detail(row, call) for row in held]}
 
 
 def list_dataset_keys(call: Call) -> object:
     """GET /datasets/api-keys: those of the whole workspace."""
+    call.keys.write_down_uses(call.world, at=call.at)
     return {"data": [_detail(row, call) for row in _keys_of_datasets(call)]}
 
 
@@ -87,19 +90,21 @@ def _too_many_dataset_keys(call: Call) -> ApiError:
 
 
 def delete_app_key(call: Call) -> object:
-    """DELETE /apps/{id}/api-keys/{id}: 204; effective at once."""
+    """DELETE /apps/{id}/api-keys/{id}: 204; effective at once but for caches."""
     return _delete(_keys_of_app(call), call)
 
 
 def delete_dataset_key(call: Call) -> object:
-    """DELETE /datasets/api-keys/{id}: 204; effective at once."""
+    """DELETE /datasets/api-keys/{id}: 204; effective at once but for caches."""
     return _delete(_keys_of_datasets(call), call)
 
 
 def _delete(held: list[ApiKey], call: Call) -> Response:
     key_id = call.path["key_id"]
-    if all(row.id != key_id for row in held):
+    row = next((row for row in held if row.id == key_id), None)
+    if row is None:
         raise ApiError(404, {"message": "API key not found"})
+    call.keys.note_deleted(row, at=call.at)
     call.world.delete_api_key(key_id)
     return Response("", 204, mimetype="application/json")
 

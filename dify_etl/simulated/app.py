@@ -8,7 +8,7 @@ from datetime import datetime
 from re import escape, fullmatch, sub
 from threading import Lock
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from dify_etl.simulated.calls import Call, Switches
 from dify_etl.simulated.dispatch import CONSOLE, Dispatcher
 from dify_etl.simulated.faults import Fault, Faults, truncate
+from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.login import LoginDesk
 from dify_etl.simulated.routes import CONSOLE_ROUTES, SERVICE_ROUTES
 from dify_etl.simulated.sessions import Sessions
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request that was answered. `path` is the full path, `at` the world's clock."""
+    """One request. `path` is the full path, `at` the world's clock, `status` 0 without answer."""
 
     method: str
     path: str
@@ -43,7 +44,9 @@ class SimulatedDify:
     `latency`: seconds that every answer takes, outside the world's lock. `cookie_prefix`: name the
     cookies `__Host-…` and mark them Secure. `session_style`: bearer, cookie-plain or cookie-base64;
     None = the style of the release. `expires_in`: lifetime of access tokens in seconds.
-    `mask_keys`: show API keys only in part, as the newest servers do.
+    `mask_keys`: show API keys only in part, as the newest servers do. `deleted_key_lives` and
+    `last_used_lag`: seconds, see KeyCache. `service_api_url`: the address that apps tell for the
+    service API, without /v1; None = the host of the request.
     Raises ValueError for an unknown release.
     """
 
@@ -57,13 +60,19 @@ class SimulatedDify:
         session_style: str | None = None,
         expires_in: int = 3600,
         mask_keys: bool = False,
+        deleted_key_lives: float = 0.0,
+        last_used_lag: float | None = None,
+        service_api_url: str | None = None,
         faults: Faults | None = None,
     ) -> None:
         self.world = world
         self.version = ServerVersion(version)
         self.latency = latency
         self.faults = faults or Faults()
-        self._switches = Switches(mask_keys=mask_keys)
+        self._switches = Switches(mask_keys=mask_keys, service_api_url=service_api_url)
+        self._keys = KeyCache(
+            self.version, deleted_key_lives=deleted_key_lives, last_used_lag=last_used_lag
+        )
         style = SessionStyle(session_style) if session_style else self.version.session_style
         self._sessions = Sessions(
             world,
@@ -105,11 +114,9 @@ class SimulatedDify:
             self._sessions.tokens.expire()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request. Raises ConnectionResetError when the faults say so."""
+        """Answer one request. Raises ConnectionResetError or TimeoutError if the faults say so."""
         request = Request(environ)
         number = self._next_number()
-        if self.faults.before_request is not None:
-            self.faults.before_request(number, request.method, request.path)
         response = self._with_faults(request, number)
         self._finish(request, response)
         return response(environ, start_response)
@@ -120,16 +127,35 @@ class SimulatedDify:
             return self._started - 1
 
     def _with_faults(self, request: Request, number: int) -> Response:
-        fault = self.faults.of_request(number)
-        seconds = self.latency + (self.faults.slow_seconds if fault is Fault.SLOW else 0)
+        faults = self.faults
+        fault = faults.asked_before(number, request) or faults.of_request(number)
+        seconds = self.latency + (faults.slow_seconds if fault is Fault.SLOW else 0)
         if seconds > 0:
             sleep(seconds)
-        if fault is Fault.RESET:
-            self._record(request, 0)
-            raise ConnectionResetError("the simulated server closed the connection")
-        instead = None if fault is None else self.faults.instead_of_answer(fault, number)
+        if fault in (Fault.RESET, Fault.TIMEOUT):
+            self._hang_up(request, fault)
+        instead = None if fault is None else faults.instead_of_answer(fault, number)
         response = instead or self._answer(request)
-        return truncate(response) if fault is Fault.TRUNCATED else response
+        return self._on_its_way(request, response, number, fault)
+
+    def _on_its_way(
+        self, request: Request, response: Response, number: int, fault: Fault | None
+    ) -> Response:
+        """What becomes of an answer after the server has done its work."""
+        lost = self.faults.asked_after(number, request, response) or fault
+        if lost in (Fault.LOST, Fault.RESET, Fault.TIMEOUT):
+            self._hang_up(request, lost)
+        if lost is Fault.TRUNCATED:
+            return truncate(response)
+        if lost is not fault and lost is not None:
+            return self.faults.instead_of_answer(lost, number) or response
+        return response
+
+    def _hang_up(self, request: Request, fault: Fault) -> NoReturn:
+        self._record(request, 0)
+        if fault is Fault.TIMEOUT:
+            raise TimeoutError("the simulated server gave no answer in time")
+        raise ConnectionResetError("the simulated server closed the connection")
 
     def _answer(self, request: Request) -> Response:
         with self.world.lock:
@@ -138,6 +164,7 @@ class SimulatedDify:
                 version=self.version,
                 request=request,
                 switches=self._switches,
+                keys=self._keys,
                 at=self.world.now(),
             )
             return self._dispatcher.answer(call, self._sessions)

@@ -32,7 +32,7 @@ def get_app(call: Call) -> object:
         "model_config": None if config is None else config_detail(config),
         "workflow": published_brief(app, call),
         "tracing": None,
-        "api_base_url": "http://dify.test/v1",
+        "api_base_url": service_api_url(call),
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
         "max_active_requests": app.max_active_requests,
         **stamps(app),
@@ -49,6 +49,11 @@ def get_app(call: Call) -> object:
         access_mode=named,
         tags=named,
     )
+
+
+def service_api_url(call: Call) -> str:
+    """SERVICE_API_URL of the server, else the host that the request names."""
+    return (call.switches.service_api_url or call.request.host_url).rstrip("/") + "/v1"
 
 
 def config_detail(config: AppModelConfig) -> JsonObject:

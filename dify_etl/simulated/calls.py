@@ -11,6 +11,7 @@ from typing import NamedTuple
 from werkzeug.wrappers import Request
 
 from dify_etl.simulated.errors import not_found
+from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.parameters import Parameter, Values, read_query
 from dify_etl.simulated.rows import Account, App, Conversation
 from dify_etl.simulated.versions import ServerVersion
@@ -36,6 +37,7 @@ class Switches:
 
     plugin_daemon_down: bool = False
     mask_keys: bool = False
+    service_api_url: str | None = None
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Call:
     version: ServerVersion
     request: Request
     switches: Switches
+    keys: KeyCache
     at: datetime
     path: dict[str, str] = field(default_factory=dict)
     signed_in: Account | None = None

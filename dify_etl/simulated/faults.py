@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from werkzeug.wrappers import Response
-
-BeforeRequest = Callable[[int, str, str], None]
+from werkzeug.wrappers import Request, Response
 
 _PROXY_PAGE = "<html><body><h1>502 Bad Gateway</h1><hr>nginx</body></html>"
 
@@ -22,7 +20,13 @@ class Fault(Enum):
     HTML = "html"
     TRUNCATED = "truncated"
     SLOW = "slow"
-    RESET = "reset"
+    RESET = "reset"  # the connection breaks before the server does anything
+    TIMEOUT = "timeout"  # no answer comes, and nothing was done
+    LOST = "lost"  # the server does its work, then the connection breaks
+
+
+BeforeRequest = Callable[[int, str, str], Fault | None]
+AfterRequest = Callable[[int, str, str, int], Fault | None]
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,14 @@ class Faults:
 
     `retry_after`: seconds in the header of a 429, None = no header. `slow_seconds`: how long a slow
     answer takes. A reset closes the socket without an answer; without a socket ConnectionResetError
-    is raised. `before_request(number, method, path)` is called outside the lock of the world before
-    each request, from 0, so that a test can change the world between two requests.
+    is raised, and TimeoutError for a time-out.
+
+    Two hooks are called outside the lock of the world, with the number of the request from 0:
+    `before_request(number, method, path)`, so that a test can change the world between requests,
+    and `after_request(number, method, path, status)`, when the server has done its work and before
+    the answer leaves. Both may name the fault that this request meets. Named after the work, RESET,
+    LOST and TIMEOUT lose the answer, TRUNCATED cuts it, SERVER_ERROR and HTML stand in for it.
+    Whatever a hook raises comes out where the request was made, as a crash would.
     """
 
     seed: int = 0
@@ -44,7 +54,20 @@ class Faults:
     slow: float = 0.0
     slow_seconds: float = 0.05
     resets: float = 0.0
+    lost_answers: float = 0.0
     before_request: BeforeRequest | None = None
+    after_request: AfterRequest | None = None
+
+    def asked_before(self, number: int, request: Request) -> Fault | None:
+        """What `before_request` says."""
+        hook = self.before_request
+        return None if hook is None else hook(number, request.method, request.path)
+
+    def asked_after(self, number: int, request: Request, response: Response) -> Fault | None:
+        """What `after_request` says."""
+        hook = self.after_request
+        status = response.status_code
+        return None if hook is None else hook(number, request.method, request.path, status)
 
     def of_request(self, number: int) -> Fault | None:
         """The fault of the request with this number, None for most."""
@@ -56,6 +79,7 @@ class Faults:
             (Fault.TRUNCATED, self.truncated),
             (Fault.SLOW, self.slow),
             (Fault.RESET, self.resets),
+            (Fault.LOST, self.lost_answers),
         )
         for fault, rate in rates:
             if drawn < rate:

@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         try:
             body = b"".join(self.server.application(self._environ(), self._start_response))
-        except ConnectionResetError:
+        except (ConnectionResetError, TimeoutError):
             self._reset()
             return
         self.end_headers()

@@ -128,7 +128,7 @@ class Sessions:
 
     def _admit_key(self, call: Call, need: Need) -> None:
         """The service API: the key says which app or which workspace."""
-        key = self._service_key(call.request, "app" if need is Need.APP_KEY else "dataset")
+        key = self._service_key(call, "app" if need is Need.APP_KEY else "dataset")
         call.tenant_id = key.tenant_id
         call.found_app = self.world.apps.get(key.app_id or "")
         if need is Need.APP_KEY and (call.found_app is None or not call.found_app.enable_api):
@@ -136,17 +136,14 @@ class Sessions:
         owners = (m for m in self.world.members.values() if m.tenant_id == key.tenant_id)
         owner = next(m for m in owners if m.role == "owner")
         call.signed_in = self.world.accounts[owner.account_id]
-        now = self.world.now()
-        if key.last_used_at is None or now - key.last_used_at >= timedelta(minutes=1):
-            key.last_used_at = now.replace(microsecond=0)
+        call.keys.note_use(key, at=call.at)
 
-    def _service_key(self, request: Request, kind: str) -> ApiKey:
-        token = _bearer(request)
+    def _service_key(self, call: Call, kind: str) -> ApiKey:
+        token = _bearer(call.request)
         if token is None:
             text = "Authorization header must be provided and start with 'Bearer'"
             raise unauthorized(text)
-        keys = self.world.api_keys.values()
-        key = next((row for row in keys if row.token == token and row.type == kind), None)
+        key = call.keys.find(call.world, token, kind, at=call.at)
         if key is None:
             raise unauthorized("Access token is invalid")
         return key

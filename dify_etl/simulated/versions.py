@@ -104,6 +104,11 @@ class ServerVersion:
         return self.since(1, 11, 3)
 
     @property
+    def caches_keys(self) -> bool:
+        """From 1.13 the service API keeps keys in a cache and writes their use down later."""
+        return self.since(1, 13)
+
+    @property
     def blocks_admin_key(self) -> bool:
         """From 1.9.2 to 1.10 the CSRF check also stops the admin key."""
         return self.since(1, 9, 2) and not self.since(1, 11)

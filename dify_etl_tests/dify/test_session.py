@@ -18,13 +18,15 @@ from dify_etl.dify.errors import (
     RateLimited,
     Refused,
     UnexpectedAnswer,
+    WriteUnanswered,
 )
 from dify_etl.dify.server import Server
 from dify_etl.dify.session import RetryPolicy, Session
 from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.dify.usage import Usage
+from dify_etl.dify.writes import Written
 from dify_etl_tests.dify.pretend_server import EMAIL, PASSWORD, PROFILE, PretendServer
-from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
+from dify_etl_tests.dify.recordings import VERSIONS, Handler, client, exchange
 
 Failure = httpx.Response | Exception
 GOOD = httpx.Response(200, json=PROFILE)
@@ -67,7 +69,7 @@ class Listener:
         return httpx.Response(200, json=PROFILE)
 
 
-def session(server: PretendServer, clock: Clock | None = None) -> Session:
+def session(server: Handler, clock: Clock | None = None) -> Session:
     """The session inside a client, by itself."""
     known = Server("https://dify.test", clock or Clock())
     credentials = PasswordCredentials(EMAIL, SecretStr(PASSWORD))
@@ -157,7 +159,7 @@ def test_writes_are_sent_once() -> None:
     """A write whose answer is lost may have worked: it is never sent again by itself."""
     answers = Answers(PASSING["time-out"])
 
-    with pytest.raises(DifyUnavailable):
+    with pytest.raises(WriteUnanswered):
         answers.session().write("POST", "/apps/{app_id}/api-keys", app_id="a")
 
     assert answers.server.count("/apps/a/api-keys") == 1
@@ -167,7 +169,9 @@ def test_write_without_content_gives_none() -> None:
     """DELETE answers 204 with nothing to read."""
     answers = Answers(httpx.Response(204))
 
-    assert answers.session().write("DELETE", "/apps/{app_id}", app_id="a") is None
+    written = answers.session().write("DELETE", "/apps/{app_id}", app_id="a")
+
+    assert written == Written(None, 204)
 
 
 def test_bad_certificate_is_told_at_once() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from dify_etl.simulated import Faults, SimulatedDify, World, serve
+from dify_etl.simulated.faults import Fault
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in, stranger
 
@@ -138,3 +139,74 @@ def test_a_reset_over_a_socket(world: World) -> None:
     dify = SimulatedDify(world, faults=Faults(resets=1.0))
     with serve(dify) as server, pytest.raises(httpx.TransportError):
         httpx.get(f"{server.base_url}/console/api/ping")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.LOST, ConnectionResetError),
+        (Fault.RESET, ConnectionResetError),
+        (Fault.TIMEOUT, TimeoutError),
+    ],
+)
+def test_an_answer_can_be_lost_after_the_work(
+    world: World, fault: Fault, error: type[Exception]
+) -> None:
+    """The hook after the work sees the status, and says that nobody hears of it."""
+    dify = SimulatedDify(world)
+    reader, keys = signed_in(dify), f"/apps/{next(iter(world.apps))}/api-keys"
+    before, seen = len(world.api_keys), []
+
+    def lose(number: int, method: str, path: str, status: int) -> Fault:
+        seen.append((number, method, path, status, len(world.api_keys) - before))
+        return fault
+
+    dify.faults = Faults(after_request=lose)
+
+    with pytest.raises(error):
+        reader.post(keys, json={})
+
+    assert seen == [(1, "POST", f"/console/api{keys}", 201, 1)]
+    assert dify.requests[-1].status == 0
+
+
+def test_lost_answers_come_at_a_rate(world: World) -> None:
+    """As any other fault, but after the work."""
+    dify = SimulatedDify(world)
+    reader, keys = signed_in(dify), f"/apps/{next(iter(world.apps))}/api-keys"
+    before = len(world.api_keys)
+    dify.faults = Faults(lost_answers=1.0)
+
+    with pytest.raises(ConnectionResetError):
+        reader.post(keys, json={})
+
+    assert len(world.api_keys) == before + 1
+
+
+def test_a_hook_names_the_fault_before_the_work(world: World) -> None:
+    """Then nothing is done."""
+    dify = SimulatedDify(world)
+    reader, keys = signed_in(dify), f"/apps/{next(iter(world.apps))}/api-keys"
+    before = len(world.api_keys)
+    dify.faults = Faults(before_request=lambda number, method, path: Fault.TIMEOUT)
+
+    with pytest.raises(TimeoutError):
+        reader.post(keys, json={})
+
+    assert len(world.api_keys) == before
+
+
+def test_a_lost_answer_over_a_socket(world: World) -> None:
+    """The work is done, the client sees a broken connection."""
+    dify = SimulatedDify(world, faults=Faults(lost_answers=1.0))
+    with serve(dify) as server, pytest.raises(httpx.TransportError):
+        httpx.post(f"{server.base_url}/console/api/login", json={})
+
+    assert [request.status for request in dify.requests] == [0]
+
+
+@pytest.mark.parametrize("options", [{"deleted_key_lives": 601}, {"last_used_lag": 0}])
+def test_impossible_lags_are_refused(world: World, options: dict[str, float]) -> None:
+    """A cache keeps a key for ten minutes at most; a worker's round takes some time."""
+    with pytest.raises(ValueError, match="second"):
+        SimulatedDify(world, "1.13.0", **options)  # type: ignore[arg-type]
