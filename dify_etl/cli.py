@@ -1,20 +1,16 @@
 """The command line: the same runs as in Dagster, from a terminal.
 
-Exit codes: 0 all read, 1 something failed, 2 wrong usage or settings. Dagster, the warehouse and
+Exit codes: 0 all is well, 1 something failed, 2 wrong usage or settings. Dagster, the warehouse and
 the simulated Dify are imported where they are used, so that --help answers at once.
 """
 
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from typing import Annotated
 
 import typer
 
-from dify_etl.errors import ActionableError
-from dify_etl.terminal.consoles import err, out
-from dify_etl.terminal.error_messages import ErrorMessage, print_error
+from dify_etl.terminal.clear_errors import Debug, clear_errors
+from dify_etl.terminal.consoles import out
 
 app = typer.Typer(
     name="dify-etl",
@@ -27,46 +23,11 @@ quarantine = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(quarantine, name="quarantine")
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-FAILED, WRONG_USE = 1, 2
 
 
 def main() -> None:
     """The entry point `dify-etl`."""
     app()
-
-
-@contextmanager
-def clear_errors(*, debug: bool) -> Iterator[None]:
-    """One clear message instead of a traceback; exit code 2 for settings, 1 for the rest."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print("Stopped. What was committed is kept; the next run reads the rest.")
-        raise typer.Exit(FAILED) from None
-    except typer.Exit:
-        raise
-    except Exception as error:
-        if debug:
-            err.print_exception()
-        print_error(err, _message(error))
-        raise typer.Exit(_exit_code(error)) from None
-
-
-def _message(error: Exception) -> ErrorMessage:
-    if isinstance(error, ActionableError):
-        return ErrorMessage.of(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{frame.filename}, line {frame.lineno}"
-    return ErrorMessage.of_bug(type(error).__name__, str(error), where=where)
-
-
-def _exit_code(error: Exception) -> int:
-    from dify_etl.settings import SettingWrong
-    from dify_etl.sync.errors import WindowWrong
-
-    return WRONG_USE if isinstance(error, SettingWrong | WindowWrong) else FAILED
 
 
 @app.command()

@@ -1,0 +1,50 @@
+"""How a command ends when something goes wrong: one clear message, and an exit code."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from dify_etl.errors import ActionableError
+from dify_etl.terminal.consoles import err
+from dify_etl.terminal.error_messages import ErrorMessage, print_error
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+FAILED, WRONG_USE = 1, 2
+
+
+@contextmanager
+def clear_errors(*, debug: bool) -> Iterator[None]:
+    """One clear message instead of a traceback; exit code 2 for settings, 1 for the rest."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("Stopped. What was committed is kept; the next run reads the rest.")
+        raise typer.Exit(FAILED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            err.print_exception()
+        print_error(err, _message(error))
+        raise typer.Exit(_exit_code(error)) from None
+
+
+def _message(error: Exception) -> ErrorMessage:
+    if isinstance(error, ActionableError):
+        return ErrorMessage.of(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename}, line {frame.lineno}"
+    return ErrorMessage.of_bug(type(error).__name__, str(error), where=where)
+
+
+def _exit_code(error: Exception) -> int:
+    from dify_etl.management.errors import InputWrong, TargetUnknown
+    from dify_etl.settings import SettingWrong
+    from dify_etl.sync.errors import WindowWrong
+
+    wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown
+    return WRONG_USE if isinstance(error, wrong_use) else FAILED
