@@ -17,7 +17,7 @@ from dify_etl.dify.errors import DifyUnavailable
 QUIET = 2  # requests at a time that no server queues
 QUIET_ANSWERS = 16  # answers that measure the quiet time
 QUIET_ENOUGH = 5  # quiet answers of a route from which its load is judged
-QUIET_EVERY = 200.0  # rounds of the limit between two measurements: a few percent of the time
+QUIET_EVERY = 200.0  # hindered rounds between two measurements: a few percent of the time
 NEW_ROUTE_ANSWERS = 30  # a route asked more often than this is worth a measurement of its own
 LEAST_WAITING, MOST_WAITING = 1.0, 2.0  # requests queued at the server that are left alone
 SHRINK = 0.5
@@ -85,11 +85,14 @@ class AdaptiveLimit:
         self._load = 1.0
         self._quiet_left = QUIET_ANSWERS
         self._until_quiet = QUIET_EVERY
+        self._deaf = 0
+        self._heard_since = float("-inf")
 
     @property
     def current(self) -> int:
         """How many requests may run at this moment."""
-        limit = min(self._limit, float(QUIET)) if self._quiet_left else self._limit
+        is_quiet = self._quiet_left and not self._deaf
+        limit = min(self._limit, float(QUIET)) if is_quiet else self._limit
         return max(1, int(limit))
 
     @contextmanager
@@ -108,10 +111,24 @@ class AdaptiveLimit:
                 self._active -= 1
                 self._free.notify()
 
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Meanwhile this process is busy: answers wait for us, and their seconds mean nothing."""
+        with self._free:
+            self._deaf += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._deaf -= 1
+                self._heard_since = self._clock()
+
     def succeeded(self, route: str, admission: Admission) -> None:
         """An answer came: learn from its seconds, and move the limit by one request at most."""
         seconds = self._clock() - admission.started
         with self._free:
+            if self._deaf or admission.started < self._heard_since:
+                return
             known = self._routes.setdefault(route, _Route(recent=seconds))
             if seconds > max(SLOW_FLOOR_SECONDS, SLOW_FACTOR * known.recent):
                 self._shrink(admission)
@@ -128,11 +145,14 @@ class AdaptiveLimit:
             self._shrink(admission)
 
     def _plan_quiet(self, route: _Route, admission: Admission) -> None:
-        """Measure at first, for a busy new route, and again after a few hundred rounds."""
+        """Measure at first, for a busy new route, and again after a few hundred rounds in which
+        the limit was held down: at its cap nothing could be won.
+        """
         if self._quiet_left:
             self._quiet_left -= admission.company <= QUIET
             return
-        self._until_quiet -= 1 / self._limit
+        if self._limit < self._limits.max_concurrency:
+            self._until_quiet -= 1 / self._limit
         is_new = route.answers >= NEW_ROUTE_ANSWERS and not route.is_known
         if is_new or self._until_quiet <= 0:
             self._quiet_left, self._until_quiet = QUIET_ANSWERS, QUIET_EVERY

@@ -102,6 +102,37 @@ def test_route_that_is_always_slow_is_no_load() -> None:
     assert limit.current == 8
 
 
+def test_answers_that_wait_for_our_own_work_say_nothing() -> None:
+    """While a commit holds the process up, slow answers move no limit; pushing back still does."""
+    time = Time()
+    limit = limit_with(time)
+    answer(limit, time, times=100)
+
+    with limit.deaf():
+        answer(limit, time, seconds=5, times=10)
+        heard_before = limit.current
+        with limit.slot() as late:
+            pass
+        limit.overloaded(late)
+    limit.succeeded("/x", late)
+
+    assert (heard_before, limit.current) == (8, 4)
+
+
+def test_quiet_is_measured_again_only_below_the_cap() -> None:
+    """At its cap with nobody waiting the limit stays: a new measurement could win nothing."""
+    time = Time()
+    limit = limit_with(time)
+    seen = set()
+
+    answer(limit, time, times=100)
+    for _ in range(5_000):
+        answer(limit, time)
+        seen.add(limit.current)
+
+    assert seen == {8}
+
+
 def test_pace_is_kept() -> None:
     """At two requests a second the tenth starts after four and a half seconds."""
     time = Time()
