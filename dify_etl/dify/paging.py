@@ -6,7 +6,7 @@ Rows may come twice; none is lost silently.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,6 +15,7 @@ from dify_etl.dify.errors import IncompleteWalk, NotFound, Refused, UnexpectedAn
 from dify_etl.dify.record import Page, Record, unexpected
 
 R = TypeVar("R", bound=Record)
+MapPages = Callable[[Callable[[int], Page[R]], Sequence[int]], Iterable[Page[R]]]
 log = logging.getLogger(__name__)
 
 PAGE_SIZES = (100, 97, 89)  # the same size repeats the same loss at the page edges
@@ -41,11 +42,15 @@ class PageWalk(Generic[R]):
     Rows that leave the list while we read shift the rest towards the pages not read yet, so none
     is skipped. Proven means: distinct ids equal `total` before and after. Otherwise the walk is
     repeated with another page size, and all rows found count together.
+
+    `together` is a `map` that may ask several pages at once. Only the first walk uses it: when the
+    list stands still it is proven as well, and when it moves the next walk keeps the order.
     """
 
     ask: Callable[[int, int], Page[R]]
     key: Callable[[R], str]
     page_sizes: Sequence[int] = PAGE_SIZES
+    together: MapPages[R] = map
     proof: WalkProof = field(default_factory=WalkProof, init=False)
 
     def __iter__(self) -> Iterator[Page[R]]:
@@ -54,7 +59,7 @@ class PageWalk(Generic[R]):
         for tries, size in enumerate(self.page_sizes, start=1):
             found: set[str] = set()
             totals: list[int | None] = []
-            for page in self._pages(size):
+            for page in self._pages(size, self.together if tries == 1 else map):
                 found |= _ids(page, self.key)
                 totals.append(page.total)
                 yield page
@@ -67,12 +72,13 @@ class PageWalk(Generic[R]):
         """The records of a page in the order of the walk."""
         return page.records
 
-    def _pages(self, size: int) -> Iterator[Page[R]]:
+    def _pages(self, size: int, ask_all: MapPages[R]) -> Iterator[Page[R]]:
         first = self.ask(1, size)
         yield first
         last = math.ceil((first.total or 0) / size)
         if last > 1:
-            yield from (self.ask(number, size) for number in range(last, 0, -1))
+            yield from ask_all(lambda number: self.ask(number, size), range(last, 1, -1))
+            yield self.ask(1, size)
 
 
 def _verdict(found: set[str], union: set[str], totals: list[int | None], tries: int) -> WalkProof:

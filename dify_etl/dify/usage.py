@@ -1,8 +1,10 @@
 """What the client cost: requests, retries, bytes and seconds per label and route."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -60,12 +62,18 @@ class Measure:
         self._usage = usage
         self._label = label
         self._before = {(one.label, one.route): one for one in usage.snapshot()}
+        self._requests_before = usage.requests(label)
         self._rows: tuple[RouteUsage, ...] | None = None
 
     @property
     def rows(self) -> tuple[RouteUsage, ...]:
         """Sums per label and route, only those that moved."""
         return self._now() if self._rows is None else self._rows
+
+    @property
+    def requests(self) -> int:
+        """How many requests so far; quick, for progress."""
+        return self._usage.requests(self._label) - self._requests_before
 
     @property
     def total(self) -> RouteUsage:
@@ -88,29 +96,32 @@ class Measure:
         return tuple(row for row in moved if row.requests)
 
 
+# What requests are counted under; threads that work for others take their context over.
+_LABEL: ContextVar[str] = ContextVar("label of requests", default="")
+
+
 class Usage:
-    """Thread-safe sums of a client's life. The label is per thread: each worker sets its own."""
+    """Thread-safe sums of a client's life. The label belongs to the context, as a ContextVar."""
 
     def __init__(self, on_request: Callable[[RequestDone], None] | None = None) -> None:
         self._lock = threading.Lock()
         self._sums: dict[tuple[str, str], RouteUsage] = {}
-        self._local = threading.local()
+        self._requests: Counter[str | None] = Counter()  # by label; None: all
         self._on_request = on_request
 
     @property
     def label(self) -> str:
-        """The label of this thread; empty when none is set."""
-        return str(getattr(self._local, "label", ""))
+        """The label of this context; empty when none is set."""
+        return _LABEL.get()
 
     @contextmanager
     def labelled(self, label: str) -> Iterator[None]:
-        """Count this thread's requests under `label`."""
-        before = self.label
-        self._local.label = label
+        """Count this context's requests under `label`."""
+        before = _LABEL.set(label)
         try:
             yield
         finally:
-            self._local.label = before
+            _LABEL.reset(before)
 
     @contextmanager
     def measure(self, label: str | None = None) -> Iterator[Measure]:
@@ -127,8 +138,13 @@ class Usage:
         key = (done.label, done.route)
         with self._lock:
             self._sums[key] = self._sums.get(key, RouteUsage(*key)).plus(one)
+            self._requests.update((None, done.label))
         if self._on_request is not None:
             self._on_request(done)
+
+    def requests(self, label: str | None) -> int:
+        """Requests so far under a label, or under all."""
+        return self._requests[label]
 
     def snapshot(self) -> tuple[RouteUsage, ...]:
         """The sums so far, by label and route."""

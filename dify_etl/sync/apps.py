@@ -119,7 +119,7 @@ def _read_details(books: FeedBooks) -> str | None:
         )
     ]
     details, errors = [], []
-    for fetched in fetch_all(due, books.labelled(sync.dify.apps.get), workers=sync.rules.workers):
+    for fetched in fetch_all(due, sync.dify.apps.get, workers=sync.rules.workers):
         if fetched.result is not None:
             details.append(fetched.result)
         else:

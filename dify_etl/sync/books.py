@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from types import TracebackType
@@ -30,7 +30,7 @@ R = TypeVar("R")
 class FeedBooks:
     """A context for the read of one feed: everything that is loaded inside is counted here.
 
-    The client's requests are counted under the feed's name: give `label` to worker threads.
+    The client's requests are counted under the feed's name.
     """
 
     def __init__(self, sync: Sync, feed: str) -> None:
@@ -65,22 +65,13 @@ class FeedBooks:
     def step(self) -> None:
         """Tell the watcher that one more step is done."""
         rows = self.changes.get(self.feed, Changes()).unchanged
-        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.total.requests)
+        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.requests)
 
     @contextmanager
     def commit(self) -> Iterator[None]:
         """Rows, reads and slices of one step are committed together."""
-        with self.sync.database.transaction():
+        with self.sync.dify.deaf(), self.sync.database.transaction():
             yield
-
-    def labelled(self, fetch: Callable[[T], R]) -> Callable[[T], R]:
-        """`fetch` for worker threads: its requests are counted under this feed."""
-
-        def fetch_under_label(task: T) -> R:
-            with self.sync.dify.labelled(self.feed):
-                return fetch(task)
-
-        return fetch_under_label
 
     def note_drift(self, records: Iterable[Record]) -> None:
         """Remember fields that no known version sends."""

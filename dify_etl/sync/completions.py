@@ -36,7 +36,7 @@ def read_completion_details(books: FeedBooks) -> None:
     due = due_logs(sync)
     books.expect(len(due))
     outcomes: list[Fetched[DueLog, CompletionDetail]] = []
-    fetch = books.labelled(partial(_read, sync))
+    fetch = partial(_read, sync)
     for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
         outcomes.append(fetched)
         books.step()
@@ -83,12 +83,14 @@ def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueLog, CompletionDetai
 
 def _identify(books: FeedBooks, messages: Sequence[Message]) -> None:
     """The row that the list brought without a message id is the same message."""
-    for message in messages:
-        books.sync.database.execute(
-            "UPDATE raw.messages SET message_id = ? "
-            "WHERE conversation_id = ? AND message_id IS NULL",
-            [message.message_id, message.conversation_id],
-        )
+    table = raw_table("messages")
+    ids = [(message.conversation_id, message.message_id) for message in messages]
+    rows = pl.DataFrame(ids, {"conversation_id": pl.String, "message_id": pl.String}, orient="row")
+    books.sync.database.stage("_opened", rows, table)
+    books.sync.database.execute(
+        """UPDATE raw.messages t SET message_id = s.message_id FROM _opened s
+        WHERE t.conversation_id = s.conversation_id AND t.message_id IS NULL"""
+    )
 
 
 def _book(sync: Sync, one: Fetched[DueLog, CompletionDetail]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def read_conversations(sync: Sync) -> FeedReport:
         days = days_to_read(sync, FEED, tuple(apps))
         tasks = [Task(apps[one.app_id], one, bound) for one in days if one.all]
         books.expect(len(tasks))
-        fetch = books.labelled(partial(_read_lists, sync))
+        fetch = partial(_read_lists, sync)
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             _take(books, fetched)
             books.step()
@@ -109,12 +109,14 @@ def _created_list(sync: Sync, app: KnownApp) -> TimedList[LoggedConversation]:
                 app.app_id, page, limit, start=start, end=end
             ),
             key=lambda row: row.conversation_id,
+            together=sync.together,
         )
     return TimedList(
         lambda start, end, page, limit: room.chat_page(
             app.app_id, page, limit, start=start, end=end, sort_by="created_at"
         ),
         key=lambda row: row.conversation_id,
+        together=sync.together,
     )
 
 
@@ -124,6 +126,7 @@ def _touched_list(sync: Sync, app: KnownApp) -> TimedList[LoggedConversation]:
             app.app_id, page, limit, start=start, end=end, sort_by="updated_at"
         ),
         key=lambda row: row.conversation_id,
+        together=sync.together,
     )
 
 

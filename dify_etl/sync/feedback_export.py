@@ -44,7 +44,7 @@ def read_exports(books: FeedBooks) -> list[Export]:
         return []
     apps = {app.app_id: app for app in _due_apps(books)}
     exports = []
-    fetch = books.labelled(sync.dify.conversations.feedback_export)
+    fetch = sync.dify.conversations.feedback_export
     for one in fetch_all(tuple(apps), fetch, workers=sync.rules.workers):
         if one.error is not None or one.result is None:
             with books.commit():

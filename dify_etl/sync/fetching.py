@@ -1,11 +1,12 @@
 """Fetch many things at once with a bounded pool; hand results to the one thread that loads them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
 
@@ -32,8 +33,8 @@ def fetch_all(
 
     At most `ahead` tasks (twice as many as workers unless told) are under way or waiting to be
     taken, so memory stays bounded: tell more where results are small, so that fetching goes on
-    while they are loaded. A DifyError of one task is its outcome; a lost session or a bug ends
-    everything.
+    while they are loaded. The threads work in the caller's context. A DifyError of one task is
+    its outcome; a lost session or a bug ends everything.
     """
     left, most = iter(tasks), ahead or 2 * workers
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
@@ -42,7 +43,7 @@ def fetch_all(
     try:
         while True:
             for task in islice(left, most - len(pending)):
-                future = pool.submit(fetch, task)
+                future = pool.submit(copy_context().run, fetch, task)
                 pending[future] = task
                 future.add_done_callback(done.put)
             if not pending:
@@ -51,6 +52,14 @@ def fetch_all(
             yield _outcome(pending.pop(future), future)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -> Iterator[R]:
+    """A `map` on worker threads, results as they come; raises the first error."""
+    for fetched in fetch_all(tasks, fetch, workers=min(workers, len(tasks))):
+        if fetched.error is not None:
+            raise fetched.error
+        yield cast(R, fetched.result)
 
 
 def _outcome(task: T, future: "Future[R]") -> Fetched[T, R]:

@@ -190,7 +190,7 @@ def _fetch(
     books: FeedBooks, tasks: Sequence[str], fetch: Callable[[str], Listed]
 ) -> Iterable[Fetched[str, Listed]]:
     books.expect(len(tasks))
-    for one in fetch_all(tasks, books.labelled(fetch), workers=books.sync.rules.workers):
+    for one in fetch_all(tasks, fetch, workers=books.sync.rules.workers):
         yield one
         books.step()
 

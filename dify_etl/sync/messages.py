@@ -82,7 +82,7 @@ def read_messages(sync: Sync) -> FeedReport:
         books.expect(len(due))
         outcomes: list[tuple[Due, ConversationRead | DifyError]] = []
         size = 0
-        fetch = books.labelled(partial(_read, sync))
+        fetch = partial(_read, sync)
         for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcome = fetched.result if fetched.error is None else fetched.error
             assert outcome is not None

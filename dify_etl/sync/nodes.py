@@ -41,7 +41,7 @@ def read_node_executions(sync: Sync) -> FeedReport:
     with FeedBooks(sync, FEED) as books:
         due = due_nodes(sync)
         books.expect(len(due))
-        fetch = books.labelled(partial(_read, sync))
+        fetch = partial(_read, sync)
         outcomes: list[Fetched[DueRun, Batch[NodeExecution]]] = []
         for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
             outcomes.append(fetched)

@@ -62,6 +62,7 @@ class OpenHome:
         """
         self.check_source()
         with self.database() as database:
+            database.expect_small_commits()
             yield Sync(
                 dify=self.dify,
                 database=database,
@@ -126,7 +127,4 @@ def open_sync(
 def _ensure_tables(database: Database) -> None:
     """Make the raw tables and the books, with their comments."""
     with database.transaction():
-        for raw in RAW_TABLES.values():
-            database.ensure(raw.table)
-        for table in OPS_TABLES:
-            database.ensure(table)
+        database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)

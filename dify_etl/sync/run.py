@@ -1,14 +1,18 @@
 """What one sync run is: its Dify, its database, its window and its limits."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from dify_etl.dify.client import DifyClient
+from dify_etl.sync.fetching import map_together
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.windows import ONE_DAY, Window, deep_days, local_date
 from dify_etl.warehouse.database import Database
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ class Sync:
     now: datetime
     started_at: datetime
     watch: Watcher
+
+    def together(self, ask: Callable[[int], R], pages: Sequence[int]) -> Iterator[R]:
+        """Ask several pages of a list at once; they come as they are answered."""
+        return map_together(ask, pages, workers=self.rules.workers)
 
     @property
     def today(self) -> date:

@@ -39,7 +39,7 @@ def read_run_details(books: FeedBooks) -> None:
     def fetch_detail(run: DueRun) -> WorkflowRunDetail | None:
         return sync.dify.workflows.run(run[1], run[0])
 
-    fetch = books.labelled(fetch_detail)
+    fetch = fetch_detail
     outcomes: list[Fetched[DueRun, WorkflowRunDetail | None]] = []
     for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
         outcomes.append(fetched)

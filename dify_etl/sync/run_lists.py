@@ -109,6 +109,7 @@ def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
         ),
         key=lambda row: row.workflow_app_log_id,
         is_timed=is_timed,
+        together=sync.together,
     )
     windows = list(windows_of(task.days.all, sync.rules.zone))
     if not is_timed:

@@ -56,7 +56,7 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
             if one.all
         ]
         books.expect(len(tasks))
-        fetch = books.labelled(partial(read_run_lists, sync))
+        fetch = partial(read_run_lists, sync)
         outcomes = []
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             _take(books, fetched)

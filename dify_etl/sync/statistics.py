@@ -52,7 +52,7 @@ def read_daily_statistics(sync: Sync) -> FeedReport:
             if one.due
         ]
         books.expect(len(tasks))
-        fetch = books.labelled(partial(_read, sync))
+        fetch = partial(_read, sync)
         for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
             if fetched.error is not None:
                 books.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)

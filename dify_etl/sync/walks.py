@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from dify_etl.dify.paging import PageWalk
+from dify_etl.dify.paging import MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
 from dify_etl.sync.windows import Window
 
@@ -56,12 +56,14 @@ class WindowRead(Generic[R]):
 class TimedList(Generic[R]):
     """A page-number list that can be asked by time: `ask(start, end, page, limit)`.
 
-    `is_timed` is False for servers that ignore the time: such a list is never cut.
+    `is_timed` is False for servers that ignore the time: such a list is never cut. `together` as
+    in PageWalk.
     """
 
     ask: Ask[R]
     key: Callable[[R], str]
     is_timed: bool = True
+    together: MapPages[R] = map
 
     def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[R]]:
         """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves."""
@@ -96,7 +98,11 @@ class TimedList(Generic[R]):
         return rows
 
     def _walk(self, start: datetime, end: datetime) -> PageWalk[R]:
-        return PageWalk(lambda page, limit: self.ask(start, end, page, limit), key=self.key)
+        return PageWalk(
+            lambda page, limit: self.ask(start, end, page, limit),
+            key=self.key,
+            together=self.together,
+        )
 
 
 def upper_bound(server_time: datetime) -> datetime:

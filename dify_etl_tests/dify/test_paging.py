@@ -97,6 +97,24 @@ def test_row_missed_at_a_page_edge_is_found_by_the_next_try() -> None:
     assert (walk.proof.is_proven, walk.proof.tries) == (True, 2)
 
 
+def test_pages_asked_together_are_proven_or_walked_again_in_order() -> None:
+    """A row that leaves while pages are asked at once is no loss: the next walk keeps the order."""
+    still, moving = NumberedList(rows(*range(250))), NumberedList(rows(*range(450)))
+    moving.moves = {3: lambda rows: rows.__delitem__(0)}
+    walks = [
+        PageWalk(one, key=lambda row: row.row_id, together=lambda ask, pages: map(ask, pages[::-1]))
+        for one in (still, moving)
+    ]
+
+    found = [ids(walk) for walk in walks]
+
+    assert [walk.proof.tries for walk in walks] == [1, 2]
+    assert found[0] == {row.row_id for row in still.rows}
+    assert {row.row_id for row in moving.rows} <= found[1]
+    assert still.asked == [(1, 100), (2, 100), (3, 100), (1, 100)]
+    assert moving.asked[-6:] == [(1, 97), (5, 97), (4, 97), (3, 97), (2, 97), (1, 97)]
+
+
 def test_rejected_row_counts_as_received() -> None:
     """A row that could not be parsed is no reason to call the walk incomplete."""
     bad = Rejected("GET /x", 1, "row-bad", "at", "wrong", "{}")

@@ -5,8 +5,9 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from dify_etl.dify.errors import DifyUnavailable, LoginRefused, SessionLost
-from dify_etl.sync.fetching import fetch_all
+from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
+from dify_etl.dify.usage import Usage
+from dify_etl.sync.fetching import fetch_all, map_together
 
 WORKERS = 3
 
@@ -120,3 +121,28 @@ def test_consumer_that_stops_ends_the_fetching() -> None:
     assert isinstance(outcomes, Generator)
     outcomes.close()
     assert len(tried) <= 2 * WORKERS
+
+
+def test_map_together_raises_the_error_of_a_task() -> None:
+    """As with `map`, a failure is not an item of the result."""
+
+    def ask(number: int) -> int:
+        if number == 3:
+            raise NotFound("gone", where="GET /x", hint="")
+        return number
+
+    with pytest.raises(NotFound):
+        list(map_together(ask, range(5), workers=2))
+
+
+def test_threads_count_under_the_label_of_their_caller() -> None:
+    """Requests of worker threads belong to the feed that asked for them, however deep."""
+    usage = Usage()
+
+    def ask(number: int) -> list[str]:
+        return [usage.label, *map_together(lambda _: usage.label, range(2), workers=2)]
+
+    with usage.labelled("messages"):
+        labels = list(map_together(ask, range(3), workers=2))
+
+    assert labels == [["messages"] * 3] * 3
