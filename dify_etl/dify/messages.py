@@ -182,6 +182,9 @@ class Message(Record):
         for part in ("feedbacks", "agent_thoughts"):
             row[part] = _children(row.get(part), row)
         row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)
+        for part in ("annotation", "annotation_hit_history"):
+            if part in row and row[part] is None:
+                del row[part]  # each field that looks into a null costs an exception
         return row
 
 

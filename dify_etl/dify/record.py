@@ -90,7 +90,9 @@ class Record(BaseModel):
     @property
     def extra(self) -> dict[str, Any]:
         """What Dify sent beyond the known fields: a sign of a newer server."""
-        found = self.__pydantic_extra__ or {}
+        found = self.__pydantic_extra__
+        if not found:
+            return {}
         return {key: found[key] for key in found if key not in self._nested_keys}
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,25 +86,37 @@ class Database:
         finally:
             self.connection.unregister("_frame")
 
-    def ensure(self, table: Table) -> None:
-        """Make the table and its comments as specified; new columns are added, none is dropped."""
-        self.execute(create_statement(table))
-        held = dict(
-            self.rows(
-                "SELECT column_name, comment FROM duckdb_columns() "
-                "WHERE database_name = 'live' AND schema_name = ? AND table_name = ?",
-                [table.schema, table.name],
+    def expect_small_commits(self) -> None:
+        """For many commits of few rows: a second thread costs them more than it gives, and every
+        checkpoint writes the last rows of each table anew.
+        """
+        self.execute("SET threads = 1")
+        self.execute("SET checkpoint_threshold = '64MB'")
+
+    def ensure(self, *tables: Table) -> None:
+        """Make the tables and comments as specified; new columns are added, none is dropped."""
+        self.execute(";\n".join(create_statement(table) for table in tables))
+        held = {
+            (schema, name, column): comment
+            for schema, name, column, comment in self.rows(
+                "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
+                "WHERE database_name = 'live'"
             )
-        )
-        for column in table.all_columns:
-            if column.name not in held:
-                self.execute(
-                    f'ALTER TABLE {table.qualified} ADD COLUMN "{column.name}" {column.type}'
-                )
-            if held.get(column.name) != column.description:
-                target = f'{table.qualified}."{column.name}"'
-                self.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
-        self.execute(f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}")
+        }
+        changes = [change for table in tables for change in _changes(table, held)]
+        self.execute(";\n".join(changes))
+
+
+def _changes(table: Table, held: Mapping[tuple[str, str, str], str | None]) -> Iterator[str]:
+    """What makes a table as specified; `held` are the comments by schema, table and column."""
+    for column in table.all_columns:
+        key = (table.schema, table.name, column.name)
+        if key not in held:
+            yield f'ALTER TABLE {table.qualified} ADD COLUMN "{column.name}" {column.type}'
+        if held.get(key) != column.description:
+            target = f'{table.qualified}."{column.name}"'
+            yield f"COMMENT ON COLUMN {target} IS {quoted(column.description)}"
+    yield f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}"
 
 
 def utc_now() -> datetime:

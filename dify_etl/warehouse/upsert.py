@@ -40,7 +40,9 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     """
     if frame.is_empty():
         return Changes()
-    database.stage("_incoming", frame.unique(list(table.key), keep="last"), table)
+    if frame.select(table.key).n_unique() < frame.height:
+        frame = frame.unique(list(table.key), keep="last")
+    database.stage("_incoming", frame, table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     held = _find_held(database, table)
     received = database.value("SELECT count(*) FROM _incoming")
