@@ -24,6 +24,7 @@ from dify_etl.dify.conversations import Conversations
 from dify_etl.dify.datasets import Datasets
 from dify_etl.dify.members import Members
 from dify_etl.dify.server import Server, Version
+from dify_etl.dify.service_api import ServiceApi
 from dify_etl.dify.session import RetryPolicy, Session
 from dify_etl.dify.statistics import Statistics
 from dify_etl.dify.tokens import MemoryTokenStore, TokenStore
@@ -34,8 +35,8 @@ Credentials = PasswordCredentials | AdminKeyCredentials
 
 
 class DifyClient:
-    """Reads one Dify workspace through the console API. Thread-safe; no network until the first
-    call. Use it as a context manager, or `close()` it.
+    """Reads and changes one Dify workspace through the console API. Thread-safe; no network until
+    the first call. Use it as a context manager, or `close()` it.
 
     The account is given as `credentials`, or as `email` and `password`, or as `admin_api_key` and
     `workspace_id`.
@@ -95,6 +96,14 @@ class DifyClient:
     def version(self) -> Version:
         """The version for comparisons, such as (1, 12, 1)."""
         return self._session.version
+
+    def service_api(self, api_base_url: str, token: SecretStr) -> ServiceApi:
+        """The service API with one key, over the same connections; sends no console session.
+
+        `api_base_url` as an app's detail tells it, such as `https://dify.example.com/v1`. It is the
+        caller's duty to trust that address with the key. Raises NotDify when it is no URL.
+        """
+        return ServiceApi(self._session, api_base_url, token)
 
     def server_time(self) -> datetime:
         """Dify's time, aware UTC, from the `Date` of its answers; ours when it sends none."""
