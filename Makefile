@@ -52,7 +52,7 @@ format: $(READY) ## put the source into its format
 
 lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-strip-extras --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+	  --no-strip-extras --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements.lock
 
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)

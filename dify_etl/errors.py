@@ -5,7 +5,8 @@ ActionableError
 ├── dify.errors.DifyError        the server refused, failed or answered nonsense
 ├── warehouse.errors.WarehouseError  the DuckDB files or the disk
 ├── sync.errors.SyncError        the run as a whole: source, lock, window
-└── management.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
+├── management.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
+└── management.rotation.errors.RotationError  the rotation of keys: policy, sink, a person needed
 """
 
 
