@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from dify_etl.terminal.audit_commands import audit
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
+from dify_etl.terminal.indexing_commands import indexing
 
 app = typer.Typer(
     name="dify-etl",
@@ -23,6 +25,8 @@ quarantine = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(indexing, name="indexing")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

@@ -17,8 +17,9 @@ from dify_etl_tests.terminal.command_line import COMMAND, ServedDify, Shell
 from dify_etl_tests.terminal.small_servers import some_days_ago, today
 
 COMMANDS = dict(get_group(app).commands)
-for name, one in getattr(COMMANDS["quarantine"], "commands", {}).items():
-    COMMANDS[f"quarantine {name}"] = one
+for group, held in list(COMMANDS.items()):
+    for name, one in getattr(held, "commands", {}).items():
+        COMMANDS[f"{group} {name}"] = one
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

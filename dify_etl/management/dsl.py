@@ -1,0 +1,99 @@
+"""An app's DSL as text that is worth keeping in git, and what it says about the app.
+
+Dify writes keys in alphabet order already, but keeps what the editor happened to have selected or
+where its window stood; long texts are folded anew when a word changes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dify_etl.management.errors import InputWrong
+
+# What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
+_LOOKS = ("selected", "dragging", "resizing", "positionAbsolute")
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml ships no types
+    """Block style all through; texts of several lines as they are."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Equal parts are written out each time."""
+        return True
+
+
+def _text(dumper: _Dumper, value: str) -> Any:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+@dataclass(frozen=True)
+class Dsl:
+    """A parsed DSL: what app it makes, and its text in stable form."""
+
+    name: str
+    mode: str
+    description: str
+    text: str
+
+
+def stable_dsl(text: str, *, where: str) -> Dsl:
+    """The DSL with sorted keys, LF, no folded lines and nothing of the editor's last look.
+
+    InputWrong when it is no DSL of an app.
+    """
+    document = _parsed(text, where)
+    app = document.get("app")
+    if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
+        raise _wrong("it holds no app with a name and a mode", where)
+    dumped = yaml.dump(
+        _without_looks(document),
+        Dumper=_Dumper,
+        sort_keys=True,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=float("inf"),
+    )
+    return Dsl(str(app["name"]), str(app["mode"]), str(app.get("description") or ""), dumped)
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise _wrong("it is no YAML", where + line) from None
+    if not isinstance(document, dict) or document.get("kind", "app") != "app":
+        raise _wrong("it is no DSL of an app", where)
+    return document
+
+
+def _wrong(what: str, where: str) -> InputWrong:
+    return InputWrong(what, where=where, hint="Give a file that `dify-etl apps export` wrote.")
+
+
+def _without_looks(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the looks of its graph; the same keys elsewhere are somebody's data."""
+    workflow = document.get("workflow")
+    graph = workflow.get("graph") if isinstance(workflow, dict) else None
+    if not isinstance(workflow, dict) or not isinstance(graph, dict):
+        return document
+    plain = {key: graph[key] for key in graph if key != "viewport"}
+    for part in ("nodes", "edges"):
+        if isinstance(plain.get(part), list):
+            plain[part] = [_without_look(one) for one in plain[part]]
+    return document | {"workflow": workflow | {"graph": plain}}
+
+
+def _without_look(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    kept = {key: part[key] for key in part if key not in _LOOKS}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {key: one for key, one in kept["data"].items() if key != "selected"}
+    return kept

@@ -1,0 +1,137 @@
+"""What every command that changes Dify does: show the plan, or apply the one that was agreed to."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from dify_etl.terminal.consoles import err
+
+if TYPE_CHECKING:
+    from dify_etl.management.applying import Operation, Operator, Result
+
+Apply = Annotated[
+    str | None,
+    typer.Option("--apply", metavar="PLAN_ID", help="Do it: the id of the plan that was shown."),
+]
+Most = Annotated[int, typer.Option("--most", min=1, help="Most objects that one run may touch.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="Name of what is deleted, typed back; repeat for more."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete without typing the names back.")]
+
+COLOURS = {"+": "green", "-": "red", "!": "bold red", "#": "dim"}
+MARKS = {"verified": "[green]✓[/]", "done": "[green]✓[/]", "skipped": "[yellow]-[/]"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a plan shall be treated: shown (without an id), or applied within these limits."""
+
+    plan_id: str | None
+    most: int
+    names: tuple[str, ...] = ()
+    is_sure: bool = False
+
+
+@contextmanager
+def opened_operator() -> "Iterator[tuple[Operator, Path]]":
+    """The operator of the settings' Dify, and the home whose audit it writes."""
+    from dify_etl.connection import effective_settings, home_of, open_dify
+    from dify_etl.management.applying import operator_of
+    from dify_etl.management.audit import AUDIT_FILE, AuditFile
+
+    settings = effective_settings()
+    home = home_of(settings)
+    if settings.is_simulated:
+        err.print("DIFY_BASE_URL is not set: the simulated Dify forgets what is done to it.")
+    with open_dify(settings) as dify:
+        yield operator_of(dify, AuditFile(home / AUDIT_FILE)), home
+
+
+def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", asked: Asked) -> int:
+    """Show the plan, or apply it and show what came of each step; answers the exit code."""
+    from dify_etl.management.plan import Cap, check_fresh
+    from dify_etl.operations.audit_table import fill_audit_of
+
+    with opened_operator() as (operator, home):
+        operation = plan(operator, home)
+        if (plan_id := asked.plan_id) is None:
+            return _show(console, operation, asked)
+        check_fresh(operation.plan, plan_id)
+        if not asked.names and not asked.is_sure:
+            asked = replace(asked, names=_typed_names(operation))
+        results = operator.apply(
+            operation,
+            plan_id,
+            cap=Cap(asked.most),
+            typed=asked.names,
+            is_sure=asked.is_sure,
+        )
+        fill_audit_of(home)
+    show_results(console, results)
+    return 0 if all(result.is_good for result in results) else 1
+
+
+def _show(console: Console, operation: "Operation", asked: Asked) -> int:
+    from dify_etl.management.plan import Cap
+
+    show_notes(console, operation.notes)
+    if not operation.plan.steps:
+        console.print("Nothing is to be done.")
+        return 0
+    show_lines(console, operation.plan.lines())
+    Cap(asked.most).check(operation.plan)
+    console.print(
+        f"Nothing was changed. To do exactly this, add --apply {operation.plan.plan_id}",
+        highlight=False,
+    )
+    return 0
+
+
+def show_notes(console: Console, notes: Sequence[str]) -> None:
+    """What is left alone, and why."""
+    for note in notes:
+        console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def show_lines(console: Console, lines: Sequence[str]) -> None:
+    """A plan's lines, coloured by their first mark, never folded."""
+    for line in lines:
+        colour = COLOURS.get(line.strip()[:1]) if line.startswith(" ") else "bold"
+        text = escape(line)
+        shown = f"[{colour}]{text}[/]" if colour else text
+        console.print(shown, highlight=False, soft_wrap=True)
+
+
+def show_results(console: Console, results: "Sequence[Result]") -> None:
+    """A line per step: what came of it, and why where it matters."""
+    for result in results:
+        mark = MARKS.get(result.outcome, "[red]✗[/]")
+        message = f": {result.message}" if result.message else ""
+        made = (
+            f" ({result.target_id})" if result.step.target.id is None and result.target_id else ""
+        )
+        console.print(
+            f"{mark} {result.outcome} {escape(result.step.title + made + message)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _typed_names(operation: "Operation") -> tuple[str, ...]:
+    """Ask a person at a terminal for each name; a script has to give them."""
+    from dify_etl.management.plan import deleted_names
+
+    names = sorted(deleted_names(operation.plan))
+    if not names or not sys.stdin.isatty():
+        return ()
+    show_lines(err, operation.plan.lines())
+    return tuple(typer.prompt(f"Type {name} to delete it", err=True) for name in names)
