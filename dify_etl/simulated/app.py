@@ -19,6 +19,7 @@ from dify_etl.simulated.faults import Fault, Faults, truncate
 from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.login import LoginDesk
 from dify_etl.simulated.routes import CONSOLE_ROUTES, SERVICE_ROUTES
+from dify_etl.simulated.server_memory import ServerMemory
 from dify_etl.simulated.sessions import Sessions
 from dify_etl.simulated.versions import ServerVersion, SessionStyle
 from dify_etl.simulated.world import World
@@ -46,7 +47,8 @@ class SimulatedDify:
     None = the style of the release. `expires_in`: lifetime of access tokens in seconds.
     `mask_keys`: show API keys only in part, as the newest servers do. `deleted_key_lives` and
     `last_used_lag`: seconds, see KeyCache. `service_api_url`: the address that apps tell for the
-    service API, without /v1; None = the host of the request.
+    service API, without /v1; None = the host of the request. `indexing_seconds`: how long a worker
+    takes for a retried document; None = it waits for ever, and the test moves it.
     Raises ValueError for an unknown release.
     """
 
@@ -63,6 +65,7 @@ class SimulatedDify:
         deleted_key_lives: float = 0.0,
         last_used_lag: float | None = None,
         service_api_url: str | None = None,
+        indexing_seconds: float | None = None,
         faults: Faults | None = None,
     ) -> None:
         self.world = world
@@ -73,6 +76,7 @@ class SimulatedDify:
         self._keys = KeyCache(
             self.version, deleted_key_lives=deleted_key_lives, last_used_lag=last_used_lag
         )
+        self._memory = ServerMemory(indexing_seconds)
         style = SessionStyle(session_style) if session_style else self.version.session_style
         self._sessions = Sessions(
             world,
@@ -159,12 +163,14 @@ class SimulatedDify:
 
     def _answer(self, request: Request) -> Response:
         with self.world.lock:
+            self._memory.catch_up(self.world, at=self.world.now())
             call = Call(
                 world=self.world,
                 version=self.version,
                 request=request,
                 switches=self._switches,
                 keys=self._keys,
+                memory=self._memory,
                 at=self.world.now(),
             )
             return self._dispatcher.answer(call, self._sessions)

@@ -8,16 +8,30 @@ from dify_etl.simulated.errors import plugin_daemon_down
 from dify_etl.simulated.presentation import epoch, known
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
 
+_NOT_TOLD = (
+    "icon_type",
+    "icon_url",
+    "api_base_url",
+    "max_active_requests",
+    "deleted_tools",
+    "site",
+)
+
 
 def get_app(call: Call) -> object:
     """GET /apps/{id}: the stored description, the whole config and the site with its code.
 
     The tools of an agent are looked up with the plugin daemon.
     """
-    app = call.app
-    config = app.app_model_config
+    config = call.app.app_model_config
     if call.switches.plugin_daemon_down and config is not None and config.agent_mode.get("tools"):
         raise plugin_daemon_down(call.tenant_id, "tool")
+    return whole_app(call.app, call)
+
+
+def whole_app(app: App, call: Call) -> JsonObject:
+    """An app with its site: what reading it and PUT answer."""
+    config = app.app_model_config
     values: JsonObject = {
         "id": app.id,
         "name": app.name,
@@ -51,6 +65,15 @@ def get_app(call: Call) -> object:
     )
 
 
+def bare_app(app: App, call: Call) -> JsonObject:
+    """An app without its site and half of its icon: what creating, renaming and switching answer.
+
+    `tracing` is there in every release, unlike when the app is read.
+    """
+    whole = whole_app(app, call)
+    return {**{key: whole[key] for key in whole if key not in _NOT_TOLD}, "tracing": None}
+
+
 def service_api_url(call: Call) -> str:
     """SERVICE_API_URL of the server, else the host that the request names."""
     return (call.switches.service_api_url or call.request.host_url).rstrip("/") + "/v1"
@@ -73,7 +96,7 @@ def config_detail(config: AppModelConfig) -> JsonObject:
         "user_input_form": list(config.user_input_form),
         "dataset_query_variable": None,
         "pre_prompt": config.pre_prompt,
-        "agent_mode": config.agent_mode,
+        "agent_mode": _with_masked_secrets(config.agent_mode),
         "prompt_type": "simple",
         "chat_prompt_config": {},
         "completion_prompt_config": {},
@@ -86,8 +109,30 @@ def config_detail(config: AppModelConfig) -> JsonObject:
                 "transfer_methods": ["remote_url", "local_file"],
             }
         },
+        **config.others,
         **config_stamps(config),
     }
+
+
+def _with_masked_secrets(agent_mode: JsonObject) -> JsonObject:
+    """Secret parameters of tools (here: `api_key`) show their ends only."""
+    tools = agent_mode.get("tools")
+    if not isinstance(tools, list):
+        return agent_mode
+    return {**agent_mode, "tools": [_with_masked_secret(tool) for tool in tools]}
+
+
+def _with_masked_secret(tool: JsonObject) -> JsonObject:
+    parameters = tool.get("tool_parameters")
+    if not isinstance(parameters, dict) or "api_key" not in parameters:
+        return tool
+    masked = {**parameters, "api_key": masked_secret(parameters["api_key"])}
+    return {**tool, "tool_parameters": masked}
+
+
+def masked_secret(value: object) -> object:
+    """How Dify shows a secret parameter of a tool."""
+    return f"{value[:2]}{'*' * 12}{value[-2:]}" if isinstance(value, str) else value
 
 
 def _site(app: App, call: Call) -> JsonObject:

@@ -14,6 +14,7 @@ from dify_etl.simulated.errors import not_found
 from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.parameters import Parameter, Values, read_query
 from dify_etl.simulated.rows import Account, App, Conversation
+from dify_etl.simulated.server_memory import ServerMemory
 from dify_etl.simulated.versions import ServerVersion
 from dify_etl.simulated.world import World
 
@@ -52,6 +53,7 @@ class Call:
     request: Request
     switches: Switches
     keys: KeyCache
+    memory: ServerMemory
     at: datetime
     path: dict[str, str] = field(default_factory=dict)
     signed_in: Account | None = None

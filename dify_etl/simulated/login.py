@@ -7,16 +7,16 @@ a day after the last failure, the right password too.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from re import fullmatch
 
 from werkzeug.wrappers import Response
 
+from dify_etl.simulated.bodies import json_object, missing
 from dify_etl.simulated.calls import Call, Need, Route
-from dify_etl.simulated.errors import ApiError, bad_request, invalid_param, refusal
+from dify_etl.simulated.errors import ApiError, invalid_param, refusal
 from dify_etl.simulated.parameters import older_refusal
-from dify_etl.simulated.rows import Account, JsonObject
+from dify_etl.simulated.rows import Account
 from dify_etl.simulated.sessions import Sessions, refresh_refused
 from dify_etl.simulated.tokens import TokenSet
 from dify_etl.simulated.versions import ErrorFamily, SessionStyle
@@ -102,7 +102,7 @@ class LoginDesk:
         token = (
             self.sessions.refresh_token_of(call.request)
             if self.sessions.uses_cookies
-            else _json_object(call).get("refresh_token")
+            else json_object(call).get("refresh_token")
         )
         if not isinstance(token, str) or not token:
             if self.sessions.uses_cookies:
@@ -138,35 +138,13 @@ class LoginDesk:
         return response
 
 
-def _json_object(call: Call) -> Mapping[str, object]:
-    """The body as an object. Raises ApiError: 415 without a JSON content type, 400 for the rest.
-
-    The older families take a missing body for an empty one.
-    """
-    pydantic = call.version.error_family is ErrorFamily.PYDANTIC
-    if call.request.mimetype != "application/json":
-        if not pydantic:
-            return {}
-        text = (
-            "Did not attempt to load JSON data because the request Content-Type was not"
-            " 'application/json'."
-        )
-        raise refusal(415, "unsupported_media_type", text)
-    body = call.request.get_json(silent=True)
-    if not isinstance(body, dict):
-        raise bad_request(
-            "The browser (or proxy) sent a request that this server could not understand."
-        )
-    return body
-
-
 def _login_body(call: Call) -> dict[str, str]:
-    body = _json_object(call)
+    body = json_object(call)
     fields: dict[str, str] = {}
     for name in ("email", "password"):
         value = body.get(name)
         if not isinstance(value, str):
-            raise _missing(name, body, call)
+            raise missing(name, body, call, model="LoginPayload")
         fields[name] = value
     if not fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", fields["email"]):
         raise _bad_email(fields["email"], call)
@@ -174,17 +152,6 @@ def _login_body(call: Call) -> dict[str, str]:
     if weak and not call.version.since(1, 8):
         raise older_refusal("password", _WEAK_PASSWORD, call.version)
     return fields
-
-
-def _missing(name: str, body: Mapping[str, object], call: Call) -> ApiError:
-    if call.version.error_family is not ErrorFamily.PYDANTIC:
-        return older_refusal(name, "Missing required parameter in the JSON body", call.version)
-    known: JsonObject = {key: "…" for key in body}
-    return invalid_param(
-        f"1 validation error for LoginPayload\n{name}\n"
-        f"  Field required [type=missing, input_value={known!r}, input_type=dict]\n"
-        "    For further information visit https://errors.pydantic.dev/2.11/v/missing"
-    )
 
 
 def _bad_email(email: str, call: Call) -> ApiError:

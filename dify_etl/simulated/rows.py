@@ -103,6 +103,7 @@ class AppModelConfig:
     suggested_questions: tuple[str, ...] = ()
     agent_mode: JsonObject = field(default_factory=dict)
     user_input_form: tuple[JsonObject, ...] = ()
+    others: JsonObject = field(default_factory=dict)  # the keys without a field here
 
 
 @dataclass(slots=True)
@@ -156,6 +157,7 @@ class Workflow:
     updated_by: str | None = None
     marked_name: str = ""
     marked_comment: str = ""
+    environment_variables: tuple[JsonObject, ...] = ()
 
 
 @dataclass(slots=True)

@@ -99,6 +99,7 @@ class Tables:
         self.log_of_run: dict[str, str] = {}
         self.ends_of_logs: dict[str, datetime] = {}
         self.documents_of_dataset: defaultdict[str, list[str]] = defaultdict(list)
+        self.unreadable_documents: dict[str, str] = {}  # the error that indexing them ends with
 
     def now(self) -> datetime:
         """The clock of the world, UTC."""

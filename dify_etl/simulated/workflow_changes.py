@@ -180,7 +180,15 @@ class WorkflowChanges(Tables):
             row.graph, row.hash, row.updated_at = graph, _hash(graph), at
             return row
 
-    def publish(self, app_id: str, *, at: datetime) -> Workflow:
+    def publish(
+        self,
+        app_id: str,
+        *,
+        at: datetime,
+        by: str | None = None,
+        marked_name: str = "",
+        marked_comment: str = "",
+    ) -> Workflow:
         """Publish the draft: always a new version, even when nothing changed. Raises KeyError."""
         with self.lock:
             draft = self.draft_of(app_id)
@@ -189,7 +197,11 @@ class WorkflowChanges(Tables):
             version = at.strftime("%Y-%m-%d %H:%M:%S.%f")
             row = self._workflow(app_id, version, draft.graph, at)
             app = self.apps[app_id]
+            row.created_by = by or app.created_by
+            row.marked_name, row.marked_comment = marked_name, marked_comment
+            row.environment_variables = draft.environment_variables
             app.workflow_id, app.updated_at = row.id, whole_second(at)
+            app.updated_by = by or app.updated_by
             return row
 
     def _workflow(self, app_id: str, version: str, graph: JsonObject, at: datetime) -> Workflow:

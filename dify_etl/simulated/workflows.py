@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dify_etl.simulated.apps import WORKFLOW_MODES
+from dify_etl.simulated.bodies import json_object
 from dify_etl.simulated.calls import EDITORS, Call, Route
-from dify_etl.simulated.errors import forbidden, refusal
+from dify_etl.simulated.errors import forbidden, invalid_param, refusal
 from dify_etl.simulated.paging import PAGE
 from dify_etl.simulated.parameters import Flag, Identifier, Whole
 from dify_etl.simulated.presentation import account_brief, epoch, known
 from dify_etl.simulated.rows import JsonObject, Workflow
+from dify_etl.simulated.versions import ErrorFamily
 
 _KEYS = (
     "id",
@@ -26,7 +28,8 @@ _KEYS = (
     "conversation_variables",
     "rag_pipeline_variables",
 )
-_FEATURES: JsonObject = {
+_MARKS = (("marked_name", 20), ("marked_comment", 100))
+FEATURES: JsonObject = {
     "opening_statement": "",
     "suggested_questions": [],
     "suggested_questions_after_answer": {"enabled": False},
@@ -64,7 +67,7 @@ def _detail(row: Workflow, call: Call) -> JsonObject:
     values: JsonObject = {
         "id": row.id,
         "graph": row.graph,
-        "features": _FEATURES,
+        "features": FEATURES,
         "hash": row.hash,
         "version": row.version,
         "marked_name": row.marked_name,
@@ -74,11 +77,41 @@ def _detail(row: Workflow, call: Call) -> JsonObject:
         "updated_by": row.updated_by,
         "updated_at": epoch(row.updated_at),
         "tool_published": False,
-        "environment_variables": [],
+        "environment_variables": [_masked(one) for one in row.environment_variables],
         "conversation_variables": [],
         "rag_pipeline_variables": [],
     }
     return _of_release(values, call)
+
+
+def _masked(variable: JsonObject) -> JsonObject:
+    secret = variable.get("value_type") == "secret"
+    return {**variable, "value": "[__HIDDEN__]"} if secret else variable
+
+
+def publish(call: Call) -> object:
+    """POST /apps/{id}/workflows/publish: one more version each time; marks from 1.1 on."""
+    pydantic = call.version.error_family is ErrorFamily.PYDANTIC
+    body = json_object(call) if pydantic or call.request.data else {}
+    name, comment = (_mark(body, key, most, call) for key, most in _MARKS)
+    try:
+        row = call.world.publish(
+            call.app.id,
+            at=call.at,
+            by=call.account.id,
+            marked_name=name if call.version.since(1, 1) else "",
+            marked_comment=comment if call.version.since(1, 1) else "",
+        )
+    except KeyError:
+        raise invalid_param("No valid workflow found.") from None
+    return {"result": "success", "created_at": epoch(row.created_at)}
+
+
+def _mark(body: JsonObject, key: str, most: int, call: Call) -> str:
+    text = str(body.get(key) or "")
+    if len(text) > most and call.version.since(1, 1):
+        raise invalid_param(f"{key} cannot exceed {most} characters")
+    return text
 
 
 def get_draft(call: Call) -> object:
@@ -123,6 +156,7 @@ _WORKFLOWS = "/apps/<uuid:app_id>/workflows"
 ROUTES = (
     Route("GET", _WORKFLOWS, list_versions, modes=WORKFLOW_MODES, roles=EDITORS),
     Route("GET", f"{_WORKFLOWS}/publish", get_published, modes=WORKFLOW_MODES, roles=EDITORS),
+    Route("POST", f"{_WORKFLOWS}/publish", publish, modes=WORKFLOW_MODES, roles=EDITORS),
     Route(
         "GET",
         f"{_WORKFLOWS}/draft",

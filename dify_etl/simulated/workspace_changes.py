@@ -50,6 +50,16 @@ class WorkspaceChanges(Tables):
             self.members[row.id] = row
             return row
 
+    def leave(self, account_id: str, tenant_id: str) -> None:
+        """Take an account out of a workspace; another one of its own becomes the current one."""
+        with self.lock:
+            account = self.accounts[account_id]
+            for join in [join for join in account.joins if join.tenant_id == tenant_id]:
+                account.joins.remove(join)
+                del self.members[join.id]
+            if account.joins and not any(join.current for join in account.joins):
+                account.joins[0].current = True
+
     def remove_account(self, account_id: str) -> None:
         """Let the row of an account go; what points at it keeps the id."""
         with self.lock:
@@ -102,6 +112,12 @@ class WorkspaceChanges(Tables):
     def delete_app(self, app_id: str) -> None:
         """Delete an app with all that belongs to it, as Dify's worker has done seconds later."""
         with self.lock:
+            del self.apps[app_id]
+            self.purge_app(app_id)
+
+    def purge_app(self, app_id: str) -> None:
+        """The worker's part: all that belonged to an app whose row is gone."""
+        with self.lock:
             for message_id in list(self.messages_of_app[app_id]):
                 self.take_message(message_id)
             for conversation in [
@@ -113,7 +129,6 @@ class WorkspaceChanges(Tables):
             for annotation_id in list(self.annotations_of_app[app_id]):
                 self.take_annotation(annotation_id)
             self._drop_small_rows(app_id)
-            del self.apps[app_id]
 
     def _drop_small_rows(self, app_id: str) -> None:
         for log_id in list(self.logs_by_start[app_id]):

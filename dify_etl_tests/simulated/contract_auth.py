@@ -60,7 +60,9 @@ class AuthReplay(Replay):
             known = self.cast.world.workspace_id
             headers["X-WORKSPACE-ID"] = "gone" if name == "unknown-workspace" else known
         path = self.casting.replaced(item.path)
-        return self._anonymous().get(path, params=dict(item.query), headers=headers)
+        return self._anonymous().request(
+            item.method, path, params=dict(item.query), headers=headers, json=item.sent
+        )
 
     def fresh_session(self) -> tuple[httpx.Client, str]:
         """A new login of the owner and its refresh token."""

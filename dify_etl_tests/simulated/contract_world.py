@@ -282,6 +282,10 @@ class Casting:
         for name, role in _OF_QUERY.get(item.name, {}).items():
             self._roles.setdefault(dict(item.query)[name].lower(), role)
 
+    def teach(self, text: str, role: str) -> None:
+        """Let the last id in a text play a role, whatever it played before."""
+        self._roles[_UUID.findall(text)[-1].lower()] = role
+
     def replaced(self, text: str) -> str:
         """The text with every known id, address and batch replaced; upper case stays."""
         text = EMAILS.get(text, text).replace(_BATCH, self.cast.batch)

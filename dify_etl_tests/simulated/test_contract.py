@@ -12,6 +12,12 @@ import pytest
 
 from dify_etl_tests.simulated.contract_auth import AuthReplay
 from dify_etl_tests.simulated.contract_replay import LEFT_OUT
+from dify_etl_tests.simulated.contract_writes import (
+    WRITES_LEFT_OUT,
+    WRITTEN_AREAS,
+    WriteReplay,
+    recorded_writes,
+)
 from dify_etl_tests.simulated.json_shape import Shape, differences
 from dify_etl_tests.simulated.recorded_exchanges import (
     AREAS,
@@ -52,19 +58,6 @@ NOT_SHOWN = {
     ".model_config.model.name": "a conversation that began before its app was configured",
     ".agent_thoughts[].thought": "1.7.2: a planted thought without text",
 }
-# Writes of keys, the only writes that are simulated besides sessions.
-KEY_WRITES = (
-    "apps/api-keys-create-first",
-    "apps/api-keys-create-as-editor",
-    "apps/api-keys-create-as-normal",
-    "apps/api-keys-delete-again",
-    "apps/api-keys-delete-as-editor",
-    "apps/api-keys-delete-non-uuid",
-    "datasets/api-keys-create",
-    "datasets/api-keys-create-as-editor",
-    "datasets/api-keys-delete-again",
-    "datasets/api-keys-delete-as-editor",
-)
 # One row was asked for: which one is chance.
 ONE_ROW = "GET /v1/datasets"
 
@@ -133,15 +126,18 @@ def test_answers_as_recorded(version: str, area: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("key", KEY_WRITES)
-def test_keys_are_written_as_recorded(version: str, key: str) -> None:
-    """Making and deleting keys, and being refused, answers as the real server did."""
-    replay, item = AuthReplay(version), exchange(version, key)
-    person = replay.client(signed_in_as=replay.person_of(item))
+@pytest.mark.parametrize("area", WRITTEN_AREAS)
+def test_writes_answer_as_recorded(version: str, area: str) -> None:
+    """Making, changing, deleting, and being refused, answers as the real server did."""
+    replay = WriteReplay(version)
 
-    answer = person.request(item.method, replay.casting.replaced(item.path), json={})
+    problems = [
+        problem
+        for item in recorded_writes(version, area)
+        for problem in problems_of(replay.write(item), item, version)
+    ]
 
-    assert problems_of(answer, item, version) == []
+    assert problems == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -200,4 +196,5 @@ def test_every_exchange_left_out_exists(version: str) -> None:
     """The list of what is not replayed names real exchanges only."""
     known = {item.key for area in AREAS for item in exchanges(version, area)}
 
+    assert {key for key in WRITES_LEFT_OUT if key not in known} == set()
     assert {key for key in LEFT_OUT if key not in known} <= {"auth/post-without-csrf-header"}

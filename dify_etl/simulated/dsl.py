@@ -1,0 +1,192 @@
+"""The DSL of an app: exported as YAML, and imported as a new app or over an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug.wrappers import Response
+from yaml import YAMLError, safe_dump, safe_load
+
+from dify_etl.simulated.answers import json_response
+from dify_etl.simulated.app_detail import config_detail
+from dify_etl.simulated.app_writes import CONFIGURED_MODES, new_app
+from dify_etl.simulated.apps import WORKFLOW_MODES
+from dify_etl.simulated.bodies import Field, read_body
+from dify_etl.simulated.calls import EDITORS, Call, Route
+from dify_etl.simulated.errors import plugin_daemon_down
+from dify_etl.simulated.parameters import Flag
+from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
+from dify_etl.simulated.versions import ServerVersion
+from dify_etl.simulated.workflows import FEATURES
+
+_LISTS = ("suggested_questions", "user_input_form")
+_STAMPS = ("created_by", "created_at", "updated_by", "updated_at")
+
+
+def dsl_version(version: ServerVersion) -> str:
+    """The version of the DSL that a release writes; 0.3.1 and 0.5.0 were recorded."""
+    if version.since(1, 11):
+        return "0.5.0"
+    if version.since(1, 9):
+        return "0.4.0"
+    return "0.3.1" if version.since(1, 7) else "0.1.5"
+
+
+def export_app(call: Call) -> object:
+    """GET /apps/{id}/export: the draft as YAML; secrets of its environment on request only."""
+    asked = call.query("AppExportQuery", Flag("include_secret", False))
+    if call.switches.plugin_daemon_down:
+        raise plugin_daemon_down(call.tenant_id, "installation/fetch/batch")
+    app = call.app
+    dsl: JsonObject = {
+        "version": dsl_version(call.version),
+        "kind": "app",
+        "app": {
+            "name": app.name,
+            "mode": app.mode,
+            "icon": app.icon,
+            "icon_background": app.icon_background,
+            "description": app.description or "",
+            "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
+        },
+        "dependencies": [],
+        **_content(app, call, with_secrets=bool(asked.flag("include_secret"))),
+    }
+    return {"data": safe_dump(dsl, allow_unicode=True)}
+
+
+def _content(app: App, call: Call, *, with_secrets: bool) -> JsonObject:
+    if app.mode not in WORKFLOW_MODES:
+        config = app.app_model_config
+        told = {} if config is None else config_detail(config)
+        return {"model_config": {key: told[key] for key in told if key not in _STAMPS}}
+    draft = call.world.draft_of(app.id)
+    variables = draft.environment_variables if draft is not None else ()
+    return {
+        "workflow": {
+            "graph": draft.graph if draft is not None else {},
+            "features": FEATURES,
+            "environment_variables": [
+                one if with_secrets or one.get("value_type") != "secret" else {**one, "value": ""}
+                for one in variables
+            ],
+            "conversation_variables": [],
+        }
+    }
+
+
+def import_app(call: Call) -> object:
+    """POST /apps/imports: 200 done, 202 waiting for a confirmation, 400 failed; never idempotent.
+
+    A DSL that is newer than the server, or of another major version, waits for ten minutes.
+    """
+    body = read_body(call, "AppImportPayload", Field("mode", required=True))
+    dsl, problem = _parsed(body)
+    if problem is not None:
+        return _failed(call, dsl, problem)
+    if _is_newer(dsl, call.version):
+        import_id = call.world.new_id()
+        call.memory.pending_imports[import_id] = {**body, "dsl": dsl}
+        return json_response(_told(call, dsl, "pending", None, import_id), 202)
+    return _brought_in(call, dsl, body)
+
+
+def confirm_import(call: Call) -> object:
+    """POST /apps/imports/{id}/confirm: once."""
+    body = call.memory.pending_imports.pop(call.path["import_id"], None)
+    if body is None:
+        return _failed(call, {}, "Import information expired or does not exist")
+    dsl = body["dsl"]
+    return _brought_in(call, dsl if isinstance(dsl, dict) else {}, body)
+
+
+def _parsed(body: JsonObject) -> tuple[JsonObject, str | None]:
+    try:
+        dsl = safe_load(str(body.get("yaml_content") or ""))
+    except YAMLError as error:
+        return {}, f"Invalid YAML format: {error}"
+    if not isinstance(dsl, dict):
+        return {}, "Invalid YAML format: content must be a mapping"
+    if not isinstance(dsl.get("app"), dict):
+        return dsl, "Missing app data in YAML content"
+    return dsl, None
+
+
+def _number(text: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(text or "0.1.0").split("."))
+
+
+def _is_newer(dsl: JsonObject, version: ServerVersion) -> bool:
+    theirs, ours = _number(dsl.get("version")), _number(dsl_version(version))
+    return theirs > ours or theirs[0] < ours[0]
+
+
+def _brought_in(call: Call, dsl: JsonObject, body: JsonObject) -> Response:
+    told = dsl["app"]
+    assert isinstance(told, dict)
+    app_id = body.get("app_id")
+    app = call.world.apps.get(str(app_id)) if app_id else None
+    if app_id and app is None:
+        return _failed(call, dsl, "App not found")
+    if app is not None and app.mode not in WORKFLOW_MODES:
+        return _failed(call, dsl, "Only workflow or advanced chat apps can be overwritten.")
+    name = {"name": body.get("name") or told.get("name") or "", "icon_type": "emoji"}
+    if app is None:
+        app = new_app(call, {**told, **name}, mode=str(told.get("mode")))
+    else:
+        app.name, app.description = str(name["name"]), str(told.get("description") or "")
+    _fill(call, app, dsl)
+    older = _number(dsl.get("version"))[:2] < _number(dsl_version(call.version))[:2]
+    status = "completed-with-warnings" if older else "completed"
+    return json_response(_told(call, dsl, status, app, call.world.new_id()), 200)
+
+
+def _fill(call: Call, app: App, dsl: JsonObject) -> None:
+    flow, config = dsl.get("workflow"), dsl.get("model_config")
+    if app.mode in WORKFLOW_MODES and isinstance(flow, dict):
+        draft = call.world.save_draft(app.id, flow.get("graph") or {}, at=call.at)
+        draft.environment_variables = tuple(flow.get("environment_variables") or ())
+    if app.mode in CONFIGURED_MODES and isinstance(config, dict):
+        app.app_model_config = _config(config, call)
+
+
+def _config(told: Mapping[str, Any], call: Call) -> AppModelConfig:
+    named = ("model", "pre_prompt", "opening_statement", "agent_mode", *_LISTS)
+    return AppModelConfig(
+        id=call.world.new_id(),
+        model=told.get("model") or {},
+        pre_prompt=told.get("pre_prompt"),
+        created_by=call.account.id,
+        created_at=call.at.replace(microsecond=0),
+        opening_statement=told.get("opening_statement"),
+        suggested_questions=tuple(told.get("suggested_questions") or ()),
+        agent_mode=told.get("agent_mode") or {},
+        user_input_form=tuple(told.get("user_input_form") or ()),
+        others={key: told[key] for key in told if key not in named},
+    )
+
+
+def _told(
+    call: Call, dsl: JsonObject, status: str, app: App | None, import_id: str, error: str = ""
+) -> JsonObject:
+    return {
+        "id": import_id,
+        "status": status,
+        "app_id": None if app is None else app.id,
+        "app_mode": None if app is None else app.mode,
+        "current_dsl_version": dsl_version(call.version),
+        "imported_dsl_version": str(dsl.get("version") or ""),
+        "error": error,
+    }
+
+
+def _failed(call: Call, dsl: JsonObject, error: str) -> Response:
+    return json_response(_told(call, dsl, "failed", None, call.world.new_id(), error), 400)
+
+
+ROUTES = (
+    Route("GET", "/apps/<uuid:app_id>/export", export_app, roles=EDITORS),
+    Route("POST", "/apps/imports", import_app, roles=EDITORS),
+    Route("POST", "/apps/imports/<import_id>/confirm", confirm_import, roles=EDITORS),
+)

@@ -1,0 +1,143 @@
+"""Inviting people, changing their role, removing them. Dify validates no e-mail address."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from werkzeug.wrappers import Response
+
+from dify_etl.simulated.answers import json_response
+from dify_etl.simulated.bodies import Field, read_body
+from dify_etl.simulated.calls import ADMINS, Call, Route
+from dify_etl.simulated.errors import ApiError, invalid_param, not_found
+from dify_etl.simulated.presentation import known
+from dify_etl.simulated.rows import Account, JsonObject, Member
+from dify_etl.simulated.versions import ErrorFamily
+
+_ROLES = ("owner", "admin", "editor", "normal", "dataset_operator")
+_NO_PERMISSION = "No permission to {} member."
+_GENERIC_404 = (
+    "The requested URL was not found on the server. If you entered the URL manually please check"
+    " your spelling and try again."
+)
+
+
+def invite(call: Call) -> object:
+    """POST /workspaces/current/members/invite-email: 201 always, each address with its result.
+
+    1.0 stops at the first who is a member already; from 1.11.3 addresses become lower case.
+    """
+    pydantic = call.version.error_family is ErrorFamily.PYDANTIC
+    fields = (
+        Field("emails", list, required=not pydantic),
+        Field("role", required=True, choices=_ROLES if pydantic else (), choice_kind="enum"),
+    )
+    body = read_body(call, "MemberInvitePayload", *fields)
+    role, emails = str(body["role"]), body.get("emails") or []
+    if role not in _ROLES or role == "owner":
+        raise ApiError(400, {"code": "invalid-role", "message": "Invalid role"})
+    assert isinstance(emails, list)
+    results: list[JsonObject] = []
+    for email in (_written(str(one), call) for one in emails):
+        result, is_member = _invited(email, role, call)
+        results.append(result)
+        if is_member and not call.version.since(1, 1):
+            break
+    answer: JsonObject = {
+        "result": "success",
+        "invitation_results": results,
+        "tenant_id": call.tenant_id,
+    }
+    return json_response(known(answer, tenant_id=call.version.since(1, 7)), 201)
+
+
+def _written(email: str, call: Call) -> str:
+    return email.lower() if call.version.signs_in_by_any_case else email
+
+
+def _invited(email: str, role: str, call: Call) -> tuple[JsonObject, bool]:
+    """The result for one address, and whether its account was an active member before."""
+    account = _account_of(email, call)
+    if account is not None and account.id == call.account.id:
+        return _failed(email, "Cannot operate self."), False
+    if call.role not in ADMINS:
+        return _failed(email, _NO_PERMISSION.format("add")), False
+    if account is None:
+        account = call.world.add_account(name=email.split("@")[0], email=email, at=call.at)
+        account.status = "pending"
+    is_member = _join_of(account, call) is not None
+    if not is_member:
+        call.world.join(account.id, call.tenant_id, role=role, at=call.at)
+    host = call.request.host_url.rstrip("/")
+    if is_member and account.status != "pending":
+        return {"status": "success", "email": email, "url": f"{host}/signin"}, True
+    token = call.world.new_id()
+    url = f"{host}/activate?email={quote(email, safe='')}&token={token}"
+    return {"status": "success", "email": email, "url": url}, False
+
+
+def _failed(email: str, message: str) -> JsonObject:
+    return {"status": "failed", "email": email, "message": message}
+
+
+def _account_of(email: str, call: Call) -> Account | None:
+    rows = call.world.accounts.values()
+    return next((row for row in rows if _written(row.email, call) == email), None)
+
+
+def _join_of(account: Account, call: Call) -> Member | None:
+    return next((join for join in account.joins if join.tenant_id == call.tenant_id), None)
+
+
+def _account_of_path(call: Call) -> Account:
+    account = call.world.accounts.get(call.path["member_id"])
+    if account is None:
+        raise not_found(_GENERIC_404)
+    return account
+
+
+def update_role(call: Call) -> object:
+    """PUT /workspaces/current/members/{id}/update-role: owners only; `owner` hands it over."""
+    role = str(read_body(call, "MemberRoleUpdatePayload", Field("role", required=True))["role"])
+    if role not in _ROLES:
+        raise ApiError(400, {"code": "invalid-role", "message": "Invalid role"})
+    account = _account_of_path(call)
+    if account.id == call.account.id:
+        raise invalid_param("Cannot operate self.")
+    if call.role != "owner":
+        raise invalid_param(_NO_PERMISSION.format("update"))
+    join = _join_of(account, call)
+    if join is None:
+        raise invalid_param("Member not in tenant.")
+    if join.role == role:
+        raise invalid_param("The provided role is already assigned to the member.")
+    if role == "owner":
+        call.world.set_role("admin", account_id=call.account.id)
+    join.role = role
+    return {"result": "success"}
+
+
+def remove(call: Call) -> object:
+    """DELETE /workspaces/current/members/{id}: owners only; the account itself stays."""
+    account = _account_of_path(call)
+    if account.id == call.account.id:
+        raise ApiError(400, {"code": "cannot-operate-self", "message": "Cannot operate self."})
+    if call.role != "owner":
+        text = _NO_PERMISSION.format("remove")
+        raise ApiError(403, {"code": "forbidden", "message": text})
+    join = _join_of(account, call)
+    if join is None:
+        raise ApiError(404, {"code": "member-not-found", "message": "Member not in tenant."})
+    call.world.leave(account.id, call.tenant_id)
+    if not call.version.since(1, 7):
+        return Response("", 204, mimetype="application/json")
+    return {"result": "success", "tenant_id": call.tenant_id}
+
+
+_MEMBER = "/workspaces/current/members/<uuid:member_id>"
+
+ROUTES = (
+    Route("POST", "/workspaces/current/members/invite-email", invite),
+    Route("PUT", f"{_MEMBER}/update-role", update_role),
+    Route("DELETE", _MEMBER, remove),
+)
