@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmark.children import measure
+from benchmark.load import loads
 from benchmark.loading import first_loads, loads_with_runs, seed_load
 from benchmark.machine import machine, versions
 from benchmark.nights import moving_world, night_after, settled_nights
@@ -20,7 +21,7 @@ from benchmark.profiling import profile
 from benchmark.progress import say
 from benchmark.readers import DIFY_ETL, DLT, PEERS_PYTHON, TALK, Bench
 from benchmark.report import report
-from benchmark.results import FirstLoad, MovingWorld, Night, Processing, Results, Run
+from benchmark.results import FirstLoad, Load, MovingWorld, Night, Processing, Results, Run
 from benchmark.server import ServedWorld
 from benchmark.serving import serving
 from benchmark.sizes import BUSY, INSTANT, NEAR, SIZES, Size
@@ -45,19 +46,20 @@ def main() -> None:
 def measured(size: Size) -> Results:
     """Everything, one after another."""
     began = time.monotonic()
-    loads, moving, settled, shares = _base(size)
+    first, moving, settled, shares = _base(size)
     large = _large(size)
     return Results(
         size=size.name,
         machine=machine(),
         versions=versions(PEERS_PYTHON),
-        loads=(*loads, large),
+        loads=(*first, large),
         with_runs=_with_runs(size),
         moving=moving,
         settled=settled,
         history=_history(size),
+        load=_loads(size),
         processing=_processing(size),
-        memory=(*_memory_of((loads[0], large)), _many(size)),
+        memory=(*_memory_of((first[0], large)), _many(size)),
         profile=shares,
         seconds=time.monotonic() - began,
     )
@@ -79,16 +81,16 @@ def _base(
     world = ServedWorld(size.days, size.base_per_day)
     with _bench(replace(world, version=SEED_VERSION)) as bench:
         seeds = [seed_load(bench, pace) for pace in size.paces]
-    loads = []
+    first = []
     with _bench(world) as bench:
         for pace, seed in zip(size.paces, seeds, strict=True):
             say(f"first loads, {pace.name}")
             load = first_loads(bench, pace, repeats=size.repeats)
-            loads.append(replace(load, runs=(*load.runs, seed)))
+            first.append(replace(load, runs=(*load.runs, seed)))
         shares = _profiled(bench)
         settled = settled_nights(bench)
         moving = tuple(moving_world(bench, reader) for reader in (DIFY_ETL, DLT))
-    return loads, moving, settled, shares
+    return first, moving, settled, shares
 
 
 def _profiled(bench: Bench) -> tuple[tuple[str, float], ...]:
@@ -134,6 +136,11 @@ def _history(size: Size) -> tuple[Night, ...]:
         with _bench(ServedWorld(days, size.history_per_day)) as bench:
             nights.append(night_after(bench, NEAR))
     return tuple(nights)
+
+
+def _loads(size: Size) -> tuple[Load, ...]:
+    with _bench(ServedWorld(size.days, size.base_per_day)) as bench:
+        return loads(bench)
 
 
 def _processing(size: Size) -> Processing:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from statistics import median
 
 from benchmark.readers import DIFY_ETL
-from benchmark.results import FirstLoad, Losses, MovingWorld, Night, Results, Run
+from benchmark.results import FirstLoad, Load, Losses, MovingWorld, Night, Results, Run
 from benchmark.targets import verdicts
 
 HEAD = """# Benchmark
@@ -41,6 +42,7 @@ LOAD_HEAD = (
     "lost",
     "twice",
 )
+BARS = " ▁▂▃▄▅▆▇█"
 NIGHT_HEAD = (
     "reader",
     "history",
@@ -62,6 +64,7 @@ def report(results: Results, *, now: datetime | None = None) -> str:
         *_loads(results),
         *_moving(results.moving),
         *_nights(results),
+        *_load_on_server(results.load),
         *_processing(results),
         *_memory(results.memory),
         *_profile(results.profile),
@@ -155,6 +158,30 @@ def _night_row(night: Night) -> tuple[str, ...]:
         f"{night.seconds:.2f}",
         f"{night.deep_requests:,}",
         f"{night.deep_seconds:.2f}",
+    )
+
+
+def _load_on_server(loads: Sequence[Load]) -> Iterator[str]:
+    yield (
+        "## Load on the server\n\nRequests that the server had from dify-etl at a time, against "
+        f"time, in a first load with up to {loads[0].cap} allowed. One character is one "
+        f"{len(loads[0].in_flight)}th of the run, its height the mean; the scale ends at twice "
+        "the median.\n"
+    )
+    head = ("server", "requests in flight against time", "median", "most", "seconds", "lost")
+    yield table(head, map(_load_row, loads))
+
+
+def _load_row(load: Load) -> tuple[str, ...]:
+    middle = median(load.in_flight)
+    heights = (min(len(BARS) - 1, round(one / middle * len(BARS) / 2)) for one in load.in_flight)
+    return (
+        load.server,
+        f"`{''.join(BARS[height] for height in heights)}`",
+        f"{middle:.1f}",
+        f"{max(load.in_flight):.1f}",
+        f"{load.step_seconds * len(load.in_flight):.0f}",
+        _told(load.losses, "lost"),
     )
 
 

@@ -91,6 +91,20 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How many requests a server had at a time from dify-etl, when up to `cap` were allowed.
+
+    `in_flight` are means over equal parts of the run, `step_seconds` each. `losses` as in Run.
+    """
+
+    server: str
+    cap: int
+    step_seconds: float
+    in_flight: tuple[float, ...]
+    losses: dict[str, Losses]
+
+
+@dataclass(frozen=True)
 class Processing:
     """Rows per CPU second of one process: each step alone, and all together."""
 
@@ -113,6 +127,7 @@ class Results:
     moving: tuple[MovingWorld, ...]
     settled: tuple[Night, ...]
     history: tuple[Night, ...]
+    load: tuple[Load, ...]
     processing: Processing
     memory: tuple[Run, ...]
     profile: tuple[tuple[str, float], ...]

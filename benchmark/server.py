@@ -20,6 +20,7 @@ from benchmark.rendered import RenderedDify
 from benchmark.worlds import hard_world
 
 INSTANT = Pace("0 ms", 0.0)
+TOO_MANY = b"HTTP/1.1 429 TOO MANY REQUESTS\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Desk:
         self._orders: dict[str, Callable[[dict[str, Any]], Any]] = {
             "pace": self._set_pace,
             "asked": self._tell_asked,
+            "flow": lambda order: self.pacer.flow,
             "ids": lambda order: list(dify.ids()),
             "account": self._tell_account,
             "advance": lambda order: dify.advance(order["seconds"]),
@@ -58,6 +60,8 @@ class Desk:
     def read(self, target: bytes) -> bytes:
         """Answer a GET; in a world that goes on, every so many reads change it first."""
         self.asked.append(target)
+        if self.pacer.is_refusing:
+            return TOO_MANY
         if self.touch_every and len(self.asked) % self.touch_every == 0:
             self.dify.touch_one()
         return self.dify.read(target)
@@ -69,7 +73,7 @@ class Desk:
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
 
     def _set_pace(self, order: dict[str, Any]) -> None:
-        self.pacer.pace = Pace(**order)
+        self.pacer.set(Pace(**order))
 
     def _set_touch_every(self, order: dict[str, Any]) -> None:
         self.touch_every = order["reads"]
@@ -106,7 +110,7 @@ class Connection(asyncio.Protocol):
         if method == b"GET":
             self._received = rest
             answer = self._desk.read(target)
-            self._desk.pacer.later(lambda: self._transport.write(answer))
+            self._desk.pacer.take(lambda: self._transport.write(answer))
             return
         headers = _headers(head)
         length = int(headers.get("content-length", "0"))
@@ -119,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._desk.steer(target, body))
             return
         answer = self._desk.dify.send(method, target, headers.items(), body)
-        self._desk.pacer.later(lambda: self._transport.write(answer))
+        self._desk.pacer.take(lambda: self._transport.write(answer))
 
 
 def _headers(head: bytes) -> dict[str, str]:

@@ -31,6 +31,10 @@ class Served:
         """The targets of all reads since this was last asked."""
         return list(self._order("asked"))
 
+    def flow(self) -> list[tuple[float, int]]:
+        """Unanswered requests at each change, with the seconds since the pace was set."""
+        return [(seconds, count) for seconds, count in self._order("flow")]
+
     def ids(self) -> list[tuple[str, str]]:
         """Every row that can be read now, as (table, id)."""
         return [(table, row_id) for table, row_id in self._order("ids")]

@@ -153,9 +153,10 @@ class AdaptiveLimit:
             return
         if self._limit < self._limits.max_concurrency:
             self._until_quiet -= 1 / self._limit
-        is_new = route.answers >= NEW_ROUTE_ANSWERS and not route.is_known
-        if is_new or self._until_quiet <= 0:
+        if self._until_quiet <= 0:
             self._quiet_left, self._until_quiet = QUIET_ANSWERS, QUIET_EVERY
+        elif route.answers >= NEW_ROUTE_ANSWERS and not route.is_known:
+            self._quiet_left = QUIET_ENOUGH
 
     def _adjust(self) -> None:
         waiting = self._limit * (1 - 1 / max(self._load, 1.0))

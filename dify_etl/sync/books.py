@@ -75,7 +75,11 @@ class FeedBooks:
 
     def note_drift(self, records: Iterable[Record]) -> None:
         """Remember fields that no known version sends."""
-        self._drift |= unknown_fields(records)
+        self.note_unknown(unknown_fields(records))
+
+    def note_unknown(self, fields: Iterable[str]) -> None:
+        """Remember these fields as unknown ones."""
+        self._drift.update(fields)
 
     def load(self, raw_table: str, record_class: type[Record], records: Sequence[Record]) -> None:
         """Upsert records of one kind into their raw table."""
@@ -83,11 +87,12 @@ class FeedBooks:
         self.note_drift(records)
         self.load_frame(table, records_frame(table, record_class, records))
 
-    def load_frame(self, table: Table, rows: pl.DataFrame, *, completes: bool = False) -> None:
+    def load_frame(self, table: Table, rows: pl.DataFrame, *, completes: bool = False) -> Changes:
         """Upsert a frame into a table; `completes`: its rows were received, and counted, before."""
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         received = changes.new + changes.changed + changes.unchanged
         self._count(table, Changes(unchanged=0 if completes else received))
+        return changes
 
     def count_unchanged(self, raw_table: str, rows: int) -> None:
         """Count rows that were received and are held already, but were not loaded again."""

@@ -4,7 +4,7 @@ Pass A proves the days and shows what vanished. Pass B finds old conversations w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -16,7 +16,8 @@ from dify_etl.dify.conversations import (
     Conversation,
     LoggedConversation,
 )
-from dify_etl.normalise.frames import records_frame
+from dify_etl.dify.record import Rejected
+from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
 from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, KnownApp, known_apps
@@ -27,7 +28,7 @@ from dify_etl.sync.message_parts import mark_messages_absent
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import TimedList, WindowRead, upper_bound
-from dify_etl.sync.windows import Window, day_start, local_date, windows_of
+from dify_etl.sync.windows import Window, day_start, windows_of
 from dify_etl.warehouse.tables import quoted
 
 FEED = "conversations"
@@ -43,21 +44,38 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """One walk, as frames: all records of a large app at once would fill the memory.
+
+    `messages` are those that the list of a completion app brings. `window` and `reason` as in
+    WindowRead; `unknown` are fields that no known version sends.
+    """
+
+    rows: pl.DataFrame
+    messages: pl.DataFrame
+    rejected: tuple[Rejected, ...]
+    unknown: frozenset[str]
+    requests: int
+    window: Window | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class ListsRead:
     """What the lists of one app gave: walks by created_at, and by updated_at (chat only)."""
 
-    created: tuple[WindowRead[LoggedConversation], ...]
-    touched: tuple[WindowRead[LoggedConversation], ...]
+    created: tuple[Listed, ...]
+    touched: tuple[Listed, ...]
 
     @property
-    def all(self) -> tuple[WindowRead[LoggedConversation], ...]:
+    def all(self) -> tuple[Listed, ...]:
         """All walks, in the order in which they were made."""
         return (*self.created, *self.touched)
 
     @property
     def requests(self) -> int:
         """Pages asked."""
-        return sum(read.rows.requests for read in self.all)
+        return sum(read.requests for read in self.all)
 
 
 def read_conversations(sync: Sync) -> FeedReport:
@@ -76,17 +94,54 @@ def read_conversations(sync: Sync) -> FeedReport:
 
 
 def _read_lists(sync: Sync, task: Task) -> ListsRead:
+    created = tuple(_listed(task.app, read) for read in _created(sync, task))
+    touched = tuple(_listed(task.app, read) for read in _touched(sync, task))
+    return ListsRead(created, touched)
+
+
+def _created(sync: Sync, task: Task) -> Iterator[WindowRead[LoggedConversation]]:
+    """Pass A."""
     by_created = _created_list(sync, task.app)
-    windows = tuple(windows_of(task.days.all, sync.rules.zone))
-    created = tuple(read for one in windows for read in by_created.read(one, task.bound))
+    for window in windows_of(task.days.all, sync.rules.zone):
+        yield from by_created.read(window, task.bound)
     if task.app.mode in COMPLETION_MODES:
-        return ListsRead((*created, WindowRead(by_created.read_tail(task.bound, _clock(sync)))), ())
+        yield WindowRead(by_created.read_tail(task.bound, _clock(sync)))
+
+
+def _touched(sync: Sync, task: Task) -> Iterator[WindowRead[LoggedConversation]]:
+    """Pass B, of which completion apps have none: nobody goes on with a completion."""
+    if task.app.mode in COMPLETION_MODES:
+        return
     by_touch = _touched_list(sync, task.app)
-    touched: list[WindowRead[LoggedConversation]] = []
     if since := touched_since(sync, task.days):
-        touched.extend(by_touch.read(Window(since, sync.today, sync.rules.zone), task.bound))
-    touched.append(WindowRead(by_touch.read_tail(task.bound, _clock(sync))))
-    return ListsRead(created, tuple(touched))
+        yield from by_touch.read(Window(since, sync.today, sync.rules.zone), task.bound)
+    yield WindowRead(by_touch.read_tail(task.bound, _clock(sync)))
+
+
+def _listed(app: KnownApp, read: WindowRead[LoggedConversation]) -> Listed:
+    records = tuple(read.rows.records.values())
+    is_completion = app.mode in COMPLETION_MODES
+    kind = CompletionConversation if is_completion else Conversation
+    return Listed(
+        rows=records_frame(raw_table(FEED), kind, records),
+        messages=_listed_messages(records if is_completion else ()),
+        rejected=tuple(read.rows.rejected.values()),
+        unknown=frozenset(unknown_fields(records)),
+        requests=read.rows.requests,
+        window=read.window,
+        reason=read.reason,
+    )
+
+
+def _listed_messages(records: Sequence[LoggedConversation]) -> pl.DataFrame:
+    """What the list of a completion app tells of its messages."""
+    return (
+        records_frame(raw_table("messages"), CompletionConversation, records)
+        .drop("status", "extra", "app_model_config", strict=False)
+        .with_columns(
+            pl.lit(None, pl.String).alias("message_id"), pl.lit("list").alias("message_source")
+        )
+    )
 
 
 def touched_since(sync: Sync, days: AppDays) -> date | None:
@@ -137,59 +192,44 @@ def _take(books: FeedBooks, fetched: Fetched[Task, ListsRead]) -> None:
         books.fail(task.app.app_id, task.days.all, fetched.error)
         return
     with books.commit():
-        rows = {key: row for one in read.all for key, row in one.rows.records.items()}
-        _load(books, task.app, tuple(rows.values()))
+        books.load_frame(raw_table(FEED), pl.concat(one.rows for one in read.all))
+        _load_listed_messages(books, pl.concat(one.messages for one in read.all))
         for one in read.all:
-            books.quarantine(task.app.app_id, one.rows.rejected.values())
+            books.note_unknown(one.unknown)
+            books.quarantine(task.app.app_id, one.rejected)
         for one in read.created:
             _mark_absent(books, task, one)
         books.close_slices(list(_slices(books.sync, task, read)))
 
 
-def _load(books: FeedBooks, app: KnownApp, rows: tuple[LoggedConversation, ...]) -> None:
-    if app.mode in COMPLETION_MODES:
-        load_completion_logs(books, rows)
-    else:
-        books.load(FEED, Conversation, rows)
-
-
-def load_completion_logs(books: FeedBooks, rows: tuple[LoggedConversation, ...]) -> None:
+def load_completion_logs(books: FeedBooks, rows: Sequence[LoggedConversation]) -> None:
     """Listed logs of a completion app: each is a conversation and its only message."""
     books.load(FEED, CompletionConversation, rows)
-    load_listed_messages(books, rows)
+    _load_listed_messages(books, _listed_messages(rows))
 
 
-def load_listed_messages(books: FeedBooks, rows: tuple[LoggedConversation, ...]) -> None:
-    """What the list of a completion app tells of its messages, unless more is known already."""
-    table = raw_table("messages")
-    listed = records_frame(table, CompletionConversation, rows).drop(
-        "status", "extra", "app_model_config", strict=False
-    )
+def _load_listed_messages(books: FeedBooks, listed: pl.DataFrame) -> None:
+    """The messages that a list brings, unless more is known already."""
+    if listed.is_empty():
+        return
     opened = books.sync.database.frame(
         "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
     )
     unopened = listed.join(opened, on="conversation_id", how="anti")
-    books.load_frame(
-        table,
-        unopened.with_columns(
-            pl.lit(None, pl.String).alias("message_id"), pl.lit("list").alias("message_source")
-        ),
-    )
+    books.load_frame(raw_table("messages"), unopened)
 
 
-def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[LoggedConversation]) -> None:
+def _mark_absent(books: FeedBooks, task: Task, read: Listed) -> None:
     """A proven walk by created_at shows which held conversations Dify has no more."""
-    if read.window is None or read.reason is not None or read.rows.rejected:
+    if read.window is None or read.reason is not None or read.rejected:
         return
     table, app_id = raw_table(FEED), quoted(task.app.app_id)
     until = min(read.window.end, task.bound)
-    kind = CompletionConversation if task.app.mode in COMPLETION_MODES else Conversation
-    present = records_frame(table, kind, tuple(read.rows.records.values()))
     scope = (
         f"t.app_id = {app_id} AND t.created_at >= TIMESTAMPTZ '{read.window.start.isoformat()}' "
         f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'"
     )
-    if books.mark_absent(table, scope=scope, present=present):
+    if books.mark_absent(table, scope=scope, present=read.rows):
         gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE {scope}"
         mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
 
@@ -220,15 +260,13 @@ def _slices(sync: Sync, task: Task, read: ListsRead) -> Iterator[Slice]:
         )
 
 
-def _days_of(sync: Sync, read: WindowRead[LoggedConversation]) -> Iterator[date]:
+def _days_of(sync: Sync, read: Listed) -> Iterator[date]:
     """The day of every row of a walk that speaks for its window, margins left out."""
     if read.window is None:
         return
     days = set(read.window.days)
-    for row in read.rows.records.values():
-        day = local_date(row.created_at, sync.rules.zone)
-        if day in days:
-            yield day
+    local = read.rows["created_at"].dt.convert_time_zone(sync.rules.zone.key).dt.date()
+    yield from (day for day in local if day in days)
 
 
 def is_over(sync: Sync, day: date) -> bool:

@@ -80,8 +80,12 @@ def take_over(books: FeedBooks, exports: Sequence[Export]) -> None:
                   AND t.from_source = s.from_source AND t.absent_since IS NULL
                   AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
             )
-            done = Slice(export.app.app_id, None, "proven", len(export.rows), len(export.rows), 1)
-            books.close_slices([done], feed=FEED)
+    done = [
+        Slice(export.app.app_id, None, "proven", len(export.rows), len(export.rows), 1)
+        for export in exports
+    ]
+    with books.commit():
+        books.close_slices(done, feed=FEED)
 
 
 def _due_apps(books: FeedBooks) -> list[KnownApp]:

@@ -38,8 +38,11 @@ def is_settled(message: Message, now: datetime) -> bool:
     return message.status == "error" or is_answered or age >= SETTLED_AFTER
 
 
-def load_children(books: FeedBooks, messages: Sequence[Message]) -> None:
-    """The parts of these messages; parts that Dify no longer shows are marked absent."""
+def load_children(books: FeedBooks, messages: Sequence[Message], *, are_new: bool = False) -> None:
+    """The parts of these messages; parts that Dify no longer shows are marked absent.
+
+    `are_new`: no message was held before, so no part can have vanished.
+    """
     if not messages:
         return
     books.sync.database.stage("_read", _ids(messages), raw_table("messages"))
@@ -51,8 +54,9 @@ def load_children(books: FeedBooks, messages: Sequence[Message]) -> None:
         rows = records_frame(table, kind, parts).hstack(frame(table, at, ["message_created_at"]))
         books.note_drift(parts)
         books.load_frame(table, rows)
-        scope = "t.message_id IN (SELECT message_id FROM _read)"
-        books.mark_absent(table, scope=scope, present=rows)
+        if not are_new:
+            scope = "t.message_id IN (SELECT message_id FROM _read)"
+            books.mark_absent(table, scope=scope, present=rows)
 
 
 def mark_messages_absent(books: FeedBooks, conversations: str) -> None:

@@ -4,7 +4,8 @@ Due is what the books say, however old: no read yet, a list row that differs fro
 or messages that could still change.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,10 +33,14 @@ from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 FEED = "messages"
-# Messages that are committed together: enough for speed, few enough to lose little.
-COMMIT_MESSAGES = 2_000
+# Messages that are committed together: enough for speed, few enough to lose little. From a quick
+# server more come in a while; up to MOST_MESSAGES they wait for the next commit.
+COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 8_000
+COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
 AHEAD = 160
+# Due conversations that are taken from the database at a time.
+TAKEN = 2_000
 
 # The columns of a list row whose change makes a conversation due.
 SEEN = (
@@ -78,10 +83,10 @@ def read_messages(sync: Sync) -> FeedReport:
     """Read every due conversation; children replace those held of the same messages."""
     with FeedBooks(sync, FEED) as books:
         exports = read_exports(books)
-        due = due_conversations(sync)
-        books.expect(len(due))
+        count, due = due_conversations(sync)
+        books.expect(count)
         outcomes: list[tuple[Due, ConversationRead | DifyError]] = []
-        size = 0
+        size, committed_at = 0, time.monotonic()
         fetch = partial(_read, sync)
         for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcome = fetched.result if fetched.error is None else fetched.error
@@ -89,9 +94,10 @@ def read_messages(sync: Sync) -> FeedReport:
             outcomes.append((fetched.task, outcome))
             size += _size(outcome)
             books.step()
-            if size >= COMMIT_MESSAGES:
+            waited = time.monotonic() - committed_at
+            if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
                 _commit(books, outcomes)
-                outcomes, size = [], 0
+                outcomes, size, committed_at = [], 0, time.monotonic()
         _commit(books, outcomes)
         read_completion_details(books)
         take_over(books, exports)
@@ -99,14 +105,18 @@ def read_messages(sync: Sync) -> FeedReport:
         return books.report()
 
 
-def due_conversations(sync: Sync) -> list[Due]:
-    """The conversations to read, newest first; within the run's app filter."""
+def due_conversations(sync: Sync) -> tuple[int, Iterator[Due]]:
+    """How many conversations are to be read, and these, newest first; within the app filter.
+
+    They are taken from the database as they are read: a first load has millions.
+    """
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN)
     ratings = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN[2:])
     again = "true" if sync.plan.is_full else "false"
-    rows = sync.database.rows(
-        f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
+    sync.database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _due AS
+        SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in SEEN)},
             r.state = 'proven' AND r.is_settled AND r.held_count >= 100 AND NOT ({ratings})
                 AND c.message_count > r.message_count AS is_append
@@ -117,10 +127,19 @@ def due_conversations(sync: Sync) -> list[Due]:
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC"""
     )
-    return [
-        Due(row[0], row[1], tuple(row[3:-1]), row[2], _known(sync, row[0], is_append=row[-1]))
-        for row in rows
-    ]
+    count = int(sync.database.value("SELECT count(*) FROM _due"))
+    return count, _taken(sync, count)
+
+
+def _taken(sync: Sync, count: int) -> Iterator[Due]:
+    """The rows of `_due`, some at a time."""
+    for first in range(0, count, TAKEN):
+        for row in sync.database.rows(
+            "SELECT * FROM _due WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
+            [first, first + TAKEN],
+        ):
+            known = _known(sync, row[0], is_append=row[-1])
+            yield Due(row[0], row[1], tuple(row[3:-1]), row[2], known)
 
 
 def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> frozenset[str]:
@@ -194,8 +213,8 @@ def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
     table = raw_table(FEED)
     books.note_drift(messages)
     rows = records_frame(table, Message, messages)
-    books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
-    load_children(books, messages)
+    changes = books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
+    load_children(books, messages, are_new=changes.new == rows.height)
 
 
 def _book(sync: Sync, due: Due, outcome: ConversationRead | DifyError) -> dict[str, Any]:

@@ -88,10 +88,12 @@ class Database:
 
     def expect_small_commits(self) -> None:
         """For many commits of few rows: a second thread costs them more than it gives, and every
-        checkpoint writes the last rows of each table anew.
+        checkpoint writes the last rows of each table anew. What was loaded is not asked again soon,
+        so little of it is kept in memory; what needs more spills beside the file.
         """
         self.execute("SET threads = 1")
         self.execute("SET checkpoint_threshold = '64MB'")
+        self.execute("SET memory_limit = '256MB'")
 
     def ensure(self, *tables: Table) -> None:
         """Make the tables and comments as specified; new columns are added, none is dropped."""
@@ -141,6 +143,7 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
         database = Database(connection, path)
         database.execute("USE live")
         database.execute("SET TimeZone = 'UTC'")
+        database.execute(f"SET temp_directory = {quoted(f'{path}.tmp')}")
         for schema in SCHEMAS:
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         yield database

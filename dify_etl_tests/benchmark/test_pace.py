@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from benchmark.load import in_steps
 from benchmark.pace import Pace, Pacer
 
 
@@ -15,7 +16,7 @@ def answered(pace: Pace, requests: int) -> list[int]:
     async def ask() -> None:
         pacer = Pacer(pace)
         for number in range(requests):
-            pacer.later(partial(order.append, number))
+            pacer.take(partial(order.append, number))
         while len(order) < requests:
             await asyncio.sleep(0)
 
@@ -37,13 +38,27 @@ def test_no_more_than_the_workers_are_busy() -> None:
 
     async def ask() -> None:
         pacer = Pacer(Pace("busy", 0.001, workers=2))
-        pacer.later(partial(order.append, "first"))
-        pacer.later(partial(order.append, "second"))
-        pacer.later(partial(order.append, "third"))
-        pacer.pace = Pace("at once", 0.0, workers=2)  # of those that begin later
+        pacer.take(partial(order.append, "first"))
+        pacer.take(partial(order.append, "second"))
+        pacer.take(partial(order.append, "third"))
+        pacer.set(Pace("at once", 0.0, workers=2))  # of those that begin later
         assert order == []
         while len(order) < 3:
             await asyncio.sleep(0)
+        assert [count for _, count in pacer.flow][-1] == 0
 
     asyncio.run(ask())
     assert order[0] == "first"
+
+
+def test_refusal_ends_with_its_time() -> None:
+    """Reads are refused only between the seconds that the pace names."""
+    assert Pacer(Pace("refuses", 0.0, refuses_until=60.0)).is_refusing
+    assert not Pacer(Pace("refuses later", 0.0, refuses_from=60.0, refuses_until=90.0)).is_refusing
+    assert not Pacer(Pace("never refuses", 0.0)).is_refusing
+
+
+def test_means_over_time_are_weighed_by_how_long_a_count_held() -> None:
+    """Two requests for a second and four for three are 2 in the first quarter, then 4."""
+    assert in_steps([(10.0, 2), (11.0, 4), (14.0, 0)], 4) == pytest.approx([2, 4, 4, 4])
+    assert in_steps([(0.0, 2), (1.0, 4), (4.0, 0)], 1) == pytest.approx([3.5])

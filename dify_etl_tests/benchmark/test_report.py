@@ -9,6 +9,7 @@ from benchmark.profiling import OTHER, shares
 from benchmark.report import report, table
 from benchmark.results import (
     FirstLoad,
+    Load,
     Losses,
     MovingWorld,
     Night,
@@ -42,6 +43,7 @@ def results() -> Results:
         moving=(MovingWorld("dlt", 10, DLT.losses, ALL_THERE),),
         settled=NIGHTS,
         history=NIGHTS[:1],
+        load=(Load("works on 2 at a time", 32, 0.5, (1.0, 2.5, 2.5, 5.0), ALL_THERE),),
         processing=Processing(1000, 80_000.0, 90_000.0, 70_000.0, 26_500.0),
         memory=(OURS,),
         profile=(("sending", 0.4),),
@@ -72,6 +74,12 @@ def test_report_tells_losses_and_versions(results: Results) -> None:
     text = report(results)
     assert "| dlt x8 | 31.50 | 3.00 | 20.0 | 280 | 30 | 1,000 | 60 messages | 2 messages |" in text
     assert "| dlt | 1.2.3 |" in text
+
+
+def test_load_is_drawn_against_time(results: Results) -> None:
+    """The median fills half of the height; more than twice the median is cut."""
+    line = "| works on 2 at a time | `▂▄▄█` | 2.5 | 5.0 | 2 | 0 |"
+    assert line in report(results)
 
 
 def test_every_line_of_a_table_has_as_many_cells() -> None:
