@@ -106,7 +106,7 @@ def _profiled(bench: Bench) -> tuple[tuple[str, float], ...]:
 
 
 def _with_runs(size: Size) -> tuple[FirstLoad, ...]:
-    with _bench(ServedWorld(size.days, size.base_per_day, has_runs=True)) as bench:
+    with _bench(ServedWorld(size.days, size.base_per_day // 2, has_runs=True)) as bench:
         return tuple(loads_with_runs(bench, pace) for pace in (NEAR, BUSY))
 
 

@@ -1,12 +1,13 @@
 """Later syncs: what is settled is not asked again, what is due is never forgotten."""
 
 import contextlib
+import random
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import Faults, SimulatedDify
+from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
 from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
@@ -85,6 +86,25 @@ def test_settled_day_costs_under_a_tenth_and_changes_nothing(workplace: Open) ->
         place.read(feeds, days)
     assert len(again) < len(first) / 10
     assert content(place) == before
+
+
+def test_night_costs_under_a_twentieth_of_the_full_load(workplace: Open) -> None:
+    """90 days of history, 2 % of the talks go on: a night with its deep read asks little."""
+    plan = WorldPlan(seed=5, apps=6, days=90, conversations_per_day=10, now=NOW)
+    place = workplace(build_world(plan)).with_rules(start_date=NOW.date() - timedelta(days=90))
+    with place.requests() as full:
+        place.read()
+    place.pass_time(days=1)
+    modes = {app.id: app.mode for app in place.world.apps.values()}
+    talks = [one for one in place.world.conversations.values() if "chat" in modes[one.app_id]]
+    for one in random.Random(5).sample(talks, len(talks) // 50):
+        place.world.add_message(one.id, at=place.world.now() - timedelta(hours=2), query="more")
+
+    with place.requests() as night:
+        reports = place.read()
+
+    assert len(night) < len(full) / 20
+    assert sum(report.requests for report in reports.values()) <= len(night)
 
 
 def test_second_sync_changes_no_row(workplace: Open) -> None:
