@@ -30,12 +30,14 @@ TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
 class RetryPolicy:
     """How often and how patiently a read is repeated; writes never are.
 
-    `attempts` per request, `budget` retries in the life of a client; waits in seconds, doubled
-    each time, half of it by chance.
+    `attempts` per request. A client may repeat `budget` times, and once more for every
+    `answers_per_retry` good answers: a long run through a bad night goes on, a run against a dead
+    server ends. Waits in seconds, doubled each time, half of it by chance.
     """
 
     attempts: int = 5
     budget: int = 500
+    answers_per_retry: int = 2
     wait_first: float = 0.5
     wait_most: float = 30.0
 
@@ -103,7 +105,7 @@ class Session:
         self._auth = auth
         self._usage = usage
         self._retry = retry or RetryPolicy()
-        self._retries_left = self._retry.budget
+        self._retries_left = float(self._retry.budget)
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._version_lock = threading.Lock()
@@ -179,13 +181,19 @@ class Session:
     def _repeated(self, call: Call) -> Any:
         for attempt in range(1, self._retry.attempts + 1):
             try:
-                return self._sent(call, self._request(call, is_retry=attempt > 1)).value
+                answer = self._sent(call, self._request(call, is_retry=attempt > 1)).value
+                self._earn_retry()
+                return answer
             except Transient as failure:
                 if attempt == self._retry.attempts or not self._spend_retry():
                     raise failure.error from failure.__cause__
                 asked = failure.retry_after or 0.0
                 self._clock.sleep(max(asked, self._retry.wait(attempt, self._clock.chance())))
         raise AssertionError("a retry policy has at least one attempt")
+
+    def _earn_retry(self) -> None:
+        with self._lock:
+            self._retries_left += 1 / self._retry.answers_per_retry
 
     def _spend_retry(self) -> bool:
         with self._lock:

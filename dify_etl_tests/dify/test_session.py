@@ -145,6 +145,18 @@ def test_retries_of_a_client_have_a_budget() -> None:
     assert len(answers.slept) == 5
 
 
+def test_good_answers_earn_retries() -> None:
+    """A long run in which some answers fail again and again does not run out of repetitions."""
+    failing_and_good = [PASSING["500"], GOOD, GOOD, GOOD] * 20
+    answers = Answers(*failing_and_good)
+    dify = answers.client(attempts=2, budget=1)
+
+    for _ in range(60):
+        dify.account.profile()
+
+    assert len(answers.slept) == 20
+
+
 def test_refusals_are_not_repeated() -> None:
     """A 400 or 404 stays what it is."""
     answers = Answers(httpx.Response(400, json={"code": "invalid_param", "message": "no"}))
