@@ -22,6 +22,7 @@ from dify_etl.dify.record import (
     parse_one,
 )
 from dify_etl.dify.session import Session
+from dify_etl.dify.writes import Written
 
 DATASETS = "/datasets"
 DATASET = "/datasets/{dataset_id}"
@@ -223,6 +224,19 @@ class Datasets:
         Raises NotFound for an unknown dataset.
         """
         return self._status_batch(f"{DATASET}/error-docs", dataset_id)
+
+    def retry_document(self, dataset_id: str, document_id: str) -> Written[None]:
+        """POST /datasets/{id}/retry, with one document: 204, which proves nothing.
+
+        Dify answers 204 too when it skips the document (unknown, archived, completed); follow
+        `document_indexing_status`, and there `indexing_status` alone. A second retry within 600 s
+        is Refused (400) while the first is not through. One document per call: with several, such
+        a refusal leaves the earlier ones waiting for nothing, and shut for 600 s. Raises NotFound
+        for an unknown dataset.
+        """
+        body = {"document_ids": [document_id]}
+        written = self._session.write("POST", f"{DATASET}/retry", body=body, dataset_id=dataset_id)
+        return written.holding(None)
 
     def _status_batch(self, route: str, dataset_id: str) -> Batch[IndexingStatus]:
         answer = self._session.get(route, dataset_id=dataset_id)

@@ -9,6 +9,7 @@ DifyError                what happened, where, what to do
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
 ├── RateLimited          429 after all retries
+├── NotSent              we did not send it: Dify would break, strand or hand over something
 ├── KeyRefused           the service API does not know the key
 ├── ServiceApiOff        the service API does not serve the app: switched off, or the app is gone
 ├── DifyUnavailable      no connection, time-out, certificate, 5xx after all retries
@@ -67,6 +68,10 @@ class Refused(_Answered):
 
 class RateLimited(_Answered):
     """429: still too many requests after all retries."""
+
+
+class NotSent(DifyError):
+    """The client refuses what Dify would answer with 500 or with harm; nothing was sent."""
 
 
 class KeyRefused(_Answered):

@@ -218,6 +218,21 @@ class WorkflowVersion(Record):
         return {**row, **context}
 
 
+class PublishedWorkflow(Record):
+    """What publishing brought (POST workflows/publish)."""
+
+    app_id: Id = Field(description="id of the app")
+    published_at: Instant = aliased("created_at", description="when it was published")
+    workflow_id: str | None = optional(description="id of the version; null when not read back")
+    version: str | None = optional(description="its time as text; null when not read back")
+    warning: str | None = optional(description="what Dify warns of (newest servers)")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Leave out `result`: it is always success."""
+        return {**{key: row[key] for key in row if key != "result"}, **context}
+
+
 class RunCount(Record):
     """Runs by status (GET workflow-runs/count, since 1.9.2)."""
 

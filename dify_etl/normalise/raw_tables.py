@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dify_etl.dify.api_keys import ApiKey
-from dify_etl.dify.apps import App, AppDetail
+from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.conversations import Conversation
 from dify_etl.dify.datasets import Dataset, Document
 from dify_etl.dify.feedback import Annotation

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from dify_etl.dify.apps import App, AppDetail
+from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.paging import WalkProof
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from dify_etl.dify.apps import App
+from dify_etl.dify.app_records import App
 from dify_etl.dify.conversations import CompletionConversation, Conversation
 from dify_etl.dify.datasets import Dataset, Document
 from dify_etl.dify.feedback import Annotation

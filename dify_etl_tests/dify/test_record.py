@@ -14,7 +14,7 @@ from pydantic import AliasPath
 
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.api_keys import ApiKey
-from dify_etl.dify.apps import App, AppDetail
+from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.conversations import (
     CompletionConversation,
     CompletionDetail,

@@ -56,7 +56,7 @@ NOT_READ = {
     "/apps/ID/annotations/count": "total of the list",
     "/apps/ID/chat-conversations/ID": "marks the log as read",
     "/apps/ID/conversation-variables": "cut at 100 by the server",
-    "/apps/ID/export": "the app's settings as YAML; versions hold the same",
+    "/apps/ID/export": "a text, tested with the writes",
     "/apps/ID/model-config": "no such method",
     "/apps/ID/workflow-archived-logs": "an operator's job moves them; was empty",
     "/apps/ID/workflows/draft": "among the versions",

@@ -1,0 +1,75 @@
+"""The records of apps: as the list shows them, and as the detail does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Record, aliased, optional
+
+
+class App(Record):
+    """An app as the list shows it (GET /apps)."""
+
+    app_id: Id = aliased("id", description="id of the app")
+    name: str = aliased("name", description="name of the app")
+    mode: str = aliased(
+        "mode", description="chat, agent-chat, advanced-chat, completion, workflow, agent, …"
+    )
+    description: str | None = optional(
+        description="description; when empty, the list shows the first 200 characters of the prompt"
+    )
+    icon_type: str | None = optional(description="emoji, image or link")
+    icon: str | None = optional(description="emoji, or file id of the image")
+    icon_background: str | None = optional(description="colour, as #FFEAD5")
+    icon_url: str | None = optional(description="signed address of the image; changes on each read")
+    app_model_config: JsonText | None = optional(
+        "model_config", description="model and prompt, JSON; null for workflow and advanced-chat"
+    )
+    workflow_id: str | None = optional("workflow", "id", description="id of the published workflow")
+    workflow_created_by: str | None = optional(
+        "workflow", "created_by", description="account that published it"
+    )
+    workflow_created_at: Instant | None = optional(
+        "workflow", "created_at", description="when it was published"
+    )
+    workflow_updated_by: str | None = optional(
+        "workflow", "updated_by", description="account that changed its marks last"
+    )
+    workflow_updated_at: Instant | None = optional(
+        "workflow", "updated_at", description="when its marks were changed last"
+    )
+    tags: JsonText | None = optional(description="tags, JSON list of id, name, type")
+    max_active_requests: int | None = optional(description="parallel requests; null or 0: no limit")
+    is_icon_as_answer_icon: bool | None = optional(
+        "use_icon_as_answer_icon", description="whether the icon stands beside answers"
+    )
+    has_draft_trigger: bool | None = optional(description="whether the draft has a trigger node")
+    access_mode: str | None = optional(description="who may open the web app (enterprise)")
+    create_user_name: str | None = optional(description="name of the creator, looked up by Dify")
+    author_name: str | None = optional(description="name of the author, looked up by Dify")
+    created_by: str | None = optional(description="account that made the app")
+    created_at: Instant = aliased("created_at", description="when the app was made")
+    updated_by: str | None = optional(description="account that changed the app last")
+    updated_at: Instant | None = optional(description="last change or publication; not traffic")
+
+
+class AppDetail(App):
+    """An app with its stored description and settings (GET /apps/{app_id}).
+
+    `site.access_token` and `site.code` open the web app to anyone: they are dropped.
+    """
+
+    is_site_enabled: bool | None = optional("enable_site", description="whether the web app is on")
+    is_api_enabled: bool | None = optional("enable_api", description="whether the API is on")
+    api_base_url: str | None = optional(description="address of the service API")
+    site: JsonText | None = optional(description="web app settings, JSON, without its secrets")
+    tracing: JsonText | None = optional(description="tracing switch, JSON")
+    deleted_tools: JsonText | None = optional(description="tools that are gone, JSON list")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Drop the secrets of the site before anything else sees them."""
+        site = row.get("site")
+        if isinstance(site, dict):
+            open_parts = {key: site[key] for key in site if key not in ("access_token", "code")}
+            row = {**row, "site": open_parts}
+        return {**row, **context}

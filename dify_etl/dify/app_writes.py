@@ -1,0 +1,232 @@
+"""What is done to apps: made, changed, switched, exported, imported, deleted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dify_etl.dify.app_records import App, AppDetail
+from dify_etl.dify.errors import NotFound, NotSent, UnexpectedAnswer
+from dify_etl.dify.lists import page_of
+from dify_etl.dify.model_config import ModelConfig
+from dify_etl.dify.record import JsonRow, KeyRecord, aliased, optional, parse_one
+from dify_etl.dify.session import Query, Session
+from dify_etl.dify.writes import Written, record_written
+
+APPS = "/apps"
+APP = "/apps/{app_id}"
+EXPORT = "/apps/{app_id}/export"
+IMPORTS = "/apps/imports"
+CONFIRM = "/apps/imports/{import_id}/confirm"
+MODEL_CONFIG = "/apps/{app_id}/model-config"
+
+LONGEST_NAME = 255  # Dify answers 500 to a longer one
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class AppDraft:
+    """An app to make. `mode`: chat, agent-chat, advanced-chat, workflow or completion.
+
+    The description has at most 400 characters; Dify checks.
+    """
+
+    name: str
+    mode: str
+    description: str = ""
+    icon_type: str = "emoji"
+    icon: str = "🤖"
+    icon_background: str = "#FFEAD5"
+
+
+@dataclass(frozen=True)
+class AppChanges:
+    """What to change of an app; None leaves a thing as it is. `max_active_requests` 0: no limit."""
+
+    name: str | None = None
+    description: str | None = None
+    icon_type: str | None = None
+    icon: str | None = None
+    icon_background: str | None = None
+    use_icon_as_answer_icon: bool | None = None
+    max_active_requests: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The changes by Dify's names, without what stays."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: value for key, value in told.items() if value is not None}
+
+
+class DslImport(KeyRecord):
+    """What became of an import (POST /apps/imports): no value of the DSL is kept.
+
+    `status`: completed, or completed-with-warnings when the DSL is older than the server's.
+    """
+
+    import_id: str = aliased("id", description="id of the import")
+    status: str = aliased("status", description="completed, completed-with-warnings, pending")
+    app_id: str | None = optional(description="the app that was made or overwritten")
+    app_mode: str | None = optional(description="its mode")
+    current_dsl_version: str | None = optional(description="version of the DSL that Dify writes")
+    imported_dsl_version: str | None = optional(description="version of the DSL that was sent")
+
+
+class AppWrites:
+    """The part of `dify.apps` that changes something. It takes an editor; the API switch an admin.
+
+    Methods raise NotAllowed, AppGone, Refused, and WriteUnanswered when the outcome is unknown.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, app_id: str) -> AppDetail:
+        """GET /apps/{app_id}: with the stored description and all settings. Raises AppGone."""
+        answer = self._session.get(APP, app_id=app_id)
+        return parse_one(AppDetail, answer, endpoint=f"GET {APP}")
+
+    def create(self, draft: AppDraft) -> Written[AppDetail]:
+        """POST /apps: 201, every time another app, without a model config of its own.
+
+        The answer lacks icon_type, icon_url, api_base_url, max_active_requests and site: they are
+        None. Names are not unique: after WriteUnanswered look for the name and the newest
+        `created_at`.
+        """
+        body = {field.name: getattr(draft, field.name) for field in fields(draft)}
+        self._check_name(draft.name, f"POST {APPS}")
+        return _detail(self._session.write("POST", APPS, body=body), f"POST {APPS}")
+
+    def update(self, app_id: str, changes: AppChanges) -> Written[AppDetail]:
+        """PUT /apps/{app_id}: reads the stored app first, and changes only what is given.
+
+        The server replaces: it empties what a PUT leaves out (from 1.11), or answers 500 (before).
+        Somebody else's change between the reading and the writing is overwritten. From 1.11 on a
+        null icon comes back as "".
+        """
+        body = {**self._stored(self.get(app_id)), **changes.given()}
+        self._check_name(body["name"], f"PUT {APP}")
+        return _detail(self._session.write("PUT", APP, body=body, app_id=app_id), f"PUT {APP}")
+
+    def rename(self, app_id: str, name: str) -> Written[AppDetail]:
+        """POST /apps/{app_id}/name: the name alone. The answer lacks what `create` lacks."""
+        route = f"{APP}/name"
+        self._check_name(name, f"POST {route}")
+        return self._posted(route, {"name": name}, app_id)
+
+    def delete(self, app_id: str) -> Written[None]:
+        """DELETE /apps/{app_id}: 204, and no way back: export the DSL first.
+
+        The row goes at once. Conversations, runs and keys go seconds later, when a worker comes; no
+        endpoint reads them from this moment on.
+        """
+        return self._session.write("DELETE", APP, app_id=app_id).holding(None)
+
+    def switch_site(self, app_id: str, is_on: bool) -> Written[AppDetail]:
+        """POST /apps/{app_id}/site-enable: the web app on or off."""
+        return self._posted(f"{APP}/site-enable", {"enable_site": is_on}, app_id)
+
+    def switch_api(self, app_id: str, is_on: bool) -> Written[AppDetail]:
+        """POST /apps/{app_id}/api-enable: the service API on or off; admins and owners only."""
+        return self._posted(f"{APP}/api-enable", {"enable_api": is_on}, app_id)
+
+    def export_dsl(self, app_id: str, include_secret: bool = False) -> str:
+        """GET /apps/{app_id}/export: the app as YAML; of workflows the draft, not the version.
+
+        Needs the plugin daemon (else Refused 400). With `include_secret` the text holds the secret
+        environment variables in the clear.
+        """
+        query = {"include_secret": include_secret}
+        answer = self._session.get(EXPORT, query=query, app_id=app_id)
+        dsl = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(dsl, str) or not dsl:
+            raise UnexpectedAnswer(
+                "the answer holds no DSL",
+                where=f"GET {EXPORT}",
+                hint="Report the server version and the endpoint.",
+            )
+        return dsl
+
+    def import_dsl(
+        self, dsl: str, *, app_id: str | None = None, name: str | None = None
+    ) -> Written[DslImport]:
+        """POST /apps/imports: a new app each time, or the draft of `app_id` overwritten.
+
+        Only workflow and advanced-chat apps can be overwritten. Nothing is published. A DSL of a
+        newer version than the server's waits for a confirmation, which is given: compare
+        `imported_dsl_version` with `current_dsl_version`. A DSL that cannot be read is Refused.
+        """
+        body = {"mode": "yaml-content", "yaml_content": dsl, "app_id": app_id, "name": name}
+        sent = {key: value for key, value in body.items() if value is not None}
+        written = self._session.write("POST", IMPORTS, body=sent)
+        done = record_written(written, DslImport, endpoint=f"POST {IMPORTS}")
+        if done.value.status != PENDING:
+            return done
+        confirmed = self._session.write("POST", CONFIRM, import_id=done.value.import_id)
+        return record_written(confirmed, DslImport, endpoint=f"POST {CONFIRM}")
+
+    def model_config(self, app_id: str) -> ModelConfig:
+        """The model config in GET /apps/{app_id}. Raises NotFound for modes that have none."""
+        stored = self.get(app_id).app_model_config
+        if stored is None:
+            raise NotFound(
+                "the app has no model config",
+                where=f"GET {APP}",
+                hint="Only chat, agent-chat and completion apps have one; workflows have a draft.",
+            )
+        return ModelConfig.of(stored.load())
+
+    def replace_model_config(self, app_id: str, config: ModelConfig) -> Written[None]:
+        """POST /apps/{app_id}/model-config: replaces the whole config.
+
+        Keys that are left out fall back to the server's defaults, unknown ones are dropped; the
+        model with provider, name and completion_params is required. Secret parameters of tools that
+        come back masked keep their value. Running conversations keep the config that they began
+        with. Needs the plugin daemon. Raises Refused for any rule that is broken, AppGone for other
+        modes.
+        """
+        written = self._session.write("POST", MODEL_CONFIG, body=config.body(), app_id=app_id)
+        return written.holding(None)
+
+    def change_model_config(self, app_id: str, changes: Mapping[str, Any]) -> Written[ModelConfig]:
+        """Read the config, change it as `ModelConfig.changed` does, and write it whole.
+
+        Answers what was sent. Somebody else's change in between is overwritten.
+        """
+        changed = self.model_config(app_id).changed(changes)
+        return self.replace_model_config(app_id, changed).holding(changed)
+
+    def _posted(self, route: str, body: Mapping[str, Any], app_id: str) -> Written[AppDetail]:
+        return _detail(
+            self._session.write("POST", route, body=body, app_id=app_id), f"POST {route}"
+        )
+
+    def _stored(self, app: AppDetail) -> JsonRow:
+        """The body of a PUT that changes nothing; a null description breaks servers before 1.11."""
+        return {
+            "name": app.name,
+            "description": app.description or "",
+            "icon_type": app.icon_type,
+            "icon": app.icon,
+            "icon_background": app.icon_background,
+            "use_icon_as_answer_icon": bool(app.is_icon_as_answer_icon),
+            "max_active_requests": self._most_requests(app),
+        }
+
+    def _most_requests(self, app: AppDetail) -> int | None:
+        """1.0 tells this figure in its list only."""
+        if "max_active_requests" in app.model_fields_set:
+            return app.max_active_requests
+        query: Query = {"limit": 100, "name": app.name}
+        rows = page_of(App, self._session.get(APPS, query=query), endpoint=f"GET {APPS}")
+        return next((row.max_active_requests for row in rows if row.app_id == app.app_id), None)
+
+    def _check_name(self, name: str, where: str) -> None:
+        if not name.strip() or len(name) > LONGEST_NAME:
+            raise NotSent(
+                f"an app's name has 1 to {LONGEST_NAME} characters, not {len(name)}",
+                where=where,
+                hint="Give another name: Dify answers 500 to a longer one.",
+            )
+
+
+def _detail(written: Written[Any], endpoint: str) -> Written[AppDetail]:
+    return record_written(written, AppDetail, endpoint=endpoint)

@@ -1,0 +1,105 @@
+"""Every recorded answer to a write goes through the client: it is understood, or named here."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.app_writes import AppDraft
+from dify_etl.dify.errors import DifyError, NotAllowed, NotFound, Refused, WriteUnanswered
+from dify_etl.dify.model_config import ModelConfig
+from dify_etl.dify.record import Record
+from dify_etl.dify.writes import Written
+from dify_etl_tests.dify.recordings import VERSIONS, Exchange, exchange, exchanges, playing
+from dify_etl_tests.dify.test_recorded_answers import named, pattern_of
+
+MODEL = {"provider": "openai", "name": "gpt-4o", "completion_params": {}}
+CONFIG = ModelConfig.of({"model": MODEL})
+MEMBERS = "/workspaces/current/members"
+
+WRITES: dict[str, Callable[[DifyClient], Written[Any]]] = {
+    "POST /apps": lambda dify: dify.apps.create(AppDraft("a", "chat")),
+    "DELETE /apps/ID": lambda dify: dify.apps.delete("a"),
+    "POST /apps/ID/name": lambda dify: dify.apps.rename("a", "b"),
+    "POST /apps/ID/site-enable": lambda dify: dify.apps.switch_site("a", False),
+    "POST /apps/ID/api-enable": lambda dify: dify.apps.switch_api("a", False),
+    "POST /apps/ID/model-config": lambda dify: dify.apps.replace_model_config("a", CONFIG),
+    "POST /apps/ID/workflows/publish": lambda dify: dify.workflows.publish("a"),
+    "POST /apps/imports": lambda dify: dify.apps.import_dsl("kind: app"),
+    "POST /apps/ID/api-keys": lambda dify: dify.api_keys.create_for_app("a"),
+    "DELETE /apps/ID/api-keys/ID": lambda dify: dify.api_keys.delete_of_app("a", "k"),
+    "POST /datasets/api-keys": lambda dify: dify.api_keys.create_for_datasets(),
+    "DELETE /datasets/api-keys/ID": lambda dify: dify.api_keys.delete_of_datasets("k"),
+    "POST /datasets/ID/retry": lambda dify: dify.datasets.retry_document("d", "x"),
+    f"POST {MEMBERS}/invite-email": lambda dify: dify.members.invite(["a@dify.test"], "normal"),
+    f"PUT {MEMBERS}/ID/update-role": lambda dify: dify.members.set_role("m", "normal"),
+    f"DELETE {MEMBERS}/ID": lambda dify: dify.members.remove("m"),
+}
+NOT_HERE = {
+    "PUT /apps/ID": "reads before it writes: tested with the apps",
+    "POST /activate": "the invited person does that",
+    "POST /apps/ID/workflows/draft": "drafts are drawn in the console",
+    "POST /apps/ID/workflows/draft/run": "debugging is done in the console",
+    "POST /apps/ID/advanced-chat/workflows/draft/run": "debugging is done in the console",
+    "POST /apps/ID/annotations": "annotations are written in the console",
+    "POST /apps/ID/feedbacks": "people judge answers",
+    "DELETE /apps/ID/chat-conversations/ID": "deletes logs",
+    "PATCH /apps/ID": "no such method",
+    "DELETE /apps/ID/api-keys/not-uuid": "no such route",
+}
+KINDS = {400: Refused, 403: NotAllowed, 404: NotFound, 415: Refused, 500: WriteUnanswered}
+
+
+def write_of(item: Exchange) -> str:
+    return f"{item.method} {pattern_of(item)}"
+
+
+def recorded_writes() -> list[Exchange]:
+    return [
+        item
+        for version in VERSIONS
+        for item in exchanges(version)
+        if item.method in ("POST", "PUT", "PATCH", "DELETE")
+        and item.path.startswith("/console/api")
+        and item.area != "auth"
+    ]
+
+
+def known(*, good: bool) -> list[Exchange]:
+    return [i for i in recorded_writes() if write_of(i) in WRITES and (i.status < 300) is good]
+
+
+@pytest.mark.parametrize("item", known(good=True), ids=named)
+def test_a_good_answer_is_understood(item: Exchange) -> None:
+    """Status and all; no key of a known server is unknown."""
+    with playing(item) as dify:
+        written = WRITES[write_of(item)](dify)
+
+    assert written.status == item.status
+    assert not (isinstance(written.value, Record) and written.value.extra)
+
+
+@pytest.mark.parametrize("item", known(good=False), ids=named)
+def test_a_refusal_tells_what_to_do(item: Exchange) -> None:
+    """Each recorded error becomes one of ours; a 500 leaves open what was done."""
+    with playing(item) as dify, pytest.raises(DifyError) as caught:
+        WRITES[write_of(item)](dify)
+
+    assert caught.value.hint
+    assert isinstance(caught.value, KINDS[item.status])
+
+
+@pytest.mark.parametrize("item", recorded_writes(), ids=named)
+def test_every_recorded_write_is_accounted_for(item: Exchange) -> None:
+    """The client has a method for it, or the reason stands in NOT_HERE."""
+    assert write_of(item) in {*WRITES, *NOT_HERE}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_recorded_dsl_is_exported(version: str) -> None:
+    """The text as the server wrote it."""
+    recorded = exchange(version, "apps", "export-dsl")
+
+    with playing(recorded) as dify:
+        assert dify.apps.export_dsl("a") == recorded.body["data"]
