@@ -11,6 +11,7 @@ import pytest
 
 from dify_etl.simulated import SimulatedDify
 from dify_etl.simulated.faults import Faults
+from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.short_runs import ShortRun
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
 
@@ -71,18 +72,15 @@ class Line:
         )
 
 
-def show(line: Line, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print a line of the table, and hold it to its promise."""
-    with capsys.disabled():
-        print(f"\n{line}", end="")
+def show(line: Line, tell: Tell) -> None:
+    """Tell a line of the table, and hold it to its promise."""
+    tell(str(line))
     assert (line.lost, line.doubled) == (0, 0)
     assert line.through + line.recovered == line.runs
 
 
 @pytest.mark.parametrize("fault", RATES)
-def test_answers_that_fail(
-    fault: str, stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_that_fail(fault: str, stage: Stage, name: str, tell: Tell) -> None:
     """The run goes through, or says what failed and the next one completes it.
 
     Every other run gives up at the second failure already.
@@ -93,12 +91,10 @@ def test_answers_that_fail(
         with stage.served(replace(RATES[fault], seed=seed)):
             code = run.finish()
         line.judge(stage, run, code)
-    show(line, capsys)
+    show(line, tell)
 
 
-def test_sessions_that_expire_in_the_middle(
-    stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sessions_that_expire_in_the_middle(stage: Stage, name: str, tell: Tell) -> None:
     """Every tenth request finds its access token expired: it is renewed, and nobody notices."""
     line = Line("sessions expire in the middle")
     servers: list[SimulatedDify] = []
@@ -113,7 +109,7 @@ def test_sessions_that_expire_in_the_middle(
         code = run.finish()
     assert code == 0, run.said
     line.judge(stage, run, code)
-    show(line, capsys)
+    show(line, tell)
 
 
 def test_answer_of_four_megabytes(stage: Stage, name: str) -> None:
@@ -171,7 +167,7 @@ def gone_after(
 
 @pytest.mark.parametrize("back_after", [0.02, None], ids=["restarts", "is gone for good"])
 def test_server_that_goes_away(
-    back_after: float | None, stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
+    back_after: float | None, stage: Stage, name: str, tell: Tell
 ) -> None:
     """What was committed stays; the run says what it could not read, and the next one reads it."""
     line = Line("server restarts" if back_after else "server is gone for good")
@@ -182,10 +178,10 @@ def test_server_that_goes_away(
             code = run.finish()
         assert back_after or code == 1, "a run without a server cannot go through"
         line.judge(stage, run, code)
-    show(line, capsys)
+    show(line, tell)
 
 
-def test_full_disk(stage: Stage, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_disk(stage: Stage, name: str, tell: Tell) -> None:
     """The disk is full while loading: what was committed stays, and the next run has room."""
     line = Line("disk full while loading")
     size = (stage.folder / "before" / "live.duckdb").stat().st_size
@@ -196,4 +192,4 @@ def test_full_disk(stage: Stage, name: str, capsys: pytest.CaptureFixture[str]) 
             code = tight.finish()
         assert code != 0, "the disk was not full"
         line.judge(stage, run, code)
-    show(line, capsys)
+    show(line, tell)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from dify_etl.simulated.faults import Faults
 from dify_etl.warehouse.publish import COPY
+from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
 
 # Two thirds of the kills come after some time, a third before some request.
@@ -93,9 +93,7 @@ def kill_after(stage: Stage, name: str, seconds: float) -> str:
     return "killed" if process.exitcode == -signal.SIGKILL else "ended before"
 
 
-def test_killed_run_is_completed_by_the_next(
-    stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killed_run_is_completed_by_the_next(stage: Stage, name: str, tell: Tell) -> None:
     """Rows and ledger equal those of an undisturbed run; the copy always opens, whole."""
     chance, told, looks = random.Random(SEED), Counter[str](), 0
     for number in range(KILLS):
@@ -118,6 +116,5 @@ def test_killed_run_is_completed_by_the_next(
         assert reader.wrong == [], f"seed {SEED}, kill {number}"
         assert reader.runs_seen, "the reader never looked"
         looks += reader.looks
-    with capsys.disabled():
-        print(f"\n{KILLS} kills (seed {SEED}): {dict(told)}; the copy was opened {looks} times")
+    tell(f"{KILLS} kills (seed {SEED}): {dict(told)}; the copy was opened {looks} times")
     assert told["killed"] >= KILLS // 4

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from dify_etl.warehouse.database import Database
+from dify_etl_tests.conftest import Tell
 from dify_etl_tests.histories.generated import histories
 from dify_etl_tests.histories.history import History
 from dify_etl_tests.histories.playing import Player
@@ -22,9 +23,7 @@ PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
 
 
 @pytest.mark.parametrize("family", ["talk", "runs", "workspace"])
-def test_warehouse_follows_any_history(
-    family: str, database: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warehouse_follows_any_history(family: str, database: Database, tell: Tell) -> None:
     """After every night proven days are whole, and once the world rests all is equal."""
     played: Counter[str] = Counter()
 
@@ -44,7 +43,8 @@ def test_warehouse_follows_any_history(
         played.update(histories=1, syncs=player.place.runs, changes=player.changes)
 
     play()
-    with capsys.disabled():
-        told = ", ".join(f"{count} {name}" for name, count in played.items())
-        print(f"\n{family}: {told}" + f", seed {SEED}")
+    tell(
+        f"{family}: "
+        + ", ".join([*(f"{count} {name}" for name, count in played.items()), f"seed {SEED}"])
+    )
     assert played["histories"] >= (SOAK or USUAL[family]) // 2
