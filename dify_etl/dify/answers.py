@@ -90,7 +90,7 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
         return NotAllowed(
             f"Dify answers 403 {code or ''}".rstrip(),
             where=where,
-            hint="Give the account the role that this needs: reading logs takes an editor.",
+            hint=f"Give the account the role that this needs: {_role_for(response.request)}.",
             status=status,
             code=code,
         )
@@ -104,6 +104,15 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
         "settings a 400 also means that the server's plugin daemon is down.",
         status=status,
         code=code,
+    )
+
+
+def _role_for(request: httpx.Request) -> str:
+    if request.method == "GET":
+        return "reading logs takes an editor"
+    return (
+        "changing apps takes an editor; deleting keys, dataset keys and the API switch an admin; "
+        "roles and removing members the owner"
     )
 
 

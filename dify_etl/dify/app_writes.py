@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dify_etl.dify.app_records import App, AppDetail
-from dify_etl.dify.errors import NotFound, NotSent, UnexpectedAnswer
+from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.model_config import ModelConfig
 from dify_etl.dify.record import JsonRow, KeyRecord, aliased, optional, parse_one
@@ -156,12 +156,28 @@ class AppWrites:
         """
         body = {"mode": "yaml-content", "yaml_content": dsl, "app_id": app_id, "name": name}
         sent = {key: value for key, value in body.items() if value is not None}
-        written = self._session.write("POST", IMPORTS, body=sent)
-        done = record_written(written, DslImport, endpoint=f"POST {IMPORTS}")
+        done = self._imported(IMPORTS, body=sent)
         if done.value.status != PENDING:
             return done
-        confirmed = self._session.write("POST", CONFIRM, import_id=done.value.import_id)
-        return record_written(confirmed, DslImport, endpoint=f"POST {CONFIRM}")
+        return self._imported(CONFIRM, import_id=done.value.import_id)
+
+    def _imported(
+        self, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
+    ) -> Written[DslImport]:
+        """A failed import is a 400 without a code; its text may quote the DSL and stays unread."""
+        try:
+            written = self._session.write("POST", route, body=body, **ids)
+        except Refused as error:
+            if error.status != 400 or error.code is not None:
+                raise
+            raise Refused(
+                "Dify does not take the DSL",
+                where=error.where,
+                hint="Check that it is YAML with a section `app`; that an app to overwrite is a "
+                "workflow or advanced-chat app; and that a confirmation came within 10 minutes.",
+                status=error.status,
+            ) from None
+        return record_written(written, DslImport, endpoint=f"POST {route}")
 
     def model_config(self, app_id: str) -> ModelConfig:
         """The model config in GET /apps/{app_id}. Raises NotFound for modes that have none."""

@@ -1,4 +1,4 @@
-"""A real Redis server for the tests that need one."""
+"""A real Redis server for the tests that need one, and a workspace to write in."""
 
 import os
 import shutil
@@ -10,6 +10,15 @@ from pathlib import Path
 
 import pytest
 import redis
+
+from dify_etl.simulated import World
+from dify_etl_tests.dify.pretend_workspace import quiet_world
+
+
+@pytest.fixture
+def world() -> World:
+    """A small workspace to write in."""
+    return quiet_world()
 
 
 @pytest.fixture

@@ -23,14 +23,16 @@ def quiet_world() -> World:
     return build_world(WorldPlan(seed=11, apps=5, days=1, conversations_per_day=1, now=NOW))
 
 
-def client_of(dify: SimulatedDify, email: str | None = None, **options: Any) -> DifyClient:
-    """A client of the owner, or of another member; it never waits."""
+def client_of(
+    dify: SimulatedDify, email: str | None = None, *, address: str | None = None, **options: Any
+) -> DifyClient:
+    """A client of the owner, or of another member, in process or at an address; it never waits."""
     return DifyClient(
-        "http://dify.test",
+        address or "http://dify.test",
         **{
             "email": email or dify.world.account.email,
             "password": SecretStr(PASSWORD),
-            "transport": httpx.WSGITransport(app=dify),
+            "transport": None if address else httpx.WSGITransport(app=dify),
             "clock": Clock(sleep=lambda seconds: None, now=dify.world.now),
             "fingerprint_key": b"key",
             **options,

@@ -17,14 +17,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     NOW,
     app_of,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.simulated.signing_in import signed_in
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def looks(app: App) -> tuple[object, ...]:
@@ -253,7 +247,7 @@ def test_a_bad_dsl_is_refused(world: World, dsl: str) -> None:
     """400, and no app."""
     dify, before = client_of(SimulatedDify(world)), len(world.apps)
 
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="does not take the DSL"):
         dify.apps.import_dsl(dsl)
 
     assert len(world.apps) == before

@@ -10,17 +10,11 @@ from dify_etl_tests.dify.pretend_workspace import (
     EDITOR,
     EVERY_VERSION,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange, playing
 
 PENDING = "pat@dify.test"
 OWNER = "owner@dify.test"
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def id_of(world: World, email: str) -> str:

@@ -12,7 +12,6 @@ from dify_etl_tests.dify.pretend_workspace import (
     NORMAL,
     app_of,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, exchanges
 
@@ -81,11 +80,6 @@ WHOLE: dict[str, Any] = {
         "number_limits": 2,
     },
 }
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def shown(config: ModelConfig) -> dict[str, Any]:

@@ -16,14 +16,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     NOW,
     app_of,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.dify.recordings import client
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def key_ids(dify: DifyClient, app_id: str) -> set[str]:

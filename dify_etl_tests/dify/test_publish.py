@@ -13,13 +13,7 @@ from dify_etl_tests.dify.pretend_workspace import (
     NOW,
     app_of,
     client_of,
-    quiet_world,
 )
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 @pytest.mark.parametrize("version", EVERY_VERSION)

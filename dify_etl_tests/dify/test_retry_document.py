@@ -13,16 +13,10 @@ from dify_etl_tests.dify.pretend_workspace import (
     NORMAL,
     NOW,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.simulated.signing_in import signed_in
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def failed(world: World, error: str = "boom") -> Document:

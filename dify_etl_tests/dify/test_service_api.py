@@ -16,17 +16,11 @@ from dify_etl_tests.dify.pretend_workspace import (
     NOW,
     app_of,
     client_of,
-    quiet_world,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 
 ADDRESS = "http://dify.test/v1"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def world() -> World:
-    return quiet_world()
 
 
 def new_key(world: World, mode: str | None = "chat") -> ApiKey:

@@ -234,6 +234,16 @@ def test_forbidden_names_the_role() -> None:
     assert caught.value.code == "forbidden"
 
 
+def test_forbidden_write_names_its_role() -> None:
+    """Other roles than for reading."""
+    answers = Answers(httpx.Response(403, headers={"x-version": "1"}, json={"code": "forbidden"}))
+
+    with pytest.raises(NotAllowed) as caught:
+        answers.session().write("DELETE", "/apps/{app_id}", app_id="a")
+
+    assert "owner" in caught.value.hint
+
+
 def test_text_of_errors_to_writes_is_kept_out() -> None:
     """Dify quotes the input in its messages; for a write it may hold a secret."""
     answers = Answers(httpx.Response(400, json={"code": "bad", "message": "input 'secret'"}))

@@ -14,7 +14,10 @@ from dify_etl.dify.errors import (
     WriteUnanswered,
 )
 from dify_etl.dify.writes import Written
+from dify_etl.simulated import Faults, SimulatedDify, World, serve
+from dify_etl.simulated.faults import Fault
 from dify_etl_tests.dify.pretend_server import PretendServer
+from dify_etl_tests.dify.pretend_workspace import app_of, client_of
 from dify_etl_tests.dify.test_session import session
 
 Failure = httpx.Response | Exception
@@ -126,6 +129,27 @@ def test_a_write_carries_json_but_for_a_delete(method: str, content: bytes) -> N
 
     assert sent[0].content == content
     assert sent[0].headers.get("content-type") == ("application/json" if content else None)
+
+
+def test_a_lost_answer_over_a_socket(world: World) -> None:
+    """The server did it and the connection broke: unanswered, once, over real HTTP too."""
+    server, app = SimulatedDify(world), app_of(world, "chat")
+    before = len(world.api_keys)
+    server.faults = Faults(
+        after_request=lambda number, method, path, status: (
+            Fault.LOST if path.endswith("/api-keys") else None
+        )
+    )
+
+    with (
+        serve(server) as running,
+        client_of(server, address=running.base_url) as dify,
+        pytest.raises(WriteUnanswered) as caught,
+    ):
+        dify.api_keys.create_for_app(app.id)
+
+    assert caught.value.status is None
+    assert len(world.api_keys) == before + 1
 
 
 @pytest.mark.parametrize("header", ["X-Request-Id", "X-Trace-Id"])
