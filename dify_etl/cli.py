@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from dify_etl.terminal.app_commands import apps
 from dify_etl.terminal.audit_commands import audit
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.indexing_commands import indexing
+from dify_etl.terminal.member_commands import members
 
 app = typer.Typer(
     name="dify-etl",
@@ -25,6 +27,8 @@ quarantine = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(apps, name="apps")
+app.add_typer(members, name="members")
 app.add_typer(indexing, name="indexing")
 app.add_typer(audit, name="audit")
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import JsonValue
+
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.clock import Clock
-from dify_etl.dify.errors import DifyError, NotAllowed, NotFound, Refused, WriteUnanswered
+from dify_etl.dify.errors import DifyError, NotAllowed, NotFound, NotSent, Refused, WriteUnanswered
 from dify_etl.dify.writes import Written
 from dify_etl.errors import ActionableError
 from dify_etl.management.audit import AuditTrail, Outcome, Signature
@@ -66,13 +68,18 @@ class Action:
 
 
 def agrees(found: State | None, wanted: State | None) -> bool:
-    """Whether every wanted field has its value; nothing wanted, nothing found."""
+    """Whether every wanted field has its value, in nested objects too; nothing wanted, nothing
+    found.
+    """
     if found is None or wanted is None:
         return found is wanted
-    shown = without_secrets(dict(found))
-    return isinstance(shown, dict) and all(
-        name in shown and shown[name] == value for name, value in wanted.items()
-    )
+    return _holds(without_secrets(dict(found)), without_secrets(dict(wanted)))
+
+
+def _holds(found: JsonValue, wanted: JsonValue) -> bool:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(name in found and _holds(found[name], one) for name, one in wanted.items())
+    return found == wanted
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,8 @@ class _Run:
 
     def _note_stop(self, error: ActionableError) -> None:
         """What concerns one object lets the others be tried; a lost server or login does not."""
-        if isinstance(error, DifyError) and not isinstance(error, NotAllowed | NotFound | Refused):
+        of_one = NotAllowed | NotFound | NotSent | Refused
+        if isinstance(error, DifyError) and not isinstance(error, of_one):
             self._stopped = error.what
 
     def _read_back(self, action: Action, answer: Answer) -> Result:

@@ -4,7 +4,10 @@ import dagster as dg
 
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.checks import freshness_checks, key_checks
+from dify_etl.pipeline.indexing_assets import indexing_report
 from dify_etl.pipeline.model_assets import model_assets
+from dify_etl.pipeline.operation_jobs import operation_jobs, retry_schedule
+from dify_etl.pipeline.operation_runs import DifyOperations
 from dify_etl.pipeline.publication import PUBLISHED_COPY, SYNC_VERDICT, published_copy, sync_verdict
 from dify_etl.pipeline.raw_assets import raw_assets
 from dify_etl.pipeline.resources import DifyHome
@@ -15,7 +18,7 @@ from dify_etl.settings import Settings
 def code_location(
     settings: Settings | None = None, dify_home: DifyHome | None = None
 ) -> dg.Definitions:
-    """Assets, checks, the nightly job and its schedule. SettingWrong when a setting is bad."""
+    """Assets, checks, jobs and schedules. SettingWrong when a setting is bad."""
     settings = settings or effective_settings()
     loaded = [*raw_assets(settings), *model_assets()]
     keys = [key for assets in loaded for key in assets.keys]
@@ -25,11 +28,14 @@ def code_location(
         description="Read the look-back and what is due, build the models, publish, judge.",
     )
     return dg.Definitions(
-        assets=[*loaded, published_copy(keys), sync_verdict()],
+        assets=[*loaded, published_copy(keys), sync_verdict(), indexing_report()],
         asset_checks=[*key_checks(), *freshness_checks()],
-        jobs=[job],
-        schedules=[nightly_schedule(settings)],
-        resources={"dify_home": dify_home or DifyHome()},
+        jobs=[job, *operation_jobs()],
+        schedules=[nightly_schedule(settings), retry_schedule(settings)],
+        resources={
+            "dify_home": dify_home or DifyHome(),
+            "dify_operations": DifyOperations(),
+        },
         # In one process: DuckDB has one writer, and the concurrency is inside the assets.
         executor=dg.in_process_executor,
     )

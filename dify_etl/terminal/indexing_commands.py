@@ -8,15 +8,19 @@ from rich.markup import escape
 
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import err, out
-from dify_etl.terminal.operating import opened_operator
+from dify_etl.terminal.operating import Apply, Asked, Most, opened_operator, operate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dify_etl.management.applying import Operation, Operator
     from dify_etl.management.indexing import Examination, Report
 
+MOST_DOCUMENTS = 20
 SHOWN_DOCUMENTS = 5
 
 indexing = typer.Typer(
-    help="Documents that failed, are stuck or paused: list them.", no_args_is_help=True
+    help="Documents that failed, are stuck or paused: list them, retry them.", no_args_is_help=True
 )
 Datasets = Annotated[
     list[str] | None, typer.Option("--dataset", help="Id or name of a dataset; repeat for more.")
@@ -47,6 +51,39 @@ def list_troubles(
             )
         show_report(report)
         raise typer.Exit(1 if report.troubles or report.unreadable else 0)
+
+
+@indexing.command("retry")
+def retry(
+    *,
+    dataset: Datasets = None,
+    stuck_after: StuckAfter = 30,
+    look_again: LookAgain = 10.0,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Tries after which a document is given up.")
+    ] = 3,
+    follow: Annotated[
+        float, typer.Option(min=1, help="Seconds for which each retry is followed.")
+    ] = 120.0,
+    apply: Apply = None,
+    most: Most = MOST_DOCUMENTS,
+    debug: Debug = False,
+) -> None:
+    """Retry what failed or is stuck, one document per call, and follow it to its end."""
+    with clear_errors(debug=debug):
+        from dify_etl.management.audit import AUDIT_FILE, AuditFile
+        from dify_etl.management.indexing import examine
+        from dify_etl.management.indexing_retries import Patience, RetryHistory, retry_operation
+
+        def plan(operator: "Operator", home: "Path") -> "Operation":
+            report = examine(
+                operator.dify, _examination(stuck_after, look_again), datasets=dataset or ()
+            )
+            _show_unreadable(report)
+            history = RetryHistory(AuditFile(home / AUDIT_FILE).entries())
+            return retry_operation(operator, report, history, Patience(tries, follow))
+
+        raise typer.Exit(operate(out, plan, Asked(apply, most)))
 
 
 def _examination(stuck_after: int, look_again: float) -> "Examination":

@@ -41,6 +41,11 @@ class Workbench:
             sleep=self.wait,
         )
 
+    @property
+    def tenant(self) -> str:
+        """The workspace that the owner works in."""
+        return self.world.workspace_id
+
     def wait(self, seconds: float) -> None:
         """Let time pass in the world."""
         self.waited += seconds

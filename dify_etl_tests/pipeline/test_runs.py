@@ -17,7 +17,6 @@ from dify_etl.errors import ActionableError
 from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.resources import MAX_RETRIES, clear_failures, holding
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
-from dify_etl.settings import setting_names
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher
@@ -28,7 +27,7 @@ from dify_etl_tests.pipeline.night import QUIET, night_of, settings_for
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_etl_tests.terminal.command_line import ServedDify
-from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago, today
+from dify_etl_tests.terminal.small_servers import some_days_ago, today
 
 DAYS_READ = "SELECT DISTINCT slice_date FROM ops.slices WHERE feed = 'conversations' ORDER BY 1"
 
@@ -88,19 +87,6 @@ def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
     with open_by_hand(place) as opened, holding(opened), dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, run_config=QUIET)
     return [one for one in result.get_asset_check_evaluations() if one.check_name == "is_fresh"]
-
-
-@pytest.fixture
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ServedDify]:
-    """The environment of a code location that reaches a small Dify."""
-    for name in setting_names():
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DIFY_ETL_HOME", str(tmp_path / "home"))
-    with served(small_world()) as dify:
-        for name, text in dify.variables(some_days_ago(2)).items():
-            monkeypatch.setenv(name, text)
-        yield dify
 
 
 def run_nightly(config: dict[str, object]) -> dg.ExecuteInProcessResult:

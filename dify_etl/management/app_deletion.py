@@ -1,0 +1,183 @@
+"""Delete apps, each only with its escrow: the DSL in a file, and all its data in the warehouse.
+
+Dify deletes the row at once and everything below it (keys, conversations, messages, runs)
+afterwards. What was not read before is lost.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from dify_etl.dify.app_records import App
+from dify_etl.dify.client import DifyClient
+from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
+from dify_etl.management.apps import found_apps, state_of, target_of
+from dify_etl.management.errors import EscrowRefused
+from dify_etl.management.plan import Step
+from dify_etl.management.redaction import State
+
+ESCROW_DSL, ESCROW_DATA, DELETE = "apps.escrow_dsl", "apps.escrow_data", "apps.delete"
+SHOWN_FIELDS = ("name", "mode", "description", "is_site_enabled", "is_api_enabled")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the books of the sync say about an app's data.
+
+    `lacking` names what is missing (empty: nothing), `unproven` what was read without proof;
+    `read_at` is when the feed that was read longest ago was read last.
+    """
+
+    lacking: tuple[str, ...]
+    unproven: tuple[str, ...]
+    read_at: datetime | None
+
+
+class SyncBooks(Protocol):
+    """The books of the sync."""
+
+    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
+        """What they say about all days of the app since it was made."""
+
+
+@dataclass(frozen=True)
+class Escrow:
+    """Where DSL files go, whose books count, and what is good enough."""
+
+    folder: Path
+    books: SyncBooks
+    synced_within: timedelta = timedelta(hours=1)
+    accepts_unproven: bool = False
+
+    def path_of(self, app: App) -> Path:
+        """The file of the app's DSL: its own for each state of the app."""
+        changed = app.updated_at or app.created_at
+        return self.folder / f"{app.app_id}-{changed:%Y%m%dT%H%M%SZ}.yml"
+
+
+def delete_operation(operator: Operator, texts: Sequence[str], escrow: Escrow) -> Operation:
+    """Three steps per app: DSL into a file, proof that its data are read, deletion.
+
+    EscrowRefused when the data of one are not safe; then nothing is planned.
+    """
+    actions: list[Action] = []
+    for app in found_apps(operator.dify, texts):
+        proof = _checked(operator, app, escrow)
+        actions += [
+            _dsl_action(operator.dify, app, escrow),
+            _data_action(operator, app, escrow, proof),
+            _delete_action(operator.dify, app, escrow),
+        ]
+    return operator.operation(DELETE, actions, ())
+
+
+def _dsl_action(dify: DifyClient, app: App, escrow: Escrow) -> Action:
+    path = escrow.path_of(app)
+
+    def write() -> Answer:
+        keep_private(path, dify.apps.export_dsl(app.app_id))
+        return None
+
+    def read_back(answer: Answer) -> Found:
+        is_same = path.read_text(encoding="utf-8") == dify.apps.export_dsl(app.app_id)
+        return Found({"file": str(path)} if is_same else None)
+
+    step = Step(ESCROW_DSL, target_of(app), None, {"file": str(path)})
+    return Action(step, write=write, read_back=read_back)
+
+
+def keep_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600 that is on the disk afterwards. EscrowRefused when it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise EscrowRefused(
+            f"the DSL cannot be kept: {error.strerror}",
+            where=str(path),
+            hint="Free disk space or fix the permissions of the home. Nothing was deleted.",
+        ) from None
+
+
+def _data_action(operator: Operator, app: App, escrow: Escrow, proof: Proof) -> Action:
+    def write() -> Answer:
+        _checked(operator, app, escrow)  # once more, just before the deletion
+        return None
+
+    wanted: State = {"read": "whole" if not proof.unproven else "whole as far as Dify tells"}
+    note = "\n".join(
+        [f"last read {proof.read_at:%Y-%m-%d %H:%M} UTC" if proof.read_at else "", *proof.unproven]
+    )
+    step = Step(ESCROW_DATA, target_of(app), None, wanted, note=note)
+    return Action(step, write=write, read_back=lambda answer: Found(wanted))
+
+
+def _delete_action(dify: DifyClient, app: App, escrow: Escrow) -> Action:
+    look = partial(state_of, dify, app.app_id, SHOWN_FIELDS)
+    restore = f"bring it back, without its data and keys: {restore_command(escrow.path_of(app))}"
+    keys = len(dify.api_keys.of_app(app.app_id))
+    step = Step(
+        DELETE,
+        target_of(app),
+        look(),
+        None,
+        is_irreversible=True,
+        note=f"{keys} API keys and all conversations, messages and runs go with it\n{restore}",
+    )
+    return Action(
+        step,
+        write=partial(dify.apps.delete, app.app_id),
+        read_back=lambda answer: Found(look(), app.app_id, restore),
+        look=look,
+    )
+
+
+def restore_command(path: Path) -> str:
+    """What brings an app back from its DSL."""
+    return f"dify-etl apps import {path}"
+
+
+def _checked(operator: Operator, app: App, escrow: Escrow) -> Proof:
+    """The proof. EscrowRefused when days are missing, unproven, or the app was used since."""
+    proof = escrow.books.proof_of(app.app_id, since=app.created_at)
+    reasons = [*proof.lacking, *(() if escrow.accepts_unproven else proof.unproven)]
+    if not reasons and proof.read_at is not None:
+        age = operator.dify.server_time() - proof.read_at
+        if age > escrow.synced_within:
+            reasons.append(f"the last sync of the app is {_hours(age)} old")
+        used_at = last_use(operator.dify, app)
+        if used_at is not None and used_at >= proof.read_at:
+            reasons.append(f"the app was used at {used_at:%H:%M:%S} UTC, after the last sync")
+    if not reasons:
+        return proof
+    accept = "" if proof.lacking else " What Dify cannot prove passes with --accept-unproven."
+    raise EscrowRefused(
+        f"the data of {app.name!r} are not safe: " + "; ".join(reasons),
+        where="ops.slices",
+        hint=f"Turn the app's site and API off, run `dify-etl sync --full --app {app.app_id}`, "
+        f"and delete it then.{accept}",
+    )
+
+
+def last_use(dify: DifyClient, app: App) -> datetime | None:
+    """When the app's newest conversation or run was touched; None when there is none."""
+    if app.mode == "workflow":
+        runs = dify.workflows.app_logs_page(app.app_id, 1, 1).records
+        return runs[0].log_created_at if runs else None
+    if app.mode == "completion":
+        texts = dify.conversations.completion_page(app.app_id, 1, 1).records
+        return texts[0].created_at if texts else None
+    talks = dify.conversations.chat_page(app.app_id, 1, 1, sort_by="-updated_at").records
+    return talks[0].updated_at if talks else None
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age.total_seconds() / 3600:.1f} hours"

@@ -1,0 +1,285 @@
+"""Make apps and change them: fields, switches, model configuration.
+
+What is not given stays as it is. Names are not unique in Dify, so an app of the same name is
+refused unless it is asked for.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from dify_etl.dify.app_records import App, AppDetail
+from dify_etl.dify.app_writes import AppChanges, AppDraft
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.errors import AppGone
+from dify_etl.management.applying import Action, Answer, Found, Operation, Operator, agrees
+from dify_etl.management.errors import InputWrong, TargetUnknown, Undecided
+from dify_etl.management.plan import Step, Target
+from dify_etl.management.redaction import State
+
+CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
+SWITCH_SITE, SWITCH_API = "apps.switch_site", "apps.switch_api"
+MODEL_CONFIG = "apps.change_model_config"
+MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
+LONGEST_DESCRIPTION = 400
+# Where a record names a field otherwise than Dify's PUT.
+_FIELDS = {"use_icon_as_answer_icon": "is_icon_as_answer_icon"}
+
+
+def drafted(
+    name: str,
+    mode: str,
+    description: str | None = None,
+    icon: str | None = None,
+    icon_background: str | None = None,
+) -> AppDraft:
+    """An app to make. InputWrong for a mode that nobody can make, or texts that Dify refuses."""
+    if mode not in MODES:
+        raise InputWrong(
+            f"{mode!r} is no mode of an app", where="mode", hint=f"Modes: {', '.join(MODES)}."
+        )
+    _check_texts(name, description)
+    plain = AppDraft(name, mode)
+    return AppDraft(
+        name,
+        mode,
+        description=description or "",
+        icon=icon or plain.icon,
+        icon_background=icon_background or plain.icon_background,
+    )
+
+
+def changed(
+    name: str | None,
+    description: str | None,
+    icon: str | None = None,
+    icon_background: str | None = None,
+    max_active_requests: int | None = None,
+) -> AppChanges:
+    """What to change; None stays. InputWrong for texts that Dify refuses."""
+    _check_texts(name, description)
+    return AppChanges(
+        name=name,
+        description=description,
+        icon_type=None if icon is None else "emoji",
+        icon=icon,
+        icon_background=icon_background,
+        max_active_requests=max_active_requests,
+    )
+
+
+def _check_texts(name: str | None, description: str | None) -> None:
+    if name is not None and not name.strip():
+        raise InputWrong("an app needs a name", where="name", hint="Give one.")
+    if len(description or "") > LONGEST_DESCRIPTION:
+        raise InputWrong(
+            f"the description has {len(description or '')} characters",
+            where="description",
+            hint=f"Dify takes {LONGEST_DESCRIPTION}.",
+        )
+
+
+def read_config(path: Path) -> Mapping[str, JsonValue]:
+    """Keys of a model configuration from a JSON file. InputWrong when it is no JSON object."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = f"the file cannot be read: {error}"
+        raise InputWrong(what, where=str(path), hint="Give a JSON object.") from None
+    if not isinstance(held, dict) or not held:
+        raise InputWrong(
+            "the file holds no JSON object with keys",
+            where=str(path),
+            hint='For example {"pre_prompt": "You are a support agent."}',
+        )
+    return held
+
+
+def found_app(dify: DifyClient, text: str) -> App:
+    """The app with this id, or the only one with this name. TargetUnknown."""
+    found = [app for app in dify.apps.list() if text in (app.app_id, app.name)]
+    if len(found) == 1:
+        return found[0]
+    what = "several apps are called" if found else "Dify has no app with the id or name"
+    ids = f" Its ids: {', '.join(app.app_id for app in found)}." if found else ""
+    raise TargetUnknown(
+        f"{what} {text!r}", where="GET /apps", hint=f"Give the id; `apps list` shows it.{ids}"
+    )
+
+
+def found_apps(dify: DifyClient, texts: Sequence[str]) -> list[App]:
+    """The apps with these ids or names, each once. TargetUnknown."""
+    found = {app.app_id: app for app in (found_app(dify, text) for text in texts)}
+    return list(found.values())
+
+
+def target_of(app: App) -> Target:
+    """An app as the target of a step."""
+    return Target("app", app.app_id, app.name)
+
+
+def detail_of(dify: DifyClient, app_id: str) -> AppDetail | None:
+    """The app as it is stored; None when it is gone."""
+    try:
+        return dify.apps.get(app_id)
+    except AppGone:
+        return None
+
+
+class NewApps:
+    """Finds the app that a write made, whether its answer came or not."""
+
+    def __init__(self, dify: DifyClient, name: str, mode: str) -> None:
+        self._dify = dify
+        self._name = name
+        self._mode = mode
+        self._before = set(self.ids())
+
+    def ids(self) -> list[str]:
+        """The ids of the apps with this name and mode."""
+        return [
+            app.app_id
+            for app in self._dify.apps.list()
+            if (app.name, app.mode) == (self._name, self._mode)
+        ]
+
+    def has_more(self) -> bool:
+        """Whether such an app was made since the plan."""
+        return set(self.ids()) != self._before
+
+    def made(self) -> str | None:
+        """The id of the one that is new; None when none is. Undecided when several are."""
+        new = [app_id for app_id in self.ids() if app_id not in self._before]
+        if len(new) > 1:
+            raise Undecided(
+                f"{len(new)} apps called {self._name!r} were made at the same time",
+                where="GET /apps",
+                hint=f"Look at them in Dify and delete what is too much: {', '.join(new)}.",
+            )
+        return new[0] if new else None
+
+
+def create_operation(
+    operator: Operator, draft: AppDraft, *, is_twin_wanted: bool = False
+) -> Operation:
+    """One step: a new app. InputWrong when an app of this name exists, unless a twin is wanted."""
+    dify = operator.dify
+    check_no_twin(dify, draft.name, is_wanted=is_twin_wanted)
+    new = NewApps(dify, draft.name, draft.mode)
+    after: State = asdict(draft)
+    fields = list(after)
+
+    def read_back(answer: Answer) -> Found:
+        app_id = answer.value.app_id if answer else new.made()
+        return Found(None if app_id is None else state_of(dify, app_id, fields), app_id)
+
+    step = Step(CREATE, Target("app", None, draft.name), None, after)
+    action = Action(
+        step,
+        write=partial(dify.apps.create, draft),
+        read_back=read_back,
+        look=lambda: {"made meanwhile": True} if new.has_more() else None,
+    )
+    return operator.operation(CREATE, [action], ())
+
+
+def check_no_twin(dify: DifyClient, name: str, *, is_wanted: bool) -> None:
+    """InputWrong when an app of this name exists, unless a twin is wanted."""
+    if not is_wanted and any(app.name == name for app in dify.apps.list()):
+        raise InputWrong(
+            f"there is an app called {name!r} already",
+            where="GET /apps",
+            hint="Choose another name, or say --twin for a second app of this name.",
+        )
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What an app should be; None stays as it is.
+
+    `model_config` holds keys of Dify's model configuration: objects are merged key by key, all else
+    is replaced.
+    """
+
+    changes: AppChanges
+    is_site_on: bool | None = None
+    is_api_on: bool | None = None
+    model_config: Mapping[str, JsonValue] | None = None
+
+
+def update_operation(operator: Operator, text: str, wishes: Wishes) -> Operation:
+    """A step per call that Dify needs: fields (or the name alone), switches, configuration."""
+    dify = operator.dify
+    app = found_app(dify, text)
+    actions = [*_field_actions(dify, app, wishes.changes), *_switch_actions(dify, app, wishes)]
+    if wishes.model_config:
+        actions.append(_config_action(dify, app, wishes.model_config))
+    return operator.operation(UPDATE, actions, ())
+
+
+def _field_actions(dify: DifyClient, app: App, changes: AppChanges) -> list[Action]:
+    wanted = {_FIELDS.get(name, name): value for name, value in changes.given().items()}
+    if not wanted:
+        return []
+    if set(wanted) == {"name"}:
+        # Dify's own call for a name touches nothing else.
+        write: Callable[[], Answer] = partial(dify.apps.rename, app.app_id, str(wanted["name"]))
+        return [_change(dify, app, RENAME, wanted, write)]
+    return [_change(dify, app, UPDATE, wanted, partial(dify.apps.update, app.app_id, changes))]
+
+
+def _switch_actions(dify: DifyClient, app: App, wishes: Wishes) -> list[Action]:
+    actions = []
+    if wishes.is_site_on is not None:
+        write = partial(dify.apps.switch_site, app.app_id, wishes.is_site_on)
+        wanted: State = {"is_site_enabled": wishes.is_site_on}
+        actions.append(_change(dify, app, SWITCH_SITE, wanted, write))
+    if wishes.is_api_on is not None:
+        write = partial(dify.apps.switch_api, app.app_id, wishes.is_api_on)
+        wanted = {"is_api_enabled": wishes.is_api_on}
+        actions.append(_change(dify, app, SWITCH_API, wanted, write))
+    return actions
+
+
+def _change(
+    dify: DifyClient, app: App, operation: str, wanted: State, write: Callable[[], Answer]
+) -> Action:
+    look = partial(state_of, dify, app.app_id, list(wanted))
+    return Action(
+        Step(operation, target_of(app), look(), wanted),
+        write=write,
+        read_back=lambda answer: Found(look(), app.app_id),
+        look=look,
+    )
+
+
+def state_of(dify: DifyClient, app_id: str, fields: Sequence[str]) -> State | None:
+    """These fields of the stored app; None when it is gone. Texts that are null count as empty."""
+    detail = detail_of(dify, app_id)
+    if detail is None:
+        return None
+    return {name: _plain(name, getattr(detail, name)) for name in fields}
+
+
+def _plain(name: str, value: JsonValue) -> JsonValue:
+    return "" if value is None and name in ("description", "icon", "icon_background") else value
+
+
+def _config_action(dify: DifyClient, app: App, wanted: Mapping[str, JsonValue]) -> Action:
+    def look() -> State:
+        config = dify.apps.model_config(app.app_id).body()
+        return {name: config.get(name) for name in wanted}
+
+    whole = dify.apps.model_config(app.app_id).changed(wanted).body()
+    return Action(
+        Step(MODEL_CONFIG, target_of(app), look(), {name: whole[name] for name in wanted}),
+        write=partial(dify.apps.change_model_config, app.app_id, wanted),
+        read_back=lambda answer: Found(look(), app.app_id),
+        look=look,
+        # The server sets some keys itself (the mode of the model): only what was given counts.
+        is_done=lambda found: agrees(found.state, wanted),
+    )

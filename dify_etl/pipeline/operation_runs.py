@@ -1,0 +1,110 @@
+"""One run of an operation in Dagster: the plan in the metadata, applied only when told to."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from dify_etl.connection import effective_settings, home_of, open_dify
+from dify_etl.management.applying import Operation, Operator, Result, operator_of
+from dify_etl.management.audit import AUDIT_FILE, AuditFile
+from dify_etl.management.errors import InputWrong
+from dify_etl.management.plan import Cap
+from dify_etl.operations.audit_table import fill_audit_of
+from dify_etl.pipeline.operation_configs import PlanConfig
+from dify_etl.pipeline.resources import clear_failures
+
+
+class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
+    """The operator of the settings' Dify. No lock: Dify and the audit take several at once."""
+
+    audit_wait_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="How long to wait for the database to write ops.audit; when it stays busy, the "
+        "next sync brings the entries from audit.jsonl.",
+    )
+
+    _operator: Operator | None = PrivateAttr(default=None)
+    _home: Path | None = PrivateAttr(default=None)
+
+    @property
+    def operator(self) -> Operator:
+        """Who operates in this run."""
+        if self._operator is None:
+            raise RuntimeError("the operator is only there while a run lasts")
+        return self._operator
+
+    @property
+    def home(self) -> Path:
+        """The home whose audit is written."""
+        if self._home is None:
+            raise RuntimeError("the home is only known while a run lasts")
+        return self._home
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DifyOperations"]:
+        """Log in for a run. A setting or login that is wrong fails it clearly."""
+        with ExitStack() as stack:
+            with clear_failures():
+                settings = effective_settings()
+                self._home = home_of(settings)
+                dify = stack.enter_context(open_dify(settings))
+                self._operator = operator_of(dify, AuditFile(self._home / AUDIT_FILE))
+            yield self
+
+
+def run_operation(
+    operations: DifyOperations,
+    operation: Operation,
+    config: PlanConfig,
+    *,
+    typed: Sequence[str] = (),
+    is_unattended: bool = False,
+) -> dg.Output[None]:
+    """Show the plan; with `dry_run` false apply it and fail when a step did not come out well."""
+    plan = operation.plan
+    if config.dry_run or not plan.steps:
+        Cap(config.most).check(plan)
+        return dg.Output(None, metadata=plan_metadata(operation))
+    if not config.plan_id and not is_unattended:
+        raise InputWrong(
+            "there is no plan_id, so nobody has seen what would be done",
+            where=plan.operation,
+            hint=f"Run it with dry_run first. The plan of now has the id {plan.plan_id}.",
+        )
+    results = operations.operator.apply(
+        operation, config.plan_id or plan.plan_id, cap=Cap(config.most), typed=typed
+    )
+    fill_audit_of(operations.home, wait_seconds=operations.audit_wait_seconds)
+    metadata = plan_metadata(operation) | {"results": dg.MetadataValue.md(_as_list(results))}
+    bad = [result for result in results if not result.is_good]
+    if bad:
+        raise dg.Failure(
+            description=f"{len(bad)} of {len(results)} steps did not come out well",
+            metadata=metadata,
+            allow_retries=False,
+        )
+    return dg.Output(None, metadata=metadata)
+
+
+def plan_metadata(operation: Operation) -> dict[str, dg.MetadataValue]:
+    """The plan as Dagster shows it: id, diff, what is left alone and why."""
+    plan = operation.plan
+    shown = "\n".join(plan.lines()) if plan.steps else "nothing is to be done"
+    return {
+        "plan_id": dg.MetadataValue.text(plan.plan_id),
+        "steps": dg.MetadataValue.int(len(plan.steps)),
+        "plan": dg.MetadataValue.md(f"```diff\n{shown}\n```"),
+        "left alone": dg.MetadataValue.md("\n".join(f"- {note}" for note in operation.notes)),
+    }
+
+
+def _as_list(results: Sequence[Result]) -> str:
+    return "\n".join(
+        f"- **{result.outcome}** {result.step.title}"
+        + (f": {result.message}" if result.message else "")
+        for result in results
+    )

@@ -1,0 +1,222 @@
+"""Apps are made and changed as the plan says, and nothing else of them changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dify_etl.dify.app_writes import AppChanges
+from dify_etl.management.applying import Operation, Operator, Result
+from dify_etl.management.apps import (
+    Wishes,
+    changed,
+    create_operation,
+    drafted,
+    found_app,
+    read_config,
+    update_operation,
+)
+from dify_etl.management.errors import InputWrong, PlanStale, TargetUnknown
+from dify_etl.management.plan import Cap
+from dify_etl.simulated.rows import App
+from dify_etl_tests.dify.pretend_workspace import EDITOR, EVERY_VERSION, app_of
+from dify_etl_tests.management.workbench import Workbench, applied, drop_requests, lose_answers
+
+NOTHING = AppChanges()
+
+
+def fields_of(app: App) -> dict[str, Any]:
+    """Everything of an app that an operation could change by accident."""
+    return {
+        "name": app.name,
+        "description": app.description,
+        "icon": (app.icon_type, app.icon, app.icon_background),
+        "icon_in_answers": app.use_icon_as_answer_icon,
+        "most": app.max_active_requests,
+        "switches": (app.enable_site, app.enable_api),
+        "config": app.app_model_config,
+    }
+
+
+def update(bench: Workbench, app: App, wishes: Wishes) -> tuple[Operation, tuple[Result, ...]]:
+    with bench.operator() as operator:
+        operation = update_operation(operator, app.id, wishes)
+        return operation, applied(operator, operation)
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_new_app_is_as_the_plan_says(tmp_path: Path, version: str) -> None:
+    """One app more, with the fields of the plan."""
+    bench = Workbench(tmp_path, version)
+    draft = drafted("Night desk", "chat", "answers at night", icon="🌙")
+    with bench.operator() as operator:
+        operation = create_operation(operator, draft)
+        (result,) = applied(operator, operation)
+    app = bench.world.apps[str(result.target_id)]
+    assert result.outcome == "verified"
+    assert (app.name, app.mode, app.description, app.icon) == (
+        "Night desk",
+        "chat",
+        "answers at night",
+        "🌙",
+    )
+
+
+def test_planning_changes_nothing(bench: Workbench) -> None:
+    """A plan only reads: no request but GETs and the login."""
+    with bench.operator() as operator:
+        create_operation(operator, drafted("Night desk", "chat"))
+        update_operation(operator, app_of(bench.world, "chat").id, Wishes(changed("New", None)))
+    written = {
+        request.path
+        for request in bench.server.requests
+        if request.method != "GET" and "login" not in request.path
+    }
+    assert written <= {"/console/api/workspaces/current"}  # a POST that reads
+    assert len(bench.world.apps) == 5
+
+
+def test_lost_answer_of_a_creation_makes_no_second_app(bench: Workbench) -> None:
+    """The app was made, its id is found by the difference of the lists."""
+    lose_answers(bench, "POST", "/apps")
+    with bench.operator() as operator:
+        (result,) = applied(operator, create_operation(operator, drafted("Night desk", "chat")))
+    (app,) = [app for app in bench.world.apps.values() if app.name == "Night desk"]
+    assert (result.outcome, result.target_id) == ("verified", app.id)
+
+
+def test_creation_that_never_arrived_is_planned_again(bench: Workbench) -> None:
+    """Unknown at first; the next plan makes the app, once."""
+    draft = drafted("Night desk", "chat")
+    drop_requests(bench, "POST", "/console/api/apps")
+    with bench.operator() as operator:
+        (first,) = applied(operator, create_operation(operator, draft))
+    bench.server.faults = Workbench(bench.home).server.faults
+    with bench.operator() as operator:
+        (second,) = applied(operator, create_operation(operator, draft))
+    assert (first.outcome, second.outcome) == ("unknown", "verified")
+    assert [app.name for app in bench.world.apps.values()].count("Night desk") == 1
+
+
+def test_app_of_the_same_name_is_refused_unless_wanted(bench: Workbench) -> None:
+    """A second run of the same creation is refused; a twin has to be asked for."""
+    name = app_of(bench.world, "chat").name
+    with bench.operator() as operator:
+        with pytest.raises(InputWrong, match="already"):
+            create_operation(operator, drafted(name, "chat"))
+        operation = create_operation(operator, drafted(name, "chat"), is_twin_wanted=True)
+        (result,) = applied(operator, operation)
+        with pytest.raises(TargetUnknown, match="several"):
+            found_app(operator.dify, name)
+    assert result.outcome == "verified"
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_only_what_was_given_changes(tmp_path: Path, version: str) -> None:
+    """Dify empties what a PUT leaves out; the description changes and all else stays."""
+    bench = Workbench(tmp_path, version)
+    app = app_of(bench.world, "workflow")
+    app.icon_type, app.icon, app.icon_background = "emoji", "🤖", "#FFEAD5"
+    app.use_icon_as_answer_icon = True
+    if version != "1.0.0":  # which empties the limit with every PUT, and does not tell it before
+        app.max_active_requests = 5
+    before = fields_of(app)
+    operation, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    assert result.outcome == "verified", result.message
+    assert fields_of(app) == before | {"description": "new words"}
+    (step,) = operation.plan.steps
+    assert (step.before, step.after) == (
+        {"description": before["description"] or ""},
+        {"description": "new words"},
+    )
+
+
+def test_name_alone_is_renamed_with_its_own_call(bench: Workbench) -> None:
+    """Dify's call for names touches nothing else, so it is used where it is enough."""
+    app = app_of(bench.world, "chat")
+    before = fields_of(app)
+    operation, _ = update(bench, app, Wishes(changed("Another", None)))
+    assert [step.operation for step in operation.plan.steps] == ["apps.rename"]
+    assert fields_of(app) == before | {"name": "Another"}
+
+
+def test_switches_and_config_are_steps_of_their_own(bench: Workbench) -> None:
+    """Site, API and model configuration each have their call, verified each."""
+    app = app_of(bench.world, "chat")
+    wishes = Wishes(
+        NOTHING, is_site_on=False, is_api_on=False, model_config={"pre_prompt": "Be kind."}
+    )
+    operation, results = update(bench, app, wishes)
+    assert [step.operation for step in operation.plan.steps] == [
+        "apps.switch_site",
+        "apps.switch_api",
+        "apps.change_model_config",
+    ]
+    assert {result.outcome for result in results} == {"verified"}
+    assert (app.enable_site, app.enable_api) == (False, False)
+    assert app.app_model_config is not None
+    assert app.app_model_config.pre_prompt == "Be kind."
+
+
+def test_second_run_has_nothing_to_do(bench: Workbench) -> None:
+    """What is already as wanted makes an empty plan."""
+    app = app_of(bench.world, "chat")
+    wishes = Wishes(changed(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"})
+    update(bench, app, wishes)
+    operation, results = update(bench, app, wishes)
+    assert (operation.plan.steps, results) == ((), ())
+
+
+def test_change_by_somebody_else_makes_the_plan_stale(bench: Workbench) -> None:
+    """The plan agreed to is refused, with what would be done now, and nothing is sent."""
+    app = app_of(bench.world, "chat")
+    with bench.operator() as operator:
+        agreed = plan_id_of(operator, app)
+        app.description = "somebody else was here"
+        now = update_operation(operator, app.id, Wishes(changed(None, "words")))
+        with pytest.raises(PlanStale, match="somebody else was here"):
+            operator.apply(now, agreed, cap=Cap(1))
+    assert app.description == "somebody else was here"
+    assert bench.audit() == ()
+
+
+def plan_id_of(operator: Operator, app: App) -> str:
+    return update_operation(operator, app.id, Wishes(changed(None, "words"))).plan.plan_id
+
+
+def test_editor_may_not_switch_the_api(bench: Workbench) -> None:
+    """Dify's refusal is the result of the step and stands in the audit."""
+    bench.email = EDITOR
+    app = app_of(bench.world, "chat")
+    _, (result,) = update(bench, app, Wishes(NOTHING, is_api_on=not app.enable_api))
+    assert result.outcome == "failed"
+    assert bench.outcomes() == ["begun", "failed"]
+    assert bench.audit()[-1].http_status == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: drafted("x", "channel"),
+        lambda: drafted(" ", "chat"),
+        lambda: changed("", None),
+        lambda: changed(None, "x" * 401),
+    ],
+)
+def test_what_dify_would_refuse_is_refused_before(wrong: Any) -> None:
+    """Modes, empty names and long descriptions never reach the server."""
+    with pytest.raises(InputWrong):
+        wrong()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{'a': 1}"])
+def test_config_file_must_hold_an_object(tmp_path: Path, text: str) -> None:
+    """A file that is no JSON object with keys is refused with its path."""
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(InputWrong) as refused:
+        read_config(path)
+    assert refused.value.where == str(path)
+    path.write_text(json.dumps({"pre_prompt": "x"}))
+    assert read_config(path) == {"pre_prompt": "x"}

@@ -1,0 +1,143 @@
+"""Apps as files: fit for git, and good for making the app again."""
+
+from pathlib import Path
+
+import pytest
+
+from dify_etl.management.applying import Result
+from dify_etl.management.errors import InputWrong
+from dify_etl.management.exchange import (
+    Export,
+    export_apps,
+    import_operation,
+    overwrite_operation,
+    read_dsl,
+)
+from dify_etl.simulated.rows import App
+from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
+from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
+
+MODES = ("chat", "agent-chat", "workflow", "advanced-chat", "completion")
+
+
+def exported(bench: Workbench, folder: Path) -> Export:
+    with bench.client() as dify:
+        return export_apps(dify, list(dify.apps.list()), folder, is_all=True)
+
+
+def imported(bench: Workbench, path: Path, **options: str | None) -> Result:
+    with bench.operator() as operator:
+        operation = import_operation(
+            operator,
+            read_dsl(path),
+            where=str(path),
+            name=options.get("name"),
+            is_twin_wanted=True,
+        )
+        (result,) = applied(operator, operation)
+        return result
+
+
+def test_second_export_changes_no_file(bench: Workbench, tmp_path: Path) -> None:
+    """One file per app; exported again without a change, every byte and time stays."""
+    folder = tmp_path / "apps"
+    first = exported(bench, folder)
+    stamps = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.written}
+    second = exported(bench, folder)
+    assert len(first.written) == len(bench.world.apps)
+    assert (second.written, set(second.unchanged)) == ((), set(first.written))
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()} == stamps
+
+
+def test_changed_app_changes_its_file_alone(bench: Workbench, tmp_path: Path) -> None:
+    """A commit of the folder shows which app changed."""
+    exported(bench, tmp_path)
+    app_of(bench.world, "chat").description = "other words"
+    again = exported(bench, tmp_path)
+    assert [path.read_text().count("other words") for path in again.written] == [1]
+
+
+def test_renamed_app_takes_its_file_along(bench: Workbench, tmp_path: Path) -> None:
+    """The file is known by the app's id; no old file stays behind."""
+    before = exported(bench, tmp_path)
+    app_of(bench.world, "chat").name = "Night desk / 夜班"
+    after = exported(bench, tmp_path)
+    (path,) = after.written
+    assert path.name.startswith("night-desk-夜班-")
+    assert len(list(tmp_path.iterdir())) == len(before.written)
+
+
+def test_file_of_a_deleted_app_is_named_and_kept(bench: Workbench, tmp_path: Path) -> None:
+    """Nothing of the user's is deleted by an export."""
+    exported(bench, tmp_path)
+    app = app_of(bench.world, "completion")
+    with bench.client() as dify:
+        dify.apps.delete(app.id)
+    (stray,) = exported(bench, tmp_path).strays
+    assert stray.stem.endswith(app.id[:8])
+    assert stray.exists()
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+@pytest.mark.parametrize("mode", MODES)
+def test_exported_app_can_be_made_again(tmp_path: Path, version: str, mode: str) -> None:
+    """The file makes an app of the same name, mode and words, whose export is the same."""
+    bench = Workbench(tmp_path, version)
+    original = app_of(bench.world, mode)
+    folder = tmp_path / "apps"
+    path = next(p for p in exported(bench, folder).written if original.id[:8] in p.name)
+    result = imported(bench, path)
+    assert result.outcome == "verified", result.message
+    copy = bench.world.apps[str(result.target_id)]
+    assert (copy.name, copy.mode) == (original.name, original.mode)
+    text = text_of(bench, copy, tmp_path / "copies")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def text_of(bench: Workbench, app: App, folder: Path) -> str:
+    with bench.client() as dify:
+        chosen = [one for one in dify.apps.list() if one.app_id == app.id]
+        (path,) = export_apps(dify, chosen, folder, is_all=False).written
+    return path.read_text(encoding="utf-8")
+
+
+def test_lost_answer_of_an_import_makes_no_second_app(bench: Workbench, tmp_path: Path) -> None:
+    """The new app is found by name, mode and the difference of the lists."""
+    path = exported(bench, tmp_path / "apps").written[0]
+    apps = len(bench.world.apps)
+    lose_answers(bench, "POST", "/apps/imports")
+    result = imported(bench, path, name="a copy")
+    assert result.outcome == "verified", result.message
+    assert bench.world.apps[str(result.target_id)].name == "a copy"
+    assert len(bench.world.apps) == apps + 1
+
+
+def test_overwriting_shows_what_changes(bench: Workbench, tmp_path: Path) -> None:
+    """The plan is the diff of the two DSLs; afterwards the draft is what the file says."""
+    app = app_of(bench.world, "workflow")
+    old_name, folder = app.name, tmp_path / "apps"
+    path = next(p for p in exported(bench, folder).written if app.id[:8] in p.name)
+    text = read_dsl(path).replace(f"name: {app.name}", "name: the new name")
+    with bench.operator() as operator:
+        operation = overwrite_operation(operator, text, where=str(path), app=app.id)
+        lines = operation.plan.lines()
+        (result,) = applied(operator, operation)
+    assert result.outcome == "verified", result.message
+    changed = [line.strip() for line in lines[1:-1] if line.strip()[0] in "+-"]
+    assert [line[1:].strip() for line in changed] == [f"name: {old_name}", "name: the new name"]
+
+
+def test_other_mode_is_not_overwritten(bench: Workbench, tmp_path: Path) -> None:
+    """A chat app's file makes no workflow."""
+    app = app_of(bench.world, "chat")
+    path = next(p for p in exported(bench, tmp_path).written if app.id[:8] in p.name)
+    target = app_of(bench.world, "workflow").id
+    with bench.operator() as operator, pytest.raises(InputWrong, match="of mode"):
+        overwrite_operation(operator, read_dsl(path), where=str(path), app=target)
+
+
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    """A path that is none is told before Dify is asked."""
+    with pytest.raises(InputWrong) as refused:
+        read_dsl(tmp_path / "nothing.yml")
+    assert "nothing.yml" in refused.value.where
