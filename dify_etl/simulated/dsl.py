@@ -1,4 +1,8 @@
-"""The DSL of an app: exported as YAML, and imported as a new app or over an old one."""
+"""The DSL of an app: exported as YAML, and imported as a new app or over an old one.
+
+Recorded are one export and one import of two releases. Inferred are imports that wait or fail, and
+the versions of the DSL between those releases.
+"""
 
 from __future__ import annotations
 

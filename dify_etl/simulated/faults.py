@@ -35,7 +35,7 @@ class Faults:
 
     `retry_after`: seconds in the header of a 429, None = no header. `slow_seconds`: how long a slow
     answer takes. A reset closes the socket without an answer; without a socket ConnectionResetError
-    is raised, and TimeoutError for a time-out.
+    is raised, and TimeoutError for a time-out, which over a socket is a broken connection too.
 
     Two hooks are called outside the lock of the world, with the number of the request from 0:
     `before_request(number, method, path)`, so that a test can change the world between requests,

@@ -1,4 +1,8 @@
-"""Inviting people, changing their role, removing them. Dify validates no e-mail address."""
+"""Inviting people, changing their role, removing them. Dify validates no e-mail address.
+
+Recorded are invitations and refusals. Inferred is how a success of the other two looks (but for its
+status), and who is told what when his role is too low: 400 for a role, 403 for a removal.
+"""
 
 from __future__ import annotations
 

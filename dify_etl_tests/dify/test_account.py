@@ -3,6 +3,10 @@
 import httpx
 import pytest
 
+from dify_etl.dify.errors import UnexpectedAnswer
+from dify_etl.simulated import SimulatedDify, World
+from dify_etl_tests.dify.pretend_server import PretendServer
+from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, client_of
 from dify_etl_tests.dify.recordings import VERSIONS, Handler, client, exchange
 
 
@@ -56,3 +60,23 @@ def recorded_server(version: str, asked: list[str], told: str | None = None) -> 
         return response
 
     return server
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_our_role_is_asked_each_time(world: World, version: str) -> None:
+    """An owner may change it between two runs."""
+    dify = client_of(SimulatedDify(world, version))
+    before = dify.account.role()
+
+    world.set_role("admin")
+
+    assert (before, dify.account.role()) == ("owner", "admin")
+
+
+def test_an_answer_without_a_role_is_told() -> None:
+    """No role is no permission: nobody guesses."""
+    answer = {"id": "w-1", "name": "Lab", "role": None}
+    server = PretendServer(answer=lambda request: httpx.Response(200, json=answer))
+
+    with pytest.raises(UnexpectedAnswer, match="role"):
+        client(server).account.role()

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.errors import DifyUnavailable, KeyRefused, NotDify, ServiceApiOff
-from dify_etl.simulated import SimulatedDify, World
+from dify_etl.simulated import SimulatedDify, World, serve
 from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.dify.pretend_workspace import (
     EVERY_VERSION,
@@ -189,3 +189,19 @@ def test_use_of_a_key_shows_late(
     listed = next(k for k in dify.api_keys.of_app(key.app_id or "") if k.api_key_id == key.id)
 
     assert (listed.last_used_at == NOW + timedelta(seconds=1)) is seen
+
+
+def test_wire_log_tells_no_key(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """With every log at DEBUG neither a key that is shown nor one that is made is written."""
+    server, key = SimulatedDify(world), new_key(world)
+    with (
+        serve(server) as running,
+        client_of(server, address=running.base_url) as dify,
+        caplog.at_level("DEBUG"),
+    ):
+        dify.service_api(f"{running.base_url}/v1", SecretStr(key.token)).info()
+        made = dify.api_keys.create_for_app(key.app_id or "").value
+
+    assert "/v1/info" in caplog.text
+    assert key.token not in caplog.text
+    assert made.token.get_secret_value() not in caplog.text
