@@ -246,6 +246,7 @@ class Session:
     def _on_sent(self, request: httpx.Request) -> None:
         request.extensions["started"] = self._clock.monotonic()
         request.extensions["is_under_way"] = True
+        request.extensions["status"] = None  # of an earlier sending: a 401 before this one
 
     def _on_answered(self, response: httpx.Response) -> None:
         told = response.request.extensions

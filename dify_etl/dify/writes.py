@@ -24,7 +24,7 @@ NOTHING_SENT = (
     httpx.UnsupportedProtocol,
     ConnectionRefusedError,
 )
-REQUEST_ID_HEADERS = ("x-request-id", "x-trace-id")  # of a proxy; of the newest servers
+REQUEST_ID_HEADERS = ("x-request-id", "x-trace-id")  # of a proxy, of tracing
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,20 @@ def test_a_write_after_an_expired_session_is_sent_again() -> None:
     assert opened.write("POST", KEYS, app_id="a") == Written({"id": "key"}, 201)
 
 
+def test_a_write_that_is_lost_after_an_expired_session_is_unanswered() -> None:
+    """The 401 of the first sending says nothing of the second."""
+    server = PretendServer(answer=giving(httpx.Response(200, json={})))
+    opened = session(server)
+    opened.write("POST", KEYS, app_id="a")
+    server.expire()
+    server.answer = giving(httpx.ReadTimeout("slow"))
+
+    with pytest.raises(WriteUnanswered) as caught:
+        opened.write("POST", KEYS, app_id="a")
+
+    assert caught.value.status is None
+
+
 @pytest.mark.parametrize(("method", "content"), [("POST", b"{}"), ("PUT", b"{}"), ("DELETE", b"")])
 def test_a_write_carries_json_but_for_a_delete(method: str, content: bytes) -> None:
     """From 1.11 on Dify answers a POST without JSON with 415."""
