@@ -37,7 +37,7 @@ test: $(READY) ## all tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: $(READY) ## thousands of random histories, hundreds of kills and faults (SOAK_HISTORIES, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
-	SOAK_HISTORIES=$${SOAK_HISTORIES:-1000} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
+	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
 	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/crashes
 
 check: $(READY) ## format, lint, strict types, import contracts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -26,16 +27,9 @@ class Dispatcher:
         self.version = version
         placed = [(CONSOLE + route.rule, route) for route in console]
         placed += [("/v1" + route.rule, route) for route in service]
-        self._map = Map(
-            [
-                Rule(rule, endpoint=route, methods=[route.method])
-                for rule, route in placed
-                if route.exists_in(version)
-            ],
-            strict_slashes=True,
-            redirect_defaults=False,
-            merge_slashes=False,
-        )
+        existing = [(rule, route) for rule, route in placed if route.exists_in(version)]
+        self._routes = [route for _, route in existing]
+        self._map = _url_map(tuple((rule, route.method) for rule, route in existing))
 
     def answer(self, call: Call, sessions: Sessions) -> Response:
         """The response to a call; refusals included, in JSON, unknown routes in HTML."""
@@ -44,7 +38,7 @@ class Dispatcher:
         if request.method == "OPTIONS":
             return Response("", mimetype="text/html")
         try:
-            route, path = _match(adapter)
+            route, path = self._match(adapter)
         except MethodNotAllowed:
             text = "The method is not allowed for the requested URL."
             return json_response(_body("method_not_allowed", text, 405), 405)
@@ -55,6 +49,10 @@ class Dispatcher:
             return _as_response(self._handle(call, route, sessions))
         except ApiError as error:
             return self._refused(error, route, request)
+
+    def _match(self, adapter: MapAdapter) -> tuple[Route, dict[str, object]]:
+        place, path = adapter.match()
+        return self._routes[cast(int, place)], dict(path)
 
     def _handle(self, call: Call, route: Route, sessions: Sessions) -> object:
         sessions.admit(call, route)
@@ -88,9 +86,18 @@ class Dispatcher:
         return response
 
 
-def _match(adapter: MapAdapter) -> tuple[Route, dict[str, object]]:
-    endpoint, path = adapter.match()
-    return cast(Route, endpoint), dict(path)
+@cache
+def _url_map(rules: tuple[tuple[str, str], ...]) -> Map:
+    """The compiled map of some rules and methods; the endpoint is the place. Compiling is slow."""
+    return Map(
+        [
+            Rule(rule, endpoint=place, methods=[method])
+            for place, (rule, method) in enumerate(rules)
+        ],
+        strict_slashes=True,
+        redirect_defaults=False,
+        merge_slashes=False,
+    )
 
 
 def _body(code: str, message: str, status: int) -> dict[str, object]:

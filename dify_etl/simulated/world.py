@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from json import dumps
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # What every login and every request leaves behind, for the account that reads.
 TRACES_OF_READING = ("last_login_at", "last_login_ip", "last_active_at")
+
+# Types that need no freezing.
+PLAIN = {str, int, float, bool, type(None), datetime}
 
 _TABLES = (
     "workspaces",
@@ -107,11 +111,18 @@ class World(ConversationChanges, WorkspaceChanges):
 
 
 def _values(row: DataclassInstance, left_out: tuple[str, ...]) -> tuple[object, ...]:
-    names = (item.name for item in fields(row))
-    return tuple(_frozen(getattr(row, name)) for name in names if name not in left_out)
+    names = [name for name in _names(type(row)) if name not in left_out]
+    return tuple(_frozen(getattr(row, name)) for name in names)
+
+
+@cache
+def _names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 def _frozen(value: object) -> object:
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, dict | list):
         return dumps(value, sort_keys=True, default=str)
     if isinstance(value, tuple):
