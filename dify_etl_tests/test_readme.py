@@ -99,6 +99,21 @@ def test_quarantine_of_the_readme(variables: dict[str, str]) -> None:
     assert "Nothing waits" in ran[0].stdout
 
 
+def test_operations_of_the_readme(variables: dict[str, str], world: World) -> None:
+    """The block about changing Dify runs: files are written, documents listed, a plan is shown."""
+    (block,) = [one for one in SHELL if "apps export" in one]
+    folder = Path(variables["HOME_OF_TEST"])
+    (folder / "people.csv").write_text("email,role\nann@example.com,editor\n")
+    export, listed, invited = (
+        run(words_of(line), variables) for line in block.splitlines() if line.strip()
+    )
+    assert (export.returncode, invited.returncode) == (0, 0), export.stderr + invited.stderr
+    assert len(list((folder / "dsl").iterdir())) == len(world.apps)
+    assert listed.returncode == 1  # this workspace has documents that failed
+    assert "failed" in listed.stdout
+    assert re.search(r"add --apply [0-9a-f]{12}", invited.stdout)
+
+
 def test_simulate_of_the_readme_prints_settings(variables: dict[str, str]) -> None:
     """The simulated Dify serves and prints the lines to copy."""
     (call,) = [call for call in INLINE if call.startswith("simulate ")]

@@ -1,0 +1,122 @@
+"""docs/operations.md names everything that can be done, and everything that it names exists."""
+
+import ast
+import re
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from typer.main import get_group
+
+from dify_etl.cli import app
+from dify_etl.dify import DifyClient
+from dify_etl.dify.statistics import StatisticMetric
+from dify_etl.pipeline.code_location import code_location
+from dify_etl_tests.pipeline.night import settings_for
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+ROWS = [
+    [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+    for line in DOCUMENT.splitlines()
+    if line.startswith("| ") and "::" in line
+]
+BY_WHAT = {row[0]: row for row in ROWS}
+
+NONE = "–"
+# What nobody should do by hand: keys are made and deleted where they are used.
+OWN_KEYS = {
+    f"{verb} a key of {whose}"
+    for verb in ("make", "delete")
+    for whose in ("an app", "the datasets")
+}
+
+# Rooms of the client whose every verb that changes Dify has to be in the table.
+WRITES = {
+    "apps": "create update rename switch_site switch_api change_model_config replace_model_config "
+    "delete import_dsl",
+    "api_keys": "create_for_app delete_of_app create_for_datasets delete_of_datasets",
+    "workflows": "publish",
+    "datasets": "retry_document",
+    "members": "invite set_role remove",
+}
+
+
+@pytest.fixture(scope="module")
+def client() -> DifyClient:
+    """A client that asks nothing."""
+    return DifyClient("http://dify.test", email="a@example.com", password=SecretStr("x"))
+
+
+@cache
+def commands() -> frozenset[str]:
+    """Every command, with its group."""
+    groups = dict(get_group(app).commands)
+    return frozenset(groups) | {
+        f"{group} {name}"
+        for group, held in groups.items()
+        for name in getattr(held, "commands", {})
+    }
+
+
+@pytest.fixture(scope="module")
+def dagster_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Every job and asset."""
+    definitions = code_location(settings_for(tmp_path_factory.mktemp("home")))
+    jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    return jobs | {"/".join(one.key.path) for one in definitions.resolve_all_asset_specs()}
+
+
+@pytest.mark.parametrize("what", sorted(BY_WHAT))
+def test_every_cell_names_something(what: str, client: DifyClient, dagster_names: set[str]) -> None:
+    """The method, the command, the job or asset and the test of a row are there."""
+    _, method, command, dagster, test = BY_WHAT[what]
+    name, _, metric = method.partition("(")
+    assert callable(attrgetter(name)(client))
+    assert not metric or metric.rstrip(")") in StatisticMetric.__members__
+    assert command in commands() or (command, what) in {(NONE, row) for row in OWN_KEYS}
+    assert dagster in dagster_names or (dagster, what) in {(NONE, row) for row in OWN_KEYS}
+    path, _, function = test.partition("::")
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("room", sorted(WRITES))
+def test_every_write_of_the_client_is_in_the_table(room: str) -> None:
+    """Nothing that changes Dify is missing from the document."""
+    named = {row[1].removeprefix(f"{room}.") for row in ROWS if row[1].startswith(f"{room}.")}
+    assert set(WRITES[room].split()) <= named
+
+
+@pytest.mark.parametrize("room", sorted(WRITES))
+def test_list_of_writes_is_whole(room: str, client: DifyClient) -> None:
+    """A new method that answers `Written` has to be named here and in the document."""
+    found = {
+        name
+        for name, method in vars_of(getattr(client, room)).items()
+        if "Written" in str(getattr(method, "__annotations__", {}).get("return", ""))
+        and not name.startswith("_")
+    }
+    assert found == set(WRITES[room].split())
+
+
+def vars_of(room: object) -> dict[str, object]:
+    """The methods of a room, inherited ones too."""
+    return {name: one for kind in type(room).__mro__ for name, one in vars(kind).items()}
+
+
+def test_every_new_command_is_told() -> None:
+    """No command that changes Dify goes without a row."""
+    groups = ("apps", "members", "indexing")
+    own = {one for one in commands() if one.partition(" ")[0] in groups and " " in one}
+    assert own <= {row[2] for row in ROWS}
+
+
+def test_table_was_read_whole() -> None:
+    """A row that is written otherwise would go unchecked."""
+    lines = [line for line in DOCUMENT.splitlines() if line.startswith("| ")]
+    assert len(ROWS) == len(BY_WHAT) == len(lines) - 1
+    assert all(len(row) == 5 for row in ROWS)
+    assert re.search(r"^# Operations", DOCUMENT)
