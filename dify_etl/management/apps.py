@@ -19,7 +19,7 @@ from dify_etl.dify.errors import AppGone
 from dify_etl.management.applying import Action, Answer, Found, Operation, Operator, agrees
 from dify_etl.management.errors import InputWrong, TargetUnknown, Undecided
 from dify_etl.management.plan import Step, Target
-from dify_etl.management.redaction import State
+from dify_etl.management.redaction import State, without_secrets
 
 CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
 SWITCH_SITE, SWITCH_API = "apps.switch_site", "apps.switch_api"
@@ -270,13 +270,23 @@ def _plain(name: str, value: JsonValue) -> JsonValue:
 
 
 def _config_action(dify: DifyClient, app: App, wanted: Mapping[str, JsonValue]) -> Action:
+    # Secrets are hidden in plans, so a change of one alone would look like none.
+    has_secrets = without_secrets(dict(wanted)) != wanted
+
     def look() -> State:
         config = dify.apps.model_config(app.app_id).body()
-        return {name: config.get(name) for name in wanted}
+        held = {name: config.get(name) for name in wanted}
+        return held | ({"hidden values": "as they are"} if has_secrets else {})
 
     whole = dify.apps.model_config(app.app_id).changed(wanted).body()
+    after: State = {name: whole[name] for name in wanted}
     return Action(
-        Step(MODEL_CONFIG, target_of(app), look(), {name: whole[name] for name in wanted}),
+        Step(
+            MODEL_CONFIG,
+            target_of(app),
+            look(),
+            {**after, "hidden values": "as given"} if has_secrets else after,
+        ),
         write=partial(dify.apps.change_model_config, app.app_id, wanted),
         read_back=lambda answer: Found(look(), app.app_id),
         look=look,

@@ -4,12 +4,13 @@ Dify writes keys in alphabet order already, but keeps what the editor happened t
 where its window stood; long texts are folded anew when a word changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.redaction import HIDDEN, without_secrets
 
 # What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
 _LOOKS = ("selected", "dragging", "resizing", "positionAbsolute")
@@ -33,12 +34,16 @@ _Dumper.add_representer(str, _text)
 
 @dataclass(frozen=True)
 class Dsl:
-    """A parsed DSL: what app it makes, and its text in stable form."""
+    """A parsed DSL: what app it makes, and its text in stable form.
+
+    `shown` is the text for people and plans: whoever wrote the file may have put secrets into it.
+    """
 
     name: str
     mode: str
     description: str
-    text: str
+    text: str = field(repr=False)
+    shown: str
 
 
 def stable_dsl(text: str, *, where: str) -> Dsl:
@@ -50,15 +55,37 @@ def stable_dsl(text: str, *, where: str) -> Dsl:
     app = document.get("app")
     if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
         raise _wrong("it holds no app with a name and a mode", where)
-    dumped = yaml.dump(
-        _without_looks(document),
+    plain = _without_looks(document)
+    shown = without_secrets(_without_secret_variables(plain))
+    description = str(app.get("description") or "")
+    return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+
+
+def _dumped(document: Any) -> str:
+    text: str = yaml.dump(
+        document,
         Dumper=_Dumper,
         sort_keys=True,
         allow_unicode=True,
         default_flow_style=False,
         width=float("inf"),
     )
-    return Dsl(str(app["name"]), str(app["mode"]), str(app.get("description") or ""), dumped)
+    return text
+
+
+def _without_secret_variables(document: dict[str, Any]) -> dict[str, Any]:
+    """Environment variables of the type secret without their values."""
+    workflow = document.get("workflow")
+    variables = workflow.get("environment_variables") if isinstance(workflow, dict) else None
+    if not isinstance(workflow, dict) or not isinstance(variables, list):
+        return document
+    hidden = [
+        one | {"value": HIDDEN}
+        if isinstance(one, dict) and one.get("value_type") == "secret" and one.get("value")
+        else one
+        for one in variables
+    ]
+    return document | {"workflow": workflow | {"environment_variables": hidden}}
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def import_operation(
         state = None if app_id is None else state_of(dify, app_id, list(after))
         return Found(state, app_id, message)
 
-    step = Step(IMPORT, Target("app", None, wanted_name), None, {**after, "dsl": dsl.text})
+    step = Step(IMPORT, Target("app", None, wanted_name), None, {**after, "dsl": dsl.shown})
     action = Action(
         step,
         write=partial(dify.apps.import_dsl, text, name=name),
@@ -133,10 +133,10 @@ def overwrite_operation(operator: Operator, text: str, *, where: str, app: str) 
 
     def look() -> State:
         held = dify.apps.export_dsl(found.app_id)
-        return {"dsl": stable_dsl(held, where=f"DSL of {found.name}").text}
+        return {"dsl": stable_dsl(held, where=f"DSL of {found.name}").shown}
 
     before = look()
-    step = Step(OVERWRITE, target_of(found), before, {"dsl": dsl.text})
+    step = Step(OVERWRITE, target_of(found), before, {"dsl": dsl.shown})
     action = Action(
         step,
         write=partial(dify.apps.import_dsl, text, app_id=found.app_id),

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from dify_etl.terminal.clear_errors import FAILED
 from dify_etl.terminal.consoles import err
 
 if TYPE_CHECKING:
@@ -68,14 +69,19 @@ def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", ask
         check_fresh(operation.plan, plan_id)
         if not asked.names and not asked.is_sure:
             asked = replace(asked, names=_typed_names(operation))
-        results = operator.apply(
-            operation,
-            plan_id,
-            cap=Cap(asked.most),
-            typed=asked.names,
-            is_sure=asked.is_sure,
-        )
-        fill_audit_of(home)
+        try:
+            results = operator.apply(
+                operation,
+                plan_id,
+                cap=Cap(asked.most),
+                typed=asked.names,
+                is_sure=asked.is_sure,
+            )
+        except KeyboardInterrupt:
+            err.print("Stopped. `dify-etl audit list` tells what was done; plan again to go on.")
+            raise typer.Exit(FAILED) from None
+        finally:
+            fill_audit_of(home)
     show_results(console, results)
     return 0 if all(result.is_good for result in results) else 1
 

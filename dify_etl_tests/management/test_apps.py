@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from dify_etl.dify.app_writes import AppChanges
 from dify_etl.management.applying import Operation, Operator, Result
@@ -157,6 +158,24 @@ def test_switches_and_config_are_steps_of_their_own(bench: Workbench) -> None:
     assert (app.enable_site, app.enable_api) == (False, False)
     assert app.app_model_config is not None
     assert app.app_model_config.pre_prompt == "Be kind."
+
+
+def test_secret_of_a_tool_is_sent_and_not_shown(bench: Workbench) -> None:
+    """It reaches Dify; plan, results and audit do not know it."""
+    app = app_of(bench.world, "agent-chat")
+    tool: JsonValue = {
+        "provider_type": "builtin",
+        "provider_id": "search",
+        "tool_name": "search",
+        "tool_parameters": {"api_key": "canary-1"},
+    }
+    wishes = Wishes(NOTHING, model_config={"agent_mode": {"tools": [tool]}})
+    operation, results = update(bench, app, wishes)
+    told = repr((operation.plan, results)) + "\n".join(operation.plan.lines())
+    assert "canary" not in told + (bench.home / "audit.jsonl").read_text()
+    assert "+ hidden values: as given" in told
+    assert [result.outcome for result in results] == ["verified"]
+    assert "canary-1" in repr(app.app_model_config)
 
 
 def test_second_run_has_nothing_to_do(bench: Workbench) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dify_etl.management.applying import Result
 from dify_etl.management.errors import InputWrong
@@ -141,3 +142,23 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputWrong) as refused:
         read_dsl(tmp_path / "nothing.yml")
     assert "nothing.yml" in refused.value.where
+
+
+def test_secrets_of_a_file_are_not_shown(bench: Workbench, tmp_path: Path) -> None:
+    """A DSL that somebody exported with its secrets: they reach Dify, and nobody else."""
+    app = app_of(bench.world, "workflow")
+    folder = tmp_path / "apps"
+    path = next(p for p in exported(bench, folder).written if app.id[:8] in p.name)
+    secret = {"name": "KEY", "value_type": "secret", "value": "canary-1", "id": "1"}
+    document = yaml.safe_load(read_dsl(path))
+    document["workflow"]["environment_variables"] = [secret]
+    document["workflow"]["graph"]["nodes"][0]["data"]["api_key"] = "canary-2"
+    text = yaml.safe_dump(document, allow_unicode=True)
+    with bench.operator() as operator:
+        new = import_operation(operator, text, where="a file", name="x", is_twin_wanted=False)
+        over = overwrite_operation(operator, text, where="a file", app=app.id)
+        results = [*applied(operator, new), *applied(operator, over)]
+    told = repr([new.plan, over.plan, results]) + "\n".join(new.plan.lines() + over.plan.lines())
+    assert [result.outcome for result in results] == ["verified", "verified"]
+    assert "canary" not in told + (tmp_path / "audit.jsonl").read_text()
+    assert "KEY" in told

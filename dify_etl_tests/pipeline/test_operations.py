@@ -1,7 +1,6 @@
 """Operations as Dagster jobs: dry unless told otherwise, and no secret in any event."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +15,7 @@ from dify_etl.pipeline.operation_jobs import op_of
 from dify_etl.simulated import World
 from dify_etl.simulated.rows import App
 from dify_etl_tests.pipeline.night import QUIET
-from dify_etl_tests.sync.small_worlds import app_of
+from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import ServedDify
 
 
@@ -128,21 +127,6 @@ def test_refused_step_fails_the_run(own_settings: ServedDify) -> None:
         world.set_role("owner")
     assert not result.success
     assert "**failed** apps.switch_api" in told(result)["results"]
-
-
-def failing_document(world: World) -> str:
-    """A document in error, and its id."""
-    at = world.now() - timedelta(hours=1)
-    dataset = world.add_dataset(
-        name="the handbook",
-        at=at,
-        created_by=world.account_id,
-        tenant_id=world.workspace_id,
-        permission="all_team_members",
-    )
-    row = world.add_document(dataset.id, at=at, name="page.txt")
-    world.set_indexing_status(row.id, "error", at=at, error="disk full")
-    return row.id
 
 
 def report() -> tuple[dict[str, Any], bool]:

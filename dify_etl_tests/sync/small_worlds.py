@@ -70,3 +70,18 @@ def run(world: World, *, at: datetime, status: str = "succeeded", mode: str = "w
     if status != "running":
         world.finish_run(row.id, at=at + timedelta(seconds=3), status=status)
     return row.id
+
+
+def failing_document(world: World, *, dataset: str = "the handbook") -> str:
+    """A document `page.txt` that failed an hour ago (disk full), in a dataset of its own."""
+    at = world.now() - timedelta(hours=1)
+    row = world.add_dataset(
+        name=dataset,
+        at=at,
+        created_by=world.account_id,
+        tenant_id=world.workspace_id,
+        permission="all_team_members",
+    )
+    document = world.add_document(row.id, at=at, name="page.txt")
+    world.set_indexing_status(document.id, "error", at=at, error="disk full")
+    return document.id

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dify_etl.simulated.rows import App
-from dify_etl_tests.sync.small_worlds import app_of
+from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
 
@@ -174,16 +174,7 @@ def test_export_of_all_apps_is_stable(own: Shell, changed_dify: ServedDify) -> N
 
 def test_failed_documents_are_listed_and_retried(own: Shell, changed_dify: ServedDify) -> None:
     """`list` answers 1 while something is not indexed; `retry` says what it can know."""
-    world, at = changed_dify.world, changed_dify.world.now() - timedelta(hours=1)
-    dataset = world.add_dataset(
-        name="the handbook",
-        at=at,
-        created_by=world.account_id,
-        tenant_id=world.workspace_id,
-        permission="all_team_members",
-    )
-    row = world.add_document(dataset.id, at=at, name="page.txt")
-    world.set_indexing_status(row.id, "error", at=at, error="disk full")
+    failing_document(changed_dify.world)
     listed = own.run("indexing", "list", "--dataset", "the handbook")
     assert listed.code == 1
     assert "1 failed: disk full" in listed.text
