@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dify_etl.management.errors import AuditUnwritable
 from dify_etl.management.plan import Plan
 from dify_etl.management.redaction import audited, state_hash
 
@@ -99,14 +100,24 @@ class AuditFile:
         self.path = path
 
     def record(self, entry: AuditEntry) -> None:
-        """Append one line and wait until the disk has it. OSError when it cannot be written."""
-        line = entry.model_dump_json().encode() + b"\n"
+        """Append one line and wait until the disk has it. AuditUnwritable when it cannot be."""
+        try:
+            self._append(entry.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            raise AuditUnwritable(
+                f"the audit cannot be written: {error.strerror}",
+                where=str(self.path),
+                hint="Free disk space or fix the permissions. Steps that are in the audit already "
+                "were done; nothing more was sent.",
+            ) from error
+
+    def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # A process that died while writing left half a line: it must not take ours with it.
             end = file.seek(0, os.SEEK_END)
-            if end and _byte_before(file.fileno(), end) != b"\n":
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
                 line = b"\n" + line
             file.write(line)
             file.flush()
@@ -118,10 +129,6 @@ class AuditFile:
             lines = self.path.read_bytes().splitlines()
             return tuple(entry for line in lines if (entry := _entry(line)) is not None)
         return ()
-
-
-def _byte_before(descriptor: int, end: int) -> bytes:
-    return os.pread(descriptor, 1, end - 1)
 
 
 def _entry(line: bytes) -> AuditEntry | None:

@@ -7,6 +7,7 @@ ManagementError
 ├── InputWrong       an e-mail, a CSV, a file or a config that cannot be used
 ├── TargetUnknown    no object, or several, with that id or name
 ├── EscrowRefused    an app whose data are not safe yet, so that it may not be deleted
+├── AuditUnwritable  the audit cannot be kept, so nothing more is sent
 └── Undecided        an answer was lost, and what Dify shows now does not tell what became of it
 """
 
@@ -43,3 +44,7 @@ class EscrowRefused(ManagementError):
 
 class Undecided(ManagementError):
     """Whether a write was done cannot be told from what Dify shows; a person has to look."""
+
+
+class AuditUnwritable(ManagementError):
+    """The audit file cannot be written: what cannot be recorded is not done."""
