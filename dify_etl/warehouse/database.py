@@ -92,8 +92,8 @@ class Database:
         so little of it is kept in memory; what needs more spills beside the file.
         """
         self.execute("SET threads = 1")
-        self.execute("SET checkpoint_threshold = '64MB'")
-        self.execute("SET memory_limit = '256MB'")
+        self.execute("SET checkpoint_threshold = '48MB'")
+        self.execute("SET memory_limit = '160MB'")
 
     def ensure(self, *tables: Table) -> None:
         """Make the tables and comments as specified; new columns are added, none is dropped."""
