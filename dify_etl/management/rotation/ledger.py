@@ -1,0 +1,77 @@
+"""The ledger of rotations: an SQLite file of the home, so that no reader of the warehouse can keep
+a rotation from writing down what it is about to do.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from dify_etl.management.rotation.errors import RotationError, RotationRunning
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.process_lock import LockHeld, process_lock
+
+LEDGER_FILE = "key_rotations.sqlite"
+LOCK_FILE = "rotation.lock"
+BUSY_SECONDS = 30.0
+
+
+class RotationLedger:
+    """All rotations of a home, the current state of each. What `write` got is on the disk."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / LEDGER_FILE
+        self._lock = home / LOCK_FILE
+
+    @contextmanager
+    def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Only one process of a home rotates at a time. Raises RotationRunning."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(process_lock(self._lock, wait_seconds=wait_seconds))
+            except LockHeld as error:
+                raise RotationRunning(
+                    f"keys are being rotated already: {error}",
+                    where=str(self._lock),
+                    hint="Let it end; what it leaves open, the next run goes on with.",
+                ) from None
+            yield
+
+    def rotations(self) -> tuple[Rotation, ...]:
+        """All rotations, oldest first."""
+        if not self.path.exists():
+            return ()
+        with self._opened() as ledger:
+            rows = ledger.execute("SELECT body FROM rotations ORDER BY rowid").fetchall()
+        return tuple(Rotation.model_validate_json(body) for (body,) in rows)
+
+    def write(self, rotation: Rotation) -> None:
+        """Keep the rotation as it is now."""
+        values = {"id": rotation.rotation_id, "body": rotation.model_dump_json()}
+        with self._opened() as ledger, ledger:
+            ledger.execute(
+                "INSERT INTO rotations (rotation_id, body) VALUES (:id, :body) "
+                "ON CONFLICT (rotation_id) DO UPDATE SET body = :body",
+                values,
+            )
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as ledger:
+                ledger.execute("PRAGMA synchronous = FULL")
+                ledger.execute(
+                    "CREATE TABLE IF NOT EXISTS rotations "
+                    "(rotation_id TEXT PRIMARY KEY, body TEXT NOT NULL)"
+                )
+                yield ledger
+        except (sqlite3.Error, OSError) as error:
+            raise RotationError(
+                f"the ledger of rotations cannot be used: {error}",
+                where=str(self.path),
+                hint="Nothing was done that it does not tell. Free the disk or the file, and run "
+                "again.",
+            ) from error

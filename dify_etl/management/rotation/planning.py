@@ -1,0 +1,243 @@
+"""Which rotations go on and which begin: the plan that is shown, and that applying makes again."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.management.plan import Plan, Step, Target
+from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
+from dify_etl.management.rotation.inventory import HeldKey, Inventory, current_key_id
+from dify_etl.management.rotation.policy import Policy
+from dify_etl.management.rotation.sinks.protocol import SecretSink
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.management.rotation.targets import KeyTarget
+
+OPERATION = "keys.rotate"
+REST_AFTER_ROLLBACK_DAYS = 7  # whoever took a rotation back had a reason
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks for beyond the policy.
+
+    `targets`: names of targets (`app / consumer`) or of apps, due or not; others are left alone.
+    `compromised`: ids of keys that leaked: replaced and revoked without a grace period.
+    """
+
+    targets: tuple[str, ...] = ()
+    compromised: frozenset[str] = frozenset()
+
+    def names(self, target: KeyTarget) -> bool:
+        """Whether a target is meant."""
+        return bool({target.name, target.app_name, target.app_id} & set(self.targets))
+
+
+@dataclass(frozen=True)
+class RotationPlan:
+    """The plan, and for each of its steps the rotation that it begins or goes on with.
+
+    `held_back`: what is due but waits for a later run, or cannot be planned, and why.
+    """
+
+    plan: Plan
+    rotations: tuple[Rotation, ...]
+    held_back: tuple[str, ...]
+
+
+def plan_rotations(
+    dify: DifyClient,
+    policy: Policy,
+    inventory: Inventory,
+    sinks: Mapping[str, SecretSink],
+    asked: Asked | None = None,
+) -> RotationPlan:
+    """What a run would do now. RotationRefused when a compromised key belongs to no target."""
+    asked = asked or Asked()
+    workspace = dify.account.current_workspace().workspace_id
+    planner = _Planner(dify, policy, inventory, sinks, asked)
+    going_on = planner.going_on()
+    begun = planner.beginning()
+    _check_compromised(asked, [*going_on, *begun])
+    rotations = (*going_on, *begun)
+    steps = tuple(_step(one, inventory) for one in rotations)
+    plan = Plan(OPERATION, dify.origin, workspace, steps)
+    with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
+    return RotationPlan(plan, with_plan, (*inventory.problems, *planner.held_back))
+
+
+class _Planner:
+    def __init__(
+        self,
+        dify: DifyClient,
+        policy: Policy,
+        inventory: Inventory,
+        sinks: Mapping[str, SecretSink],
+        asked: Asked,
+    ) -> None:
+        self._dify, self._policy, self._inventory = dify, policy, inventory
+        self._sinks, self._asked = sinks, asked
+        self.held_back: list[str] = []
+
+    def going_on(self) -> list[Rotation]:
+        """Open rotations, with what the policy says about them now."""
+        rules = {target.target_id: target.rule for target in self._inventory.targets}
+        found = []
+        for one in self._inventory.rotations:
+            if one.is_over:
+                continue
+            rule = rules.get(one.target_id)
+            if rule is not None:
+                one = one.having(
+                    grace_seconds=self._policy.grace(rule).total_seconds(),
+                    revoke_unobserved=self._policy.revokes_unobserved(rule),
+                )
+            is_leaked = bool(self._asked.compromised & set(one.old_key_ids))
+            found.append(one.having(is_compromised=one.is_compromised or is_leaked))
+        return found
+
+    def beginning(self) -> list[Rotation]:
+        """New rotations, the oldest keys first, no more than a run may begin."""
+        due: list[tuple[bool, str, Rotation]] = []
+        for target in self._inventory.targets:
+            if self._is_busy(target):
+                continue
+            try:
+                draft = self._draft(target)
+            except (SinkFailed, KeyError) as error:
+                self.held_back.append(f"{target.name}: {error}")
+                continue
+            if draft is not None:
+                due.append((not draft.is_compromised, self._made(target), draft))
+        due.sort(key=lambda one: one[:2])
+        most = self._policy.most_per_run
+        self.held_back += [f"{one.name}: waits for a later run" for *_, one in due[most:]]
+        return [one for *_, one in due[:most]]
+
+    def _is_busy(self, target: KeyTarget) -> bool:
+        """A rotation whose old key is revoked no longer stands in the way of the next."""
+        own = self._inventory.of_target(target)
+        return any(not one.is_over and one.state != "revoked" for one in own)
+
+    def _draft(self, target: KeyTarget) -> Rotation | None:
+        old = self._old(target)
+        leaked = bool({held.key.api_key_id for held in old} & self._asked.compromised)
+        reason = "compromised" if leaked else self._reason(target)
+        if reason is None:
+            return None
+        return Rotation(
+            rotation_id=uuid.uuid4().hex,
+            target_id=target.target_id,
+            consumer=target.consumer,
+            app_id=target.app_id,
+            app_name=target.app_name,
+            sink=target.sink,
+            entry=target.entry,
+            plan_id="",
+            reason=reason,
+            grace_seconds=self._policy.grace(target.rule).total_seconds(),
+            revoke_unobserved=self._policy.revokes_unobserved(target.rule),
+            is_compromised=leaked,
+            old_key_ids=tuple(sorted(held.key.api_key_id for held in old)),
+            old_fingerprints=self._fingerprints(target, old),
+            started_at=self._inventory.at,
+            updated_at=self._inventory.at,
+        )
+
+    def _reason(self, target: KeyTarget) -> str | None:
+        if self._asked.targets:
+            return "asked for" if self._asked.names(target) else None
+        if self._asked.compromised or self._rests(target):
+            return None
+        current = self._current(target)
+        if current is None:
+            return "there is no key of this target in Dify"
+        max_age = self._policy.max_age(target.rule)
+        if self._inventory.at - current.key.created_at >= max_age:
+            return f"older than {max_age.days} days"
+        return self._sink_differs(target)
+
+    def _rests(self, target: KeyTarget) -> bool:
+        own = self._inventory.of_target(target)
+        if not own or own[-1].state != "rolled_back":
+            return False
+        return (self._inventory.at - own[-1].updated_at).days < REST_AFTER_ROLLBACK_DAYS
+
+    def _sink_differs(self, target: KeyTarget) -> str | None:
+        """What is wrong with what consumers get; another key than the last rotation's is."""
+        held = self._sinks[target.sink].read(target.entry, "current")
+        if held is None:
+            return "the sink holds no key"
+        last = [one for one in self._inventory.of_target(target) if one.is_promoted]
+        if last and self._dify.api_keys.fingerprint_of(held) != last[-1].new_fingerprint:
+            return "the sink holds another key"
+        return None
+
+    def _current(self, target: KeyTarget) -> HeldKey | None:
+        """The key whose age counts: what the last rotation made, else the oldest named one, else
+        the one that the sink holds.
+        """
+        held = self._inventory.of_app(target.app_id)
+        made = current_key_id(self._inventory.of_target(target))
+        if made is not None:
+            return next((one for one in held if one.key.api_key_id == made), None)
+        named = [one for one in held if one.key.api_key_id in target.rule.key_ids]
+        if named:
+            return min(named, key=lambda one: one.key.created_at)
+        token = self._sinks[target.sink].read(target.entry, "current")
+        fingerprint = None if token is None else self._dify.api_keys.fingerprint_of(token)
+        fitting = (one for one in held if one.key.token_fingerprint == fingerprint is not None)
+        return next(fitting, None)
+
+    def _made(self, target: KeyTarget) -> str:
+        current = self._current(target)
+        return current.key.created_at.isoformat() if current is not None else ""
+
+    def _old(self, target: KeyTarget) -> list[HeldKey]:
+        """Keys of the target that the new one replaces: named by the policy or made for it."""
+        held = self._inventory.of_app(target.app_id)
+        return [one for one in held if one.target == target and one.standing in ("current", "old")]
+
+    def _fingerprints(self, target: KeyTarget, old: Sequence[HeldKey]) -> tuple[str, ...]:
+        ids = {held.key.api_key_id for held in old}
+        made = [one for one in self._inventory.of_target(target) if one.new_key_id in ids]
+        found = {held.key.token_fingerprint for held in old} | {one.new_fingerprint for one in made}
+        return tuple(sorted(one for one in found if one))
+
+
+def _step(rotation: Rotation, inventory: Inventory) -> Step:
+    made = {held.key.api_key_id: held.key.created_at for held in inventory.keys}
+    old = {key: made[key].isoformat() for key in rotation.old_key_ids if key in made}
+    is_begun = rotation.new_key_id is not None or rotation.create_began_at is not None
+    return Step(
+        operation=OPERATION,
+        target=Target("keys of target", rotation.target_id, rotation.name),
+        before={"state": rotation.state, "keys": dict(old), "new_key": rotation.new_key_id},
+        after={
+            "state": _goal(rotation),
+            "keys": {},
+            "new_key": rotation.new_key_id or "(made by Dify)",
+            "sink": f"{rotation.sink}: {rotation.entry}",
+            "reason": rotation.reason,
+            "grace_hours": rotation.grace.total_seconds() / 3600,
+        },
+        is_irreversible=bool(old),
+        note=rotation.message if is_begun else "",
+    )
+
+
+def _goal(rotation: Rotation) -> str:
+    return rotation.ending or "proven"
+
+
+def _check_compromised(asked: Asked, rotations: Collection[Rotation]) -> None:
+    for key_id in sorted(asked.compromised):
+        if any(key_id in one.old_key_ids for one in rotations):
+            continue
+        is_new = [one for one in rotations if one.new_key_id == key_id]
+        hint = "Name it under key_ids of its target first, or delete it in the console."
+        if is_new:
+            hint = f"It is new: `dify-etl keys rollback {is_new[0].rotation_id}` takes it back."
+        raise RotationRefused(
+            f"key {key_id} is no key that a target would replace", where="--compromised", hint=hint
+        )

@@ -1,0 +1,112 @@
+"""What a terminal and an asset call: look, plan, apply, take back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dify_etl.dify.client import DifyClient
+from dify_etl.management.audit import AuditTrail, Signature
+from dify_etl.management.plan import Plan, Step, Target, check_fresh
+from dify_etl.management.rotation.errors import RotationRefused
+from dify_etl.management.rotation.inventory import Inventory, take_inventory
+from dify_etl.management.rotation.ledger import RotationLedger
+from dify_etl.management.rotation.planning import Asked, RotationPlan, plan_rotations
+from dify_etl.management.rotation.policy import Policy
+from dify_etl.management.rotation.rotating import advance
+from dify_etl.management.rotation.sinks.protocol import SecretSink
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.management.rotation.withdrawing import check_takes_back
+from dify_etl.management.rotation.work import Notify, Work, nobody
+
+ROLLBACK = "keys.rollback"
+
+
+@dataclass(frozen=True)
+class KeyRotation:
+    """The rotation of the keys of one workspace under one policy. `actor`: who does it."""
+
+    dify: DifyClient
+    policy: Policy
+    sinks: Mapping[str, SecretSink]
+    ledger: RotationLedger
+    trail: AuditTrail
+    actor: str
+    service_api_url: str | None = None
+    notify: Notify = nobody
+
+    def inventory(self, *, all_apps: bool = True) -> Inventory:
+        """All keys, or those of the policy's targets."""
+        rotations = self.ledger.rotations()
+        return take_inventory(self.dify, self.policy, rotations, all_apps=all_apps)
+
+    def plan(self, asked: Asked | None = None) -> RotationPlan:
+        """What a run would do now. Nothing is changed."""
+        inventory = self.inventory(all_apps=False)
+        return plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
+
+    def apply(self, plan_id: str, asked: Asked | None = None) -> tuple[Rotation, ...]:
+        """Do what the plan of this id says, each rotation as far as it goes now.
+
+        Raises PlanStale when the plan of now is another, RotationRunning when another run is on.
+        """
+        with self.ledger.exclusive():
+            planned = self.plan(asked)
+            check_fresh(planned.plan, plan_id)
+            for rotation in planned.rotations:
+                self.ledger.write(rotation)
+            return self._advanced(planned.plan, planned.rotations)
+
+    def plan_rollback(self, rotation_id: str) -> RotationPlan:
+        """What taking a rotation back would do. RotationRefused when it cannot be taken back."""
+        rotation = self._open(rotation_id)
+        workspace = self.dify.account.current_workspace().workspace_id
+        step = Step(
+            operation=ROLLBACK,
+            target=Target("keys of target", rotation.target_id, rotation.name),
+            before={"state": rotation.state, "new_key": rotation.new_key_id},
+            after={"state": "rolled_back", "new_key": None},
+            is_irreversible=True,
+        )
+        plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,))
+        check_takes_back(self._work(plan), rotation)
+        return RotationPlan(plan, (rotation,), ())
+
+    def roll_back(self, rotation_id: str, plan_id: str) -> Rotation:
+        """Give the sink its old key again, then delete the new one."""
+        with self.ledger.exclusive():
+            planned = self.plan_rollback(rotation_id)
+            check_fresh(planned.plan, plan_id)
+            leaving = planned.rotations[0].having(
+                state="withdrawing", ending="rolled_back", message="taken back by a person", tries=0
+            )
+            self.ledger.write(leaving)
+            return self._advanced(planned.plan, [leaving])[0]
+
+    def _advanced(self, plan: Plan, rotations: Sequence[Rotation]) -> tuple[Rotation, ...]:
+        work = self._work(plan)
+        done = []
+        for number, rotation in enumerate(rotations, start=1):
+            work.number = number
+            done.append(advance(work, rotation))
+        return tuple(done)
+
+    def _open(self, rotation_id: str) -> Rotation:
+        for rotation in self.ledger.rotations():
+            if rotation.rotation_id.startswith(rotation_id) and not rotation.is_over:
+                return rotation
+        raise RotationRefused(
+            f"no open rotation has the id {rotation_id}",
+            where=str(self.ledger.path),
+            hint="`dify-etl keys status` lists them.",
+        )
+
+    def _work(self, plan: Plan) -> Work:
+        return Work(
+            dify=self.dify,
+            sinks=self.sinks,
+            ledger=self.ledger,
+            trail=self.trail,
+            signature=Signature(plan, self.actor),
+            service_api_url=self.service_api_url,
+            kept_key_ids=frozenset(self.policy.exclude.key_ids),
+            notify=self.notify,
+        )

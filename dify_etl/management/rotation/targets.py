@@ -1,0 +1,79 @@
+"""From the rules of a policy to targets: one consumer of one app (or of the datasets)."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dify_etl.dify.apps import App
+from dify_etl.management.rotation.policy import Policy, TargetRule
+
+DATASETS = "(datasets)"
+
+
+@dataclass(frozen=True)
+class KeyTarget:
+    """Who gets a key, and where from. `app_id` is None for the keys of the datasets."""
+
+    app_id: str | None
+    app_name: str
+    consumer: str
+    sink: str
+    entry: str
+    rule: TargetRule
+
+    @property
+    def target_id(self) -> str:
+        """The same for the same app, consumer, sink and entry."""
+        parts = [self.app_id, self.consumer, self.sink, self.entry]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """For people: the app and its consumer."""
+        return f"{self.app_name} / {self.consumer}"
+
+
+def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ...], list[str]]:
+    """All targets, and what of the policy fits no app or several."""
+    found: list[KeyTarget] = []
+    problems: list[str] = []
+    for rule in policy.targets:
+        if rule.datasets:
+            found.append(KeyTarget(None, DATASETS, rule.consumer, rule.sink, rule.entry, rule))
+            continue
+        meant = [app for app in _meant(rule, apps) if not _is_excluded(app, policy)]
+        if rule.app and len(meant) != 1:
+            what = "several apps have this name or id" if meant else "there is no such app"
+            problems.append(f"target {rule.consumer!r}, app {rule.app!r}: {what}")
+            continue
+        found.extend(_target(rule, app) for app in meant)
+    problems += _shared_entries(found)
+    return tuple(found), problems
+
+
+def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
+    if rule.tag:
+        return [app for app in apps if rule.tag in _tags(app)]
+    by_id = [app for app in apps if app.app_id == rule.app]
+    return by_id or [app for app in apps if app.name == rule.app]
+
+
+def _tags(app: App) -> set[str]:
+    held = app.tags.load() if app.tags else []
+    return {str(tag.get("name")) for tag in held or [] if isinstance(tag, dict)}
+
+
+def _is_excluded(app: App, policy: Policy) -> bool:
+    return app.app_id in policy.exclude.apps or app.name in policy.exclude.apps
+
+
+def _target(rule: TargetRule, app: App) -> KeyTarget:
+    entry = rule.entry.replace("{app_id}", app.app_id).replace("{app_name}", app.name)
+    return KeyTarget(app.app_id, app.name, rule.consumer, rule.sink, entry, rule)
+
+
+def _shared_entries(targets: Sequence[KeyTarget]) -> list[str]:
+    places = [(target.sink, target.entry) for target in targets]
+    shared = sorted({place for place in places if places.count(place) > 1})
+    return [f"sink {sink!r}, entry {entry!r}: several targets share it" for sink, entry in shared]

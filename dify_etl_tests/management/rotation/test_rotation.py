@@ -1,0 +1,322 @@
+"""A rotation without trouble, and with the trouble that each of its conditions is there for."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dify_etl.management.errors import PlanStale
+from dify_etl.management.rotation.errors import RotationRefused, RotationRunning
+from dify_etl.management.rotation.planning import Asked
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.simulated import Faults
+from dify_etl.simulated.faults import Fault
+from dify_etl_tests.management.rotation.workshop import Workshop
+
+
+def only(shop: Workshop) -> Rotation:
+    """The one rotation of the home."""
+    (found,) = shop.ledger.rotations()
+    return found
+
+
+def is_proven(shop: Workshop) -> bool:
+    rotations = shop.ledger.rotations()
+    return bool(rotations) and rotations[-1].state == "proven"
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.14.2"])
+def test_an_old_key_is_replaced_and_revoked(tmp_path: Path, version: str) -> None:
+    """After some nights consumers have the new key, and the old one is refused."""
+    shop = Workshop(tmp_path, version)
+    old = shop.named["web"]
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held() == key.token != old.token
+    assert only(shop).proof == "401"
+
+
+def test_keys_of_datasets_are_rotated_too(tmp_path: Path) -> None:
+    """The workspace's dataset keys go the same way."""
+    shop = Workshop(tmp_path, consumers=(), has_datasets=True)
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held("LIBRARY") == key.token
+
+
+def test_both_keys_work_in_the_grace_period(tmp_path: Path) -> None:
+    """The old key is not touched before a day has passed."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.pass_time(hours=23)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert len(shop.world.api_keys) == 2
+
+
+def test_a_key_that_is_still_used_stays(tmp_path: Path) -> None:
+    """As long as somebody calls with the old key, it is not revoked; the reason is told."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.pass_time(hours=30)
+    shop.use(shop.named["web"].token)
+    shop.pass_time(hours=2)
+    shop.night()
+    assert "the old key was used" in only(shop).message
+    assert shop.named["web"].id in shop.world.api_keys
+
+
+def test_what_cannot_be_observed_needs_a_person(tmp_path: Path) -> None:
+    """Where Dify never shows our own use, nobody revokes without a person's word."""
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    shop.night()
+    shop.pass_time(hours=40)
+    shop.night()
+    assert only(shop).needs_person
+    assert "cannot be observed" in only(shop).message
+
+    rule = shop.policy.targets[0].model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id not in shop.world.api_keys
+
+
+def test_a_cache_that_still_answers_is_waited_for(tmp_path: Path) -> None:
+    """Deleted is not proven: the old key must be refused once the cache's ten minutes are over."""
+    shop = Workshop(tmp_path, "1.14.2", deleted_key_lives=500)
+    shop.night()
+    shop.pass_time(hours=40)
+    for minutes, state in ((0, "revoked"), (5, "revoked"), (6, "proven")):
+        shop.pass_time(minutes=minutes)
+        shop.night()
+        assert only(shop).state == state
+
+
+def test_masked_lists_are_understood(tmp_path: Path) -> None:
+    """The newest servers show no key: what the create answered is enough."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=True)
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held() == key.token
+
+
+def test_keys_that_nobody_named_are_never_revoked(tmp_path: Path) -> None:
+    """Without key_ids the old key stays; it is reported, not touched."""
+    shop = Workshop(tmp_path, names_keys=False)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id in shop.world.api_keys
+    standings = {held.key.api_key_id: held.standing for held in shop.rotation().inventory().keys}
+    assert standings[shop.named["web"].id] == "unowned"
+
+
+def test_nothing_is_due_after_a_rotation(tmp_path: Path) -> None:
+    """A second run makes nothing."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.rotation().plan().plan.steps == ()
+    before = set(shop.world.api_keys)
+    shop.night()
+    assert set(shop.world.api_keys) == before
+
+
+def test_planning_changes_nothing(tmp_path: Path) -> None:
+    """A dry run writes neither to Dify nor to the home."""
+    shop = Workshop(tmp_path)
+    before = shop.world.snapshot()
+    planned = shop.rotation().plan()
+    assert len(planned.rotations) == 1
+    assert shop.world.snapshot() == before
+    assert shop.ledger.rotations() == ()
+
+
+def test_a_stale_plan_is_refused(tmp_path: Path) -> None:
+    """When the world has moved since the plan was shown, nothing is done."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    plan_id = shop.rotation().plan().plan.plan_id
+    shop.world.delete_api_key(shop.named["batch"].id)
+    with pytest.raises(PlanStale):
+        shop.rotation().apply(plan_id)
+    assert len(shop.world.api_keys) == 1
+
+
+def test_ten_keys_leave_no_room(tmp_path: Path) -> None:
+    """The slots are counted before Dify is asked: nothing was sent."""
+    shop = Workshop(tmp_path)
+    for _ in range(9):
+        shop.add_key(shop.app.id)
+    shop.night()
+    assert "all 10 keys are taken" in only(shop).message
+    assert len(shop.world.api_keys) == 10
+
+
+def test_an_editor_makes_nothing(tmp_path: Path) -> None:
+    """Who may not delete a key does not make one."""
+    shop = Workshop(tmp_path)
+    shop.world.set_role("editor")
+    shop.night()
+    assert "only an admin or owner" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_an_app_without_its_api_is_left(tmp_path: Path) -> None:
+    """A key that cannot be tested is not made."""
+    shop = Workshop(tmp_path)
+    shop.app.enable_api = False
+    shop.night()
+    assert "the app's API is off" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_keys_are_sent_nowhere_else(tmp_path: Path) -> None:
+    """A service API on another origin gets a key only when a setting says so."""
+    shop = Workshop(tmp_path, service_api_url="https://elsewhere.test")
+    shop.night()
+    assert "DIFY_SERVICE_API_URL" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_a_key_that_opens_another_app_is_withdrawn(tmp_path: Path) -> None:
+    """When the call tells another app, the new key is deleted and consumers keep the old one."""
+    shop = Workshop(tmp_path)
+
+    def rename(number: int, method: str, path: str) -> None:
+        if path == "/v1/info":
+            shop.app.name = "another app"
+
+    shop.night(Faults(before_request=rename))
+    assert only(shop).state == "failed"
+    assert "another app" in only(shop).message
+    assert shop.held() == shop.named["web"].token
+    assert list(shop.world.api_keys) == [shop.named["web"].id]
+
+
+def test_two_keys_after_a_lost_answer_need_a_person(tmp_path: Path) -> None:
+    """When somebody made a key in the same minute, nobody guesses which is ours."""
+    shop = Workshop(tmp_path)
+    others: list[str] = []
+
+    def lose(number: int, method: str, path: str, status: int) -> Fault | None:
+        if method == "POST" and path.endswith("/api-keys"):
+            others.append(shop.add_key(shop.app.id).id)
+            return Fault.LOST
+        return None
+
+    shop.night(Faults(after_request=lose))
+    assert only(shop).needs_person
+    assert others[0] in only(shop).message
+    assert len(shop.world.api_keys) == 3
+    assert shop.held() == shop.named["web"].token
+
+
+def test_compromised_keys_go_at_once(tmp_path: Path) -> None:
+    """No grace period and no watching: the new key is handed over, the old one revoked."""
+    shop = Workshop(tmp_path)
+    old = shop.named["web"]
+    old.created_at = shop.world.now()  # not due by its age
+    shop.use(old.token)
+    assert shop.rotation().plan().rotations == ()
+    shop.night(asked=Asked(compromised=frozenset({old.id})))
+    assert old.id not in shop.world.api_keys
+    assert only(shop).state == "proven"
+    assert shop.held() in {key.token for key in shop.world.api_keys.values()}
+
+
+def test_a_leak_in_the_overlap_ends_it(tmp_path: Path) -> None:
+    """When the old key leaks while both live, it is revoked at once."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.night(asked=Asked(compromised=frozenset({shop.named["web"].id})))
+    assert only(shop).state == "proven"
+    assert len(shop.world.api_keys) == 1
+
+
+def test_an_unknown_compromised_key_is_refused(tmp_path: Path) -> None:
+    """A key that no target would replace is not silently ignored."""
+    shop = Workshop(tmp_path)
+    with pytest.raises(RotationRefused, match="key_ids"):
+        shop.rotation().plan(Asked(compromised=frozenset({"another"})))
+
+
+@pytest.mark.parametrize("hours", [0, 30])
+def test_a_rollback_brings_the_old_key_back(tmp_path: Path, hours: float) -> None:
+    """Before the revocation consumers can have the old key again; the new one is deleted."""
+    shop = Workshop(tmp_path)
+    old = shop.named["web"]
+    shop.night()
+    shop.pass_time(hours=hours)
+    rotation = shop.rotation()
+    planned = rotation.plan_rollback(only(shop).rotation_id)
+    done = rotation.roll_back(only(shop).rotation_id, planned.plan.plan_id)
+    assert done.state == "rolled_back"
+    assert shop.held() == old.token
+    assert list(shop.world.api_keys) == [old.id]
+    assert shop.rotation().plan().rotations == ()  # it rests for some days
+
+
+def test_no_rollback_after_the_revocation(tmp_path: Path) -> None:
+    """A deleted key cannot come back."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    with pytest.raises(RotationRefused):
+        shop.rotation().plan_rollback(only(shop).rotation_id)
+
+
+def test_a_second_run_is_refused(tmp_path: Path) -> None:
+    """One rotation at a time in a home, and the error names the other."""
+    shop = Workshop(tmp_path)
+    with shop.ledger.exclusive(), pytest.raises(RotationRunning, match="PID"):
+        shop.night()
+
+
+def test_a_deleted_app_ends_its_rotation(tmp_path: Path) -> None:
+    """Dify deletes the keys with the app: the rotation ends, and the next plan has no target."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.world.delete_app(shop.app.id)
+    shop.night()
+    assert only(shop).state == "failed"
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert "there is no such app" in planned.held_back[0]
+
+
+def test_a_new_key_that_a_human_deletes_is_taken_out_of_the_sink(tmp_path: Path) -> None:
+    """While the old key lives, consumers get it back."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    new = only(shop).new_key_id
+    assert new is not None
+    shop.world.delete_api_key(new)
+    shop.night()
+    assert shop.held() == shop.named["web"].token
+    assert only(shop).state == "rolled_back"
+
+
+def test_excluded_keys_stay(tmp_path: Path) -> None:
+    """What the policy excludes is neither revoked nor taken for ours."""
+    shop = Workshop(tmp_path)
+    shop.policy = shop.policy.model_copy(
+        update={
+            "exclude": shop.policy.exclude.model_copy(update={"key_ids": (shop.named["web"].id,)})
+        }
+    )
+    shop.nights_until(lambda: is_proven(shop), hours=20)
+    assert shop.named["web"].id in shop.world.api_keys
+
+
+def test_the_oldest_keys_go_first(tmp_path: Path) -> None:
+    """A run begins no more rotations than the policy allows, and names the others."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    shop.named["batch"].created_at -= timedelta(days=1)
+    shop.policy = shop.policy.model_copy(update={"most_per_run": 1})
+    planned = shop.rotation().plan()
+    assert [one.consumer for one in planned.rotations] == ["batch"]
+    assert "waits for a later run" in planned.held_back[0]
+
+
+def test_consumers_are_told(tmp_path: Path) -> None:
+    """The policy's command hears of the handing over and of the end, without any key."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    assert [event["event"] for event in shop.told] == ["promoted", "proven"]
+    assert not any(key.token in str(shop.told) for key in shop.world.api_keys.values())

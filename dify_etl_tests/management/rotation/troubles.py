@@ -1,0 +1,175 @@
+"""One trouble of one night, at the n-th place where it can happen."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from pydantic import SecretStr
+
+from dify_etl.dify.tokens import MemoryTokenStore
+from dify_etl.management.audit import AuditEntry
+from dify_etl.management.rotation.errors import RotationRunning, SinkFailed
+from dify_etl.management.rotation.ledger import RotationLedger
+from dify_etl.management.rotation.sinks.protocol import SecretSink, Stage
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.simulated import Faults
+from dify_etl.simulated.faults import Fault
+from dify_etl_tests.management.rotation.generated import Trouble
+from dify_etl_tests.management.rotation.workshop import Workshop
+
+BEFORE: dict[Trouble, Fault] = {
+    "time-out, nothing done": Fault.TIMEOUT,
+    "500 instead": Fault.SERVER_ERROR,
+}
+AFTER: dict[Trouble, Fault] = {
+    "lost answer": Fault.LOST,
+    "time-out after success": Fault.TIMEOUT,
+    "500 after success": Fault.SERVER_ERROR,
+    "cut answer": Fault.TRUNCATED,
+}
+# About how many places a night has for a trouble. Requests that fail are those that write: others
+# the client asks again.
+PLACES: dict[Trouble, int] = {
+    "crash before sink": 2,
+    "crash after sink": 2,
+    "sink fails": 10,
+    "crash before ledger": 8,
+    "crash after ledger": 8,
+    "crash before audit": 8,
+    "second run": 25,
+    "human deletes new key": 30,
+    "human deletes old key": 30,
+    "human makes a key": 30,
+}
+PLACES_OF_WRITES = 1.5
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Mishap:
+    """Makes one thing go wrong in `shop`, once; calls `checked` wherever anything may change."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        trouble: Trouble | None,
+        place: int,
+        *,
+        checked: Callable[[], None],
+        act: Callable[[str], None],
+    ) -> None:
+        self._shop, self._trouble = shop, trouble
+        self._left = 0
+        if trouble is not None:
+            self._left = int(place / 100 * PLACES.get(trouble, PLACES_OF_WRITES))
+        self._checked, self._act = checked, act
+        self.happened = False
+
+    def faults(self) -> Faults:
+        """The part that the server plays."""
+        return Faults(before_request=self._before, after_request=self._after)
+
+    def _before(self, number: int, method: str, path: str) -> Fault | None:
+        if self._is_here("crash before request", method, path):
+            raise Crash
+        for trouble, fault in BEFORE.items():
+            if self._is_here(trouble, method, path):
+                return fault
+        for act in ("human deletes new key", "human deletes old key", "human makes a key"):
+            if self._trouble == act and self._counts():
+                self._act(act)
+        if self._trouble == "second run" and self._counts():
+            self._run_again()
+        return None
+
+    def _after(self, number: int, method: str, path: str, status: int) -> Fault | None:
+        if method != "GET":
+            self._checked()
+        if self._is_here("crash after request", method, path):
+            raise Crash
+        for trouble, fault in AFTER.items():
+            if self._is_here(trouble, method, path):
+                return fault
+        return None
+
+    def _is_here(self, trouble: Trouble, method: str, path: str) -> bool:
+        is_write = method in ("POST", "DELETE") and "/api-keys" in path
+        return self._trouble == trouble and is_write and self._counts()
+
+    def _counts(self) -> bool:
+        if self.happened:
+            return False
+        self.happened = self._left <= 0
+        self._left -= 1
+        return self.happened
+
+    def _run_again(self) -> None:
+        """Another process, with a session of its own, which must be refused once ours has begun."""
+        dify = self._shop.dify(token_store=MemoryTokenStore())
+        rotation = self._shop.rotation(dify)
+        with suppress(RotationRunning):
+            rotation.apply(rotation.plan().plan.plan_id)
+
+    def at(self, trouble: Trouble) -> None:
+        """Where a crash of the sink, the ledger or the audit may happen."""
+        if self._trouble == trouble and self._counts():
+            raise (
+                SinkFailed("made to fail", where="test", hint="none")
+                if (trouble == "sink fails")
+                else Crash
+            )
+        self._checked()
+
+
+class UnluckySink:
+    """A sink in which the mishap may happen."""
+
+    def __init__(self, sink: SecretSink, mishap: Mishap) -> None:
+        self._sink, self._mishap = sink, mishap
+
+    def read(self, entry: str, stage: Stage) -> SecretStr | None:
+        self._mishap.at("sink fails")
+        return self._sink.read(entry, stage)
+
+    def stage(self, entry: str, key_id: str, token: SecretStr) -> None:
+        self._around(lambda: self._sink.stage(entry, key_id, token))
+
+    def promote(self, entry: str, key_id: str) -> None:
+        self._around(lambda: self._sink.promote(entry, key_id))
+
+    def restore(self, entry: str) -> None:
+        self._around(lambda: self._sink.restore(entry))
+
+    def discard(self, entry: str) -> None:
+        self._around(lambda: self._sink.discard(entry))
+
+    def _around(self, change: Callable[[], None]) -> None:
+        self._mishap.at("sink fails")
+        self._mishap.at("crash before sink")
+        change()
+        self._mishap.at("crash after sink")
+
+
+class UnluckyLedger(RotationLedger):
+    """A ledger in which the mishap may happen."""
+
+    def __init__(self, shop: Workshop, mishap: Mishap) -> None:
+        super().__init__(shop.home)
+        self._mishap = mishap
+
+    def write(self, rotation: Rotation) -> None:
+        self._mishap.at("crash before ledger")
+        super().write(rotation)
+        self._mishap.at("crash after ledger")
+
+
+class UnluckyTrail:
+    """An audit in which the mishap may happen."""
+
+    def __init__(self, shop: Workshop, mishap: Mishap) -> None:
+        self._audit, self._mishap = shop.audit, mishap
+
+    def record(self, entry: AuditEntry) -> None:
+        self._mishap.at("crash before audit")
+        self._audit.record(entry)

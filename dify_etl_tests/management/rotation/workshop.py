@@ -1,0 +1,162 @@
+"""A small workspace with keys, a sink in a file, and everything that a rotation needs."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from dify_etl.dify import DifyClient
+from dify_etl.dify.clock import Clock
+from dify_etl.dify.tokens import MemoryTokenStore
+from dify_etl.management.audit import AUDIT_FILE, AuditFile
+from dify_etl.management.rotation.ledger import LEDGER_FILE, RotationLedger
+from dify_etl.management.rotation.planning import Asked
+from dify_etl.management.rotation.policy import Policy
+from dify_etl.management.rotation.running import KeyRotation
+from dify_etl.management.rotation.sinks.file import FileSink
+from dify_etl.management.rotation.sinks.protocol import SecretSink
+from dify_etl.management.rotation.states import Rotation
+from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
+from dify_etl.simulated.build_workspace import PASSWORD
+from dify_etl.simulated.rows import ApiKey
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+MEMORY_DISK = Path("/dev/shm")
+
+
+class Served:
+    """A simulated Dify with one app and no keys, and the session of its owner."""
+
+    def __init__(self, version: str, **options: Any) -> None:
+        self.world = build_world(
+            WorldPlan(seed=11, apps=1, days=0, conversations_per_day=0, now=NOW)
+        )
+        self.server = SimulatedDify(self.world, version, **options)
+        self.store = MemoryTokenStore()
+
+    def emptied(self) -> "Served":
+        """Without keys again, at the same moment."""
+        self.world.set_now(NOW)
+        for key_id in list(self.world.api_keys):
+            self.world.delete_api_key(key_id)
+        self.server.faults = Faults()
+        return self
+
+
+class Workshop:
+    """One home with its world. `consumers` get keys of the app; `has_datasets`: one more of them.
+
+    Each starts with a key that is 100 days old, in the sink and named by the policy.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        version: str = "1.12.1",
+        *,
+        consumers: tuple[str, ...] = ("web",),
+        has_datasets: bool = False,
+        names_keys: bool = True,
+        served: Served | None = None,
+        **server: Any,
+    ) -> None:
+        served = (served or Served(version, **server)).emptied()
+        self.home = Path(tempfile.mkdtemp(dir=folder))
+        self.world, self.server, self.store = served.world, served.server, served.store
+        self.app = next(iter(self.world.apps.values()))
+        self.ledger = RotationLedger(self.home)
+        self.audit = AuditFile(self.home / AUDIT_FILE)
+        self.sinks: dict[str, SecretSink] = {"file": FileSink(self.home / "keys.env", "dotenv")}
+        self.told: list[Any] = []
+        places = [(name, self.app.id) for name in consumers]
+        places += [("library", None)] if has_datasets else []
+        self.named = {name: self.add_key(app_id, days=100) for name, app_id in places}
+        (self.home / "keys.env").write_text(
+            "".join(f"{name.upper()}={key.token}\n" for name, key in self.named.items())
+        )
+        self.policy = self._policy(places, names_keys)
+
+    def _policy(self, places: list[tuple[str, str | None]], names_keys: bool) -> Policy:
+        targets = []
+        for name, app_id in places:
+            scope: dict[str, Any] = {"app": app_id} if app_id else {"datasets": True}
+            key_ids = [self.named[name].id] if names_keys else []
+            target = {"consumer": name, "sink": "file", "entry": name.upper(), "key_ids": key_ids}
+            targets.append({**target, **scope})
+        sink = {"type": "file", "path": str(self.home / "keys.env")}
+        return Policy.model_validate({"sinks": {"file": sink}, "targets": targets})
+
+    def add_key(self, app_id: str | None, *, days: float = 0) -> ApiKey:
+        """A key that somebody made in the console."""
+        at = self.world.now() - timedelta(days=days)
+        return self.world.add_api_key(tenant_id=self.world.workspace_id, at=at, app_id=app_id)
+
+    def use(self, token: str) -> None:
+        """A consumer calls the service API."""
+        path = "/v1/info" if token.startswith("app-") else "/v1/datasets"
+        transport = httpx.WSGITransport(app=self.server)
+        with httpx.Client(transport=transport, base_url="http://dify.test") as client:
+            client.get(path, headers={"authorization": f"Bearer {token}"})
+
+    def pass_time(self, **time: float) -> None:
+        """Move the world's clock."""
+        self.world.set_now(self.world.now() + timedelta(**time))
+
+    def held(self, entry: str = "WEB") -> str | None:
+        """What consumers get from the sink."""
+        found = FileSink(self.home / "keys.env", "dotenv").read(entry, "current")
+        return None if found is None else found.get_secret_value()
+
+    def dify(self, **options: Any) -> DifyClient:
+        """A client of the owner that never waits."""
+        return DifyClient(
+            "http://dify.test",
+            **{
+                "email": self.world.account.email,
+                "password": SecretStr(PASSWORD),
+                "transport": httpx.WSGITransport(app=self.server),
+                "clock": Clock(sleep=lambda seconds: None, now=self.world.now),
+                "fingerprint_key": b"key",
+                "token_store": self.store,
+                **options,
+            },
+        )
+
+    def rotation(self, dify: DifyClient | None = None) -> KeyRotation:
+        """The rotation of this home."""
+        return KeyRotation(
+            dify=dify or self.dify(),
+            policy=self.policy,
+            sinks=self.sinks,
+            ledger=self.ledger,
+            trail=self.audit,
+            actor="tests",
+            notify=lambda event: self.told.append(dict(event)),
+        )
+
+    def night(
+        self, faults: Faults | None = None, asked: Asked | None = None
+    ) -> tuple[Rotation, ...]:
+        """Plan and apply, as the schedule does; the server has these faults meanwhile."""
+        self.server.faults = faults or Faults()
+        rotation = self.rotation()
+        return rotation.apply(rotation.plan(asked).plan.plan_id, asked)
+
+    def nights_until(self, is_done: Callable[[], bool], *, hours: float = 12) -> None:
+        """Nights until something is so; fails after thirty."""
+        for _ in range(30):
+            if is_done():
+                return
+            self.pass_time(hours=hours)
+            self.night()
+        raise AssertionError([one.model_dump() for one in self.ledger.rotations()])
+
+    def written(self) -> bytes:
+        """Everything that the home keeps beside the sink."""
+        names = (LEDGER_FILE, AUDIT_FILE, "rotation.lock")
+        paths = [self.home / name for name in names]
+        return b"".join(path.read_bytes() for path in paths if path.exists())
