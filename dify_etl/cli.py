@@ -14,6 +14,7 @@ from dify_etl.terminal.audit_commands import audit
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.indexing_commands import indexing
+from dify_etl.terminal.key_commands import keys
 from dify_etl.terminal.member_commands import members
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(apps, name="apps")
 app.add_typer(members, name="members")
 app.add_typer(indexing, name="indexing")
 app.add_typer(audit, name="audit")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

@@ -185,6 +185,20 @@ class Settings(BaseSettings):
         examples=["30 1 * * *"],
     )
 
+    rotation_policy: Path = Field(
+        Path("rotation.toml"),
+        validation_alias="DIFY_ETL_ROTATION_POLICY",
+        description="The policy by which API keys are rotated.",
+        examples=["rotation.toml"],
+    )
+    service_api_url: Annotated[str, AfterValidator(_url)] | None = Field(
+        None,
+        validation_alias="DIFY_SERVICE_API_URL",
+        description="Address of the service API, where new keys are tried, if it is on another "
+        "host than the console.",
+        examples=["https://api.dify.example.com/v1"],
+    )
+
     @cached_property
     def is_simulated(self) -> bool:
         """Whether no server is named, so that the simulated Dify stands in."""

@@ -210,6 +210,43 @@ AUDIT = Table(
     keeps_history=False,
 )
 
+KEY_ROTATIONS = Table(
+    "ops",
+    "key_rotations",
+    "One row per rotation of an API key. Filled from key_rotations.sqlite; holds no key.",
+    ("rotation_id",),
+    (
+        Column("rotation_id", "VARCHAR", "The rotation."),
+        Column("target_id", "VARCHAR", "The target: app, consumer, sink and entry."),
+        Column("app_id", "VARCHAR", "The app; null for the keys of the datasets."),
+        Column("app_name", "VARCHAR", "Its name when the rotation began."),
+        Column("consumer", "VARCHAR", "Who uses the key, in the words of the policy."),
+        Column("sink", "VARCHAR", "Where the key is kept."),
+        Column("entry", "VARCHAR", "Under which name."),
+        Column(
+            "state",
+            "VARCHAR",
+            "planned, created, tested, current, overlap, drained, revoked, proven; withdrawing, "
+            "failed, rolled_back.",
+        ),
+        Column("reason", "VARCHAR", "Why it began."),
+        Column("plan_id", "VARCHAR", "The plan that took it last; see ops.audit."),
+        Column("is_compromised", "BOOLEAN", "Whether the old key leaked."),
+        Column("old_key_ids", "JSON", "Keys that it revokes, JSON list of ids."),
+        Column("new_key_id", "VARCHAR", "The key that it made."),
+        Column("new_fingerprint", "VARCHAR", "HMAC-SHA256 of that key."),
+        Column("proof", "VARCHAR", "How it was seen that the old key is dead."),
+        Column("needs_person", "BOOLEAN", "Whether it waits for a person."),
+        Column("message", "VARCHAR", "What it waits for, or what went wrong."),
+        Column("tries", "BIGINT", "Tries in a row that did not come further."),
+        Column("started_at", "TIMESTAMPTZ", "When it began, UTC."),
+        Column("promoted_at", "TIMESTAMPTZ", "When consumers got the new key, UTC."),
+        Column("revoked_at", "TIMESTAMPTZ", "When the old key was deleted, UTC."),
+        Column("stood_at", "TIMESTAMPTZ", "When it came to where it stands, UTC."),
+    ),
+    keeps_history=False,
+)
+
 OPS_TABLES = (
     SLICES,
     CONVERSATION_READS,
@@ -220,4 +257,5 @@ OPS_TABLES = (
     RUNS,
     PUBLISHED,
     AUDIT,
+    KEY_ROTATIONS,
 )

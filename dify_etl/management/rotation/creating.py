@@ -135,6 +135,7 @@ def _stage(work: Work, rotation: Rotation, token: SecretStr | None) -> Rotation:
 
 def _begin_anew(work: Work, rotation: Rotation) -> Rotation:
     """The key is gone before anybody used it."""
+    work.record(rotation, "verified", "the key is gone before anybody used it")
     return work.save(
         rotation.having(
             new_key_id=None, new_fingerprint=None, create_began_at=None, create_ended_at=None

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from dify_etl.dify.api_keys import MOST_KEYS, ApiKey, NewApiKey
-from dify_etl.dify.apps import AppDetail
+from dify_etl.dify.app_records import AppDetail
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import UnexpectedAnswer
 from dify_etl.dify.writes import Written

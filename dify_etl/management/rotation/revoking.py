@@ -86,6 +86,8 @@ def revoke(work: Work, rotation: Rotation) -> Rotation:
     old = [key_id for key_id in rotation.old_key_ids if key_id in keys]
     if old:
         _check_serves(work, rotation)
+    for key_id in sorted({*rotation.old_key_ids} - {*old}):
+        work.record(rotation, "verified", "the old key is gone already", key_id=key_id)
     for key_id in old:
         if key_id in work.kept_key_ids:
             continue

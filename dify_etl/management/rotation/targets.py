@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dify_etl.dify.apps import App
+from dify_etl.dify.app_records import App
 from dify_etl.management.rotation.policy import Policy, TargetRule
 
 DATASETS = "(datasets)"

@@ -1,7 +1,7 @@
 """Random histories of rotations: what goes wrong, and what people do meanwhile."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from hypothesis import strategies as st
 
@@ -26,12 +26,16 @@ Trouble = Literal[
     "human deletes old key",
     "human makes a key",
 ]
-TROUBLES: tuple[Trouble, ...] = Trouble.__args__  # type: ignore[attr-defined]
+TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 Act = Literal[
-    "human makes a key", "human deletes new key", "human deletes old key", "old key is used",
-    "rollback", "leak",
-]  # fmt: skip
-ACTS: tuple[Act, ...] = Act.__args__  # type: ignore[attr-defined]
+    "human makes a key",
+    "human deletes new key",
+    "human deletes old key",
+    "old key is used",
+    "rollback",
+    "leak",
+]
+ACTS: tuple[Act, ...] = get_args(Act)
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,16 @@ class History:
     nights: tuple[Night, ...]
 
 
-def servers() -> st.SearchStrategy[Server]:
-    old = st.builds(Server, st.sampled_from(["1.0.0", "1.7.2", "1.12.1"]), st.just(False), st.just(0.0), st.just(True))  # fmt: skip
-    new = st.builds(Server, st.just("1.14.2"), st.booleans(), st.sampled_from([0.0, 300.0]), st.booleans())  # fmt: skip
-    return st.one_of(old, new)
+OLD = ("1.0.0", "1.7.2", "1.12.1")
+SERVERS = (
+    *(Server(version, is_masked=False, deleted_key_lives=0, shows_uses=True) for version in OLD),
+    *(
+        Server("1.14.2", is_masked=is_masked, deleted_key_lives=lives, shows_uses=shows_uses)
+        for is_masked in (False, True)
+        for lives in (0, 300)
+        for shows_uses in (False, True)
+    ),
+)
 
 
 def nights() -> st.SearchStrategy[Night]:
@@ -86,7 +96,7 @@ def nights() -> st.SearchStrategy[Night]:
 def histories() -> st.SearchStrategy[History]:
     return st.builds(
         History,
-        server=servers(),
+        server=st.sampled_from(SERVERS),
         consumers=st.sampled_from([("web",), ("web",), ("web", "batch")]),
         has_datasets=st.sampled_from([False, False, True]),
         nights=st.lists(nights(), min_size=1, max_size=5).map(tuple),

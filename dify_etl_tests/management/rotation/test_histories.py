@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from dify_etl_tests.conftest import Tell
 from dify_etl_tests.management.rotation.generated import TROUBLES, History, histories
 from dify_etl_tests.management.rotation.playing import Player
 from dify_etl_tests.management.rotation.workshop import MEMORY_DISK
@@ -22,7 +23,7 @@ PARTS, USUAL = 4, 250
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_keys_survive_any_history(
-    part: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    part: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, tell: Tell
 ) -> None:
     """Crashes, lost answers, people, second runs: at any moment the sink holds a working key."""
     counts: Counter[str] = Counter()
@@ -48,8 +49,7 @@ def test_keys_survive_any_history(
         caplog.clear()
 
     play()
-    with capsys.disabled():
-        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-        print(f"\nrotations: {told}, seed {SEED + part}")
+    told = [f"{count} {name}" for name, count in sorted(counts.items())]
+    tell(f"rotations, part {part}: " + ", ".join([*told, f"seed {SEED + part}"]))
     assert counts["histories"] >= (SOAK // PARTS or USUAL) * 0.9
     assert counts["histories"] < USUAL or set(TROUBLES) <= set(counts)

@@ -72,7 +72,7 @@ class Workshop:
         self.audit = AuditFile(self.home / AUDIT_FILE)
         self.sinks: dict[str, SecretSink] = {"file": FileSink(self.home / "keys.env", "dotenv")}
         self.told: list[Any] = []
-        places = [(name, self.app.id) for name in consumers]
+        places: list[tuple[str, str | None]] = [(name, self.app.id) for name in consumers]
         places += [("library", None)] if has_datasets else []
         self.named = {name: self.add_key(app_id, days=100) for name, app_id in places}
         (self.home / "keys.env").write_text(

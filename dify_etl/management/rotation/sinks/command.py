@@ -22,6 +22,11 @@ from dify_etl.management.rotation.sinks.protocol import Stage
 KEPT_BACK = ("DIFY_PASSWORD", "DIFY_ADMIN_API_KEY", "DIFY_TOKEN_STORE", "REDIS_URL")
 
 
+def shown_environment() -> dict[str, str]:
+    """The environment for programs of the user, without our own secrets."""
+    return {name: value for name, value in os.environ.items() if name not in KEPT_BACK}
+
+
 class CommandSink:
     """A sink that asks a program, giving it `timeout_seconds` for each call."""
 
@@ -51,7 +56,6 @@ class CommandSink:
         self._run("discard", entry)
 
     def _run(self, operation: str, entry: str, *more: str, given: str = "") -> str:
-        environment = {name: os.environ[name] for name in os.environ if name not in KEPT_BACK}
         try:
             done = subprocess.run(
                 [*self._command, operation, entry, *more],
@@ -59,7 +63,7 @@ class CommandSink:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 timeout=self._timeout,
-                env=environment,
+                env=shown_environment(),
                 check=False,
             )
         except subprocess.TimeoutExpired:

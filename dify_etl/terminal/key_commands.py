@@ -1,0 +1,157 @@
+"""`dify-etl keys`: whose API keys there are, and how they are replaced without anybody noticing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from dify_etl.terminal.clear_errors import FAILED, Debug, clear_errors
+from dify_etl.terminal.consoles import out
+from dify_etl.terminal.operating import Apply, opened_operator, show_lines, show_notes
+
+if TYPE_CHECKING:
+    from dify_etl.management.rotation.planning import Asked, RotationPlan
+    from dify_etl.management.rotation.running import KeyRotation
+    from dify_etl.management.rotation.states import Rotation
+
+keys = typer.Typer(help="API keys: list them, and rotate them by the policy.", no_args_is_help=True)
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", help="The policy; else DIFY_ETL_ROTATION_POLICY, rotation.toml."),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="App, or `app / consumer`: due or not, and no other."),
+]
+Compromised = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY_ID", help="This key leaked: replace it and revoke it at once."),
+]
+
+
+@contextmanager
+def _opened(policy: Path | None) -> "Iterator[KeyRotation]":
+    """The rotation of the settings; its books go into the warehouse at the end."""
+    from dify_etl.connection import effective_settings
+    from dify_etl.operations.key_rotation import key_rotation
+    from dify_etl.operations.rotation_table import fill_books_of
+
+    with opened_operator() as (operator, home):
+        try:
+            yield key_rotation(operator, home, effective_settings(), policy=policy)
+        finally:
+            fill_books_of(home)
+
+
+@keys.command("list")
+def list_keys(*, policy: PolicyFile = None, debug: Debug = False) -> None:
+    """Show every key: whose it is, how old, when it was used last. No key is shown."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.key_views import show_inventory
+
+        with _opened(policy) as rotation:
+            show_inventory(out, rotation.inventory())
+
+
+@keys.command("plan")
+def plan_keys(
+    *,
+    policy: PolicyFile = None,
+    target: Targets = None,
+    compromised: Compromised = None,
+    debug: Debug = False,
+) -> None:
+    """Show what `rotate` would do now, and the id of that plan."""
+    with clear_errors(debug=debug), _opened(policy) as rotation:
+        _show(rotation.plan(_asked(target, compromised)))
+
+
+@keys.command("rotate")
+def rotate_keys(
+    *,
+    policy: PolicyFile = None,
+    target: Targets = None,
+    compromised: Compromised = None,
+    apply: Apply = None,
+    debug: Debug = False,
+) -> None:
+    """Begin rotations that are due and go on with open ones; without --apply only the plan."""
+    with clear_errors(debug=debug), _opened(policy) as rotation:
+        asked = _asked(target, compromised)
+        if apply is None:
+            _show(rotation.plan(asked))
+            return
+        done = rotation.apply(apply, asked)
+        _show_rotations(done)
+        if any(one.needs_person or one.state == "failed" or one.tries for one in done):
+            raise typer.Exit(FAILED)
+
+
+@keys.command("status")
+def show_status(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show open rotations and what they wait for; exit code 1 when one waits for a person."""
+    with clear_errors(debug=debug):
+        from dify_etl.connection import effective_settings, home_of
+        from dify_etl.management.rotation.ledger import RotationLedger
+
+        found = RotationLedger(home_of(effective_settings())).rotations()
+        shown = [one for one in found if everything or not one.is_over]
+        _show_rotations(shown)
+        if not shown:
+            out.print("No rotation is open.")
+        if any(one.needs_person for one in shown):
+            raise typer.Exit(FAILED)
+
+
+@keys.command("rollback")
+def roll_back_rotation(
+    rotation_id: Annotated[
+        str, typer.Argument(help="As `keys status` shows it; its start will do.")
+    ],
+    *,
+    policy: PolicyFile = None,
+    apply: Apply = None,
+    debug: Debug = False,
+) -> None:
+    """Give consumers the old key again and delete the new one, until the old one is revoked."""
+    with clear_errors(debug=debug), _opened(policy) as rotation:
+        if apply is None:
+            _show(rotation.plan_rollback(rotation_id))
+            return
+        _show_rotations([rotation.roll_back(rotation_id, apply)])
+
+
+def _asked(target: list[str] | None, compromised: list[str] | None) -> "Asked":
+    from dify_etl.management.rotation.planning import Asked
+
+    return Asked(tuple(target or ()), frozenset(compromised or ()))
+
+
+def _show(planned: "RotationPlan") -> None:
+    show_notes(out, planned.held_back)
+    if not planned.plan.steps:
+        out.print("Nothing is to be done.")
+        return
+    show_lines(out, planned.plan.lines())
+    out.print(
+        f"Nothing was changed. To do exactly this, add --apply {planned.plan.plan_id}",
+        highlight=False,
+    )
+
+
+def _show_rotations(rotations: "Sequence[Rotation]") -> None:
+    for one in rotations:
+        colour = "red" if one.needs_person or one.state == "failed" else "green"
+        told = f": {one.message}" if one.message else ""
+        out.print(
+            f"[{colour}]{one.state}[/] {escape(one.name + told)} (rotation {one.rotation_id[:12]})",
+            highlight=False,
+            soft_wrap=True,
+        )
