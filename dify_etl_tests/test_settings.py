@@ -23,6 +23,8 @@ GOOD = (
     ("DIFY_ETL_MAX_CONCURRENCY", "4", "max_concurrency"),
     ("DIFY_ETL_REQUESTS_PER_SECOND", "2.5", "requests_per_second"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
+    ("DIFY_ETL_ROTATION_POLICY", "/etc/dify/rotation.toml", "rotation_policy"),
+    ("DIFY_SERVICE_API_URL", "https://api.example.com/v1", "service_api_url"),
 )
 SECRETS = (
     ("DIFY_PASSWORD", SECRET, "password"),
@@ -35,6 +37,8 @@ BAD = (
     ("DIFY_BASE_URL", "https://", "name a host"),
     ("DIFY_BASE_URL", f"https://me:{SECRET}@dify.example.com", "password"),
     ("DIFY_BASE_URL", "https://dify.example.com:port", "no address"),
+    ("DIFY_SERVICE_API_URL", "api.example.com", "http://"),
+    ("DIFY_SERVICE_API_URL", f"https://me:{SECRET}@api.example.com", "password"),
     ("DIFY_TOKEN_STORE", f"mysql://:{SECRET}@localhost", "memory, file"),
     ("REDIS_URL", f"http://:{SECRET}@localhost", "redis://"),
     ("DIFY_ETL_TIMEZONE", "Mars/Olympus", "no time zone"),

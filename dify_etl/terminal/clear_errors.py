@@ -43,8 +43,9 @@ def _message(error: Exception) -> ErrorMessage:
 
 def _exit_code(error: Exception) -> int:
     from dify_etl.management.errors import InputWrong, TargetUnknown
+    from dify_etl.management.rotation.errors import PolicyWrong
     from dify_etl.settings import SettingWrong
     from dify_etl.sync.errors import WindowWrong
 
-    wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown
+    wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown | PolicyWrong
     return WRONG_USE if isinstance(error, wrong_use) else FAILED

@@ -55,9 +55,13 @@ def promote(work: Work, rotation: Rotation) -> Rotation:
 
 def announce(work: Work, rotation: Rotation) -> Rotation:
     """Use the new key once, to see later whether Dify shows uses; tell the consumers."""
-    token = work.held(rotation, "current")
-    if token is not None and work.keyring(rotation).fingerprint(token) == rotation.new_fingerprint:
-        work.keyring(rotation).probe(token)
+    ring, token = work.keyring(rotation), work.held(rotation, "current")
+    if token is not None and ring.fingerprint(token) == rotation.new_fingerprint:
+        try:
+            ring.probe(token)
+        except KeyRefused:
+            if ring.key(rotation.new_key_id) is not None:
+                raise  # else somebody deleted it, which the overlap deals with
     rotation = work.save(rotation.reached("overlap", probed_at=work.now))
     work.tell(rotation, "promoted")
     return rotation

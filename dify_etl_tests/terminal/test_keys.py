@@ -1,0 +1,115 @@
+"""`dify-etl keys` over a socket: shown first, done with the plan's id, and no key anywhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dify_etl.simulated.rows import ApiKey, App
+from dify_etl_tests.sync.small_worlds import app_of
+from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
+from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
+
+POLICY = """
+[sinks.bot]
+type = "file"
+path = "bot.env"
+
+[[targets]]
+consumer = "bot"
+app = "the chat app"
+owner = "bot@example.com"
+sink = "bot"
+entry = "DIFY_KEY"
+key_ids = ["{key_id}"]
+"""
+
+
+@pytest.fixture
+def rotated_dify() -> Iterator[ServedDify]:
+    """A small Dify of the test's own."""
+    with served(small_world()) as server:
+        yield server
+
+
+@pytest.fixture
+def old_key(rotated_dify: ServedDify) -> ApiKey:
+    """The key that the bot uses today."""
+    world = rotated_dify.world
+    return world.add_api_key(
+        tenant_id=world.workspace_id, at=world.now(), app_id=app_of(world, "chat").id
+    )
+
+
+@pytest.fixture
+def own(rotated_dify: ServedDify, old_key: ApiKey, tmp_path: Path) -> Shell:
+    """A folder with a policy and the bot's key."""
+    (tmp_path / "rotation.toml").write_text(POLICY.format(key_id=old_key.id))
+    (tmp_path / "bot.env").write_text(f"DIFY_KEY={old_key.token}\n")
+    return Shell(tmp_path, rotated_dify.variables(some_days_ago(3)))
+
+
+def app_keys(dify: ServedDify, app: App) -> list[ApiKey]:
+    return [key for key in dify.world.api_keys.values() if key.app_id == app.id]
+
+
+def plan_id(answer: Answer) -> str:
+    (found,) = set(re.findall(r"--apply ([0-9a-f]{12})", answer.out))
+    return str(found)
+
+
+def test_a_leaked_key_is_replaced_from_the_terminal(
+    own: Shell, rotated_dify: ServedDify, old_key: ApiKey
+) -> None:
+    """Plan, rotate, status, list: the bot has a new key, and nothing ever showed one."""
+    app = app_of(rotated_dify.world, "chat")
+    words = ["keys", "rotate", "--compromised", old_key.id]
+    shown = own.run(*words)
+    assert app_keys(rotated_dify, app) == [old_key]
+    done = own.run(*words, "--apply", plan_id(shown))
+    assert done.code == 0, done.text
+    (new,) = app_keys(rotated_dify, app)
+    assert (own.folder / "bot.env").read_text() == f"DIFY_KEY={new.token}\n"
+    status, listed = own.run("keys", "status", "--all"), own.run("keys", "list")
+    assert "proven" in status.out
+    assert "current" in listed.out
+    texts = "".join(one.text for one in (shown, done, status, listed))
+    files = b"".join(p.read_bytes() for p in own.home.rglob("*") if p.is_file())
+    for key in (old_key, new):
+        assert key.token not in texts
+        assert key.token.encode() not in files
+
+
+def test_a_rotation_is_taken_back_from_the_terminal(
+    own: Shell, rotated_dify: ServedDify, old_key: ApiKey
+) -> None:
+    """Within the grace period the bot gets its old key again."""
+    words = ["keys", "rotate", "--target", "the chat app"]
+    done = own.run(*words, "--apply", plan_id(own.run(*words)))
+    (rotation,) = re.findall(r"rotation ([0-9a-f]{12})", done.out)
+    words = ["keys", "rollback", rotation]
+    taken = own.run(*words, "--apply", plan_id(own.run(*words)))
+    assert "rolled_back" in taken.out, taken.text
+    assert (own.folder / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
+    assert app_keys(rotated_dify, app_of(rotated_dify.world, "chat")) == [old_key]
+
+
+def test_rotations_reach_the_warehouse(own: Shell) -> None:
+    """ops.key_rotations and ops.audit are filled once a sync has made the warehouse."""
+    assert own.run("sync").code == 0
+    words = ["keys", "rotate", "--target", "the chat app"]
+    own.run(*words, "--apply", plan_id(own.run(*words)))
+    with duckdb.connect(own.home / "live.duckdb", read_only=True) as warehouse:
+        rows = warehouse.execute("SELECT state, consumer FROM ops.key_rotations").fetchall()
+        audited = warehouse.execute("SELECT count(*) FROM ops.audit").fetchall()
+    assert rows == [("overlap", "bot")]
+    assert audited[0][0] > 4
+
+
+def test_without_a_policy_the_command_says_so(own: Shell) -> None:
+    """Exit code 2, and where a policy is looked for."""
+    answer = own.run("keys", "plan", "--policy", "missing.toml")
+    assert answer.code == 2
+    assert "missing.toml" in answer.text
