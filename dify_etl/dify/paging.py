@@ -25,7 +25,10 @@ CURSOR_TRIES = 3  # a cursor row may be deleted between two requests
 
 @dataclass(frozen=True)
 class WalkProof:
-    """What a walk can say for itself: distinct rows, Dify's totals, the verdict and why."""
+    """What a walk can say for itself: distinct rows, Dify's totals, the verdict and why.
+
+    `crowded` are the seconds that may hold rows which were not shown, when that is the only doubt.
+    """
 
     rows: int = 0
     total_first: int | None = None
@@ -33,6 +36,7 @@ class WalkProof:
     tries: int = 0
     is_proven: bool = False
     reason: str = "the walk has not ended"
+    crowded: tuple[datetime, ...] = ()
 
 
 @dataclass
@@ -107,7 +111,7 @@ class CursorWalk(Generic[R]):
     def __iter__(self) -> Iterator[Page[R]]:
         self.proof = WalkProof()
         seen: set[str] = set()
-        doubts: list[str] = []
+        doubts: dict[datetime | None, str] = {}
         cursors: Sequence[str | None] = [None]
         limit = self.limit
         while True:
@@ -124,12 +128,16 @@ class CursorWalk(Generic[R]):
             elif limit < MAX_LIMIT:
                 limit = MAX_LIMIT
             else:
-                doubts.append(self._doubt(page))
+                doubts |= self._doubt(page)
                 if not page.records or is_known or not page.has_more:
                     break
                 cursors = [self.key(page.records[0])]
         self.proof = WalkProof(
-            rows=len(seen), tries=1, is_proven=not doubts, reason="; ".join(doubts)
+            rows=len(seen),
+            tries=1,
+            is_proven=not doubts,
+            reason="; ".join(doubts.values()),
+            crowded=tuple(second for second in doubts if second and None not in doubts),
         )
 
     def in_order(self, page: Page[R]) -> Sequence[R]:
@@ -158,11 +166,13 @@ class CursorWalk(Generic[R]):
     def _second(self, row: R) -> datetime:
         return self.at(row).replace(microsecond=0)
 
-    def _doubt(self, page: Page[R]) -> str:
+    def _doubt(self, page: Page[R]) -> dict[datetime | None, str]:
+        """The second that a page could not show whole, and why; None: nobody knows which."""
+        rows = page.row_count
         if not page.records:
-            return f"none of the {page.row_count} rows of a page could be read"
+            return {None: f"none of the {rows} rows of a page could be read"}
         second = self._second(page.records[0])
-        return f"{page.row_count} rows in one second ({second:%Y-%m-%d %H:%M:%S} UTC): maybe more"
+        return {second: f"{rows} rows in one second ({second:%Y-%m-%d %H:%M:%S} UTC): maybe more"}
 
 
 def iterate(

@@ -6,23 +6,25 @@ the days that it reads.
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 
 from dify_etl.dify.errors import NotFound, Refused
-from dify_etl.dify.paging import CursorWalk
+from dify_etl.dify.paging import CursorWalk, WalkProof
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp
 from dify_etl.sync.days import AppDays
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead
-from dify_etl.sync.windows import Window, day_start, windows_of
+from dify_etl.sync.windows import Window, day_start, local_date, windows_of
 
 TIMED_LOGS_SINCE = (1, 6, 0)
 LISTED_RUNS_SINCE = (1, 9, 2)
 KINDS = ("debugging", "app-run")
+ROUNDING = timedelta(seconds=1)  # of the times that Dify tells
 ENTRIES = 3  # held runs at which a list is entered: each may be deleted by now
 
 log = logging.getLogger(__name__)
@@ -139,9 +141,19 @@ def _read_list(sync: Sync, task: Task, read: RunsRead, stretch: Stretch) -> None
     read.requests += rows.requests
     if not walk.proof.is_proven:
         reason = f"{stretch.kind} runs: {walk.proof.reason}"
-        read.doubts.update(dict.fromkeys(stretch.window.days, reason))
+        read.doubts.update(dict.fromkeys(_doubtful_days(stretch.window, walk.proof), reason))
     elif not rows.rejected:
         read.whole.append(stretch)
+
+
+def _doubtful_days(window: Window, proof: WalkProof) -> Iterable[date]:
+    """The days that may lack runs: all, or those of the seconds that were too full for a page."""
+    shown = {
+        local_date(second + shift, window.zone)
+        for second in proof.crowded
+        for shift in (-ROUNDING, ROUNDING)
+    }
+    return [day for day in window.days if day in shown or not shown]
 
 
 def _ask(

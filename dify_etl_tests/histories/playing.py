@@ -21,7 +21,13 @@ from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.histories.history import Change, History, Night, Verb
-from dify_etl_tests.histories.promises import Truth, broken_promises, unlike_in_the_end
+from dify_etl_tests.histories.promises import (
+    Rows,
+    Truth,
+    broken_promises,
+    rows_in_dify,
+    unlike_in_the_end,
+)
 from dify_etl_tests.histories.run_changes import RUNS
 from dify_etl_tests.histories.talk_changes import TALK
 from dify_etl_tests.histories.workspace_changes import WORKSPACE
@@ -87,6 +93,7 @@ class Player:
         self.changes = 0
         self._asked = 0
         self._waiting: list[tuple[int, Change]] = []
+        self._meanwhile: list[dict[str, Rows]] = []
         self._known: dict[str, object] = {}
         self.place.server.faults = Faults(before_request=self._before_request)
 
@@ -109,7 +116,7 @@ class Player:
         assert left == [], "\n".join(left[:20])
 
     def _night(self, dify: DifyClient, during: tuple[tuple[int, Change], ...]) -> None:
-        before = Truth.of(self.place, self.history.family)
+        before, self._meanwhile = Truth.of(self.place, self.history.family), []
         self._asked, self._waiting = 0, sorted(during, key=lambda one: one[0])
         began, is_still = self.world.now(), not during and not self.history.completion_detail
         untouched = self.world.snapshot() if is_still else {}
@@ -122,7 +129,8 @@ class Player:
             assert self.world.snapshot() == untouched, "the reading has left a trace"
         self._make(*(change for _, change in self._waiting))
         self._waiting = []
-        wrong = broken_promises(self.place, self.history.family, before, began)
+        family = self.history.family
+        wrong = broken_promises(self.place, family, before, self._meanwhile, began)
         assert wrong == [], f"night {self.place.runs}:\n" + "\n".join(wrong[:20])
 
     def _feeds(self) -> set[str]:
@@ -154,6 +162,8 @@ class Player:
             return
         while self._waiting and self._waiting[0][0] <= self._asked:
             self._make(self._waiting.pop(0)[1])
+            if self._waiting:  # what the last change leaves is still there after the night
+                self._meanwhile.append(rows_in_dify(self.place, self.history.family))
         self._asked += 1
 
     def _make(self, *changes: Change) -> None:

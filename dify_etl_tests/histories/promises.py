@@ -5,7 +5,7 @@ the row was there before the night and was not touched during it; no row that wa
 In the end: the warehouse equals the world, and no slice is in doubt without a reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -47,14 +47,16 @@ class Truth:
     @classmethod
     def of(cls, place: Workplace, family: str) -> "Truth":
         """The world as the account that reads may see it, and the warehouse's counts."""
-        told = Told(place.world, version_of(place.version), place.rules.completion_detail)
         names = TABLES_OF[family]
         counted = [f"(SELECT count(*) FROM raw.{name})" for name in names]
         (counts,) = place.rows(f"SELECT {', '.join(counted)}")
-        return cls(
-            {name: keyed(name, told.rows(EXPECTED[name])) for name in names},
-            dict(zip(names, counts, strict=True)),
-        )
+        return cls(rows_in_dify(place, family), dict(zip(names, counts, strict=True)))
+
+
+def rows_in_dify(place: Workplace, family: str) -> dict[str, Rows]:
+    """What the account that reads would see at this moment, per table."""
+    told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+    return {name: keyed(name, told.rows(EXPECTED[name])) for name in TABLES_OF[family]}
 
 
 def keyed(name: str, rows: list[Row]) -> Rows:
@@ -63,8 +65,17 @@ def keyed(name: str, rows: list[Row]) -> Rows:
     return {tuple(row[column] for column in key): row for row in rows}
 
 
-def broken_promises(place: Workplace, family: str, before: Truth, began: datetime) -> list[str]:
-    """What a night has broken, in words; `began` is when it began, by the world's clock."""
+def broken_promises(
+    place: Workplace,
+    family: str,
+    before: Truth,
+    meanwhile: Sequence[dict[str, Rows]],
+    began: datetime,
+) -> list[str]:
+    """What a night has broken, in words; `began` is when it began, by the world's clock.
+
+    `meanwhile` is what Dify had after each change during the night.
+    """
     after = Truth.of(place, family)
     lost = [
         f"{name}: {before.held[name]} rows were held, now {after.held[name]}"
@@ -75,7 +86,8 @@ def broken_promises(place: Workplace, family: str, before: Truth, began: datetim
     held = dict(zip(before.rows, _held(place, tuple(before.rows)), strict=True))
     judge = Judge(place, proven, began - UNJUDGED)
     for name, rows in held.items():
-        lost += judge.unlike(name, keyed(name, rows), before.rows[name], after.rows[name])
+        had = [moment[name] for moment in (before.rows, *meanwhile, after.rows)]
+        lost += judge.unlike(name, keyed(name, rows), had)
         if len(keyed(name, rows)) != len(rows):
             lost.append(f"{name}: a key is held twice")
     return lost
@@ -102,14 +114,14 @@ class Judge:
     slots: set[Slot]
     until: datetime
 
-    def unlike(self, name: str, held: Rows, before: Rows, after: Rows) -> Iterator[str]:
+    def unlike(self, name: str, held: Rows, had: Sequence[Rows]) -> Iterator[str]:
         """Rows that stood still during the night, in a proven slice, and are held otherwise."""
-        for key, row in before.items():
-            if after.get(key) == row and self.judges(name, row):
+        for key, row in had[0].items():
+            if all(rows.get(key) == row for rows in had[1:]) and self.judges(name, row):
                 yield from (f"proven, but {line}" for line in unequal(name, key, row, held))
         if name == "daily_statistics":
             return  # a message that came and went during the night was counted, rightly, between
-        for key in held.keys() - before.keys() - after.keys():
+        for key in held.keys() - set[Key]().union(*had):
             if self.judges(name, held[key]):
                 yield f"proven, but {name} has {key}, which Dify has no more"
 

@@ -72,3 +72,10 @@ def test_app_edited_twice_in_a_second_is_read_again(database: Database) -> None:
     """Dify tells whole seconds: the second edit shows in no time of the app."""
     night = Night(before=(Change("edit_app"),), during=((30, Change("edit_app", count=5)),))
     Player(History("workspace", ("completion",), (night,)), database).play()
+
+
+def test_rating_that_comes_and_goes_while_the_list_is_read(database: Database) -> None:
+    """Afterwards all is as before, but the list showed the rating: the next night puts it right."""
+    talks = tuple(Change("ask") for _ in range(6))
+    during = ((0, Change("rate")), (19, Change("withdraw")))
+    Player(History("talk", ("chat",), (Night(before=talks, during=during),)), database).play()

@@ -138,6 +138,23 @@ def test_page_of_messages_in_one_second_is_named(chat: Workplace) -> None:
     assert row.id in doubt
 
 
+def test_page_of_runs_in_one_second_puts_its_own_day_in_doubt(workplace: Open) -> None:
+    """A second full of runs may hide more; the list is read on, and other days are sure."""
+    place = workplace(quiet_world("workflow"))
+    for days, count in ((1, 1), (2, 130), (3, 1)):
+        for _ in range(count):
+            run(place.world, at=NOW - timedelta(days=days))
+    place.read(("apps", "workflow_runs"))
+    doubts = place.rows(
+        "SELECT slice_date, reason FROM ops.slices "
+        "WHERE feed = 'workflow_runs' AND state = 'incomplete'"
+    )
+    ((day, reason),) = doubts
+    assert day == (NOW - timedelta(days=2)).date()
+    assert "rows in one second" in reason
+    assert place.value("SELECT count(*) FROM raw.workflow_runs") == 132
+
+
 def test_ties_at_the_edge_of_a_page_of_messages_are_read(chat: Workplace) -> None:
     """Messages of one second that fall across two pages are read twice instead of never."""
     row = talk(chat.world, at=NOW - timedelta(days=1), messages=60)
