@@ -69,13 +69,16 @@ class Signature:
         at: datetime,
         message: str = "",
         target_id: str | None = None,
+        plan_id: str | None = None,
         status: int | None = None,
         request_id: str | None = None,
     ) -> AuditEntry:
-        """The entry of a step, numbered from 1; `target_id` where the step made the target."""
+        """The entry of a step, numbered from 1; `target_id` where the step made the target,
+        `plan_id` where another plan was agreed to, of which this one carries out a part.
+        """
         step = self.plan.steps[number - 1]
         return AuditEntry(
-            plan_id=self.plan.plan_id,
+            plan_id=plan_id or self.plan.plan_id,
             step=number,
             operation=step.operation,
             target_kind=step.target.kind,

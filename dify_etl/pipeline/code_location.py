@@ -5,6 +5,15 @@ import dagster as dg
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.checks import freshness_checks, key_checks
 from dify_etl.pipeline.indexing_assets import indexing_report
+from dify_etl.pipeline.key_assets import (
+    KEY_ASSETS,
+    KEY_OPERATIONS,
+    ROTATE_KEYS,
+    key_assets,
+    rotation_schedule,
+)
+from dify_etl.pipeline.key_checks import api_key_checks
+from dify_etl.pipeline.key_runs import KeyOperations
 from dify_etl.pipeline.model_assets import model_assets
 from dify_etl.pipeline.operation_jobs import operation_jobs, retry_schedule
 from dify_etl.pipeline.operation_runs import DifyOperations
@@ -27,14 +36,24 @@ def code_location(
         selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
         description="Read the look-back and what is due, build the models, publish, judge.",
     )
+    rotation = dg.define_asset_job(
+        ROTATE_KEYS,
+        selection=[*KEY_ASSETS],
+        description="Look at API keys, plan, rotate, revoke; a dry run unless told otherwise.",
+    )
     return dg.Definitions(
-        assets=[*loaded, published_copy(keys), sync_verdict(), indexing_report()],
-        asset_checks=[*key_checks(), *freshness_checks()],
-        jobs=[job, *operation_jobs()],
-        schedules=[nightly_schedule(settings), retry_schedule(settings)],
+        assets=[*loaded, published_copy(keys), sync_verdict(), indexing_report(), *key_assets()],
+        asset_checks=[*key_checks(), *freshness_checks(), *api_key_checks()],
+        jobs=[job, rotation, *operation_jobs()],
+        schedules=[
+            nightly_schedule(settings),
+            retry_schedule(settings),
+            rotation_schedule(settings),
+        ],
         resources={
             "dify_home": dify_home or DifyHome(),
             "dify_operations": DifyOperations(),
+            KEY_OPERATIONS: KeyOperations(),
         },
         # In one process: DuckDB has one writer, and the concurrency is inside the assets.
         executor=dg.in_process_executor,

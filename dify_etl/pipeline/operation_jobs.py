@@ -53,6 +53,7 @@ from dify_etl.pipeline.operation_configs import (
 )
 from dify_etl.pipeline.operation_runs import DifyOperations, run_operation
 from dify_etl.pipeline.resources import clear_failures
+from dify_etl.pipeline.schedules import sleeping_schedule
 from dify_etl.settings import Settings
 
 C = TypeVar("C", bound=PlanConfig)
@@ -78,14 +79,8 @@ def operation_jobs() -> list[dg.JobDefinition]:
 def retry_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every night at four, once it is turned on: what failed is retried, within the cap."""
     config = {"dry_run": False, "unattended": True}
-    return dg.ScheduleDefinition(
-        name=f"{RETRY_INDEXING}_schedule",
-        job_name=RETRY_INDEXING,
-        cron_schedule="0 4 * * *",
-        execution_timezone=settings.timezone,
-        run_config={"ops": {op_of(RETRY_INDEXING): {"config": config}}},
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-    )
+    run_config = {"ops": {op_of(RETRY_INDEXING): {"config": config}}}
+    return sleeping_schedule(settings, RETRY_INDEXING, "0 4 * * *", run_config)
 
 
 def op_of(job: str) -> str:

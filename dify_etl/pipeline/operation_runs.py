@@ -11,7 +11,7 @@ from dify_etl.connection import effective_settings, home_of, open_dify
 from dify_etl.management.applying import Operation, Operator, Result, operator_of
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
 from dify_etl.management.errors import InputWrong
-from dify_etl.management.plan import Cap
+from dify_etl.management.plan import Cap, Plan
 from dify_etl.operations.audit_table import fill_audit_of
 from dify_etl.pipeline.operation_configs import PlanConfig
 from dify_etl.pipeline.resources import clear_failures
@@ -68,7 +68,7 @@ def run_operation(
     plan = operation.plan
     if config.dry_run or not plan.steps:
         Cap(config.most).check(plan)
-        return dg.Output(None, metadata=plan_metadata(operation))
+        return dg.Output(None, metadata=plan_metadata(plan, operation.notes))
     if not config.plan_id and not is_unattended:
         raise InputWrong(
             "there is no plan_id, so nobody has seen what would be done",
@@ -79,7 +79,9 @@ def run_operation(
         operation, config.plan_id or plan.plan_id, cap=Cap(config.most), typed=typed
     )
     fill_audit_of(operations.home, wait_seconds=operations.audit_wait_seconds)
-    metadata = plan_metadata(operation) | {"results": dg.MetadataValue.md(_as_list(results))}
+    metadata = plan_metadata(plan, operation.notes) | {
+        "results": dg.MetadataValue.md(_as_list(results))
+    }
     bad = [result for result in results if not result.is_good]
     if bad:
         raise dg.Failure(
@@ -90,15 +92,14 @@ def run_operation(
     return dg.Output(None, metadata=metadata)
 
 
-def plan_metadata(operation: Operation) -> dict[str, dg.MetadataValue]:
+def plan_metadata(plan: Plan, notes: Sequence[str]) -> dict[str, dg.MetadataValue]:
     """The plan as Dagster shows it: id, diff, what is left alone and why."""
-    plan = operation.plan
     shown = "\n".join(plan.lines()) if plan.steps else "nothing is to be done"
     return {
         "plan_id": dg.MetadataValue.text(plan.plan_id),
         "steps": dg.MetadataValue.int(len(plan.steps)),
         "plan": dg.MetadataValue.md(f"```diff\n{shown}\n```"),
-        "left alone": dg.MetadataValue.md("\n".join(f"- {note}" for note in operation.notes)),
+        "left alone": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes)),
     }
 
 

@@ -23,6 +23,20 @@ def night_config() -> dict[str, object]:
     return {"resources": {"dify_home": {"config": {"catch_up": True}}}}
 
 
+def sleeping_schedule(
+    settings: Settings, job: str, cron: str, run_config: dict[str, object]
+) -> dg.ScheduleDefinition:
+    """A schedule of an operation on Dify: stopped until somebody turns it on."""
+    return dg.ScheduleDefinition(
+        name=f"{job}_schedule",
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone=settings.timezone,
+        run_config=run_config,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
 def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """One run over the range of the look-back, at DIFY_ETL_SCHEDULE in DIFY_ETL_TIMEZONE.
 

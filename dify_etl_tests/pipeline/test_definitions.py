@@ -12,6 +12,7 @@ import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.pipeline.code_location import code_location
+from dify_etl.pipeline.key_assets import KEY_ASSETS
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.warehouse.models import load_models
@@ -21,7 +22,7 @@ from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
-GROUPS = ("raw", "staging", "marts", "publication", "operations")
+GROUPS = ("raw", "staging", "marts", "publication", "operations", "keys")
 DAILY = {name for feed in FEEDS if feed.is_daily for name in feed.tables}
 
 
@@ -61,10 +62,12 @@ def test_definitions_load_in_a_fresh_interpreter() -> None:
 
 
 def test_every_table_and_model_is_an_asset(specs: dict[str, dg.AssetSpec]) -> None:
-    """One asset per raw table and SQL file, the copy, the verdict, the indexing report."""
+    """One asset per raw table and SQL file, the copy, the verdict, indexing, the API keys."""
     raw = {f"raw/{name}" for name in RAW_TABLES}
     models = {f"{model.schema}/{model.name}" for model in load_models()}
-    assert set(specs) == raw | models | {"published_copy", "sync_verdict", "indexing_report"}
+    keys = {"/".join(key.path) for key in KEY_ASSETS}
+    others = {"published_copy", "sync_verdict", "indexing_report"}
+    assert set(specs) == raw | models | keys | others
 
 
 def test_assets_say_what_they_are(specs: dict[str, dg.AssetSpec]) -> None:

@@ -10,21 +10,8 @@ import pytest
 from dify_etl.simulated.rows import ApiKey, App
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
+from dify_etl_tests.terminal.small_policies import bots_key
 from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
-
-POLICY = """
-[sinks.bot]
-type = "file"
-path = "bot.env"
-
-[[targets]]
-consumer = "bot"
-app = "the chat app"
-owner = "bot@example.com"
-sink = "bot"
-entry = "DIFY_KEY"
-key_ids = ["{key_id}"]
-"""
 
 
 @pytest.fixture
@@ -35,19 +22,14 @@ def rotated_dify() -> Iterator[ServedDify]:
 
 
 @pytest.fixture
-def old_key(rotated_dify: ServedDify) -> ApiKey:
+def old_key(rotated_dify: ServedDify, tmp_path: Path) -> ApiKey:
     """The key that the bot uses today."""
-    world = rotated_dify.world
-    return world.add_api_key(
-        tenant_id=world.workspace_id, at=world.now(), app_id=app_of(world, "chat").id
-    )
+    return bots_key(rotated_dify.world, tmp_path)
 
 
 @pytest.fixture
 def own(rotated_dify: ServedDify, old_key: ApiKey, tmp_path: Path) -> Shell:
     """A folder with a policy and the bot's key."""
-    (tmp_path / "rotation.toml").write_text(POLICY.format(key_id=old_key.id))
-    (tmp_path / "bot.env").write_text(f"DIFY_KEY={old_key.token}\n")
     return Shell(tmp_path, rotated_dify.variables(some_days_ago(3)))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dify_etl.dify.client import DifyClient
+from dify_etl.management.errors import TargetUnknown
 from dify_etl.management.plan import Plan, Step, Target
 from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
 from dify_etl.management.rotation.inventory import HeldKey, Inventory, current_key_id
@@ -14,6 +15,7 @@ from dify_etl.management.rotation.states import Rotation
 from dify_etl.management.rotation.targets import KeyTarget
 
 OPERATION = "keys.rotate"
+REVOCATION = "keys.revoke"
 REST_AFTER_ROLLBACK_DAYS = 7  # whoever took a rotation back had a reason
 
 
@@ -28,8 +30,8 @@ class Asked:
     targets: tuple[str, ...] = ()
     compromised: frozenset[str] = frozenset()
 
-    def names(self, target: KeyTarget) -> bool:
-        """Whether a target is meant."""
+    def names(self, target: KeyTarget | Rotation) -> bool:
+        """Whether a target, or the target of a rotation, is meant."""
         return bool({target.name, target.app_name, target.app_id} & set(self.targets))
 
 
@@ -52,18 +54,25 @@ def plan_rotations(
     sinks: Mapping[str, SecretSink],
     asked: Asked | None = None,
 ) -> RotationPlan:
-    """What a run would do now. RotationRefused when a compromised key belongs to no target."""
+    """What a run would do now. TargetUnknown when nothing has a name that was asked for;
+    RotationRefused when a compromised key belongs to no target.
+    """
     asked = asked or Asked()
-    workspace = dify.account.current_workspace().workspace_id
+    _check_targets(asked, [*inventory.targets, *inventory.rotations])
     planner = _Planner(dify, policy, inventory, sinks, asked)
-    going_on = planner.going_on()
-    begun = planner.beginning()
-    _check_compromised(asked, [*going_on, *begun])
-    rotations = (*going_on, *begun)
-    steps = tuple(_step(one, inventory) for one in rotations)
-    plan = Plan(OPERATION, dify.origin, workspace, steps)
+    rotations = (*planner.going_on(), *planner.beginning())
+    _check_compromised(asked, rotations)
+    plan = _plan(OPERATION, dify, inventory, rotations)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     return RotationPlan(plan, with_plan, (*inventory.problems, *planner.held_back))
+
+
+def plan_revocations(
+    dify: DifyClient, policy: Policy, inventory: Inventory, handed_over: Sequence[Rotation]
+) -> RotationPlan:
+    """The rest of rotations whose plan was agreed to: they keep its id."""
+    rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
+    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations), rotations, ())
 
 
 class _Planner:
@@ -81,19 +90,14 @@ class _Planner:
 
     def going_on(self) -> list[Rotation]:
         """Open rotations, with what the policy says about them now."""
-        rules = {target.target_id: target.rule for target in self._inventory.targets}
-        found = []
+        asked, found = self._asked, []
         for one in self._inventory.rotations:
-            if one.is_over:
+            is_leaked = bool(asked.compromised & set(one.old_key_ids))
+            is_meant = asked == Asked() or asked.names(one) or is_leaked
+            if one.is_over or not is_meant:
                 continue
-            rule = rules.get(one.target_id)
-            if rule is not None:
-                one = one.having(
-                    grace_seconds=self._policy.grace(rule).total_seconds(),
-                    revoke_unobserved=self._policy.revokes_unobserved(rule),
-                )
-            is_leaked = bool(self._asked.compromised & set(one.old_key_ids))
-            found.append(one.having(is_compromised=one.is_compromised or is_leaked))
+            current = _as_policy_says(one, self._policy, self._inventory)
+            found.append(current.having(is_compromised=one.is_compromised or is_leaked))
         return found
 
     def beginning(self) -> list[Rotation]:
@@ -205,12 +209,31 @@ class _Planner:
         return tuple(sorted(one for one in found if one))
 
 
-def _step(rotation: Rotation, inventory: Inventory) -> Step:
+def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) -> Rotation:
+    """With what the policy says now; as it was where the policy has no such target any more."""
+    for target in inventory.targets:
+        if target.target_id == rotation.target_id:
+            return rotation.having(
+                grace_seconds=policy.grace(target.rule).total_seconds(),
+                revoke_unobserved=policy.revokes_unobserved(target.rule),
+            )
+    return rotation
+
+
+def _plan(
+    operation: str, dify: DifyClient, inventory: Inventory, rotations: Sequence[Rotation]
+) -> Plan:
+    workspace = dify.account.current_workspace().workspace_id
+    steps = tuple(_step(operation, one, inventory) for one in rotations)
+    return Plan(operation, dify.origin, workspace, steps)
+
+
+def _step(operation: str, rotation: Rotation, inventory: Inventory) -> Step:
     made = {held.key.api_key_id: held.key.created_at for held in inventory.keys}
     old = {key: made[key].isoformat() for key in rotation.old_key_ids if key in made}
     is_begun = rotation.new_key_id is not None or rotation.create_began_at is not None
     return Step(
-        operation=OPERATION,
+        operation=operation,
         target=Target("keys of target", rotation.target_id, rotation.name),
         before={"state": rotation.state, "keys": dict(old), "new_key": rotation.new_key_id},
         after={
@@ -228,6 +251,16 @@ def _step(rotation: Rotation, inventory: Inventory) -> Step:
 
 def _goal(rotation: Rotation) -> str:
     return rotation.ending or "proven"
+
+
+def _check_targets(asked: Asked, known: Sequence[KeyTarget | Rotation]) -> None:
+    for name in asked.targets:
+        if not any(Asked((name,)).names(one) for one in known):
+            raise TargetUnknown(
+                f"the policy has no target named {name!r}",
+                where="--target",
+                hint="Name an app, or `app / consumer`, as `dify-etl keys list` shows them.",
+            )
 
 
 def _check_compromised(asked: Asked, rotations: Collection[Rotation]) -> None:

@@ -1,6 +1,6 @@
 """The engine: takes a rotation from state to state, as far as it goes now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dify_etl.dify.errors import AppGone, DifyError, NotFound
 from dify_etl.errors import ActionableError
@@ -27,15 +27,16 @@ STEPS: Mapping[State, Callable[[Work, Rotation], Rotation]] = {
 }
 
 
-def advance(work: Work, rotation: Rotation) -> Rotation:
-    """The rotation as far as it goes now. What stops it stands in `message`.
+def advance(work: Work, rotation: Rotation, *, halts: Collection[State] = ()) -> Rotation:
+    """The rotation as far as it goes now, or to a state of `halts`. What stops it stands in
+    `message`.
 
     Errors of Dify and of sinks stop this rotation only. A ledger or an audit that cannot be
     written stops everything: nothing is done that is not written down.
     """
     try:
         for _ in range(MOST_STEPS):
-            if rotation.is_over:
+            if rotation.is_over or rotation.state in halts:
                 return rotation
             before = rotation
             rotation = STEPS[rotation.state](work, rotation)

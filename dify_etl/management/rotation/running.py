@@ -1,6 +1,6 @@
 """What a terminal and an asset call: look, plan, apply, take back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dify_etl.dify.client import DifyClient
@@ -9,11 +9,16 @@ from dify_etl.management.plan import Plan, Step, Target, check_fresh
 from dify_etl.management.rotation.errors import RotationRefused
 from dify_etl.management.rotation.inventory import Inventory, take_inventory
 from dify_etl.management.rotation.ledger import RotationLedger
-from dify_etl.management.rotation.planning import Asked, RotationPlan, plan_rotations
+from dify_etl.management.rotation.planning import (
+    Asked,
+    RotationPlan,
+    plan_revocations,
+    plan_rotations,
+)
 from dify_etl.management.rotation.policy import Policy
 from dify_etl.management.rotation.rotating import advance
 from dify_etl.management.rotation.sinks.protocol import SecretSink
-from dify_etl.management.rotation.states import Rotation
+from dify_etl.management.rotation.states import REVOKING, Rotation, State
 from dify_etl.management.rotation.withdrawing import check_takes_back
 from dify_etl.management.rotation.work import Notify, Work, nobody
 
@@ -43,16 +48,35 @@ class KeyRotation:
         inventory = self.inventory(all_apps=False)
         return plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
 
-    def apply(self, plan_id: str, asked: Asked | None = None) -> tuple[Rotation, ...]:
+    def apply(
+        self, plan_id: str, asked: Asked | None = None, *, revokes: bool = True
+    ) -> tuple[Rotation, ...]:
         """Do what the plan of this id says, each rotation as far as it goes now.
 
-        Raises PlanStale when the plan of now is another, RotationRunning when another run is on.
+        With `revokes` false it ends where both keys live; `revoke` is the other half. Raises
+        PlanStale when the plan of now is another, RotationRunning when another run is on.
         """
         with self.ledger.exclusive():
             planned = self.plan(asked)
             check_fresh(planned.plan, plan_id)
             for rotation in planned.rotations:
                 self.ledger.write(rotation)
+            halts = () if revokes else REVOKING
+            return self._advanced(planned.plan, planned.rotations, halts)
+
+    def revoke(self, plan_id: str | None = None) -> tuple[Rotation, ...]:
+        """Watch, revoke and prove, for the rotations that an applied plan (None: any) handed over.
+
+        Raises RotationRunning when another run is on.
+        """
+        with self.ledger.exclusive():
+            handed_over = [
+                one
+                for one in self.ledger.rotations()
+                if one.state in REVOKING and plan_id in (None, one.plan_id)
+            ]
+            inventory = self.inventory(all_apps=False)
+            planned = plan_revocations(self.dify, self.policy, inventory, handed_over)
             return self._advanced(planned.plan, planned.rotations)
 
     def plan_rollback(self, rotation_id: str) -> RotationPlan:
@@ -76,17 +100,23 @@ class KeyRotation:
             planned = self.plan_rollback(rotation_id)
             check_fresh(planned.plan, plan_id)
             leaving = planned.rotations[0].having(
-                state="withdrawing", ending="rolled_back", message="taken back by a person", tries=0
+                state="withdrawing",
+                ending="rolled_back",
+                message="taken back by a person",
+                plan_id=plan_id,
+                tries=0,
             )
             self.ledger.write(leaving)
             return self._advanced(planned.plan, [leaving])[0]
 
-    def _advanced(self, plan: Plan, rotations: Sequence[Rotation]) -> tuple[Rotation, ...]:
+    def _advanced(
+        self, plan: Plan, rotations: Sequence[Rotation], halts: Collection[State] = ()
+    ) -> tuple[Rotation, ...]:
         work = self._work(plan)
         done = []
         for number, rotation in enumerate(rotations, start=1):
             work.number = number
-            done.append(advance(work, rotation))
+            done.append(advance(work, rotation, halts=halts))
         return tuple(done)
 
     def _open(self, rotation_id: str) -> Rotation:

@@ -25,6 +25,7 @@ State = Literal[
 ]
 OVER: frozenset[State] = frozenset({"proven", "failed", "rolled_back"})
 PROMOTED: frozenset[State] = frozenset({"current", "overlap", "drained", "revoked", "proven"})
+REVOKING: frozenset[State] = frozenset({"overlap", "drained", "revoked"})
 TAKES_BACK: frozenset[State] = frozenset(
     {"planned", "created", "tested", "current", "overlap", "drained"}
 )

@@ -137,6 +137,7 @@ class Work:
                 at=self.now,
                 message=f"{message} [{rotation.state}, rotation {rotation.rotation_id}]",
                 target_id=key_id or rotation.new_key_id,
+                plan_id=rotation.plan_id,
                 status=None if answer is None else answer.status,
                 request_id=None if answer is None else answer.request_id,
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.management.errors import PlanStale
+from dify_etl.management.errors import PlanStale, TargetUnknown
 from dify_etl.management.rotation.errors import RotationRefused, RotationRunning
 from dify_etl.management.rotation.planning import Asked
 from dify_etl.management.rotation.states import Rotation
@@ -320,3 +320,25 @@ def test_consumers_are_told(tmp_path: Path) -> None:
     shop.nights_until(lambda: is_proven(shop))
     assert [event["event"] for event in shop.told] == ["promoted", "proven"]
     assert not any(key.token in str(shop.told) for key in shop.world.api_keys.values())
+
+
+def test_revoking_waits_for_its_own_call(tmp_path: Path) -> None:
+    """Handing over and revoking may be two calls; the audit has the plan that was agreed to."""
+    shop = Workshop(tmp_path)
+    plan_id = shop.rotation().plan().plan.plan_id
+    shop.rotation().apply(plan_id, revokes=False)
+    shop.pass_time(hours=30)
+    assert shop.rotation().revoke("another plan") == ()
+    (done,) = shop.rotation().revoke(plan_id)
+    assert done.state == "proven"
+    assert {entry.plan_id for entry in shop.audit.entries()} == {plan_id}
+
+
+def test_asked_for_one_target_nothing_else_moves(tmp_path: Path) -> None:
+    """What a person names is planned, open rotations of others are not; a wrong name is told."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    shop.night()
+    asked = Asked(targets=(f"{shop.app.name} / web",))
+    assert [one.consumer for one in shop.rotation().plan(asked).rotations] == ["web"]
+    with pytest.raises(TargetUnknown, match="wbe"):
+        shop.rotation().plan(Asked(targets=("wbe",)))

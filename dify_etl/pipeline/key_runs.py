@@ -1,0 +1,85 @@
+"""One run over API keys in Dagster: what it was asked for, and how it tells what it did."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from dify_etl.connection import effective_settings
+from dify_etl.management.errors import InputWrong
+from dify_etl.management.rotation.inventory import Inventory
+from dify_etl.management.rotation.planning import Asked, RotationPlan
+from dify_etl.management.rotation.running import KeyRotation
+from dify_etl.operations.key_rotation import key_rotation
+from dify_etl.operations.rotation_table import fill_books_of
+from dify_etl.pipeline.operation_runs import DifyOperations
+
+
+class KeyOperations(DifyOperations):
+    """What is done with API keys. Without a word nothing is changed, only the plan is shown."""
+
+    policy: str = Field(default="", description="Policy file; empty: DIFY_ETL_ROTATION_POLICY.")
+    targets: list[str] = Field(
+        default=[], description="Apps, or `app / consumer`: due or not, and no other."
+    )
+    compromised: list[str] = Field(
+        default=[], description="Ids of keys that leaked: replaced and revoked at once."
+    )
+    dry_run: bool = Field(default=True, description="Only show the plan; false applies it.")
+    plan_id: str = Field(
+        default="", description="Id of the plan that a dry run showed; needed to apply it."
+    )
+    unattended: bool = Field(
+        default=False,
+        description="Apply the plan of the moment without its id: for a schedule. The policy's "
+        "most_per_run holds.",
+    )
+
+    @property
+    def asked(self) -> Asked:
+        """What a person asks for beyond the policy."""
+        return Asked(tuple(self.targets), frozenset(self.compromised))
+
+    def rotation(self) -> KeyRotation:
+        """Policy, sinks and ledger of this run."""
+        policy = Path(self.policy) if self.policy else None
+        return key_rotation(self.operator, self.home, effective_settings(), policy=policy)
+
+    def agreed_id(self, planned: RotationPlan) -> str:
+        """The id of the plan to apply. InputWrong when nobody has seen one."""
+        if self.plan_id or self.unattended:
+            return self.plan_id or planned.plan.plan_id
+        raise InputWrong(
+            "there is no plan_id, so nobody has seen what would be done",
+            where=planned.plan.operation,
+            hint=f"Run it with dry_run first. The plan of now has the id {planned.plan.plan_id}.",
+        )
+
+    def fill_books(self) -> None:
+        """Rotations and audit for analysts; when the database is held, the next run brings them."""
+        fill_books_of(self.home, wait_seconds=self.audit_wait_seconds)
+
+
+def inventory_table(inventory: Inventory) -> dg.MetadataValue:
+    """A line per key; no key is shown whole."""
+    rows = [
+        "| app | key | standing | consumer | days old | last used |",
+        "|---|---|---|---|---|---|",
+    ]
+    for held in inventory.keys:
+        cells = (
+            held.app_name.replace("|", "\\|"),
+            f"{held.key.api_key_id} ({held.key.masked_token})",
+            held.standing,
+            held.target.consumer if held.target else "",
+            str(held.age_days(inventory.at)),
+            str(held.key.last_used_at or "never"),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return dg.MetadataValue.md("\n".join(rows))
+
+
+def listed(lines: Sequence[str]) -> dg.MetadataValue:
+    """Lines as a list."""
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))

@@ -1,0 +1,31 @@
+"""A policy for one bot of a small world, and the key that it uses today."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from dify_etl.simulated import World
+from dify_etl.simulated.rows import ApiKey
+from dify_etl_tests.sync.small_worlds import app_of
+
+POLICY = """
+[sinks.bot]
+type = "file"
+path = "bot.env"
+
+[[targets]]
+consumer = "bot"
+app = "the chat app"
+owner = "bot@example.com"
+sink = "bot"
+entry = "DIFY_KEY"
+key_ids = ["{key_id}"]
+"""
+
+
+def bots_key(world: World, folder: Path, *, days: float = 0) -> ApiKey:
+    """A key of the chat app, so many days old: in bot.env, and named by rotation.toml."""
+    app, at = app_of(world, "chat"), world.now() - timedelta(days=days)
+    key = world.add_api_key(tenant_id=world.workspace_id, at=at, app_id=app.id)
+    (folder / "rotation.toml").write_text(POLICY.format(key_id=key.id))
+    (folder / "bot.env").write_text(f"DIFY_KEY={key.token}\n")
+    return key
