@@ -1,6 +1,8 @@
 """When and over which days the job `nightly_sync` runs."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -24,7 +26,7 @@ def night_config() -> dict[str, object]:
 
 
 def sleeping_schedule(
-    settings: Settings, job: str, cron: str, run_config: dict[str, object]
+    settings: Settings, job: str, cron: str, run_config: Mapping[str, Any]
 ) -> dg.ScheduleDefinition:
     """A schedule of an operation on Dify: stopped until somebody turns it on."""
     return dg.ScheduleDefinition(
