@@ -35,15 +35,29 @@ def measure(python: str, module: str, task: Mapping[str, Any]) -> Measured:
     Raises ChildFailed when it ends with an error.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        command = [python, "-m", module, json.dumps(task)]
-        child = subprocess.Popen(command, stdout=out, stderr=err)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        # A child starts with its parent's peak memory in the kernel's count, and this process is
+        # large: a small one in between starts it and counts.
+        command = [sys.executable, "-m", "benchmark.children", python, "-m", module]
+        child = subprocess.run([*command, json.dumps(task)], stdout=out, stderr=err, check=False)
         if child.returncode != 0:
             err.seek(0)
             told = err.read().decode(errors="replace")[-2000:]
             raise ChildFailed(f"{module} ended with {child.returncode}: {told}")
         out.seek(0)
-        result = json.loads(out.read().splitlines()[-1])
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Measured(result["seconds"], usage.ru_utime + usage.ru_stime, peak, result)
+        *_, result, usage = (json.loads(line) for line in out.read().splitlines()[-2:])
+    return Measured(result["seconds"], usage["cpu_seconds"], usage["peak_bytes"], result)
+
+
+def main() -> int:
+    """Run the command of our command line; its cost is one more line of JSON after its output."""
+    child = subprocess.Popen(sys.argv[1:])
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    cost = {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * unit}
+    print(json.dumps(cost))
+    return 0 if child.returncode == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
