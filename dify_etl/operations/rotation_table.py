@@ -24,6 +24,12 @@ def fill_rotations(database: Database, home: Path) -> None:
         upsert(database, KEY_ROTATIONS, frame(KEY_ROTATIONS, rows), now=utc_now())
 
 
+def fill_books(database: Database, home: Path) -> None:
+    """Bring the home's audit and rotations."""
+    fill_audit(database, home)
+    fill_rotations(database, home)
+
+
 def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
     """Rotations and audit into the warehouse; False when it is held: the next run fills it.
 
@@ -33,8 +39,7 @@ def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
         return False
     try:
         with open_database(home / LIVE, wait_seconds=wait_seconds) as database:
-            fill_audit(database, home)
-            fill_rotations(database, home)
+            fill_books(database, home)
     except WarehouseBusy:
         return False
     return True

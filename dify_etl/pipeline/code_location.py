@@ -13,6 +13,7 @@ from dify_etl.pipeline.key_assets import (
     rotation_schedule,
 )
 from dify_etl.pipeline.key_checks import api_key_checks
+from dify_etl.pipeline.key_rollback import rollback_job
 from dify_etl.pipeline.key_runs import KeyOperations
 from dify_etl.pipeline.model_assets import model_assets
 from dify_etl.pipeline.operation_jobs import operation_jobs, retry_schedule
@@ -44,7 +45,7 @@ def code_location(
     return dg.Definitions(
         assets=[*loaded, published_copy(keys), sync_verdict(), indexing_report(), *key_assets()],
         asset_checks=[*key_checks(), *freshness_checks(), *api_key_checks()],
-        jobs=[job, rotation, *operation_jobs()],
+        jobs=[job, rotation, rollback_job(), *operation_jobs()],
         schedules=[
             nightly_schedule(settings),
             retry_schedule(settings),

@@ -36,6 +36,10 @@ class KeyOperations(DifyOperations):
         "most_per_run holds.",
     )
 
+    rollback: str = Field(
+        default="", description="For the job roll_back_api_keys: id of the rotation to take back."
+    )
+
     @property
     def asked(self) -> Asked:
         """What a person asks for beyond the policy."""

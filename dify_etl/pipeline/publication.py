@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dify_etl.operations.audit_table import fill_audit
+from dify_etl.operations.rotation_table import fill_books
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import Database
@@ -28,7 +28,7 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
         through = local_date(home.began_at, home.rules.zone)
         with clear_failures():
             with home.database() as database:
-                fill_audit(database, home.path)
+                fill_books(database, home.path)
             copy = publish(
                 home.path,
                 run_id=home.run_id,

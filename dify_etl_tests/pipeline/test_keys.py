@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from dify_etl.connection import effective_settings
+from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_checks import JUDGES
+from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.simulated import World
 from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.pipeline.night import QUIET
@@ -19,7 +21,7 @@ from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import ServedDify
 from dify_etl_tests.terminal.small_policies import bots_key
 
-UNATTENDED = {"dry_run": False, "unattended": True}
+UNATTENDED: dict[str, Any] = {"dry_run": False, "unattended": True}
 
 
 @dataclass
@@ -35,6 +37,10 @@ class KeyRun:
             made = event.step_materialization_data.materialization
             held = {key: one.value for key, one in made.metadata.items()}
             self.told[made.asset_key.path[-1]] = held
+        for event in self.result.all_node_events:
+            if event.is_successful_output:
+                held = {key: one.value for key, one in event.step_output_data.metadata.items()}
+                self.told.setdefault(event.step_key or "", held)
         for check in self.result.get_asset_check_evaluations():
             self.passed[check.check_name] = check.passed
 
@@ -44,9 +50,9 @@ class KeyRun:
         return "".join(str(event) for event in self.result.all_events if event.is_failure)
 
 
-def run_keys(**config: object) -> KeyRun:
-    """Run the job as the launchpad does."""
-    return _run(code_location(effective_settings()).resolve_job_def(ROTATE_KEYS), config)
+def run_keys(job: str = ROTATE_KEYS, **config: object) -> KeyRun:
+    """Run a job as the launchpad does."""
+    return _run(code_location(effective_settings()).resolve_job_def(job), config)
 
 
 def look(*checks: str) -> dict[str, bool]:
@@ -130,6 +136,19 @@ def test_handing_over_and_revoking_are_assets_of_their_own(world: World, old_key
     assert ran.told["api_keys_rotated"]["rotations"].startswith("- overlap")
     assert ran.told["api_keys_revoked"]["rotations"].startswith("- proven")
     assert old_key.id not in keys_of_app(world)
+
+
+def test_rotation_is_taken_back(world: World, old_key: ApiKey, tmp_path: Path) -> None:
+    """The rollback is a job of its own: shown first, then the bot has its old key again."""
+    run_keys(**UNATTENDED)
+    (rotation,) = RotationLedger(tmp_path / "home").rotations()
+    config: dict[str, Any] = {"rollback": rotation.rotation_id}
+    plan_id = run_keys(ROLL_BACK, **config).told[f"run_{ROLL_BACK}"]["plan_id"]
+    assert len(keys_of_app(world)) == 2
+    ran = run_keys(ROLL_BACK, **config, dry_run=False, plan_id=plan_id)
+    assert "rolled_back" in ran.told[f"run_{ROLL_BACK}"]["rotations"]
+    assert (tmp_path / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
+    assert keys_of_app(world) == {old_key.id}
 
 
 @pytest.mark.parametrize("plan_id", ["", "0123456789ab"])

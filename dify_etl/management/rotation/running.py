@@ -120,11 +120,13 @@ class KeyRotation:
         return tuple(done)
 
     def _open(self, rotation_id: str) -> Rotation:
-        for rotation in self.ledger.rotations():
-            if rotation.rotation_id.startswith(rotation_id) and not rotation.is_over:
-                return rotation
+        opened = [one for one in self.ledger.rotations() if not one.is_over]
+        found = [one for one in opened if rotation_id and one.rotation_id.startswith(rotation_id)]
+        if len(found) == 1:
+            return found[0]
         raise RotationRefused(
-            f"no open rotation has the id {rotation_id}",
+            f"{'several open rotations have' if found else 'no open rotation has'} the id "
+            f"{rotation_id!r}",
             where=str(self.ledger.path),
             hint="`dify-etl keys status` lists them.",
         )

@@ -1,12 +1,13 @@
 """The policy file: what it means, and how clearly it refuses."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dify_etl.management.rotation.errors import PolicyWrong
-from dify_etl.management.rotation.policy import Policy, read_policy
+from dify_etl.management.rotation.policy import SINK_TYPES, Policy, read_policy
 
 SINK = '[sinks.web]\ntype = "file"\npath = "web.env"\n'
 TARGET = '[[targets]]\nconsumer = "web"\napp = "Support"\nsink = "web"\nentry = "KEY"\n'
@@ -66,3 +67,12 @@ def test_a_missing_policy_says_where_to_put_one(tmp_path: Path) -> None:
     """Without a file the error names the path that was looked at."""
     with pytest.raises(PolicyWrong, match=r"rotation\.toml"):
         read_policy(tmp_path / "rotation.toml")
+
+
+def test_example_of_the_document_is_a_policy(tmp_path: Path) -> None:
+    """What docs/key-rotation.md shows can be copied: every kind of sink and target."""
+    document = Path(__file__).resolve().parents[3] / "docs" / "key-rotation.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    found = policy(tmp_path, example)
+    assert {sink.type for sink in found.sinks.values()} == set(SINK_TYPES)
+    assert {bool(rule.app) + 2 * bool(rule.tag) for rule in found.targets} == {0, 1, 2}

@@ -261,6 +261,15 @@ def test_no_rollback_after_the_revocation(tmp_path: Path) -> None:
         shop.rotation().plan_rollback(only(shop).rotation_id)
 
 
+@pytest.mark.parametrize("rotation_id", ["", "no such id"])
+def test_only_one_rotation_is_taken_back(tmp_path: Path, rotation_id: str) -> None:
+    """An id that fits none, or every one, takes nothing back."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    with pytest.raises(RotationRefused, match="no open rotation"):
+        shop.rotation().plan_rollback(rotation_id)
+
+
 def test_a_second_run_is_refused(tmp_path: Path) -> None:
     """One rotation at a time in a home, and the error names the other."""
     shop = Workshop(tmp_path)
