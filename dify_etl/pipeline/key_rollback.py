@@ -21,7 +21,8 @@ def rollback_job() -> dg.JobDefinition:
             metadata = plan_metadata(planned.plan, planned.held_back)
             if not key_operations.dry_run:
                 try:
-                    done = rotation.roll_back(chosen, key_operations.agreed_id(planned))
+                    agreed = key_operations.agreed_id(planned) or planned.plan.plan_id
+                    done = rotation.roll_back(chosen, agreed)
                 finally:
                     key_operations.fill_books()
                 metadata["rotations"] = listed(told([done]))

@@ -50,10 +50,10 @@ class KeyOperations(DifyOperations):
         policy = Path(self.policy) if self.policy else None
         return key_rotation(self.operator, self.home, effective_settings(), policy=policy)
 
-    def agreed_id(self, planned: RotationPlan) -> str:
-        """The id of the plan to apply. InputWrong when nobody has seen one."""
+    def agreed_id(self, planned: RotationPlan) -> str | None:
+        """The id of the plan to apply, None for that of now. InputWrong: nobody has seen one."""
         if self.plan_id or self.unattended:
-            return self.plan_id or planned.plan.plan_id
+            return self.plan_id or None
         raise InputWrong(
             "there is no plan_id, so nobody has seen what would be done",
             where=planned.plan.operation,

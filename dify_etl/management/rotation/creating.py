@@ -22,6 +22,7 @@ SLACK_BEFORE, SLACK_AFTER = timedelta(seconds=2), timedelta(minutes=5)
 def create(work: Work, rotation: Rotation) -> Rotation:
     """One key, pending in the sink; or wait, when it is not sure yet whether there is one."""
     if rotation.new_key_id is not None:
+        work.record(rotation, "verified", "goes on with the key that was made")
         return _stage(work, rotation, None)
     if rotation.create_began_at is not None:
         found = lost_key(work, rotation)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dify_etl.dify.api_keys import masked
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.errors import TargetUnknown
 from dify_etl.management.plan import Plan, Step, Target
@@ -206,6 +207,12 @@ class _Planner:
         ids = {held.key.api_key_id for held in old}
         made = [one for one in self._inventory.of_target(target) if one.new_key_id in ids]
         found = {held.key.token_fingerprint for held in old} | {one.new_fingerprint for one in made}
+        # Where lists are masked, what consumers use today tells itself by what the list shows.
+        used = self._sinks[target.sink].read(target.entry, "current")
+        if used is not None:
+            shown = masked(used.get_secret_value())
+            if any(held.key.masked_token == shown for held in old):
+                found.add(self._dify.api_keys.fingerprint_of(used))
         return tuple(sorted(one for one in found if one))
 
 

@@ -1,5 +1,6 @@
 """Overlap -> drained -> revoked -> proven: watch the old key, delete it, prove that it is dead."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from pydantic import SecretStr
@@ -31,12 +32,19 @@ def watch(work: Work, rotation: Rotation) -> Rotation:
 
 
 def _new_key_is_gone(work: Work, rotation: Rotation, keys: dict[str, ApiKey]) -> Rotation:
-    message = "the new key was deleted in Dify"
+    message = "somebody deleted the new key in Dify"
     if any(key_id in keys for key_id in rotation.old_key_ids):
         return withdrawing(work, rotation, "rolled_back", message)
-    ended = work.save(rotation.having(state="failed", message=f"{message}, and the old one too"))
-    work.tell(ended, "failed")
-    return ended
+    _tell_gone(work, rotation, keys)
+    message += ", and there is no old one"
+    return work.end(rotation.having(message=message), "failed", "failed", message)
+
+
+def _tell_gone(work: Work, rotation: Rotation, keys: Collection[str]) -> None:
+    """A deletion before a crash may have been ours: the audit gets what came of it."""
+    for key_id in rotation.old_key_ids:
+        if key_id not in keys:
+            work.record(rotation, "verified", "the old key is gone already", key_id=key_id)
 
 
 def _check_sink(work: Work, rotation: Rotation) -> None:
@@ -86,8 +94,7 @@ def revoke(work: Work, rotation: Rotation) -> Rotation:
     old = [key_id for key_id in rotation.old_key_ids if key_id in keys]
     if old:
         _check_serves(work, rotation)
-    for key_id in sorted({*rotation.old_key_ids} - {*old}):
-        work.record(rotation, "verified", "the old key is gone already", key_id=key_id)
+    _tell_gone(work, rotation, keys)
     for key_id in old:
         if key_id in work.kept_key_ids:
             continue
@@ -140,10 +147,8 @@ def prove(work: Work, rotation: Rotation) -> Rotation:
     if left:
         return work.save(rotation.having(state="drained"))
     how = "401" if tokens else "not in the list" if rotation.old_key_ids else "no old key"
-    work.record(rotation, "verified", f"old key is dead: {how}")
-    ended = work.save(rotation.reached("proven", proof=how))
-    work.tell(ended, "proven")
-    return ended
+    proven = rotation.having(proof=how, message="")
+    return work.end(proven, "proven", "verified", f"old key is dead: {how}")
 
 
 def _old_tokens(work: Work, rotation: Rotation) -> list[SecretStr]:

@@ -79,7 +79,4 @@ def _stopped(work: Work, rotation: Rotation, error: ActionableError) -> Rotation
 
 def _ended_with_its_app(work: Work, rotation: Rotation, error: NotFound) -> Rotation:
     """Dify deletes an app's keys with it: nothing is left to make or to revoke."""
-    ended = work.save(rotation.having(state="failed", message=str(error), needs_person=False))
-    work.record(ended, "failed", error.what)
-    work.tell(ended, "failed")
-    return ended
+    return work.end(rotation.having(message=str(error)), "failed", "failed", error.what)

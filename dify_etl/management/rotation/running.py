@@ -49,16 +49,18 @@ class KeyRotation:
         return plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
 
     def apply(
-        self, plan_id: str, asked: Asked | None = None, *, revokes: bool = True
+        self, plan_id: str | None, asked: Asked | None = None, *, revokes: bool = True
     ) -> tuple[Rotation, ...]:
-        """Do what the plan of this id says, each rotation as far as it goes now.
+        """Do what the plan of this id says (None: the plan of now, for a schedule), each rotation
+        as far as it goes now.
 
         With `revokes` false it ends where both keys live; `revoke` is the other half. Raises
         PlanStale when the plan of now is another, RotationRunning when another run is on.
         """
         with self.ledger.exclusive():
             planned = self.plan(asked)
-            check_fresh(planned.plan, plan_id)
+            if plan_id is not None:
+                check_fresh(planned.plan, plan_id)
             for rotation in planned.rotations:
                 self.ledger.write(rotation)
             halts = () if revokes else REVOKING

@@ -37,10 +37,7 @@ def withdraw(work: Work, rotation: Rotation) -> Rotation:
     if key_id is not None and work.keyring(rotation).key(key_id) is not None:
         work.delete_key(rotation, key_id, "the rotation is taken back")
     assert rotation.ending is not None
-    ended = work.save(rotation.having(state=rotation.ending, tries=0, needs_person=False))
-    work.record(ended, "verified", rotation.message or rotation.ending)
-    work.tell(ended, rotation.ending)
-    return ended
+    return work.end(rotation, rotation.ending, "verified", rotation.message or rotation.ending)
 
 
 def _is_handed_over(work: Work, rotation: Rotation) -> bool:
@@ -64,9 +61,7 @@ def _stay(work: Work, rotation: Rotation) -> Rotation:
         message = "cannot be taken back: the old key does not work any more"
         return work.save(rotation.having(state="current", ending=None, message=message))
     message = "neither the old nor the new key works; the next run makes another"
-    ended = work.save(rotation.having(state="failed", message=message))
-    work.tell(ended, "failed")
-    return ended
+    return work.end(rotation.having(message=message), "failed", "failed", message)
 
 
 def _found(work: Work, rotation: Rotation) -> Rotation:
@@ -75,6 +70,7 @@ def _found(work: Work, rotation: Rotation) -> Rotation:
         return rotation
     found = lost_key(work, rotation)
     if found is not None:
+        work.record(rotation, "verified", "found the key whose answer was lost", key_id=found)
         return work.save(rotation.having(new_key_id=found))
     if work.now > request_ends(rotation):
         return work.save(rotation.having(create_began_at=None))

@@ -15,7 +15,7 @@ from dify_etl.management.rotation.errors import PersonNeeded, SinkFailed
 from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.management.rotation.sinks.protocol import SecretSink, Stage
-from dify_etl.management.rotation.states import Rotation
+from dify_etl.management.rotation.states import Rotation, State
 
 # From 1.13 on the service API keeps keys in a cache, and uses are written down by a worker.
 CACHED_SINCE = (1, 13, 0)
@@ -142,6 +142,13 @@ class Work:
                 request_id=None if answer is None else answer.request_id,
             )
         )
+
+    def end(self, rotation: Rotation, state: State, outcome: Outcome, told: str) -> Rotation:
+        """The last word. The audit has it first: nobody comes back to a rotation that is over."""
+        self.record(rotation, outcome, told)
+        ended = self.save(rotation.having(state=state, tries=0, needs_person=False))
+        self.tell(ended, state)
+        return ended
 
     def tell(self, rotation: Rotation, event: str) -> None:
         """Tell those whom the policy names; no key is in it."""

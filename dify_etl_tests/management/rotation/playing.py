@@ -1,16 +1,15 @@
 """Plays a history of rotations, and looks at every moment whether the promises hold."""
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError
 from dify_etl.management.errors import PlanStale
 from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
 from dify_etl.management.rotation.planning import Asked
-from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.management.rotation.states import Rotation
 from dify_etl.simulated import Faults
 from dify_etl.simulated.rows import ApiKey
@@ -53,46 +52,71 @@ class Player:
             served=_served(server),
         )
         self.history = history
-        self.seen: dict[str, ApiKey] = {}  # every key that ever was
+        self.seen: dict[str, ApiKey] = dict(self.shop.world.api_keys)  # every key that ever was
         self.by_human: set[str] = set()
         self.deleted_by_human: set[str] = set()
+        self.made: list[str] = []  # by our requests, whatever we heard of it
+        self.revoked: list[str] = []
         self.counts: Counter[str] = Counter()
+        self._mishap = self._trouble(None)
+        self._dify: DifyClient | None = None
 
     def play(self) -> None:
-        """All nights with their troubles, then quiet nights until all is over."""
+        """All nights with their troubles, then nights until all is over."""
         for night in self.history.nights:
             self.shop.pass_time(hours=night.hours)
             if night.act is not None:
                 self._act(night.act)
+                self.counts[f"before a run: {night.act}"] += 1
                 self.shop.pass_time(minutes=30)
+            if self._mishap.happened:
+                self._mishap = self._trouble(night)
             self._night(night)
         self._become_quiet()
         self._check_end()
 
-    def _night(self, night: Night) -> None:
-        mishap = Mishap(self.shop, night.trouble, night.place, checked=self._check, act=self._act)
-        shop = self.shop
+    def _trouble(self, night: Night | None) -> Mishap:
+        return Mishap(
+            self.shop,
+            night.trouble if night else None,
+            night.place if night else 0,
+            checked=self._check,
+            act=self._act,
+            wrote=self._wrote,
+        )
+
+    def _night(self, night: Night | None = None) -> bool:
+        """One run; answers whether there was anything to do."""
+        mishap, shop = self._mishap, self.shop
+        waits = not mishap.happened
         shop.server.faults = mishap.faults()
+        self._dify = self._dify or shop.dify()
         rotation = replace(
-            shop.rotation(),
+            shop.rotation(self._dify),
             sinks={name: UnluckySink(sink, mishap) for name, sink in shop.sinks.items()},
             ledger=UnluckyLedger(shop, mishap),
             trail=UnluckyTrail(shop, mishap),
         )
-        asked = self._asked(night)
-        with suppress(Crash, RotationRefused, SinkFailed, DifyError):
-            if night.act == "rollback" and self._open():
+        done: tuple[Rotation, ...] = ()
+        try:
+            if night and night.act == "rollback" and self._open():
                 chosen = self._open()[0].rotation_id
-                rotation.roll_back(chosen, rotation.plan_rollback(chosen).plan.plan_id)
+                planned = rotation.plan_rollback(chosen)
+                done = (rotation.roll_back(chosen, planned.plan.plan_id),)
+            elif night:  # shown, agreed to, done
+                asked = self._asked(night)
+                done = rotation.apply(rotation.plan(asked).plan.plan_id, asked)
             else:
-                self._apply(rotation, asked)
+                done = rotation.apply(None)
+        except Crash:
+            self._dify = None  # the next process begins with nothing in its hands
+        except (RotationRefused, SinkFailed, DifyError, PlanStale):
+            pass
         shop.server.faults = Faults()
-        self.counts[str(night.trouble) if mishap.happened else "nothing"] += 1
+        if waits and mishap.happened:
+            self.counts[str(mishap.trouble)] += 1
         self._check()
-
-    def _apply(self, rotation: KeyRotation, asked: Asked) -> None:
-        with suppress(PlanStale):  # a human changed something between the plan and its application
-            rotation.apply(rotation.plan(asked).plan.plan_id, asked)
+        return bool(done)
 
     def _asked(self, night: Night) -> Asked:
         if night.act != "leak":
@@ -107,8 +131,8 @@ class Player:
     def _open(self) -> list[Rotation]:
         return [one for one in self.shop.ledger.rotations() if not one.is_over]
 
-    def _act(self, act: str) -> None:
-        """What a person does in the console, or a consumer with its key."""
+    def _act(self, act: str) -> bool:
+        """What a person does in the console, or a consumer with its key; whether it was there."""
         self._look()
         keys = self.shop.world.api_keys
         if act == "human makes a key":
@@ -118,14 +142,29 @@ class Player:
         elif act == "old key is used":
             self.shop.use(self.shop.named[self._first].token)
         elif act.startswith("human deletes"):
-            opened = self._open()
-            ids = [one.new_key_id for one in opened]
+            ids = [one.new_key_id for one in self._open()]
             if act == "human deletes old key":
                 ids = [key.id for key in self.shop.named.values()]
-            for key_id in [one for one in ids if one in keys][:1]:
-                assert key_id is not None
+            there = [one for one in ids if one is not None and one in keys]
+            for key_id in there[:1]:
                 self.deleted_by_human.add(key_id)
                 self.shop.world.delete_api_key(key_id)
+            return bool(there)
+        return True
+
+    def _wrote(self, method: str, path: str) -> None:
+        """The server has done a write of ours: it was announced in the audit before."""
+        entries = self.shop.audit.entries()
+        if method == "POST":
+            (new,) = set(self.shop.world.api_keys) - set(self.seen) - self.by_human
+            self.made.append(new)
+            begun = [one for one in entries if one.message.startswith("make a key")]
+            assert len([one for one in begun if one.outcome == "begun"]) >= len(self.made)
+        else:
+            self.revoked.append(path.rsplit("/", 1)[1])
+            told = [one.outcome for one in entries if one.target_id == self.revoked[-1]]
+            assert "begun" in told
+        self._look()
 
     def _look(self) -> None:
         self.seen.update(self.shop.world.api_keys)
@@ -137,17 +176,18 @@ class Player:
         alive = {key.token for key in keys.values()}
         excused = {self.seen[one].token for one in self.deleted_by_human}
         for name in self.shop.named:
-            assert self.shop.held(name.upper()) in alive | excused
+            assert self.shop.held(name.upper()) in alive | excused, "no working key in the sink"
         gone = set(self.seen) - set(keys) - self.deleted_by_human
         assert not gone & self.by_human, "a human's key was revoked"
 
     def _become_quiet(self) -> None:
+        """Nights in which nothing new goes wrong, until nothing is left to do."""
         for _ in range(MOST_QUIET_NIGHTS):
             self.shop.pass_time(hours=30)
             self._decide()
-            self.shop.night()
-            self._check()
-            if not self._open() and not self.shop.rotation().plan().rotations:
+            waits = not self._mishap.happened
+            was_busy = self._night() or (waits and self._mishap.happened)
+            if not was_busy and not self._open():
                 if not self._is_resting():
                     return
                 self.shop.pass_time(days=8)
@@ -156,7 +196,10 @@ class Player:
     def _is_resting(self) -> bool:
         """Whether a target waits, since its last rotation was taken back."""
         last = {one.target_id: one for one in self.shop.ledger.rotations()}
-        return any(one.state == "rolled_back" for one in last.values())
+        return any(
+            one.state == "rolled_back" and (self.shop.world.now() - one.updated_at).days < 8
+            for one in last.values()
+        )
 
     def _decide(self) -> None:
         """What a person does about a rotation that waits for one."""
@@ -181,13 +224,13 @@ class Player:
         keys = self.shop.world.api_keys
         ours = set(keys) - self.by_human
         held = {self.shop.held(name.upper()) for name in self.shop.named}
-        assert {keys[key_id].token for key_id in ours} == held
-        assert len(ours) == len(self.shop.named)
-        entries = self.shop.audit.entries()
-        told = {entry.target_id for entry in entries if entry.outcome == "verified"}
-        made = set(self.seen) - self.by_human - {key.id for key in self.shop.named.values()}
-        assert made - self.deleted_by_human <= told
-        revoked = set(self.seen) - set(keys) - self.deleted_by_human
-        assert revoked <= told
+        assert {keys[key_id].token for key_id in ours} == held, "not the one current key"
+        assert len(ours) == len(self.shop.named), "a key is left over"
+        told: Counter[str | None] = Counter()
+        for entry in self.shop.audit.entries():
+            told[entry.target_id] += entry.outcome in ("verified", "failed")
+        silent = {one for one in (*self.made, *self.revoked) if not told[one]}
+        assert not silent - self.deleted_by_human, "the audit does not tell what came of it"
         written = self.shop.written() + str(self.shop.told).encode()
-        assert [key.id for key in self.seen.values() if key.token.encode() in written] == []
+        shown = [key.id for key in self.seen.values() if key.token.encode() in written]
+        assert not shown, "a token is written down"

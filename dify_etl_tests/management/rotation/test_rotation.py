@@ -98,6 +98,7 @@ def test_masked_lists_are_understood(tmp_path: Path) -> None:
     shop.nights_until(lambda: is_proven(shop))
     (key,) = shop.world.api_keys.values()
     assert shop.held() == key.token
+    assert only(shop).proof == "401"
 
 
 def test_keys_that_nobody_named_are_never_revoked(tmp_path: Path) -> None:

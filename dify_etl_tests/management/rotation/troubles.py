@@ -26,21 +26,6 @@ AFTER: dict[Trouble, Fault] = {
     "500 after success": Fault.SERVER_ERROR,
     "cut answer": Fault.TRUNCATED,
 }
-# About how many places a night has for a trouble. Requests that fail are those that write: others
-# the client asks again.
-PLACES: dict[Trouble, int] = {
-    "crash before sink": 2,
-    "crash after sink": 2,
-    "sink fails": 10,
-    "crash before ledger": 8,
-    "crash after ledger": 8,
-    "crash before audit": 8,
-    "second run": 25,
-    "human deletes new key": 30,
-    "human deletes old key": 30,
-    "human makes a key": 30,
-}
-PLACES_OF_WRITES = 1.5
 
 
 class Crash(BaseException):
@@ -48,7 +33,9 @@ class Crash(BaseException):
 
 
 class Mishap:
-    """Makes one thing go wrong in `shop`, once; calls `checked` wherever anything may change."""
+    """Makes one thing go wrong in `shop`, once; calls `checked` wherever anything may change, and
+    `wrote` for each write that the server has done.
+    """
 
     def __init__(
         self,
@@ -57,14 +44,12 @@ class Mishap:
         place: int,
         *,
         checked: Callable[[], None],
-        act: Callable[[str], None],
+        act: Callable[[str], bool],
+        wrote: Callable[[str, str], None],
     ) -> None:
-        self._shop, self._trouble = shop, trouble
-        self._left = 0
-        if trouble is not None:
-            self._left = int(place / 100 * PLACES.get(trouble, PLACES_OF_WRITES))
-        self._checked, self._act = checked, act
-        self.happened = False
+        self._shop, self.trouble, self._left = shop, trouble, place
+        self._checked, self._act, self._wrote = checked, act, wrote
+        self.happened = trouble is None
 
     def faults(self) -> Faults:
         """The part that the server plays."""
@@ -76,15 +61,16 @@ class Mishap:
         for trouble, fault in BEFORE.items():
             if self._is_here(trouble, method, path):
                 return fault
-        for act in ("human deletes new key", "human deletes old key", "human makes a key"):
-            if self._trouble == act and self._counts():
-                self._act(act)
-        if self._trouble == "second run" and self._counts():
+        if self.trouble and self.trouble.startswith("human") and self._counts():
+            self.happened = self._act(self.trouble)  # else there is nothing of that kind yet
+        if self.trouble == "second run" and self._counts():
             self._run_again()
         return None
 
     def _after(self, number: int, method: str, path: str, status: int) -> Fault | None:
-        if method != "GET":
+        if _is_write(method, path):
+            if status < 300:
+                self._wrote(method, path)
             self._checked()
         if self._is_here("crash after request", method, path):
             raise Crash
@@ -94,8 +80,7 @@ class Mishap:
         return None
 
     def _is_here(self, trouble: Trouble, method: str, path: str) -> bool:
-        is_write = method in ("POST", "DELETE") and "/api-keys" in path
-        return self._trouble == trouble and is_write and self._counts()
+        return self.trouble == trouble and _is_write(method, path) and self._counts()
 
     def _counts(self) -> bool:
         if self.happened:
@@ -113,13 +98,17 @@ class Mishap:
 
     def at(self, trouble: Trouble) -> None:
         """Where a crash of the sink, the ledger or the audit may happen."""
-        if self._trouble == trouble and self._counts():
+        if self.trouble == trouble and self._counts():
             raise (
                 SinkFailed("made to fail", where="test", hint="none")
                 if (trouble == "sink fails")
                 else Crash
             )
         self._checked()
+
+
+def _is_write(method: str, path: str) -> bool:
+    return method in ("POST", "DELETE") and "/api-keys" in path
 
 
 class UnluckySink:
