@@ -1,6 +1,6 @@
 """Overlap -> drained -> revoked -> proven: watch the old key, delete it, prove that it is dead."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from pydantic import SecretStr
@@ -38,6 +38,16 @@ def _new_key_is_gone(work: Work, rotation: Rotation, keys: dict[str, ApiKey]) ->
     _tell_gone(work, rotation, keys)
     message += ", and there is no old one"
     return work.end(rotation.having(message=message), "failed", "failed", message)
+
+
+def _without_kept(work: Work, rotation: Rotation, keys: Mapping[str, ApiKey]) -> Rotation:
+    """Keys that the policy excludes by now are no old keys any more."""
+    kept = work.kept_key_ids & {*rotation.old_key_ids}
+    prints = {keys[key_id].token_fingerprint for key_id in kept if key_id in keys}
+    return rotation.having(
+        old_key_ids=tuple(one for one in rotation.old_key_ids if one not in kept),
+        old_fingerprints=tuple(one for one in rotation.old_fingerprints if one not in prints),
+    )
 
 
 def _tell_gone(work: Work, rotation: Rotation, keys: Collection[str]) -> None:
@@ -91,13 +101,12 @@ def revoke(work: Work, rotation: Rotation) -> Rotation:
     if rotation.new_key_id not in keys:
         return _new_key_is_gone(work, rotation, keys)
     _check_sink(work, rotation)
+    rotation = _without_kept(work, rotation, keys)
     old = [key_id for key_id in rotation.old_key_ids if key_id in keys]
     if old:
         _check_serves(work, rotation)
     _tell_gone(work, rotation, keys)
     for key_id in old:
-        if key_id in work.kept_key_ids:
-            continue
         token = ring.token(key_id)
         if token is not None:
             work.last_seen[key_id] = token
@@ -131,19 +140,17 @@ def prove(work: Work, rotation: Rotation) -> Rotation:
     # Dify's time is known to a second: without a cache nothing is waited for.
     may_be_cached = work.cache_lives > timedelta(0) and work.now < until
     tokens = _old_tokens(work, rotation)
-    if any(not _is_dead(work, rotation, token) for token in tokens):
-        if may_be_cached:
-            return work.waiting(
-                rotation, f"a cache of Dify may let the old key live until {_minute(until)}"
-            )
+    is_dead = all(_is_dead(work, rotation, token) for token in tokens)
+    if rotation.old_key_ids and may_be_cached:
+        told = "refused" if tokens and is_dead else "a cache of Dify may let the old key live"
+        return work.waiting(rotation, f"{told}; looks again after {_minute(until)}")
+    if not is_dead:
         raise PersonNeeded(
             "the old key is deleted, but the service API still takes it",
             where=rotation.name,
             hint="Restart Dify's API processes and their Redis cache, then run again.",
         )
-    if tokens and may_be_cached:
-        return work.waiting(rotation, f"refused; asked again after {_minute(until)}")
-    left = {key.api_key_id for key in ring.listed()} & set(rotation.old_key_ids) - work.kept_key_ids
+    left = {key.api_key_id for key in ring.listed()} & set(rotation.old_key_ids)
     if left:
         return work.save(rotation.having(state="drained"))
     how = "401" if tokens else "not in the list" if rotation.old_key_ids else "no old key"

@@ -13,6 +13,7 @@ Trouble = Literal[
     "crash before request",
     "crash after request",
     "lost answer",
+    "lost answer, and a human makes a key",
     "time-out, nothing done",
     "time-out after success",
     "500 instead",

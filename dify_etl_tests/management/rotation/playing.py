@@ -57,6 +57,7 @@ class Player:
         self.deleted_by_human: set[str] = set()
         self.made: list[str] = []  # by our requests, whatever we heard of it
         self.revoked: list[str] = []
+        self.proven: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._mishap = self._trouble(None)
         self._dify: DifyClient | None = None
@@ -116,6 +117,7 @@ class Player:
         if waits and mishap.happened:
             self.counts[str(mishap.trouble)] += 1
         self._check()
+        self._check_proofs()
         return bool(done)
 
     def _asked(self, night: Night) -> Asked:
@@ -179,6 +181,14 @@ class Player:
             assert self.shop.held(name.upper()) in alive | excused, "no working key in the sink"
         gone = set(self.seen) - set(keys) - self.deleted_by_human
         assert not gone & self.by_human, "a human's key was revoked"
+
+    def _check_proofs(self) -> None:
+        """What is called proven is dead at this moment, caches or not."""
+        for one in self.shop.ledger.rotations():
+            if one.state == "proven" and one.rotation_id not in self.proven:
+                self.proven.add(one.rotation_id)
+                tokens = [self.seen[key_id].token for key_id in one.old_key_ids]
+                assert all(self.shop.use(token) == 401 for token in tokens), "not dead"
 
     def _become_quiet(self) -> None:
         """Nights in which nothing new goes wrong, until nothing is left to do."""

@@ -302,14 +302,14 @@ def test_a_new_key_that_a_human_deletes_is_taken_out_of_the_sink(tmp_path: Path)
     assert only(shop).state == "rolled_back"
 
 
-def test_excluded_keys_stay(tmp_path: Path) -> None:
-    """What the policy excludes is neither revoked nor taken for ours."""
+@pytest.mark.parametrize("begins_before", [False, True])
+def test_excluded_keys_stay(tmp_path: Path, begins_before: bool) -> None:
+    """What the policy excludes is not revoked, also when that was said after the handing over."""
     shop = Workshop(tmp_path)
-    shop.policy = shop.policy.model_copy(
-        update={
-            "exclude": shop.policy.exclude.model_copy(update={"key_ids": (shop.named["web"].id,)})
-        }
-    )
+    if begins_before:
+        shop.night()
+    excluded = shop.policy.exclude.model_copy(update={"key_ids": (shop.named["web"].id,)})
+    shop.policy = shop.policy.model_copy(update={"exclude": excluded})
     shop.nights_until(lambda: is_proven(shop), hours=20)
     assert shop.named["web"].id in shop.world.api_keys
 

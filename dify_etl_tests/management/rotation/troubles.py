@@ -50,6 +50,7 @@ class Mishap:
         self._shop, self.trouble, self._left = shop, trouble, place
         self._checked, self._act, self._wrote = checked, act, wrote
         self.happened = trouble is None
+        self._loses = False  # the answer of this request
 
     def faults(self) -> Faults:
         """The part that the server plays."""
@@ -58,6 +59,8 @@ class Mishap:
     def _before(self, number: int, method: str, path: str) -> Fault | None:
         if self._is_here("crash before request", method, path):
             raise Crash
+        if self._is_here("lost answer, and a human makes a key", method, path):
+            self._loses = self._act("human makes a key")
         for trouble, fault in BEFORE.items():
             if self._is_here(trouble, method, path):
                 return fault
@@ -74,6 +77,9 @@ class Mishap:
             self._checked()
         if self._is_here("crash after request", method, path):
             raise Crash
+        if self._loses:
+            self._loses = False
+            return Fault.LOST
         for trouble, fault in AFTER.items():
             if self._is_here(trouble, method, path):
                 return fault

@@ -95,12 +95,12 @@ class Workshop:
         at = self.world.now() - timedelta(days=days)
         return self.world.add_api_key(tenant_id=self.world.workspace_id, at=at, app_id=app_id)
 
-    def use(self, token: str) -> None:
-        """A consumer calls the service API."""
+    def use(self, token: str) -> int:
+        """A consumer calls the service API; answers the status."""
         path = "/v1/info" if token.startswith("app-") else "/v1/datasets"
         transport = httpx.WSGITransport(app=self.server)
         with httpx.Client(transport=transport, base_url="http://dify.test") as client:
-            client.get(path, headers={"authorization": f"Bearer {token}"})
+            return client.get(path, headers={"authorization": f"Bearer {token}"}).status_code
 
     def pass_time(self, **time: float) -> None:
         """Move the world's clock."""
