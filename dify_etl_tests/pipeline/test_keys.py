@@ -14,8 +14,10 @@ from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_checks import JUDGES
 from dify_etl.pipeline.key_rollback import ROLL_BACK
-from dify_etl.simulated import World
+from dify_etl.simulated import Faults, World
+from dify_etl.simulated.faults import Fault
 from dify_etl.simulated.rows import ApiKey
+from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import ServedDify
@@ -221,3 +223,38 @@ def test_stuck_rotation_fails_its_check_and_the_run(world: World, old_key: ApiKe
     assert not ran.passed["no_rotation_stuck"]
     assert not ran.result.success
     assert "the app's API is off" in ran.told["api_keys_revoked"]["open"]
+
+
+def lose_new_keys(number: int, method: str, path: str, status: int) -> Fault | None:
+    """Each answer that brings a new key is lost on its way."""
+    return Fault.LOST if method == "POST" and path.endswith("/api-keys") else None
+
+
+def test_no_token_stands_in_what_dagster_keeps(
+    own_settings: ServedDify, world: World, old_key: ApiKey, tmp_path: Path
+) -> None:
+    """Runs, failures, events and captured logs of the whole way hold no key, nor does the home."""
+    marked = MarkedSecrets()
+    job = code_location(effective_settings()).resolve_job_def(ROTATE_KEYS)
+    (tmp_path / "dagster").mkdir()
+    own_settings.server.faults = Faults(after_request=lose_new_keys)
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        for config in ({}, {"dry_run": False, "plan_id": "stale"}, UNATTENDED, UNATTENDED):
+            job.execute_in_process(
+                instance=instance,
+                run_config={"resources": {KEY_OPERATIONS: {"config": config}}},
+                raise_on_error=False,
+            )
+            marked.values |= {key.id: key.token for key in world.api_keys.values()}
+            pass_time(world, hours=30)
+        (rotation,) = RotationLedger(tmp_path / "home").rotations()
+        runs = instance.get_runs()
+    assert rotation.state == "proven"
+    assert {run.status for run in runs} == {
+        dg.DagsterRunStatus.SUCCESS,
+        dg.DagsterRunStatus.FAILURE,
+    }
+    assert rotation.new_key_id in marked.values
+    assert marked.found_in_files(tmp_path / "dagster") == []
+    assert marked.found_in_files(tmp_path / "home") == []
+    assert marked.found_in_files(tmp_path) != []  # the bot's file has its key
