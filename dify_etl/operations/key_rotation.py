@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from dify_etl.management.applying import Operator
+from dify_etl.management.rotation.errors import PolicyMissing
 from dify_etl.management.rotation.ledger import RotationLedger
-from dify_etl.management.rotation.policy import read_policy
+from dify_etl.management.rotation.policy import Policy, read_policy
 from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.management.rotation.sinks.command import shown_environment
 from dify_etl.management.rotation.sinks.opening import open_sink
@@ -20,10 +21,23 @@ NOTIFY_SECONDS = 60.0
 
 
 def key_rotation(
-    operator: Operator, home: Path, settings: Settings, *, policy: Path | None = None
+    operator: Operator,
+    home: Path,
+    settings: Settings,
+    *,
+    policy: Path | None = None,
+    is_policy_needed: bool = True,
 ) -> KeyRotation:
-    """Everything opened: policy, sinks, ledger. PolicyWrong, SinkFailed, SinkNotInstalled."""
-    rules = read_policy(policy or settings.rotation_policy)
+    """Everything opened: policy, sinks, ledger. PolicyWrong, SinkFailed, SinkNotInstalled.
+
+    Where no policy is needed and none is named, a missing file is an empty policy.
+    """
+    try:
+        rules = read_policy(policy or settings.rotation_policy)
+    except PolicyMissing:
+        if is_policy_needed or policy is not None:
+            raise
+        rules = Policy()
     used = {rule.sink for rule in rules.targets}
     command = rules.notify.command if rules.notify else None
     return KeyRotation(

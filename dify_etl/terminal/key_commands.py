@@ -33,7 +33,7 @@ Compromised = Annotated[
 
 
 @contextmanager
-def _opened(policy: Path | None) -> "Iterator[KeyRotation]":
+def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[KeyRotation]":
     """The rotation of the settings; its books go into the warehouse at the end."""
     from dify_etl.connection import effective_settings
     from dify_etl.operations.key_rotation import key_rotation
@@ -41,7 +41,13 @@ def _opened(policy: Path | None) -> "Iterator[KeyRotation]":
 
     with opened_operator() as (operator, home):
         try:
-            yield key_rotation(operator, home, effective_settings(), policy=policy)
+            yield key_rotation(
+                operator,
+                home,
+                effective_settings(),
+                policy=policy,
+                is_policy_needed=is_policy_needed,
+            )
         finally:
             fill_books_of(home)
 
@@ -52,7 +58,8 @@ def list_keys(*, policy: PolicyFile = None, debug: Debug = False) -> None:
     with clear_errors(debug=debug):
         from dify_etl.terminal.key_views import show_inventory
 
-        with _opened(policy) as rotation:
+        # Whoever writes the first policy needs the ids that are shown here.
+        with _opened(policy, is_policy_needed=False) as rotation:
             show_inventory(out, rotation.inventory())
 
 

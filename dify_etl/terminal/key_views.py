@@ -24,7 +24,7 @@ def show_inventory(console: Console, inventory: Inventory) -> None:
     show_notes(console, inventory.problems)
     table = RichTable(title=f"{len(inventory.keys)} keys", title_justify="left")
     for heading in COLUMNS:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "key id")
     held = sorted(inventory.keys, key=lambda one: (one.standing == "unowned", one.app_name))
     for one in held:
         rule = one.target.rule if one.target else None

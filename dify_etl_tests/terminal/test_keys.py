@@ -95,3 +95,12 @@ def test_without_a_policy_the_command_says_so(own: Shell) -> None:
     answer = own.run("keys", "plan", "--policy", "missing.toml")
     assert answer.code == 2
     assert "missing.toml" in answer.text
+
+
+def test_keys_are_listed_before_there_is_a_policy(own: Shell, old_key: ApiKey) -> None:
+    """Whoever writes the first policy needs the ids; all keys belong to nobody yet."""
+    (own.folder / "rotation.toml").unlink()
+    answer = own.run("keys", "list")
+    assert answer.code == 0, answer.text
+    assert old_key.id in answer.out
+    assert "unowned" in answer.out

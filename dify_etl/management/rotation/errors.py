@@ -2,6 +2,7 @@
 
 RotationError
 ├── PolicyWrong         rotation.toml cannot be read or understood
+│   └── PolicyMissing       there is none
 ├── SinkFailed          the place that keeps the keys refused, or holds something else
 │   └── SinkNotInstalled    the package for this kind of sink is missing
 ├── RotationRunning     another rotation holds this home
@@ -18,6 +19,10 @@ class RotationError(ActionableError):
 
 class PolicyWrong(RotationError):
     """The policy file cannot be read; names the line or the table, and the field."""
+
+
+class PolicyMissing(PolicyWrong):
+    """There is no policy file."""
 
 
 class SinkFailed(RotationError):

@@ -63,10 +63,11 @@ class RotationLedger:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as ledger:
                 ledger.execute("PRAGMA synchronous = FULL")
-                ledger.execute(
-                    "CREATE TABLE IF NOT EXISTS rotations "
-                    "(rotation_id TEXT PRIMARY KEY, body TEXT NOT NULL)"
-                )
+                if self.path.stat().st_size == 0:
+                    ledger.execute(
+                        "CREATE TABLE IF NOT EXISTS rotations "
+                        "(rotation_id TEXT PRIMARY KEY, body TEXT NOT NULL)"
+                    )
                 yield ledger
         except (sqlite3.Error, OSError) as error:
             raise RotationError(

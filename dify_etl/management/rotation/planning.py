@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from dify_etl.dify.api_keys import masked
 from dify_etl.dify.client import DifyClient
@@ -17,7 +18,7 @@ from dify_etl.management.rotation.targets import KeyTarget
 
 OPERATION = "keys.rotate"
 REVOCATION = "keys.revoke"
-REST_AFTER_ROLLBACK_DAYS = 7  # whoever took a rotation back had a reason
+REST_AFTER_ROLLBACK = timedelta(days=7)  # whoever took a rotation back had a reason
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,14 @@ class _Planner:
         own = self._inventory.of_target(target)
         if not own or own[-1].state != "rolled_back":
             return False
-        return (self._inventory.at - own[-1].updated_at).days < REST_AFTER_ROLLBACK_DAYS
+        until = own[-1].updated_at + REST_AFTER_ROLLBACK
+        if self._inventory.at >= until:
+            return False
+        self.held_back.append(
+            f"{target.name}: was taken back, and rests until {until:%Y-%m-%d %H:%M} UTC; name it "
+            "to begin sooner"
+        )
+        return True
 
     def _sink_differs(self, target: KeyTarget) -> str | None:
         """What is wrong with what consumers get; another key than the last rotation's is."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dify_etl.management.rotation.errors import PolicyWrong
+from dify_etl.management.rotation.errors import PolicyMissing, PolicyWrong
 from dify_etl.management.rotation.sinks.configs import SinkConfig
 
 DEFAULT_MAX_AGE_DAYS = 90
@@ -117,7 +117,7 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise PolicyWrong(
+        raise PolicyMissing(
             "there is no policy file",
             where=str(path.absolute()),
             hint="Write one (docs/key-rotation.md begins with an example), or name another with "

@@ -251,7 +251,9 @@ def test_a_rollback_brings_the_old_key_back(tmp_path: Path, hours: float) -> Non
     assert done.state == "rolled_back"
     assert shop.held() == old.token
     assert list(shop.world.api_keys) == [old.id]
-    assert shop.rotation().plan().rotations == ()  # it rests for some days
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert "rests until" in planned.held_back[0]
 
 
 def test_no_rollback_after_the_revocation(tmp_path: Path) -> None:

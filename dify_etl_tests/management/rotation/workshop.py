@@ -108,8 +108,12 @@ class Workshop:
 
     def held(self, entry: str = "WEB") -> str | None:
         """What consumers get from the sink."""
+        return self.all_held().get(entry)
+
+    def all_held(self) -> dict[str, str]:
+        """Everything that consumers get from the sink, by entry."""
         lines = (self.home / "keys.env").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines).get(entry)
+        return dict(line.split("=", 1) for line in lines)
 
     def dify(self, **options: Any) -> DifyClient:
         """A client of the owner that never waits."""
