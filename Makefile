@@ -38,7 +38,8 @@ test: $(READY) ## all tests
 
 soak: $(READY) ## thousands of random histories, hundreds of kills and faults (SOAK_HISTORIES, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
-	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/crashes
+	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/crashes \
+	  dify_etl_tests/management/rotation/test_histories.py
 
 check: $(READY) ## format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from dify_etl_tests.management.rotation.generated import TROUBLES, History, hist
 from dify_etl_tests.management.rotation.playing import Player
 from dify_etl_tests.management.rotation.workshop import MEMORY_DISK
 
-# A soak plays this many histories, from a seed of its own.
+# Each part of a soak plays this many histories, from a seed of its own.
 SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
 CHANCE = random.SystemRandom().randrange(1, 2**32)
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_261_120)
@@ -41,7 +41,7 @@ def test_keys_survive_any_history(
         return "a token is logged" if is_shown else None
 
     chance = random.Random(f"{SEED}/{part}")
-    for _ in range(SOAK // PARTS or USUAL):
+    for _ in range(SOAK or USUAL):
         played = history(chance)
         if trouble_of(played) is not None:
             found = smallest(played, lambda less: trouble_of(less) is not None)
@@ -50,4 +50,5 @@ def test_keys_survive_any_history(
 
     told = [f"{count} {name}" for name, count in sorted(counts.items())]
     tell(f"rotations, part {part}: " + ", ".join([*told, f"seed {SEED}"]))
-    assert [name for name in TROUBLES if counts[name] < 3] == []
+    rare = [name for name in TROUBLES if counts[name] < 3]
+    assert not rare or counts["histories"] < USUAL
