@@ -35,7 +35,9 @@ class KeyTarget:
 
 
 def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ...], list[str]]:
-    """All targets, and what of the policy fits no app or several."""
+    """All targets, and what of the policy cannot be: it fits no app or several, or two targets
+    have one entry of a sink.
+    """
     found: list[KeyTarget] = []
     problems: list[str] = []
     for rule in policy.targets:
@@ -48,8 +50,12 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
             problems.append(f"target {rule.consumer!r}, app {rule.app!r}: {what}")
             continue
         found.extend(_target(rule, app) for app in meant)
-    problems += _shared_entries(found)
-    return tuple(found), problems
+    shared = _shared_places(found)
+    problems += [
+        f"sink {sink!r}, entry {entry!r}: several targets share it" for sink, entry in shared
+    ]
+    # They would take the entry from each other, so none of them is rotated.
+    return tuple(one for one in found if (one.sink, one.entry) not in shared), problems
 
 
 def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
@@ -73,7 +79,6 @@ def _target(rule: TargetRule, app: App) -> KeyTarget:
     return KeyTarget(app.app_id, app.name, rule.consumer, rule.sink, entry, rule)
 
 
-def _shared_entries(targets: Sequence[KeyTarget]) -> list[str]:
+def _shared_places(targets: Sequence[KeyTarget]) -> list[tuple[str, str]]:
     places = [(target.sink, target.entry) for target in targets]
-    shared = sorted({place for place in places if places.count(place) > 1})
-    return [f"sink {sink!r}, entry {entry!r}: several targets share it" for sink, entry in shared]
+    return sorted({place for place in places if places.count(place) > 1})

@@ -354,3 +354,15 @@ def test_asked_for_one_target_nothing_else_moves(tmp_path: Path) -> None:
     assert [one.consumer for one in shop.rotation().plan(asked).rotations] == ["web"]
     with pytest.raises(TargetUnknown, match="wbe"):
         shop.rotation().plan(Asked(targets=("wbe",)))
+
+
+def test_targets_that_share_an_entry_are_left_alone(tmp_path: Path) -> None:
+    """They would take the key from each other; the plan says why nothing is done."""
+    shop = Workshop(tmp_path)
+    (rule,) = shop.policy.targets
+    other = {"consumer": "batch", "entry": shop.app.id, "key_ids": ()}
+    targets = (rule.model_copy(update={"entry": "{app_id}"}), rule.model_copy(update=other))
+    shop.policy = shop.policy.model_copy(update={"targets": targets})
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert ["several targets share it" in line for line in planned.held_back] == [True]
