@@ -5,6 +5,8 @@ the keys), HTML for unknown routes, and message texts that change: only status a
 """
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -24,6 +26,8 @@ from dify_etl.dify.errors import (
 
 RETRY_AFTER_CAP_SECONDS = 60.0
 TOLD_CHARACTERS = 200  # of Dify's message
+UNTOLD_ROUTES = ("/login", "/refresh-token")  # whose messages are about secrets alone
+SHORTEST_SECRET = 4  # characters of a word that counts as quoted
 
 
 class Transient(Exception):
@@ -97,11 +101,16 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     if status == 404:
         return _not_found(code, where)
     told = "; ".join(part for part in (code, _message(response)) if part)
+    daemon = (
+        ""
+        if "/workspaces/" in where
+        else " For datasets, tools and model settings a 400 also means that the server's plugin "
+        "daemon is down."
+    )
     return Refused(
         f"Dify answers {status}: {told or 'no reason'}",
         where=where,
-        hint="Check the parameters against the server's version. For datasets, tools and model "
-        "settings a 400 also means that the server's plugin daemon is down.",
+        hint=f"Check the parameters against the server's version.{daemon}",
         status=status,
         code=code,
     )
@@ -109,7 +118,7 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
 
 def _role_for(request: httpx.Request) -> str:
     if request.method == "GET":
-        return "reading logs takes an editor"
+        return "logs, versions and exports take an editor"
     return (
         "changing apps takes an editor; deleting keys, dataset keys and the API switch an admin; "
         "roles and removing members the owner"
@@ -190,11 +199,43 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _message(response: httpx.Response) -> str | None:
-    """The first line of Dify's message to a read; messages to writes may quote secrets."""
+    """The first line of Dify's message; to a write only when it quotes nothing that was sent."""
     message = _body(response).get("message")
-    if response.request.method != "GET" or not isinstance(message, str) or not message:
+    if not isinstance(message, str) or not message:
         return None
-    return message.splitlines()[0][:TOLD_CHARACTERS]
+    told = message.splitlines()[0][:TOLD_CHARACTERS]
+    request = response.request
+    return told if request.method == "GET" or not _quotes(told, request) else None
+
+
+def _quotes(told: str, request: httpx.Request) -> bool:
+    """Whether a word of the message was among the values sent: these may be secrets.
+
+    The newest servers answer with the whole input, and a login may quote the password, which
+    newer clients send in Base64.
+    """
+    if told.startswith(("[", "{")) or request.url.path.endswith(UNTOLD_ROUTES):
+        return True
+    sent = [*_texts(decode(request.content) if request.content else None)]
+    words = [word.strip(".") for word in re.findall(r"[^\s'\"`,;:=()\[\]{}]+", told)]
+    return any(
+        one in other
+        for value in sent
+        for one, other in [(value, told), *((word, value) for word in words)]
+        if len(one) >= SHORTEST_SECRET
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts and figures in JSON, but not its keys: those are Dify's own words."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str | int | float):
+        yield str(value)
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:

@@ -254,6 +254,34 @@ def test_text_of_errors_to_writes_is_kept_out() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "the value sk-12345678 is not valid"},
+        {"message": "not valid: key=sk-12345678."},
+        {"message": '[{"loc": ["key"], "input": "sk-1"}]'},
+        {"message": "1 validation error\n key [input_value='sk-12345678']"},
+    ],
+)
+def test_what_was_sent_is_never_quoted(body: dict[str, str]) -> None:
+    """However a server writes it: plainly, as JSON, or lines below."""
+    answers = Answers(httpx.Response(422, json=body, headers={"x-version": "1"}))
+
+    with pytest.raises(Refused) as caught:
+        answers.session().write("POST", "/anything", body={"a": [{"key": "sk-12345678"}]})
+
+    assert "sk-1" not in str(caught.value)
+
+
+def test_reason_of_a_refused_write_is_told() -> None:
+    """Without it nobody knows which parameter is wrong."""
+    told = {"code": "invalid_param", "message": "model.provider is required"}
+    answers = Answers(httpx.Response(400, json=told, headers={"x-version": "1"}))
+
+    with pytest.raises(Refused, match=r"invalid_param; model\.provider is required"):
+        answers.session().write("POST", "/anything", body={"model": {"provider": ""}})
+
+
 def test_ids_cannot_leave_their_place_in_the_path() -> None:
     """An id is escaped as one part of the path."""
     listener = Listener()
