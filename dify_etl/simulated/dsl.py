@@ -114,11 +114,24 @@ def _parsed(body: JsonObject) -> tuple[JsonObject, str | None]:
         return {}, "Invalid YAML format: content must be a mapping"
     if not isinstance(dsl.get("app"), dict):
         return dsl, "Missing app data in YAML content"
+    if not _is_number(dsl.get("version")):
+        return dsl, f"Invalid version: {dsl.get('version')}"
+    if _mode(dsl) not in (*CONFIGURED_MODES, *WORKFLOW_MODES):
+        return dsl, "Invalid app mode"
     return dsl, None
 
 
 def _number(text: object) -> tuple[int, ...]:
     return tuple(int(part) for part in str(text or "0.1.0").split("."))
+
+
+def _mode(dsl: JsonObject) -> object:
+    app = dsl["app"]
+    return app.get("mode") if isinstance(app, dict) else None
+
+
+def _is_number(text: object) -> bool:
+    return all(part.isdecimal() for part in str(text or "0.1.0").split("."))
 
 
 def _is_newer(dsl: JsonObject, version: ServerVersion) -> bool:

@@ -242,7 +242,17 @@ def test_an_older_dsl_is_taken_with_warnings(world: World) -> None:
     assert dify.apps.import_dsl(older).value.status == "completed-with-warnings"
 
 
-@pytest.mark.parametrize("dsl", ["", "- a list", "kind: app", "{ no yaml"])
+@pytest.mark.parametrize(
+    "dsl",
+    [
+        "",
+        "- a list",
+        "kind: app",
+        "{ no yaml",
+        "version: new\napp: {name: x, mode: chat}",
+        "app: {name: x, mode: banana}",
+    ],
+)
 def test_a_bad_dsl_is_refused(world: World, dsl: str) -> None:
     """400, and no app."""
     dify, before = client_of(SimulatedDify(world)), len(world.apps)
