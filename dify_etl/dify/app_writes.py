@@ -224,11 +224,11 @@ class AppWrites:
             "icon": app.icon,
             "icon_background": app.icon_background,
             "use_icon_as_answer_icon": bool(app.is_icon_as_answer_icon),
-            "max_active_requests": self._most_requests(app),
+            "max_active_requests": self.most_requests(app),
         }
 
-    def _most_requests(self, app: AppDetail) -> int | None:
-        """1.0 tells this figure in its list only."""
+    def most_requests(self, app: AppDetail) -> int | None:
+        """`max_active_requests` of an app: 1.0 tells it in GET /apps only."""
         if "max_active_requests" in app.model_fields_set:
             return app.max_active_requests
         query: Query = {"limit": 100, "name": app.name}

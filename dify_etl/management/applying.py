@@ -92,6 +92,13 @@ class Result:
     target_id: str | None = None
 
     @property
+    def told(self) -> str:
+        """The step in one line, with the id of what it made and what there is to say."""
+        is_new = self.step.target.id is None and self.target_id
+        made = f" ({self.target_id})" if is_new else ""
+        return self.step.title + made + (f": {self.message}" if self.message else "")
+
+    @property
     def is_good(self) -> bool:
         """Whether nobody has to look at it."""
         return self.outcome in ("verified", "done")
@@ -220,7 +227,7 @@ class _Run:
         return Result(action.step, "failed", message, found.target_id)
 
     def _after_lost_answer(self, action: Action, error: WriteUnanswered) -> Result:
-        seen = ""
+        seen = "Dify does not show it as done"
         for look in range(LOOKS):
             if look:
                 self._operator.clock.sleep(SECONDS_BETWEEN_LOOKS)
@@ -229,14 +236,16 @@ class _Run:
             except Undecided as undecided:
                 return Result(action.step, "unknown", str(undecided))
             except ActionableError as trouble:
-                seen = f"; it cannot be read back either: {trouble}"
+                seen = f"it cannot be read back either ({trouble.what})"
                 continue
+            seen = "Dify does not show it as done"
             if found.is_under_way:
                 return Result(action.step, "done", found.message, found.target_id)
             if action.is_fulfilled(found):
-                message = f"the answer was lost; read back, and it is done ({error.what})"
+                told = f"the answer was lost; read back, and it is done ({error.what})"
+                message = "; ".join(part for part in (told, found.message) if part)
                 return Result(action.step, "verified", message, found.target_id)
-        message = f"{error.what}{seen}. Dify does not show it as done; it was not sent again."
+        message = f"{error.what}; {seen}. It was not sent again: plan again when Dify answers."
         return Result(action.step, "unknown", message)
 
     def _told(

@@ -4,26 +4,24 @@ What is not given stays as it is. Names are not unique in Dify, so an app of the
 refused unless it is asked for.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 from pydantic import JsonValue
 
 from dify_etl.dify.app_records import App, AppDetail
-from dify_etl.dify.app_writes import AppChanges, AppDraft
+from dify_etl.dify.app_writes import LONGEST_NAME, AppChanges, AppDraft
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import AppGone
-from dify_etl.management.applying import Action, Answer, Found, Operation, Operator, agrees
+from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.management.errors import InputWrong, TargetUnknown, Undecided
+from dify_etl.management.model_configs import config_action
 from dify_etl.management.plan import Step, Target
-from dify_etl.management.redaction import State, without_secrets
+from dify_etl.management.redaction import State
 
 CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
 SWITCH_SITE, SWITCH_API = "apps.switch_site", "apps.switch_api"
-MODEL_CONFIG = "apps.change_model_config"
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
 LONGEST_DESCRIPTION = 400
 # Where a record names a field otherwise than Dify's PUT.
@@ -58,7 +56,9 @@ def changed(
     description: str | None,
     icon: str | None = None,
     icon_background: str | None = None,
+    *,
     max_active_requests: int | None = None,
+    use_icon_as_answer_icon: bool | None = None,
 ) -> AppChanges:
     """What to change; None stays. InputWrong for texts that Dify refuses."""
     _check_texts(name, description)
@@ -69,34 +69,25 @@ def changed(
         icon=icon,
         icon_background=icon_background,
         max_active_requests=max_active_requests,
+        use_icon_as_answer_icon=use_icon_as_answer_icon,
     )
 
 
 def _check_texts(name: str | None, description: str | None) -> None:
     if name is not None and not name.strip():
         raise InputWrong("an app needs a name", where="name", hint="Give one.")
+    if len(name or "") > LONGEST_NAME:
+        raise InputWrong(
+            f"the name has {len(name or '')} characters",
+            where="name",
+            hint=f"Dify takes {LONGEST_NAME}.",
+        )
     if len(description or "") > LONGEST_DESCRIPTION:
         raise InputWrong(
             f"the description has {len(description or '')} characters",
             where="description",
             hint=f"Dify takes {LONGEST_DESCRIPTION}.",
         )
-
-
-def read_config(path: Path) -> Mapping[str, JsonValue]:
-    """Keys of a model configuration from a JSON file. InputWrong when it is no JSON object."""
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        what = f"the file cannot be read: {error}"
-        raise InputWrong(what, where=str(path), hint="Give a JSON object.") from None
-    if not isinstance(held, dict) or not held:
-        raise InputWrong(
-            "the file holds no JSON object with keys",
-            where=str(path),
-            hint='For example {"pre_prompt": "You are a support agent."}',
-        )
-    return held
 
 
 def found_app(dify: DifyClient, text: str) -> App:
@@ -217,7 +208,7 @@ def update_operation(operator: Operator, text: str, wishes: Wishes) -> Operation
     app = found_app(dify, text)
     actions = [*_field_actions(dify, app, wishes.changes), *_switch_actions(dify, app, wishes)]
     if wishes.model_config:
-        actions.append(_config_action(dify, app, wishes.model_config))
+        actions.append(config_action(dify, app, target_of(app), wishes.model_config))
     return operator.operation(UPDATE, actions, ())
 
 
@@ -262,34 +253,11 @@ def state_of(dify: DifyClient, app_id: str, fields: Sequence[str]) -> State | No
     detail = detail_of(dify, app_id)
     if detail is None:
         return None
-    return {name: _plain(name, getattr(detail, name)) for name in fields}
+    return {name: _field(dify, detail, name) for name in fields}
 
 
-def _plain(name: str, value: JsonValue) -> JsonValue:
+def _field(dify: DifyClient, detail: AppDetail, name: str) -> JsonValue:
+    if name == "max_active_requests":
+        return dify.apps.most_requests(detail)
+    value: JsonValue = getattr(detail, name)
     return "" if value is None and name in ("description", "icon", "icon_background") else value
-
-
-def _config_action(dify: DifyClient, app: App, wanted: Mapping[str, JsonValue]) -> Action:
-    # Secrets are hidden in plans, so a change of one alone would look like none.
-    has_secrets = without_secrets(dict(wanted)) != wanted
-
-    def look() -> State:
-        config = dify.apps.model_config(app.app_id).body()
-        held = {name: config.get(name) for name in wanted}
-        return held | ({"hidden values": "as they are"} if has_secrets else {})
-
-    whole = dify.apps.model_config(app.app_id).changed(wanted).body()
-    after: State = {name: whole[name] for name in wanted}
-    return Action(
-        Step(
-            MODEL_CONFIG,
-            target_of(app),
-            look(),
-            {**after, "hidden values": "as given"} if has_secrets else after,
-        ),
-        write=partial(dify.apps.change_model_config, app.app_id, wanted),
-        read_back=lambda answer: Found(look(), app.app_id),
-        look=look,
-        # The server sets some keys itself (the mode of the model): only what was given counts.
-        is_done=lambda found: agrees(found.state, wanted),
-    )

@@ -14,7 +14,9 @@ from dify_etl.management.applying import Action, Answer, Found, Operation, Opera
 from dify_etl.management.apps import NewApps, check_no_twin, found_app, state_of, target_of
 from dify_etl.management.dsl import stable_dsl
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.files import read_text
 from dify_etl.management.plan import Step, Target
+from dify_etl.management.publishing import MODES as WITH_DRAFT
 from dify_etl.management.redaction import State
 
 IMPORT, OVERWRITE = "apps.import", "apps.import_over"
@@ -85,13 +87,7 @@ def _id_of(path: Path) -> str:
 
 def read_dsl(path: Path) -> str:
     """The text of a file. InputWrong when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
-        raise InputWrong(
-            f"the file cannot be read: {reason}", where=str(path), hint="Name a DSL file."
-        ) from None
+    return read_text(path, hint="Name a DSL file.")
 
 
 def import_operation(
@@ -124,6 +120,13 @@ def import_operation(
 def overwrite_operation(operator: Operator, text: str, *, where: str, app: str) -> Operation:
     """One step: the draft of an existing workflow or chatflow becomes what the DSL says."""
     dify, dsl, found = operator.dify, stable_dsl(text, where=where), found_app(operator.dify, app)
+    if found.mode not in WITH_DRAFT:
+        raise InputWrong(
+            f"{found.name!r} is of mode {found.mode}; Dify overwrites workflows and chatflows only",
+            where=where,
+            hint="Import it as a new app, or change the model configuration: "
+            "`dify-etl apps update --model-config`.",
+        )
     if found.mode != dsl.mode:
         raise InputWrong(
             f"{found.name!r} is of mode {found.mode}, the DSL of mode {dsl.mode}",
@@ -155,5 +158,5 @@ def _told(answer: Answer) -> str:
     done: DslImport = answer.value
     if done.imported_dsl_version == done.current_dsl_version:
         return ""
-    versions = f"{done.imported_dsl_version}, Dify writes {done.current_dsl_version}"
+    versions = f"{done.imported_dsl_version or 'unknown'}, Dify writes {done.current_dsl_version}"
     return f"the DSL is of version {versions}: look at the app before you use it"

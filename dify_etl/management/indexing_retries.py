@@ -68,7 +68,7 @@ def retry_operation(
         pause = MARKER if trouble.kind == "failed" else max(MARKER, report.stuck_after)
         reason = _reason_to_leave(trouble, tries, patience)
         if not reason and tries and now - tries[-1] < pause:
-            reason = f"was retried at {tries[-1]:%H:%M} UTC; the next try is due {_until(pause)}"
+            reason = f"retried at {tries[-1]:%H:%M} UTC; due again at {tries[-1] + pause:%H:%M}"
         if reason:
             notes.append(f"{trouble.name}: {reason}")
         else:
@@ -84,10 +84,6 @@ def _reason_to_leave(trouble: Trouble, tries: Sequence[datetime], patience: Pati
     if len(tries) >= patience.most_tries:
         return f"given up after {len(tries)} tries: {trouble.error or trouble.indexing_status}"
     return None
-
-
-def _until(pause: timedelta) -> str:
-    return f"{pause.total_seconds() / 60:.0f} minutes later"
 
 
 class _Retry:

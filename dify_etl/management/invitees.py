@@ -4,12 +4,14 @@ Dify accepts anything as an e-mail and makes a pending account of it.
 """
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dify_etl.dify.members import ROLES_TO_GIVE, is_email
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.files import read_text
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,17 @@ def invitees(
 
 
 def _listed(path: Path, role: str) -> list[Invitee]:
+    text = read_text(path, hint="Give a CSV in UTF-8.")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
         raise InputWrong(
-            f"the file cannot be read: {error}", where=str(path), hint="Give a CSV in UTF-8."
+            f"the file is no CSV: {error}",
+            where=f"{path}, line {reader.line_num}",
+            hint="Give a CSV in UTF-8.",
         ) from None
-    if rows and "email" not in rows[0]:
+    if rows and "email" not in rows[0][1]:
         raise InputWrong(
             "the first line does not name a column email",
             where=str(path),
@@ -83,9 +88,9 @@ def _listed(path: Path, role: str) -> list[Invitee]:
 
 
 def _checked(
-    rows: Iterable[dict[str | None, str | None]], role: str, path: Path
+    rows: Iterable[tuple[int, dict[str | None, str | None]]], role: str, path: Path
 ) -> Iterable[Invitee]:
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         email, own_role = (row.get("email") or "").strip(), (row.get("role") or "").strip()
         if email or own_role:
             yield invitee(email, own_role or role, where=f"{path}, line {number}")

@@ -66,14 +66,20 @@ def invite_operation(
         if member is None:
             actions.append(_invitation(operator, person, language, links))
             continue
-        other = f"; to make it {person.role}, use members set-role"
-        notes.append(
-            f"{person.email}: is a member already, as {member.role}"
-            + (other if member.role != person.role else "")
-        )
+        notes.append(_note_on(member, person))
     if links is not None:
         links.check()
     return operator.operation(INVITE, actions, notes)
+
+
+def _note_on(member: Member, person: Invitee) -> str:
+    """Why nobody is invited again: it would send another link and leave the role."""
+    is_waited_for = member.status == "pending"
+    state = "was invited before and has not come yet" if is_waited_for else "is a member already"
+    other = f"; to make it {person.role}, use members set-role"
+    return f"{person.email}: {state}, as {member.role}" + (
+        other if member.role != person.role else ""
+    )
 
 
 def _invitation(
@@ -88,8 +94,8 @@ def _invitation(
 
     def read_back(answer: Answer) -> Found:
         member = _member_of_email(operator, person.email)
-        lost = "; its activation link is lost with the answer" if answer is None and member else ""
-        message = "; ".join(messages) + lost
+        lost = ["its activation link is lost with the answer"] if answer is None and member else []
+        message = "; ".join([*messages, *lost])
         return Found(_state(member), member.account_id if member else None, message)
 
     step = Step(
@@ -122,10 +128,12 @@ def _told(
 
 
 def set_role_operation(operator: Operator, who: Sequence[str], role: str) -> Operation:
-    """A step per member whose role is another one. Only an owner may do it."""
+    """A step per member whose role is another one. Only an owner may do it. InputWrong for
+    ourselves.
+    """
     checked_role(role, where="the role given")
     actions = []
-    for member in _chosen(operator, who):
+    for member in _others(operator, who):
         before = _state(member)
         after = None if before is None else {**before, "role": role}
         actions.append(
@@ -140,7 +148,9 @@ def set_role_operation(operator: Operator, who: Sequence[str], role: str) -> Ope
 
 
 def remove_operation(operator: Operator, who: Sequence[str]) -> Operation:
-    """A step per member. They keep their account in Dify and lose the workspace."""
+    """A step per member. They keep their account in Dify and lose the workspace. InputWrong for
+    ourselves.
+    """
     actions = [
         _action_on(
             operator,
@@ -148,7 +158,7 @@ def remove_operation(operator: Operator, who: Sequence[str]) -> Operation:
             Step(REMOVE, _target(member), _state(member), None, is_irreversible=True),
             partial(operator.dify.members.remove, member.account_id),
         )
-        for member in _chosen(operator, who)
+        for member in _others(operator, who)
     ]
     return operator.operation(REMOVE, actions, ())
 
@@ -178,6 +188,20 @@ def _chosen(operator: Operator, who: Sequence[str]) -> list[Member]:
                 hint="`dify-etl members list` shows everybody.",
             )
     return list({held[text.lower()].account_id: held[text.lower()] for text in who}.values())
+
+
+def _others(operator: Operator, who: Sequence[str]) -> list[Member]:
+    """The chosen ones. InputWrong when one is the account that operates: Dify refuses that."""
+    chosen, own = _chosen(operator, who), operator.dify.account.profile().account_id
+    for member in chosen:
+        if member.account_id == own:
+            raise InputWrong(
+                f"{member.email} is the account with which dify-etl is logged in",
+                where="GET /account/profile",
+                hint="Nobody changes or removes himself in Dify. Leave it out, or let another "
+                "owner do it.",
+            )
+    return chosen
 
 
 def _keys(member: Member) -> tuple[str, str]:

@@ -89,10 +89,11 @@ class Plan:
     def lines(self) -> list[str]:
         """The whole plan as text: every step, how many objects, what cannot be undone."""
         final = sum(step.is_irreversible for step in self.steps)
-        counted = f"{len(self.steps)} steps on {len(self.targets)} objects of {self.origin}"
+        steps, objects = _counted(self.steps, "step"), _counted(self.targets, "object")
+        counted = f"{steps} on {objects} of {self.origin}"
         undone = f", {final} cannot be undone" if final else ""
-        steps = [line for step in self.steps for line in step.lines()]
-        return [*steps, f"plan {self.plan_id}: {counted}{undone}"]
+        shown = [line for step in self.steps for line in step.lines()]
+        return [*shown, f"plan {self.plan_id}: {counted}{undone}"]
 
     def _content(self) -> JsonValue:
         return {
@@ -101,6 +102,10 @@ class Plan:
             "workspace_id": self.workspace_id,
             "steps": [_step_content(step) for step in self.steps],
         }
+
+
+def _counted(things: Sequence[object], word: str) -> str:
+    return f"{len(things)} {word}" + ("" if len(things) == 1 else "s")
 
 
 def _step_content(step: Step) -> JsonValue:
@@ -124,9 +129,10 @@ class Cap:
         touched = len(plan.targets)
         if touched > self.most:
             raise TooMuch(
-                f"the plan touches {touched} objects, {self.most} are allowed in one run",
+                f"the plan touches {touched} objects, the cap of one run is {self.most}",
                 where=plan.operation,
-                hint=f"Do fewer at a time, or allow them with --most {touched}.",
+                hint=f"Do fewer at a time, or allow them: --most {touched}, in Dagster "
+                f"`most: {touched}`.",
             )
 
 
@@ -141,11 +147,12 @@ def check_fresh(plan: Plan, agreed_id: str, *, shown: Plan | None = None) -> Non
     if shown is not None:
         told += ["agreed to:", *shown.lines()]
     told += ["now:", *(plan.lines() if plan.steps else ["nothing is left to do"])]
-    raise PlanStale(
-        "\n".join(told),
-        where=plan.operation,
-        hint=f"Nothing was changed. If the plan of now is right, apply {plan.plan_id}.",
+    again = (
+        f"If the plan of now is right, apply {plan.plan_id}."
+        if plan.steps
+        else "Nothing is left to do; `dify-etl audit list` tells what was done from here."
     )
+    raise PlanStale("\n".join(told), where=plan.operation, hint=f"Nothing was changed. {again}")
 
 
 def check_confirmed(plan: Plan, typed: Collection[str], *, is_sure: bool) -> None:

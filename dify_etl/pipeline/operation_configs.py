@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 MOST_APPS = 10
+MOST_REMOVED = 5
 MOST_MEMBERS = 50
 MOST_DOCUMENTS = 20
 
@@ -24,6 +25,8 @@ class CreateAppConfig(PlanConfig):
     name: str = Field(description="Name of the new app.")
     mode: str = Field(description="chat, agent-chat, advanced-chat, workflow or completion.")
     description: str = Field(default="", description="What it is for, up to 400 characters.")
+    icon: str = Field(default="", description="An emoji.")
+    icon_background: str = Field(default="", description="Colour, as #FFEAD5.")
     twin: bool = Field(default=False, description="Also when an app of this name exists.")
 
 
@@ -33,6 +36,14 @@ class UpdateAppConfig(PlanConfig):
     app: str = Field(description="Id or name of the app.")
     name: str | None = Field(default=None, description="New name.")
     description: str | None = Field(default=None, description="New description.")
+    icon: str | None = Field(default=None, description="An emoji.")
+    icon_background: str | None = Field(default=None, description="Colour, as #FFEAD5.")
+    is_icon_as_answer_icon: bool | None = Field(
+        default=None, description="Whether answers show the app's icon."
+    )
+    max_active_requests: int | None = Field(
+        default=None, ge=0, description="Parallel requests; 0: no limit."
+    )
     is_site_on: bool | None = Field(default=None, description="The web app.")
     is_api_on: bool | None = Field(default=None, description="The service API.")
     model_config_file: str = Field(
@@ -104,6 +115,7 @@ class RemoveMembersConfig(PlanConfig):
 
     members: list[str] = Field(description="E-mails or ids.")
     names: list[str] = Field(default=[], description="Their e-mails, typed back.")
+    most: int = Field(default=MOST_REMOVED, ge=1, description="Most members to remove.")
 
 
 class ExamineConfig(dg.Config):

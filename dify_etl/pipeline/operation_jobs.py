@@ -16,7 +16,6 @@ from dify_etl.management.apps import (
     create_operation,
     drafted,
     found_apps,
-    read_config,
     update_operation,
 )
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
@@ -35,6 +34,7 @@ from dify_etl.management.members import (
     remove_operation,
     set_role_operation,
 )
+from dify_etl.management.model_configs import read_config
 from dify_etl.management.publishing import publish_operation
 from dify_etl.operations.sync_books import escrow_of
 from dify_etl.pipeline.operation_configs import (
@@ -113,14 +113,22 @@ def _job(
 
 
 def _create_app(operations: DifyOperations, config: CreateAppConfig) -> Operation:
-    draft = drafted(config.name, config.mode, config.description or None, None, None)
+    told = (config.description, config.icon, config.icon_background)
+    draft = drafted(config.name, config.mode, *(text or None for text in told))
     return create_operation(operations.operator, draft, is_twin_wanted=config.twin)
 
 
 def _update_app(operations: DifyOperations, config: UpdateAppConfig) -> Operation:
     path = config.model_config_file
     wishes = Wishes(
-        changed(config.name, config.description, None, None, None),
+        changed(
+            config.name,
+            config.description,
+            config.icon,
+            config.icon_background,
+            max_active_requests=config.max_active_requests,
+            use_icon_as_answer_icon=config.is_icon_as_answer_icon,
+        ),
         is_site_on=config.is_site_on,
         is_api_on=config.is_api_on,
         model_config=read_config(Path(path)) if path else None,

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 from dify_etl.connection import effective_settings, home_of, open_dify
 from dify_etl.management.applying import Operation, Operator, Result, operator_of
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
-from dify_etl.management.errors import InputWrong
+from dify_etl.management.errors import InputWrong, TooMuch
 from dify_etl.management.plan import Cap, Plan
 from dify_etl.operations.audit_table import fill_audit_of
 from dify_etl.pipeline.operation_configs import PlanConfig
@@ -66,9 +66,9 @@ def run_operation(
 ) -> dg.Output[None]:
     """Show the plan; with `dry_run` false apply it and fail when a step did not come out well."""
     plan = operation.plan
-    if config.dry_run or not plan.steps:
-        Cap(config.most).check(plan)
-        return dg.Output(None, metadata=plan_metadata(plan, operation.notes))
+    is_nothing = not plan.steps and not config.plan_id
+    if config.dry_run or is_nothing:
+        return _shown(operation, Cap(config.most))
     if not config.plan_id and not is_unattended:
         raise InputWrong(
             "there is no plan_id, so nobody has seen what would be done",
@@ -92,6 +92,16 @@ def run_operation(
     return dg.Output(None, metadata=metadata)
 
 
+def _shown(operation: Operation, cap: Cap) -> dg.Output[None]:
+    """The plan as the output's metadata; a failure that shows it when the cap is too low."""
+    metadata = plan_metadata(operation.plan, operation.notes)
+    try:
+        cap.check(operation.plan)
+    except TooMuch as error:
+        raise dg.Failure(str(error), metadata, allow_retries=False) from None
+    return dg.Output(None, metadata=metadata)
+
+
 def plan_metadata(plan: Plan, notes: Sequence[str]) -> dict[str, dg.MetadataValue]:
     """The plan as Dagster shows it: id, diff, what is left alone and why."""
     shown = "\n".join(plan.lines()) if plan.steps else "nothing is to be done"
@@ -104,8 +114,4 @@ def plan_metadata(plan: Plan, notes: Sequence[str]) -> dict[str, dg.MetadataValu
 
 
 def _as_list(results: Sequence[Result]) -> str:
-    return "\n".join(
-        f"- **{result.outcome}** {result.step.title}"
-        + (f": {result.message}" if result.message else "")
-        for result in results
-    )
+    return "\n".join(f"- **{result.outcome}** {result.told}" for result in results)

@@ -33,13 +33,14 @@ def list_apps(
     mode: Annotated[
         str | None, typer.Option(help="Only apps of this mode, such as workflow.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Only apps with this in their name.")] = None,
     debug: Debug = False,
 ) -> None:
     """Show every app: name, mode, whether it was published, last change, id."""
     with clear_errors(debug=debug):
         from dify_etl.terminal.app_views import show_apps
 
-        show_apps(out, mode)
+        show_apps(out, mode, name)
 
 
 @apps.command("show")
@@ -90,6 +91,9 @@ def update(
     max_active_requests: Annotated[
         int | None, typer.Option(min=0, help="Parallel requests; 0: no limit.")
     ] = None,
+    answer_icon: Annotated[
+        bool | None, typer.Option(help="Whether answers show the app's icon.")
+    ] = None,
     site: Annotated[bool | None, typer.Option("--site/--no-site", help="The web app.")] = None,
     api: Annotated[bool | None, typer.Option("--api/--no-api", help="The service API.")] = None,
     model_config: Annotated[
@@ -101,10 +105,18 @@ def update(
 ) -> None:
     """Change what is given; everything else stays as it is."""
     with clear_errors(debug=debug):
-        from dify_etl.management.apps import Wishes, changed, read_config, update_operation
+        from dify_etl.management.apps import Wishes, changed, update_operation
+        from dify_etl.management.model_configs import read_config
 
         wishes = Wishes(
-            changed(name, description, icon, icon_background, max_active_requests),
+            changed(
+                name,
+                description,
+                icon,
+                icon_background,
+                max_active_requests=max_active_requests,
+                use_icon_as_answer_icon=answer_icon,
+            ),
             is_site_on=site,
             is_api_on=api,
             model_config=read_config(model_config) if model_config else None,
@@ -175,9 +187,17 @@ def import_(
 ) -> None:
     """Make a new app of a file, or overwrite the draft of one."""
     with clear_errors(debug=debug):
+        from dify_etl.management.errors import InputWrong
         from dify_etl.management.exchange import import_operation, overwrite_operation, read_dsl
 
         text = read_dsl(file)
+        if over and (name or twin):
+            raise InputWrong(
+                "--over leaves no place for --name and --twin",
+                where="apps import",
+                hint="Dify gives the app the name in the file: change it there, or afterwards with "
+                "`dify-etl apps update --name`.",
+            )
 
         def plan(operator: "Operator", home: Path) -> "Operation":
             if over:

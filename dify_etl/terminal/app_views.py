@@ -30,10 +30,11 @@ SHOWN = (
 )
 
 
-def show_apps(console: Console, mode: str | None) -> None:
+def show_apps(console: Console, mode: str | None, name: str | None) -> None:
     """One row per app, by name."""
     with opened_operator() as (operator, _):
-        found = sorted(operator.dify.apps.list(mode=mode), key=lambda app: (app.name, app.app_id))
+        listed = operator.dify.apps.list(mode=mode, name=name)
+        found = sorted(listed, key=lambda app: (app.name, app.app_id))
     table = RichTable(title=f"{len(found)} apps", title_justify="left")
     for heading in ("name", "mode", "published", "changed (UTC)", "id"):
         table.add_column(heading, overflow="fold")

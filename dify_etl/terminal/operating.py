@@ -121,12 +121,8 @@ def show_results(console: Console, results: "Sequence[Result]") -> None:
     """A line per step: what came of it, and why where it matters."""
     for result in results:
         mark = MARKS.get(result.outcome, "[red]✗[/]")
-        message = f": {result.message}" if result.message else ""
-        made = (
-            f" ({result.target_id})" if result.step.target.id is None and result.target_id else ""
-        )
         console.print(
-            f"{mark} {result.outcome} {escape(result.step.title + made + message)}",
+            f"{mark} {result.outcome} {escape(result.told)}",
             highlight=False,
             soft_wrap=True,
         )

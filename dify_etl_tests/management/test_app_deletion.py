@@ -117,7 +117,7 @@ def test_several_apps_and_no_name_are_refused(bench: Workbench, place: Workplace
     apps = [app_of(bench.world, mode) for mode in ("chat", "workflow")]
     with bench.operator() as operator:
         both = delete_operation(operator, [app.id for app in apps], escrow(bench, place))
-        with pytest.raises(TooMuch, match="2 objects, 1 are allowed"):
+        with pytest.raises(TooMuch, match="2 objects, the cap of one run is 1"):
             operator.apply(both, both.plan.plan_id, cap=Cap(1), is_sure=True)
         with pytest.raises(NotConfirmed):
             operator.apply(both, both.plan.plan_id, cap=Cap(2), typed=[apps[0].name])

@@ -15,10 +15,10 @@ from dify_etl.management.apps import (
     create_operation,
     drafted,
     found_app,
-    read_config,
     update_operation,
 )
 from dify_etl.management.errors import InputWrong, PlanStale, TargetUnknown
+from dify_etl.management.model_configs import read_config
 from dify_etl.management.plan import Cap
 from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EDITOR, EVERY_VERSION, app_of
@@ -133,6 +133,17 @@ def test_only_what_was_given_changes(tmp_path: Path, version: str) -> None:
     )
 
 
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_request_limit_is_changed_and_read_back(tmp_path: Path, version: str) -> None:
+    """Also on 1.0, whose detail does not tell it."""
+    bench = Workbench(tmp_path, version)
+    app = app_of(bench.world, "chat")
+    app.max_active_requests = 7
+    operation, (result,) = update(bench, app, Wishes(changed(None, None, max_active_requests=3)))
+    assert operation.plan.steps[0].before == {"max_active_requests": 7}
+    assert (result.outcome, app.max_active_requests) == ("verified", 3)
+
+
 def test_name_alone_is_renamed_with_its_own_call(bench: Workbench) -> None:
     """Dify's call for names touches nothing else, so it is used where it is enough."""
     app = app_of(bench.world, "chat")
@@ -178,6 +189,24 @@ def test_secret_of_a_tool_is_sent_and_not_shown(bench: Workbench) -> None:
     assert "canary-1" in repr(app.app_model_config)
 
 
+@pytest.mark.parametrize(
+    ("mode", "config", "told"),
+    [
+        ("chat", {"pre_promt": "x"}, "would drop: pre_promt"),
+        ("chat", {"pre_prompt": 5}, "pre_prompt"),
+        ("chat", {"model": {"name": ""}}, "no model"),
+        ("workflow", {"pre_prompt": "x"}, "a workflow app has none"),
+    ],
+)
+def test_config_that_dify_would_not_take_is_no_plan(
+    bench: Workbench, mode: str, config: dict[str, JsonValue], told: str
+) -> None:
+    """Unknown keys, wrong types, no model, an app without one: told before anything is agreed."""
+    app = app_of(bench.world, mode)
+    with bench.operator() as operator, pytest.raises(InputWrong, match=told):
+        update_operation(operator, app.id, Wishes(NOTHING, model_config=config))
+
+
 def test_second_run_has_nothing_to_do(bench: Workbench) -> None:
     """What is already as wanted makes an empty plan."""
     app = app_of(bench.world, "chat")
@@ -220,6 +249,7 @@ def test_editor_may_not_switch_the_api(bench: Workbench) -> None:
         lambda: drafted("x", "channel"),
         lambda: drafted(" ", "chat"),
         lambda: changed("", None),
+        lambda: changed("x" * 256, None),
         lambda: changed(None, "x" * 401),
     ],
 )

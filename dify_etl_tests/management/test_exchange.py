@@ -137,6 +137,14 @@ def test_other_mode_is_not_overwritten(bench: Workbench, tmp_path: Path) -> None
         overwrite_operation(operator, read_dsl(path), where=str(path), app=target)
 
 
+def test_chat_app_is_not_overwritten(bench: Workbench, tmp_path: Path) -> None:
+    """Dify refuses that whatever the file holds, so it is no plan."""
+    app = app_of(bench.world, "chat")
+    path = next(p for p in exported(bench, tmp_path).written if app.id[:8] in p.name)
+    with bench.operator() as operator, pytest.raises(InputWrong, match="workflows and chatflows"):
+        overwrite_operation(operator, read_dsl(path), where=str(path), app=app.id)
+
+
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     """A path that is none is told before Dify is asked."""
     with pytest.raises(InputWrong) as refused:

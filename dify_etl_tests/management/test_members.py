@@ -1,6 +1,8 @@
 """Members: invited, given roles and removed one by one, judged by the member list."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -96,6 +98,7 @@ def test_lost_answer_invites_nobody_twice(bench: Workbench) -> None:
     lose_answers(bench, "POST", "invite-email")
     _, results = invited(bench)
     assert [result.outcome for result in results] == ["verified", "verified"]
+    assert "link is lost" in results[0].message
     assert "link is lost" not in results[1].message
     sent = bench.server.requests_of("/workspaces/current/members/invite-email")
     assert len(sent) == 2
@@ -136,6 +139,20 @@ def test_nobody_is_an_error(bench: Workbench) -> None:
     """An e-mail that is no member's stops the plan."""
     with bench.operator() as operator, pytest.raises(TargetUnknown, match="nobody@"):
         remove_operation(operator, ["nobody@example.com"])
+
+
+@pytest.mark.parametrize("plan", [remove_operation, partial(set_role_operation, role="normal")])
+def test_nobody_operates_on_himself(bench: Workbench, plan: Any) -> None:
+    """Dify refuses it; so it is no plan."""
+    with bench.operator() as operator, pytest.raises(InputWrong, match="logged in"):
+        plan(operator, [bench.world.account.email])
+
+
+def test_pending_member_is_told_apart(bench: Workbench) -> None:
+    """Who was invited and has not come is not told as a member like others."""
+    invited(bench)
+    operation, _ = invited(bench)
+    assert "has not come yet" in operation.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +211,7 @@ def test_csv_is_read_with_its_roles(tmp_path: Path) -> None:
     [
         ("email\nann@example.com\nnobody\n", "line 3"),
         ("email,role\nann@example.com,king\n", "line 2"),
+        ("email\nann@example.com\n\n\nnobody\n", "line 5"),
         ("mail\nann@example.com\n", "people.csv"),
         ("email,role\na@example.com,admin\na@example.com,editor\n", "people.csv"),
     ],

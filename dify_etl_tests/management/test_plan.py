@@ -65,7 +65,7 @@ def test_plan_reads_as_a_diff() -> None:
         "apps.delete: app 'Support bot' (id-1)",
         "  - name: Support bot",
         "  ! cannot be undone",
-        f"plan {plan(RENAME, DELETE).plan_id}: 2 steps on 1 objects of https://dify.test, "
+        f"plan {plan(RENAME, DELETE).plan_id}: 2 steps on 1 object of https://dify.test, "
         "1 cannot be undone",
     ]
 
@@ -96,11 +96,20 @@ def test_stale_plan_is_refused_with_both_plans() -> None:
         assert line in refused.value.what
 
 
+def test_stale_plan_with_nothing_left_offers_no_id() -> None:
+    """Applying the empty plan would be no advice."""
+    done = Plan("apps.rename", "https://dify.test", "w", ())
+    with pytest.raises(PlanStale, match="nothing is left to do") as refused:
+        check_fresh(done, plan(RENAME).plan_id)
+    assert "Nothing is left to do" in refused.value.hint
+    assert f"apply {done.plan_id}" not in refused.value.hint
+
+
 def test_cap_counts_objects_not_steps() -> None:
     """Two steps on one app are one object; one more object than allowed is refused."""
     both = plan(RENAME, DELETE)
     Cap(1).check(both)
-    with pytest.raises(TooMuch, match="2 objects, 1 are allowed"):
+    with pytest.raises(TooMuch, match="2 objects, the cap of one run is 1"):
         Cap(1).check(plan(RENAME, replace(RENAME, target=replace(BOT, id="id-2"))))
 
 

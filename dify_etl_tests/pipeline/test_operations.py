@@ -19,7 +19,7 @@ from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import ServedDify
 
 
-def run(name: str, **config: object) -> dg.ExecuteInProcessResult:
+def run(name: str, /, **config: object) -> dg.ExecuteInProcessResult:
     """Run a job as the launchpad does."""
     job = code_location(effective_settings()).resolve_job_def(name)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -83,8 +83,29 @@ def test_missing_or_stale_id_changes_nothing(app: App, plan_id: str) -> None:
 
 def test_cap_holds(own_settings: ServedDify) -> None:
     """A dry run of more objects than allowed fails already."""
-    result = run("remove_members", members=two_members(own_settings.world))
-    assert "2 objects, 1 are allowed" in told(result)["failure"]
+    people = two_members(own_settings.world)
+    shown = told(run("remove_members", members=people, most=1))
+    assert "2 objects, the cap of one run is 1" in shown["failure"]
+    assert people[0] in shown["plan"]
+
+
+def test_plan_that_somebody_else_carried_out_is_stale(app: App) -> None:
+    """Nothing is left to do, and the run does not pretend to have done it."""
+    plan_id = told(run("update_app", app=app.id, description="words"))["plan_id"]
+    app.description = "words"
+    again = run("update_app", app=app.id, description="words", dry_run=False, plan_id=plan_id)
+    assert not again.success
+    assert "nothing is left to do" in told(again)["failure"]
+
+
+def test_made_app_is_told_with_its_id(own_settings: ServedDify) -> None:
+    """Whoever goes on with it needs the id."""
+    config = {"name": "Made here", "mode": "chat", "icon": "🦊"}
+    plan_id = told(run("create_app", **config))["plan_id"]
+    done = told(run("create_app", **config, dry_run=False, plan_id=plan_id))
+    made = next(app for app in own_settings.world.apps.values() if app.name == "Made here")
+    assert made.icon == "🦊"
+    assert made.id in done["results"]
 
 
 def two_members(world: World) -> list[str]:

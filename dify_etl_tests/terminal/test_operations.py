@@ -159,7 +159,7 @@ def test_more_objects_than_allowed_are_refused(own: Shell) -> None:
     words = ["members", "invite", "a@example.com", "b@example.com", "--most", "1"]
     refused = own.run(*words)
     assert refused.code == 1
-    assert "2 objects, 1 are allowed" in refused.text
+    assert "2 objects, the cap of one run is 1" in refused.text
 
 
 def test_export_of_all_apps_is_stable(own: Shell, changed_dify: ServedDify) -> None:
@@ -170,6 +170,14 @@ def test_export_of_all_apps_is_stable(own: Shell, changed_dify: ServedDify) -> N
     assert (first.code, second.code) == (0, 0), first.text
     assert len(files) == len(changed_dify.world.apps)
     assert f"0 written, {len(files)} as they were" in second.out
+
+
+def test_names_have_no_place_when_an_app_is_overwritten(own: Shell) -> None:
+    """They would be ignored; wrong use is told before Dify is asked."""
+    (own.folder / "app.yml").write_text("app: {name: x, mode: workflow}")
+    refused = own.run("apps", "import", "app.yml", "--over", "x", "--name", "y")
+    assert refused.code == 2
+    assert "--over" in refused.text
 
 
 def test_failed_documents_are_listed_and_retried(own: Shell, changed_dify: ServedDify) -> None:
@@ -193,9 +201,11 @@ def test_lists_show_what_there_is(own: Shell, changed_dify: ServedDify) -> None:
             tenant_id=changed_dify.world.workspace_id, app_id=app.id, at=changed_dify.world.now()
         )
     apps = own.run("apps", "list", COLUMNS="240")
+    none = own.run("apps", "list", "--name", "no such app")
     one = own.run("apps", "show", app.id, COLUMNS="240")
     people = own.run("members", "list", COLUMNS="240")
     assert app.name in apps.text
+    assert "0 apps" in none.text
     assert "API keys" in one.text
     assert key.token not in one.text
     assert own.variables["DIFY_EMAIL"] in people.text
