@@ -25,6 +25,45 @@ ROWS = [
 ]
 BY_WHAT = {row[0]: row for row in ROWS}
 
+# Every operation of two older clients, DifyServer of dify-spring-boot-starter and dify_user_client:
+# whoever comes from there finds it again.
+OLDER_CLIENTS = {
+    "DifyServer.apps": "list apps, by mode or name",
+    "DifyServer.app": "read one app",
+    "DifyServer.createApp": "make an app",
+    "DifyServer.updateApp": "change an app",
+    "DifyServer.deleteApp": "delete an app",
+    "DifyServer.getAppApiKey": "list the keys of an app",
+    "DifyServer.initAppApiKey": "make a key of an app",
+    "DifyServer.deleteAppApiKey": "delete a key of an app",
+    "DifyServer.workflowsPublish": "publish a workflow",
+    "DifyServer.updateAppModelConfig": "replace the model configuration",
+    "DifyServer.getDatasetApiKey": "list the keys of the datasets",
+    "DifyServer.initDatasetApiKey": "make a key of the datasets",
+    "DifyServer.deleteDatasetApiKey": "delete a key of the datasets",
+    "DifyServer.getDatasetIndexingStatus": "indexing status of a dataset",
+    "DifyServer.getDocumentIndexingStatus": "indexing status of a document",
+    "DifyServer.getDatasetErrorDocuments": "documents with an error",
+    "DifyServer.retryDocumentIndexing": "retry a document",
+    "DifyServer.chatConversations": "conversations of an app",
+    "DifyServer.dailyConversations": "conversations per day",
+    "DifyServer.dailyEndUsers": "end users per day",
+    "DifyServer.averageSessionInteractions": "messages per conversation",
+    "DifyServer.tokensPerSecond": "tokens per second",
+    "DifyServer.userSatisfactionRate": "satisfaction of users",
+    "DifyServer.tokenCosts": "tokens and cost per day",
+    "DifyServer.dailyMessages": "messages per day",
+    "DifyServer statistics of workflows": "workflow runs per day",
+    "DifyServer.inviteMembers": "invite members",
+    "DifyServer.login": "log in, renew the session",
+    "DifyServer.refreshToken": "log in, renew the session",
+    "dify_user_client workflow get_logs": "logs of a workflow app",
+    "dify_user_client get_node_executions": "nodes of a run",
+    "dify_user_client chat get_logs": "conversations of an app",
+    "dify_user_client get_messages": "messages of a conversation",
+    "dify_user_client Chat.messages": "a conversation with its messages",
+}
+
 # Rooms of the client whose every verb that changes Dify has to be in the table.
 WRITES = {
     "apps": "create update rename switch_site switch_api change_model_config replace_model_config "
@@ -104,6 +143,12 @@ def test_every_new_command_is_told() -> None:
     groups = ("apps", "members", "indexing", "keys")
     own = {one for one in commands() if one.partition(" ")[0] in groups and " " in one}
     assert own <= {row[2] for row in ROWS}
+
+
+@pytest.mark.parametrize("operation", sorted(OLDER_CLIENTS))
+def test_nothing_of_older_clients_is_missing(operation: str) -> None:
+    """Each of their operations has its row."""
+    assert OLDER_CLIENTS[operation] in BY_WHAT
 
 
 def test_table_was_read_whole() -> None:
