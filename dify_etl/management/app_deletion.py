@@ -5,7 +5,7 @@ afterwards. What was not read before is lost.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,11 +16,15 @@ from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.management.apps import found_apps, state_of, target_of
+from dify_etl.management.dsl import dsl_of_version
 from dify_etl.management.errors import EscrowRefused
 from dify_etl.management.plan import Step
+from dify_etl.management.publishing import MODES as WITH_DRAFT
 from dify_etl.management.redaction import State
 
-ESCROW_DSL, ESCROW_DATA, DELETE = "apps.escrow_dsl", "apps.escrow_data", "apps.delete"
+ESCROW_DSL, ESCROW_PUBLISHED = "apps.escrow_dsl", "apps.escrow_published_dsl"
+ESCROW_DATA, DELETE = "apps.escrow_data", "apps.delete"
+_KEPT = {ESCROW_DSL: "it", ESCROW_PUBLISHED: "its published version"}
 SHOWN_FIELDS = ("name", "mode", "description", "is_site_enabled", "is_api_enabled")
 
 
@@ -60,33 +64,65 @@ class Escrow:
 
 
 def delete_operation(operator: Operator, texts: Sequence[str], escrow: Escrow) -> Operation:
-    """Three steps per app: DSL into a file, proof that its data are read, deletion.
+    """Three steps per app: DSL into a file, proof that its data are read, deletion. A fourth where
+    the published version is another one than the draft: Dify exports drafts alone.
 
     EscrowRefused when the data of one are not safe; then nothing is planned.
     """
     actions: list[Action] = []
     for app in found_apps(operator.dify, texts):
         proof = _checked(operator, app, escrow)
+        files = _escrow_files(operator.dify, app, escrow)
         actions += [
-            _dsl_action(operator.dify, app, escrow),
+            *(_dsl_action(app, file) for file in files),
             _data_action(operator, app, escrow, proof),
-            _delete_action(operator.dify, app, escrow),
+            _delete_action(operator.dify, app, files),
         ]
     return operator.operation(DELETE, actions, ())
 
 
-def _dsl_action(dify: DifyClient, app: App, escrow: Escrow) -> Action:
-    path = escrow.path_of(app)
+@dataclass(frozen=True)
+class _EscrowFile:
+    """One DSL that is kept: where, and how its text is had from Dify."""
 
+    operation: str
+    path: Path
+    read: Callable[[], str]
+
+
+def _escrow_files(dify: DifyClient, app: App, escrow: Escrow) -> list[_EscrowFile]:
+    path, draft = escrow.path_of(app), partial(dify.apps.export_dsl, app.app_id)
+    files = [_EscrowFile(ESCROW_DSL, path, draft)]
+    version = dify.workflows.published(app.app_id) if app.mode in WITH_DRAFT else None
+    if version is not None and version.graph_hash != _draft_hash(dify, app):
+        read = partial(_published_dsl, dify, app)
+        files.append(
+            _EscrowFile(ESCROW_PUBLISHED, path.with_name(f"{path.stem}-published.yml"), read)
+        )
+    return files
+
+
+def _draft_hash(dify: DifyClient, app: App) -> str | None:
+    versions = dify.workflows.versions(app.app_id)
+    return next((one.graph_hash for one in versions if one.version == "draft"), None)
+
+
+def _published_dsl(dify: DifyClient, app: App) -> str:
+    version = dify.workflows.published(app.app_id)
+    draft = dify.apps.export_dsl(app.app_id)
+    return draft if version is None else dsl_of_version(draft, version, where=f"DSL of {app.name}")
+
+
+def _dsl_action(app: App, file: _EscrowFile) -> Action:
     def write() -> Answer:
-        keep_private(path, dify.apps.export_dsl(app.app_id))
+        keep_private(file.path, file.read())
         return None
 
     def read_back(answer: Answer) -> Found:
-        is_same = path.read_text(encoding="utf-8") == dify.apps.export_dsl(app.app_id)
-        return Found({"file": str(path)} if is_same else None)
+        is_same = file.path.read_text(encoding="utf-8") == file.read()
+        return Found({"file": str(file.path)} if is_same else None)
 
-    step = Step(ESCROW_DSL, target_of(app), None, {"file": str(path)})
+    step = Step(file.operation, target_of(app), None, {"file": str(file.path)})
     return Action(step, write=write, read_back=read_back)
 
 
@@ -120,9 +156,12 @@ def _data_action(operator: Operator, app: App, escrow: Escrow, proof: Proof) -> 
     return Action(step, write=write, read_back=lambda answer: Found(wanted))
 
 
-def _delete_action(dify: DifyClient, app: App, escrow: Escrow) -> Action:
+def _delete_action(dify: DifyClient, app: App, files: Sequence[_EscrowFile]) -> Action:
     look = partial(state_of, dify, app.app_id, SHOWN_FIELDS)
-    restore = f"bring it back, without its data and keys: {restore_command(escrow.path_of(app))}"
+    restore = "\n".join(
+        f"bring {_KEPT[file.operation]} back, without data and keys: {restore_command(file.path)}"
+        for file in files
+    )
     keys = len(dify.api_keys.of_app(app.app_id))
     step = Step(
         DELETE,

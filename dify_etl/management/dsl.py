@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.redaction import HIDDEN, without_secrets
 
@@ -59,6 +60,22 @@ def stable_dsl(text: str, *, where: str) -> Dsl:
     shown = without_secrets(_without_secret_variables(plain))
     description = str(app.get("description") or "")
     return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+
+
+def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:
+    """The DSL of a published version: the draft's, with what the version runs.
+
+    Dify exports drafts alone. Environment variables stay the draft's, since their values are not
+    read. InputWrong when the draft's text is no DSL.
+    """
+    document = _parsed(draft, where)
+    parts = {
+        "graph": version.graph,
+        "features": version.features,
+        "conversation_variables": version.conversation_variables,
+    }
+    told = {name: part.load() for name, part in parts.items() if part is not None}
+    return _dumped(document | {"workflow": (document.get("workflow") or {}) | told})
 
 
 def _dumped(document: Any) -> str:

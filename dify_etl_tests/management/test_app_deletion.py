@@ -62,6 +62,27 @@ def test_read_app_is_deleted_with_its_escrow(bench: Workbench, place: Workplace,
     assert bench.world.apps[str(made.target_id)].name == app.name
 
 
+def test_published_version_is_kept_beside_the_draft(bench: Workbench, place: Workplace) -> None:
+    """Dify exports drafts alone; what ran is another file, which makes an app again."""
+    app = app_of(bench.world, "workflow")
+    published = bench.world.publish(app.id, at=bench.world.now())
+    bench.world.save_draft(app.id, {"nodes": [], "edges": []}, at=bench.world.now())
+    place.read(FEEDS)
+    kept = escrow(bench, place)
+    assert deleted(bench, app, kept) == ["verified"] * 4
+    draft, version = sorted(kept.folder.iterdir(), key=lambda path: len(path.name))
+    assert all(
+        f"dify-etl apps import {path}" in bench.audit()[-1].message for path in (draft, version)
+    )
+    with bench.operator() as operator:
+        again = import_operation(operator, read_dsl(version), where="x", is_twin_wanted=False)
+        (result,) = applied(operator, again)
+    made = bench.world.draft_of(str(result.target_id))
+    assert made is not None
+    assert made.graph == published.graph
+    assert "nodes: []" in draft.read_text()
+
+
 def test_app_that_was_never_read_is_kept(bench: Workbench, place: Workplace) -> None:
     """Without a sync nothing is planned; the error tells the sync to run."""
     app = app_of(bench.world, "chat")
