@@ -5,10 +5,8 @@ even when another process holds the database.
 from pathlib import Path
 
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
-from dify_etl.warehouse.database import Database, open_database, utc_now
-from dify_etl.warehouse.errors import WarehouseBusy
+from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.ledger import AUDIT
-from dify_etl.warehouse.publish import LIVE
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 
@@ -20,18 +18,3 @@ def fill_audit(database: Database, home: Path) -> int:
     database.ensure(AUDIT)
     with database.transaction():
         return upsert(database, AUDIT, frame(AUDIT, rows), now=utc_now()).new
-
-
-def fill_audit_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
-    """The same for a home whose file may be held; False when it is: then the next run fills it.
-
-    A home without a live file stays without one: the first sync makes it.
-    """
-    if not (home / LIVE).exists():
-        return False
-    try:
-        with open_database(home / LIVE, wait_seconds=wait_seconds) as database:
-            fill_audit(database, home)
-    except WarehouseBusy:
-        return False
-    return True

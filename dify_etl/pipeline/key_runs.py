@@ -11,8 +11,8 @@ from dify_etl.management.errors import InputWrong
 from dify_etl.management.rotation.inventory import Inventory
 from dify_etl.management.rotation.planning import Asked, RotationPlan
 from dify_etl.management.rotation.running import KeyRotation
+from dify_etl.operations.filling import fill_books_of
 from dify_etl.operations.key_rotation import key_rotation
-from dify_etl.operations.rotation_table import fill_books_of
 from dify_etl.pipeline.operation_runs import DifyOperations
 
 

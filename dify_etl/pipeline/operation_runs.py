@@ -12,7 +12,7 @@ from dify_etl.management.applying import Operation, Operator, Result, operator_o
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
 from dify_etl.management.errors import InputWrong, TooMuch
 from dify_etl.management.plan import Cap, Plan
-from dify_etl.operations.audit_table import fill_audit_of
+from dify_etl.operations.filling import fill_books_of
 from dify_etl.pipeline.operation_configs import PlanConfig
 from dify_etl.pipeline.resources import clear_failures
 
@@ -78,7 +78,7 @@ def run_operation(
     results = operations.operator.apply(
         operation, config.plan_id or plan.plan_id, cap=Cap(config.most), typed=typed
     )
-    fill_audit_of(operations.home, wait_seconds=operations.audit_wait_seconds)
+    fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
     metadata = plan_metadata(plan, operation.notes) | {
         "results": dg.MetadataValue.md(_as_list(results))
     }

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dify_etl.operations.rotation_table import fill_books
+from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import Database

@@ -36,8 +36,8 @@ Compromised = Annotated[
 def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[KeyRotation]":
     """The rotation of the settings; its books go into the warehouse at the end."""
     from dify_etl.connection import effective_settings
+    from dify_etl.operations.filling import fill_books_of
     from dify_etl.operations.key_rotation import key_rotation
-    from dify_etl.operations.rotation_table import fill_books_of
 
     with opened_operator() as (operator, home):
         try:

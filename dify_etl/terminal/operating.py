@@ -60,7 +60,7 @@ def opened_operator() -> "Iterator[tuple[Operator, Path]]":
 def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", asked: Asked) -> int:
     """Show the plan, or apply it and show what came of each step; answers the exit code."""
     from dify_etl.management.plan import Cap, check_fresh
-    from dify_etl.operations.audit_table import fill_audit_of
+    from dify_etl.operations.filling import fill_books_of
 
     with opened_operator() as (operator, home):
         operation = plan(operator, home)
@@ -81,7 +81,7 @@ def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", ask
             err.print("Stopped. `dify-etl audit list` tells what was done; plan again to go on.")
             raise typer.Exit(FAILED) from None
         finally:
-            fill_audit_of(home)
+            fill_books_of(home)
     show_results(console, results)
     return 0 if all(result.is_good for result in results) else 1
 

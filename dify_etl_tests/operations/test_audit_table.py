@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
-from dify_etl.operations.audit_table import fill_audit, fill_audit_of
+from dify_etl.operations.audit_table import fill_audit
+from dify_etl.operations.filling import fill_books_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.management.test_audit import AT, entry
@@ -27,10 +28,10 @@ def test_table_gets_each_entry_once(tmp_path: Path) -> None:
 def test_held_database_is_filled_later(tmp_path: Path) -> None:
     """Without a live file, nothing is made; entries wait in the audit file."""
     AuditFile(tmp_path / AUDIT_FILE).record(entry())
-    assert not fill_audit_of(tmp_path)
+    assert not fill_books_of(tmp_path)
     assert not (tmp_path / LIVE).exists()
     with open_database(tmp_path / LIVE):
         pass
-    assert fill_audit_of(tmp_path)
+    assert fill_books_of(tmp_path)
     with open_database(tmp_path / LIVE) as database:
         assert database.value("SELECT count(*) FROM ops.audit") == 1

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from dify_etl.errors import ActionableError
 from dify_etl.management.rotation.planning import Asked
-from dify_etl.operations.rotation_table import fill_books
+from dify_etl.operations.filling import fill_books
 from dify_etl.simulated import Faults
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import LIVE
