@@ -40,6 +40,12 @@ def api_url(base_url: str) -> httpx.URL:
     )
 
 
+def url_below(address: httpx.URL, target: str) -> httpx.URL:
+    """The URL of an escaped path, with its query, below an address that may have a path itself."""
+    base = address.raw_path.partition(b"?")[0].rstrip(b"/")
+    return address.copy_with(raw_path=base + target.encode("ascii"))
+
+
 def _bad_address() -> NotDify:
     return NotDify(
         "the address of Dify is no http or https URL",
@@ -86,7 +92,7 @@ class Server:
 
     def url(self, path: str) -> httpx.URL:
         """The full URL of a path of the console API."""
-        return self.api.copy_with(raw_path=self.api.raw_path + path.encode("ascii"))
+        return url_below(self.api, path)
 
     def _learn_time(self, date: str) -> None:
         try:

@@ -1,14 +1,12 @@
 """Send one request: time-out, retries, concurrency, and what each status means."""
 
-import logging
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import SecretStr
@@ -16,14 +14,19 @@ from pydantic import SecretStr
 from dify_etl.dify.answers import Transient, failure_of, is_dify, json_of, where_of
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
+from dify_etl.dify.connections import Connections
 from dify_etl.dify.errors import DifyError, DifyUnavailable, NotDify, RateLimited
-from dify_etl.dify.server import Server, Version, parse_version
+from dify_etl.dify.server import Server, Version, parse_version, url_below
 from dify_etl.dify.usage import RequestDone, Usage
 from dify_etl.dify.writes import Written, is_maybe_done, request_id_of, unanswered
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
-TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
+HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
+    "user-agent": "dify-etl",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,12 @@ class Call:
         )
 
     @property
+    def target(self) -> str:
+        """Path and query."""
+        query = urlencode(list(_params(self.query)))
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
     def is_signed(self) -> bool:
         """Whether it carries the console session."""
         return not self.is_public and self.key is None
@@ -110,14 +119,8 @@ class Session:
         self._lock = threading.Lock()
         self._version_lock = threading.Lock()
         self.limit = AdaptiveLimit(limits, clock=self._clock)
-        _hush_wire_log()
-        self._http = httpx.Client(
-            transport=transport,
-            timeout=TIMEOUT,
-            limits=httpx.Limits(max_connections=limits.max_concurrency + 1),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # we set them by hand
-            event_hooks={"request": [self._on_sent], "response": [self._on_answered]},
-            headers={"accept": "application/json", "user-agent": "dify-etl"},
+        self._connections = Connections(
+            on_sent=self._on_sent, on_answered=self._on_answered, transport=transport
         )
 
     def get(self, route: str, *, query: Query | None = None, **ids: str) -> Any:
@@ -176,7 +179,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connections.close()
 
     def _repeated(self, call: Call) -> Any:
         for attempt in range(1, self._retry.attempts + 1):
@@ -215,23 +218,17 @@ class Session:
         if call.is_signed and self.server.version_text is None:
             _ = self.version_text  # how to log in depends on it
         extensions = {"route": call.route, "label": self._usage.label, "is_retry": is_retry}
-        return self._http.build_request(
+        return httpx.Request(
             call.method,
-            self._url(call),
-            params=_params(call.query),
+            url_below(call.address or self.server.api, call.target),
             json=call.body,
-            headers=call.key_header,
+            headers={**HEADERS, **call.key_header},
             extensions={**extensions, "is_console": call.key is None},
         )
 
-    def _url(self, call: Call) -> httpx.URL:
-        if call.address is None:
-            return self.server.url(call.path)
-        return call.address.copy_with(path=call.address.path.rstrip("/") + call.path)
-
     def _exchange(self, request: httpx.Request, call: Call) -> httpx.Response:
         try:
-            return self._http.send(request, auth=self._auth if call.is_signed else None)
+            return self._connections.send(request, self._auth if call.is_signed else None)
         except (httpx.RequestError, OSError) as error:
             self._count(request, status=0, size=0)
             raise _broken(error, request) from error
@@ -251,7 +248,6 @@ class Session:
     def _on_answered(self, response: httpx.Response) -> None:
         told = response.request.extensions
         told["status"] = response.status_code
-        response.read()
         if response.status_code == 401:  # refused for its session, sent again with another
             told["is_under_way"] = False
         if told.get("is_console", True):
@@ -274,23 +270,15 @@ class Session:
         )
 
 
-def _hush_wire_log() -> None:
-    """httpcore logs headers at DEBUG, and with them the tokens of every Set-Cookie."""
-    wire_log = logging.getLogger("httpcore")
-    wire_log.setLevel(max(wire_log.level, logging.INFO))
-
-
-def _params(query: Query) -> httpx.QueryParams:
+def _params(query: Query) -> Iterator[tuple[str, str]]:
     """Query parameters as Dify reads them: none for None, true and false, lists repeated."""
-    params: list[tuple[str, str | int | float | bool | None]] = []
     for name, value in query.items():
         if isinstance(value, bool):
-            params.append((name, str(value).lower()))
+            yield name, str(value).lower()
         elif isinstance(value, str | int):
-            params.append((name, str(value)))
+            yield name, str(value)
         elif value is not None:
-            params.extend((name, one) for one in value)
-    return httpx.QueryParams(params)
+            yield from ((name, one) for one in value)
 
 
 def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:

@@ -38,7 +38,7 @@ FEED = "messages"
 COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 8_000
 COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
-AHEAD = 160
+AHEAD = 400
 # Due conversations that are taken from the database at a time.
 TAKEN = 2_000
 

@@ -96,7 +96,7 @@ def _rare_collections() -> Iterator[None]:
     with its usual thresholds it takes as long as the parsing itself.
     """
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(500_000, 20, 50)
     try:
         yield
     finally:

@@ -1,0 +1,137 @@
+"""The connections: one client per request under way, and nothing that outlives its answer."""
+
+import gc
+import gzip
+import json
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from dify_etl.dify.connections import Connections
+from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
+from dify_etl_tests.dify.recordings import client
+
+ROWS = json.dumps({"data": ["row"] * 1_000})
+
+
+class CompressingServer(ThreadingHTTPServer):
+    """A server on a socket that compresses when it may, and counts the connections to it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), CompressingHandler)
+        self.connections = 0
+        self.meeting = threading.Barrier(1)
+
+
+class CompressingHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: CompressingServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+
+    def do_GET(self) -> None:
+        self.server.meeting.wait(10)
+        body = ROWS.encode()
+        is_small = "gzip" in self.headers.get("accept-encoding", "")
+        body = gzip.compress(body) if is_small else body
+        self.send_response(200)
+        if is_small:
+            self.send_header("content-encoding", "gzip")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def compressing_server() -> Iterator[CompressingServer]:
+    server = CompressingServer()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def connections() -> Connections:
+    return Connections(on_sent=lambda request: None, on_answered=lambda response: None)
+
+
+def request_to(server: CompressingServer, **headers: str) -> httpx.Request:
+    return httpx.Request("GET", f"http://127.0.0.1:{server.server_port}/x", headers=headers)
+
+
+def test_requests_at_the_same_time_have_connections_of_their_own_and_keep_them() -> None:
+    """Three at once take three connections; what follows one by one takes no new one."""
+    with compressing_server() as server:
+        ours = connections()
+        server.meeting = threading.Barrier(3)
+        threads = [
+            threading.Thread(target=ours.send, args=(request_to(server), None)) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        server.meeting = threading.Barrier(1)
+        at_once = server.connections
+
+        for _ in range(5):
+            ours.send(request_to(server), None)
+        ours.close()
+
+    assert (at_once, server.connections) == (3, 3)
+
+
+def test_answers_travel_compressed() -> None:
+    """Pages are mostly text: a server that can compress is told that it may."""
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["accept-encoding"])
+        return httpx.Response(200, json=PROFILE)
+
+    client(PretendServer(answer=answer)).account.profile()
+    with compressing_server() as server:
+        ours = connections()
+        answered = ours.send(request_to(server, **{"accept-encoding": asked[0]}), None)
+        ours.close()
+
+    assert asked == ["gzip, deflate"]
+    assert answered.text == ROWS
+    assert answered.num_bytes_downloaded < len(ROWS) / 10
+
+
+def test_answer_is_freed_with_its_last_user() -> None:
+    """No answer waits for the garbage collector: thousands of pages would fill the memory."""
+    with compressing_server() as server:
+        ours = connections()
+        gc.disable()
+        try:
+            freed = [weakref.ref(ours.send(request_to(server), None)) for _ in range(3)]
+            assert [answer() for answer in freed] == [None, None, None]
+        finally:
+            gc.enable()
+        ours.close()
+
+
+def test_no_cookie_is_kept_or_set() -> None:
+    """The clients take no cookies from answers, and nobody gives them any by mistake."""
+    ours = connections()
+    with ours._borrow() as one, pytest.raises(AttributeError, match="keeps no cookies"):
+        one.cookies = {"a": "b"}
