@@ -94,9 +94,9 @@ def read_apps(sync: Sync) -> FeedReport:
 def _list(sync: Sync) -> tuple[Rows[App], WalkProof]:
     """The list of apps, once it is sure that it is this workspace's."""
     walk = sync.dify.apps.walk()
-    rows: Rows[App] = Rows()
+    rows = Rows(walk.key)
     for page in walk:
-        rows.add(page, walk.key)
+        rows.add(page)
     check_source(sync)
     return rows, walk.proof
 
@@ -126,7 +126,8 @@ def _read_details(books: FeedBooks) -> str | None:
             errors.append(str(fetched.error))
     with books.commit():
         books.note_drift(details)
-        books.load_frame(raw_table("apps"), _detail_frame(sync, details), completes=True)
+        rows = _detail_frame(sync, details)
+        books.load_frame(raw_table("apps"), rows, repeated=rows.height)
     return f"{len(errors)} details not read, first: {errors[0]}" if errors else None
 
 

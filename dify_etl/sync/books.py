@@ -87,11 +87,11 @@ class FeedBooks:
         self.note_drift(records)
         self.load_frame(table, records_frame(table, record_class, records))
 
-    def load_frame(self, table: Table, rows: pl.DataFrame, *, completes: bool = False) -> Changes:
-        """Upsert a frame into a table; `completes`: its rows were received, and counted, before."""
+    def load_frame(self, table: Table, rows: pl.DataFrame, *, repeated: int = 0) -> Changes:
+        """Upsert a frame into a table; so many of its rows were received, and counted, before."""
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         received = changes.new + changes.changed + changes.unchanged
-        self._count(table, Changes(unchanged=0 if completes else received))
+        self._count(table, Changes(unchanged=max(0, received - repeated)))
         return changes
 
     def count_unchanged(self, raw_table: str, rows: int) -> None:

@@ -75,7 +75,7 @@ def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueLog, CompletionDetai
         rows = records_frame(table, Message, messages)
         books.note_drift(messages)
         opened = rows.with_columns(pl.lit("detail").alias("message_source"))
-        books.load_frame(table, opened, completes=True)
+        books.load_frame(table, opened, repeated=opened.height)
         load_children(books, messages)
         read = [_book(books.sync, one) for one in outcomes]
         books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from dify_etl.sync.run import Sync
+from dify_etl.sync.windows import ONE_DAY, day_start
 
 # A slice that fails this often in a row waits for a person (or --full) instead of every night.
 MOST_TRIES = 5
@@ -22,6 +23,11 @@ class AppDays:
     def all(self) -> tuple[date, ...]:
         """Both, in order."""
         return tuple(sorted({*self.due, *self.deep}))
+
+
+def is_over(sync: Sync, day: date) -> bool:
+    """Whether the day ended at least 24 hours before this run."""
+    return sync.now >= day_start(day + ONE_DAY, sync.rules.zone) + timedelta(hours=24)
 
 
 def days_to_read(sync: Sync, feed: str, app_ids: tuple[str, ...]) -> tuple[AppDays, ...]:

@@ -6,6 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
+from threading import Event, Semaphore
 from typing import Generic, TypeVar, cast
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
@@ -36,21 +37,50 @@ def fetch_all(
     while they are loaded. The threads work in the caller's context. A DifyError of one task is
     its outcome; a lost session or a bug ends everything.
     """
+    return fetch_parts(tasks, lambda task: (fetch(task),), workers=workers, ahead=ahead)
+
+
+def fetch_parts(
+    tasks: Iterable[T], fetch: Callable[[T], Iterable[R]], *, workers: int, ahead: int | None = None
+) -> Iterator[Fetched[T, R]]:
+    """As `fetch_all`, for results that come in parts: each is yielded as it comes, those of one
+    task in their order. At most `ahead` parts wait to be taken. An error comes after the parts that
+    were good.
+    """
     left, most = iter(tasks), ahead or 2 * workers
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
-    pending: dict[Future[R], T] = {}
-    done: SimpleQueue[Future[R]] = SimpleQueue()
+    pending: dict[Future[None], T] = {}
+    came: SimpleQueue[Fetched[T, R] | Future[None]] = SimpleQueue()
+    room = Semaphore(most)
+    is_over = Event()
+
+    def work(task: T) -> None:
+        for part in fetch(task):
+            room.acquire()
+            if is_over.is_set():
+                return
+            came.put(Fetched(task, part))
+
     try:
         while True:
             for task in islice(left, most - len(pending)):
-                future = pool.submit(copy_context().run, fetch, task)
+                future = pool.submit(copy_context().run, work, task)
                 pending[future] = task
-                future.add_done_callback(done.put)
+                future.add_done_callback(came.put)
             if not pending:
                 return
-            future = done.get()
-            yield _outcome(pending.pop(future), future)
+            one = came.get()
+            if isinstance(one, Fetched):
+                yield one
+                room.release()
+                continue
+            task = pending.pop(one)
+            ended = attempt(task, one.result)
+            if ended.error is not None:
+                yield Fetched(task, None, ended.error)
     finally:
+        is_over.set()
+        room.release(workers)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -60,10 +90,6 @@ def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -
         if fetched.error is not None:
             raise fetched.error
         yield cast(R, fetched.result)
-
-
-def _outcome(task: T, future: "Future[R]") -> Fetched[T, R]:
-    return attempt(task, future.result)
 
 
 def attempt(task: T, fetch: Callable[[], R]) -> Fetched[T, R]:

@@ -217,9 +217,9 @@ def _of_batch(batch: Batch[Record]) -> Listed:
 
 
 def _of_walk(walk: PageWalk[R]) -> Listed:
-    rows: Rows[R] = Rows()
+    rows = Rows(walk.key)
     for page in walk:
-        rows.add(page, walk.key)
+        rows.add(page)
     return Listed(
         tuple(rows.records.values()),
         tuple(rows.rejected.values()),

@@ -6,8 +6,7 @@ from datetime import date
 
 from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over
-from dify_etl.sync.days import days_to_read
+from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import quoted

@@ -11,8 +11,7 @@ from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over
-from dify_etl.sync.days import MOST_TRIES, days_to_read
+from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync

@@ -88,7 +88,7 @@ def _commit(
     with books.commit():
         books.note_drift(details)
         rows = records_frame(table, WorkflowRunDetail, details)
-        books.load_frame(table, rows.rename({"extra": "detail_extra"}), completes=True)
+        books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
         read = [_book(books.sync, one) for one in outcomes]
         names = [name for name in read[0] if name] if read else []
         if read:

@@ -53,7 +53,7 @@ class Task:
 class RunsRead:
     """What the lists of one app gave; `whole` are the stretches that were shown to the last run."""
 
-    logs: list[WindowRead[WorkflowAppLog]] = field(default_factory=list)
+    logs: list[WindowRead[Rows[WorkflowAppLog]]] = field(default_factory=list)
     runs: dict[str, list[WorkflowRun]] = field(default_factory=lambda: defaultdict(list))
     whole: list[Stretch] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
@@ -105,11 +105,12 @@ def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
     """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
     room, app_id = sync.dify.workflows, task.app.app_id
     is_timed = sync.dify.version >= TIMED_LOGS_SINCE
-    logs: TimedList[WorkflowAppLog] = TimedList(
+    logs = TimedList(
         lambda start, end, page, limit: room.app_logs_page(
             app_id, page, limit, created_after=start, created_before=end
         ),
-        key=lambda row: row.workflow_app_log_id,
+        key=_log_id,
+        collect=partial(Rows, _log_id),
         is_timed=is_timed,
         together=sync.together,
     )
@@ -122,19 +123,23 @@ def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
         read.logs.append(WindowRead(logs.read_tail(task.bound, sync.dify.server_time)))
 
 
+def _log_id(log: WorkflowAppLog) -> str:
+    return log.workflow_app_log_id
+
+
 def _read_list(sync: Sync, task: Task, read: RunsRead, stretch: Stretch) -> None:
     """Newest first until a page begins before the stretch; runs before the start date are left."""
     oldest_wanted = stretch.window.start - MARGIN
     begin = day_start(sync.rules.start_date, sync.rules.zone) - MARGIN
-    rows: Rows[WorkflowRun] = Rows()
     walk = CursorWalk(
         partial(_ask, sync, task.app, stretch),
         key=lambda run: run.workflow_run_id,
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
     )
+    rows = Rows(walk.key)
     for page in walk:
-        rows.add(page, walk.key)
+        rows.add(page)
     found = rows.records.values()
     read.runs[stretch.kind].extend(run for run in found if run.created_at >= begin)
     read.rejected.extend(rows.rejected.values())

@@ -18,8 +18,7 @@ from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over
-from dify_etl.sync.days import days_to_read
+from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
@@ -33,7 +32,7 @@ from dify_etl.sync.run_lists import (
     read_run_lists,
 )
 from dify_etl.sync.vanished import mark_nodes_of_gone_runs
-from dify_etl.sync.walks import WindowRead, upper_bound
+from dify_etl.sync.walks import Rows, WindowRead, upper_bound
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.tables import frame, quoted
 
@@ -106,7 +105,7 @@ def load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
 def _mark_unlogged(
     books: FeedBooks,
     task: Task,
-    read: WindowRead[WorkflowAppLog],
+    read: WindowRead[Rows[WorkflowAppLog]],
     *,
     listed: Sequence[WorkflowRun],
 ) -> None:

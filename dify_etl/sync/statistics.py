@@ -17,8 +17,7 @@ from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.conversations import is_over
-from dify_etl.sync.days import days_to_read
+from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from dify_etl.dify.paging import MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
 from dify_etl.sync.windows import Window
 
 R = TypeVar("R", bound=Record)
+C = TypeVar("C", bound="Received[Any]")
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
 
 # Four different rules for `end`, minutes, rounding and DST are all inside this.
 MARGIN = timedelta(hours=2)
@@ -20,80 +22,95 @@ TAIL_ROUNDS = 3
 Ask = Callable[[datetime, datetime, int, int], Page[R]]
 
 
+class Received(Protocol[R_contra]):
+    """Takes the pages of a walk; its length is the number of distinct rows."""
+
+    def add(self, page: Page[R_contra]) -> None:
+        """Take a page in."""
+
+    def __len__(self) -> int: ...
+
+
 @dataclass
 class Rows(Generic[R]):
     """What was received: the last version of each record by id, rejected rows, pages asked."""
 
+    key: Callable[[R], str]
     records: dict[str, R] = field(default_factory=dict)
     rejected: dict[tuple[str, str], Rejected] = field(default_factory=dict)
     requests: int = 0
 
-    def add(self, page: Page[R], key: Callable[[R], str]) -> None:
+    def add(self, page: Page[R]) -> None:
         """Take a page in."""
         self.requests += 1
-        self.records.update((key(record), record) for record in page.records)
-        self.rejected.update(
-            ((one.record_id or one.raw or str(one.position), one.error_path), one)
-            for one in page.rejected
-        )
+        self.records.update((self.key(record), record) for record in page.records)
+        self.rejected.update((known_by(one), one) for one in page.rejected)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def known_by(rejected: Rejected) -> tuple[str, str]:
+    """What tells a rejected row from others when it comes again."""
+    return rejected.record_id or rejected.raw or str(rejected.position), rejected.error_path
 
 
 @dataclass(frozen=True)
-class WindowRead(Generic[R]):
+class WindowRead(Generic[C]):
     """One walk over a stretch of days: its rows, margins included, and what they prove.
 
     `window` is None when the rows are good but shorter walks speak for their days. `reason` says
     why Dify's totals do not equal the distinct rows; None when they do.
     """
 
-    rows: Rows[R]
+    rows: C
     window: Window | None = None
-    total: int | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
-class TimedList(Generic[R]):
+class TimedList(Generic[R, C]):
     """A page-number list that can be asked by time: `ask(start, end, page, limit)`.
 
-    `is_timed` is False for servers that ignore the time: such a list is never cut. `together` as
-    in PageWalk.
+    `collect` makes what takes the pages of one walk. `is_timed` is False for servers that ignore
+    the time: such a list is never cut. `together` as in PageWalk.
     """
 
     ask: Ask[R]
     key: Callable[[R], str]
+    collect: Callable[[], C]
     is_timed: bool = True
     together: MapPages[R] = map
 
-    def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[R]]:
+    def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[C]]:
         """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves."""
         start, end = window.start - MARGIN, min(window.end + MARGIN, bound)
         if end <= start:
             return
-        rows: Rows[R] = Rows()
+        rows = self.collect()
         walk = self._walk(start, end)
         can_cut = self.is_timed and window.first < window.last
         for page in walk:
-            rows.add(page, self.key)
+            rows.add(page)
             if can_cut and (page.total or 0) > MOST_ROWS:
                 break
         else:
             if walk.proof.is_proven or not can_cut:
                 reason = None if walk.proof.is_proven else walk.proof.reason
-                yield WindowRead(rows, window, walk.proof.total_last, reason)
+                yield WindowRead(rows, window, reason)
                 return
         yield WindowRead(rows)
         for half in window.halves():
             yield from self.read(half, bound)
 
-    def read_tail(self, bound: datetime, now: Callable[[], datetime]) -> Rows[R]:
+    def read_tail(self, bound: datetime, now: Callable[[], datetime]) -> C:
         """What came after the bound: asked again until no new id comes, at most three times."""
-        rows: Rows[R] = Rows()
+        rows = self.collect()
         for _ in range(TAIL_ROUNDS):
-            known = len(rows.records)
+            known = len(rows)
             for page in self._walk(bound - timedelta(minutes=1), now() + timedelta(minutes=2)):
-                rows.add(page, self.key)
-            if len(rows.records) == known:
+                rows.add(page)
+            if len(rows) == known:
                 break
         return rows
 

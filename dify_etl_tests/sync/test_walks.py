@@ -10,7 +10,8 @@ import pytest
 from dify_etl.dify.members import Member
 from dify_etl.dify.record import Page
 from dify_etl.simulated import Faults, SimulatedDify, World
-from dify_etl.sync.walks import MOST_ROWS, TAIL_ROUNDS, TimedList, upper_bound
+from dify_etl.sync import walks
+from dify_etl.sync.walks import MOST_ROWS, TAIL_ROUNDS, Ask, TimedList, upper_bound
 from dify_etl.sync.windows import Window
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
@@ -201,6 +202,15 @@ def test_logs_of_runs_with_ties_are_proven(workplace: Open) -> None:
     assert differences(place, ("workflow_runs", "node_executions")) == []
 
 
+def listed(ask: Ask[Member], *, is_timed: bool = True) -> TimedList[Member, walks.Rows[Member]]:
+    """A list of members that can be walked."""
+
+    def key(row: Member) -> str:
+        return row.account_id
+
+    return TimedList(ask, key=key, collect=lambda: walks.Rows(key), is_timed=is_timed)
+
+
 class Rows:
     """A list of members by time, that notes what it was asked."""
 
@@ -222,9 +232,9 @@ class Rows:
         shown = rows[(page - 1) * limit : page * limit]
         return Page(tuple(shown), page=page, limit=limit, total=len(rows) + self.lie)
 
-    def list(self, *, is_timed: bool = True) -> TimedList[Member]:
+    def list(self, *, is_timed: bool = True) -> TimedList[Member, walks.Rows[Member]]:
         """The rows as a list that can be walked."""
-        return TimedList(self.ask, key=lambda row: row.account_id, is_timed=is_timed)
+        return listed(self.ask, is_timed=is_timed)
 
 
 def test_window_is_asked_with_a_margin_and_not_beyond_the_bound() -> None:
@@ -290,7 +300,7 @@ def test_tail_is_asked_until_nothing_new_comes() -> None:
         busy.add(NOW)
         return busy.ask(start, end, page, limit)
 
-    found = TimedList(ask, key=lambda row: row.account_id).read_tail(BOUND, lambda: NOW)
+    found = listed(ask).read_tail(BOUND, lambda: NOW)
     assert len(found.records) == TAIL_ROUNDS
 
 

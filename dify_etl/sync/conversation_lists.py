@@ -1,0 +1,251 @@
+"""The lists that show conversations, read on worker threads: by created_at, then by updated_at.
+
+Pass A (created in the days) proves the days and shows what vanished. Pass B (touched since) finds
+old conversations with new messages. Both end with the tail: what came after the bound.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import partial
+
+import polars as pl
+
+from dify_etl.dify.conversations import (
+    CompletionConversation,
+    Conversation,
+    LoggedConversation,
+)
+from dify_etl.dify.record import Page, Rejected
+from dify_etl.normalise.frames import records_frame, unknown_fields
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.settings import DIFY_BEGINS
+from dify_etl.sync.apps import COMPLETION_MODES, KnownApp
+from dify_etl.sync.days import AppDays, is_over
+from dify_etl.sync.report import Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead, known_by
+from dify_etl.sync.windows import Window, windows_of
+
+FEED = "conversations"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The lists of one app, for the days that are due and those of the deep read."""
+
+    app: KnownApp
+    days: AppDays
+    bound: datetime
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether the app has completion conversations instead of chats."""
+        return self.app.mode in COMPLETION_MODES
+
+
+class Listed:
+    """One walk: every page becomes a frame at once, since records take ten times the memory.
+
+    `requests` are the pages asked; `unknown` are fields that no known version sends.
+    """
+
+    def __init__(self, kind: type[LoggedConversation]) -> None:
+        self.kind = kind
+        self.ids: set[str] = set()
+        self.rejected: dict[tuple[str, str], Rejected] = {}
+        self.unknown: set[str] = set()
+        self.requests = 0
+        self._rows: list[pl.DataFrame] = [records_frame(raw_table(FEED), kind, ())]
+        self._messages: list[pl.DataFrame] = [listed_messages(())]
+
+    def add(self, page: Page[LoggedConversation]) -> None:
+        """Take a page in."""
+        self.requests += 1
+        self.ids.update(record.conversation_id for record in page.records)
+        self.rejected.update((known_by(one), one) for one in page.rejected)
+        self.unknown |= unknown_fields(page.records)
+        self._rows.append(records_frame(raw_table(FEED), self.kind, page.records))
+        if self.kind is CompletionConversation:
+            self._messages.append(listed_messages(page.records))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The conversations, each once, as they came last."""
+        return pl.concat(self._rows).unique(list(raw_table(FEED).key), keep="last")
+
+    @property
+    def messages(self) -> pl.DataFrame:
+        """What the list of a completion app tells of its messages."""
+        return pl.concat(self._messages)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some walks of one app's lists. `repeated` are ids that came with an earlier part as well;
+    `slices` are those of all parts and come with the last.
+    """
+
+    created: Sequence[WindowRead[Listed]]
+    touched: Sequence[WindowRead[Listed]]
+    repeated: frozenset[str]
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def walks(self) -> tuple[Listed, ...]:
+        """All walks, in the order in which they were made."""
+        return tuple(read.rows for read in (*self.created, *self.touched))
+
+
+@dataclass
+class _Books:
+    """What the walks of one app say so far: rows per day, doubts of both passes, pages asked."""
+
+    sync: Sync
+    task: Task
+    rows: Counter[date] = field(default_factory=Counter)
+    created_doubts: dict[date, str] = field(default_factory=dict)
+    touched_doubts: dict[date, str] = field(default_factory=dict)
+    requests: int = 0
+    ids: set[str] = field(default_factory=set)
+
+    def part(
+        self, created: Sequence[WindowRead[Listed]], touched: Sequence[WindowRead[Listed]]
+    ) -> Part:
+        """Take walks in."""
+        for read in created:
+            self.rows.update(self._days_of(read))
+            self.created_doubts |= _doubts("created", read)
+        for read in touched:
+            self.touched_doubts |= _doubts("touched", read)
+        ids: set[str] = set()
+        for read in (*created, *touched):
+            self.requests += read.rows.requests
+            ids |= read.rows.ids
+        repeated = frozenset(ids & self.ids)
+        self.ids |= ids
+        return Part(created, touched, repeated)
+
+    def slices(self) -> Iterator[Slice]:
+        """One ledger row per day."""
+        for day in self.task.days.all:
+            reason = self.created_doubts.get(day) or self.touched_doubts.get(day)
+            yield Slice(
+                app_id=self.task.app.app_id,
+                day=day,
+                state="incomplete" if reason else "proven",
+                rows=self.rows[day],
+                expected=None if reason else self.rows[day],
+                requests=self.requests,
+                reason=reason,
+                is_settled=is_over(self.sync, day),
+            )
+
+    def _days_of(self, read: WindowRead[Listed]) -> dict[date, int]:
+        """Rows per day of a walk that speaks for its window, margins left out."""
+        if read.window is None:
+            return {}
+        zone = self.sync.rules.zone.key
+        local = read.rows.rows["created_at"].dt.convert_time_zone(zone).dt.date()
+        return dict(local.filter(local.is_in(read.window.days)).value_counts().iter_rows())
+
+
+def _doubts(pass_name: str, read: WindowRead[Listed]) -> dict[date, str]:
+    if read.window is None or read.reason is None:
+        return {}
+    return dict.fromkeys(read.window.days, f"{pass_name}: {read.reason}")
+
+
+def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
+    """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
+    books = _Books(sync, task)
+    created: list[WindowRead[Listed]] = []
+    touched: list[WindowRead[Listed]] = []
+    for taken, reads in ((created, _created(sync, task)), (touched, _touched(sync, task))):
+        for read in reads:
+            taken.append(read)
+            if sum(len(one.rows) for one in (*created, *touched)) >= MOST_ROWS:
+                yield books.part(tuple(created), tuple(touched))
+                created.clear()
+                touched.clear()
+    last = books.part(tuple(created), tuple(touched))
+    yield replace(last, slices=tuple(books.slices()))
+
+
+def _created(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:
+    """Pass A."""
+    by_created = _created_list(sync, task)
+    for window in windows_of(task.days.all, sync.rules.zone):
+        yield from by_created.read(window, task.bound)
+    if task.is_completion:
+        yield WindowRead(by_created.read_tail(task.bound, _clock(sync)))
+
+
+def _touched(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:
+    """Pass B, of which completion apps have none: nobody goes on with a completion."""
+    if task.is_completion:
+        return
+    by_touch = _chat_list(sync, task, "updated_at")
+    if since := _touched_since(sync, task.days):
+        yield from by_touch.read(Window(since, sync.today, sync.rules.zone), task.bound)
+    yield WindowRead(by_touch.read_tail(task.bound, _clock(sync)))
+
+
+def _touched_since(sync: Sync, days: AppDays) -> date | None:
+    """The first day of pass B, None when pass A covers all that can have been touched."""
+    if not days.due:
+        return None
+    covered = Window(DIFY_BEGINS, sync.today, sync.rules.zone).days
+    return None if set(covered) <= set(days.due) else days.due[0]
+
+
+def _clock(sync: Sync) -> Callable[[], datetime]:
+    return sync.dify.server_time
+
+
+def _created_list(sync: Sync, task: Task) -> TimedList[LoggedConversation, Listed]:
+    if not task.is_completion:
+        return _chat_list(sync, task, "created_at")
+    ask = sync.dify.conversations.completion_page
+    return _timed(
+        sync,
+        CompletionConversation,
+        lambda start, end, page, limit: ask(task.app.app_id, page, limit, start=start, end=end),
+    )
+
+
+def _chat_list(sync: Sync, task: Task, sort_by: str) -> TimedList[LoggedConversation, Listed]:
+    ask = sync.dify.conversations.chat_page
+    return _timed(
+        sync,
+        Conversation,
+        lambda start, end, page, limit: ask(
+            task.app.app_id, page, limit, start=start, end=end, sort_by=sort_by
+        ),
+    )
+
+
+def _timed(
+    sync: Sync, kind: type[LoggedConversation], ask: Ask[LoggedConversation]
+) -> TimedList[LoggedConversation, Listed]:
+    return TimedList(
+        ask,
+        key=lambda row: row.conversation_id,
+        collect=partial(Listed, kind),
+        together=sync.together,
+    )
+
+
+def listed_messages(records: Sequence[LoggedConversation]) -> pl.DataFrame:
+    """What the list of a completion app tells of its messages."""
+    return (
+        records_frame(raw_table("messages"), CompletionConversation, records)
+        .drop("status", "extra", "app_model_config", strict=False)
+        .with_columns(
+            pl.lit(None, pl.String).alias("message_id"), pl.lit("list").alias("message_source")
+        )
+    )
