@@ -17,15 +17,16 @@ from dify_etl.dify.conversations import (
     Conversation,
     LoggedConversation,
 )
-from dify_etl.dify.record import Page, Rejected
-from dify_etl.normalise.frames import records_frame, unknown_fields
+from dify_etl.dify.record import Page
+from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
 from dify_etl.sync.apps import COMPLETION_MODES, KnownApp
 from dify_etl.sync.days import AppDays, is_over
+from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead, known_by
+from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead
 from dify_etl.sync.windows import Window, windows_of
 
 FEED = "conversations"
@@ -45,43 +46,28 @@ class Task:
         return self.app.mode in COMPLETION_MODES
 
 
-class Listed:
-    """One walk: every page becomes a frame at once, since records take ten times the memory.
+@dataclass
+class Listed(FramedRows[LoggedConversation]):
+    """One walk over conversations; of completion apps, `messages` as well."""
 
-    `requests` are the pages asked; `unknown` are fields that no known version sends.
-    """
+    _messages: list[pl.DataFrame] = field(default_factory=list)
 
-    def __init__(self, kind: type[LoggedConversation]) -> None:
-        self.kind = kind
-        self.ids: set[str] = set()
-        self.rejected: dict[tuple[str, str], Rejected] = {}
-        self.unknown: set[str] = set()
-        self.requests = 0
-        self._rows: list[pl.DataFrame] = [records_frame(raw_table(FEED), kind, ())]
-        self._messages: list[pl.DataFrame] = [listed_messages(())]
+    @classmethod
+    def of(cls, kind: type[LoggedConversation]) -> "Listed":
+        """A walk over chats or over completions."""
+        return cls(partial(records_frame, raw_table(FEED), kind), lambda row: row.conversation_id)
 
     def add(self, page: Page[LoggedConversation]) -> None:
         """Take a page in."""
-        self.requests += 1
-        self.ids.update(record.conversation_id for record in page.records)
-        self.rejected.update((known_by(one), one) for one in page.rejected)
-        self.unknown |= unknown_fields(page.records)
-        self._rows.append(records_frame(raw_table(FEED), self.kind, page.records))
-        if self.kind is CompletionConversation:
-            self._messages.append(listed_messages(page.records))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """The conversations, each once, as they came last."""
-        return pl.concat(self._rows).unique(list(raw_table(FEED).key), keep="last")
+        super().add(page)
+        completions = [one for one in page.records if isinstance(one, CompletionConversation)]
+        if completions:
+            self._messages.append(listed_messages(completions))
 
     @property
     def messages(self) -> pl.DataFrame:
         """What the list of a completion app tells of its messages."""
-        return pl.concat(self._messages)
+        return pl.concat(self._messages or [listed_messages(())])
 
 
 @dataclass(frozen=True)
@@ -150,7 +136,8 @@ class _Books:
         if read.window is None:
             return {}
         zone = self.sync.rules.zone.key
-        local = read.rows.rows["created_at"].dt.convert_time_zone(zone).dt.date()
+        rows = read.rows.rows.unique("conversation_id", keep="last")
+        local = rows["created_at"].dt.convert_time_zone(zone).dt.date()
         return dict(local.filter(local.is_in(read.window.days)).value_counts().iter_rows())
 
 
@@ -235,7 +222,7 @@ def _timed(
     return TimedList(
         ask,
         key=lambda row: row.conversation_id,
-        collect=partial(Listed, kind),
+        collect=partial(Listed.of, kind),
         together=sync.together,
     )
 

@@ -7,16 +7,19 @@ only this list shows it. What differs makes its conversation due; ids and times 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import polars as pl
 
 from dify_etl.dify.feedback import ExportedFeedback
+from dify_etl.dify.record import Rejected
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.report import Slice
+from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import quoted
 
 FEED = "message_feedbacks"
@@ -30,10 +33,11 @@ NO_EXPORT = (
 
 @dataclass(frozen=True)
 class Export:
-    """All feedback of one app, as exported."""
+    """All feedback of one app, as exported; `rows` for raw.message_feedbacks."""
 
     app: KnownApp
-    rows: tuple[ExportedFeedback, ...]
+    rows: pl.DataFrame
+    rejected: tuple[Rejected, ...]
 
 
 def read_exports(books: FeedBooks) -> list[Export]:
@@ -42,21 +46,26 @@ def read_exports(books: FeedBooks) -> list[Export]:
     if sync.dify.version < EXPORTED_SINCE:
         _say_unexported(books)
         return []
-    apps = {app.app_id: app for app in _due_apps(books)}
     exports = []
-    fetch = sync.dify.conversations.feedback_export
-    for one in fetch_all(tuple(apps), fetch, workers=sync.rules.workers):
-        if one.error is not None or one.result is None:
+    fetch = partial(_read, sync)
+    for one in fetch_all(_due_apps(books), fetch, workers=sync.rules.workers):
+        app_id, export = one.task.app_id, one.result
+        if export is None:
             with books.commit():
-                failed = Slice(one.task, None, "failed", reason=str(one.error))
+                failed = Slice(app_id, None, "failed", reason=str(one.error))
                 books.close_slices([failed], feed=FEED)
             continue
-        export = Export(apps[one.task], one.result.records)
         exports.append(export)
         with books.commit():
-            books.quarantine(one.task, one.result.rejected)
+            books.quarantine(app_id, export.rejected)
             _make_due(books, export)
     return exports
+
+
+def _read(sync: Sync, app: KnownApp) -> Export:
+    batch = sync.dify.conversations.feedback_export(app.app_id)
+    rows = records_frame(raw_table(FEED), ExportedFeedback, batch.records)
+    return Export(app, rows, batch.rejected)
 
 
 def _say_unexported(books: FeedBooks) -> None:
@@ -81,7 +90,7 @@ def take_over(books: FeedBooks, exports: Sequence[Export]) -> None:
                   AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
             )
     done = [
-        Slice(export.app.app_id, None, "proven", len(export.rows), len(export.rows), 1)
+        Slice(export.app.app_id, None, "proven", export.rows.height, export.rows.height, 1)
         for export in exports
     ]
     with books.commit():
@@ -101,10 +110,7 @@ def _due_apps(books: FeedBooks) -> list[KnownApp]:
 
 
 def _stage(books: FeedBooks, export: Export) -> None:
-    table = raw_table(FEED)
-    books.sync.database.stage(
-        "_exported", records_frame(table, ExportedFeedback, export.rows), table
-    )
+    books.sync.database.stage("_exported", export.rows, raw_table(FEED))
 
 
 def _make_due(books: FeedBooks, export: Export) -> None:
@@ -133,7 +139,7 @@ def _load_unopened(books: FeedBooks, export: Export) -> None:
     opened = books.sync.database.frame(
         "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
     )
-    rows = records_frame(table, ExportedFeedback, export.rows).drop("extra", strict=False)
+    rows = export.rows.drop("extra", strict=False)
     unopened = rows.join(opened, on="conversation_id", how="anti").with_columns(
         pl.lit(None, pl.String).alias("from_account_id")
     )

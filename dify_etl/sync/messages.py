@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from sys import getsizeof
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ from dify_etl.sync.apps import CHAT_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.completions import read_completion_details
 from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.due import take_due
 from dify_etl.sync.feedback_export import read_exports, take_over
 from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.message_parts import is_settled, load_children, mark_messages_absent
@@ -35,12 +37,13 @@ from dify_etl.warehouse.tables import frame, quoted
 FEED = "messages"
 # Messages that are committed together: enough for speed, few enough to lose little. From a quick
 # server more come in a while; up to MOST_MESSAGES they wait for the next commit.
-COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 8_000
+COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
 COMMIT_SECONDS = 5.0
+# A message of up to so many bytes of text counts as one, and as one more for each STEP_BYTES beyond:
+# while it is loaded, a text takes ten times its memory.
+USUAL_BYTES, STEP_BYTES = 5_000, 1_000
 # Conversations that are fetched while others are being committed: most hold a few messages.
 AHEAD = 400
-# Due conversations that are taken from the database at a time.
-TAKEN = 2_000
 
 # The columns of a list row whose change makes a conversation due.
 SEEN = (
@@ -71,11 +74,15 @@ class Due:
 
 @dataclass(frozen=True)
 class ConversationRead:
-    """The messages of one conversation, and whether they are all that its list row tells."""
+    """The messages of one conversation, and whether they are all that its list row tells.
+
+    `size` counts them, long ones as several.
+    """
 
     messages: tuple[Message, ...]
     rejected: tuple[Rejected, ...]
     held: int
+    size: int
     reason: str | None
 
 
@@ -88,11 +95,18 @@ def read_messages(sync: Sync) -> FeedReport:
         outcomes: list[tuple[Due, ConversationRead | DifyError]] = []
         size, committed_at = 0, time.monotonic()
         fetch = partial(_read, sync)
-        for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
+        for fetched in fetch_all(
+            due,
+            fetch,
+            workers=sync.rules.workers,
+            ahead=AHEAD,
+            room=COMMIT_MESSAGES,
+            size=lambda read: read.size,
+        ):
             outcome = fetched.result if fetched.error is None else fetched.error
             assert outcome is not None
             outcomes.append((fetched.task, outcome))
-            size += _size(outcome)
+            size += outcome.size if isinstance(outcome, ConversationRead) else 1
             books.step()
             waited = time.monotonic() - committed_at
             if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
@@ -106,17 +120,14 @@ def read_messages(sync: Sync) -> FeedReport:
 
 
 def due_conversations(sync: Sync) -> tuple[int, Iterator[Due]]:
-    """How many conversations are to be read, and these, newest first; within the app filter.
-
-    They are taken from the database as they are read: a first load has millions.
-    """
+    """How many conversations are to be read, and these, newest first; within the app filter."""
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN)
     ratings = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN[2:])
     again = "true" if sync.plan.is_full else "false"
-    sync.database.execute(
-        f"""CREATE OR REPLACE TEMP TABLE _due AS
-        SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
+    count, rows = take_due(
+        sync.database,
+        f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in SEEN)},
             r.state = 'proven' AND r.is_settled AND r.held_count >= 100 AND NOT ({ratings})
                 AND c.message_count > r.message_count AS is_append
@@ -125,21 +136,14 @@ def due_conversations(sync: Sync) -> tuple[int, Iterator[Due]]:
             r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
             OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
-        ORDER BY c.updated_at DESC"""
+        ORDER BY c.updated_at DESC""",
     )
-    count = int(sync.database.value("SELECT count(*) FROM _due"))
-    return count, _taken(sync, count)
+    return count, (_due(sync, row) for row in rows)
 
 
-def _taken(sync: Sync, count: int) -> Iterator[Due]:
-    """The rows of `_due`, some at a time."""
-    for first in range(0, count, TAKEN):
-        for row in sync.database.rows(
-            "SELECT * FROM _due WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
-            [first, first + TAKEN],
-        ):
-            known = _known(sync, row[0], is_append=row[-1])
-            yield Due(row[0], row[1], tuple(row[3:-1]), row[2], known)
+def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
+    known = _known(sync, row[0], is_append=row[-1])
+    return Due(row[0], row[1], tuple(row[3:-1]), row[2], known)
 
 
 def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> frozenset[str]:
@@ -171,8 +175,9 @@ def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> Conv
         messages.update((message.message_id, message) for message in page.records)
         rejected.update((one.record_id or repr(one), one) for one in page.rejected)
     held = len({*messages, *rejected} | known)
+    found = tuple(messages.values())
     return ConversationRead(
-        tuple(messages.values()), tuple(rejected.values()), held, _doubt(walk, due, held)
+        found, tuple(rejected.values()), held, _size(found), _doubt(walk, due, held)
     )
 
 
@@ -188,9 +193,15 @@ def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
     return None
 
 
-def _size(outcome: ConversationRead | DifyError) -> int:
-    """Messages of an outcome; an empty or failed conversation counts as one."""
-    return max(1, len(outcome.messages)) if isinstance(outcome, ConversationRead) else 1
+def _size(messages: Sequence[Message]) -> int:
+    """Messages, long ones as several; an empty conversation counts as one."""
+    beyond = (max(0, _length(message) - USUAL_BYTES) for message in messages)
+    return 1 + len(messages) + sum(length // STEP_BYTES for length in beyond)
+
+
+def _length(message: Message) -> int:
+    """Bytes of the parts that can be long, as Python holds them."""
+    return getsizeof(message.answer) + getsizeof(message.query) + getsizeof(message.message or "")
 
 
 def _commit(books: FeedBooks, outcomes: Sequence[tuple[Due, ConversationRead | DifyError]]) -> None:

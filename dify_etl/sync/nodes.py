@@ -12,10 +12,11 @@ from dify_etl.dify.workflow_records import NodeExecution
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
+from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
-from dify_etl.sync.run_details import COMMIT_RUNS, app_list, run_doubts
+from dify_etl.sync.run_details import AHEAD, COMMIT_RUNS, app_list, run_doubts
 from dify_etl.warehouse.ledger import RUN_READS
 from dify_etl.warehouse.tables import frame, quoted
 
@@ -38,11 +39,11 @@ class DueRun:
 def read_node_executions(sync: Sync) -> FeedReport:
     """GET node-executions of every due run."""
     with FeedBooks(sync, FEED) as books:
-        due = due_nodes(sync)
-        books.expect(len(due))
+        count, due = due_nodes(sync)
+        books.expect(count)
         fetch = partial(_read, sync)
         outcomes: list[Fetched[DueRun, Batch[NodeExecution]]] = []
-        for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+        for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcomes.append(fetched)
             books.step()
             if len(outcomes) >= COMMIT_RUNS:
@@ -58,10 +59,13 @@ def _read(sync: Sync, run: DueRun) -> Batch[NodeExecution]:
     return sync.dify.workflows.node_executions(run.app_id, run.workflow_run_id)
 
 
-def due_nodes(sync: Sync) -> list[DueRun]:
-    """Runs whose detail was read and whose nodes were not, or not since the run ended."""
+def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
+    """How many runs are due, and these, newest first: their detail was read and their nodes were
+    not, or not since the run ended.
+    """
     again = "true" if sync.plan.is_full else "false"
-    rows = sync.database.rows(
+    count, rows = take_due(
+        sync.database,
         f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), r.is_detail_settled,
             coalesce(r.nodes_tries, 0)
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
@@ -70,9 +74,9 @@ def due_nodes(sync: Sync) -> list[DueRun]:
           AND r.status IS NOT NULL AND coalesce(r.nodes_tries, 0) < {MOST_TRIES}
           AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
                OR r.detail_read_at > r.nodes_read_at)
-        ORDER BY w.created_at DESC"""
+        ORDER BY w.created_at DESC""",
     )
-    return [DueRun(*row) for row in rows]
+    return count, (DueRun(*row) for row in rows)
 
 
 def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[NodeExecution]]]) -> None:

@@ -3,7 +3,7 @@
 Due is what ops.run_reads says, however old the run. A run that never ends is named a zombie.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import RUN_READS
@@ -26,6 +27,8 @@ PATIENCE = {
     "scheduled": timedelta(days=90),
 }
 COMMIT_RUNS = 500
+# Runs that are fetched while others are being committed.
+AHEAD = 200
 
 DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
 
@@ -33,15 +36,14 @@ DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
 def read_run_details(books: FeedBooks) -> None:
     """GET workflow-runs/{id} of every due run: inputs, outputs, error."""
     sync = books.sync
-    due = due_details(sync)
-    books.expect(len(due))
+    count, due = due_details(sync)
+    books.expect(count)
 
-    def fetch_detail(run: DueRun) -> WorkflowRunDetail | None:
+    def fetch(run: DueRun) -> WorkflowRunDetail | None:
         return sync.dify.workflows.run(run[1], run[0])
 
-    fetch = fetch_detail
     outcomes: list[Fetched[DueRun, WorkflowRunDetail | None]] = []
-    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
         outcomes.append(fetched)
         books.step()
         if len(outcomes) >= COMMIT_RUNS:
@@ -50,28 +52,29 @@ def read_run_details(books: FeedBooks) -> None:
     _commit(books, outcomes)
 
 
-def due_details(sync: Sync) -> list[DueRun]:
-    """Runs whose detail is due, newest first: listed ones, and those that messages name."""
+def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
+    """How many runs' details are due, and these, newest first: listed ones, and those that messages
+    name.
+    """
     apps = app_list(sync)
     again = "true" if sync.plan.is_full else "false"
-    return [
-        (run_id, app_id, tries)
-        for run_id, app_id, tries in sync.database.rows(
-            f"""WITH known AS (
-                SELECT workflow_run_id, app_id, status, created_at FROM raw.workflow_runs
-                WHERE absent_since IS NULL
-                UNION ALL
-                SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at
-                FROM raw.messages m WHERE workflow_run_id IS NOT NULL AND NOT EXISTS (
-                    SELECT 1 FROM raw.workflow_runs w WHERE w.workflow_run_id = m.workflow_run_id))
-            SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
-            FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
-            WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
-                OR (NOT r.is_detail_settled AND r.detail_tries < {MOST_TRIES})
-                OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
-            ORDER BY k.created_at DESC"""
-        )
-    ]
+    count, rows = take_due(
+        sync.database,
+        f"""WITH known AS (
+            SELECT workflow_run_id, app_id, status, created_at FROM raw.workflow_runs
+            WHERE absent_since IS NULL
+            UNION ALL
+            SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at
+            FROM raw.messages m WHERE workflow_run_id IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM raw.workflow_runs w WHERE w.workflow_run_id = m.workflow_run_id))
+        SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
+        FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
+        WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
+            OR (NOT r.is_detail_settled AND r.detail_tries < {MOST_TRIES})
+            OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
+        ORDER BY k.created_at DESC""",
+    )
+    return count, ((run_id, app_id, tries) for run_id, app_id, tries in rows)
 
 
 def app_list(sync: Sync) -> str:

@@ -6,21 +6,28 @@ the days that it reads.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
+
+import polars as pl
 
 from dify_etl.dify.errors import NotFound, Refused
 from dify_etl.dify.paging import CursorWalk, WalkProof
 from dify_etl.dify.record import Page, Rejected
-from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
+from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp
 from dify_etl.sync.days import AppDays
+from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import MARGIN, Rows, TimedList, WindowRead
+from dify_etl.sync.walks import MARGIN, MOST_ROWS, TimedList
 from dify_etl.sync.windows import Window, day_start, local_date, windows_of
 
+FEED = "workflow_runs"
 TIMED_LOGS_SINCE = (1, 6, 0)
 LISTED_RUNS_SINCE = (1, 9, 2)
 KINDS = ("debugging", "app-run")
@@ -49,16 +56,50 @@ class Task:
     deep: tuple[Stretch, ...] = ()
 
 
-@dataclass
-class RunsRead:
-    """What the lists of one app gave; `whole` are the stretches that were shown to the last run."""
+@dataclass(frozen=True)
+class Evidence:
+    """What the lists of one app prove: ids of the runs that they showed.
 
-    logs: list[WindowRead[Rows[WorkflowAppLog]]] = field(default_factory=list)
-    runs: dict[str, list[WorkflowRun]] = field(default_factory=lambda: defaultdict(list))
+    `logged` by window whose log rows are proven, `listed` by kind; `whole` are the stretches of
+    lists that were shown to their last run.
+    """
+
+    logged: list[tuple[Window, set[str]]] = field(default_factory=list)
+    listed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     whole: list[Stretch] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    doubts: dict[date, str] = field(default_factory=dict)
+
+
+@dataclass
+class Doubts:
+    """Why days of one app may lack runs, and the pages asked to find out."""
+
+    days: dict[date, str] = field(default_factory=dict)
     requests: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one app's lists: frames of raw.workflow_runs, each with how many of its rows came
+    before. `evidence` and `doubts` are those of all parts and come with the last.
+    """
+
+    frames: tuple[tuple[pl.DataFrame, int], ...]
+    rejected: tuple[Rejected, ...]
+    unknown: frozenset[str]
+    evidence: Evidence | None = None
+    doubts: Doubts | None = None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a walk, or some of them, with the ids of their runs."""
+
+    walked: FramedRows[Any]
+    run_ids: set[str]
+
+    @classmethod
+    def of(cls, walked: FramedRows[Any]) -> "_Rows":
+        return cls(walked, set(walked.rows["workflow_run_id"]))
 
 
 def deep_stretches(sync: Sync, app: KnownApp, days: AppDays) -> tuple[Stretch, ...]:
@@ -85,11 +126,36 @@ def _entries(sync: Sync, app: KnownApp, kind: str, window: Window) -> tuple[str,
     return tuple(row[0] for row in rows)
 
 
-def read_run_lists(sync: Sync, task: Task) -> RunsRead:
-    """All lists of one app; called on a worker thread."""
-    read = RunsRead()
+def read_run_lists(sync: Sync, task: Task) -> Iterator[Part]:
+    """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
+    evidence, doubts = Evidence(), Doubts()
+    seen: set[str] = set()
+    waiting: list[_Rows] = []
+    for rows in _walks(sync, task, evidence, doubts):
+        doubts.requests += rows.walked.requests
+        waiting.append(rows)
+        if sum(len(one.run_ids) for one in waiting) >= MOST_ROWS:
+            yield _part(waiting, seen)
+            waiting = []
+    yield replace(_part(waiting, seen), evidence=evidence, doubts=doubts)
+
+
+def _part(waiting: Sequence[_Rows], seen: set[str]) -> Part:
+    frames = []
+    for rows in waiting:
+        frames.append((rows.walked.rows, len(rows.run_ids & seen)))
+        seen |= rows.run_ids
+    return Part(
+        tuple(frames),
+        tuple(one for rows in waiting for one in rows.walked.rejected.values()),
+        frozenset(name for rows in waiting for name in rows.walked.unknown),
+    )
+
+
+def _walks(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> Iterator[_Rows]:
+    """Logs first, then the lists of runs; what a list shows later is newer."""
     if task.app.mode in WORKFLOW_MODES:
-        _read_logs(sync, task, read)
+        yield from _read_logs(sync, task, evidence, doubts)
     since = list(windows_of(task.days.due, sync.rules.zone))[:1]
     recent = [
         Stretch(kind, Window(window.first, sync.today, sync.rules.zone))
@@ -97,11 +163,10 @@ def read_run_lists(sync: Sync, task: Task) -> RunsRead:
         for kind in _listed_kinds(sync)
     ]
     for stretch in (*recent, *task.deep):
-        _read_list(sync, task, read, stretch)
-    return read
+        yield from _read_list(sync, task, stretch, evidence, doubts)
 
 
-def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
+def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> Iterator[_Rows]:
     """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
     room, app_id = sync.dify.workflows, task.app.app_id
     is_timed = sync.dify.version >= TIMED_LOGS_SINCE
@@ -110,7 +175,7 @@ def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
             app_id, page, limit, created_after=start, created_before=end
         ),
         key=_log_id,
-        collect=partial(Rows, _log_id),
+        collect=partial(FramedRows, logs_frame, _log_id),
         is_timed=is_timed,
         together=sync.together,
     )
@@ -118,16 +183,25 @@ def _read_logs(sync: Sync, task: Task, read: RunsRead) -> None:
     if not is_timed:
         windows = [Window(windows[0].first, windows[-1].last, sync.rules.zone)]
     for window in windows:
-        read.logs.extend(logs.read(window, task.bound))
+        for read in logs.read(window, task.bound):
+            rows = _Rows.of(read.rows)
+            yield rows
+            if read.window and read.reason:
+                reason = f"log rows: {read.reason}"
+                doubts.days |= dict.fromkeys(read.window.days, reason)
+            elif read.window and not read.rows.rejected:
+                evidence.logged.append((read.window, rows.run_ids))
     if is_timed:
-        read.logs.append(WindowRead(logs.read_tail(task.bound, sync.dify.server_time)))
+        yield _Rows.of(logs.read_tail(task.bound, sync.dify.server_time))
 
 
 def _log_id(log: WorkflowAppLog) -> str:
     return log.workflow_app_log_id
 
 
-def _read_list(sync: Sync, task: Task, read: RunsRead, stretch: Stretch) -> None:
+def _read_list(
+    sync: Sync, task: Task, stretch: Stretch, evidence: Evidence, doubts: Doubts
+) -> Iterator[_Rows]:
     """Newest first until a page begins before the stretch; runs before the start date are left."""
     oldest_wanted = stretch.window.start - MARGIN
     begin = day_start(sync.rules.start_date, sync.rules.zone) - MARGIN
@@ -137,18 +211,47 @@ def _read_list(sync: Sync, task: Task, read: RunsRead, stretch: Stretch) -> None
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
     )
-    rows = Rows(walk.key)
+
+    def frame_of(runs: Sequence[WorkflowRun]) -> pl.DataFrame:
+        wanted = [run for run in runs if run.created_at >= begin]
+        return runs_frame(_class_of(task.app, stretch.kind), stretch.kind, wanted)
+
+    rows = FramedRows(frame_of, walk.key)
+    has_rejected = False
     for page in walk:
         rows.add(page)
-    found = rows.records.values()
-    read.runs[stretch.kind].extend(run for run in found if run.created_at >= begin)
-    read.rejected.extend(rows.rejected.values())
-    read.requests += rows.requests
+        has_rejected = has_rejected or bool(page.rejected)
+        if len(rows) >= MOST_ROWS:
+            yield _noted(rows, stretch, evidence)
+            rows = FramedRows(frame_of, walk.key)
+    yield _noted(rows, stretch, evidence)
     if not walk.proof.is_proven:
         reason = f"{stretch.kind} runs: {walk.proof.reason}"
-        read.doubts.update(dict.fromkeys(_doubtful_days(stretch.window, walk.proof), reason))
-    elif not rows.rejected:
-        read.whole.append(stretch)
+        for day in _doubtful_days(stretch.window, walk.proof):
+            doubts.days.setdefault(day, reason)
+    elif not has_rejected:
+        evidence.whole.append(stretch)
+
+
+def _noted(rows: FramedRows[WorkflowRun], stretch: Stretch, evidence: Evidence) -> _Rows:
+    found = _Rows.of(rows)
+    evidence.listed[stretch.kind] |= found.run_ids
+    return found
+
+
+def runs_frame(
+    record_class: type[WorkflowRun], kind: str | None, runs: Sequence[WorkflowRun]
+) -> pl.DataFrame:
+    """Listed runs of one kind (triggered_from); None when the list is not known any more."""
+    rows = records_frame(raw_table(FEED), record_class, runs)
+    return rows.with_columns(pl.col("triggered_from").fill_null(kind))
+
+
+def logs_frame(logs: Sequence[WorkflowAppLog]) -> pl.DataFrame:
+    """Log rows. Those whose run is gone tell of no run: they are absences, never rows."""
+    known = [log for log in logs if log.workflow_run_id is not None]
+    rows = records_frame(raw_table(FEED), WorkflowAppLog, known)
+    return rows.with_columns(pl.col("triggered_from").fill_null("app-run"))
 
 
 def _doubtful_days(window: Window, proof: WalkProof) -> Iterable[date]:
@@ -173,10 +276,15 @@ def _ask(
     return _page(sync, app, stretch.kind, last_id, limit)
 
 
+def _class_of(app: KnownApp, kind: str) -> type[WorkflowRun]:
+    """Published runs of chatflows have a list of their own, which tells their conversations."""
+    return ChatflowRun if kind == "app-run" and app.mode in CHATFLOW_MODES else WorkflowRun
+
+
 def _page(
     sync: Sync, app: KnownApp, kind: str, last_id: str | None, limit: int
 ) -> Page[WorkflowRun]:
     room = sync.dify.workflows
-    if kind == "app-run" and app.mode in CHATFLOW_MODES:
+    if _class_of(app, kind) is ChatflowRun:
         return room.chatflow_runs_page(app.app_id, last_id, limit, triggered_from=kind)
     return room.runs_page(app.app_id, last_id, limit, triggered_from=kind)

@@ -7,7 +7,7 @@ import pytest
 
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
 from dify_etl.dify.usage import Usage
-from dify_etl.sync.fetching import fetch_all, map_together
+from dify_etl.sync.fetching import fetch_all, fetch_parts, map_together
 
 WORKERS = 3
 
@@ -56,6 +56,84 @@ def test_more_is_fetched_ahead_when_told() -> None:
     outcomes = fetch_all(tasks(), squared, workers=WORKERS, ahead=40)
     next(outcomes)
     assert len(taken) == 40
+
+
+def test_large_results_wait_for_room() -> None:
+    """While nobody takes results, each worker ends one more than there was room for."""
+    fetched: list[int] = []
+
+    def fetch(number: int) -> int:
+        fetched.append(number)
+        return number
+
+    outcomes = fetch_all(
+        range(100), fetch, workers=WORKERS, ahead=90, room=25, size=lambda number: 10
+    )
+    next(outcomes)
+    threading.Event().wait(0.05)
+    assert len(fetched) <= 1 + 3 + WORKERS
+    assert len(list(outcomes)) == 99
+
+
+def test_parts_come_before_their_task_has_ended() -> None:
+    """Each part can be taken while the next is fetched; those of one task keep their order."""
+    taken = threading.Event()
+
+    def fetch(number: int) -> Iterator[int]:
+        yield number * 10
+        assert number or taken.wait(10)
+        yield number * 10 + 1
+
+    found: dict[int, list[int | None]] = {}
+    for one in fetch_parts(range(5), fetch, workers=WORKERS):
+        found.setdefault(one.task, []).append(one.result)
+        taken.set()
+    assert found == {number: [number * 10, number * 10 + 1] for number in range(5)}
+
+
+def test_parts_wait_when_nobody_takes_them() -> None:
+    """A task that brings more than may wait stands still until some are taken."""
+    made: list[int] = []
+
+    def fetch(number: int) -> Iterator[int]:
+        for part in range(100):
+            made.append(part)
+            yield part
+
+    parts = fetch_parts([0], fetch, workers=1, room=5)
+    taken = [next(parts) for _ in range(3)]
+    threading.Event().wait(0.05)
+    assert len(made) <= len(taken) + 5 + 1
+    assert len(list(parts)) == 97
+
+
+def test_parts_before_an_error_are_good() -> None:
+    """What came before Dify refused is an outcome too, and the refusal comes last."""
+
+    def fetch(number: int) -> Iterator[int]:
+        yield number
+        raise NotFound("gone", where="GET /x", hint="")
+
+    found = list(fetch_parts([7], fetch, workers=1))
+    assert [(one.result, one.error is None) for one in found] == [(7, True), (None, False)]
+
+
+def test_consumer_that_stops_ends_waiting_parts() -> None:
+    """Threads that wait for room end when nobody takes their parts any more."""
+    ended = threading.Event()
+
+    def fetch(number: int) -> Iterator[int]:
+        try:
+            while True:
+                yield number
+        finally:
+            ended.set()
+
+    parts = fetch_parts([1], fetch, workers=1)
+    next(parts)
+    assert isinstance(parts, Generator)
+    parts.close()
+    assert ended.wait(10)
 
 
 def test_no_more_than_the_workers_run_at_once() -> None:
