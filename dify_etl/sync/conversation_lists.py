@@ -27,7 +27,7 @@ from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead
-from dify_etl.sync.windows import Window, windows_of
+from dify_etl.sync.windows import Window, day_start, windows_of
 
 FEED = "conversations"
 
@@ -177,17 +177,30 @@ def _touched(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:
     if task.is_completion:
         return
     by_touch = _chat_list(sync, task, "updated_at")
-    if since := _touched_since(sync, task.days):
+    if since := _touched_since(sync, task):
         yield from by_touch.read(Window(since, sync.today, sync.rules.zone), task.bound)
     yield WindowRead(by_touch.read_tail(task.bound, _clock(sync)))
 
 
-def _touched_since(sync: Sync, days: AppDays) -> date | None:
+def _touched_since(sync: Sync, task: Task) -> date | None:
     """The first day of pass B, None when pass A covers all that can have been touched."""
-    if not days.due:
+    if not task.days.due:
         return None
-    covered = Window(DIFY_BEGINS, sync.today, sync.rules.zone).days
-    return None if set(covered) <= set(days.due) else days.due[0]
+    first = task.days.due[0]
+    is_all = set(Window(first, sync.today, sync.rules.zone).days) <= set(task.days.due)
+    return None if is_all and not _has_older(sync, task, first) else first
+
+
+def _has_older(sync: Sync, task: Task, day: date) -> bool:
+    """Whether conversations began before a day; only the start date is worth a question."""
+    if day <= DIFY_BEGINS:
+        return False
+    if day > sync.rules.start_date:
+        return True
+    page = sync.dify.conversations.chat_page(
+        task.app.app_id, 1, 1, end=day_start(day, sync.rules.zone)
+    )
+    return page.total != 0
 
 
 def _clock(sync: Sync) -> Callable[[], datetime]:

@@ -39,7 +39,7 @@ FEED = "messages"
 # server more come in a while; up to MOST_MESSAGES they wait for the next commit.
 COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
 COMMIT_SECONDS = 5.0
-# A message of up to so many bytes of text counts as one, and as one more for each STEP_BYTES beyond:
+# A message of so many bytes of text counts as one, and as one more for each STEP_BYTES beyond:
 # while it is loaded, a text takes ten times its memory.
 USUAL_BYTES, STEP_BYTES = 5_000, 1_000
 # Conversations that are fetched while others are being committed: most hold a few messages.

@@ -5,6 +5,7 @@ import random
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
+import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
@@ -59,6 +60,27 @@ def test_one_day_asks_lists_from_its_start_less_the_margin(chat: Workplace) -> N
     starts = asked(requests, "chat-conversations", "start")
     assert min(starts) == "2026-03-09 22:00"
     assert asked(requests, "chat-conversations", "sort_by") == {"created_at", "updated_at"}
+
+
+@pytest.mark.parametrize(("days_ago", "is_listed_twice"), [(30, False), (45, True)])
+def test_first_load_lists_by_touch_only_when_older_talks_are_there(
+    workplace: Open, days_ago: int, is_listed_twice: bool
+) -> None:
+    """When nothing began before the start date, 40 days ago, the list by created_at shows all;
+    else an older talk that went on is found by its touch.
+    """
+    place = workplace(quiet_world("chat")).with_rules(start_date=NOW.date() - timedelta(days=40))
+    old = talk(place.world, at=NOW - timedelta(days=days_ago))
+    place.world.add_message(old.id, at=NOW - timedelta(days=3), query="again")
+
+    with place.requests() as requests:
+        place.read(TALK)
+
+    lists = [dict(one.query) for one in requests if one.path.endswith("chat-conversations")]
+    starts = {one["start"] for one in lists if one["sort_by"] == "updated_at"}
+    since = place.rules.start_date - timedelta(days=1)
+    assert (f"{since} 22:00" in starts) is is_listed_twice
+    assert place.rows("SELECT conversation_id FROM raw.conversations") == [(old.id,)]
 
 
 def test_one_day_asks_no_settled_detail(chat: Workplace) -> None:
