@@ -82,7 +82,7 @@ def process(pages: list[bytes], database: Database, watch: Stopwatch) -> int:
 def main() -> None:
     """Do the task of the command line; the last line is the result as JSON."""
     task = json.loads(sys.argv[1])
-    gc.set_threshold(100_000, 20, 50)  # as a sync does
+    gc.set_threshold(500_000, 20, 50)  # as a sync does
     recorded = recorded_messages()
     pages = [fresh_page(recorded) for _ in range(task["pages"])]
     watch, began = Stopwatch(), time.monotonic()

@@ -49,10 +49,11 @@ def read_conversations(sync: Sync) -> FeedReport:
 def _take(books: FeedBooks, task: Task, part: Part) -> None:
     """Load a part. The days are proven in the books with the last one, never before their rows."""
     with books.commit():
-        rows = pl.concat(one.rows for one in part.walks)
-        books.load_frame(raw_table(FEED), rows, repeated=len(part.repeated))
-        messages = pl.concat(one.messages for one in part.walks)
-        _load_listed_messages(books, messages, part.repeated)
+        if part.walks:
+            rows = pl.concat(one.rows for one in part.walks)
+            books.load_frame(raw_table(FEED), rows, repeated=len(part.repeated))
+            messages = pl.concat(one.messages for one in part.walks)
+            _load_listed_messages(books, messages, part.repeated)
         for one in part.walks:
             books.note_unknown(one.unknown)
             books.quarantine(task.app.app_id, one.rejected.values())

@@ -169,6 +169,39 @@ def test_days_before_the_start_are_not_read(workplace: Open) -> None:
     assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
 
 
+def test_lists_in_many_parts_are_held_and_counted_once(
+    workplace: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large apps are loaded in parts, and cut by days: each row counts once in the report."""
+    for module in ("walks", "conversation_lists", "run_lists"):
+        monkeypatch.setattr(f"dify_etl.sync.{module}.MOST_ROWS", 3)
+    place = workplace(lively_world())
+
+    reports = place.read()
+
+    for table in ("conversations", "workflow_runs"):
+        assert differences(place, (table,)) == []
+        changes = reports[table].changes
+        held = place.value(f"SELECT count(*) FROM raw.{table}")
+        assert (changes.new, changes.changed, changes.unchanged) == (held, 0, 0)
+        assert reports[table].states.keys() <= {"proven", "unproven"}
+
+
+def test_long_answers_are_committed_a_few_at_a_time(workplace: Open) -> None:
+    """A text takes ten times its memory while it is loaded: a commit has 5 MB of it at most."""
+    place = workplace(quiet_world())
+    at = NOW - timedelta(days=2)
+    for _ in range(12):
+        row = talk(place.world, at=at, messages=0)
+        place.world.add_message(row.id, at=at, answer="long " * 200_000)
+
+    place.read(TALK)
+
+    sizes = place.rows("SELECT sum(length(answer)) FROM raw.messages GROUP BY loaded_at")
+    assert sum(size for (size,) in sizes) == 12_000_000
+    assert max(size for (size,) in sizes) <= 6_000_000
+
+
 def test_old_conversation_with_a_new_message_is_read(chat: Workplace) -> None:
     """A conversation from before the start that somebody continued comes with all its messages."""
     chat.with_rules(start_date=NOW.date() - timedelta(days=2))
