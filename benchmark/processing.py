@@ -24,6 +24,7 @@ from dify_etl.dify.lists import page_of
 from dify_etl.dify.messages import Message
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.opening import RARE_COLLECTIONS
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.upsert import upsert
 
@@ -82,7 +83,7 @@ def process(pages: list[bytes], database: Database, watch: Stopwatch) -> int:
 def main() -> None:
     """Do the task of the command line; the last line is the result as JSON."""
     task = json.loads(sys.argv[1])
-    gc.set_threshold(500_000, 20, 50)  # as a sync does
+    gc.set_threshold(*RARE_COLLECTIONS)  # as a sync does
     recorded = recorded_messages()
     pages = [fresh_page(recorded) for _ in range(task["pages"])]
     watch, began = Stopwatch(), time.monotonic()

@@ -18,6 +18,8 @@ from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.publish import LIVE
 
 LOCK_WAIT_SECONDS = 60.0
+# Thresholds of the garbage collector while a sync runs.
+RARE_COLLECTIONS = (500_000, 20, 50)
 
 
 @dataclass
@@ -96,7 +98,7 @@ def _rare_collections() -> Iterator[None]:
     with its usual thresholds it takes as long as the parsing itself.
     """
     before = gc.get_threshold()
-    gc.set_threshold(500_000, 20, 50)
+    gc.set_threshold(*RARE_COLLECTIONS)
     try:
         yield
     finally:

@@ -188,7 +188,7 @@ def test_lists_in_many_parts_are_held_and_counted_once(
 
 
 def test_long_answers_are_committed_a_few_at_a_time(workplace: Open) -> None:
-    """A text takes ten times its memory while it is loaded: a commit has 5 MB of it at most."""
+    """A text takes ten times its memory while it is loaded: a commit has about 5 MB of it."""
     place = workplace(quiet_world())
     at = NOW - timedelta(days=2)
     for _ in range(12):
