@@ -86,6 +86,16 @@ class Part:
         """All walks, in the order in which they were made."""
         return tuple(read.rows for read in (*self.created, *self.touched))
 
+    @property
+    def ids(self) -> set[str]:
+        """The conversations that it shows."""
+        return {one for walk in self.walks for one in walk.ids}
+
+    @property
+    def size(self) -> int:
+        """Its rows, and one for itself."""
+        return 1 + sum(len(walk) for walk in self.walks)
+
 
 @dataclass
 class _Books:

@@ -1,6 +1,6 @@
 """Feed conversations: what the lists of every conversational app show; what they show no more."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 import polars as pl
@@ -18,12 +18,16 @@ from dify_etl.sync.conversation_lists import (
     read_lists,
 )
 from dify_etl.sync.days import days_to_read
-from dify_etl.sync.fetching import fetch_parts
+from dify_etl.sync.fetching import fetch_batches
 from dify_etl.sync.message_parts import mark_messages_absent
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import WindowRead, upper_bound
+from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
+from dify_etl.sync.windows import Window
 from dify_etl.warehouse.tables import quoted
+
+# Rows of lists that wait to be loaded, and are loaded together.
+ROOM = 2 * MOST_ROWS
 
 
 def read_conversations(sync: Sync) -> FeedReport:
@@ -34,32 +38,56 @@ def read_conversations(sync: Sync) -> FeedReport:
         days = days_to_read(sync, FEED, tuple(apps))
         tasks = [Task(apps[one.app_id], one, bound) for one in days if one.all]
         books.expect(len(tasks))
-        fetch = partial(read_lists, sync)
-        for fetched in fetch_parts(tasks, fetch, workers=sync.rules.workers):
-            task, part = fetched.task, fetched.result
-            if fetched.error is not None:
-                books.fail(task.app.app_id, task.days.all, fetched.error)
-            elif part is not None:
-                _take(books, task, part)
-            if part is None or part.slices:
-                books.step()
+        for batch in fetch_batches(
+            tasks,
+            partial(read_lists, sync),
+            workers=sync.rules.workers,
+            room=ROOM,
+            size=lambda part: part.size,
+        ):
+            if taken := [(one.task, one.result) for one in batch if one.result is not None]:
+                _take(books, taken)
+            for one in batch:
+                if one.error is not None:
+                    books.fail(one.task.app.app_id, one.task.days.all, one.error)
+                if one.result is None or one.result.slices:
+                    books.step()
         return books.report()
 
 
-def _take(books: FeedBooks, task: Task, part: Part) -> None:
-    """Load a part. The days are proven in the books with the last one, never before their rows."""
+def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
+    """Load parts. The days of an app are proven in the books with its last part, never before
+    their rows.
+    """
+    repeated = _repeated([part for _, part in taken])
+    walks = [(task, walk) for task, part in taken for walk in part.walks]
     with books.commit():
-        if part.walks:
-            rows = pl.concat(one.rows for one in part.walks)
-            books.load_frame(raw_table(FEED), rows, repeated=len(part.repeated))
-            messages = pl.concat(one.messages for one in part.walks)
-            _load_listed_messages(books, messages, part.repeated)
-        for one in part.walks:
-            books.note_unknown(one.unknown)
-            books.quarantine(task.app.app_id, one.rejected.values())
-        for read in part.created:
-            _mark_absent(books, task, read)
-        books.close_slices(part.slices)
+        for is_completion in (False, True):  # their lists tell different columns
+            alike = [walk for task, walk in walks if task.is_completion == is_completion]
+            _load(books, alike, repeated)
+        for task, walk in walks:
+            books.note_unknown(walk.unknown)
+            books.quarantine(task.app.app_id, walk.rejected.values())
+        _mark_absent(books, [(task, read) for task, part in taken for read in part.created])
+        books.close_slices([one for _, part in taken for one in part.slices])
+
+
+def _load(books: FeedBooks, walks: Sequence[Listed], repeated: Collection[str]) -> None:
+    if walks:
+        rows = pl.concat(walk.rows for walk in walks)
+        again = rows.filter(pl.col("conversation_id").is_in(list(repeated)))
+        books.load_frame(raw_table(FEED), rows, repeated=again["conversation_id"].n_unique())
+        _load_listed_messages(books, pl.concat(walk.messages for walk in walks), repeated)
+
+
+def _repeated(parts: Iterable[Part]) -> set[str]:
+    """Conversations of these parts that were counted with one before them."""
+    here: set[str] = set()
+    repeated: set[str] = set()
+    for part in parts:
+        repeated |= part.repeated - here
+        here |= part.ids
+    return repeated
 
 
 def load_completion_logs(books: FeedBooks, rows: Sequence[LoggedConversation]) -> None:
@@ -84,16 +112,28 @@ def _load_listed_messages(
     books.load_frame(raw_table("messages"), unopened, repeated=again.height)
 
 
-def _mark_absent(books: FeedBooks, task: Task, read: WindowRead[Listed]) -> None:
-    """A proven walk by created_at shows which held conversations Dify has no more."""
-    if read.window is None or read.reason is not None or read.rows.rejected:
+def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, WindowRead[Listed]]]) -> None:
+    """Proven walks by created_at show which held conversations Dify has no more."""
+    proven = [
+        (_scope(task, read.window), read.rows.rows)
+        for task, read in reads
+        if read.window is not None and read.reason is None and not read.rows.rejected
+    ]
+    if not proven:
         return
-    table, app_id = raw_table(FEED), quoted(task.app.app_id)
-    until = min(read.window.end, task.bound)
-    scope = (
-        f"t.app_id = {app_id} AND t.created_at >= TIMESTAMPTZ '{read.window.start.isoformat()}' "
+    table = raw_table(FEED)
+    scope = " OR ".join(f"({one})" for one, _ in proven)
+    present = pl.concat(rows.select(table.key) for _, rows in proven)
+    if books.mark_absent(table, scope=scope, present=present):
+        gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE ({scope})"
+        mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
+
+
+def _scope(task: Task, window: Window) -> str:
+    """The app's conversations of a window, as far as the walk was bound to see them; SQL over t."""
+    until = min(window.end, task.bound)
+    return (
+        f"t.app_id = {quoted(task.app.app_id)} "
+        f"AND t.created_at >= TIMESTAMPTZ '{window.start.isoformat()}' "
         f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'"
     )
-    if books.mark_absent(table, scope=scope, present=read.rows.rows):
-        gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE {scope}"
-        mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")

@@ -1,11 +1,12 @@
 """Fetch many things at once with a bounded pool; hand results to the one thread that loads them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass
-from itertools import islice
-from queue import SimpleQueue
+from itertools import chain, islice
+from queue import Empty, SimpleQueue
 from threading import Condition
 from typing import Generic, TypeVar, cast
 
@@ -94,40 +95,101 @@ def fetch_parts(
     """As `fetch_all`, for results that come in parts: each is yielded as it comes, those of one
     task in their order. An error comes after the parts that were good.
     """
-    left, most = iter(tasks), ahead or 2 * workers
-    waiting = _Room(room or most)
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
-    pending: dict[Future[None], T] = {}
-    came: SimpleQueue[tuple[T, R, int] | Future[None]] = SimpleQueue()
+    batches = fetch_batches(
+        tasks, fetch, workers=workers, ahead=ahead, room=room, size=size, at_once=1
+    )
+    with closing(batches):
+        yield from chain.from_iterable(batches)
 
-    def work(task: T) -> None:
-        for part in fetch(task):
-            length = size(part)
-            if not waiting.enter(length):
-                return
-            came.put((task, part, length))
 
+def fetch_batches(
+    tasks: Iterable[T],
+    fetch: Callable[[T], Iterable[R]],
+    *,
+    workers: int,
+    ahead: int | None = None,
+    room: int | None = None,
+    size: Callable[[R], int] = _one,
+    at_once: int | None = None,
+) -> Generator[list[Fetched[T, R]]]:
+    """As `fetch_parts`: each time all that has come by then, which `room` and `at_once` bound."""
+    most = ahead or 2 * workers
+    fetching = _Fetching(fetch, workers=workers, room=_Room(room or most), size=size)
+    left = iter(tasks)
     try:
         while True:
-            for task in islice(left, most - len(pending)):
-                future = pool.submit(copy_context().run, work, task)
-                pending[future] = task
-                future.add_done_callback(came.put)
-            if not pending:
+            for task in islice(left, most - len(fetching.pending)):
+                fetching.begin(task)
+            if not fetching.pending:
                 return
-            one = came.get()
-            if isinstance(one, tuple):
-                task, part, length = one
-                yield Fetched(task, part)
-                waiting.leave(length)
-                continue
-            task = pending.pop(one)
-            ended = attempt(task, one.result)
-            if ended.error is not None:
-                yield Fetched(task, None, ended.error)
+            batch, held = fetching.take(at_once)
+            if batch:
+                yield batch
+            fetching.room.leave(held)
     finally:
-        waiting.close()
-        pool.shutdown(wait=True, cancel_futures=True)
+        fetching.close()
+
+
+class _Fetching(Generic[T, R]):
+    """Threads at work; `pending` are the tasks that were begun and have not ended."""
+
+    def __init__(
+        self,
+        fetch: Callable[[T], Iterable[R]],
+        *,
+        workers: int,
+        room: _Room,
+        size: Callable[[R], int],
+    ) -> None:
+        self.room = room
+        self.pending: dict[Future[None], T] = {}
+        self._fetch = fetch
+        self._size = size
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
+        self._came: SimpleQueue[tuple[T, R, int] | Future[None]] = SimpleQueue()
+
+    def begin(self, task: T) -> None:
+        """Have a thread fetch it."""
+        future = self._pool.submit(copy_context().run, self._work, task)
+        self.pending[future] = task
+        future.add_done_callback(self._came.put)
+
+    def take(self, at_once: int | None) -> tuple[list[Fetched[T, R]], int]:
+        """Wait for something to come; all that has come, up to `at_once`, and its size."""
+        batch: list[Fetched[T, R]] = []
+        held = 0
+        for one in islice(_all_of(self._came), at_once):
+            if isinstance(one, tuple):
+                task, part, size = one
+                batch.append(Fetched(task, part))
+                held += size
+                continue
+            ended = attempt(self.pending.pop(one), one.result)
+            if ended.error is not None:
+                batch.append(Fetched(ended.task, None, ended.error))
+        return batch, held
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for those at work."""
+        self.room.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _work(self, task: T) -> None:
+        for part in self._fetch(task):
+            size = self._size(part)
+            if not self.room.enter(size):
+                return
+            self._came.put((task, part, size))
+
+
+def _all_of(came: SimpleQueue[R]) -> Iterator[R]:
+    """Wait for one; then all that are there."""
+    yield came.get()
+    while True:
+        try:
+            yield came.get_nowait()
+        except Empty:
+            return
 
 
 def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -> Iterator[R]:

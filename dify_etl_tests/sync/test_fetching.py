@@ -7,7 +7,7 @@ import pytest
 
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
 from dify_etl.dify.usage import Usage
-from dify_etl.sync.fetching import fetch_all, fetch_parts, map_together
+from dify_etl.sync.fetching import fetch_all, fetch_batches, fetch_parts, map_together
 
 WORKERS = 3
 
@@ -116,6 +116,17 @@ def test_parts_before_an_error_are_good() -> None:
 
     found = list(fetch_parts([7], fetch, workers=1))
     assert [(one.result, one.error is None) for one in found] == [(7, True), (None, False)]
+
+
+def test_what_came_meanwhile_comes_together() -> None:
+    """A slow loader is given all that is there, each time at least one, and every one once."""
+    parts = fetch_batches(range(40), lambda number: (number,), workers=WORKERS, ahead=40, room=40)
+    first = next(parts)
+    threading.Event().wait(0.1)
+    second = next(parts)
+    assert len(first) + len(second) == 40
+    assert {one.result for one in (*first, *second)} == set(range(40))
+    assert list(parts) == []
 
 
 def test_consumer_that_stops_ends_waiting_parts() -> None:

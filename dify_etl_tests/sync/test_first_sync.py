@@ -169,12 +169,16 @@ def test_days_before_the_start_are_not_read(workplace: Open) -> None:
     assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
 
 
+@pytest.mark.parametrize("room", [1, 1_000])
 def test_lists_in_many_parts_are_held_and_counted_once(
-    workplace: Open, monkeypatch: pytest.MonkeyPatch
+    workplace: Open, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    """Large apps are loaded in parts, and cut by days: each row counts once in the report."""
+    """Large apps are loaded in parts, and cut by days, each part alone or with what came beside
+    it: each row counts once in the report.
+    """
     for module in ("walks", "conversation_lists", "run_lists"):
         monkeypatch.setattr(f"dify_etl.sync.{module}.MOST_ROWS", 3)
+    monkeypatch.setattr("dify_etl.sync.conversations.ROOM", room)
     place = workplace(lively_world())
 
     reports = place.read()
