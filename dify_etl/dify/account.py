@@ -54,19 +54,22 @@ class Account:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
-        self._zone: ZoneInfo | None = None
+        self._timezone: str | None = None
 
     def profile(self) -> Profile:
         """GET /account/profile."""
         answer = self._session.get("/account/profile")
-        return parse_one(Profile, answer, endpoint="GET /account/profile")
+        profile = parse_one(Profile, answer, endpoint="GET /account/profile")
+        self._timezone = profile.timezone
+        return profile
 
     def zone(self) -> ZoneInfo:
-        """The zone of time parameters and statistics; asked once. Raises UnexpectedAnswer."""
+        """The zone of time parameters and statistics, of the last profile; asked when none was.
+
+        Raises UnexpectedAnswer.
+        """
         with self._lock:
-            if self._zone is None:
-                self._zone = _zone_of(self.profile())
-            return self._zone
+            return _zone_of(self._timezone or self.profile().timezone or "")
 
     def workspaces(self) -> list[Workspace]:
         """GET /workspaces: all workspaces that the account is a member of."""
@@ -110,12 +113,12 @@ class Account:
         return self._session.read_by_post(route) if by_post else self._session.get(route)
 
 
-def _zone_of(profile: Profile) -> ZoneInfo:
+def _zone_of(timezone: str) -> ZoneInfo:
     try:
-        return ZoneInfo(profile.timezone or "")
+        return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UnexpectedAnswer(
-            f"the account has no usable time zone ({profile.timezone!r})",
+            f"the account has no usable time zone ({timezone!r})",
             where="GET /account/profile",
             hint="Set one in the account's language settings in the console; UTC is the safest.",
         ) from error

@@ -4,12 +4,11 @@ The list tells neither message id nor tokens; the detail does, but marks the log
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from dify_etl.dify.conversations import CompletionDetail
 from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.normalise.frames import records_frame
@@ -18,40 +17,48 @@ from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.apps import COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
-from dify_etl.sync.fetching import Fetched, fetch_all
-from dify_etl.sync.message_parts import is_settled, load_children
+from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.message_parts import is_settled, load_children, size_of
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 RATINGS = ("user_like_count", "user_dislike_count", "admin_like_count", "admin_dislike_count")
-COMMIT_LOGS = 500
-
-DueLog = tuple[str, str, int, tuple[Any, ...]]  # conversation_id, app_id, tries, ratings
 
 
-def read_completion_details(books: FeedBooks) -> None:
-    """GET completion-conversations/{id} of logs that an editor has read already, or of all."""
-    sync = books.sync
-    due = due_logs(sync)
-    books.expect(len(due))
-    outcomes: list[Fetched[DueLog, CompletionDetail]] = []
-    fetch = partial(_read, sync)
-    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
-        outcomes.append(fetched)
-        books.step()
-        if len(outcomes) >= COMMIT_LOGS:
-            _commit(books, outcomes)
-            outcomes = []
-    _commit(books, outcomes)
+@dataclass(frozen=True)
+class DueLog:
+    """A log to open: its ratings now."""
+
+    conversation_id: str
+    app_id: str
+    tries: int
+    ratings: tuple[Any, ...]
 
 
-def _read(sync: Sync, log: DueLog) -> CompletionDetail:
-    return sync.dify.conversations.completion_detail(log[1], log[0])
+@dataclass(frozen=True)
+class OpenedLog:
+    """A log's detail. `size` is that of its message."""
+
+    message: Message | None
+
+    @property
+    def size(self) -> int:
+        """As of a conversation."""
+        return size_of([self.message] if self.message else [])
 
 
-def due_logs(sync: Sync) -> list[DueLog]:
-    """Logs whose detail is due: allowed, and not read, changed in ratings, or not settled."""
+def read_log(sync: Sync, log: DueLog) -> OpenedLog:
+    """GET completion-conversations/{id}."""
+    detail = sync.dify.conversations.completion_detail(log.app_id, log.conversation_id)
+    return OpenedLog(detail.message)
+
+
+def due_logs(sync: Sync, among: str = "true") -> list[DueLog]:
+    """Logs whose detail is due: allowed, and not read, changed in ratings, or not settled.
+
+    Allowed are those that an editor has read already, or all. `among` as in due_conversations.
+    """
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *COMPLETION_MODES)) or "''"
     allowed = "true" if sync.rules.completion_detail else "c.read_at IS NOT NULL"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in RATINGS)
@@ -59,30 +66,34 @@ def due_logs(sync: Sync) -> list[DueLog]:
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in RATINGS)}
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
-        WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed}
+        WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed} AND {among}
           AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
           AND coalesce(r.tries, 0) < {MOST_TRIES}"""
     )
-    return [(row[0], row[1], row[2], tuple(row[3:])) for row in rows]
+    return [DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows]
 
 
-def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueLog, CompletionDetail]]) -> None:
-    messages = [one.result.message for one in outcomes if one.result and one.result.message]
-    with books.commit():
-        _identify(books, messages)
-        table = raw_table("messages")
-        rows = records_frame(table, Message, messages)
-        books.note_drift(messages)
-        opened = rows.with_columns(pl.lit("detail").alias("message_source"))
-        books.load_frame(table, opened, repeated=opened.height)
-        load_children(books, messages)
-        read = [_book(books.sync, one) for one in outcomes]
-        books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
+def load_logs(books: FeedBooks, logs: Sequence[Fetched[DueLog, OpenedLog]]) -> None:
+    """Their messages with parts, and the books of each; call it inside a transaction."""
+    if not logs:
+        return
+    messages = [one.result.message for one in logs if one.result and one.result.message]
+    _identify(books, messages)
+    table = raw_table("messages")
+    rows = records_frame(table, Message, messages)
+    books.note_drift(messages)
+    opened = rows.with_columns(pl.lit("detail").alias("message_source"))
+    books.load_frame(table, opened, repeated=opened.height)
+    load_children(books, messages)
+    read = [_book(books.sync, one) for one in logs]
+    books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 
 
 def _identify(books: FeedBooks, messages: Sequence[Message]) -> None:
     """The row that the list brought without a message id is the same message."""
+    if not messages:
+        return
     table = raw_table("messages")
     ids = [(message.conversation_id, message.message_id) for message in messages]
     rows = pl.DataFrame(ids, {"conversation_id": pl.String, "message_id": pl.String}, orient="row")
@@ -93,17 +104,17 @@ def _identify(books: FeedBooks, messages: Sequence[Message]) -> None:
     )
 
 
-def _book(sync: Sync, one: Fetched[DueLog, CompletionDetail]) -> dict[str, Any]:
-    conversation_id, app_id, tries, ratings = one.task
+def _book(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
+    log = one.task
     message = one.result.message if one.result else None
     is_gone = isinstance(one.error, NotFound)
-    return dict(zip(RATINGS, ratings, strict=True)) | {
-        "conversation_id": conversation_id,
-        "app_id": app_id,
+    return dict(zip(RATINGS, log.ratings, strict=True)) | {
+        "conversation_id": log.conversation_id,
+        "app_id": log.app_id,
         "held_count": 1 if message else 0,
         "is_settled": is_gone or (message is not None and is_settled(message, sync.now)),
         "state": "absent" if is_gone else "failed" if one.error else "proven",
         "reason": str(one.error) if one.error else None,
-        "tries": tries + 1 if one.error else 0,
+        "tries": log.tries + 1 if one.error else 0,
         "read_at": sync.dify.server_time(),
     }

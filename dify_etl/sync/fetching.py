@@ -28,6 +28,30 @@ class Fetched(Generic[T, R]):
     error: DifyError | None = None
 
 
+@dataclass(frozen=True)
+class Job(Generic[T, R]):
+    """A task that knows what fetches it and where its outcome is kept: for tasks of many kinds."""
+
+    task: T
+    fetch: Callable[[T], R]
+    outcomes: list[Fetched[T, R]]
+
+    def run(self) -> R:
+        """Fetch it."""
+        return self.fetch(self.task)
+
+    def keep(self, result: R | None, error: DifyError | None) -> None:
+        """Keep what came of it."""
+        self.outcomes.append(Fetched(self.task, result, error))
+
+
+def jobs(
+    tasks: Iterable[T], fetch: Callable[[T], R], outcomes: list[Fetched[T, R]]
+) -> Iterator[Job[T, R]]:
+    """Tasks of one kind as jobs."""
+    return (Job(task, fetch, outcomes) for task in tasks)
+
+
 class _Room:
     """Results that wait to be taken, up to a sum of sizes: one comes in while there is any room."""
 

@@ -1,7 +1,10 @@
-"""The parts of messages (feedback, citations, files, agent steps); when a message is settled."""
+"""Parts of messages (feedback, citations, files, agent steps); how long messages are, and when they
+are settled.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from sys import getsizeof
 
 import polars as pl
 
@@ -30,12 +33,27 @@ _ATTRIBUTES = {"message_feedbacks": "feedbacks", "message_citations": "citations
 ANSWERED_AFTER = timedelta(minutes=30)
 SETTLED_AFTER = timedelta(hours=24)
 
+# A message of so many bytes of text counts as one, and as one more for each STEP_BYTES beyond:
+# while it is loaded, a text takes ten times its memory.
+USUAL_BYTES, STEP_BYTES = 5_000, 1_000
+
 
 def is_settled(message: Message, now: datetime) -> bool:
     """Whether a message can change by itself no more: failed, answered for a while, or old."""
     age = now - message.created_at
     is_answered = bool(message.answer) and age >= ANSWERED_AFTER
     return message.status == "error" or is_answered or age >= SETTLED_AFTER
+
+
+def size_of(messages: Sequence[Message]) -> int:
+    """Messages, long ones as several; none count as one."""
+    beyond = (max(0, _length(message) - USUAL_BYTES) for message in messages)
+    return 1 + len(messages) + sum(length // STEP_BYTES for length in beyond)
+
+
+def _length(message: Message) -> int:
+    """Bytes of the parts that can be long, as Python holds them."""
+    return getsizeof(message.answer) + getsizeof(message.query) + getsizeof(message.message or "")
 
 
 def load_children(books: FeedBooks, messages: Sequence[Message], *, are_new: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
-from dify_etl.sync.source import pin_source
+from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.publish import LIVE
@@ -50,10 +51,15 @@ class OpenHome:
             yield database
 
     def check_source(self) -> None:
-        """Once per run, before any write: SourceChanged when something else answers."""
+        """Once per run, before any row is written: SourceChanged when something else answers.
+
+        The tables are made while Dify answers.
+        """
         if self._began_at is None:
-            with self.database() as database:
-                pin_source(database, self.dify, self.rules)
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                asked = pool.submit(ask_source, self.dify)
+                with self.database() as database:
+                    pin_source(database, self.dify, asked.result(), self.rules)
             self._began_at = self.dify.server_time()
 
     @contextmanager

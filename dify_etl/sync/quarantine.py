@@ -16,8 +16,8 @@ from dify_etl.dify.record import Record, Rejected, parse
 from dify_etl.dify.workflow_records import ChatflowRun, NodeExecution, WorkflowAppLog, WorkflowRun
 from dify_etl.sync.apps import load_listed_apps
 from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.chat_messages import load_messages
 from dify_etl.sync.conversations import load_completion_logs
-from dify_etl.sync.messages import load_messages
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
 from dify_etl.warehouse.database import utc_now

@@ -1,5 +1,8 @@
 """The source is pinned: a home belongs to one server, workspace, account and time zone."""
 
+from dataclasses import dataclass
+
+from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.run import Sync, SyncRules
@@ -9,13 +12,28 @@ from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 
 
-def pin_source(database: Database, dify: DifyClient, rules: SyncRules) -> None:
+@dataclass(frozen=True)
+class Answering:
+    """Who answers: the account's profile and the workspace that it works in."""
+
+    profile: Profile
+    workspace: Workspace
+
+
+def ask_source(dify: DifyClient) -> Answering:
+    """GET /account/profile and the current workspace."""
+    return Answering(dify.account.profile(), dify.account.current_workspace())
+
+
+def pin_source(
+    database: Database, dify: DifyClient, answering: Answering, rules: SyncRules
+) -> None:
     """Check that Dify is what this warehouse was loaded from; the first load pins it.
 
     SourceChanged before anything is written: another server, workspace or account, or a time zone
     that is not the account's.
     """
-    profile, workspace = dify.account.profile(), dify.account.current_workspace()
+    profile, workspace = answering.profile, answering.workspace
     if profile.timezone != rules.zone.key:
         raise SourceChanged(
             f"the account's time zone is {profile.timezone}, days are kept in {rules.zone.key}",

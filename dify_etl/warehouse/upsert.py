@@ -45,7 +45,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     database.stage("_incoming", frame, table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     held = _find_held(database, table)
-    received = database.value("SELECT count(*) FROM _incoming")
+    received = frame.height
     actions = _compare(database, table, columns) if held else {}
     if actions.get("changed") or actions.get("volatile"):
         _update(database, table, columns, now)
@@ -56,14 +56,14 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
 
 
 def _find_held(database: Database, table: Table) -> int:
-    """Which incoming rows are held already, by key alone: wide columns are not touched."""
+    """Find the incoming rows that are held already, by key alone: wide columns are not touched."""
     key = ", ".join(f's."{name}"' for name in table.key)
-    database.execute(
+    made = database.value(
         f"""CREATE OR REPLACE TEMP TABLE _held AS
         SELECT {key}, t.rowid AS _row
         FROM _incoming s JOIN {table.qualified} t ON {_same_key(table)}"""
     )
-    return int(database.value("SELECT count(*) FROM _held"))
+    return int(made)
 
 
 def _compare(database: Database, table: Table, columns: list[Column]) -> dict[str, int]:

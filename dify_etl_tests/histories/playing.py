@@ -16,7 +16,7 @@ from dify_etl.simulated import World, WorldPlan, build_world
 from dify_etl.simulated.faults import Faults
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
-from dify_etl.sync.source import pin_source
+from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
@@ -145,7 +145,7 @@ class Player:
     def _sync(self, dify: DifyClient) -> Iterator[Sync]:
         self.place.runs += 1
         if self.place.runs == 1:
-            pin_source(self.place.database, dify, self.place.rules)
+            pin_source(self.place.database, dify, ask_source(dify), self.place.rules)
         yield Sync(
             dify=dify,
             database=self.place.database,

@@ -1,0 +1,213 @@
+"""Messages of conversations that are due: which are, how one is read, how they are loaded.
+
+Due is what the books say, however old: no read yet, a list row that differs from the one then,
+or messages that could still change.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from dify_etl.dify.errors import NotFound
+from dify_etl.dify.messages import Message
+from dify_etl.dify.paging import CursorWalk
+from dify_etl.dify.record import Page, Rejected
+from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
+from dify_etl.sync.apps import CHAT_MODES, known_apps
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.due import take_due
+from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.message_parts import (
+    is_settled,
+    load_children,
+    mark_messages_absent,
+    size_of,
+)
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import CONVERSATION_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+# The columns of a list row whose change makes a conversation due.
+SEEN = (
+    "message_count",
+    "updated_at",
+    "user_like_count",
+    "user_dislike_count",
+    "admin_like_count",
+    "admin_dislike_count",
+)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A conversation to read: its list row now; the ids held when only newer ones are due."""
+
+    conversation_id: str
+    app_id: str
+    seen: tuple[Any, ...]
+    tries: int
+    known_ids: frozenset[str]
+
+    @property
+    def message_count(self) -> int:
+        """Messages that the list row tells."""
+        return int(self.seen[0] or 0)
+
+
+@dataclass(frozen=True)
+class ConversationRead:
+    """The messages of one conversation, and whether they are all that its list row tells.
+
+    `size` counts them, long ones as several.
+    """
+
+    messages: tuple[Message, ...]
+    rejected: tuple[Rejected, ...]
+    held: int
+    size: int
+    reason: str | None
+
+
+def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Due]]:
+    """How many conversations are to be read, and these, newest first; within the app filter.
+
+    `among` is SQL over raw.conversations c: those that count.
+    """
+    apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
+    differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN)
+    ratings = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN[2:])
+    again = "true" if sync.plan.is_full else "false"
+    count, rows = take_due(
+        sync.database,
+        f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
+            {", ".join(f"c.{name}" for name in SEEN)},
+            r.state = 'proven' AND r.is_settled AND r.held_count >= 100 AND NOT ({ratings})
+                AND c.message_count > r.message_count AS is_append
+        FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
+        WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {among} AND (
+            r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
+            OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
+            OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
+        ORDER BY c.updated_at DESC""",
+    )
+    return count, (_due(sync, row) for row in rows)
+
+
+def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
+    known = _known(sync, row[0], is_append=row[-1])
+    return Due(row[0], row[1], tuple(row[3:-1]), row[2], known)
+
+
+def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> frozenset[str]:
+    """The held message ids of a long conversation that only grew; empty: read it whole."""
+    if not is_append or sync.plan.is_full:
+        return frozenset()
+    rows = sync.database.rows(
+        "SELECT message_id FROM raw.messages WHERE conversation_id = ?", [conversation_id]
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def read_conversation(sync: Sync, due: Due) -> ConversationRead:
+    """From the newest to a known message when that suffices; otherwise whole; at most twice."""
+    if due.known_ids:
+        read = _walk(sync, due, due.known_ids)
+        if read.reason is None:
+            return read
+    read = _walk(sync, due, frozenset())
+    return read if read.reason is None else _walk(sync, due, frozenset(), limit=97)
+
+
+def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> ConversationRead:
+    walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
+    walk.limit, walk.stop = limit, lambda page: _meets(page, known)
+    messages: dict[str, Message] = {}
+    rejected: dict[str, Rejected] = {}
+    for page in walk:
+        messages.update((message.message_id, message) for message in page.records)
+        rejected.update((one.record_id or repr(one), one) for one in page.rejected)
+    held = len({*messages, *rejected} | known)
+    found = tuple(messages.values())
+    return ConversationRead(
+        found, tuple(rejected.values()), held, size_of(found), _doubt(walk, due, held)
+    )
+
+
+def _meets(page: Page[Message], known: frozenset[str]) -> bool:
+    return any(message.message_id in known for message in page.records)
+
+
+def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
+    if not walk.proof.is_proven:
+        return walk.proof.reason
+    if held < due.message_count:
+        return f"{held} of {due.message_count} messages"
+    return None
+
+
+def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, ConversationRead]]) -> None:
+    """Messages, their parts and the books of their conversations; call it inside a transaction."""
+    if not reads:
+        return
+    good = [(one.task, one.result) for one in reads if one.result is not None]
+    load_messages(books, [message for _, read in good for message in read.messages])
+    for due, read in good:
+        if read.rejected:
+            books.quarantine(due.app_id, read.rejected)
+    rows = [_book(books.sync, one) for one in reads]
+    books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
+    _mark_gone(books, [one.task.conversation_id for one in reads if _is_gone(one)])
+
+
+def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
+    """Messages of chat-messages with their parts; call it inside a transaction."""
+    table = raw_table("messages")
+    books.note_drift(messages)
+    rows = records_frame(table, Message, messages)
+    changes = books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
+    load_children(books, messages, are_new=changes.new == rows.height)
+
+
+def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
+    """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
+    due, read = one.task, one.result
+    book: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
+        "conversation_id": due.conversation_id,
+        "app_id": due.app_id,
+        "read_at": sync.dify.server_time(),
+    }
+    if read is not None:
+        return book | {
+            "held_count": read.held,
+            "is_settled": all(is_settled(message, sync.now) for message in read.messages),
+            "state": "proven" if read.reason is None else "incomplete",
+            "reason": read.reason,
+            "tries": 0 if read.reason is None else due.tries + 1,
+        }
+    gone = _is_gone(one)
+    return book | {
+        "is_settled": gone,
+        "state": "absent" if gone else "failed",
+        "reason": str(one.error),
+        "tries": MOST_TRIES if gone else due.tries + 1,
+    }
+
+
+def _is_gone(one: Fetched[Due, ConversationRead]) -> bool:
+    """A 404 of the conversation itself; a 404 of the app is its own matter."""
+    return isinstance(one.error, NotFound) and one.error.code == "not_found"
+
+
+def _mark_gone(books: FeedBooks, conversation_ids: Sequence[str]) -> None:
+    if not conversation_ids:
+        return
+    listed = ", ".join(quoted(one) for one in conversation_ids)
+    table = raw_table("conversations")
+    scope = f"t.conversation_id IN ({listed})"
+    books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+    mark_messages_absent(books, listed)
