@@ -3,7 +3,8 @@
 Requests beyond what a server works on at once only queue there. How many queue shows in how much
 longer answers take than with hardly any company: with `load` times the quiet time, `limit * (1 -
 1 / load)` requests wait. The limit grows while fewer than one waits and shrinks when more than two
-do; a server that pushes back halves it. Quiet times are measured anew again and again.
+do; a server that pushes back halves it. Quiet times are measured anew again and again. At first the
+limit grows with every answer, up to the first one that waited.
 """
 
 import threading
@@ -83,6 +84,7 @@ class AdaptiveLimit:
         self._next_start = float("-inf")
         self._routes: dict[str, _Route] = {}
         self._load = 1.0
+        self._is_starting = True
         self._quiet_left = QUIET_ANSWERS
         self._until_quiet = QUIET_EVERY
         self._deaf = 0
@@ -135,7 +137,9 @@ class AdaptiveLimit:
             known.learn(seconds, is_quiet=admission.company <= QUIET)
             self._plan_quiet(known, admission)
             if known.is_known and not self._quiet_left:
-                self._load += USUAL_WEIGHT * (seconds / known.quiet - self._load)
+                load = seconds / known.quiet
+                self._is_starting = self._is_starting and self._waiting(load) < LEAST_WAITING
+                self._load += USUAL_WEIGHT * (load - self._load)
                 self._adjust()
             self._free.notify_all()
 
@@ -158,15 +162,20 @@ class AdaptiveLimit:
         elif route.answers >= NEW_ROUTE_ANSWERS and not route.is_known:
             self._quiet_left = QUIET_ENOUGH
 
+    def _waiting(self, load: float) -> float:
+        """How many requests queue at the server, by how many times longer answers take."""
+        return self._limit * (1 - 1 / max(load, 1.0))
+
     def _adjust(self) -> None:
-        waiting = self._limit * (1 - 1 / max(self._load, 1.0))
+        waiting = self._waiting(self._load)
         if waiting < LEAST_WAITING:
-            grown = self._limit + 1 / self._limit
+            grown = self._limit + (1.0 if self._is_starting else 1 / self._limit)
             self._limit = min(float(self._limits.max_concurrency), grown)
         elif waiting > MOST_WAITING:
             self._limit = max(1.0, self._limit - 1 / self._limit)
 
     def _shrink(self, admission: Admission) -> None:
+        self._is_starting = False
         if admission.started >= self._shrunk_at:  # requests of before the last cut say nothing new
             self._limit = max(1.0, self._limit * SHRINK)
             self._shrunk_at = self._clock()
