@@ -22,32 +22,34 @@ Reading = Callable[[], Run]
 def first_loads(bench: Bench, pace: Pace, *, repeats: int, is_large: bool = False) -> FirstLoad:
     """dify-etl, the floor and dlt with 8 requests at a time and, where that helps, with many."""
     bench.served.set_pace(pace)
-    readings: list[Reading] = [
-        lambda: _dify_etl(bench, POLITE),
-        lambda: bench.floor(workers=POLITE),
-        lambda: _dlt(bench, POLITE),
-    ]
+    others: list[Reading] = [lambda: _dlt(bench, POLITE)]
     if pace not in (INSTANT, BUSY) and not is_large:
-        readings += [
+        others += [
             lambda: _dify_etl(bench, WIDE),
             lambda: min(
                 (bench.floor(workers=workers) for workers in WIDE_FLOORS), key=lambda r: r.seconds
             ),
             lambda: _dlt(bench, WIDE_DLT),
         ]
-    runs = _in_turns(readings, repeats)
+    runs = (*_pair(bench, repeats), *(_tell(reading()) for reading in others))
     return FirstLoad(_world(bench, runs), pace.name, repeats, runs)
 
 
-def loads_with_runs(bench: Bench, pace: Pace) -> FirstLoad:
+def loads_with_runs(bench: Bench, pace: Pace, *, repeats: int) -> FirstLoad:
     """dify-etl with workflow runs and nodes, and the floor under the same requests."""
     bench.served.set_pace(pace)
-    readings: list[Reading] = [
-        lambda: _dify_etl(bench, POLITE, feeds=ALL),
-        lambda: bench.floor(workers=POLITE),
+    runs = _pair(bench, repeats, feeds=ALL)
+    return FirstLoad(_world(bench, runs), pace.name, repeats, runs)
+
+
+def _pair(bench: Bench, repeats: int, feeds: tuple[str, ...] = TALK) -> tuple[Run, Run]:
+    """dify-etl and the floor in turns: what slows the machine slows both."""
+    pairs = [
+        (_tell(_dify_etl(bench, POLITE, feeds)), _tell(bench.floor(workers=POLITE)))
+        for _ in range(repeats)
     ]
-    runs = _in_turns(readings, 1)
-    return FirstLoad(_world(bench, runs), pace.name, 1, runs)
+    ours, floors = zip(*pairs, strict=True)
+    return typical(ours), typical(floors)
 
 
 def seed_load(bench: Bench, pace: Pace) -> Run:
@@ -57,12 +59,6 @@ def seed_load(bench: Bench, pace: Pace) -> Run:
     run = bench.losses(bench.seed_client(home), home)
     _tell(run)
     return run
-
-
-def _in_turns(readings: list[Reading], repeats: int) -> tuple[Run, ...]:
-    """All readings one after another, then again: what slows the machine slows them all."""
-    rounds = [[_tell(reading()) for reading in readings] for _ in range(repeats)]
-    return tuple(typical(runs) for runs in zip(*rounds, strict=True))
 
 
 def _dify_etl(bench: Bench, workers: int, feeds: tuple[str, ...] = TALK) -> Run:

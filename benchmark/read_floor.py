@@ -16,6 +16,8 @@ from threading import Lock
 
 import httpx
 
+from benchmark.rates import median_rate
+
 
 @dataclass(frozen=True)
 class Task:
@@ -37,19 +39,25 @@ def ask(task: Task) -> dict[str, object]:
         ThreadPoolExecutor(task.workers) as pool,
     ):
         counts = [pool.submit(_ask_some, http, targets, lock) for _ in range(task.workers)]
-        sizes = [size for future in counts for size in future.result()]
-    return {"seconds": time.monotonic() - began, "requests": len(sizes), "bytes": sum(sizes)}
+        answers = [answer for future in counts for answer in future.result()]
+    return {
+        "seconds": time.monotonic() - began,
+        "requests": len(answers),
+        "bytes": sum(size for size, _ in answers),
+        "median_rate": median_rate([moment for _, moment in answers]),
+    }
 
 
-def _ask_some(http: httpx.Client, targets: Iterator[str], lock: Lock) -> list[int]:
-    """Take targets until none is left; answers the size of each answer."""
-    sizes: list[int] = []
+def _ask_some(http: httpx.Client, targets: Iterator[str], lock: Lock) -> list[tuple[int, float]]:
+    """Take targets until none is left; answers the size of each answer and when it came."""
+    answers: list[tuple[int, float]] = []
     while True:
         with lock:
             target = next(targets, None)
         if target is None:
-            return sizes
-        sizes.append(len(http.get(target).raise_for_status().content))
+            return answers
+        size = len(http.get(target).raise_for_status().content)
+        answers.append((size, time.monotonic()))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from benchmark.rates import median_rate
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.sync.feeds import FEEDS
@@ -38,6 +39,7 @@ class Task:
 
 def read(task: Task) -> dict[str, object]:
     """Read the feeds in their order; answers seconds, and requests by feed."""
+    moments: list[float] = []
     rules = SyncRules(
         zone=ZoneInfo("UTC"),
         start_date=date.fromisoformat(task.start_date),
@@ -52,6 +54,7 @@ def read(task: Task) -> dict[str, object]:
             password=SecretStr(task.password),
             limits=RequestLimits(max_concurrency=task.workers),
             fingerprint_key=b"of the benchmark",
+            on_request=lambda done: moments.append(time.monotonic()),
         ) as dify,
         open_sync(
             dify,
@@ -67,6 +70,7 @@ def read(task: Task) -> dict[str, object]:
         "seconds": time.monotonic() - began,
         "requests": {report.feed: report.requests for report in reports},
         "feed_seconds": {report.feed: report.seconds for report in reports},
+        "median_rate": median_rate(moments),
         "states": {report.feed: report.states for report in reports},
     }
 

@@ -17,7 +17,7 @@ from benchmark.losses import (
     losses_of,
     merged,
 )
-from benchmark.results import Run
+from benchmark.results import FeedTime, Run
 from benchmark.serving import Served
 from benchmark.worlds import NOW
 
@@ -119,4 +119,9 @@ class Bench:
             cpu_seconds=measured.cpu_seconds,
             peak_bytes=measured.peak_bytes,
             requests=requests,
+            median_rate=measured.told.get("median_rate", 0.0),
+            feeds=tuple(
+                FeedTime(feed, seconds, measured.told["requests"][feed])
+                for feed, seconds in measured.told.get("feed_seconds", {}).items()
+            ),
         )

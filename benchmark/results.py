@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from statistics import median
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,11 +16,21 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class FeedTime:
+    """Seconds and requests of one feed in a run."""
+
+    feed: str
+    seconds: float
+    requests: int
+
+
+@dataclass(frozen=True)
 class Run:
     """One reader's run. `seconds` are of reading, without the start of Python.
 
     `cpu_seconds` and `peak_bytes` hold for the whole process. `losses` by table, empty where the
-    reader keeps nothing.
+    reader keeps nothing. `median_rate`: answers per second in the median half second. `feeds` of
+    dify-etl alone.
     """
 
     reader: str
@@ -31,6 +40,8 @@ class Run:
     peak_bytes: int
     requests: int
     losses: dict[str, Losses] = field(default_factory=dict)
+    median_rate: float = 0.0
+    feeds: tuple[FeedTime, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -39,18 +50,16 @@ class Run:
 
 
 def typical(runs: Sequence[Run]) -> Run:
-    """The last of some equal runs with the medians of their seconds, CPU seconds and peaks."""
-    return replace(
-        runs[-1],
-        seconds=median(run.seconds for run in runs),
-        cpu_seconds=median(run.cpu_seconds for run in runs),
-        peak_bytes=int(median(run.peak_bytes for run in runs)),
-    )
+    """Of equal runs the one with the median of their seconds."""
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
 @dataclass(frozen=True)
 class FirstLoad:
-    """All readers on one world at one pace, in one stretch of time; `repeats` per reader."""
+    """All readers on one world at one pace, in one stretch of time.
+
+    `repeats`: of how many runs of dify-etl and of the floor under it the typical one is told.
+    """
 
     world: str
     pace: str
@@ -106,7 +115,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Processing:
-    """Rows per CPU second of one process: each step alone, and all together."""
+    """Rows per CPU second of one process: each step alone, and all together; the best of `runs`:
+    whatever else the machine does only takes away.
+    """
+
+    runs: int
 
     rows: int
     validate: float

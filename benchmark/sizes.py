@@ -15,7 +15,10 @@ BUSY = Pace("4 at a time, 40 ms each", 0.04, workers=4)
 
 @dataclass(frozen=True)
 class Size:
-    """Conversations a day for 30 days, repeats, and the other sizes of one benchmark."""
+    """Conversations a day for 30 days, repeats, and the other sizes of one benchmark.
+
+    `repeats` are of dify-etl and the floor where an answer takes its time and the server has room.
+    """
 
     name: str
     base_per_day: int
@@ -26,7 +29,14 @@ class Size:
     history_per_day: int
     history_days: tuple[int, ...]
     pages: int
+    processing_runs: int
     days: int = 30
+
+    def repeats_at(self, pace: Pace) -> int:
+        """How often dify-etl and the floor are run; once where nothing is compared to a target, or
+        where the server alone decides.
+        """
+        return 1 if pace in (INSTANT, BUSY) else self.repeats
 
 
 SIZES = {
@@ -40,16 +50,18 @@ SIZES = {
         history_per_day=6,
         history_days=(10, 20, 30),
         pages=100,
+        processing_runs=2,
     ),
     "full": Size(
         name="full",
         base_per_day=80,
         large_per_day=960,
         copies=100,
-        repeats=1,
+        repeats=3,
         paces=(INSTANT, NEAR, FAR, BUSY),
         history_per_day=80,
         history_days=(30, 60, 90),
         pages=400,
+        processing_runs=5,
     ),
 }

@@ -231,9 +231,10 @@ class FeedBooks:
             "received_bytes": report.received_bytes,
             "seconds": report.seconds,
         } | {f"slices_{state}": report.states.get(state, 0) for state in STATES}
+        before = self._counted_before()
         rows = []
         for feed in {self.feed, *self.changes}:
-            changes = report.table_changes.get(feed, Changes())
+            changes = report.table_changes.get(feed, Changes()) + before.get(feed, Changes())
             rows.append(
                 {
                     "run_id": self.sync.run_id,
@@ -247,4 +248,15 @@ class FeedBooks:
                 }
                 | (own if feed == self.feed else {})
             )
-        upsert(self.sync.database, RUNS, frame(RUNS, rows), now=utc_now())
+        for names in {tuple(row) for row in rows}:  # what a feed tells of itself stays its own
+            alike = [row for row in rows if tuple(row) == names]
+            upsert(self.sync.database, RUNS, frame(RUNS, alike, names), now=utc_now())
+
+    def _counted_before(self) -> dict[str, Changes]:
+        """What other feeds of this run did to tables: lists of completions bring messages."""
+        rows = self.sync.database.rows(
+            "SELECT feed, rows_new, rows_changed, rows_unchanged, rows_absent FROM ops.runs "
+            "WHERE run_id = ?",
+            [self.sync.run_id],
+        )
+        return {feed: Changes(*counts) for feed, *counts in rows}

@@ -6,8 +6,10 @@ import pytest
 
 from benchmark.losses import losses_of, merged
 from benchmark.profiling import OTHER, shares
+from benchmark.rates import median_rate
 from benchmark.report import report, table
 from benchmark.results import (
+    FeedTime,
     FirstLoad,
     Load,
     Losses,
@@ -21,8 +23,9 @@ from benchmark.results import (
 from benchmark.targets import verdicts
 
 ALL_THERE = {"conversations": Losses(200, 0, 0), "messages": Losses(1000, 0, 0)}
-OURS = Run("dify-etl", 8, 10.5, 6.0, 250_000_000, 300, ALL_THERE)
-FLOOR = Run("floor", 8, 10.0, 2.0, 60_000_000, 300)
+FEEDS = (FeedTime("conversations", 3.0, 80), FeedTime("messages", 7.0, 217))
+OURS = Run("dify-etl", 8, 10.5, 6.0, 250_000_000, 300, ALL_THERE, 29.0, FEEDS)
+FLOOR = Run("floor", 8, 10.0, 2.0, 60_000_000, 300, median_rate=30.0)
 DLT = Run("dlt", 8, 31.5, 20.0, 10**9, 280, {"messages": Losses(1000, 60, 2)})
 LOAD = FirstLoad("200 conversations, 1,000 messages", "20 ms", 3, (OURS, FLOOR, DLT))
 NIGHTS = (
@@ -44,7 +47,7 @@ def results() -> Results:
         settled=NIGHTS,
         history=NIGHTS[:1],
         load=(Load("works on 2 at a time", 32, 0.5, (1.0, 2.5, 2.5, 5.0), ALL_THERE),),
-        processing=Processing(1000, 80_000.0, 90_000.0, 70_000.0, 26_500.0),
+        processing=Processing(5, 1000, 80_000.0, 90_000.0, 70_000.0, 26_500.0),
         memory=(OURS,),
         profile=(("sending", 0.4),),
         seconds=300.0,
@@ -76,6 +79,23 @@ def test_report_tells_losses_and_versions(results: Results) -> None:
     assert "| dlt | 1.2.3 |" in text
 
 
+def test_report_tells_where_the_seconds_beyond_the_floor_go(results: Results) -> None:
+    """Each feed's seconds beside those of its requests at the floor's rate; what is no feed's."""
+    text = report(results)
+    assert "at full speed dify-etl 29, the floor 30" in text
+    assert "| login, tables, closing | 3 | 0.50 | 0.10 | 0.40 |" in text
+    assert "| conversations | 80 | 3.00 | 2.67 | 0.33 |" in text
+    assert "| all | 300 | 10.50 | 10.00 | 0.50 |" in text
+
+
+def test_rate_at_full_speed_is_that_of_the_median_half_second() -> None:
+    """A pause and a slow begin do not count; nothing at all is no rate."""
+    moments = [0.1] + [second / 100 for second in range(50, 250)] + [9.0]
+    pauseless = [moment for moment in moments if moment < 3]
+    assert median_rate(pauseless) == 100.0
+    assert median_rate([]) == 0.0
+
+
 def test_load_is_drawn_against_time(results: Results) -> None:
     """The median fills half of the height; more than twice the median is cut."""
     line = "| works on 2 at a time | `▂▄▄█` | 2.5 | 5.0 | 2 | 0 |"
@@ -95,10 +115,10 @@ def test_losses_are_counted_by_id() -> None:
     assert found == {"conversations": Losses(2, 1, 1), "messages": Losses(1, 0, 0)}
 
 
-def test_medians_are_taken_of_equal_runs() -> None:
-    """One slow run of three does not count."""
-    runs = [replace(OURS, seconds=seconds) for seconds in (2.0, 90.0, 1.0)]
-    assert typical(runs).seconds == 2.0
+def test_run_in_the_middle_stands_for_equal_runs() -> None:
+    """One slow run of three does not count, and all figures are those of one run."""
+    runs = [replace(OURS, seconds=seconds, requests=int(seconds)) for seconds in (2.0, 90.0, 1.0)]
+    assert (typical(runs).seconds, typical(runs).requests) == (2.0, 2)
 
 
 def test_innermost_known_frame_names_the_step() -> None:

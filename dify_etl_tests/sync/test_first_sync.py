@@ -169,6 +169,20 @@ def test_days_before_the_start_are_not_read(workplace: Open) -> None:
     assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
 
 
+def test_run_tells_of_each_table_what_all_its_feeds_did(workplace: Open) -> None:
+    """Messages of completion apps come with the lists of conversations, before their own feed; a
+    feed tells its requests even where it is not the first to fill its table.
+    """
+    place = workplace(lively_world())
+
+    place.read()
+
+    counts = dict(place.rows("SELECT feed, rows_new FROM ops.runs"))
+    held = {name: place.value(f"SELECT count(*) FROM raw.{name}") for name in counts}
+    assert counts == held
+    assert place.value("SELECT requests FROM ops.runs WHERE feed = 'messages'") > 0
+
+
 @pytest.mark.parametrize("room", [1, 1_000])
 def test_lists_in_many_parts_are_held_and_counted_once(
     workplace: Open, monkeypatch: pytest.MonkeyPatch, room: int
