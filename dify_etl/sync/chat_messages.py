@@ -170,7 +170,7 @@ def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
     books.note_drift(messages)
     rows = records_frame(table, Message, messages)
     changes = books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
-    load_children(books, messages, are_new=changes.new == rows.height)
+    load_children(books, messages, rows, are_new=changes.new == rows.height)
 
 
 def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:

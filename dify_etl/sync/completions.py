@@ -85,7 +85,7 @@ def load_logs(books: FeedBooks, logs: Sequence[Fetched[DueLog, OpenedLog]]) -> N
     books.note_drift(messages)
     opened = rows.with_columns(pl.lit("detail").alias("message_source"))
     books.load_frame(table, opened, repeated=opened.height)
-    load_children(books, messages)
+    load_children(books, messages, rows)
     read = [_book(books.sync, one) for one in logs]
     books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 

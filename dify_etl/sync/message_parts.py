@@ -4,6 +4,8 @@ are settled.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
+from operator import attrgetter
 from sys import getsizeof
 
 import polars as pl
@@ -56,25 +58,27 @@ def _length(message: Message) -> int:
     return getsizeof(message.answer) + getsizeof(message.query) + getsizeof(message.message or "")
 
 
-def load_children(books: FeedBooks, messages: Sequence[Message], *, are_new: bool = False) -> None:
+def load_children(
+    books: FeedBooks, messages: Sequence[Message], rows: pl.DataFrame, *, are_new: bool = False
+) -> None:
     """The parts of these messages; parts that Dify no longer shows are marked absent.
 
-    `are_new`: no message was held before, so no part can have vanished.
+    `rows` are the messages' own. `are_new`: none was held before, so no part can have vanished.
     """
     if not messages:
         return
-    books.sync.database.stage("_read", _ids(messages), raw_table("messages"))
-    moments = {message.message_id: message.created_at for message in messages}
+    moments = rows.select("message_id", message_created_at="created_at").unique("message_id")
+    books.sync.database.stage("_read", moments.select("message_id"), raw_table("messages"))
     for name, kind in CHILDREN.items():
         table = raw_table(name)
         parts = list(_parts(messages, name))
-        at = [{"message_created_at": moments[part.message_id]} for part in parts]
-        rows = records_frame(table, kind, parts).hstack(frame(table, at, ["message_created_at"]))
         books.note_drift(parts)
-        books.load_frame(table, rows)
+        found = records_frame(table, kind, parts)
+        found = found.join(moments, on="message_id", how="left", maintain_order="left")
+        books.load_frame(table, found)
         if not are_new:
             scope = "t.message_id IN (SELECT message_id FROM _read)"
-            books.mark_absent(table, scope=scope, present=rows)
+            books.mark_absent(table, scope=scope, present=found)
 
 
 def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
@@ -93,12 +97,4 @@ def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
 
 
 def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:
-    for message in messages:
-        yield from getattr(message, _ATTRIBUTES.get(name, name))
-
-
-def _ids(messages: Iterable[Message]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"message_id": [message.message_id for message in messages]},
-        schema={"message_id": pl.String()},
-    )
+    return chain.from_iterable(map(attrgetter(_ATTRIBUTES.get(name, name)), messages))
