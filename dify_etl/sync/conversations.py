@@ -61,10 +61,13 @@ def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
     """
     repeated = _repeated([part for _, part in taken])
     walks = [(task, walk) for task, part in taken for walk in part.walks]
+    completions = [walk for task, walk in walks if task.is_completion]
     with books.commit():
-        for is_completion in (False, True):  # their lists tell different columns
-            alike = [walk for task, walk in walks if task.is_completion == is_completion]
-            _load(books, alike, repeated)
+        _load(books, [walk for task, walk in walks if not task.is_completion], repeated)
+        _load(books, completions, repeated)
+        if completions:
+            messages = pl.concat(walk.messages for walk in completions)
+            _load_listed_messages(books, messages, repeated)
         for task, walk in walks:
             books.note_unknown(walk.unknown)
             books.quarantine(task.app.app_id, walk.rejected.values())
@@ -73,11 +76,11 @@ def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
 
 
 def _load(books: FeedBooks, walks: Sequence[Listed], repeated: Collection[str]) -> None:
+    """Walks over lists of one kind: chats and completions tell different columns."""
     if walks:
         rows = pl.concat(walk.rows for walk in walks)
         again = rows.filter(pl.col("conversation_id").is_in(list(repeated)))
         books.load_frame(raw_table(FEED), rows, repeated=again["conversation_id"].n_unique())
-        _load_listed_messages(books, pl.concat(walk.messages for walk in walks), repeated)
 
 
 def _repeated(parts: Iterable[Part]) -> set[str]:

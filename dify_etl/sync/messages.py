@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from dify_etl.sync.apps import KnownApp
@@ -41,6 +41,7 @@ COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
 COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
 AHEAD = 400
+TASKS_PER_EXPORT = 10
 
 
 def read_messages(sync: Sync) -> FeedReport:
@@ -70,10 +71,13 @@ class _Reading:
         logs = due_logs(sync, among)
         count, talks = due_conversations(sync, among)
         self.books.expect(len(apps) + len(logs) + count)
-        tasks: Iterator[Job[Any, Any]] = chain(
-            jobs(apps, partial(read_export, sync), self.exports),
-            jobs(logs, partial(read_log, sync), self._logs),
-            jobs(talks, partial(read_conversation, sync), self._talks),
+        exports = jobs(apps, partial(read_export, sync), self.exports)
+        tasks = _mixed(
+            chain(
+                jobs(logs, partial(read_log, sync), self._logs),
+                jobs(talks, partial(read_conversation, sync), self._talks),
+            ),
+            exports,
         )
         size, committed_at = 0, time.monotonic()
         for fetched in fetch_all(
@@ -100,3 +104,13 @@ class _Reading:
             load_logs(self.books, self._logs)
         self._talks.clear()
         self._logs.clear()
+
+
+def _mixed(
+    tasks: Iterator[Job[Any, Any]], exports: Iterator[Job[Any, Any]]
+) -> Iterator[Job[Any, Any]]:
+    """An export among every few tasks: a server works long on one, and eight would hold all up."""
+    while some := list(islice(tasks, TASKS_PER_EXPORT)):
+        yield from islice(exports, 1)
+        yield from some
+    yield from exports
