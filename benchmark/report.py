@@ -101,7 +101,7 @@ def _loads(results: Results) -> Iterator[str]:
 
 
 def _load(load: FirstLoad) -> str:
-    title = f"{load.world}; server: {load.pace}; runs of dify-etl and of the floor: {load.repeats}"
+    title = f"{load.world}; server: {load.pace}; runs of dify-etl x8 and floor x8: {load.repeats}"
     base = {run.workers: run.seconds for run in load.runs if run.reader == DIFY_ETL}
     widest = base[max(base)]
     rows = (_run_row(run, base.get(run.workers, widest)) for run in load.runs)

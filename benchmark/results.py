@@ -120,7 +120,6 @@ class Processing:
     """
 
     runs: int
-
     rows: int
     validate: float
     normalise: float

@@ -55,6 +55,7 @@ class _Route:
     quiet: float = 0.0
     quiet_answers: int = 0
     answers: int = 0
+    is_tried: bool = False
 
     def learn(self, seconds: float, *, is_quiet: bool) -> None:
         """Take an answer in; quiet ones are slowly forgotten for newer ones."""
@@ -159,8 +160,9 @@ class AdaptiveLimit:
             self._until_quiet -= 1 / self._limit
         if self._until_quiet <= 0:
             self._quiet_left, self._until_quiet = QUIET_ANSWERS, QUIET_EVERY
-        elif route.answers >= NEW_ROUTE_ANSWERS and not route.is_known:
-            self._quiet_left = QUIET_ENOUGH
+        elif route.answers >= NEW_ROUTE_ANSWERS and not (route.is_known or route.is_tried):
+            # Once: among many requests of other routes hardly one of this may come meanwhile.
+            self._quiet_left, route.is_tried = QUIET_ENOUGH, True
 
     def _waiting(self, load: float) -> float:
         """How many requests queue at the server, by how many times longer answers take."""

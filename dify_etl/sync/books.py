@@ -231,6 +231,7 @@ class FeedBooks:
             "received_bytes": report.received_bytes,
             "seconds": report.seconds,
         } | {f"slices_{state}": report.states.get(state, 0) for state in STATES}
+        times = {"started_at": self._started_at, "ended_at": utc_now()}
         before = self._counted_before()
         rows = []
         for feed in {self.feed, *self.changes}:
@@ -239,21 +240,20 @@ class FeedBooks:
                 {
                     "run_id": self.sync.run_id,
                     "feed": feed,
-                    "started_at": self._started_at,
-                    "ended_at": utc_now(),
                     "rows_new": changes.new,
                     "rows_changed": changes.changed,
                     "rows_unchanged": changes.unchanged,
                     "rows_absent": changes.absent,
                 }
+                | (times if feed == self.feed or feed not in before else {})
                 | (own if feed == self.feed else {})
             )
-        for names in {tuple(row) for row in rows}:  # what a feed tells of itself stays its own
+        for names in {tuple(row) for row in rows}:  # times and costs are the feed's own to tell
             alike = [row for row in rows if tuple(row) == names]
             upsert(self.sync.database, RUNS, frame(RUNS, alike, names), now=utc_now())
 
     def _counted_before(self) -> dict[str, Changes]:
-        """What other feeds of this run did to tables: lists of completions bring messages."""
+        """What this run has done to tables so far: lists of completions bring messages, too."""
         rows = self.sync.database.rows(
             "SELECT feed, rows_new, rows_changed, rows_unchanged, rows_absent FROM ops.runs "
             "WHERE run_id = ?",

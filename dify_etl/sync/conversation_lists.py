@@ -24,6 +24,7 @@ from dify_etl.settings import DIFY_BEGINS
 from dify_etl.sync.apps import COMPLETION_MODES, KnownApp
 from dify_etl.sync.days import AppDays, is_over
 from dify_etl.sync.framed_rows import FramedRows
+from dify_etl.sync.message_parts import USUAL_BYTES
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead
@@ -65,6 +66,11 @@ class Listed(FramedRows[LoggedConversation]):
             self._messages.append(listed_messages(completions))
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of its frames, about."""
+        return super().held_bytes + sum(int(one.estimated_size()) for one in self._messages)
+
+    @property
     def messages(self) -> pl.DataFrame:
         """What the list of a completion app tells of its messages."""
         return pl.concat(self._messages or [listed_messages(())])
@@ -93,8 +99,8 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Its rows, and one for itself."""
-        return 1 + sum(len(walk) for walk in self.walks)
+        """Its rows, long ones as several, and one for itself: logs come with whole answers."""
+        return 1 + sum(len(walk) + walk.held_bytes // USUAL_BYTES for walk in self.walks)
 
 
 @dataclass

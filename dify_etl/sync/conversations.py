@@ -18,7 +18,7 @@ from dify_etl.sync.conversation_lists import (
     read_lists,
 )
 from dify_etl.sync.days import days_to_read
-from dify_etl.sync.fetching import fetch_batches
+from dify_etl.sync.fetching import Fetched, fetch_batches
 from dify_etl.sync.message_parts import mark_messages_absent
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
@@ -28,6 +28,8 @@ from dify_etl.warehouse.tables import quoted
 
 # Rows of lists that wait to be loaded, and are loaded together.
 ROOM = 2 * MOST_ROWS
+# Apps whose lists are fetched while others are being committed: most lists are short.
+AHEAD = 100
 
 
 def read_conversations(sync: Sync) -> FeedReport:
@@ -42,17 +44,23 @@ def read_conversations(sync: Sync) -> FeedReport:
             tasks,
             partial(read_lists, sync),
             workers=sync.rules.workers,
+            ahead=AHEAD,
             room=ROOM,
             size=lambda part: part.size,
         ):
-            if taken := [(one.task, one.result) for one in batch if one.result is not None]:
-                _take(books, taken)
-            for one in batch:
-                if one.error is not None:
-                    books.fail(one.task.app.app_id, one.task.days.all, one.error)
-                if one.result is None or one.result.slices:
-                    books.step()
+            _keep(books, batch)
         return books.report()
+
+
+def _keep(books: FeedBooks, batch: Sequence[Fetched[Task, Part]]) -> None:
+    """Load what came; an app whose lists could not be read fails alone."""
+    if taken := [(one.task, one.result) for one in batch if one.result is not None]:
+        _take(books, taken)
+    for one in batch:
+        if one.error is not None:
+            books.fail(one.task.app.app_id, one.task.days.all, one.error)
+        if one.result is None or one.result.slices:
+            books.step()
 
 
 def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
@@ -112,7 +120,7 @@ def _load_listed_messages(
     )
     unopened = listed.join(opened, on="conversation_id", how="anti")
     again = unopened.filter(pl.col("conversation_id").is_in(list(repeated)))
-    books.load_frame(raw_table("messages"), unopened, repeated=again.height)
+    books.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
 
 
 def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, WindowRead[Listed]]]) -> None:

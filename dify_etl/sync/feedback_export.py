@@ -38,7 +38,7 @@ RATED_OTHERWISE = "c.conversation_id IN (SELECT conversation_id FROM _rated_othe
 class Export:
     """All feedback of one app, as exported; `rows` for raw.message_feedbacks.
 
-    `size` is small, as its rows are: they are kept to the end, and make no commit due.
+    `size` is small, as its rows are: they are kept to the end, and hasten no commit.
     """
 
     rows: pl.DataFrame
@@ -72,14 +72,16 @@ def read_export(sync: Sync, app: KnownApp) -> Export:
 
 
 def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) -> bool:
-    """Make conversations due whose held ratings are not the exported ones; whether there are any.
+    """Make conversations due whose held ratings are not the exported ones; whether this run has to
+    read any of them.
 
-    Call it when those that were due for other reasons are loaded: they were read after, or while,
-    the exports were made.
+    Call it when those that were due for other reasons are loaded. These are as fresh as the export:
+    where they differ all the same, a rating moved meanwhile, and the next run reads them.
     """
     good = [(one.task, one.result) for one in exports if one.result is not None]
     if not good:
         return False
+    execute = books.sync.database.execute
     with books.commit():
         for app, export in good:
             books.quarantine(app.app_id, export.rejected)
@@ -91,16 +93,20 @@ def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, E
             f"WHERE app_id IN ({apps}) AND absent_since IS NULL"
         )
         exported = f"SELECT {rating} FROM _exported"
-        books.sync.database.execute(
-            f"""CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
-            SELECT conversation_id FROM ops.conversation_reads
-            WHERE state <> 'absent' AND conversation_id IN (
-                SELECT conversation_id FROM (({held}) EXCEPT ({exported}))
-                UNION SELECT conversation_id FROM (({exported}) EXCEPT ({held})))"""
+        execute(
+            f"""CREATE OR REPLACE TEMP TABLE _differing AS
+            SELECT conversation_id FROM (({held}) EXCEPT ({exported}))
+            UNION SELECT conversation_id FROM (({exported}) EXCEPT ({held}))"""
         )
-        books.sync.database.execute(
-            "UPDATE ops.conversation_reads SET is_settled = false WHERE conversation_id IN "
-            "(SELECT conversation_id FROM _rated_otherwise)"
+        execute(
+            """UPDATE ops.conversation_reads SET is_settled = false
+            WHERE state <> 'absent' AND conversation_id IN (FROM _differing)"""
+        )
+        execute(
+            """CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
+            SELECT conversation_id FROM ops.conversation_reads
+            WHERE state = 'proven' AND read_at < ? AND conversation_id IN (FROM _differing)""",
+            [books.sync.now],
         )
     return bool(books.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
 
@@ -154,9 +160,9 @@ def _load_unopened(books: FeedBooks, exports: Sequence[tuple[KnownApp, Export]])
         pl.lit(None, pl.String).alias("from_account_id")
     )
     books.load_frame(table, unopened)
-    apps = ", ".join(quoted(app.app_id) for app, _ in exports)
+    whole = ", ".join(quoted(app.app_id) for app, export in exports if not export.rejected)
     scope = (
-        f"t.app_id IN ({apps}) AND t.conversation_id NOT IN "
+        f"t.app_id IN ({whole or 'NULL'}) AND t.conversation_id NOT IN "
         "(SELECT conversation_id FROM raw.messages WHERE message_source = 'detail')"
     )
     books.mark_absent(table, scope=scope, present=unopened)

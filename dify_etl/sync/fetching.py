@@ -7,7 +7,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
-from threading import Condition
+from threading import Condition, Thread
 from typing import Generic, TypeVar, cast
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
@@ -142,6 +142,7 @@ def fetch_batches(
     left = iter(tasks)
     try:
         while True:
+            fetching.check()
             for task in islice(left, most - len(fetching.pending)):
                 fetching.begin(task)
             if not fetching.pending:
@@ -149,6 +150,7 @@ def fetch_batches(
             batch, held = fetching.take(at_once)
             if batch:
                 yield batch
+                batch.clear()  # or it would stay in memory while we wait for the next
             fetching.room.leave(held)
     finally:
         fetching.close()
@@ -170,7 +172,13 @@ class _Fetching(Generic[T, R]):
         self._fetch = fetch
         self._size = size
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
+        self._fatal: BaseException | None = None
         self._came: SimpleQueue[tuple[T, R, int] | Future[None]] = SimpleQueue()
+
+    def check(self) -> None:
+        """Raise the lost session or the bug that came, once all before it was taken."""
+        if self._fatal is not None:
+            raise self._fatal
 
     def begin(self, task: T) -> None:
         """Have a thread fetch it."""
@@ -188,9 +196,12 @@ class _Fetching(Generic[T, R]):
                 batch.append(Fetched(task, part))
                 held += size
                 continue
-            ended = attempt(self.pending.pop(one), one.result)
-            if ended.error is not None:
-                batch.append(Fetched(ended.task, None, ended.error))
+            task, error = self.pending.pop(one), one.exception()
+            if isinstance(error, DifyError) and not isinstance(error, FATAL):
+                batch.append(Fetched(task, None, error))
+            elif error is not None:
+                self._fatal = error
+                break
         return batch, held
 
     def close(self) -> None:
@@ -222,6 +233,20 @@ def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -
         if fetched.error is not None:
             raise fetched.error
         yield cast(R, fetched.result)
+
+
+def begin(fetch: Callable[[], R]) -> Future[R]:
+    """Run `fetch` on a thread for which nobody waits who gives up meanwhile."""
+    future: Future[R] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(fetch())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=copy_context().run, args=(work,), daemon=True).start()
+    return future
 
 
 def attempt(task: T, fetch: Callable[[], R]) -> Fetched[T, R]:

@@ -40,6 +40,11 @@ class FramedRows(Generic[R]):
         return len(self.ids)
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of its frames, about."""
+        return sum(int(frame.estimated_size()) for frame in self._frames)
+
+    @property
     def rows(self) -> pl.DataFrame:
         """All pages in one frame; a row that came twice stands there twice, the newer one last."""
         return pl.concat(self._frames or [self.frame(())])

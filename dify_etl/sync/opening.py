@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.sync.fetching import begin
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
@@ -56,10 +56,9 @@ class OpenHome:
         The tables are made while Dify answers.
         """
         if self._began_at is None:
-            with ThreadPoolExecutor(max_workers=1) as pool:
-                asked = pool.submit(ask_source, self.dify)
-                with self.database() as database:
-                    pin_source(database, self.dify, asked.result(), self.rules)
+            asked = begin(lambda: ask_source(self.dify))
+            with self.database() as database:
+                pin_source(database, self.dify, asked.result(), self.rules)
             self._began_at = self.dify.server_time()
 
     @contextmanager

@@ -1,5 +1,6 @@
 """The load on a server grows slowly, shrinks at once, and never stops for good."""
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,20 @@ def test_quiet_is_measured_again_only_below_the_cap() -> None:
         seen.add(limit.current)
 
     assert seen == {8}
+
+
+def test_rare_route_among_others_is_measured_once() -> None:
+    """Each measurement holds all routes down, and hardly one answer of a rare one comes in it."""
+    limit = limit_with(Time())
+    seen = [limit.current]
+
+    for number in range(2_000):
+        route = "/rare" if number % 20 == 0 else "/x"
+        limit.succeeded(route, Admission(-0.1, company=limit.current))
+        seen.append(limit.current)
+
+    falls = sum(after < before for before, after in itertools.pairwise(seen))
+    assert (falls, seen[-1]) == (1, 8)
 
 
 def test_pace_is_kept() -> None:

@@ -1,10 +1,13 @@
 """Ratings that are given, changed, withdrawn or swapped all arrive."""
 
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 
 from dify_etl.simulated.rows import Conversation
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import first_message, quiet_world, talk
@@ -106,3 +109,68 @@ def test_feedback_on_closed_completion_logs_comes_from_the_export(workplace: Ope
     place.pass_time(days=7)
     place.read(TALK)
     assert ratings(place) == [("user", "dislike", True)]
+
+
+def test_only_what_the_export_shows_otherwise_is_read_again(
+    rated: tuple[Workplace, Conversation],
+) -> None:
+    """Among settled conversations the one with the swapped rating is read, once, and no other."""
+    place, row = rated
+    other = talk(place.world, at=NOW - timedelta(days=3))
+    place.world.give_feedback(first_message(place.world, other), "like", at=NOW)
+    place.pass_time(days=2)
+    place.read(TALK)
+    first, second = place.world.messages_of_conversation[row.id]
+    place.world.withdraw_feedback(first)
+    place.world.give_feedback(second, "like", at=NOW)
+    place.pass_time(days=7)
+
+    with place.requests() as asked:
+        place.read(TALK)
+
+    assert [dict(one.query)["conversation_id"] for one in asked if "chat-messages" in one.path] == [
+        row.id
+    ]
+    assert differences(place, ("message_feedbacks",)) == []
+
+
+def test_rating_that_became_malformed_is_not_taken_for_gone(workplace: Open) -> None:
+    """An export with a row that cannot be read is no proof that a held rating was withdrawn."""
+    place = workplace(quiet_world("completion"))
+    row = talk(place.world, at=NOW - timedelta(days=3), messages=1, mode="completion")
+    place.world.give_feedback(first_message(place.world, row), "dislike", at=NOW)
+    place.read(TALK)
+
+    def undated(path: str, answer: Any) -> Any:
+        if not path.endswith("feedbacks/export"):
+            return answer
+        rows = [{**row, "feedback_date": []} for row in answer["feedback_data"]]
+        return {**answer, "feedback_data": rows}
+
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), undated)
+    place.pass_time(days=7)
+    place.read(TALK)
+
+    assert ratings(place) == [("user", "dislike", False)]
+    assert place.value("SELECT count(*) FROM ops.quarantine") == 1
+
+
+def test_what_was_just_read_is_not_read_again_for_its_ratings(chat: Workplace) -> None:
+    """It is as fresh as the export: when they differ all the same, the next run looks again."""
+    row = talk(chat.world, at=NOW - timedelta(days=3))
+    chat.world.give_feedback(first_message(chat.world, row), "like", at=NOW)
+    hidden = ChangedAnswers(
+        httpx.WSGITransport(app=chat.server),
+        lambda path, answer: (
+            {**answer, "feedback_data": []} if path.endswith("feedbacks/export") else answer
+        ),
+    )
+    chat.transport = hidden
+    asked = []
+    for _ in range(3):
+        with chat.requests() as found:
+            chat.read(TALK)
+        asked.append(sum("chat-messages" in one.path for one in found))
+        chat.pass_time(days=1)
+    assert asked == [1, 1, 0]
+    assert ratings(chat) == [("user", "like", False)]

@@ -7,7 +7,7 @@ import pytest
 
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
 from dify_etl.dify.usage import Usage
-from dify_etl.sync.fetching import fetch_all, fetch_batches, fetch_parts, map_together
+from dify_etl.sync.fetching import begin, fetch_all, fetch_batches, fetch_parts, map_together
 
 WORKERS = 3
 
@@ -121,12 +121,46 @@ def test_parts_before_an_error_are_good() -> None:
 def test_what_came_meanwhile_comes_together() -> None:
     """A slow loader is given all that is there, each time at least one, and every one once."""
     parts = fetch_batches(range(40), lambda number: (number,), workers=WORKERS, ahead=40, room=40)
-    first = next(parts)
+    first = list(next(parts))
     threading.Event().wait(0.1)
-    second = next(parts)
+    second = list(next(parts))
     assert len(first) + len(second) == 40
     assert {one.result for one in (*first, *second)} == set(range(40))
     assert list(parts) == []
+
+
+def test_what_came_before_a_lost_session_is_taken() -> None:
+    """A fatal error ends everything, but no good part that came before it is thrown away."""
+
+    def fetch(number: int) -> tuple[int]:
+        if number == 2:
+            raise SessionLost("lost", where="GET /x", hint="")
+        return (number,)
+
+    batches = fetch_batches(range(9), fetch, workers=1)
+    first = list(next(batches))
+    threading.Event().wait(0.1)
+    second = list(next(batches))
+    assert [one.result for one in (*first, *second)] == [0, 1]
+    with pytest.raises(SessionLost):
+        next(batches)
+
+
+def test_caller_that_gives_up_does_not_wait_for_what_it_began() -> None:
+    """What was begun beside is a future: its result, or its error, when somebody asks for it."""
+    assert begin(lambda: 7).result() == 7
+    forever = threading.Event()
+    begun = begin(forever.wait)
+    with pytest.raises(TimeoutError):
+        begun.result(timeout=0.01)
+    forever.set()
+    with pytest.raises(LoginRefused):
+        begin(refused).result()
+
+
+def refused() -> None:
+    """What a server does that does not know us."""
+    raise LoginRefused("refused", where="POST /login", hint="")
 
 
 def test_consumer_that_stops_ends_waiting_parts() -> None:
