@@ -32,6 +32,8 @@ from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
+# The temporary table of the conversations that were due last, by conversation_id.
+DUE_TALKS = "_due_talks"
 # The columns of a list row whose change makes a conversation due.
 SEEN = (
     "message_count",
@@ -94,6 +96,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
             OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC""",
+        table=DUE_TALKS,
     )
     return count, (_due(sync, row) for row in rows)
 

@@ -3,7 +3,7 @@
 The list tells neither message id nor tokens; the detail does, but marks the log as read in Dify.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.apps import COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.message_parts import is_settled, load_children, size_of
 from dify_etl.sync.run import Sync
@@ -24,6 +25,8 @@ from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 RATINGS = ("user_like_count", "user_dislike_count", "admin_like_count", "admin_dislike_count")
+# The temporary table of the logs that were due last, by conversation_id.
+DUE_LOGS = "_due_logs"
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,26 @@ def read_log(sync: Sync, log: DueLog) -> OpenedLog:
     return OpenedLog(detail.message)
 
 
-def due_logs(sync: Sync, among: str = "true") -> list[DueLog]:
-    """Logs whose detail is due: allowed, and not read, changed in ratings, or not settled.
+def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
+    """How many logs' details are due: allowed, and not read, changed in ratings, or not settled.
 
     Allowed are those that an editor has read already, or all. `among` as in due_conversations.
     """
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *COMPLETION_MODES)) or "''"
     allowed = "true" if sync.rules.completion_detail else "c.read_at IS NOT NULL"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in RATINGS)
-    rows = sync.database.rows(
+    count, rows = take_due(
+        sync.database,
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in RATINGS)}
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed} AND {among}
           AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
-          AND coalesce(r.tries, 0) < {MOST_TRIES}"""
+          AND coalesce(r.tries, 0) < {MOST_TRIES}""",
+        table=DUE_LOGS,
     )
-    return [DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows]
+    return count, (DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows)
 
 
 def load_logs(books: FeedBooks, logs: Sequence[Fetched[DueLog, OpenedLog]]) -> None:

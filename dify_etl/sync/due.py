@@ -8,19 +8,21 @@ from dify_etl.warehouse.database import Database
 TAKEN = 2_000
 
 
-def take_due(database: Database, query: str) -> tuple[int, Iterator[tuple[Any, ...]]]:
+def take_due(
+    database: Database, query: str, *, table: str = "_due"
+) -> tuple[int, Iterator[tuple[Any, ...]]]:
     """How many rows the query has now, and these, in its order.
 
-    They are kept in a temporary table, so the query's tables may change meanwhile. One at a time.
+    They are kept in a temporary table, so the query's tables may change meanwhile. One at a time,
+    unless the `table` has another name.
     """
-    database.execute(f"CREATE OR REPLACE TEMP TABLE _due AS {query}")
-    count = int(database.value("SELECT count(*) FROM _due"))
-    return count, _taken(database, count)
+    count = int(database.value(f"CREATE OR REPLACE TEMP TABLE {table} AS {query}"))
+    return count, _taken(database, table, count)
 
 
-def _taken(database: Database, count: int) -> Iterator[tuple[Any, ...]]:
+def _taken(database: Database, table: str, count: int) -> Iterator[tuple[Any, ...]]:
     for first in range(0, count, TAKEN):
         yield from database.rows(
-            "SELECT * FROM _due WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
+            f"SELECT * FROM {table} WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
             [first, first + TAKEN],
         )

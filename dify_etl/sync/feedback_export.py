@@ -16,6 +16,8 @@ from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.chat_messages import DUE_TALKS
+from dify_etl.sync.completions import DUE_LOGS
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
@@ -103,10 +105,11 @@ def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, E
             WHERE state <> 'absent' AND conversation_id IN (FROM _differing)"""
         )
         execute(
-            """CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
+            f"""CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
             SELECT conversation_id FROM ops.conversation_reads
-            WHERE state = 'proven' AND read_at < ? AND conversation_id IN (FROM _differing)""",
-            [books.sync.now],
+            WHERE state = 'proven' AND conversation_id IN (FROM _differing)
+                AND conversation_id NOT IN (SELECT conversation_id FROM {DUE_TALKS}
+                    UNION ALL SELECT conversation_id FROM {DUE_LOGS})"""
         )
     return bool(books.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
 

@@ -68,9 +68,9 @@ class _Reading:
     def read(self, apps: Sequence[KnownApp] = (), *, among: str = "true") -> None:
         """Read the exports of these apps, and what is due; `among` as in due_conversations."""
         sync = self.books.sync
-        logs = due_logs(sync, among)
-        count, talks = due_conversations(sync, among)
-        self.books.expect(len(apps) + len(logs) + count)
+        log_count, logs = due_logs(sync, among)
+        talk_count, talks = due_conversations(sync, among)
+        self.books.expect(len(apps) + log_count + talk_count)
         exports = jobs(apps, partial(read_export, sync), self.exports)
         tasks = _mixed(
             chain(
