@@ -53,11 +53,12 @@ class OpenHome:
     def check_source(self) -> None:
         """Once per run, before any row is written: SourceChanged when something else answers.
 
-        The tables are made while Dify answers.
+        Nothing is asked before the file is ours; its tables are made while Dify answers.
         """
         if self._began_at is None:
-            asked = begin(lambda: ask_source(self.dify))
-            with self.database() as database:
+            with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
+                asked = begin(lambda: ask_source(self.dify))
+                _ensure_tables(database)
                 pin_source(database, self.dify, asked.result(), self.rules)
             self._began_at = self.dify.server_time()
 
