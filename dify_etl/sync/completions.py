@@ -58,7 +58,8 @@ def read_log(sync: Sync, log: DueLog) -> OpenedLog:
 
 
 def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
-    """How many logs' details are due: allowed, and not read, changed in ratings, or not settled.
+    """How many logs' details are due (allowed, and not read, changed in ratings, or not settled),
+    and these.
 
     Allowed are those that an editor has read already, or all. `among` as in due_conversations.
     """

@@ -235,7 +235,7 @@ def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -
         yield cast(R, fetched.result)
 
 
-def begin(fetch: Callable[[], R]) -> Future[R]:
+def in_background(fetch: Callable[[], R]) -> Future[R]:
     """Run `fetch` on a thread for which nobody waits who gives up meanwhile."""
     future: Future[R] = Future()
 

@@ -1,7 +1,7 @@
 """Feed messages: conversations and completion logs that are due, with the parts of each message.
 
-The weekly feedback exports are asked beside them; what these show to be rated otherwise than it is
-held is read once more.
+The weekly feedback exports are asked beside them. What these show to be rated otherwise than it is
+held, and was not due anyway, is read after them.
 """
 
 import time

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.sync.fetching import begin
+from dify_etl.sync.fetching import in_background
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
@@ -57,7 +57,7 @@ class OpenHome:
         """
         if self._began_at is None:
             with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
-                asked = begin(lambda: ask_source(self.dify))
+                asked = in_background(lambda: ask_source(self.dify))
                 _ensure_tables(database)
                 pin_source(database, self.dify, asked.result(), self.rules)
             self._began_at = self.dify.server_time()

@@ -1,10 +1,13 @@
 """What Dify deleted is marked absent with its parts, and unmarked when it returns."""
 
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 
 from dify_etl.simulated.rows import Conversation
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, first_message, quiet_world, run, talk
@@ -93,6 +96,26 @@ def test_conversation_that_answers_404_is_absent_at_once(chat: Workplace) -> Non
     chat.world.delete_conversation(row.id)
     chat.read(("messages",))
     assert absent(chat) == 1
+
+
+def test_feed_keeps_its_times_when_a_later_one_marks_its_rows(chat: Workplace) -> None:
+    """Deleted in the middle of a run: the feed that lists conversations is told what vanished, but
+    it was read when it was read.
+    """
+    chat.with_rules(workers=1)
+    row = talk(chat.world, at=NOW - timedelta(days=2))
+
+    def after_the_lists(path: str, answer: Any) -> Any:
+        if path.endswith("/feedbacks/export"):
+            chat.world.delete_conversation(row.id)
+        return answer
+
+    chat.transport = ChangedAnswers(httpx.WSGITransport(app=chat.server), after_the_lists)
+    chat.read(TALK)
+
+    (lists,) = chat.rows("SELECT rows_absent, ended_at FROM ops.runs WHERE feed = 'conversations'")
+    assert lists[0] == 1
+    assert lists[1] <= chat.value("SELECT started_at FROM ops.runs WHERE feed = 'messages'")
 
 
 def test_deleted_app_is_absent_and_its_rows_stay(workplace: Open) -> None:

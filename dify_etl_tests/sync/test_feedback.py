@@ -174,3 +174,15 @@ def test_what_was_just_read_is_not_read_again_for_its_ratings(chat: Workplace) -
         chat.pass_time(days=1)
     assert asked == [1, 1, 0]
     assert ratings(chat) == [("user", "like", False)]
+
+
+def test_exports_are_asked_among_the_conversations(workplace: Open) -> None:
+    """A server works long on an export: they are spread, and do not hold everything up at once."""
+    place = workplace(quiet_world("chat", "agent-chat")).with_rules(workers=1)
+    for hours in range(15):
+        talk(place.world, at=NOW - timedelta(days=2, hours=hours))
+    with place.requests() as asked:
+        place.read(TALK)
+    paths = [one.path for one in asked if one.path.endswith(("chat-messages", "/export"))]
+    places = [index for index, path in enumerate(paths) if path.endswith("/export")]
+    assert (len(paths), places) == (17, [0, 11])

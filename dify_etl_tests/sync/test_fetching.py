@@ -7,7 +7,13 @@ import pytest
 
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
 from dify_etl.dify.usage import Usage
-from dify_etl.sync.fetching import begin, fetch_all, fetch_batches, fetch_parts, map_together
+from dify_etl.sync.fetching import (
+    fetch_all,
+    fetch_batches,
+    fetch_parts,
+    in_background,
+    map_together,
+)
 
 WORKERS = 3
 
@@ -120,42 +126,55 @@ def test_parts_before_an_error_are_good() -> None:
 
 def test_what_came_meanwhile_comes_together() -> None:
     """A slow loader is given all that is there, each time at least one, and every one once."""
-    parts = fetch_batches(range(40), lambda number: (number,), workers=WORKERS, ahead=40, room=40)
-    first = list(next(parts))
-    threading.Event().wait(0.1)
-    second = list(next(parts))
-    assert len(first) + len(second) == 40
-    assert {one.result for one in (*first, *second)} == set(range(40))
-    assert list(parts) == []
+    is_last = threading.Event()
+
+    def fetch(number: int) -> tuple[int]:
+        if number == 39:
+            is_last.set()
+        return (number,)
+
+    batches = []
+    for batch in fetch_batches(range(40), fetch, workers=WORKERS, ahead=40, room=40):
+        batches.append([one.result for one in batch])
+        assert is_last.wait(10)
+    found = [one for batch in batches for one in batch]
+    assert sorted(one for one in found if one is not None) == list(range(40))
+    assert [] not in batches
+    assert max(map(len, batches)) > WORKERS
 
 
 def test_what_came_before_a_lost_session_is_taken() -> None:
     """A fatal error ends everything, but no good part that came before it is thrown away."""
+    found: list[int | None] = []
+    is_lost = threading.Event()
 
     def fetch(number: int) -> tuple[int]:
-        if number == 2:
+        if number == 5:
+            is_lost.set()
             raise SessionLost("lost", where="GET /x", hint="")
         return (number,)
 
-    batches = fetch_batches(range(9), fetch, workers=1)
-    first = list(next(batches))
-    threading.Event().wait(0.1)
-    second = list(next(batches))
-    assert [one.result for one in (*first, *second)] == [0, 1]
+    def take_all() -> None:
+        for batch in fetch_batches(range(9), fetch, workers=1, ahead=9, room=9):
+            found.extend(one.result for one in batch)
+            assert is_lost.wait(10)
+            threading.Event().wait(0.05)  # the error stands behind the others now
+
     with pytest.raises(SessionLost):
-        next(batches)
+        take_all()
+    assert found == [0, 1, 2, 3, 4]
 
 
 def test_caller_that_gives_up_does_not_wait_for_what_it_began() -> None:
     """What was begun beside is a future: its result, or its error, when somebody asks for it."""
-    assert begin(lambda: 7).result() == 7
+    assert in_background(lambda: 7).result() == 7
     forever = threading.Event()
-    begun = begin(forever.wait)
+    begun = in_background(forever.wait)
     with pytest.raises(TimeoutError):
         begun.result(timeout=0.01)
     forever.set()
     with pytest.raises(LoginRefused):
-        begin(refused).result()
+        in_background(refused).result()
 
 
 def refused() -> None:
