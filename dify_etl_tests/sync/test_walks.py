@@ -288,20 +288,37 @@ def test_list_without_time_filter_is_never_cut() -> None:
 
 
 def test_tail_is_asked_until_nothing_new_comes() -> None:
-    """After the bound the list is asked again while new rows come, three times at most."""
-    rows = Rows()
-    calm = rows.list().read_tail(BOUND, lambda: NOW)
-    assert calm.records == {}
-    assert rows.asked == [(BOUND - timedelta(minutes=1), NOW + timedelta(minutes=2))]
-
-    busy = Rows()
+    """After the bound a list of several pages is asked again while new rows come, three times at
+    most.
+    """
+    busy = Rows(*[NOW] * 200)
+    before = len(busy.rows)
+    whole = []
 
     def ask(start: datetime, end: datetime, page: int, limit: int) -> Page[Member]:
-        busy.add(NOW)
+        if page == 1 and len(busy.asked) % 4 == 0:
+            busy.add(NOW)
+            whole.append(len(busy.rows))
         return busy.ask(start, end, page, limit)
 
     found = listed(ask).read_tail(BOUND, lambda: NOW)
-    assert len(found.records) == TAIL_ROUNDS
+    assert whole == [before + 1 + number for number in range(TAIL_ROUNDS)]
+    assert len(found.records) == before + TAIL_ROUNDS
+
+
+@pytest.mark.parametrize("rows", [0, 3, 100])
+def test_tail_of_one_page_is_asked_once(rows: int) -> None:
+    """One answer shows all that there is at its moment: what comes after it is the next run's."""
+    calm = Rows(*[NOW] * rows)
+    assert len(calm.list().read_tail(BOUND, lambda: NOW).records) == rows
+    assert calm.asked == [(BOUND - timedelta(minutes=1), NOW + timedelta(minutes=2))]
+
+
+def test_tail_of_one_page_that_does_not_add_up_is_asked_again() -> None:
+    """A total that is not shown is a reason to ask once more."""
+    rows = Rows(*[NOW] * 3, lie=1)
+    assert len(rows.list().read_tail(BOUND, lambda: NOW).records) == 3
+    assert len(rows.asked) == 2 * 3  # two rounds of a walk with three page sizes
 
 
 @pytest.mark.parametrize("second", [0, 20, 59])
