@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,13 +16,14 @@ from benchmark.rates import median_rate
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to read into which home; `start_date` as 2026-01-31, `profile` a file to write."""
+    """What to read into which home; `start_date` as 2026-01-31."""
 
     base_url: str
     email: str
@@ -34,7 +33,6 @@ class Task:
     start_date: str
     workers: int = 8
     deep_read_days: int = 28
-    profile: str | None = None
 
 
 def read(task: Task) -> dict[str, object]:
@@ -44,7 +42,7 @@ def read(task: Task) -> dict[str, object]:
         zone=ZoneInfo("UTC"),
         start_date=date.fromisoformat(task.start_date),
         deep_read_days=task.deep_read_days,
-        workers=task.workers,
+        workers=workers_for(task.workers),
     )
     began = time.monotonic()
     with (
@@ -75,22 +73,10 @@ def read(task: Task) -> dict[str, object]:
     }
 
 
-@contextmanager
-def _profiled(path: str) -> Iterator[None]:
-    """Write where the main thread's time goes, for pstats."""
-    import cProfile
-
-    with cProfile.Profile() as profile:
-        yield
-    profile.dump_stats(path)
-
-
 def main() -> None:
     """Do the task of the command line; the last line is the result as JSON."""
     task = Task(**json.loads(sys.argv[1]))
-    with _profiled(task.profile) if task.profile else nullcontext():
-        result = read(task)
-    print(json.dumps(result))
+    print(json.dumps(read(task)))
 
 
 if __name__ == "__main__":

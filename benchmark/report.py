@@ -258,7 +258,10 @@ def _memory(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _profile(shares: Sequence[tuple[str, float]]) -> Iterator[str]:
-    yield "## Where dify-etl's Python time goes\n\nA first load at 0 ms; waiting is left out.\n"
+    yield (
+        "## Where dify-etl's Python time goes\n\nA first load at 0 ms; waiting and the start of "
+        "Python are left out.\n"
+    )
     if not shares:
         yield "This machine allows no profiler.\n"
         return

@@ -19,6 +19,7 @@ from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.tokens import TokenStore, token_store_from
 from dify_etl.settings import DIFY_BEGINS, Settings, load_settings
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
+from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 
@@ -53,7 +54,7 @@ def rules_of(settings: Settings) -> SyncRules:
         lookback_days=settings.lookback_days,
         deep_read_days=settings.deep_read_days,
         completion_detail=settings.completion_detail,
-        workers=settings.max_concurrency,
+        workers=workers_for(settings.max_concurrency),
     )
 
 

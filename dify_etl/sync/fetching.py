@@ -19,6 +19,13 @@ R = TypeVar("R")
 FATAL = (LoginRefused, SessionLost)
 
 
+def workers_for(requests: int) -> int:
+    """Threads for so many requests at a time: one more, whose request takes the slot of an answer
+    that is being parsed.
+    """
+    return requests + 1
+
+
 @dataclass(frozen=True)
 class Fetched(Generic[T, R]):
     """What came of one task: a result, or the error that Dify gave for it."""

@@ -24,7 +24,7 @@ class SyncRules:
     lookback_days: int = 7
     deep_read_days: int = 28
     completion_detail: bool = False
-    workers: int = 8
+    workers: int = 9  # threads that fetch; DifyClient bounds the requests under way
 
 
 @dataclass(frozen=True)
