@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-KNOWN_VERSIONS = (
-    "1.0.0",
-    "1.7.2",
-    "1.9.1",
-    "1.9.2",
-    "1.10.1",
-    "1.11.0",
-    "1.12.1",
-    "1.13.0",
-    "1.14.2",
-)
+# What can be simulated, and its place in the order of releases. A tree that tells an older version
+# than it is stands where it belongs: main of August 2026 tells 1.16.1 and is 1.17 in effect.
+_NUMBERS = {
+    "1.0.0": (1, 0, 0),
+    "1.6.0": (1, 6, 0),
+    "1.7.2": (1, 7, 2),
+    "1.9.1": (1, 9, 1),
+    "1.9.2": (1, 9, 2),
+    "1.10.1": (1, 10, 1),
+    "1.11.0": (1, 11, 0),
+    "1.12.1": (1, 12, 1),
+    "1.13.0": (1, 13, 0),
+    "1.14.2": (1, 14, 2),
+    "1.15.0": (1, 15, 0),
+    "1.16.1": (1, 16, 1),
+    "main-2026-08": (1, 17, 0),
+}
+KNOWN_VERSIONS = tuple(_NUMBERS)
 
 
 class SessionStyle(Enum):
@@ -36,20 +43,25 @@ class ErrorFamily(Enum):
 
 @dataclass(frozen=True)
 class ServerVersion:
-    """A release. Raises ValueError for one that is not simulated."""
+    """A release or tree, by its name here. Raises ValueError for one that is not simulated."""
 
-    text: str
+    name: str
 
     def __post_init__(self) -> None:
-        if self.text not in KNOWN_VERSIONS:
+        if self.name not in KNOWN_VERSIONS:
             raise ValueError(
-                f"Dify {self.text} is not simulated; choose one of {', '.join(KNOWN_VERSIONS)}"
+                f"Dify {self.name} is not simulated; choose one of {', '.join(KNOWN_VERSIONS)}"
             )
+
+    @property
+    def text(self) -> str:
+        """What the server tells in X-Version."""
+        return "1.16.1" if self.name == "main-2026-08" else self.name
 
     @property
     def number(self) -> tuple[int, ...]:
         """The release as numbers, for comparisons."""
-        return tuple(int(part) for part in self.text.split("."))
+        return _NUMBERS[self.name]
 
     def since(self, *number: int) -> bool:
         """True for this release and later ones."""
@@ -112,3 +124,23 @@ class ServerVersion:
     def blocks_admin_key(self) -> bool:
         """From 1.9.2 to 1.10 the CSRF check also stops the admin key."""
         return self.since(1, 9, 2) and not self.since(1, 11)
+
+    @property
+    def has_agents(self) -> bool:
+        """From 1.15 apps of mode `agent` exist, with endpoints of their own."""
+        return self.since(1, 15)
+
+    @property
+    def has_human_input(self) -> bool:
+        """From 1.13 a workflow may wait for a person who fills a form in."""
+        return self.since(1, 13)
+
+    @property
+    def summarises_workspace(self) -> bool:
+        """After 1.16.1 /workspaces/current is gone; /workspaces/current/summary tells the role."""
+        return self.since(1, 17)
+
+    @property
+    def answers_unprocessable(self) -> bool:
+        """After 1.16.1 most parameters that do not fit are answered with 422."""
+        return self.since(1, 17)
