@@ -96,20 +96,35 @@ class Database:
         self.execute("SET memory_limit = '160MB'")
 
     def ensure(self, *tables: Table) -> None:
-        """Make the tables and comments as specified; new columns are added, none is dropped."""
-        self.execute(";\n".join(create_statement(table) for table in tables))
-        held = {
+        """Make the tables and comments as specified; new columns are added, none is dropped.
+
+        What is as specified already is not touched: the file is not written anew for it.
+        """
+        held = self._comments()
+        missing = [table for table in tables if (table.schema, table.name, None) not in held]
+        if missing:
+            self.execute(";\n".join(create_statement(table) for table in missing))
+            held = self._comments()
+        changes = [change for table in tables for change in _changes(table, held)]
+        if changes:
+            self.execute(";\n".join(changes))
+
+    def _comments(self) -> dict[tuple[str, str, str | None], str | None]:
+        """Comments by schema, table and column; those of the tables themselves under None."""
+        return {
             (schema, name, column): comment
             for schema, name, column, comment in self.rows(
                 "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
+                "WHERE database_name = 'live' UNION ALL "
+                "SELECT schema_name, table_name, NULL, comment FROM duckdb_tables() "
                 "WHERE database_name = 'live'"
             )
         }
-        changes = [change for table in tables for change in _changes(table, held)]
-        self.execute(";\n".join(changes))
 
 
-def _changes(table: Table, held: Mapping[tuple[str, str, str], str | None]) -> Iterator[str]:
+def _changes(
+    table: Table, held: Mapping[tuple[str, str, str | None], str | None]
+) -> Iterator[str]:
     """What makes a table as specified; `held` are the comments by schema, table and column."""
     for column in table.all_columns:
         key = (table.schema, table.name, column.name)
@@ -118,7 +133,8 @@ def _changes(table: Table, held: Mapping[tuple[str, str, str], str | None]) -> I
         if held.get(key) != column.description:
             target = f'{table.qualified}."{column.name}"'
             yield f"COMMENT ON COLUMN {target} IS {quoted(column.description)}"
-    yield f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}"
+    if held.get((table.schema, table.name, None)) != table_comment(table):
+        yield f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}"
 
 
 def utc_now() -> datetime:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,10 @@ def build(database: Database, model: Model) -> None:
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(model.path, str(error).splitlines()[0], "a query that DuckDB runs") from error
     _require_documented(model, columns)
-    database.execute(f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}")
+    comments = [f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}"]
     for column, text in model.columns.items():
-        database.execute(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
+        comments.append(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
+    database.execute(";\n".join(comments))
 
 
 def _require_documented(model: Model, columns: list[str]) -> None:
@@ -118,12 +120,25 @@ def _require_documented(model: Model, columns: list[str]) -> None:
 
 def _tables_of(query: str, path: Path) -> set[str]:
     """The schema-qualified tables that a query names; names without a schema are its own CTEs."""
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
-    tree = json.loads(row[0]) if row else {}
+    tree = json.loads(_syntax_tree(query))
     if tree.get("error", True) or len(tree["statements"]) != 1:
         raise _broken(path, tree.get("error_message", "not one query"), "one SELECT statement")
     return {f"{schema}.{table}" for schema, table in _base_tables(tree) if schema}
+
+
+@cache
+def _syntax_tree(query: str) -> str:
+    """DuckDB's own syntax tree of a query, as JSON."""
+    with _parser().cursor() as connection:
+        return str(
+            connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
+        )
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A database without a file, made once: to make it takes far longer than to parse."""
+    return duckdb.connect()
 
 
 def _base_tables(node: Any) -> Iterator[tuple[str, str]]:

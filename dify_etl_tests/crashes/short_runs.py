@@ -1,7 +1,4 @@
-"""A whole run (all feeds, publish) in a process of its own that may be killed at any moment.
-
-Processes are forked from one that has imported everything, so that a run starts at once.
-"""
+"""A whole run (all feeds, publish) in a process of its own that may be killed at any moment."""
 
 import contextlib
 import os
@@ -9,7 +6,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TextIO
@@ -28,9 +24,8 @@ from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.warehouse.publish import publish
+from dify_etl_tests.forks import FORKS
 
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
 # A client's answer takes at most this long here, and so do its waits.
 READ_SECONDS = 0.5
 MOST_WAIT = 0.01

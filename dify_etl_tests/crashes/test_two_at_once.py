@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.warehouse.publish import COPY, LIVE
-from dify_etl_tests.crashes.short_runs import FORKS
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
+from dify_etl_tests.forks import FORKS
 
 
 def assert_whole(stage: Stage, home: Path) -> None:

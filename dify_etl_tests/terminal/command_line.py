@@ -1,4 +1,4 @@
-"""Run `dify-etl` as a process of its own, in a folder of its own, and keep what it answered."""
+"""Run `dify-etl` in a folder and an environment of its own, and keep what it answered."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import duckdb
 
 from dify_etl.simulated import SimulatedDify, World
+from dify_etl_tests.forks import FORKS
 
 COMMAND = (str(Path(sys.executable).with_name("dify-etl")),)
 OURS = ("DIFY_", "REDIS_URL", "DAGSTER_", "SSL_CERT", "COLUMNS")
@@ -52,7 +54,26 @@ class Shell:
         return inherited | {"DIFY_ETL_HOME": str(self.home)} | self.variables | changed
 
     def run(self, *words: str, **changed: str) -> Answer:
-        """Run a command to its end."""
+        """Run a command to its end, in a fork that need not import anything anew.
+
+        With a `command` of its own the shell starts that: nobody has imported it.
+        """
+        if self.command != COMMAND:
+            return self.run_anew(*words, **changed)
+        with tempfile.TemporaryDirectory() as said:
+            out, err = Path(said, "out"), Path(said, "err")
+            fork = FORKS.Process(
+                target=_command, args=(words, self.folder, self.environment(**changed), out, err)
+            )
+            fork.start()
+            fork.join(SECONDS)
+            if fork.exitcode is None:
+                fork.kill()
+                fork.join()
+            return Answer(fork.exitcode or 0, out.read_text("utf-8"), err.read_text("utf-8"))
+
+    def run_anew(self, *words: str, **changed: str) -> Answer:
+        """Run a command to its end in an interpreter of its own, as a user's shell does."""
         done = subprocess.run(
             [*self.command, *words],
             cwd=self.folder,
@@ -81,6 +102,26 @@ class Shell:
         """What the published copy answers."""
         with duckdb.connect(self.home / file, read_only=True) as connection:
             return connection.execute(sql).fetchall()
+
+
+def _command(
+    words: tuple[str, ...], folder: Path, environment: dict[str, str], out: Path, err: Path
+) -> None:
+    """In the fork: become the command. What it leaves open is closed by its end."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    sys.argv = [*COMMAND, *words]
+    from dify_etl.cli import main
+
+    try:
+        main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 _WITH_CTRL_C = (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import duckdb
 import pytest
 
 from dify_etl.warehouse.publish import COPY, LIVE
@@ -124,9 +125,14 @@ def test_bad_input_ends_with_a_clear_message(bad: Bad, own_copy: Shell, dify: Se
 
 def content(shell: Shell) -> list[object]:
     """Every row of the live file, and the bytes of the copy."""
-    tables = "SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1"
-    names = [row[0] for row in shell.rows(tables, file=LIVE)]
-    rows = [sorted(shell.rows(f"SELECT t::VARCHAR FROM {name} t", file=LIVE)) for name in names]
+    with duckdb.connect(shell.home / LIVE, read_only=True) as connection:
+        tables = connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1"
+        ).fetchall()
+        rows = [
+            sorted(connection.execute(f"SELECT t::VARCHAR FROM {name} t").fetchall())
+            for (name,) in tables
+        ]
     return [*rows, (shell.home / COPY).read_bytes()]
 
 
