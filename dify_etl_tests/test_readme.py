@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
+from dify_etl_tests.terminal.command_line import Answer, forked
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,8 +43,17 @@ def variables(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         }
 
 
-def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def run(command: list[str], variables: dict[str, str]) -> Answer:
+    """Run a command of the program in a fork, any other one as a process."""
+    folder = Path(variables["HOME_OF_TEST"])
+    if command[0] == "dify-etl":
+        return forked(command[1:], folder, variables)
+    return run_anew(command, variables)
+
+
+def run_anew(command: list[str], variables: dict[str, str]) -> Answer:
+    """Run a command as whoever follows the README does."""
+    done = subprocess.run(
         command,
         cwd=variables["HOME_OF_TEST"],
         env=variables,
@@ -52,6 +62,7 @@ def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedPr
         timeout=SECONDS,
         check=False,
     )
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def words_of(line: str) -> list[str]:
@@ -64,12 +75,12 @@ def test_own_dify_as_the_readme_says(variables: dict[str, str]) -> None:
     (block,) = [one for one in SHELL if "DIFY_BASE_URL" in one]
     commands = [words_of(line) for line in block.splitlines() if "dify-etl" in line]
     assert [words[1] for words in commands] == ["doctor", "sync"]
-    ran = [run(words, variables) for words in commands]
-    assert [one.returncode for one in ran] == [0, 0], ran[-1].stdout + ran[-1].stderr
+    ran = [run_anew(words, variables) for words in commands]
+    assert [one.code for one in ran] == [0, 0], ran[-1].text
     home = Path(variables["HOME_OF_TEST"])
     assert "DIFY_ETL_TIMEZONE=Asia/Tokyo" in (home / ".env").read_text()
     assert (home / "dify_data" / "dify.duckdb").exists()
-    assert "marts.app_daily_usage" in run(["dify-etl", "tables"], variables).stdout
+    assert "marts.app_daily_usage" in run(["dify-etl", "tables"], variables).out
 
 
 def test_other_calls_of_the_readme(variables: dict[str, str], world: World) -> None:
@@ -87,7 +98,7 @@ def test_other_calls_of_the_readme(variables: dict[str, str], world: World) -> N
     for call in calls:
         words = [replaced.get(word.strip('"'), word) for word in re.findall(r'"[^"]+"|\S+', call)]
         ran = run(["dify-etl", *words], own_home)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.code == 0, ran.text
 
 
 def test_quarantine_of_the_readme(variables: dict[str, str]) -> None:
@@ -95,8 +106,8 @@ def test_quarantine_of_the_readme(variables: dict[str, str]) -> None:
     own_home = variables | {"DIFY_ETL_TIMEZONE": "Asia/Tokyo", "DIFY_ETL_HOME": "empty_home"}
     assert QUARANTINE == ["quarantine list", "quarantine retry"]
     ran = [run(["dify-etl", *call.split()], own_home) for call in QUARANTINE]
-    assert [one.returncode for one in ran] == [0, 0], ran[0].stdout + ran[0].stderr
-    assert "Nothing waits" in ran[0].stdout
+    assert [one.code for one in ran] == [0, 0], ran[0].text
+    assert "Nothing waits" in ran[0].out
 
 
 def test_operations_of_the_readme(variables: dict[str, str], world: World) -> None:
@@ -107,11 +118,11 @@ def test_operations_of_the_readme(variables: dict[str, str], world: World) -> No
     export, listed, invited = (
         run(words_of(line), variables) for line in block.splitlines() if line.strip()
     )
-    assert (export.returncode, invited.returncode) == (0, 0), export.stderr + invited.stderr
+    assert (export.code, invited.code) == (0, 0), export.err + invited.err
     assert len(list((folder / "dsl").iterdir())) == len(world.apps)
-    assert listed.returncode == 1  # this workspace has documents that failed
-    assert "failed" in listed.stdout
-    assert re.search(r"add --apply [0-9a-f]{12}", invited.stdout)
+    assert listed.code == 1  # this workspace has documents that failed
+    assert "failed" in listed.out
+    assert re.search(r"add --apply [0-9a-f]{12}", invited.out)
 
 
 def test_simulate_of_the_readme_prints_settings(variables: dict[str, str]) -> None:
@@ -136,7 +147,7 @@ def test_notebook_snippet_lists_the_apps(variables: dict[str, str], world: World
         .replace("…", variables["DIFY_PASSWORD"])
     )
     ran = run([sys.executable, "-c", own], variables)
-    assert len(ran.stdout.splitlines()) == len(world.apps), ran.stderr
+    assert len(ran.out.splitlines()) == len(world.apps), ran.err
 
 
 def test_demo_of_the_readme(variables: dict[str, str]) -> None:
@@ -148,8 +159,8 @@ def test_demo_of_the_readme(variables: dict[str, str]) -> None:
     words = line.split()
     assert words[-1] == "demo"
     ran = run(["dify-etl", *words[1:]], variables)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("SELECT") >= 3
+    assert ran.code == 0, ran.text
+    assert ran.out.count("SELECT") >= 3
 
 
 @pytest.mark.parametrize("target", MAKE)

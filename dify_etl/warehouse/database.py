@@ -153,7 +153,8 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise errors.translated(path, error) from error
-    connection = duckdb.connect()
+    instance = _IDLE.pop() if _IDLE else duckdb.connect()
+    connection = instance.cursor()
     try:
         _attach(connection, path, wait_seconds)
         database = Database(connection, path)
@@ -164,7 +165,28 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         yield database
     finally:
+        _close(instance, connection)
+
+
+# DuckDB without a file. To start it takes longer than to open a file, and a night opens the live
+# file again for every step; whoever takes one out has it alone.
+_IDLE: list[duckdb.DuckDBPyConnection] = []
+_OF_THE_FILE = ("threads", "checkpoint_threshold", "memory_limit", "temp_directory")
+
+
+def _close(instance: duckdb.DuckDBPyConnection, connection: duckdb.DuckDBPyConnection) -> None:
+    """Close the file, which frees its lock; what is as new afterwards waits for the next one."""
+    try:
+        connection.execute("USE memory")
+        connection.execute("DETACH live")
+        for setting in _OF_THE_FILE:
+            connection.execute(f"RESET GLOBAL {setting}")
+    except duckdb.Error:  # never attached, amid a transaction, or out of disk
         connection.close()
+        instance.close()
+    else:
+        connection.close()
+        _IDLE.append(instance)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, wait_seconds: float) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,7 @@ class Shell:
         """
         if self.command != COMMAND:
             return self.run_anew(*words, **changed)
-        with tempfile.TemporaryDirectory() as said:
-            out, err = Path(said, "out"), Path(said, "err")
-            fork = FORKS.Process(
-                target=_command, args=(words, self.folder, self.environment(**changed), out, err)
-            )
-            fork.start()
-            fork.join(SECONDS)
-            if fork.exitcode is None:
-                fork.kill()
-                fork.join()
-            return Answer(fork.exitcode or 0, out.read_text("utf-8"), err.read_text("utf-8"))
+        return forked(words, self.folder, self.environment(**changed))
 
     def run_anew(self, *words: str, **changed: str) -> Answer:
         """Run a command to its end in an interpreter of its own, as a user's shell does."""
@@ -104,6 +95,22 @@ class Shell:
             return connection.execute(sql).fetchall()
 
 
+def forked(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Answer:
+    """Run `dify-etl` to its end in a fork that need not import anything anew."""
+    with tempfile.TemporaryDirectory() as said:
+        out, err = Path(said, "out"), Path(said, "err")
+        fork = FORKS.Process(
+            target=_command, args=(tuple(words), folder, dict(environment), out, err)
+        )
+        fork.start()
+        fork.join(SECONDS)
+        if fork.exitcode is None:
+            fork.kill()
+            fork.join()
+            raise TimeoutError(f"dify-etl {' '.join(words)} took more than {SECONDS} s")
+        return Answer(fork.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
 def _command(
     words: tuple[str, ...], folder: Path, environment: dict[str, str], out: Path, err: Path
 ) -> None:
@@ -113,7 +120,9 @@ def _command(
     os.environ.update(environment)
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
-    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (
+        open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
+    )
     sys.argv = [*COMMAND, *words]
     from dify_etl.cli import main
 
