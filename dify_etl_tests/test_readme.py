@@ -93,6 +93,7 @@ def test_other_calls_of_the_readme(variables: dict[str, str], world: World) -> N
         "Support bot": app.name,
     }
     own_home = variables | {"DIFY_ETL_TIMEZONE": "Asia/Tokyo"}
+    own_home |= {"DIFY_ETL_START_DATE": str(today - timedelta(days=9))}
     calls = [call for call in INLINE if call.startswith("sync ")]
     assert len(calls) == 3
     for call in calls:
