@@ -101,6 +101,8 @@ def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcom
     with _opened(settings, request, run_id, console) as opened, holding(opened):
         tags = _partition_tags(settings, request, opened)
         opened.check_source()
+        if newer := opened.dify.newer_than_tested:
+            err.print(f"{newer}; it is read all the same.", highlight=False, markup=False)
         check_apps(opened, request.apps)
         feeds = _with_needs(request.feeds, opened)
         failures = execute(job, run_id=run_id, tags=tags, feeds=feeds)
