@@ -16,14 +16,18 @@ from dify_etl.dify.errors import (
     AppGone,
     DifyError,
     DifyUnavailable,
+    NoSuchEndpoint,
     NotAllowed,
     NotDify,
     NotFound,
+    NotShown,
     RateLimited,
     Refused,
     UnexpectedAnswer,
 )
+from dify_etl.dify.rights import right_to, role_for_write
 
+API_PATH = "/console/api"
 RETRY_AFTER_CAP_SECONDS = 60.0
 TOLD_CHARACTERS = 200  # of Dify's message
 UNTOLD_ROUTES = ("/login", "/refresh-token")  # whose messages are about secrets alone
@@ -91,15 +95,9 @@ def is_dify(response: httpx.Response) -> bool:
 def _refusal(response: httpx.Response, where: str) -> DifyError:
     status, code = response.status_code, code_of(response)
     if status == 403:
-        return NotAllowed(
-            f"Dify answers 403 {code or ''}".rstrip(),
-            where=where,
-            hint=f"Give the account the role that this needs: {_role_for(response.request)}.",
-            status=status,
-            code=code,
-        )
+        return _forbidden(response, code, where)
     if status == 404:
-        return _not_found(code, where)
+        return _not_found(response, code, where)
     told = "; ".join(part for part in (code, _message(response)) if part)
     daemon = (
         ""
@@ -116,16 +114,28 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     )
 
 
-def _role_for(request: httpx.Request) -> str:
-    if request.method == "GET":
-        return "logs, versions and exports take an editor"
-    return (
-        "changing apps takes an editor; deleting keys, dataset keys and the API switch an admin; "
-        "roles and removing members the owner"
+def _forbidden(response: httpx.Response, code: str | None, where: str) -> NotAllowed:
+    """`forbidden` is Dify's word for a role that is too low; other codes are limits and plans."""
+    request = response.request
+    route = str(request.extensions.get("route", request.url.path.removeprefix(API_PATH)))
+    if request.method == "GET" and code == "forbidden":
+        right = right_to(route)
+        hint = f"{right.sentence[:1].upper()}{right.sentence[1:]}."
+        return NotShown(
+            "Dify answers 403 forbidden", where=where, hint=hint, route=route, right=right
+        )
+    told = "; ".join(part for part in (code, _message(response)) if part)
+    hint = (
+        "A plan, a limit or a proxy in between may refuse this; ask an owner of the workspace."
+        if request.method == "GET"
+        else f"This takes the role {role_for_write(request.method, route)}; ask an owner for it."
+    )
+    return NotAllowed(
+        f"Dify answers 403 {told}".rstrip(), where=where, hint=hint, status=403, code=code
     )
 
 
-def _not_found(code: str | None, where: str) -> NotFound:
+def _not_found(response: httpx.Response, code: str | None, where: str) -> NotFound:
     if code == "app_not_found":
         return AppGone(
             "no such app for this endpoint",
@@ -134,13 +144,20 @@ def _not_found(code: str | None, where: str) -> NotFound:
             status=404,
             code=code,
         )
-    hint = (
-        "It is deleted, or in another workspace."
-        if code
-        else "This server's version has no such endpoint, or the id is no UUID."
-    )
+    if not _body(response):
+        return NoSuchEndpoint(
+            "this server has no such endpoint (404)",
+            where=where,
+            hint="Its version has it no more or not yet, or an id in the path is no UUID. Only "
+            "what needs this endpoint suffers.",
+            status=404,
+        )
     return NotFound(
-        f"Dify answers 404 {code or ''}".rstrip(), where=where, hint=hint, status=404, code=code
+        f"Dify answers 404 {code or ''}".rstrip(),
+        where=where,
+        hint="It is deleted, or in another workspace.",
+        status=404,
+        code=code,
     )
 
 

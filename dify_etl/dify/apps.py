@@ -5,13 +5,15 @@ from typing import TypedDict, Unpack
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import AppWrites
+from dify_etl.dify.errors import Refused, UnexpectedAnswer
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.paging import PageWalk, iterate
 from dify_etl.dify.record import Page
 from dify_etl.dify.session import Query
 
-INDEXED_TAGS_SINCE = (1, 14, 0)  # ?tag_ids[0]=…; a comma list before
-REPEATED_TAGS_SINCE = (1, 15, 0)  # ?tag_ids=…&tag_ids=…
+COMMA, INDEXED, REPEATED = "comma", "indexed", "repeated"  # ?tag_ids=a,b  ?tag_ids[0]=a  ?tag_ids=a
+INDEXED_SINCE = (1, 14, 0)
+REPEATED_SINCE = (1, 16, 0)  # from then on the indexed form is ignored, and all apps come
 
 
 class AppFilters(TypedDict, total=False):
@@ -21,7 +23,7 @@ class AppFilters(TypedDict, total=False):
     name: str | None  # part of the name; Dify cuts it at 30 characters
     tag_ids: Sequence[str]
     is_created_by_me: bool | None
-    creator_ids: Sequence[str]  # since 1.14
+    creator_ids: Sequence[str]  # since 1.14; older servers know no such filter
     sort_by: str  # newest servers only; earliest_created unless told otherwise
 
 
@@ -39,24 +41,63 @@ class Apps(AppWrites):
         )
 
     def page(self, page: int = 1, limit: int = 100, **filters: Unpack[AppFilters]) -> Page[App]:
-        """GET /apps: one page, limit 1 to 100."""
+        """GET /apps: one page, limit 1 to 100.
+
+        Servers that do not know how a list of ids is written ignore it and send all apps: the rows
+        show whether the filter was applied, and it is written in another way until it was. Raises
+        UnexpectedAnswer when no way is understood.
+        """
         query: Query = {
             "page": page,
             "limit": limit,
             "mode": filters.get("mode"),
             "name": filters.get("name"),
             "is_created_by_me": filters.get("is_created_by_me"),
-            "creator_ids": filters.get("creator_ids"),
             "sort_by": filters.get("sort_by", "earliest_created"),
-            **self._tag_query(filters.get("tag_ids", ())),
         }
+        tags, creators = filters.get("tag_ids", ()), filters.get("creator_ids", ())
+        if not tags and not creators:
+            return self._page(query)
+        refused: Refused | None = None
+        for way in self._ways():
+            listed = {**_written(way, "tag_ids", tags), **_written(way, "creator_ids", creators)}
+            try:
+                found = self._page({**query, **listed})
+            except Refused as error:
+                refused = error
+                continue
+            if all(_is_asked(app, tags, creators) for app in found.records):
+                return found
+        raise UnexpectedAnswer(
+            "the server does not filter apps by these tags or creators",
+            where="GET /apps",
+            hint="Take the list without this filter and choose among its rows.",
+        ) from refused
+
+    def _page(self, query: Query) -> Page[App]:
         return page_of(App, self._session.get("/apps", query=query), endpoint="GET /apps")
 
-    def _tag_query(self, tag_ids: Sequence[str]) -> Query:
-        if not tag_ids:
-            return {}
-        if self._session.version >= REPEATED_TAGS_SINCE:
-            return {"tag_ids": tag_ids}
-        if self._session.version >= INDEXED_TAGS_SINCE:
-            return {f"tag_ids[{number}]": tag_id for number, tag_id in enumerate(tag_ids)}
-        return {"tag_ids": ",".join(tag_ids)}
+    def _ways(self) -> tuple[str, str, str]:
+        """How lists of ids may be written, that of the server's version first."""
+        version = self._session.version
+        if version >= REPEATED_SINCE:
+            return REPEATED, INDEXED, COMMA
+        return (
+            (INDEXED, COMMA, REPEATED) if version >= INDEXED_SINCE else (COMMA, INDEXED, REPEATED)
+        )
+
+
+def _written(way: str, name: str, ids: Sequence[str]) -> Query:
+    if not ids:
+        return {}
+    if way == REPEATED:
+        return {name: ids}
+    if way == INDEXED:
+        return {f"{name}[{number}]": one for number, one in enumerate(ids)}
+    return {name: ",".join(ids)}
+
+
+def _is_asked(app: App, tag_ids: Sequence[str], creator_ids: Sequence[str]) -> bool:
+    """Whether a row is what was asked for: an app has all the tags, and one of the creators."""
+    tags = {tag["id"] for tag in app.tags.load()} if app.tags is not None else set()
+    return set(tag_ids) <= tags and (not creator_ids or app.created_by in creator_ids)

@@ -169,7 +169,7 @@ class PasswordAuth(httpx.Auth):
         if response.status_code != 200:
             raise _login_failure(response)
         if _result(response) != "success":
-            raise _refused("Dify refuses the login without a reason it names", response)
+            raise _no_entry(response)
         return self._tokens_in(response, source="login")
 
     def _post(self, like: httpx.Request, path: str, body: dict[str, Any]) -> httpx.Request:
@@ -254,8 +254,8 @@ class AdminKeyAuth(httpx.Auth):
             raise LoginRefused(
                 "Dify does not take the admin key for this workspace",
                 where=where_of(request),
-                hint="Check ADMIN_API_KEY_ENABLE and ADMIN_API_KEY of the server, and the "
-                "workspace id.",
+                hint="Check ADMIN_API_KEY_ENABLE and ADMIN_API_KEY of the server, the "
+                "workspace id, and that the workspace is not archived.",
             )
 
 
@@ -271,6 +271,19 @@ def _login_failure(response: httpx.Response) -> DifyError | Transient:
     if status in (400, 401, 403, 422) and code is not None:
         return _refused(f"Dify refuses the login: {code}", response)
     return failure_of(response)
+
+
+def _no_entry(response: httpx.Response) -> LoginRefused:
+    """A 200 that says fail: old servers tell an unknown e-mail by a code, with a token beside it;
+    without a code the account is in no workspace that is open.
+    """
+    if code := code_of(response):
+        return _refused(f"Dify refuses the login: {code}", response)
+    return LoginRefused(
+        "the account is in no workspace: it was removed from it, or the workspace is archived",
+        where=where_of(response.request),
+        hint="Open the workspace again, or let an owner invite the account.",
+    )
 
 
 def _refused(what: str, response: httpx.Response) -> LoginRefused:

@@ -23,7 +23,7 @@ from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.conversations import Conversations
 from dify_etl.dify.datasets import Datasets
 from dify_etl.dify.members import Members
-from dify_etl.dify.server import Server, Version
+from dify_etl.dify.server import Server, Version, newer_than_tested
 from dify_etl.dify.service_api import ServiceApi
 from dify_etl.dify.session import RetryPolicy, Session
 from dify_etl.dify.statistics import Statistics
@@ -96,6 +96,15 @@ class DifyClient:
     def version(self) -> Version:
         """The version for comparisons, such as (1, 12, 1)."""
         return self._session.version
+
+    @property
+    def newer_than_tested(self) -> str | None:
+        """A sentence when the server is newer than any that was tested; None for the others.
+
+        By the version that it tells, and by the route that told the workspace: builds after 1.16.1
+        tell 1.16.1 as well.
+        """
+        return newer_than_tested(self.server_version, is_later=self.account.is_summarised)
 
     def service_api(self, api_base_url: str, token: SecretStr) -> ServiceApi:
         """The service API with one key, over the same connections; sends no console session.

@@ -5,7 +5,9 @@ DifyError                what happened, where, what to do
 │   └── AccountLocked    too many wrong passwords; Dify keeps the account shut for a day
 ├── SessionLost          the session is not accepted and cannot be renewed
 ├── NotAllowed           403: the account's role may not do this
+│   └── NotShown         403 `forbidden` to a read: the account is not shown this; `right` says whom
 ├── NotFound             404: no such object, or this server has no such endpoint
+│   ├── NoSuchEndpoint   404 in HTML: this server's version has no such route
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
 ├── RateLimited          429 after all retries
@@ -20,6 +22,7 @@ DifyError                what happened, where, what to do
 └── TokenStoreFailed     the place that keeps the session cannot be read or written
 """
 
+from dify_etl.dify.rights import UNKNOWN, Right
 from dify_etl.errors import ActionableError
 
 
@@ -54,8 +57,34 @@ class NotAllowed(_Answered):
     """403: the role of the account is too low for this endpoint."""
 
 
+class NotShown(NotAllowed):
+    """403 `forbidden` to a read: Dify shows this to other roles, or to others for this app only.
+
+    `right` says what it is and to whom it is shown; `route` is the endpoint without its ids.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        hint: str,
+        status: int = 403,
+        code: str | None = "forbidden",
+        route: str = "",
+        right: Right = UNKNOWN,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, status=status, code=code)
+        self.route = route
+        self.right = right
+
+
 class NotFound(_Answered):
     """404: the object does not exist in this workspace, or the server knows no such endpoint."""
+
+
+class NoSuchEndpoint(NotFound):
+    """404 in HTML: this server has no such route, or an id in it is no UUID."""
 
 
 class AppGone(NotFound):

@@ -14,6 +14,7 @@ Version = tuple[int, int, int]
 
 API_PATH = "/console/api"
 NEWEST: Version = (9999, 0, 0)
+TESTED: Version = (1, 16, 1)  # the newest release whose recorded answers the tests play
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -21,6 +22,22 @@ def parse_version(text: str) -> Version:
     """`1.10.1-fix.1` to (1, 10, 1). A text that is no number (a branch build) counts as newest."""
     found = _VERSION.match(text.strip().removeprefix("v"))
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else NEWEST
+
+
+def newer_than_tested(text: str, *, is_later: bool = False) -> str | None:
+    """What to say of a server that may be newer than any that was tested, None for the others.
+
+    `is_later`: it has a route that came after TESTED, whatever version it tells.
+    """
+    tested = ".".join(map(str, TESTED))
+    version = parse_version(text)
+    if version == NEWEST:
+        return f"Dify {text!r} tells no release: it may be newer than tested ({tested})"
+    if version > TESTED:
+        return f"Dify {text} is newer than tested ({tested})"
+    if is_later:
+        return f"Dify {text} or newer, by its routes, is newer than tested ({tested})"
+    return None
 
 
 def api_url(base_url: str) -> httpx.URL:

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,8 @@ from dify_etl.dify.usage import RequestDone, Usage
 from dify_etl.dify.writes import Written, is_maybe_done, request_id_of, unanswered
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
+
+VERSION_ROUTES = ("/ping", "/setup", "/system-features")  # all without a login
 
 HEADERS = {
     "accept": "application/json",
@@ -167,7 +170,7 @@ class Session:
         """The server's version as it tells it; raises NotDify when it tells none."""
         with self._version_lock:
             if self.server.version_text is None:
-                self._repeated(Call("GET", "/ping", is_public=True))
+                self._ask_version()
         if self.server.version_text is None:
             raise NotDify(
                 "the answer carries no X-Version header",
@@ -176,6 +179,19 @@ class Session:
                 "the X-Version header.",
             )
         return self.server.version_text
+
+    def _ask_version(self) -> None:
+        """Every answer tells the version; a proxy may keep one of these routes from us."""
+        first, *others = (Call("GET", route, is_public=True) for route in VERSION_ROUTES)
+        try:
+            self._repeated(first)
+        except NotDify:
+            for call in others:
+                with suppress(DifyError, Transient):
+                    self._sent(call, self._request(call, is_retry=False))
+                if self.server.version_text is not None:
+                    return
+            raise
 
     def close(self) -> None:
         """Close the connections."""

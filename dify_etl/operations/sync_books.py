@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dify_etl.management.app_deletion import Escrow, Proof
+from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.publish import LIVE
 
@@ -32,13 +33,17 @@ class LiveSyncBooks:
         if not feeds & set(TALK_FEEDS):
             return Proof(("the app was never read",), (), None)
         first, last = (moment.astimezone(self.zone).date() for moment in (since, self.now))
+        hidden = [one for one in slices if NOT_SHOWN in (one[3] or "")]
+        shown = [one for one in slices if one not in hidden]
         lacking = [*_told(slices, "failed"), *_told(slices, "incomplete")]
+        # Nobody may accept as read what this account was never shown.
+        lacking += _told(hidden, "unproven")
         lacking += _missing_days(slices, first, last)
         newest = {
             feed: max(read_at for other, _, _, _, read_at in slices if other == feed)
             for feed in feeds
         }
-        return Proof(tuple(lacking), tuple(_told(slices, "unproven")), min(newest.values()))
+        return Proof(tuple(lacking), tuple(_told(shown, "unproven")), min(newest.values()))
 
 
 _Slice = tuple[str, date | None, str, str | None, datetime]

@@ -4,6 +4,7 @@ import dagster as dg
 
 from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.resources import DifyHome, clear_failures
+from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.publish import publish
@@ -58,11 +59,19 @@ def sync_verdict() -> dg.AssetsDefinition:
     def judge_sync(dify_home: DifyHome) -> dg.MaterializeResult[None]:
         with clear_failures(), dify_home.opened.database() as database:
             bad = bad_slices(database, dify_home.opened.run_id)
+            hidden = hidden_feeds(database, dify_home.opened.run_id)
         if bad:
             raise dg.Failure(
                 description=f"{len(bad)} slices could not be read whole; what is good is published",
                 metadata={"slices": dg.MetadataValue.md(_as_markdown(bad))},
                 allow_retries=False,
+            )
+        if hidden:
+            return dg.MaterializeResult(
+                metadata={
+                    "verdict": "all that this account is shown was read",
+                    "not shown": dg.MetadataValue.json([list(one) for one in hidden]),
+                }
             )
         return dg.MaterializeResult(metadata={"verdict": "all slices were read"})
 
@@ -82,6 +91,19 @@ def bad_slices(database: Database, run_id: str) -> list[BadSlice]:
         WHERE s.run_id = ? AND s.state IN ('failed', 'incomplete')
         GROUP BY s.feed, s.app_id, s.state, s.reason ORDER BY s.state, s.feed, s.app_id""",
         [run_id],
+    )
+
+
+HiddenFeed = tuple[str, int, str]
+
+
+def hidden_feeds(database: Database, run_id: str) -> list[HiddenFeed]:
+    """What Dify does not show to the account of a run: feed, apps (0: of the workspace), reason."""
+    return database.rows(
+        """SELECT feed, count(DISTINCT app_id), reason FROM ops.slices
+        WHERE run_id = ? AND state = 'unproven' AND starts_with(reason, ?)
+        GROUP BY feed, reason ORDER BY feed, reason""",
+        [run_id, NOT_SHOWN],
     )
 
 

@@ -16,6 +16,7 @@ from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.report import STATES, FeedReport, Slice
+from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
 from dify_etl.warehouse.database import utc_now
@@ -147,9 +148,19 @@ class FeedBooks:
         upsert(self.sync.database, SLICES, frame(SLICES, rows), now=utc_now())
 
     def fail(self, app_id: str | None, days: Iterable[date | None], error: DifyError) -> None:
-        """The app's slices failed; the others go on. The old rows stay."""
+        """The app's slices failed, or the account is not shown them; the others go on. The old rows
+        stay.
+        """
         with self.commit():
-            self.close_slices([Slice(app_id, day, "failed", reason=str(error)) for day in days])
+            self.close_slices([self.unread(app_id, day, error) for day in days])
+
+    def unread(self, app_id: str | None, day: date | None, error: DifyError) -> Slice:
+        """The slice of a read that ended with an error: unproven where this role is not shown it,
+        else failed.
+        """
+        hidden = why_not_shown(self.sync, error)
+        state = "unproven" if hidden else "failed"
+        return Slice(app_id, day, state, reason=hidden or str(error))
 
     def report(self) -> FeedReport:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""

@@ -28,6 +28,7 @@ from dify_etl.sync.message_parts import (
     mark_messages_absent,
     size_of,
 )
+from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
@@ -191,6 +192,13 @@ def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
             "state": "proven" if read.reason is None else "incomplete",
             "reason": read.reason,
             "tries": 0 if read.reason is None else due.tries + 1,
+        }
+    if hidden := why_not_shown(sync, one.error):
+        return book | {
+            "is_settled": False,
+            "state": "unproven",
+            "reason": hidden,
+            "tries": due.tries,
         }
     gone = _is_gone(one)
     return book | {

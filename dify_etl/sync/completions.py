@@ -20,6 +20,7 @@ from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.message_parts import is_settled, load_children, size_of
+from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
@@ -114,13 +115,15 @@ def _book(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
     log = one.task
     message = one.result.message if one.result else None
     is_gone = isinstance(one.error, NotFound)
+    hidden = why_not_shown(sync, one.error)
+    state = "absent" if is_gone else "unproven" if hidden else "failed" if one.error else "proven"
     return dict(zip(RATINGS, log.ratings, strict=True)) | {
         "conversation_id": log.conversation_id,
         "app_id": log.app_id,
         "held_count": 1 if message else 0,
         "is_settled": is_gone or (message is not None and is_settled(message, sync.now)),
-        "state": "absent" if is_gone else "failed" if one.error else "proven",
-        "reason": str(one.error) if one.error else None,
-        "tries": log.tries + 1 if one.error else 0,
+        "state": state,
+        "reason": hidden or (str(one.error) if one.error else None),
+        "tries": 0 if hidden or not one.error else log.tries + 1,
         "read_at": sync.dify.server_time(),
     }

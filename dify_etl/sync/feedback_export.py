@@ -120,9 +120,7 @@ def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) ->
         return
     good = [(one.task, one.result) for one in exports if one.result is not None]
     failed = [
-        Slice(one.task.app_id, None, "failed", reason=str(one.error))
-        for one in exports
-        if one.error is not None
+        books.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
     ]
     done = [
         Slice(app.app_id, None, "proven", export.rows.height, export.rows.height, 1)

@@ -19,6 +19,7 @@ from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import Fetched, attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.rights import role_of, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.walks import Rows
@@ -98,8 +99,11 @@ def read_documents(sync: Sync) -> FeedReport:
             [row[0] for row in rows],
             lambda dataset_id: _of_walk(sync.dify.datasets.documents_walk(dataset_id)),
         )
-        reasons, count, requests = [], 0, 0
+        reasons, private, count, requests = [], [], 0, 0
         for one in outcomes:
+            if hidden := why_not_shown(sync, one.error):
+                private.append(hidden)
+                continue
             if one.result is None:
                 reasons.append(f"dataset {one.task}: {one.error}")
                 continue
@@ -107,9 +111,9 @@ def read_documents(sync: Sync) -> FeedReport:
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {one.result.reason}"] if one.result.reason else []
         with books.commit():
-            hidden = _hidden_datasets(sync)
-            state = "incomplete" if reasons else "unproven" if hidden else "proven"
-            reason = "; ".join(reasons[:3]) or hidden
+            weak = next(iter(private), None) or _hidden_datasets(sync)
+            state = "incomplete" if reasons else "unproven" if weak else "proven"
+            reason = "; ".join(reasons[:3]) or weak
             books.close_slices([Slice(None, None, state, count, None, requests, reason)])
         return books.report()
 
@@ -231,7 +235,5 @@ def _of_walk(walk: PageWalk[R]) -> Listed:
 
 def _hidden_datasets(sync: Sync) -> str | None:
     """Why datasets may be missing; None for the owner, who sees all."""
-    role = sync.database.value(
-        "SELECT role FROM raw.members WHERE account_id = (SELECT account_id FROM ops.source)"
-    )
+    role = role_of(sync)
     return None if role == "owner" else f"{PRIVATE_DATASETS} {role}"

@@ -8,6 +8,7 @@ from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.report import Slice
+from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import quoted
 
@@ -40,16 +41,18 @@ def _held(sync: Sync) -> dict[tuple[str, date], int]:
 
 
 def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
-    doubts = _doubts(sync)
-    lists = _list_reasons(sync)
+    doubts, unseen = _doubts(sync), _doubts(sync, is_shown=False)
+    lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *CHAT_MODES))
     for one in days_to_read(sync, "messages", apps):
         for day in one.all:
-            reason = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
+            doubt = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
+            weak = hidden.get((one.app_id, day)) or _hidden_on(unseen[one.app_id], day)
+            reason = doubt or weak
             yield Slice(
                 app_id=one.app_id,
                 day=day,
-                state="incomplete" if reason else "proven",
+                state="incomplete" if doubt else "unproven" if weak else "proven",
                 rows=held.get((one.app_id, day), 0),
                 expected=None if reason else held.get((one.app_id, day), 0),
                 reason=reason,
@@ -60,9 +63,12 @@ def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slic
 Doubt = tuple[date, date, str]
 
 
-def _doubts(sync: Sync) -> dict[str, list[Doubt]]:
-    """Per app: conversations that are not proven, with the days on which they were alive."""
+def _doubts(sync: Sync, *, is_shown: bool = True) -> dict[str, list[Doubt]]:
+    """Per app: conversations that are not proven, with the days on which they were alive; those
+    whose messages the account is not shown apart.
+    """
     zone = quoted(sync.rules.zone.key)
+    hidden = f"coalesce(r.reason, '') LIKE '{NOT_SHOWN}%'"
     rows = sync.database.rows(
         f"""SELECT c.app_id, c.conversation_id, (c.created_at AT TIME ZONE {zone})::DATE,
             (greatest(c.updated_at, c.created_at) AT TIME ZONE {zone})::DATE,
@@ -70,17 +76,32 @@ def _doubts(sync: Sync) -> dict[str, list[Doubt]]:
         FROM raw.conversations c JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND a.mode <> 'completion'
-          AND coalesce(r.state, 'unread') NOT IN ('proven', 'absent')"""
+          AND coalesce(r.state, 'unread') NOT IN ('proven', 'absent')
+          AND {"NOT " if is_shown else ""}{hidden}"""
     )
     doubts: dict[str, list[Doubt]] = defaultdict(list)
     for app_id, conversation_id, first, last, reason in rows:
-        doubts[app_id].append((first, last, f"conversation {conversation_id}: {reason}"))
+        told = f"conversation {conversation_id}: {reason}" if is_shown else reason
+        doubts[app_id].append((first, last, told))
     return doubts
 
 
 def _doubt_on(doubts: list[Doubt], day: date) -> str | None:
     found = [reason for first, last, reason in doubts if first <= day <= last]
     return f"{len(found)} conversations in doubt, first: {found[0]}" if found else None
+
+
+def _hidden_on(hidden: list[Doubt], day: date) -> str | None:
+    return next((reason for first, last, reason in hidden if first <= day <= last), None)
+
+
+def _hidden_lists(sync: Sync) -> dict[tuple[str, date], str]:
+    """Days whose conversation lists the account is not shown: so it is with their messages."""
+    rows = sync.database.rows(
+        "SELECT app_id, slice_date, reason FROM ops.slices WHERE feed = 'conversations' "
+        f"AND state = 'unproven' AND reason LIKE '{NOT_SHOWN}%'"
+    )
+    return {(app_id, day): reason for app_id, day, reason in rows}
 
 
 def _list_reasons(sync: Sync) -> dict[tuple[str, date], str]:
@@ -102,12 +123,13 @@ def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterato
             WHERE message_source = 'list' AND absent_since IS NULL"""
         )
     }
-    lists = _list_reasons(sync)
+    lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *COMPLETION_MODES))
     for one in days_to_read(sync, "messages", apps):
         for day in one.all:
             slice_id = (one.app_id, day)
-            reason = lists.get(slice_id) or (LISTED_ONLY if slice_id in unopened else None)
+            only_listed = LISTED_ONLY if slice_id in unopened else None
+            reason = lists.get(slice_id) or hidden.get(slice_id) or only_listed
             state = "incomplete" if slice_id in lists else "unproven" if reason else "proven"
             yield Slice(
                 app_id=one.app_id,

@@ -32,6 +32,7 @@ from dify_etl.sync.feedback_export import (
 from dify_etl.sync.fetching import Fetched, Job, fetch_all, jobs
 from dify_etl.sync.message_slices import close_message_slices
 from dify_etl.sync.report import FeedReport
+from dify_etl.sync.rights import Refusals
 from dify_etl.sync.run import Sync
 
 FEED = "messages"
@@ -71,11 +72,12 @@ class _Reading:
         log_count, logs = due_logs(sync, among)
         talk_count, talks = due_conversations(sync, among)
         self.books.expect(len(apps) + log_count + talk_count)
+        refusals = Refusals()
         exports = jobs(apps, partial(read_export, sync), self.exports)
         tasks = _mixed(
             chain(
-                jobs(logs, partial(read_log, sync), self._logs),
-                jobs(talks, partial(read_conversation, sync), self._talks),
+                jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
+                jobs(talks, refusals.asking(partial(read_conversation, sync)), self._talks),
             ),
             exports,
         )

@@ -15,6 +15,7 @@ from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.rights import Refusals, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import AHEAD, COMMIT_RUNS, app_list, run_doubts
 from dify_etl.warehouse.ledger import RUN_READS
@@ -41,7 +42,7 @@ def read_node_executions(sync: Sync) -> FeedReport:
     with FeedBooks(sync, FEED) as books:
         count, due = due_nodes(sync)
         books.expect(count)
-        fetch = partial(_read, sync)
+        fetch = Refusals().asking(partial(_read, sync))
         outcomes: list[Fetched[DueRun, Batch[NodeExecution]]] = []
         for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcomes.append(fetched)
@@ -96,12 +97,13 @@ def _book(sync: Sync, one: Fetched[DueRun, Batch[NodeExecution]]) -> dict[str, A
     is_empty = batch is not None and not len(batch) and not batch.rejected
     is_gone = is_empty and run.total_steps > 0
     is_failed = batch is None or (is_gone and run.tries + 1 < MOST_EMPTY)
-    reason = f"failed: {one.error}" if batch is None else NO_NODES if is_gone else None
+    hidden = why_not_shown(sync, one.error)
+    reason = hidden or (f"failed: {one.error}" if batch is None else NO_NODES if is_gone else None)
     return {
         "workflow_run_id": run.workflow_run_id,
         "is_nodes_settled": run.is_ended and not is_failed,
         "nodes_reason": reason,
-        "nodes_tries": run.tries + 1 if is_failed else 0,
+        "nodes_tries": run.tries + 1 if is_failed and not hidden else 0,
         "nodes_read_at": sync.dify.server_time(),
     }
 
@@ -109,6 +111,7 @@ def _book(sync: Sync, one: Fetched[DueRun, Batch[NodeExecution]]) -> dict[str, A
 def _slices(sync: Sync) -> Iterator[Slice]:
     """A day is as good as its list of runs, and as the worst of its runs' nodes."""
     doubts = run_doubts(sync, "nodes")
+    hidden = run_doubts(sync, "nodes", is_shown=False)
     listed = _list_doubts(sync)
     held, gone = _held(sync), _gone(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
@@ -116,7 +119,7 @@ def _slices(sync: Sync) -> Iterator[Slice]:
         for day in one.all:
             key = (one.app_id, day)
             doubt = doubts.get(key) or listed.get(key, {}).get("incomplete")
-            weak = gone.get(key) or listed.get(key, {}).get("unproven")
+            weak = hidden.get(key) or gone.get(key) or listed.get(key, {}).get("unproven")
             yield Slice(
                 app_id=one.app_id,
                 day=day,

@@ -20,7 +20,7 @@ from dify_etl.sync.chat_messages import load_messages
 from dify_etl.sync.conversations import load_completion_logs
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
-from dify_etl.warehouse.database import utc_now
+from dify_etl.warehouse.database import Database, utc_now
 
 # How a record of each kind is loaded; kinds that are not here come anew with their next list.
 _LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
@@ -59,9 +59,9 @@ class Retried:
     without_object: int
 
 
-def waiting_objects(sync: Sync) -> list[Quarantined]:
+def waiting_objects(database: Database) -> list[Quarantined]:
     """Everything in ops.quarantine that is not resolved, oldest first."""
-    rows = sync.database.rows(
+    rows = database.rows(
         """SELECT quarantine_id, feed, app_id, endpoint, position, record_id, error_path, message,
             raw_json, coalesce(record_class, ''), coalesce(context, '{}')
         FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY seen_at, quarantine_id"""
@@ -89,7 +89,7 @@ def waiting_objects(sync: Sync) -> list[Quarantined]:
 def retry_quarantine(sync: Sync) -> Retried:
     """Parse every waiting object again; load the good ones, keep the others with their error."""
     counted = {"loaded": 0, "wrong": 0, "without_object": 0}
-    for one in waiting_objects(sync):
+    for one in waiting_objects(sync.database):
         counted[_retry(sync, one)] += 1
     return Retried(**counted)
 

@@ -16,6 +16,7 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.ledger import RUN_READS
 from dify_etl.warehouse.tables import frame, quoted
@@ -101,14 +102,15 @@ def _commit(
 def _book(sync: Sync, one: Fetched[DueRun, WorkflowRunDetail | None]) -> dict[str, Any]:
     run_id, app_id, tries = one.task
     detail = one.result
-    reason = _reason(detail, one.error, sync.now)
+    hidden = why_not_shown(sync, one.error)
+    reason = hidden or _reason(detail, one.error, sync.now)
     return {
         "workflow_run_id": run_id,
         "app_id": app_id,
         "status": detail.status if detail else None,
         "is_detail_settled": one.error is None and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
-        "detail_tries": tries + 1 if one.error is not None else 0,
+        "detail_tries": 0 if hidden or one.error is None else tries + 1,
         "detail_read_at": sync.dify.server_time(),
     }
 
@@ -132,13 +134,19 @@ def _reason(detail: WorkflowRunDetail | None, error: DifyError | None, now: date
     return None
 
 
-def run_doubts(sync: Sync, part: str) -> dict[tuple[str, date], str]:
-    """Per app and local day: the first run whose `part` (detail or nodes) could not be read."""
+def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[str, date], str]:
+    """Per app and local day: a run whose `part` (detail or nodes) could not be read; those that the
+    account is not shown apart.
+    """
     zone = quoted(sync.rules.zone.key)
+    failed = f"r.{part}_tries > 0" if is_shown else f"r.{part}_reason LIKE '{NOT_SHOWN}%'"
     rows = sync.database.rows(
         f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, w.workflow_run_id,
             r.{part}_reason
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
-        WHERE r.{part}_tries > 0 AND NOT r.is_{part}_settled"""
+        WHERE {failed} AND NOT r.is_{part}_settled"""
     )
-    return {(app_id, day): f"run {run_id}: {reason}" for app_id, day, run_id, reason in rows}
+    return {
+        (app_id, day): f"run {run_id}: {reason}" if is_shown else reason
+        for app_id, day, run_id, reason in rows
+    }

@@ -138,13 +138,14 @@ def _of(run_ids: Collection[str]) -> pl.DataFrame:
 
 def _close(books: FeedBooks, doubts: Mapping[Task, Doubts | DifyError]) -> None:
     details = run_doubts(books.sync, "detail")
+    hidden = run_doubts(books.sync, "detail", is_shown=False)
     held = _held(books.sync)
     for task, found in doubts.items():
         if isinstance(found, DifyError):
             books.fail(task.app.app_id, task.days.all, found)
             continue
         with books.commit():
-            books.close_slices(list(_slices(books.sync, task, found, details, held)))
+            books.close_slices(list(_slices(books.sync, task, found, details, hidden, held)))
 
 
 def _slices(
@@ -152,13 +153,14 @@ def _slices(
     task: Task,
     lists: Doubts,
     details: Mapping[AppDay, str],
+    hidden: Mapping[AppDay, str],
     held: Mapping[AppDay, int],
 ) -> Iterator[Slice]:
     unlisted = _unlisted(sync, task.app)
     for day in task.days.all:
         key = (task.app.app_id, day)
         doubt = lists.days.get(day) or details.get(key)
-        reason = doubt or unlisted
+        reason = doubt or hidden.get(key) or unlisted
         rows = held.get(key, 0)
         yield Slice(
             app_id=task.app.app_id,

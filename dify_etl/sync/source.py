@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.errors import NotAllowed, NotFound, UnexpectedAnswer
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.run import Sync, SyncRules
 from dify_etl.warehouse.database import Database, utc_now
@@ -18,11 +19,17 @@ class Answering:
 
     profile: Profile
     workspace: Workspace
+    role: str | None
 
 
 def ask_source(dify: DifyClient) -> Answering:
-    """GET /account/profile and the current workspace."""
-    return Answering(dify.account.profile(), dify.account.current_workspace())
+    """GET /account/profile, the current workspace, and the account's role in it."""
+    profile, workspace = dify.account.profile(), dify.account.current_workspace()
+    try:
+        role = dify.account.role_in(workspace)
+    except (NotFound, NotAllowed, UnexpectedAnswer):
+        role = None  # only reasons and advice are the poorer for it
+    return Answering(profile, workspace, role)
 
 
 def pin_source(
@@ -53,10 +60,11 @@ def pin_source(
             raise _changed(name, pinned, value)
     row = found | {
         "workspace_name": workspace.name,
+        "role": answering.role,
         "server_version": dify.server_version,
         "pinned_at": utc_now(),
     }
-    names = [*row] if held is None else [*found, "workspace_name", "server_version"]
+    names = [*row] if held is None else [*found, "workspace_name", "role", "server_version"]
     with database.transaction():
         upsert(database, SOURCE, frame(SOURCE, [row], names), now=utc_now())
 

@@ -14,23 +14,27 @@ from rich.table import Table as RichTable
 from dify_etl.connection import effective_settings, home_of, kept_sessions, open_dify
 from dify_etl.dify.account import Profile
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.errors import NotShown
 from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder
+from dify_etl.sync.looking_ahead import unreadable_feeds
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import LIVE
 
 SCARCE_BYTES = 1 << 30
 LEAST_VERSION = (1, 0, 0)
+NO_PRIVATE = "does not see other people's private datasets"
 HIDDEN_FROM = {
     "owner": "sees everything",
-    "admin": "does not see other people's private datasets",
-    "editor": "does not see other people's private datasets",
-    "normal": "may not read conversations, messages and annotations; nor private datasets",
-    "dataset_operator": "may not read conversations, messages and annotations",
+    "admin": NO_PRIVATE,
+    "editor": NO_PRIVATE,
+    "normal": f"may not read conversations, messages and annotations; {NO_PRIVATE}",
+    "dataset_operator": f"may not read conversations, messages and annotations; {NO_PRIVATE}",
 }
 ENOUGH = ("owner", "admin", "editor")
+SHOWN_APPS = 10
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,11 @@ def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
             yield _sessions(settings, dify)
             workspace = dify.account.current_workspace()
             yield Finding("workspace", f"{workspace.name} ({workspace.workspace_id})")
-            yield _role(dify, profile)
+            role = dify.account.role_in(workspace)
+            yield _role(role)
+            yield from _newer(dify)
             yield _zone(settings, profile, write=write)
+            yield from _feeds(dify, role)
     except ActionableError as error:
         yield Finding(error.where, error.what, error.hint)
 
@@ -92,9 +99,40 @@ def _sessions(settings: Settings, dify: DifyClient) -> Finding:
     return Finding("session store", type(store).__name__.removesuffix("TokenStore").lower())
 
 
-def _role(dify: DifyClient, profile: Profile) -> Finding:
-    members = {member.account_id: member.role for member in dify.members.list()}
-    role = members.get(profile.account_id) or "unknown"
+def _newer(dify: DifyClient) -> Iterator[Finding]:
+    """No ill, but the first thing to know when an answer is odd."""
+    if newer := dify.newer_than_tested:
+        yield Finding("newer version", f"{newer}; it is read all the same")
+
+
+def _feeds(dify: DifyClient, role: str) -> Iterator[Finding]:
+    """A line per feed of which this account is not shown everything, or that cannot be read.
+
+    What a role is not shown is no ill: a sync calls it unproven and goes on.
+    """
+    found = list(unreadable_feeds(dify))
+    for one in found:
+        subject, apps = f"feed {one.feed}", _told_apps(one.apps)
+        if isinstance(one.error, NotShown):
+            right = one.error.right
+            told = (
+                f"not shown to this account ({role}){apps}: {right.sentence}; unproven until then"
+            )
+            yield Finding(subject, f"{told}. {right.advice_for(role)}")
+        else:
+            yield Finding(subject, f"{one.error.what} [{one.error.where}]{apps}", one.error.hint)
+    if not found:
+        yield Finding("feeds", "each answers this account")
+
+
+def _told_apps(apps: tuple[str, ...]) -> str:
+    if not apps:
+        return ""
+    more = f" and {len(apps) - SHOWN_APPS} more" if len(apps) > SHOWN_APPS else ""
+    return f" of {len(apps)} apps: {', '.join(apps[:SHOWN_APPS])}{more}"
+
+
+def _role(role: str) -> Finding:
     hidden = HIDDEN_FROM.get(role, "is not known to this program")
     advice = None if role in ENOUGH else "Give the account the role editor, or owner for all."
     return Finding("role", f"{role}: {hidden}", advice)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,12 +13,14 @@ from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.ledger import QUARANTINE
+from dify_etl.warehouse.publish import LIVE
 
 
 def list_quarantine(console: Console) -> int:
-    """One row per object that was no valid record; 1 when any waits."""
-    with _opened() as sync:
-        waiting = waiting_objects(sync)
+    """One row per object that was no valid record; 1 when any waits. Dify is not asked."""
+    waiting = _waiting(home_of(effective_settings()) / LIVE)
     if not waiting:
         console.print("Nothing waits in quarantine.")
         return 0
@@ -54,6 +57,15 @@ def _told(one: Quarantined) -> tuple[str, ...]:
         held.message,
         held.endpoint,
     )
+
+
+def _waiting(live: Path) -> list[Quarantined]:
+    """What the live file holds; a home without one holds nothing. WarehouseBusy."""
+    if not live.exists():
+        return []
+    with open_database(live) as database:
+        database.ensure(QUARANTINE)
+        return waiting_objects(database)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.pipeline.publication import BadSlice
+from dify_etl.pipeline.publication import BadSlice, HiddenFeed
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.warehouse.upsert import Changes
 
@@ -43,6 +43,16 @@ def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
     console.print(table)
     if len(bad) > SHOWN_SLICES:
         console.print(f"and {len(bad) - SHOWN_SLICES} more in ops.slices")
+
+
+def show_hidden_feeds(console: Console, hidden: list[HiddenFeed]) -> None:
+    """What Dify does not show to this account: no failure, but nothing to miss unknowingly."""
+    table = RichTable(title="Not shown to this account", title_justify="left")
+    for heading in ("feed", "apps", "to whom it is shown, and what to ask for"):
+        table.add_column(heading, overflow="fold")
+    for feed, apps, reason in hidden:
+        table.add_row(feed, str(apps or ""), escape(reason))
+    console.print(table)
 
 
 def _changes_by_table(reports: list[FeedReport]) -> dict[str, Changes]:

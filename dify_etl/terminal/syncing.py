@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
-from dify_etl.pipeline.publication import BadSlice, bad_slices
+from dify_etl.pipeline.publication import BadSlice, HiddenFeed, bad_slices, hidden_feeds
 from dify_etl.pipeline.resources import DifyHome, check_apps, holding
 from dify_etl.pipeline.schedules import RANGE_END, RANGE_START, lookback_tags
 from dify_etl.settings import DIFY_BEGINS, Settings
@@ -24,7 +24,7 @@ from dify_etl.terminal.consoles import err
 from dify_etl.terminal.error_messages import print_error
 from dify_etl.terminal.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.terminal.progress import progress_on
-from dify_etl.terminal.summary import show_bad_slices, show_summary
+from dify_etl.terminal.summary import show_bad_slices, show_hidden_feeds, show_summary
 from dify_etl.warehouse.publish import COPY
 
 QUERIES = (
@@ -58,6 +58,7 @@ class SyncRequest:
 class _Outcome:
     reports: list[FeedReport]
     bad: list[BadSlice]
+    hidden: list[HiddenFeed]
     failures: JobFailures
 
 
@@ -84,6 +85,8 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     _check_feeds(request.feeds)
     outcome = _read(settings, request, console)
     show_summary(console, outcome.reports, time.monotonic() - started)
+    if outcome.hidden:
+        show_hidden_feeds(console, outcome.hidden)
     if outcome.bad:
         show_bad_slices(console, outcome.bad)
     for message in outcome.failures.messages:
@@ -101,11 +104,14 @@ def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcom
     with _opened(settings, request, run_id, console) as opened, holding(opened):
         tags = _partition_tags(settings, request, opened)
         opened.check_source()
+        if newer := opened.dify.newer_than_tested:
+            err.print(f"{newer}; it is read all the same.", highlight=False, markup=False)
         check_apps(opened, request.apps)
         feeds = _with_needs(request.feeds, opened)
         failures = execute(job, run_id=run_id, tags=tags, feeds=feeds)
         with opened.database() as database:
-            return _Outcome(opened.reports, bad_slices(database, run_id), failures)
+            bad, hidden = bad_slices(database, run_id), hidden_feeds(database, run_id)
+            return _Outcome(opened.reports, bad, hidden, failures)
 
 
 @contextmanager

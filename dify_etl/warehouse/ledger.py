@@ -18,8 +18,8 @@ SLICES = Table(
         Column(
             "state",
             "VARCHAR",
-            "proven: all that Dify has; unproven: read, but no proof exists; incomplete: rows are "
-            "known to be missing; failed: not read.",
+            "proven: all that Dify has; unproven: no proof exists, or the account is not shown it; "
+            "incomplete: rows are known to be missing; failed: not read.",
         ),
         Column("rows", "BIGINT", "Rows of this slice that the read received."),
         Column("expected", "BIGINT", "Rows that Dify says it has, where it says so for the slice."),
@@ -50,7 +50,10 @@ CONVERSATION_READS = Table(
         Column("held_count", "BIGINT", "Messages that the read found."),
         Column("is_settled", "BOOLEAN", "Whether no message of it can change by itself any more."),
         Column(
-            "state", "VARCHAR", "proven, incomplete, failed, or absent when Dify has it no more."
+            "state",
+            "VARCHAR",
+            "proven, incomplete, failed, unproven when the account is not shown its messages, or "
+            "absent when Dify has it no more.",
         ),
         Column("reason", "VARCHAR", "Why it is not proven; null when it is."),
         Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),
@@ -132,6 +135,7 @@ SOURCE = Table(
         Column("workspace_id", "VARCHAR", "The workspace (tenant) that is read."),
         Column("workspace_name", "VARCHAR", "Its name at the last check."),
         Column("account_id", "VARCHAR", "The account that reads."),
+        Column("role", "VARCHAR", "Its role in the workspace at the last check."),
         Column("timezone", "VARCHAR", "The account's time zone: the zone of all local days."),
         Column("server_version", "VARCHAR", "The server's version at the last check."),
         Column("pinned_at", "TIMESTAMPTZ", "When it was pinned, UTC."),

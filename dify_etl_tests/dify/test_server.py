@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from dify_etl.dify import DifyClient
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import NotDify
-from dify_etl.dify.server import NEWEST, Server, parse_version
+from dify_etl.dify.server import NEWEST, Server, newer_than_tested, parse_version
 from dify_etl_tests.dify.recordings import client
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -71,6 +71,33 @@ def test_version_is_asked_once() -> None:
 
     assert (dify.server_version, dify.version, dify.version) == ("1.7.2", (1, 7, 2), (1, 7, 2))
     assert asked == ["/console/api/ping"]
+
+
+@pytest.mark.parametrize(
+    ("told", "is_later", "says"),
+    [
+        ("1.12.1", False, None),
+        ("1.16.1", False, None),
+        ("1.16.1", True, "Dify 1.16.1 or newer, by its routes, is newer than tested (1.16.1)"),
+        ("1.17.0", True, "Dify 1.17.0 is newer than tested (1.16.1)"),
+        ("2.0.0-beta.1", False, "Dify 2.0.0-beta.1 is newer than tested (1.16.1)"),
+        ("main", False, "Dify 'main' tells no release: it may be newer than tested (1.16.1)"),
+    ],
+)
+def test_server_newer_than_any_tested_is_told(told: str, is_later: bool, says: str | None) -> None:
+    """By its version, by a branch build's name, or by a route that came after it."""
+    assert newer_than_tested(told, is_later=is_later) == says
+
+
+def test_version_is_told_when_ping_is_closed() -> None:
+    """A proxy that answers /ping itself hides nothing: another route without a login tells it."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/ping"):
+            return httpx.Response(404, html="closed by the proxy")
+        return httpx.Response(200, json={"step": "finished"}, headers={"x-version": "1.12.1"})
+
+    assert client(server).server_version == "1.12.1"
 
 
 def test_json_without_version_is_not_dify() -> None:

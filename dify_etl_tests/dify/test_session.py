@@ -228,7 +228,7 @@ def test_forbidden_names_the_role() -> None:
     server = PretendServer(answer=lambda request: recorded.response())
 
     with pytest.raises(NotAllowed) as caught:
-        client(server).account.profile()
+        client(server).conversations.chat_page("app-1")
 
     assert "editor" in caught.value.hint
     assert caught.value.code == "forbidden"

@@ -46,6 +46,26 @@ class ChangedAnswers(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=headers, content=changed)
 
 
+class Forbidding(httpx.BaseTransport):
+    """Passes requests on, but answers 403 `forbidden` where `is_closed` says so of the path."""
+
+    def __init__(self, inner: httpx.BaseTransport, is_closed: Callable[[str], bool]) -> None:
+        self._inner = inner
+        self._is_closed = is_closed
+        self.refused = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        answer = self._inner.handle_request(request)
+        if request.method != "GET" or not self._is_closed(request.url.path):
+            return answer
+        answer.read()
+        self.refused += 1
+        body = {"code": "forbidden", "message": "You don't have the permission.", "status": 403}
+        headers = {"x-version": answer.headers["x-version"]}
+        return httpx.Response(403, headers=headers, json=body)
+
+
 def rows_changed(path_end: str, change: Callable[[int, Any], Any]) -> Change:
     """Changes each row of the lists at paths with this end: `change(position, row)`."""
 

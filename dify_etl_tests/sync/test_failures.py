@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dify_etl.dify.auth import PasswordCredentials
 from dify_etl.dify.errors import LoginRefused
 from dify_etl.simulated import Faults, SimulatedDify
-from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
+from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, rows_changed
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import (
@@ -199,16 +199,125 @@ def test_role_without_private_datasets_is_unproven(workplace: Open, role: str) -
     assert all(reason.endswith(f"this role is {role}") for *_, reason in found)
 
 
-def test_role_normal_fails_what_it_may_not_read(workplace: Open) -> None:
-    """A plain member may not read logs: these slices fail with the refusal, the rest is loaded."""
-    place = workplace(quiet_world("chat", "workflow"))
+HIDDEN = "SELECT DISTINCT feed FROM ops.slices WHERE reason LIKE 'not shown to this account%'"
+
+
+@pytest.mark.parametrize("role", ["normal", "dataset_operator"])
+def test_what_a_role_is_not_shown_is_unproven(workplace: Open, role: str) -> None:
+    """What a role may not read is unproven and says so; nothing has failed, the rest is there."""
+    place = workplace(quiet_world(*MODES))
     run(place.world, at=NOW - timedelta(days=1))
-    place.world.set_role("normal")
+    place.world.set_role(role)
     reports = place.read()
-    failed = {name for name, report in reports.items() if report.state == "failed"}
-    assert failed == {"conversations", "annotations"}
-    assert reports["datasets"].state == "unproven"
+    assert {one.state for one in reports.values()} <= {"proven", "unproven"}
+    assert {feed for (feed,) in place.rows(HIDDEN)} == {"conversations", "messages", "annotations"}
     assert place.value("SELECT count(*) FROM raw.workflow_runs") == 1
+    assert place.value("SELECT max(tries) FROM ops.slices") == 0
+    reason = place.value(f"{HIDDEN.replace('DISTINCT feed', 'reason')} AND feed = 'annotations'")
+    assert reason == (
+        f"not shown to this account ({role}): annotations are shown to the role editor, admin or "
+        "owner [GET /apps/{app_id}/annotations] Ask an owner for the role editor."
+    )
+
+
+def test_role_that_was_lowered_loses_nothing(workplace: Open) -> None:
+    """On a later night nothing that was read before is absent, and no try is counted; when the role
+    is back, all is read.
+    """
+    place = workplace(quiet_world(*MODES))
+    for mode in ("chat", "completion"):
+        talk(place.world, at=NOW - timedelta(days=1), mode=mode, messages=1)
+    place.read()
+    place.world.set_role("normal")
+    now = place.pass_time(days=1)
+    talk(place.world, at=now - timedelta(hours=1))
+    for _ in range(6):  # more nights than tries
+        reports = place.read()
+    assert {one.state for one in reports.values()} <= {"proven", "unproven"}
+    held = ("conversations", "messages", "annotations", "app_api_keys", "datasets", "documents")
+    absent = [place.value(f"SELECT count(absent_since) FROM raw.{name}") for name in held]
+    assert absent == [0] * len(held)
+    reads = place.rows("SELECT max(tries), bool_or(state = 'absent') FROM ops.conversation_reads")
+    assert reads == [(0, False)]
+    place.world.set_role("owner")
+    assert {one.state for one in place.read().values()} <= {"proven", "unproven"}
+    assert place.rows(HIDDEN) == []
+    assert differences(place, ("conversations", "messages")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "feeds"),
+    [
+        ("/chat-conversations", {"conversations", "messages"}),
+        ("/chat-messages", {"messages"}),
+        ("/api-keys", {"app_api_keys"}),
+        ("/annotations", {"annotations"}),
+        ("/feedbacks/export", {"message_feedbacks"}),
+        ("/statistics/daily-messages", {"daily_statistics"}),
+    ],
+)
+def test_right_that_one_app_withholds_is_said_of_that_app(
+    workplace: Open, path: str, feeds: set[str]
+) -> None:
+    """Where rights are set app by app, an owner too: only that app's slices are unproven."""
+    place = workplace(quiet_world("chat", "agent-chat"))
+    for mode in ("chat", "agent-chat"):
+        for hours in (1, 2, 3):
+            talk(place.world, at=NOW - timedelta(hours=hours), mode=mode)
+    closed = app_of(place.world, "agent-chat").id
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = Forbidding(inner, lambda asked: asked.endswith(f"/{closed}{path}"))
+    reports = place.read()
+    found = place.rows(HIDDEN.replace("feed", "feed, app_id"))
+    assert set(found) == {(feed, closed) for feed in feeds}
+    assert {one.state for one in reports.values()} <= {"proven", "unproven"}
+    assert place.value("SELECT count(*) FROM raw.conversations") == (
+        3 if "conversations" in feeds else 6
+    )
+    assert place.value(f"{HIDDEN.replace('DISTINCT feed', 'reason')} LIMIT 1").endswith(
+        "The role owner is enough as a rule: ask an owner for the right to this one"
+        f"{_permission(path)}."
+    )
+    assert place.transport.refused < 4  # not once for every conversation
+
+
+def test_private_dataset_of_another_is_unproven(workplace: Open) -> None:
+    """A dataset that was closed to us after it was listed keeps its documents and fails nothing."""
+    place = workplace(brief_world())
+    feeds = ("members", "datasets", "documents")
+    place.read(feeds)
+    before = place.value("SELECT count(*) FROM raw.documents")
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = Forbidding(inner, lambda asked: asked.endswith("/documents"))
+    assert place.read(feeds)["documents"].states == {"unproven": 1}
+    assert place.value("SELECT count(*) FROM raw.documents WHERE absent_since IS NULL") == before
+
+
+@pytest.mark.parametrize("role", ["normal", "editor"])
+def test_refused_runs_are_unproven_with_their_nodes(workplace: Open, role: str) -> None:
+    """A run whose detail is not shown is asked again every night, and its days say why."""
+    place = workplace(quiet_world("workflow"))
+    place.world.set_role(role)
+    run(place.world, at=NOW - timedelta(days=1))
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = Forbidding(inner, lambda asked: "/workflow-runs/" in asked)
+    for _ in range(6):
+        reports = place.read()
+    assert (reports["workflow_runs"].state, reports["node_executions"].state) == (
+        "unproven",
+        "unproven",
+    )
+    assert place.rows("SELECT detail_tries FROM ops.run_reads") == [(0,)]
+    place.transport = None
+    assert place.read()["node_executions"].state == "proven"
+    assert place.value("SELECT count(*) FROM raw.node_executions") == 2
+
+
+def _permission(path: str) -> str:
+    if path == "/api-keys":
+        return ""
+    is_watched = path.startswith(("/statistics", "/feedbacks"))
+    return " (app.acl.monitor)" if is_watched else " (app.acl.log_and_annotation)"
 
 
 def test_hidden_dataset_is_not_taken_for_gone(workplace: Open) -> None:

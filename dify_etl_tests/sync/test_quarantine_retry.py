@@ -34,7 +34,7 @@ def test_object_that_is_still_wrong_stays(workplace: Open) -> None:
     place = spoiled(workplace, "/chat-messages", "answer")
     assert retry(place) == Retried(loaded=0, wrong=1, without_object=0)
     with place.opened() as sync:
-        (waiting,) = waiting_objects(sync)
+        (waiting,) = waiting_objects(sync.database)
     assert waiting.rejected.error_path == "answer"
 
 

@@ -14,6 +14,7 @@ from typer.main import get_group
 
 from dify_etl.cli import app
 from dify_etl_tests.terminal.command_line import COMMAND, ServedDify, Shell
+from dify_etl_tests.terminal.situations import Stage, low_role
 from dify_etl_tests.terminal.small_servers import some_days_ago, today
 
 COMMANDS = dict(get_group(app).commands)
@@ -171,3 +172,25 @@ def test_run_is_recorded_in_the_dagster_home(own_copy: Shell, tmp_path: Path) ->
     assert [(run.job_name, run.status) for run in runs] == [
         ("nightly_sync", dg.DagsterRunStatus.SUCCESS)
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["quarantine", "list"], ["tables"], ["audit", "list"], ["keys", "status"]],
+    ids=" ".join,
+)
+def test_what_lies_in_the_home_needs_no_dify(loaded: Shell, words: list[str]) -> None:
+    """Where nothing listens at the address, what was read and done before is shown all the same."""
+    answer = loaded.run(*words, DIFY_BASE_URL="http://127.0.0.1:9")
+    assert answer.code == 0, answer.text
+    assert "connection" not in answer.text
+
+
+def test_account_of_a_low_role_syncs_without_a_failure(own_copy: Shell, dify: ServedDify) -> None:
+    """Exit code 0: what the role is not shown is said, and to whom it is shown."""
+    with low_role(Stage(dify, own_copy)):
+        answer = own_copy.run("sync", "--feed", "annotations", COLUMNS="240")
+    assert answer.code == 0, answer.text
+    assert "Not shown to this account" in answer.text
+    assert "annotations are shown to the role editor, admin or owner" in answer.text
+    assert "Ask an owner for the role editor." in answer.text

@@ -1,0 +1,73 @@
+"""What Dify does not show to this account: said in the books, and neither failed nor tried less.
+
+A slice that a role cannot see is unproven: nothing is wrong with the read, and only an owner can
+change it. It stays due, so it is read as soon as the account may.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Protocol, TypeVar
+
+from dify_etl.dify.errors import DifyError, NotShown
+from dify_etl.sync.run import Sync
+
+
+class OfApp(Protocol):
+    """A row of an app."""
+
+    @property
+    def app_id(self) -> str:
+        """The app."""
+
+
+R = TypeVar("R")
+T = TypeVar("T", bound=OfApp)
+
+# How the reason of every such slice begins.
+NOT_SHOWN = "not shown to this account"
+
+
+def role_of(sync: Sync) -> str | None:
+    """The account's role in the workspace when the run began; None when Dify tells none."""
+    role = sync.database.value("SELECT role FROM ops.source")
+    return None if role is None else str(role)
+
+
+def why_not_shown(sync: Sync, error: DifyError | None) -> str | None:
+    """The reason of a slice that our role is not shown: what, to whom, where, and what to ask
+    for. None for every other error.
+    """
+    if not isinstance(error, NotShown):
+        return None
+    role = role_of(sync)
+    who = f" ({role})" if role else ""
+    advice = error.right.advice_for(role)
+    return f"{NOT_SHOWN}{who}: {error.right.sentence} [GET {error.route}] {advice}"
+
+
+class Refusals:
+    """Remembers which apps Dify refused in one feed: it is not asked again for each of their rows.
+
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._refused: dict[str, NotShown] = {}
+        self._lock = Lock()
+
+    def asking(self, fetch: Callable[[T], R]) -> Callable[[T], R]:
+        """`fetch` for a row of an app; the NotShown of an earlier row is raised without asking."""
+
+        def ask(row: T) -> R:
+            with self._lock:
+                known = self._refused.get(row.app_id)
+            if known is not None:
+                raise known.with_traceback(None)
+            try:
+                return fetch(row)
+            except NotShown as error:
+                with self._lock:
+                    self._refused[row.app_id] = error
+                raise
+
+        return ask
