@@ -27,6 +27,7 @@ from dify_etl.dify.errors import (
 RETRY_AFTER_CAP_SECONDS = 60.0
 TOLD_CHARACTERS = 200  # of Dify's message
 UNTOLD_ROUTES = ("/login", "/refresh-token")  # whose messages are about secrets alone
+PLUGIN_DAEMON = "plugin daemon"  # in every refusal that comes of it, on all recorded versions
 SHORTEST_SECRET = 4  # characters of a word that counts as quoted
 
 
@@ -101,19 +102,20 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     if status == 404:
         return _not_found(code, where)
     told = "; ".join(part for part in (code, _message(response)) if part)
-    daemon = (
-        ""
-        if "/workspaces/" in where
-        else " For datasets, tools and model settings a 400 also means that the server's plugin "
-        "daemon is down."
-    )
     return Refused(
         f"Dify answers {status}: {told or 'no reason'}",
         where=where,
-        hint=f"Check the parameters against the server's version.{daemon}",
+        hint=_advice(response),
         status=status,
         code=code,
     )
+
+
+def _advice(response: httpx.Response) -> str:
+    """What helps against a refusal. Dify itself names its plugin daemon where that is the cause."""
+    if PLUGIN_DAEMON in str(_body(response).get("message")):
+        return "Look at the container of the server's plugin daemon, then run again."
+    return "Check the parameters against the server's version."
 
 
 def _role_for(request: httpx.Request) -> str:

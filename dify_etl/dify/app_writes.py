@@ -99,8 +99,8 @@ class AppWrites:
         """PUT /apps/{app_id}: reads the stored app first, and changes only what is given.
 
         The server replaces: it empties what a PUT leaves out (from 1.11), or answers 500 (before).
-        Somebody else's change between the reading and the writing is overwritten. From 1.11 on a
-        null icon comes back as "".
+        Somebody else's change between the reading and the writing is overwritten. From 1.11 on
+        null texts come back as "", and a null `max_active_requests` as 0, whatever is sent.
         """
         body = {**self._stored(self.get(app_id)), **changes.given()}
         self._check_name(body["name"], f"PUT {APP}")
@@ -111,6 +111,17 @@ class AppWrites:
         route = f"{APP}/name"
         self._check_name(name, f"POST {route}")
         return self._posted(route, {"name": name}, app_id)
+
+    def change_icon(self, app_id: str, changes: AppChanges) -> Written[AppDetail]:
+        """POST /apps/{app_id}/icon: icon and colour alone, of what is given; the kind stays.
+
+        Reads the stored app first, since what is left out is emptied. The answer lacks what
+        `create` lacks.
+        """
+        stored = self._stored(self.get(app_id))
+        told = {**stored, **changes.given()}
+        body = {name: told[name] for name in ("icon_type", "icon", "icon_background")}
+        return self._posted(f"{APP}/icon", body, app_id)
 
     def delete(self, app_id: str) -> Written[None]:
         """DELETE /apps/{app_id}: 204, and no way back: export the DSL first.

@@ -1,11 +1,13 @@
 """Deleting an app: only with its DSL in a file and its data in the warehouse."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from dify_etl.dify.errors import Refused
 from dify_etl.management.app_deletion import Escrow, Proof, delete_operation
 from dify_etl.management.errors import EscrowRefused, NotConfirmed, TooMuch
 from dify_etl.management.exchange import import_operation, read_dsl
@@ -41,19 +43,22 @@ def deleted(bench: Workbench, app: App, kept: Escrow) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["chat", "workflow", "advanced-chat", "agent-chat"])
 def test_read_app_is_deleted_with_its_escrow(bench: Workbench, place: Workplace, mode: str) -> None:
-    """DSL kept, data proven, then deleted; all three are in the audit; the DSL makes it again."""
+    """DSL kept, data proven, a manifest, then deleted; the audit has all; the DSL makes it again."""
     place.read(FEEDS)
     app = app_of(bench.world, mode)
     kept = escrow(bench, place)
-    assert deleted(bench, app, kept) == ["verified"] * 3
+    assert deleted(bench, app, kept) == ["verified"] * 4
     assert app.id not in bench.world.apps
     entries = [entry for entry in bench.audit() if entry.outcome == "verified"]
     assert [entry.operation for entry in entries] == [
         "apps.escrow_dsl",
         "apps.escrow_data",
+        "apps.escrow_manifest",
         "apps.delete",
     ]
-    (path,) = kept.folder.iterdir()
+    path, manifest = sorted(kept.folder.iterdir(), key=lambda path: len(path.name))
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    assert (told["app"]["id"], told["restore"]) == (app.id, [f"dify-etl apps import {path}"])
     assert f"dify-etl apps import {path}" in entries[-1].message
     assert path.stat().st_mode & 0o777 == 0o600
     with bench.operator() as operator:
@@ -69,8 +74,8 @@ def test_published_version_is_kept_beside_the_draft(bench: Workbench, place: Wor
     bench.world.save_draft(app.id, {"nodes": [], "edges": []}, at=bench.world.now())
     place.read(FEEDS)
     kept = escrow(bench, place)
-    assert deleted(bench, app, kept) == ["verified"] * 4
-    draft, version = sorted(kept.folder.iterdir(), key=lambda path: len(path.name))
+    assert deleted(bench, app, kept) == ["verified"] * 5
+    draft, version = sorted(kept.folder.glob("*.yml"), key=lambda path: len(path.name))
     assert all(
         f"dify-etl apps import {path}" in bench.audit()[-1].message for path in (draft, version)
     )
@@ -120,7 +125,7 @@ def test_old_sync_keeps_the_app(bench: Workbench, place: Workplace) -> None:
     with bench.operator() as operator, pytest.raises(EscrowRefused, match=r"2\.0 hours old"):
         delete_operation(operator, [app.id], escrow(bench, place))
     kept = escrow(bench, place, synced_within=timedelta(hours=3))
-    assert deleted(bench, app, kept) == ["verified"] * 3
+    assert deleted(bench, app, kept) == ["verified"] * 4
 
 
 def test_unproven_data_need_a_yes(bench: Workbench, place: Workplace) -> None:
@@ -129,7 +134,7 @@ def test_unproven_data_need_a_yes(bench: Workbench, place: Workplace) -> None:
     app = app_of(bench.world, "completion")
     with bench.operator() as operator, pytest.raises(EscrowRefused, match="unproven"):
         delete_operation(operator, [app.id], escrow(bench, place))
-    assert deleted(bench, app, escrow(bench, place, accepts_unproven=True)) == ["verified"] * 3
+    assert deleted(bench, app, escrow(bench, place, accepts_unproven=True)) == ["verified"] * 4
 
 
 def test_several_apps_and_no_name_are_refused(bench: Workbench, place: Workplace) -> None:
@@ -165,17 +170,95 @@ def test_proof_that_is_lost_in_between_stops_the_deletion(
     """The proof is looked at once more just before; without it the app stays."""
     app = app_of(bench.world, "chat")
     kept = replace(escrow(bench, place), books=BooksThatLoseTheProof())
-    assert deleted(bench, app, kept) == ["verified", "failed", "skipped"]
+    assert deleted(bench, app, kept) == ["verified", "failed", "skipped", "skipped"]
     assert app.id in bench.world.apps
 
 
-def test_escrow_that_cannot_be_written_stops_the_deletion(
+def test_escrow_that_cannot_be_written_is_no_plan(
+    bench: Workbench, place: Workplace, tmp_path: Path
+) -> None:
+    """The folder is looked at before anything is promised."""
+    place.read(FEEDS)
+    app = app_of(bench.world, "chat")
+    (tmp_path / "in the way").write_text("a file")
+    kept = replace(escrow(bench, place), folder=tmp_path / "in the way")
+    with bench.operator() as operator, pytest.raises(EscrowRefused, match="cannot be written"):
+        delete_operation(operator, [app.id], kept)
+
+
+def test_escrow_that_cannot_be_written_any_more_stops_the_deletion(
     bench: Workbench, place: Workplace, tmp_path: Path
 ) -> None:
     """Without the DSL on the disk the app stays."""
     place.read(FEEDS)
     app = app_of(bench.world, "chat")
-    (tmp_path / "in the way").write_text("a file")
     kept = replace(escrow(bench, place), folder=tmp_path / "in the way")
-    assert deleted(bench, app, kept) == ["failed", "skipped", "skipped"]
+    with bench.operator() as operator:
+        operation = delete_operation(operator, [app.id], kept)
+        (tmp_path / "in the way").write_text("a file")
+        results = applied(operator, operation)
+    assert [one.outcome for one in results] == ["failed", "skipped", "skipped", "skipped"]
     assert app.id in bench.world.apps
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.16.1"])
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_app_without_a_draft_is_deleted_and_the_escrow_says_so(
+    tmp_path: Path, version: str, mode: str
+) -> None:
+    """There is no DSL to keep: plan and manifest tell it, and the rest is as with others."""
+    bench = Workbench(tmp_path, version)
+    app = empty_app(bench, mode)
+    kept = Escrow(tmp_path / "escrow", BooksThatHoldAll())
+    with bench.operator() as operator:
+        operation = delete_operation(operator, [app.id], kept)
+        results = applied(operator, operation)
+    assert [one.outcome for one in results] == ["verified"] * 3
+    assert app.id not in bench.world.apps
+    assert "nobody has saved a draft" in "\n".join(operation.plan.lines())
+    (manifest,) = kept.folder.iterdir()
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    assert (told["files"], told["restore"]) == ({}, [])
+    assert "a DSL: nobody has saved a draft" in told["lacks"][0]
+
+
+def test_dsl_that_cannot_be_had_is_no_plan(bench: Workbench) -> None:
+    """A plan that promises the DSL has seen it: with the plugin daemon down there is none."""
+    app = app_of(bench.world, "chat")
+    bench.server.plugin_daemon_down = True
+    kept = Escrow(bench.home / "escrow", BooksThatHoldAll())
+    with bench.operator() as operator, pytest.raises(Refused, match="plugin daemon"):
+        delete_operation(operator, [app.id], kept)
+    assert app.id in bench.world.apps
+
+
+def test_values_that_the_dsl_lacks_are_told(bench: Workbench) -> None:
+    """Dify leaves secrets out of a DSL: their names stand in the plan."""
+    app = app_of(bench.world, "workflow")
+    draft = bench.world.draft_of(app.id)
+    assert draft is not None
+    secret = {"id": "1", "name": "DB_PASSWORD", "value_type": "secret", "value": "canary"}
+    draft.environment_variables = (secret,)
+    kept = Escrow(bench.home / "escrow", BooksThatHoldAll())
+    with bench.operator() as operator:
+        lines = delete_operation(operator, [app.id], kept).plan.lines()
+    assert any("secret environment variables: DB_PASSWORD" in line for line in lines)
+    assert "canary" not in "\n".join(lines)
+
+
+class BooksThatHoldAll:
+    """Books that hold the proof of everything."""
+
+    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
+        """Nothing lacks."""
+        return Proof((), (), None)
+
+
+def empty_app(bench: Workbench, mode: str) -> App:
+    return bench.world.add_app(
+        name="empty",
+        mode=mode,
+        at=bench.world.now(),
+        created_by=bench.world.account_id,
+        tenant_id=bench.world.workspace_id,
+    )

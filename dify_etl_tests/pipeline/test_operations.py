@@ -192,10 +192,11 @@ def test_nightly_retry_is_off_until_somebody_wants_it(own_settings: ServedDify) 
 
 
 def test_apps_are_exported_into_a_folder(own_settings: ServedDify, tmp_path: Path) -> None:
-    """One file per app; a second run writes none."""
+    """One file per app but for the one that nobody has drawn; a second run writes none."""
     folder = tmp_path / "apps"
     first, second = (told(run("export_apps", folder=str(folder))) for _ in "12")
-    assert (first["written"], second["written"]) == (len(own_settings.world.apps), 0)
+    assert (first["written"], second["written"]) == (len(own_settings.world.apps) - 1, 0)
+    assert len(first["without a draft"]) == 1
     assert len(list(folder.iterdir())) == first["written"]
 
 
