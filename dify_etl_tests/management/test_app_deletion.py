@@ -43,7 +43,7 @@ def deleted(bench: Workbench, app: App, kept: Escrow) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["chat", "workflow", "advanced-chat", "agent-chat"])
 def test_read_app_is_deleted_with_its_escrow(bench: Workbench, place: Workplace, mode: str) -> None:
-    """DSL kept, data proven, a manifest, then deleted; the audit has all; the DSL makes it again."""
+    """DSL kept, data proven, a manifest, then deleted, all in the audit; the DSL makes it again."""
     place.read(FEEDS)
     app = app_of(bench.world, mode)
     kept = escrow(bench, place)
