@@ -49,8 +49,8 @@ class Proof:
 class SyncBooks(Protocol):
     """The books of the sync."""
 
-    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
-        """What they say about all days of the app since it was made."""
+    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
+        """What they say about all days of the app since it was made; what its mode needs."""
 
 
 @dataclass(frozen=True)
@@ -291,9 +291,11 @@ def restore_command(path: Path) -> str:
 
 def _checked(operator: Operator, app: App, escrow: Escrow) -> Proof:
     """The proof. EscrowRefused when days are missing, unproven, or the app was used since."""
-    proof = escrow.books.proof_of(app.app_id, since=app.created_at)
+    proof = escrow.books.proof_of(app.app_id, since=app.created_at, mode=app.mode)
     reasons = [*proof.lacking, *(() if escrow.accepts_unproven else proof.unproven)]
-    if not reasons and proof.read_at is not None:
+    if not reasons and proof.read_at is None:
+        reasons.append("nothing tells when the app was read")
+    elif not reasons and proof.read_at is not None:
         age = operator.dify.server_time() - proof.read_at
         if age > escrow.synced_within:
             reasons.append(f"the last sync of the app is {_hours(age)} old")

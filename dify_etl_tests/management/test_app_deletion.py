@@ -14,7 +14,7 @@ from dify_etl.management.exchange import import_operation, read_dsl
 from dify_etl.management.plan import Cap
 from dify_etl.operations.sync_books import escrow_of
 from dify_etl.simulated.rows import App
-from dify_etl_tests.dify.pretend_workspace import app_of
+from dify_etl_tests.dify.pretend_workspace import NOW, app_of
 from dify_etl_tests.management.workbench import Workbench, applied
 from dify_etl_tests.sync.workplace import RULES, ZONE, Workplace
 
@@ -97,6 +97,25 @@ def test_app_that_was_never_read_is_kept(bench: Workbench, place: Workplace) -> 
     assert app.id in bench.world.apps
 
 
+@pytest.mark.parametrize(
+    ("mode", "read", "lacking"),
+    [
+        ("chat", ("apps", "conversations"), "messages never read"),
+        ("workflow", ("apps", "workflow_runs"), "node_executions never read"),
+        ("advanced-chat", ("apps", "conversations", "messages"), "workflow_runs never read"),
+    ],
+)
+def test_feed_that_was_never_asked_keeps_the_app(
+    bench: Workbench, place: Workplace, mode: str, read: tuple[str, ...], lacking: str
+) -> None:
+    """Nothing wrong was found in it only because nobody looked."""
+    place.read(read)
+    app = app_of(bench.world, mode)
+    kept = escrow(bench, place, accepts_unproven=True)
+    with bench.operator() as operator, pytest.raises(EscrowRefused, match=lacking):
+        delete_operation(operator, [app.id], kept)
+
+
 def test_history_that_was_not_read_keeps_the_app(bench: Workbench, place: Workplace) -> None:
     """A sync of the last days alone does not make the older ones safe."""
     app = app_of(bench.world, "chat")
@@ -157,11 +176,11 @@ class BooksThatLoseTheProof:
 
     asked: int = 0
 
-    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
+    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
         """Good the first time it is asked, then lacking."""
         self.asked += 1
         lacking = () if self.asked == 1 else ("conversations failed on 1 days: no answer",)
-        return Proof(lacking, (), None)
+        return Proof(lacking, (), NOW)
 
 
 def test_proof_that_is_lost_in_between_stops_the_deletion(
@@ -249,9 +268,9 @@ def test_values_that_the_dsl_lacks_are_told(bench: Workbench) -> None:
 class BooksThatHoldAll:
     """Books that hold the proof of everything."""
 
-    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
+    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
         """Nothing lacks."""
-        return Proof((), (), None)
+        return Proof((), (), NOW)
 
 
 def empty_app(bench: Workbench, mode: str) -> App:
