@@ -191,6 +191,7 @@ def test_ten_keys_leave_no_room(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     for _ in range(9):
         shop.add_key(shop.app.id)
+    assert any("all 10 keys are taken" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "all 10 keys are taken" in only(shop).message
     assert len(shop.world.api_keys) == 10
@@ -200,6 +201,7 @@ def test_an_editor_makes_nothing(tmp_path: Path) -> None:
     """Who may not delete a key does not make one."""
     shop = Workshop(tmp_path)
     shop.world.set_role("editor")
+    assert any("only an admin or owner" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "only an admin or owner" in only(shop).message
     assert len(shop.world.api_keys) == 1
@@ -209,6 +211,7 @@ def test_an_app_without_its_api_is_left(tmp_path: Path) -> None:
     """A key that cannot be tested is not made."""
     shop = Workshop(tmp_path)
     shop.app.enable_api = False
+    assert any("the app's API is off" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "the app's API is off" in only(shop).message
     assert len(shop.world.api_keys) == 1
