@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dify_etl.dify.answers import FAILED_IMPORTS
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
 from dify_etl.dify.lists import page_of
@@ -175,17 +176,18 @@ class AppWrites:
     def _imported(
         self, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
     ) -> Written[DslImport]:
-        """A failed import is a 400 without a code; its text may quote the DSL and stays unread."""
+        """A failed import is a 400 without a code; a text that may quote the DSL stays unread."""
         try:
             written = self._session.write("POST", route, body=body, **ids)
         except Refused as error:
-            if error.status != 400 or error.code is not None:
+            is_told = any(text in error.what for text in FAILED_IMPORTS)
+            if error.status != 400 or error.code is not None or is_told:
                 raise
             raise Refused(
                 "Dify does not take the DSL",
                 where=error.where,
-                hint="Check that it is YAML with a section `app`; that an app to overwrite is a "
-                "workflow or advanced-chat app; and that a confirmation came within 10 minutes.",
+                hint="Its reason may quote the DSL, so it is not told here: import the file in "
+                "Dify's own pages to read it, or look at the log of the Dify API container.",
                 status=error.status,
             ) from None
         return record_written(written, DslImport, endpoint=f"POST {route}")

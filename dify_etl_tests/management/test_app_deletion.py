@@ -13,9 +13,9 @@ from dify_etl.management.errors import EscrowRefused, NotConfirmed, TooMuch
 from dify_etl.management.exchange import import_operation, read_dsl
 from dify_etl.management.plan import Cap
 from dify_etl.operations.sync_books import escrow_of
-from dify_etl.simulated.rows import App
+from dify_etl.simulated.rows import App, JsonObject
 from dify_etl_tests.dify.pretend_workspace import NOW, app_of
-from dify_etl_tests.management.workbench import Workbench, applied
+from dify_etl_tests.management.workbench import Workbench, applied, undrawn_app
 from dify_etl_tests.sync.workplace import RULES, ZONE, Workplace
 
 FEEDS = ("apps", "conversations", "messages", "workflow_runs", "node_executions")
@@ -227,7 +227,7 @@ def test_app_without_a_draft_is_deleted_and_the_escrow_says_so(
 ) -> None:
     """There is no DSL to keep: plan and manifest tell it, and the rest is as with others."""
     bench = Workbench(tmp_path, version)
-    app = empty_app(bench, mode)
+    app = undrawn_app(bench, mode)
     kept = Escrow(tmp_path / "escrow", BooksThatHoldAll())
     with bench.operator() as operator:
         operation = delete_operation(operator, [app.id], kept)
@@ -256,7 +256,12 @@ def test_values_that_the_dsl_lacks_are_told(bench: Workbench) -> None:
     app = app_of(bench.world, "workflow")
     draft = bench.world.draft_of(app.id)
     assert draft is not None
-    secret = {"id": "1", "name": "DB_PASSWORD", "value_type": "secret", "value": "canary"}
+    secret: JsonObject = {
+        "id": "1",
+        "name": "DB_PASSWORD",
+        "value_type": "secret",
+        "value": "canary",
+    }
     draft.environment_variables = (secret,)
     kept = Escrow(bench.home / "escrow", BooksThatHoldAll())
     with bench.operator() as operator:
@@ -271,13 +276,3 @@ class BooksThatHoldAll:
     def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
         """Nothing lacks."""
         return Proof((), (), NOW)
-
-
-def empty_app(bench: Workbench, mode: str) -> App:
-    return bench.world.add_app(
-        name="empty",
-        mode=mode,
-        at=bench.world.now(),
-        created_by=bench.world.account_id,
-        tenant_id=bench.world.workspace_id,
-    )

@@ -18,7 +18,7 @@ from dify_etl.management.exchange import (
 from dify_etl.management.publishing import publish_operation
 from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
-from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
+from dify_etl_tests.management.workbench import Workbench, applied, lose_answers, undrawn_app
 
 MODES = ("chat", "agent-chat", "workflow", "advanced-chat", "completion")
 
@@ -145,7 +145,7 @@ def test_app_without_a_draft_is_overwritten(tmp_path: Path, version: str) -> Non
     bench = Workbench(tmp_path, version)
     whole = app_of(bench.world, "workflow")
     path = next(p for p in exported(bench, tmp_path / "a").written if whole.id[:8] in p.name)
-    app = empty_app(bench, "workflow")
+    app = undrawn_app(bench, "workflow")
     with bench.operator() as operator:
         operation = overwrite_operation(operator, read_dsl(path), where=str(path), app=app.id)
         (result,) = applied(operator, operation)
@@ -178,21 +178,11 @@ def test_overwriting_and_a_twin_are_not_asked_for_together(
         dsl_operation(operator, read_dsl(path), where="x", over=app.id, name=None, is_twin=True)
 
 
-def empty_app(bench: Workbench, mode: str) -> App:
-    return bench.world.add_app(
-        name="empty",
-        mode=mode,
-        at=bench.world.now(),
-        created_by=bench.world.account_id,
-        tenant_id=bench.world.workspace_id,
-    )
-
-
 @pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.16.1"])
 def test_app_without_a_draft_has_nothing_to_export(tmp_path: Path, version: str) -> None:
     """Among all apps it is told and no failure, and its old file is no stray."""
     bench = Workbench(tmp_path, version)
-    app = empty_app(bench, "workflow")
+    app = undrawn_app(bench, "workflow")
     folder = tmp_path / "apps"
     folder.mkdir()
     (folder / f"empty-{app.id[:8]}.yml").write_text("as it was")

@@ -7,11 +7,12 @@ import httpx
 import pytest
 
 from dify_etl.dify.app_writes import AppChanges
+from dify_etl.dify.errors import Refused
 from dify_etl.management.apps import Wishes, update_operation
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import dsl_operation, export_apps
 from dify_etl.management.publishing import publish_operation
-from dify_etl_tests.dify.recordings import Exchange, exchange
+from dify_etl_tests.dify.recordings import Exchange, exchange, playing
 from dify_etl_tests.management.recorded_apps import RECORDED_VERSIONS, RecordedApp
 from dify_etl_tests.management.workbench import applied
 
@@ -108,10 +109,20 @@ def test_export_without_a_draft_says_so(tmp_path: Path, version: str) -> None:
     assert (among.failed, among.empty) == ((), (app.name,))
 
 
-@pytest.mark.parametrize("version", RECORDED_VERSIONS)
-def test_export_tells_that_the_plugin_daemon_is_down(tmp_path: Path, version: str) -> None:
-    """Dify's own words, and where to look."""
-    refused = exchange(version, "plugin-daemon-down", "export-dsl")
+DAEMON = ("Failed to request plugin daemon", "container of the server's plugin daemon")
+REFUSED_EXPORTS = [
+    *((version, "plugin-daemon-down", "export-dsl", DAEMON) for version in RECORDED_VERSIONS),
+    *((version, "apps", "export-dsl-as-normal-member", ("403", "editor")) for version in NEWEST),
+    *((version, "apps", "export-dsl-without-draft", ("500", "log of the")) for version in NEWEST),
+]
+
+
+@pytest.mark.parametrize(("version", "area", "name", "told"), REFUSED_EXPORTS)
+def test_refused_export_tells_the_reason_and_what_helps(
+    tmp_path: Path, version: str, area: str, name: str, told: tuple[str, str]
+) -> None:
+    """What Dify says, and the next step for that and no other cause."""
+    refused = exchange(version, area, name)
 
     def answers(request: httpx.Request) -> httpx.Response | None:
         return refused.response() if request.url.path.endswith("/export") else None
@@ -120,24 +131,8 @@ def test_export_tells_that_the_plugin_daemon_is_down(tmp_path: Path, version: st
     with played.operator(tmp_path) as operator:
         app = next(a for a in operator.dify.apps.list() if a.app_id == played.row["id"])
         ((_, reason),) = export_apps(operator.dify, [app], tmp_path, is_all=False).failed
-    assert "Failed to request plugin daemon" in reason
-    assert "container of the server's plugin daemon" in reason
-
-
-@pytest.mark.parametrize("version", NEWEST)
-def test_export_by_a_normal_member_tells_the_role(tmp_path: Path, version: str) -> None:
-    """A refusal by role is no fault of the app."""
-    refused = apps(version, "export-dsl-as-normal-member")
-
-    def answers(request: httpx.Request) -> httpx.Response | None:
-        return refused.response() if request.url.path.endswith("/export") else None
-
-    played = RecordedApp(version, "chat", answers)
-    with played.operator(tmp_path) as operator:
-        app = next(a for a in operator.dify.apps.list() if a.app_id == played.row["id"])
-        ((_, reason),) = export_apps(operator.dify, [app], tmp_path, is_all=False).failed
-    assert "403" in reason
-    assert "editor" in reason
+    assert all(part in reason for part in told)
+    assert ("plugin daemon" in reason) is (told == DAEMON)
 
 
 @pytest.mark.parametrize("version", NEWEST)
@@ -163,6 +158,29 @@ def test_agent_is_imported_as_the_plan_says(tmp_path: Path, version: str) -> Non
     assert (step.after or {})["mode"] == "agent"
     assert "publish the agent in Dify" in step.note
     assert (result.outcome, result.target_id) == ("verified", done.body["app_id"])
+
+
+FAILED_IMPORTS = [
+    ("import-dsl-over-chat", "can be overwritten", "as a new app"),
+    ("import-dsl-over-unknown", "App not found", "another workspace"),
+    ("import-dsl-no-app", "Missing app data", "section `app`"),
+    ("import-dsl-confirm-again", "expired", "ten minutes"),
+    ("import-dsl-empty", "yaml_content is required", "not empty"),
+    ("import-dsl-bad-yaml", "does not take the DSL", "Dify's own pages"),
+]
+
+
+@pytest.mark.parametrize("version", NEWEST)
+@pytest.mark.parametrize(("name", "told", "advice"), FAILED_IMPORTS)
+def test_failed_import_tells_the_reason_unless_it_may_quote_the_dsl(
+    version: str, name: str, told: str, advice: str
+) -> None:
+    """Dify's own words where they are known, and one next step instead of all possible ones."""
+    with playing(apps(version, name)) as dify, pytest.raises(Refused) as refused:
+        dify.apps.import_dsl("a: [b")
+    assert told in refused.value.what
+    assert advice in refused.value.hint
+    assert "a: [b" not in str(refused.value)
 
 
 @pytest.mark.parametrize("version", ["1.7.2", "1.12.1"])
