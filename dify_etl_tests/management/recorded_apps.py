@@ -67,10 +67,14 @@ class RecordedApp:
         raise AssertionError(f"nothing is recorded for {request.method} {path}")
 
     def _listed(self, request: httpx.Request) -> httpx.Response:
-        if request.url.params.get("mode") != "agent":
-            if self.mode != "agent":
-                return self._list().response()
-            return exchange(self.version, "apps", "list-limit100").response()
+        """The list without a mode, or that of a mode as recorded; 400 for a mode that was not."""
+        mode = request.url.params.get("mode")
+        if mode is None:
+            is_listed = self.mode != "agent"
+            whole = exchange(self.version, "apps", "list-limit100")
+            return (self._list() if is_listed else whole).response()
         names = {one.name for one in exchanges(self.version) if one.area == "apps"}
-        name = "list-mode-agent" if "list-mode-agent" in names else "list-mode-unknown"
-        return exchange(self.version, "apps", name).response()
+        name = f"list-mode-{mode}"
+        return exchange(
+            self.version, "apps", name if name in names else "list-mode-unknown"
+        ).response()
