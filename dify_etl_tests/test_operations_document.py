@@ -67,7 +67,7 @@ OLDER_CLIENTS = {
 # Rooms of the client whose every verb that changes Dify has to be in the table.
 WRITES = {
     "apps": "create update rename switch_site switch_api change_model_config replace_model_config "
-    "delete import_dsl",
+    "change_icon delete import_dsl",
     "api_keys": "create_for_app delete_of_app create_for_datasets delete_of_datasets",
     "workflows": "publish",
     "datasets": "retry_document",

@@ -31,6 +31,16 @@ API_PATH = "/console/api"
 RETRY_AFTER_CAP_SECONDS = 60.0
 TOLD_CHARACTERS = 200  # of Dify's message
 UNTOLD_ROUTES = ("/login", "/refresh-token")  # whose messages are about secrets alone
+PLUGIN_DAEMON = "plugin daemon"  # in every refusal that comes of it, on all recorded versions
+# Dify's words for an import that failed, with what helps. All its other texts may quote the DSL.
+FAILED_IMPORTS = {
+    "App not found": "The app to overwrite is deleted, or in another workspace.",
+    "Only workflow or advanced chat apps can be overwritten": "Import it as a new app.",
+    "Import information expired or does not exist": "Dify lets an import wait for ten minutes: "
+    "import once more.",
+    "Missing app data in YAML content": "Give a DSL that has a section `app`.",
+    "yaml_content is required when import_mode is yaml-content": "Give a file that is not empty.",
+}
 SHORTEST_SECRET = 4  # characters of a word that counts as quoted
 
 
@@ -99,16 +109,10 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     if status == 404:
         return _not_found(response, code, where)
     told = "; ".join(part for part in (code, _message(response)) if part)
-    daemon = (
-        ""
-        if "/workspaces/" in where
-        else " For datasets, tools and model settings a 400 also means that the server's plugin "
-        "daemon is down."
-    )
     return Refused(
         f"Dify answers {status}: {told or 'no reason'}",
         where=where,
-        hint=f"Check the parameters against the server's version.{daemon}",
+        hint=_advice(response),
         status=status,
         code=code,
     )
@@ -133,6 +137,22 @@ def _forbidden(response: httpx.Response, code: str | None, where: str) -> NotAll
     return NotAllowed(
         f"Dify answers 403 {told}".rstrip(), where=where, hint=hint, status=403, code=code
     )
+
+
+def _advice(response: httpx.Response) -> str:
+    """What helps against a refusal. Dify itself names its plugin daemon where that is the cause."""
+    failed = _failed_import(response)
+    if failed is not None:
+        return FAILED_IMPORTS[failed]
+    if PLUGIN_DAEMON in str(_body(response).get("message")):
+        return "Look at the container of the server's plugin daemon, then run again."
+    return "Check the parameters against the server's version."
+
+
+def _failed_import(response: httpx.Response) -> str | None:
+    """Dify's words for a failed import, where they are known to quote nothing of the DSL."""
+    text = str(_body(response).get("error")).rstrip(".")
+    return text if text in FAILED_IMPORTS else None
 
 
 def _not_found(response: httpx.Response, code: str | None, where: str) -> NotFound:
@@ -219,7 +239,7 @@ def _message(response: httpx.Response) -> str | None:
     """The first line of Dify's message; to a write only when it quotes nothing that was sent."""
     message = _body(response).get("message")
     if not isinstance(message, str) or not message:
-        return None
+        return _failed_import(response)
     told = message.splitlines()[0][:TOLD_CHARACTERS]
     request = response.request
     return told if request.method == "GET" or not _quotes(told, request) else None

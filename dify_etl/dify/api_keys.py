@@ -1,11 +1,13 @@
 """API keys of apps and of the workspace's datasets: listed without their secrets, made, deleted.
 
-Servers before the newest list every key in the clear. The token is turned into a masked form and
-a fingerprint before a record is made, and kept nowhere; only a new key brings its token along.
+Up to 1.16.1 Dify lists every key in the clear; later servers and proxies before them show parts.
+The token is turned into a masked form and a fingerprint before a record is made, and kept nowhere;
+only a new key brings its token along.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +35,11 @@ OF_DATASETS = "/datasets/api-keys"
 
 MASK = "..."
 SHOWN_START, SHOWN_END = 5, 4  # the form in which the newest servers list keys
+# What stands for hidden characters: whatever a key cannot hold, or a long line of dashes.
+_HIDDEN = re.compile(r"[^A-Za-z0-9_-]+|-{4,}|_{4,}")
+SHORTEST_TOKEN = 16  # Dify's keys have 28 characters or more: less is a part of one
+MOST_SHOWN = 12  # characters of a key that are kept of a mask, whoever made it
+TELLING = 4  # characters beside the prefix by which a masked key can be told from others
 MOST_KEYS = 10  # of an app, and of the datasets of a workspace
 
 
@@ -42,7 +49,9 @@ class ApiKey(KeyRecord):
     api_key_id: Id = aliased("id", description="id of the key")
     app_id: str | None = optional(description="id of the app; null for dataset keys")
     key_type: str = aliased("type", description="app or dataset")
-    masked_token: str = aliased("masked_token", description="first 5 and last 4 characters")
+    masked_token: str = aliased(
+        "masked_token", description="first 5 and last 4 characters, or as Dify masks it"
+    )
     token_fingerprint: str | None = optional(
         description="HMAC-SHA256 of the token, hex; null when Dify masks it or no key is set"
     )
@@ -145,6 +154,16 @@ class ApiKeys:
         """The fingerprint under which lists show this token; None without a fingerprint key."""
         return fingerprint(token.get_secret_value(), self._fingerprint_key)
 
+    def is_of(self, key: ApiKey, token: SecretStr) -> bool | None:
+        """Whether a listed key is the one with this token; None where its mask shows too little.
+
+        Sure where the list shows keys (and a fingerprint key is set). Where it masks them, several
+        keys may look like the same token: whoever asks looks at all of them.
+        """
+        if key.token_fingerprint is not None:
+            return key.token_fingerprint == self.fingerprint_of(token)
+        return looks_like(key.masked_token, token)
+
     def _batch(self, answer: Any, route: str, app_id: str | None) -> Batch[ApiKey]:
         return batch_of(ApiKey, answer, endpoint=f"GET {route}", context=self._context(app_id))
 
@@ -155,7 +174,7 @@ class ApiKeys:
         context = self._context(app_id)
         key = record_written(written, ApiKey, endpoint=endpoint, context=context).value
         token = written.value["token"]
-        if MASK in token:
+        if is_masked(token):
             error = UnexpectedAnswer(
                 "the new key comes without its token",
                 where=endpoint,
@@ -180,7 +199,8 @@ def _token_in(answer: Any, api_key_id: str, *, endpoint: str) -> SecretStr | Non
     for row in answer.get("data") or () if isinstance(answer, dict) else ():
         if row.get("id") == api_key_id:
             token = row.get("token")
-            return SecretStr(token) if isinstance(token, str) and MASK not in token else None
+            is_whole = isinstance(token, str) and not is_masked(token)
+            return SecretStr(token) if is_whole else None
     raise NotFound(
         f"key {api_key_id} is not among the keys",
         where=endpoint,
@@ -188,15 +208,42 @@ def _token_in(answer: Any, api_key_id: str, *, endpoint: str) -> SecretStr | Non
     )
 
 
+def is_masked(token: str) -> bool:
+    """Whether a text is a part of a key, in any form of masking: `app-a...x0vk`, `app-a****x0vk`.
+
+    A whole key holds letters, digits, `-` and `_` alone; a text that is too short is a part too.
+    """
+    return len(token) < SHORTEST_TOKEN or _HIDDEN.search(token) is not None
+
+
+def looks_like(mask: str, token: SecretStr) -> bool | None:
+    """Whether a token has the ends, and what else is shown, of a masked form of any shape.
+
+    None where they agree, but hardly more than the prefix is shown. How many characters are hidden
+    is not told by the length of a mask.
+    """
+    whole, shown = token.get_secret_value(), _HIDDEN.split(mask)
+    if len(shown) == 1:  # cut off, without a sign that stands for the rest
+        shown.append("")
+    if is_masked(whole) or not re.fullmatch(".+".join(map(re.escape, shown)), whole):
+        return False
+    prefix = len(whole.split("-")[0]) + 1
+    telling = max(len(shown[0]) - prefix, 0) + sum(len(part) for part in shown[1:])
+    return True if telling >= TELLING else None
+
+
 def masked(token: str) -> str:
-    """`app-aIobu…` as `app-a...x0vk`; a token that Dify has masked already stays as it is."""
-    if MASK in token:
+    """`app-aIobu…` as `app-a...x0vk`; what Dify has masked already stays, if little is shown."""
+    shown = _HIDDEN.split(token)
+    if len(shown) > 1 and sum(len(part) for part in shown) <= MOST_SHOWN:
         return token
+    if len(token) < SHORTEST_TOKEN:
+        return f"{token[:SHOWN_START]}{MASK}"
     return f"{token[:SHOWN_START]}{MASK}{token[-SHOWN_END:]}"
 
 
 def fingerprint(token: str, key: bytes | None) -> str | None:
     """A keyed hash that tells keys apart without telling them."""
-    if key is None or MASK in token:
+    if key is None or is_masked(token):
         return None
     return hmac.new(key, token.encode(), hashlib.sha256).hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dify_etl.dify.answers import FAILED_IMPORTS
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
 from dify_etl.dify.lists import page_of
@@ -99,8 +100,8 @@ class AppWrites:
         """PUT /apps/{app_id}: reads the stored app first, and changes only what is given.
 
         The server replaces: it empties what a PUT leaves out (from 1.11), or answers 500 (before).
-        Somebody else's change between the reading and the writing is overwritten. From 1.11 on a
-        null icon comes back as "".
+        Somebody else's change between the reading and the writing is overwritten. From 1.11 on
+        null texts come back as "", and a null `max_active_requests` as 0, whatever is sent.
         """
         body = {**self._stored(self.get(app_id)), **changes.given()}
         self._check_name(body["name"], f"PUT {APP}")
@@ -111,6 +112,17 @@ class AppWrites:
         route = f"{APP}/name"
         self._check_name(name, f"POST {route}")
         return self._posted(route, {"name": name}, app_id)
+
+    def change_icon(self, app_id: str, changes: AppChanges) -> Written[AppDetail]:
+        """POST /apps/{app_id}/icon: icon and colour alone, of what is given; the kind stays.
+
+        Reads the stored app first, since what is left out is emptied. The answer lacks what
+        `create` lacks.
+        """
+        stored = self._stored(self.get(app_id))
+        told = {**stored, **changes.given()}
+        body = {name: told[name] for name in ("icon_type", "icon", "icon_background")}
+        return self._posted(f"{APP}/icon", body, app_id)
 
     def delete(self, app_id: str) -> Written[None]:
         """DELETE /apps/{app_id}: 204, and no way back: export the DSL first.
@@ -164,17 +176,18 @@ class AppWrites:
     def _imported(
         self, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
     ) -> Written[DslImport]:
-        """A failed import is a 400 without a code; its text may quote the DSL and stays unread."""
+        """A failed import is a 400 without a code; a text that may quote the DSL stays unread."""
         try:
             written = self._session.write("POST", route, body=body, **ids)
         except Refused as error:
-            if error.status != 400 or error.code is not None:
+            is_told = any(text in error.what for text in FAILED_IMPORTS)
+            if error.status != 400 or error.code is not None or is_told:
                 raise
             raise Refused(
                 "Dify does not take the DSL",
                 where=error.where,
-                hint="Check that it is YAML with a section `app`; that an app to overwrite is a "
-                "workflow or advanced-chat app; and that a confirmation came within 10 minutes.",
+                hint="Its reason may quote the DSL, so it is not told here: import the file in "
+                "Dify's own pages to read it, or look at the log of the Dify API container.",
                 status=error.status,
             ) from None
         return record_written(written, DslImport, endpoint=f"POST {route}")

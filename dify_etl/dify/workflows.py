@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from dify_etl.dify.errors import AppGone, DifyError, NotFound
+from dify_etl.dify.errors import AppGone, DifyError, NotFound, Refused
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
 from dify_etl.dify.record import Batch, Page, parse_one
@@ -29,6 +29,8 @@ RUN = "/apps/{app_id}/workflow-runs/{run_id}"
 NODES = "/apps/{app_id}/workflow-runs/{run_id}/node-executions"
 PUBLISHED = "/apps/{app_id}/workflows/publish"
 VERSIONS = "/apps/{app_id}/workflows"
+DRAFT = "/apps/{app_id}/workflows/draft"
+NO_DRAFT = "draft_workflow_not_exist"
 
 RunT = TypeVar("RunT", bound=WorkflowRun)
 
@@ -194,6 +196,21 @@ class Workflows:
             WorkflowVersion, answer, endpoint=f"GET {PUBLISHED}", context={"app_id": app_id}
         )
 
+    def draft(self, app_id: str) -> WorkflowVersion | None:
+        """GET workflows/draft: what is being edited, None when nobody has saved anything.
+
+        Before the first publication this alone shows it: the list of versions is empty then.
+        """
+        try:
+            answer = self._session.get(DRAFT, app_id=app_id)
+        except (NotFound, Refused) as error:  # 404 since 1.9, 400 before
+            if error.code != NO_DRAFT:
+                raise
+            return None
+        return parse_one(
+            WorkflowVersion, answer, endpoint=f"GET {DRAFT}", context={"app_id": app_id}
+        )
+
     def publish(self, app_id: str, name: str = "", comment: str = "") -> Written[PublishedWorkflow]:
         """POST workflows/publish: copies the draft into a new version, also when nothing changed.
 
@@ -221,7 +238,10 @@ class Workflows:
         return done.model_copy(update=told)
 
     def versions(self, app_id: str) -> Iterator[WorkflowVersion]:
-        """GET workflows, page by page: all versions, newest first, the draft among them."""
+        """GET workflows, page by page: all versions, newest first, the draft among them.
+
+        Nothing before the first publication, also when there is a draft: `draft` shows it.
+        """
         number, has_more = 1, True
         while has_more:
             page = self.versions_page(app_id, number)

@@ -13,19 +13,34 @@ from pydantic import JsonValue
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.app_writes import LONGEST_NAME, AppChanges, AppDraft
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import AppGone
-from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
+from dify_etl.dify.errors import AppGone, Refused
+from dify_etl.management.applying import Action, Answer, Found, Operation, Operator, agrees
 from dify_etl.management.errors import InputWrong, TargetUnknown, Undecided
 from dify_etl.management.model_configs import config_action
 from dify_etl.management.plan import Step, Target
 from dify_etl.management.redaction import State
 
 CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
+CHANGE_ICON = "apps.change_icon"
 SWITCH_SITE, SWITCH_API = "apps.switch_site", "apps.switch_api"
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
+AGENT = "agent"  # the mode that GET /apps leaves out unless it is asked for
 LONGEST_DESCRIPTION = 400
 # Where a record names a field otherwise than Dify's PUT.
 _FIELDS = {"use_icon_as_answer_icon": "is_icon_as_answer_icon"}
+# All that a PUT writes, by the names of the record.
+_PUT_FIELDS = (
+    "name",
+    "description",
+    "icon_type",
+    "icon",
+    "icon_background",
+    "is_icon_as_answer_icon",
+    "max_active_requests",
+)
+_ICON_FIELDS = {"icon_type", "icon", "icon_background"}
+_TEXTS = ("description", *_ICON_FIELDS)
+_PUTS_ZERO = (1, 11)  # since this version a PUT writes 0 where there was no limit of requests
 
 
 def drafted(
@@ -90,9 +105,23 @@ def _check_texts(name: str | None, description: str | None) -> None:
         )
 
 
+def every_app(dify: DifyClient, *, name: str | None = None) -> list[App]:
+    """All apps of the workspace, agents too; `name`: only those with this in their name."""
+    listed = [*dify.apps.list(name=name), *(agents(dify, name=name) or ())]
+    return list({app.app_id: app for app in listed}.values())
+
+
+def agents(dify: DifyClient, *, name: str | None = None) -> list[App] | None:
+    """The apps of mode agent; None where the server knows no such mode (before 1.15)."""
+    try:
+        return list(dify.apps.list(mode=AGENT, name=name))
+    except Refused:
+        return None
+
+
 def found_app(dify: DifyClient, text: str) -> App:
     """The app with this id, or the only one with this name. TargetUnknown."""
-    found = [app for app in dify.apps.list() if text in (app.app_id, app.name)]
+    found = [app for app in every_app(dify) if text in (app.app_id, app.name)]
     if len(found) == 1:
         return found[0]
     what = "several apps are called" if found else "Dify has no app with the id or name"
@@ -134,7 +163,7 @@ class NewApps:
         """The ids of the apps with this name and mode."""
         return [
             app.app_id
-            for app in self._dify.apps.list()
+            for app in every_app(self._dify)
             if (app.name, app.mode) == (self._name, self._mode)
         ]
 
@@ -180,7 +209,7 @@ def create_operation(
 
 def check_no_twin(dify: DifyClient, name: str, *, is_wanted: bool) -> None:
     """InputWrong when an app of this name exists, unless a twin is wanted."""
-    if not is_wanted and any(app.name == name for app in dify.apps.list()):
+    if not is_wanted and any(app.name == name for app in every_app(dify)):
         raise InputWrong(
             f"there is an app called {name!r} already",
             where="GET /apps",
@@ -213,14 +242,58 @@ def update_operation(operator: Operator, text: str, wishes: Wishes) -> Operation
 
 
 def _field_actions(dify: DifyClient, app: App, changes: AppChanges) -> list[Action]:
-    wanted = {_FIELDS.get(name, name): value for name, value in changes.given().items()}
+    """Dify's own calls for a name and an icon touch nothing else; all the rest takes a PUT."""
+    given = {_FIELDS.get(name, name): value for name, value in changes.given().items()}
+    if not given:
+        return []
+    held = state_of(dify, app.app_id, _PUT_FIELDS)
+    wanted = {name: value for name, value in given.items() if held is None or held[name] != value}
     if not wanted:
         return []
-    if set(wanted) == {"name"}:
-        # Dify's own call for a name touches nothing else.
+    if held is None or not set(wanted) <= {"name", *_ICON_FIELDS} - {"icon_type"}:
+        return [_replacement(dify, app, held, wanted, changes)]
+    actions = []
+    if "name" in wanted:
         write: Callable[[], Answer] = partial(dify.apps.rename, app.app_id, str(wanted["name"]))
-        return [_change(dify, app, RENAME, wanted, write)]
-    return [_change(dify, app, UPDATE, wanted, partial(dify.apps.update, app.app_id, changes))]
+        actions.append(_change(dify, app, RENAME, {"name": wanted["name"]}, write))
+    icon = {name: value for name, value in wanted.items() if name != "name"}
+    if icon:
+        write = partial(dify.apps.change_icon, app.app_id, changes)
+        actions.append(_change(dify, app, CHANGE_ICON, icon, write))
+    return actions
+
+
+def _replacement(
+    dify: DifyClient, app: App, held: State | None, wanted: State, changes: AppChanges
+) -> Action:
+    """The step of a PUT, about all fields that it writes: those that stay must be there afterwards.
+
+    Since 1.11 no PUT leaves an app without a limit of requests as it is: null becomes 0, which
+    means the same. The plan shows it.
+    """
+    look = partial(state_of, dify, app.app_id, _PUT_FIELDS)
+    before, note, after = dict(held or {}), "", {**(held or {}), **wanted}
+    # 0 and null mean the same, and which of the two comes back differs by version.
+    may_be_zero = before.get("max_active_requests") is None and "max_active_requests" not in wanted
+    if may_be_zero and dify.version >= _PUTS_ZERO:
+        after["max_active_requests"] = 0
+        note = "max_active_requests: Dify writes 0 for none; both mean no limit"
+
+    def is_done(found: Found) -> bool:
+        seen = dict(found.state or {})
+        if may_be_zero and not seen.get("max_active_requests"):
+            seen["max_active_requests"] = after["max_active_requests"]
+        if not after["icon_type"]:  # the newest servers name the type that they assume
+            seen["icon_type"] = after["icon_type"]
+        return agrees(seen, after)
+
+    return Action(
+        Step(UPDATE, target_of(app), held, after, note=note),
+        write=partial(dify.apps.update, app.app_id, changes),
+        read_back=lambda answer: Found(look(), app.app_id),
+        look=look,
+        is_done=is_done,
+    )
 
 
 def _switch_actions(dify: DifyClient, app: App, wishes: Wishes) -> list[Action]:
@@ -260,4 +333,4 @@ def _field(dify: DifyClient, detail: AppDetail, name: str) -> JsonValue:
     if name == "max_active_requests":
         return dify.apps.most_requests(detail)
     value: JsonValue = getattr(detail, name)
-    return "" if value is None and name in ("description", "icon", "icon_background") else value
+    return "" if value is None and name in _TEXTS else value

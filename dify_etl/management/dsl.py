@@ -47,19 +47,47 @@ class Dsl:
     shown: str
 
 
-def stable_dsl(text: str, *, where: str) -> Dsl:
+def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
     """The DSL with sorted keys, LF, no folded lines and nothing of the editor's last look.
 
-    InputWrong when it is no DSL of an app.
+    `name`: as if the app in it were called so. InputWrong when it is no DSL of an app.
     """
     document = _parsed(text, where)
     app = document.get("app")
     if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
         raise _wrong("it holds no app with a name and a mode", where)
+    if name:
+        app["name"] = name
     plain = _without_looks(document)
     shown = without_secrets(_without_secret_variables(plain))
     description = str(app.get("description") or "")
     return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+
+
+def lacks_of(text: str, *, where: str) -> tuple[str, ...]:
+    """What Dify left out of a DSL that it exported, in words: secrets, and files of agents.
+
+    InputWrong when it is no DSL of an app.
+    """
+    document = _parsed(text, where)
+    workflow, packages = document.get("workflow"), document.get("agent_packages")
+    found = workflow.get("environment_variables") if isinstance(workflow, dict) else None
+    secrets = [
+        str(one.get("name"))
+        for one in found or ()
+        if isinstance(one, dict) and one.get("value_type") == "secret" and not one.get("value")
+    ]
+    omitted = [
+        asset
+        for package in (packages.values() if isinstance(packages, dict) else ())
+        for asset in (package.get("omitted_assets") if isinstance(package, dict) else None) or ()
+    ]
+    lacks = []
+    if secrets:
+        lacks.append(f"values of secret environment variables: {', '.join(sorted(secrets))}")
+    if omitted:
+        lacks.append(f"files of the agent that Dify does not export: {len(omitted)}")
+    return tuple(lacks)
 
 
 def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:

@@ -11,8 +11,16 @@ from dify_etl.dify.app_writes import DslImport
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError
 from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
-from dify_etl.management.apps import NewApps, check_no_twin, found_app, state_of, target_of
-from dify_etl.management.dsl import stable_dsl
+from dify_etl.management.apps import (
+    AGENT,
+    NewApps,
+    agents,
+    check_no_twin,
+    found_app,
+    state_of,
+    target_of,
+)
+from dify_etl.management.dsl import Dsl, stable_dsl
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.files import read_text
 from dify_etl.management.plan import Step, Target
@@ -23,16 +31,23 @@ IMPORT, OVERWRITE = "apps.import", "apps.import_over"
 SUFFIX = ".yml"
 LONGEST_STEM = 60
 ID_LENGTH = 8
+NO_DRAFT = "nobody has saved a draft of it, and Dify exports drafts alone."
+_SAVE_ONE = "Save one in Dify, or import one: `dify-etl apps import FILE --over APP`."
+_WITHOUT_DRAFT = "(no draft)"
 
 
 @dataclass(frozen=True)
 class Export:
-    """The files of a folder after an export: what each app became, and what belongs to none."""
+    """The files of a folder after an export: what each app became, and what belongs to none.
+
+    `empty`: names of apps that have nothing to export yet, since nobody has saved a draft.
+    """
 
     written: tuple[Path, ...]
     unchanged: tuple[Path, ...]
     failed: tuple[tuple[str, str], ...]  # app, reason
     strays: tuple[Path, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 def file_name(app: App) -> str:
@@ -45,7 +60,8 @@ def export_apps(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: 
     """Write the stable DSL of each app, without secrets, where it differs from the file there.
 
     A renamed app takes its file along. With `is_all`, files of apps that are gone are named; none
-    is deleted. InputWrong when the folder cannot be written.
+    is deleted. An app without a draft fails when it was asked for by name: among all it is told.
+    InputWrong when the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,11 +78,16 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
     written: list[Path] = []
     unchanged: list[Path] = []
     failed: list[tuple[str, str]] = []
+    empty: list[str] = []
     for app in apps:
         try:
-            text = stable_dsl(dify.apps.export_dsl(app.app_id), where=f"DSL of {app.name}").text
+            exported = exported_dsl(dify, app)
+            text = None if exported is None else stable_dsl(exported, where=_dsl_of(app)).text
         except (DifyError, InputWrong) as error:
             failed.append((app.name, str(error)))
+            continue
+        if text is None:
+            empty.append(app.name)
             continue
         path = folder / file_name(app)
         for old in folder.glob(f"*-{app.app_id[:ID_LENGTH]}{SUFFIX}"):
@@ -78,7 +99,29 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
         (unchanged if is_same else written).append(path)
     own = {app.app_id[:ID_LENGTH] for app in apps}
     strays = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _id_of(path) not in own]
-    return Export(tuple(written), tuple(unchanged), tuple(failed), tuple(strays if is_all else ()))
+    if not is_all:
+        failed += [(name, f"{NO_DRAFT} {_SAVE_ONE}") for name in empty]
+    return Export(
+        tuple(written),
+        tuple(unchanged),
+        tuple(failed),
+        tuple(strays if is_all else ()),
+        tuple(empty if is_all else ()),
+    )
+
+
+def exported_dsl(dify: DifyClient, app: App) -> str | None:
+    """The DSL as Dify exports it; None for a workflow or chatflow without a draft.
+
+    Dify exports drafts alone, and answers 400 or 500 where there is none: it is asked for first.
+    """
+    if app.mode in WITH_DRAFT and dify.workflows.draft(app.app_id) is None:
+        return None
+    return dify.apps.export_dsl(app.app_id)
+
+
+def _dsl_of(app: App) -> str:
+    return f"DSL of {app.name}"
 
 
 def _id_of(path: Path) -> str:
@@ -90,11 +133,35 @@ def read_dsl(path: Path) -> str:
     return read_text(path, hint="Name a DSL file.")
 
 
+def dsl_operation(
+    operator: Operator, text: str, *, where: str, over: str | None, name: str | None, is_twin: bool
+) -> Operation:
+    """A new app of a DSL, or the draft of `over` (id or name) overwritten. InputWrong."""
+    if not over:
+        return import_operation(operator, text, where=where, name=name, is_twin_wanted=is_twin)
+    if is_twin:
+        raise InputWrong(
+            "an app is overwritten or a twin is made, not both",
+            where="import of a DSL",
+            hint="Leave out one of the two.",
+        )
+    return overwrite_operation(operator, text, where=where, app=over, name=name)
+
+
 def import_operation(
     operator: Operator, text: str, *, where: str, name: str | None = None, is_twin_wanted: bool
 ) -> Operation:
-    """One step: a new app of this DSL, called as the DSL says or `name`."""
+    """One step: a new app of this DSL, called as the DSL says or `name`; nothing is published.
+
+    InputWrong for an agent where the server has none.
+    """
     dify, dsl = operator.dify, stable_dsl(text, where=where)
+    if dsl.mode == AGENT and agents(dify) is None:
+        raise InputWrong(
+            "the DSL is that of an agent, and this Dify has no agents",
+            where=where,
+            hint="Import it into Dify 1.15 or later.",
+        )
     wanted_name = name or dsl.name
     check_no_twin(dify, wanted_name, is_wanted=is_twin_wanted)
     new = NewApps(dify, wanted_name, dsl.mode)
@@ -102,13 +169,13 @@ def import_operation(
 
     def read_back(answer: Answer) -> Found:
         app_id = answer.value.app_id if answer else new.made()
-        message = _told(answer)
         state = None if app_id is None else state_of(dify, app_id, list(after))
-        return Found(state, app_id, message)
+        return Found(state, app_id, _told(answer, _publishing(dsl.mode, app_id)))
 
-    step = Step(IMPORT, Target("app", None, wanted_name), None, {**after, "dsl": dsl.shown})
+    note = _publishing(dsl.mode, None)
+    target, wanted = Target("app", None, wanted_name), {**after, "dsl": dsl.shown}
     action = Action(
-        step,
+        Step(IMPORT, target, None, wanted, note=note),
         write=partial(dify.apps.import_dsl, text, name=name),
         read_back=read_back,
         look=lambda: {"made meanwhile": True} if new.has_more() else None,
@@ -117,9 +184,58 @@ def import_operation(
     return operator.operation(IMPORT, [action], ())
 
 
-def overwrite_operation(operator: Operator, text: str, *, where: str, app: str) -> Operation:
-    """One step: the draft of an existing workflow or chatflow becomes what the DSL says."""
-    dify, dsl, found = operator.dify, stable_dsl(text, where=where), found_app(operator.dify, app)
+def _publishing(mode: str, app_id: str | None) -> str:
+    """What is left to do after an import, for the modes that run what is published."""
+    if mode == AGENT:
+        return "Dify publishes nothing: publish the agent in Dify"
+    if mode not in WITH_DRAFT:
+        return ""
+    return f"Dify publishes nothing: `dify-etl apps publish {app_id or 'ID'}` publishes the draft"
+
+
+def overwrite_operation(
+    operator: Operator, text: str, *, where: str, app: str, name: str | None = None
+) -> Operation:
+    """One step: the draft of an existing workflow or chatflow becomes what the DSL says.
+
+    Its description and icon become the DSL's too; its name stays, or becomes `name`. What is
+    published stays.
+    """
+    dify, found = operator.dify, found_app(operator.dify, app)
+    # Dify takes the name in the DSL unless another is sent.
+    wanted_name = name or found.name
+    dsl = stable_dsl(text, where=where, name=wanted_name)
+    _check_overwritable(found, dsl, where)
+
+    def look() -> State:
+        held = exported_dsl(dify, found)
+        shown = _WITHOUT_DRAFT if held is None else stable_dsl(held, where=_dsl_of(found)).shown
+        return {"dsl": shown, **(state_of(dify, found.app_id, ["name"]) or {})}
+
+    before = look()
+    after: State = {"dsl": dsl.shown, "name": wanted_name}
+
+    def is_done(seen: Found) -> bool:
+        # Dify tells the DSL in its own words and version; that it moved is what can be seen.
+        state = seen.state or {}
+        return state != before and state.get("name") == wanted_name
+
+    note = _publishing(found.mode, found.app_id)
+    if found.workflow_id is not None:
+        note = f"what is published stays; {note}"
+    action = Action(
+        Step(OVERWRITE, target_of(found), before, after, note=note),
+        write=partial(dify.apps.import_dsl, text, app_id=found.app_id, name=wanted_name),
+        read_back=lambda answer: Found(
+            look(), found.app_id, _told(answer, _publishing(found.mode, found.app_id))
+        ),
+        look=look,
+        is_done=is_done,
+    )
+    return operator.operation(OVERWRITE, [action], ())
+
+
+def _check_overwritable(found: App, dsl: Dsl, where: str) -> None:
     if found.mode not in WITH_DRAFT:
         raise InputWrong(
             f"{found.name!r} is of mode {found.mode}; Dify overwrites workflows and chatflows only",
@@ -134,29 +250,14 @@ def overwrite_operation(operator: Operator, text: str, *, where: str, app: str) 
             hint="Import it as a new app instead.",
         )
 
-    def look() -> State:
-        held = dify.apps.export_dsl(found.app_id)
-        return {"dsl": stable_dsl(held, where=f"DSL of {found.name}").shown}
 
-    before = look()
-    step = Step(OVERWRITE, target_of(found), before, {"dsl": dsl.shown})
-    action = Action(
-        step,
-        write=partial(dify.apps.import_dsl, text, app_id=found.app_id),
-        read_back=lambda answer: Found(look(), found.app_id, _told(answer)),
-        look=look,
-        # Dify tells the DSL in its own words and version; that it moved is what can be seen.
-        is_done=lambda after: after.state != before,
-    )
-    return operator.operation(OVERWRITE, [action], ())
-
-
-def _told(answer: Answer) -> str:
-    """What Dify says of an import whose DSL is of another version than its own."""
-    if answer is None:
-        return ""
-    done: DslImport = answer.value
-    if done.imported_dsl_version == done.current_dsl_version:
-        return ""
+def _told(answer: Answer, left: str) -> str:
+    """What Dify says of an import whose DSL is of another version than its own, and what is left
+    to do.
+    """
+    done: DslImport | None = None if answer is None else answer.value
+    if done is None or done.imported_dsl_version == done.current_dsl_version:
+        return left
     versions = f"{done.imported_dsl_version or 'unknown'}, Dify writes {done.current_dsl_version}"
-    return f"the DSL is of version {versions}: look at the app before you use it"
+    told = f"the DSL is of version {versions}: look at the app before you use it"
+    return f"{told}; {left}" if left else told

@@ -57,8 +57,11 @@ def _publication(dify: DifyClient, app: App, name: str, comment: str) -> Action:
         now = found.state or {}
         return now.get("version") != held_version and now.get("graph_hash") == draft_hash
 
-    is_same = before.get("graph_hash") == draft_hash
-    note = "nodes and edges are as published; variables may differ" if is_same else ""
+    note = ""
+    if held_version is None:
+        note = "the first publication of this app"
+    elif before.get("graph_hash") == draft_hash:
+        note = "nodes and edges are as published; variables may differ"
     step = Step(PUBLISH, target_of(app), before, wanted, is_irreversible=True, note=note)
     write = partial(dify.workflows.publish, app.app_id, name, comment)
     return Action(step, write=write, read_back=read_back, look=look, is_done=is_done)
@@ -68,8 +71,7 @@ def _draft(dify: DifyClient, app: App) -> tuple[str | None, str | None]:
     """Hash of the draft's graph, and when it was saved."""
     if app.mode not in MODES:
         raise _unpublishable(app, f"its mode is {app.mode}; only workflows and chatflows have one")
-    versions = dify.workflows.versions(app.app_id)
-    draft = next((one for one in versions if one.version == "draft"), None)
+    draft = dify.workflows.draft(app.app_id)
     if draft is None:
         raise _unpublishable(app, "nobody has saved one")
     saved = draft.updated_at or draft.created_at
@@ -86,6 +88,6 @@ def _published(dify: DifyClient, app_id: str) -> State:
 def _unpublishable(app: App, reason: str) -> InputWrong:
     return InputWrong(
         f"{app.name!r} has no draft to publish: {reason}",
-        where="GET /apps/{app_id}/workflows",
+        where="GET /apps/{app_id}/workflows/draft",
         hint="Leave this app out, or save a draft in Dify first.",
     )

@@ -12,6 +12,16 @@ from dify_etl.warehouse.publish import LIVE
 
 # One of these holds what people said to the app; an app without them was never read.
 TALK_FEEDS = ("conversations", "workflow_runs")
+_TALKS, _RUNS = ("conversations", "messages"), ("workflow_runs", "node_executions")
+# What holds all of an app, by its mode; of other modes at least one of TALK_FEEDS.
+NEEDED_FEEDS = {
+    "chat": _TALKS,
+    "agent-chat": _TALKS,
+    "agent": _TALKS,
+    "completion": _TALKS,
+    "advanced-chat": (*_TALKS, *_RUNS),
+    "workflow": _RUNS,
+}
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,11 @@ class LiveSyncBooks:
     now: datetime
     wait_seconds: float = 10.0
 
-    def proof_of(self, app_id: str, *, since: datetime) -> Proof:
-        """What the slices say: every day of every feed of the app, since it was made."""
+    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
+        """What the slices say: every day of every feed of the app, since it was made.
+
+        A feed that was never asked for it lacks, whatever the others say.
+        """
         if not (self.home / LIVE).exists():
             return Proof(("nothing was ever synced",), (), None)
         with open_database(self.home / LIVE, wait_seconds=self.wait_seconds) as database:
@@ -39,6 +52,8 @@ class LiveSyncBooks:
         # Nobody may accept as read what this account was never shown.
         lacking += _told(hidden, "unproven")
         lacking += _missing_days(slices, first, last)
+        needed = NEEDED_FEEDS.get(mode, ())
+        lacking += [f"{feed} never read" for feed in needed if feed not in feeds]
         newest = {
             feed: max(read_at for other, _, _, _, read_at in slices if other == feed)
             for feed in feeds

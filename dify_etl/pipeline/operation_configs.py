@@ -68,16 +68,19 @@ class ExportAppsConfig(dg.Config):
 
 
 class ImportAppConfig(PlanConfig):
-    """Make a new app of a DSL file, or overwrite the draft of one."""
+    """Make a new app of a DSL file, or overwrite the draft of one; nothing is published."""
 
     file: str = Field(description="A DSL file.")
-    name: str = Field(default="", description="Another name than the file's.")
-    over: str = Field(default="", description="Id or name of the app whose draft to overwrite.")
+    name: str = Field(default="", description="Another name than the file's, or than that of over.")
+    over: str = Field(
+        default="",
+        description="Id or name of the app whose draft to overwrite; it keeps its name.",
+    )
     twin: bool = Field(default=False, description="Also when an app of this name exists.")
 
 
 class DeleteAppsConfig(PlanConfig):
-    """Delete apps whose data are in the warehouse; the DSL is kept in a file."""
+    """Delete apps whose data are in the warehouse; the DSL and a manifest are kept in files."""
 
     apps: list[str] = Field(description="Ids or names.")
     names: list[str] = Field(default=[], description="The names of the apps, typed back.")

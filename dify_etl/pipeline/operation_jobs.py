@@ -15,16 +15,12 @@ from dify_etl.management.apps import (
     changed,
     create_operation,
     drafted,
+    every_app,
     found_apps,
     update_operation,
 )
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
-from dify_etl.management.exchange import (
-    export_apps,
-    import_operation,
-    overwrite_operation,
-    read_dsl,
-)
+from dify_etl.management.exchange import dsl_operation, export_apps, read_dsl
 from dify_etl.management.indexing import Examination, examine
 from dify_etl.management.indexing_retries import Patience, RetryHistory, retry_operation
 from dify_etl.management.invitees import invitees
@@ -144,14 +140,13 @@ def _publish_apps(operations: DifyOperations, config: PublishAppsConfig) -> Oper
 
 def _import_app(operations: DifyOperations, config: ImportAppConfig) -> Operation:
     text = read_dsl(Path(config.file))
-    if config.over:
-        return overwrite_operation(operations.operator, text, where=config.file, app=config.over)
-    return import_operation(
+    return dsl_operation(
         operations.operator,
         text,
         where=config.file,
+        over=config.over or None,
         name=config.name or None,
-        is_twin_wanted=config.twin,
+        is_twin=config.twin,
     )
 
 
@@ -206,12 +201,13 @@ def _export_job() -> dg.JobDefinition:
     def export(config: ExportAppsConfig, dify_operations: DifyOperations) -> dg.Output[None]:
         dify = dify_operations.operator.dify
         with clear_failures():
-            apps = found_apps(dify, config.apps) if config.apps else list(dify.apps.list())
+            apps = found_apps(dify, config.apps) if config.apps else every_app(dify)
             done = export_apps(dify, apps, Path(config.folder), is_all=not config.apps)
         metadata: dict[str, dg.MetadataValue] = {
             "written": dg.MetadataValue.int(len(done.written)),
             "unchanged": dg.MetadataValue.int(len(done.unchanged)),
             "files of no app": dg.MetadataValue.json([str(path) for path in done.strays]),
+            "without a draft": dg.MetadataValue.json(list(done.empty)),
             "failed": dg.MetadataValue.json(dict(done.failed)),
         }
         if done.failed:

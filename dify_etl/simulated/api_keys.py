@@ -41,10 +41,14 @@ def _keys_of_datasets(call: Call) -> list[ApiKey]:
 
 
 def _detail(row: ApiKey, call: Call) -> JsonObject:
-    token = row.token
-    if call.switches.mask_keys:
-        token = f"{token[:5]}...{token[-4:]}"
-    return {**_created(row), "token": token}
+    return {**_created(row), "token": _shown(row.token, call.switches.mask_keys)}
+
+
+def _shown(token: str, mask: bool | str) -> str:
+    """Recorded are both shapes: `app-0...0070` and `app-00************0070`."""
+    if mask == "stars":
+        return f"{token[:6]}{'*' * 12}{token[-4:]}"
+    return f"{token[:5]}...{token[-4:]}" if mask else token
 
 
 def _created(row: ApiKey) -> JsonObject:

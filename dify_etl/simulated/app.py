@@ -45,10 +45,11 @@ class SimulatedDify:
     `latency`: seconds that every answer takes, outside the world's lock. `cookie_prefix`: name the
     cookies `__Host-…` and mark them Secure. `session_style`: bearer, cookie-plain or cookie-base64;
     None = the style of the release. `expires_in`: lifetime of access tokens in seconds.
-    `mask_keys`: show API keys only in part, as the newest servers do. `deleted_key_lives` and
-    `last_used_lag`: seconds, see KeyCache. `service_api_url`: the address that apps tell for the
-    service API, without /v1; None = the host of the request. `indexing_seconds`: how long a worker
-    takes for a retried document; None = it waits for ever, and the test moves it.
+    `mask_keys`: show API keys only in part, as the newest servers do, or with `stars` as a proxy
+    did. `deleted_key_lives` and `last_used_lag`: seconds, see KeyCache. `service_api_url`: the
+    address that apps tell for the service API, without /v1; None = the host of the request.
+    `indexing_seconds`: how long a worker takes for a retried document; None = it waits for ever,
+    and the test moves it.
     Raises ValueError for an unknown release.
     """
 
@@ -61,7 +62,7 @@ class SimulatedDify:
         cookie_prefix: bool = False,
         session_style: str | None = None,
         expires_in: int = 3600,
-        mask_keys: bool = False,
+        mask_keys: bool | str = False,
         deleted_key_lives: float = 0.0,
         last_used_lag: float | None = None,
         service_api_url: str | None = None,

@@ -133,6 +133,20 @@ def rename_app(call: Call) -> object:
     return bare_app(call.app, call)
 
 
+def change_icon(call: Call) -> object:
+    """POST /apps/{id}/icon: what is left out is emptied; the newest keep a type that is not sent.
+
+    Recorded of the newest servers; of the older ones by their sources.
+    """
+    body = read_body(call, "AppIconPayload")
+    call.app.icon = _text_or_none(body.get("icon"))
+    call.app.icon_background = _text_or_none(body.get("icon_background"))
+    if call.version.since(1, 15):
+        call.app.icon_type = _text_or_none(body.get("icon_type")) or call.app.icon_type
+    _touch(call)
+    return bare_app(call.app, call)
+
+
 def switch_site(call: Call) -> object:
     """POST /apps/{id}/site-enable."""
     return _switched(call, "enable_site")
@@ -173,6 +187,7 @@ ROUTES = (
     Route("PUT", _APP, update_app, roles=EDITORS),
     Route("DELETE", _APP, delete_app, roles=EDITORS),
     Route("POST", f"{_APP}/name", rename_app, roles=EDITORS),
+    Route("POST", f"{_APP}/icon", change_icon, roles=EDITORS),
     Route("POST", f"{_APP}/site-enable", switch_site, roles=EDITORS),
     Route("POST", f"{_APP}/api-enable", switch_api, roles=ADMINS),
 )

@@ -37,7 +37,7 @@ class Switches:
     """What a person may turn on a running server."""
 
     plugin_daemon_down: bool = False
-    mask_keys: bool = False
+    mask_keys: bool | str = False  # True: as the newest servers do; stars: as a proxy did
     service_api_url: str | None = None
 
 

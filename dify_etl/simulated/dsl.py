@@ -18,7 +18,12 @@ from dify_etl.simulated.app_writes import CONFIGURED_MODES, new_app
 from dify_etl.simulated.apps import WORKFLOW_MODES
 from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import EDITORS, Call, Route
-from dify_etl.simulated.errors import plugin_daemon_down
+from dify_etl.simulated.errors import (
+    ApiError,
+    internal_error,
+    invalid_param,
+    plugin_daemon_down,
+)
 from dify_etl.simulated.parameters import Flag
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
 from dify_etl.simulated.versions import ServerVersion
@@ -43,6 +48,8 @@ def export_app(call: Call) -> object:
     if call.switches.plugin_daemon_down:
         raise plugin_daemon_down(call.tenant_id, "installation/fetch/batch")
     app = call.app
+    if app.mode in WORKFLOW_MODES and call.world.draft_of(app.id) is None:
+        raise _no_draft(call)
     dsl: JsonObject = {
         "version": dsl_version(call.version),
         "kind": "app",
@@ -58,6 +65,13 @@ def export_app(call: Call) -> object:
         **_content(app, call, with_secrets=bool(asked.flag("include_secret"))),
     }
     return {"data": safe_dump(dsl, allow_unicode=True)}
+
+
+def _no_draft(call: Call) -> ApiError:
+    """Recorded of 1.16.1 as 500; seen of 1.12.1 as 400."""
+    if call.version.since(1, 15):
+        return internal_error()
+    return invalid_param("Missing draft workflow configuration, please check.")
 
 
 def _content(app: App, call: Call, *, with_secrets: bool) -> JsonObject:

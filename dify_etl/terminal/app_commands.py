@@ -176,33 +176,30 @@ def export(
 def import_(
     file: Annotated[Path, typer.Argument(help="A DSL file.", metavar="FILE")],
     *,
-    name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Another name than the file's, or than that of --over.")
+    ] = None,
     over: Annotated[
         str | None,
-        typer.Option(help="Overwrite the draft of this workflow or chatflow (id or name)."),
+        typer.Option(
+            help="Overwrite the draft of this workflow or chatflow (id or name), which keeps its "
+            "name."
+        ),
     ] = None,
     twin: Twin = False,
     apply: Apply = None,
     debug: Debug = False,
 ) -> None:
-    """Make a new app of a file, or overwrite the draft of one."""
+    """Make a new app of a file, or overwrite the draft of one; nothing is published."""
     with clear_errors(debug=debug):
-        from dify_etl.management.errors import InputWrong
-        from dify_etl.management.exchange import import_operation, overwrite_operation, read_dsl
+        from dify_etl.management.exchange import dsl_operation, read_dsl
 
         text = read_dsl(file)
-        if over and (name or twin):
-            raise InputWrong(
-                "--over leaves no place for --name and --twin",
-                where="apps import",
-                hint="Dify gives the app the name in the file: change it there, or afterwards with "
-                "`dify-etl apps update --name`.",
-            )
 
         def plan(operator: "Operator", home: Path) -> "Operation":
-            if over:
-                return overwrite_operation(operator, text, where=str(file), app=over)
-            return import_operation(operator, text, where=str(file), name=name, is_twin_wanted=twin)
+            return dsl_operation(
+                operator, text, where=str(file), over=over, name=name, is_twin=twin
+            )
 
         raise typer.Exit(operate(out, plan, Asked(apply, 1)))
 
@@ -224,7 +221,7 @@ def delete(
     yes: Yes = False,
     debug: Debug = False,
 ) -> None:
-    """Delete apps whose data are in the warehouse; the DSL is kept in a file."""
+    """Delete apps whose data are in the warehouse; the DSL and a manifest are kept in files."""
     with clear_errors(debug=debug):
         from dify_etl.connection import effective_settings
         from dify_etl.management.app_deletion import delete_operation

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.management.apps import found_app, found_apps
+from dify_etl.management.apps import every_app, found_app, found_apps
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import export_apps
 from dify_etl.terminal.consoles import err
@@ -33,7 +33,8 @@ SHOWN = (
 def show_apps(console: Console, mode: str | None, name: str | None) -> None:
     """One row per app, by name."""
     with opened_operator() as (operator, _):
-        listed = operator.dify.apps.list(mode=mode, name=name)
+        dify = operator.dify
+        listed = dify.apps.list(mode=mode, name=name) if mode else every_app(dify, name=name)
         found = sorted(listed, key=lambda app: (app.name, app.app_id))
     table = RichTable(title=f"{len(found)} apps", title_justify="left")
     for heading in ("name", "mode", "published", "changed (UTC)", "id"):
@@ -67,7 +68,7 @@ def export_to(console: Console, texts: Sequence[str], folder: Path, *, is_all: b
             "name the apps to export, or say --all", where="apps export", hint="One of the two."
         )
     with opened_operator() as (operator, _):
-        chosen = list(operator.dify.apps.list()) if is_all else found_apps(operator.dify, texts)
+        chosen = every_app(operator.dify) if is_all else found_apps(operator.dify, texts)
         export = export_apps(operator.dify, chosen, folder, is_all=is_all)
     for path in export.written:
         console.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
@@ -77,6 +78,12 @@ def export_to(console: Console, texts: Sequence[str], folder: Path, *, is_all: b
     for path in export.strays:
         console.print(
             f"belongs to no app any more: {escape(str(path))}", highlight=False, soft_wrap=True
+        )
+    for name in export.empty:
+        console.print(
+            f"{escape(name)} has nothing to export yet: nobody has saved a draft",
+            highlight=False,
+            soft_wrap=True,
         )
     for name, reason in export.failed:
         err.print(f"{escape(name)} was not exported: {escape(reason)}", soft_wrap=True)

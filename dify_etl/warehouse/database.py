@@ -122,9 +122,7 @@ class Database:
         }
 
 
-def _changes(
-    table: Table, held: Mapping[tuple[str, str, str | None], str | None]
-) -> Iterator[str]:
+def _changes(table: Table, held: Mapping[tuple[str, str, str | None], str | None]) -> Iterator[str]:
     """What makes a table as specified; `held` are the comments by schema, table and column."""
     for column in table.all_columns:
         key = (table.schema, table.name, column.name)

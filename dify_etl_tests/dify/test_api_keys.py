@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from dify_etl.dify.api_keys import ApiKey, fingerprint, masked
+from dify_etl.dify.api_keys import ApiKey, fingerprint, is_masked, looks_like, masked
 from dify_etl.dify.record import Batch
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import client, exchange
@@ -39,6 +40,65 @@ def test_key_that_dify_masks_has_no_fingerprint() -> None:
     key = keys({**ROW, "token": "app-a...x0vk"}).records[0]
 
     assert (key.masked_token, key.token_fingerprint) == ("app-a...x0vk", None)
+
+
+MASKED = [
+    (version, area, shape, clear)
+    for version in ("1.16.1", "main-2026-08")
+    for area, clear in (("apps", "api-keys-list-full"), ("datasets", "api-keys-list"))
+    for shape in ("dots", "stars")
+]
+
+
+@pytest.mark.parametrize(("version", "area", "shape", "clear"), MASKED)
+def test_recorded_masks_fit_their_keys_alone(
+    version: str, area: str, shape: str, clear: str
+) -> None:
+    """Both recorded shapes: never a token, never a fingerprint, and each key is its own row's."""
+    whole = {row["id"]: row["token"] for row in exchange(version, area, clear).body["data"]}
+    rows = exchange(version, area, f"api-keys-list-masked-{shape}").body["data"]
+    server = PretendServer(answer=lambda request: httpx.Response(200, json={"data": rows}))
+    found = client(server, fingerprint_key=b"key").api_keys
+    listed = {key.api_key_id: key for key in found.of_app("app-1")}
+    assert {key.token_fingerprint for key in listed.values()} == {None}
+    for key_id in whole.keys() & listed.keys():
+        token = SecretStr(whole[key_id])
+        assert found.token_of_app_key("app-1", key_id) is None
+        assert not is_masked(whole[key_id])
+        assert [one for one in listed if found.is_of(listed[one], token)] == [key_id]
+    assert whole.keys() & listed.keys()
+
+
+@pytest.mark.parametrize(
+    ("mask", "fits"),
+    [
+        ("app-a...x0vk", True),
+        ("app-axIo****x0vk", True),
+        ("app-ax••••••••••••0vk", True),
+        ("app-…x0vk", True),
+        ("app-axIobu…", True),
+        ("****x0vk", True),
+        ("app-axIo----x0vk", True),
+        ("app-axIobu", True),
+        ("app-****", None),
+        ("************", None),
+        ("app-b...x0vk", False),
+        ("app-a...x0vK", False),
+        ("dataset-a...x0vk", False),
+    ],
+)
+def test_mask_of_any_shape_is_compared_with_a_token(mask: str, fits: bool | None) -> None:
+    """What is shown must agree; where hardly anything is shown, nothing is claimed."""
+    assert looks_like(mask, SecretStr(TOKEN)) is fits
+    assert is_masked(mask)
+    assert fingerprint(mask, b"key") is None
+
+
+def test_no_mask_that_shows_nearly_all_is_kept() -> None:
+    """Whoever masks: no more than a few characters of a key are stored."""
+    key = keys({**ROW, "token": f"{TOKEN[:-3]}***"}).records[0]
+    assert (key.masked_token, key.token_fingerprint) == ("app-a...x***", None)
+    assert keys({**ROW, "token": "app-short"}).records[0].masked_token == "app-s..."
 
 
 def test_unknown_fields_of_keys_are_dropped() -> None:

@@ -121,7 +121,7 @@ def test_a_key_whose_answer_is_lost_exists(world: World, fault: Fault) -> None:
     assert len(key_ids(dify, app.id) - before) == 1
 
 
-@pytest.mark.parametrize("token", ["app-a...x0vk", None])
+@pytest.mark.parametrize("token", ["app-a...x0vk", "app-aIob****x0vk", None])
 def test_a_new_key_without_its_token_is_unanswered(token: str | None) -> None:
     """A key was made that nobody can read: not a key, not a plain error."""
     made = {"id": "key-1", "type": "app", "token": token, "created_at": 1795220856}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.app_writes import AppDraft
+from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.dify.errors import DifyError, NotAllowed, NotFound, Refused, WriteUnanswered
 from dify_etl.dify.model_config import ModelConfig
 from dify_etl.dify.record import Record
@@ -22,6 +22,7 @@ WRITES: dict[str, Callable[[DifyClient], Written[Any]]] = {
     "POST /apps": lambda dify: dify.apps.create(AppDraft("a", "chat")),
     "DELETE /apps/ID": lambda dify: dify.apps.delete("a"),
     "POST /apps/ID/name": lambda dify: dify.apps.rename("a", "b"),
+    "POST /apps/ID/icon": lambda dify: dify.apps.change_icon("a", AppChanges(icon="🌙")),
     "POST /apps/ID/site-enable": lambda dify: dify.apps.switch_site("a", False),
     "POST /apps/ID/api-enable": lambda dify: dify.apps.switch_api("a", False),
     "POST /apps/ID/model-config": lambda dify: dify.apps.replace_model_config("a", CONFIG),

@@ -20,6 +20,7 @@ from dify_etl.management.apps import (
 from dify_etl.management.errors import InputWrong, PlanStale, TargetUnknown
 from dify_etl.management.model_configs import read_config
 from dify_etl.management.plan import Cap
+from dify_etl.simulated import Faults
 from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EDITOR, EVERY_VERSION, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, drop_requests, lose_answers
@@ -120,17 +121,66 @@ def test_only_what_was_given_changes(tmp_path: Path, version: str) -> None:
     app = app_of(bench.world, "workflow")
     app.icon_type, app.icon, app.icon_background = "emoji", "🤖", "#FFEAD5"
     app.use_icon_as_answer_icon = True
-    if version != "1.0.0":  # which empties the limit with every PUT, and does not tell it before
-        app.max_active_requests = 5
+    app.max_active_requests = 5
     before = fields_of(app)
     operation, (result,) = update(bench, app, Wishes(changed(None, "new words")))
     assert result.outcome == "verified", result.message
     assert fields_of(app) == before | {"description": "new words"}
-    (step,) = operation.plan.steps
-    assert (step.before, step.after) == (
-        {"description": before["description"] or ""},
-        {"description": "new words"},
-    )
+    assert operation.plan.lines()[1:-1] == [
+        f"  - description: {before['description'] or chr(34) * 2}",
+        "  + description: new words",
+    ]
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_limit_that_becomes_zero_is_in_the_plan(tmp_path: Path, version: str) -> None:
+    """Since 1.11 every PUT makes 0 of no limit: shown where it happens, and nowhere else."""
+    bench = Workbench(tmp_path, version)
+    app = app_of(bench.world, "chat")
+    app.max_active_requests = None
+    operation, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    is_shown = "  + max_active_requests: 0" in operation.plan.lines()
+    assert result.outcome == "verified", result.message
+    assert is_shown is (app.max_active_requests == 0)
+
+
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_name_and_icon_have_calls_that_touch_nothing_else(tmp_path: Path, version: str) -> None:
+    """Where the kind of icon stays, no PUT is needed: all other fields are as they were."""
+    bench = Workbench(tmp_path, version)
+    app = app_of(bench.world, "chat")
+    app.icon_type, app.icon, app.icon_background = "emoji", "🤖", "#FFEAD5"
+    app.max_active_requests = None
+    before = fields_of(app)
+    operation, results = update(bench, app, Wishes(changed("Another", None, "🌙")))
+    assert [step.operation for step in operation.plan.steps] == ["apps.rename", "apps.change_icon"]
+    assert {result.outcome for result in results} == {"verified"}
+    assert fields_of(app) == before | {"name": "Another", "icon": ("emoji", "🌙", "#FFEAD5")}
+
+
+def test_change_of_another_field_makes_the_plan_of_a_put_stale(bench: Workbench) -> None:
+    """A PUT writes all fields, so the plan is about all of them."""
+    app = app_of(bench.world, "chat")
+    with bench.operator() as operator:
+        agreed = plan_id_of(operator, app)
+        app.icon = "🌙"
+        now = update_operation(operator, app.id, Wishes(changed(None, "words")))
+        with pytest.raises(PlanStale):
+            operator.apply(now, agreed, cap=Cap(1))
+
+
+def test_field_that_a_put_loses_is_told(bench: Workbench) -> None:
+    """What the plan does not name must be there afterwards."""
+    app = app_of(bench.world, "chat")
+    app.icon = "🤖"
+
+    def lose(number: int, method: str, path: str, status: int) -> None:
+        if method == "PUT":
+            app.icon = ""
+
+    bench.server.faults = Faults(after_request=lose)
+    _, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    assert result.outcome == "failed"
 
 
 @pytest.mark.parametrize("version", EVERY_VERSION)
@@ -140,7 +190,7 @@ def test_request_limit_is_changed_and_read_back(tmp_path: Path, version: str) ->
     app = app_of(bench.world, "chat")
     app.max_active_requests = 7
     operation, (result,) = update(bench, app, Wishes(changed(None, None, max_active_requests=3)))
-    assert operation.plan.steps[0].before == {"max_active_requests": 7}
+    assert (operation.plan.steps[0].before or {})["max_active_requests"] == 7
     assert (result.outcome, app.max_active_requests) == ("verified", 3)
 
 

@@ -9,14 +9,16 @@ from dify_etl.management.applying import Result
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import (
     Export,
+    dsl_operation,
     export_apps,
     import_operation,
     overwrite_operation,
     read_dsl,
 )
+from dify_etl.management.publishing import publish_operation
 from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
-from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
+from dify_etl_tests.management.workbench import Workbench, applied, lose_answers, undrawn_app
 
 MODES = ("chat", "agent-chat", "workflow", "advanced-chat", "completion")
 
@@ -113,19 +115,79 @@ def test_lost_answer_of_an_import_makes_no_second_app(bench: Workbench, tmp_path
     assert len(bench.world.apps) == apps + 1
 
 
-def test_overwriting_shows_what_changes(bench: Workbench, tmp_path: Path) -> None:
-    """The plan is the diff of the two DSLs; afterwards the draft is what the file says."""
+@pytest.mark.parametrize("name", [None, "the third name"])
+def test_overwritten_app_keeps_its_name_unless_another_is_given(
+    bench: Workbench, tmp_path: Path, name: str | None
+) -> None:
+    """Dify takes the name of the DSL, which made two apps of one name; the plan is what is done."""
     app = app_of(bench.world, "workflow")
     old_name, folder = app.name, tmp_path / "apps"
     path = next(p for p in exported(bench, folder).written if app.id[:8] in p.name)
-    text = read_dsl(path).replace(f"name: {app.name}", "name: the new name")
+    text = read_dsl(path).replace(f"name: {app.name}", "name: that of the file")
+    app.description = "words of Dify"
     with bench.operator() as operator:
-        operation = overwrite_operation(operator, text, where=str(path), app=app.id)
+        operation = dsl_operation(
+            operator, text, where=str(path), over=app.id, name=name, is_twin=False
+        )
         lines = operation.plan.lines()
         (result,) = applied(operator, operation)
     assert result.outcome == "verified", result.message
-    changed = [line.strip() for line in lines[1:-1] if line.strip()[0] in "+-"]
-    assert [line[1:].strip() for line in changed] == [f"name: {old_name}", "name: the new name"]
+    assert app.name == (name or old_name)
+    told = "\n".join(lines)
+    assert "-  description: words of Dify" in told
+    assert "that of the file" not in told
+    assert ("the third name" in told) is (name is not None)
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.12.1", "1.16.1"])
+def test_app_without_a_draft_is_overwritten(tmp_path: Path, version: str) -> None:
+    """There is no DSL to compare with; afterwards there is a draft, and nothing is published."""
+    bench = Workbench(tmp_path, version)
+    whole = app_of(bench.world, "workflow")
+    path = next(p for p in exported(bench, tmp_path / "a").written if whole.id[:8] in p.name)
+    app = undrawn_app(bench, "workflow")
+    with bench.operator() as operator:
+        operation = overwrite_operation(operator, read_dsl(path), where=str(path), app=app.id)
+        (result,) = applied(operator, operation)
+    assert result.outcome == "verified", result.message
+    assert f"dify-etl apps publish {app.id}" in result.message
+    assert (app.name, app.workflow_id) == ("empty", None)
+    assert bench.world.draft_of(app.id) is not None
+    assert any("(no draft)" in line for line in operation.plan.lines())
+
+
+def test_import_says_that_nothing_is_published(bench: Workbench, tmp_path: Path) -> None:
+    """The plan says it, and the result how to do it; the published app is another step."""
+    app = app_of(bench.world, "workflow")
+    path = next(p for p in exported(bench, tmp_path / "a").written if app.id[:8] in p.name)
+    result = imported(bench, path, name="a copy")
+    assert f"dify-etl apps publish {result.target_id}" in result.message
+    bench.wait(60)
+    with bench.operator() as operator:
+        (done,) = applied(operator, publish_operation(operator, [str(result.target_id)]))
+    assert done.outcome == "verified", done.message
+
+
+def test_overwriting_and_a_twin_are_not_asked_for_together(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    """One of the two is a mistake."""
+    app = app_of(bench.world, "workflow")
+    path = next(p for p in exported(bench, tmp_path / "a").written if app.id[:8] in p.name)
+    with bench.operator() as operator, pytest.raises(InputWrong, match="not both"):
+        dsl_operation(operator, read_dsl(path), where="x", over=app.id, name=None, is_twin=True)
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.16.1"])
+def test_app_without_a_draft_has_nothing_to_export(tmp_path: Path, version: str) -> None:
+    """Among all apps it is told and no failure, and its old file is no stray."""
+    bench = Workbench(tmp_path, version)
+    app = undrawn_app(bench, "workflow")
+    folder = tmp_path / "apps"
+    folder.mkdir()
+    (folder / f"empty-{app.id[:8]}.yml").write_text("as it was")
+    done = exported(bench, folder)
+    assert (done.empty, done.failed, done.strays) == (("empty",), (), ())
 
 
 def test_other_mode_is_not_overwritten(bench: Workbench, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.management.apps import create_operation, drafted
 from dify_etl.management.errors import InputWrong, PlanStale
 from dify_etl.management.plan import Cap
 from dify_etl.management.publishing import publish_operation
-from dify_etl.simulated.rows import App
+from dify_etl.simulated.rows import App, JsonObject
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
 
@@ -32,6 +33,26 @@ def test_publishing_makes_one_version(tmp_path: Path, version: str, mode: str) -
     assert result.outcome == "verified", result.message
     assert result.message.startswith("version ")
     assert versions_of(bench, app) == before + 1
+
+
+@pytest.mark.parametrize("version", [*EVERY_VERSION, "1.16.1"])
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_app_is_made_drafted_and_published_twice(tmp_path: Path, version: str, mode: str) -> None:
+    """The list of versions is empty before the first publication; both are planned and done."""
+    bench = Workbench(tmp_path, version)
+    with bench.operator() as operator:
+        (made,) = applied(operator, create_operation(operator, drafted("Night desk", mode)))
+        app = bench.world.apps[str(made.target_id)]
+        with pytest.raises(InputWrong, match="nobody has saved"):
+            publish_operation(operator, [app.id])
+        for number, note in enumerate(("the first publication of this app", "")):
+            graph: JsonObject = {"nodes": [{"id": str(number)}], "edges": []}
+            bench.world.save_draft(app.id, graph, at=bench.world.now())
+            bench.wait(60)
+            operation = publish_operation(operator, [app.id])
+            (result,) = applied(operator, operation)
+            assert (result.outcome, operation.plan.steps[0].note) == ("verified", note)
+    assert versions_of(bench, app) == 2
 
 
 def test_lost_answer_publishes_no_second_version(bench: Workbench) -> None:

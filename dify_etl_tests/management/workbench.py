@@ -13,6 +13,7 @@ from dify_etl.management.audit import AUDIT_FILE, AuditEntry, AuditFile
 from dify_etl.management.plan import Cap
 from dify_etl.simulated import Faults, SimulatedDify, World
 from dify_etl.simulated.faults import Fault
+from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import client_of, quiet_world
 
 ANY = Cap(1000)
@@ -75,6 +76,17 @@ class Workbench:
 def applied(operator: Operator, operation: Operation) -> tuple[Result, ...]:
     """Apply an operation that was just planned, whatever it deletes."""
     return operator.apply(operation, operation.plan.plan_id, cap=ANY, is_sure=True)
+
+
+def undrawn_app(bench: Workbench, mode: str) -> App:
+    """A workflow or chatflow of which nobody has saved a draft."""
+    return bench.world.add_app(
+        name="empty",
+        mode=mode,
+        at=bench.world.now(),
+        created_by=bench.world.account_id,
+        tenant_id=bench.world.workspace_id,
+    )
 
 
 def lose_answers(bench: Workbench, method: str, path_part: str, *, times: int = 1) -> None:

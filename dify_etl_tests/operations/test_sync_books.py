@@ -15,6 +15,6 @@ def test_what_was_never_shown_is_missing_before_a_deletion(tmp_path: Path) -> No
     place.world.set_role("normal")
     place.read()
     books = LiveSyncBooks(place.home, ZONE, NOW)
-    proof = books.proof_of(app_of(place.world).id, since=NOW - timedelta(days=5))
+    proof = books.proof_of(app_of(place.world).id, since=NOW - timedelta(days=5), mode="chat")
     assert any("conversations unproven" in one and NOT_SHOWN in one for one in proof.lacking)
     assert all(NOT_SHOWN not in one for one in proof.unproven)

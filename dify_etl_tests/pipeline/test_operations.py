@@ -192,11 +192,32 @@ def test_nightly_retry_is_off_until_somebody_wants_it(own_settings: ServedDify) 
 
 
 def test_apps_are_exported_into_a_folder(own_settings: ServedDify, tmp_path: Path) -> None:
-    """One file per app; a second run writes none."""
+    """One file per app but for the one that nobody has drawn; a second run writes none."""
     folder = tmp_path / "apps"
     first, second = (told(run("export_apps", folder=str(folder))) for _ in "12")
-    assert (first["written"], second["written"]) == (len(own_settings.world.apps), 0)
+    assert (first["written"], second["written"]) == (len(own_settings.world.apps) - 1, 0)
+    assert len(first["without a draft"]) == 1
     assert len(list(folder.iterdir())) == first["written"]
+
+
+def test_import_over_an_app_takes_and_refuses_what_the_command_does(
+    own_settings: ServedDify, tmp_path: Path
+) -> None:
+    """The app keeps its name unless another is given; a twin beside it is a mistake."""
+    workflow = app_of(own_settings.world, "workflow")
+    path = tmp_path / "app.yml"
+    path.write_text(
+        "app: {name: of the file, mode: workflow}\nkind: app\nversion: 0.1.5\n"
+        "workflow: {graph: {nodes: [], edges: []}}\n"
+    )
+    config: dict[str, Any] = {"file": str(path), "over": workflow.id}
+    assert "not both" in told(run("import_app", **config, twin=True))["failure"]
+    kept = workflow.name
+    for name, wanted in (("", kept), ("another", "another")):
+        plan_id = told(run("import_app", **config, name=name))["plan_id"]
+        done = run("import_app", **config, name=name, dry_run=False, plan_id=plan_id)
+        assert "**verified** apps.import_over" in told(done)["results"]
+        assert workflow.name == wanted
 
 
 def test_audit_is_published_to_analysts(app: App, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def _command(
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout, sys.stderr = (
-        open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
+        os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
     )
     sys.argv = [*COMMAND, *words]
     from dify_etl.cli import main

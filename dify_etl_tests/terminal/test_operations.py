@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -42,8 +42,7 @@ def audit(shell: Shell) -> list[dict[str, str]]:
 
 
 def everything_of(app: App) -> dict[str, object]:
-    """All fields of an app but the time of its last change; no limit is none or 0 in Dify."""
-    app = replace(app, max_active_requests=app.max_active_requests or 0)
+    """All fields of an app but the time of its last change."""
     return {key: value for key, value in asdict(app).items() if not key.startswith("updated_")}
 
 
@@ -58,12 +57,21 @@ def test_what_is_shown_is_what_is_done(own: Shell, changed_dify: ServedDify) -> 
     assert {key: everything_of(one) for key, one in apps.items()} == before
     done = own.run(*words, "--apply", plan_id(shown))
     assert done.code == 0, done.text
-    names = {"description": "description", "is_site_enabled": "enable_site"}
+    names = {
+        "description": "description",
+        "is_site_enabled": "enable_site",
+        "max_active_requests": "max_active_requests",
+    }
     wanted = dict(re.findall(r"^  \+ (\w+): (.*)$", shown.out, re.MULTILINE))
     after = {key: everything_of(one) for key, one in apps.items()}
     moved = {name: value for name, value in after[app.id].items() if before[app.id][name] != value}
-    assert wanted == {"description": "told by a plan", "is_site_enabled": "false"}
-    assert moved == {"description": "told by a plan", "enable_site": False}
+    texts = {"description": "told by a plan", "is_site_enabled": "false"}
+    assert wanted == {**texts, "max_active_requests": "0"}  # which Dify makes of no limit
+    assert moved == {
+        "description": "told by a plan",
+        "enable_site": False,
+        "max_active_requests": 0,
+    }
     assert set(moved) == {names[name] for name in wanted}
     assert {key: one for key, one in after.items() if key != app.id} == {
         key: one for key, one in before.items() if key != app.id
@@ -163,21 +171,31 @@ def test_more_objects_than_allowed_are_refused(own: Shell) -> None:
 
 
 def test_export_of_all_apps_is_stable(own: Shell, changed_dify: ServedDify) -> None:
-    """A second export writes no file."""
+    """A second export writes no file; an app that nobody has drawn yet is told."""
     first = own.run("apps", "export", "--all", "--to", "dsl")
     second = own.run("apps", "export", "--all", "--to", "dsl")
     files = list((own.folder / "dsl").iterdir())
+    empty = app_of(changed_dify.world, "workflow").name
     assert (first.code, second.code) == (0, 0), first.text
-    assert len(files) == len(changed_dify.world.apps)
+    assert len(files) == len(changed_dify.world.apps) - 1
     assert f"0 written, {len(files)} as they were" in second.out
+    assert f"{empty} has nothing to export yet: nobody has saved a draft" in second.out
 
 
-def test_names_have_no_place_when_an_app_is_overwritten(own: Shell) -> None:
-    """They would be ignored; wrong use is told before Dify is asked."""
+def test_export_of_one_app_tells_why_it_failed(own: Shell, changed_dify: ServedDify) -> None:
+    """Asked for by name, an app without a draft is a failure with its reason and a next step."""
+    failed = own.run("apps", "export", app_of(changed_dify.world, "workflow").name)
+    assert failed.code == 1
+    assert "nobody has saved a draft" in failed.text
+    assert "--over" in failed.text
+
+
+def test_a_twin_has_no_place_when_an_app_is_overwritten(own: Shell) -> None:
+    """One of the two is a mistake, and told."""
     (own.folder / "app.yml").write_text("app: {name: x, mode: workflow}")
-    refused = own.run("apps", "import", "app.yml", "--over", "x", "--name", "y")
+    refused = own.run("apps", "import", "app.yml", "--over", "x", "--twin")
     assert refused.code == 2
-    assert "--over" in refused.text
+    assert "not both" in refused.text
 
 
 def test_failed_documents_are_listed_and_retried(own: Shell, changed_dify: ServedDify) -> None:

@@ -17,7 +17,7 @@ def test(work: Work, rotation: Rotation) -> Rotation:
     token = work.held(rotation, "pending")
     if token is None or ring.fingerprint(token) != rotation.new_fingerprint:
         return work.save(rotation.having(state="planned"))  # the sink lost it: stage it again
-    if listed.token_fingerprint not in (None, rotation.new_fingerprint):
+    if ring.is_of(listed, token) is False:
         return withdrawing(work, rotation, "failed", "the sink holds another key than Dify lists")
     try:
         contradiction = ring.probe(token)

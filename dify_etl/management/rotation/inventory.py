@@ -7,6 +7,7 @@ from typing import Literal
 
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.client import DifyClient
+from dify_etl.management.apps import every_app
 from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.policy import Policy
 from dify_etl.management.rotation.states import Rotation
@@ -54,7 +55,7 @@ def take_inventory(
     dify: DifyClient, policy: Policy, rotations: tuple[Rotation, ...], *, all_apps: bool
 ) -> Inventory:
     """List keys: of all apps and the datasets, or only of those that a target or rotation names."""
-    apps = tuple(dify.apps.list())
+    apps = tuple(every_app(dify))
     targets, problems = targets_of(policy, apps)
     names: dict[str | None, str] = {app.app_id: app.name for app in apps}
     named = {target.app_id for target in targets}

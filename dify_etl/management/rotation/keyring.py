@@ -68,6 +68,10 @@ class Keyring:
         """The fingerprint of what a sink holds."""
         return None if token is None else self._dify.api_keys.fingerprint_of(token)
 
+    def is_of(self, key: ApiKey, token: SecretStr) -> bool | None:
+        """Whether a listed key is the one that a sink holds; None: its mask shows too little."""
+        return self._dify.api_keys.is_of(key, token)
+
     def check_ready(self) -> None:
         """RotationRefused unless we may delete keys, a slot is free and the API can be called."""
         role = self._dify.account.role()

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dify_etl.dify.api_keys import masked
+from pydantic import SecretStr
+
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.errors import TargetUnknown
 from dify_etl.management.plan import Plan, Step, Target
@@ -110,11 +111,10 @@ class _Planner:
                 continue
             try:
                 draft = self._draft(target)
-            except (SinkFailed, KeyError) as error:
+                if draft is not None:
+                    due.append((not draft.is_compromised, self._made(target), draft))
+            except (SinkFailed, RotationRefused, KeyError) as error:
                 self.held_back.append(f"{target.name}: {error}")
-                continue
-            if draft is not None:
-                due.append((not draft.is_compromised, self._made(target), draft))
         due.sort(key=lambda one: one[:2])
         most = self._policy.most_per_run
         self.held_back += [f"{one.name}: waits for a later run" for *_, one in due[most:]]
@@ -188,7 +188,7 @@ class _Planner:
 
     def _current(self, target: KeyTarget) -> HeldKey | None:
         """The key whose age counts: what the last rotation made, else the oldest named one, else
-        the one that the sink holds.
+        the one that the sink holds. RotationRefused when masks do not tell which that is.
         """
         held = self._inventory.of_app(target.app_id)
         made = current_key_id(self._inventory.of_target(target))
@@ -198,9 +198,26 @@ class _Planner:
         if named:
             return min(named, key=lambda one: one.key.created_at)
         token = self._sinks[target.sink].read(target.entry, "current")
-        fingerprint = None if token is None else self._dify.api_keys.fingerprint_of(token)
-        fitting = (one for one in held if one.key.token_fingerprint == fingerprint is not None)
-        return next(fitting, None)
+        return None if token is None else self._key_of(token, target, held)
+
+    def _key_of(
+        self, token: SecretStr, target: KeyTarget, held: Sequence[HeldKey]
+    ) -> HeldKey | None:
+        """The key with this token; None when it is none of these."""
+        judged = [(one, self._dify.api_keys.is_of(one.key, token)) for one in held]
+        fitting = [one for one, is_it in judged if is_it]
+        if len(fitting) == 1:
+            return fitting[0]
+        possible = [one for one, is_it in judged if is_it is not False]
+        if not possible:
+            return None
+        ids = ", ".join(sorted(one.key.api_key_id for one in possible))
+        raise RotationRefused(
+            f"Dify masks its keys, and by what it shows any of these may be the one in the sink: "
+            f"{ids}",
+            where=f"{target.name}, sink {target.sink}, entry {target.entry}",
+            hint="Name the target's key under key_ids in the policy. Nothing was made or revoked.",
+        )
 
     def _made(self, target: KeyTarget) -> str:
         current = self._current(target)
@@ -215,11 +232,15 @@ class _Planner:
         ids = {held.key.api_key_id for held in old}
         made = [one for one in self._inventory.of_target(target) if one.new_key_id in ids]
         found = {held.key.token_fingerprint for held in old} | {one.new_fingerprint for one in made}
-        # Where lists are masked, what consumers use today tells itself by what the list shows.
+        # Where lists are masked, what consumers use today tells itself by what the list shows; but
+        # not when it looks like a key that stays as well.
         used = self._sinks[target.sink].read(target.entry, "current")
         if used is not None:
-            shown = masked(used.get_secret_value())
-            if any(held.key.masked_token == shown for held in old):
+            app = self._inventory.of_app(target.app_id)
+            fitting = {
+                one.key.api_key_id for one in app if self._dify.api_keys.is_of(one.key, used)
+            }
+            if fitting and fitting <= ids:
                 found.add(self._dify.api_keys.fingerprint_of(used))
         return tuple(sorted(one for one in found if one))
 

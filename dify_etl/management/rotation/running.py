@@ -1,13 +1,14 @@
 """What a terminal and an asset call: look, plan, apply, take back."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.audit import AuditTrail, Signature
 from dify_etl.management.plan import Plan, Step, Target, check_fresh
 from dify_etl.management.rotation.errors import RotationRefused
 from dify_etl.management.rotation.inventory import Inventory, take_inventory
+from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.management.rotation.planning import (
     Asked,
@@ -44,9 +45,23 @@ class KeyRotation:
         return take_inventory(self.dify, self.policy, rotations, all_apps=all_apps)
 
     def plan(self, asked: Asked | None = None) -> RotationPlan:
-        """What a run would do now. Nothing is changed."""
+        """What a run would do now, and what would stop it. Nothing is changed."""
         inventory = self.inventory(all_apps=False)
-        return plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
+        planned = plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
+        stopped = tuple(self._obstacles(planned.rotations))
+        return replace(planned, held_back=(*planned.held_back, *stopped))
+
+    def _obstacles(self, rotations: Sequence[Rotation]) -> Iterator[str]:
+        """Why a key that is promised could not be made now: a line per rotation."""
+        for one in rotations:
+            is_begun = one.new_key_id is not None or one.create_began_at is not None
+            if is_begun or one.state != "planned":
+                continue
+            ring = Keyring(self.dify, one.app_id, service_api_url=self.service_api_url)
+            try:
+                ring.check_ready()
+            except RotationRefused as error:
+                yield f"{one.name} would stop: {error}"
 
     def apply(
         self, plan_id: str | None, asked: Asked | None = None, *, revokes: bool = True

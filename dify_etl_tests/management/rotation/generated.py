@@ -60,7 +60,7 @@ class Server:
     """The Dify of a history."""
 
     version: str
-    is_masked: bool
+    is_masked: bool | str  # stars: another shape of masks
     deleted_key_lives: float
     shows_uses: bool
 
@@ -80,7 +80,7 @@ SERVERS = (
     *(Server(version, is_masked=False, deleted_key_lives=0, shows_uses=True) for version in OLD),
     *(
         Server("1.14.2", is_masked=is_masked, deleted_key_lives=lives, shows_uses=shows_uses)
-        for is_masked in (False, True)
+        for is_masked in (False, True, "stars")
         for lives in (0, 300)
         for shows_uses in (False, True)
     ),

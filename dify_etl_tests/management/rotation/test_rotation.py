@@ -92,13 +92,59 @@ def test_a_cache_that_still_answers_is_waited_for(tmp_path: Path) -> None:
         assert only(shop).state == state
 
 
-def test_masked_lists_are_understood(tmp_path: Path) -> None:
-    """The newest servers show no key: what the create answered is enough."""
-    shop = Workshop(tmp_path, "1.14.2", mask_keys=True)
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_masked_lists_are_understood(tmp_path: Path, mask: bool | str) -> None:
+    """Where lists show no key, in whatever shape, what the create answered is enough."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
     shop.nights_until(lambda: is_proven(shop))
     (key,) = shop.world.api_keys.values()
     assert shop.held() == key.token
     assert only(shop).proof == "401"
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_key_of_the_sink_is_found_among_masked_ones(tmp_path: Path, mask: bool | str) -> None:
+    """Nobody named it: its mask tells which it is, and so that it is old and not missing."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask, names_keys=False)
+    shop.add_key(shop.app.id)
+    (rotation,) = shop.rotation().plan().rotations
+    assert rotation.reason == "older than 90 days"
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_keys_that_look_alike_are_named_and_none_is_revoked(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """Two masks fit the key in the sink: nothing is made or revoked until it is named."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask, names_keys=False)
+    named, twin = shop.named["web"], shop.add_key(shop.app.id)
+    twin.token = named.token[:8] + twin.token[8:-4] + named.token[-4:]
+    planned = shop.rotation().plan()
+    shop.night()
+    (told,) = planned.held_back
+    assert named.id in told
+    assert twin.id in told
+    assert "key_ids" in told
+    assert set(shop.world.api_keys) == {named.id, twin.id}
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_other_key_than_the_listed_one_stops_with_the_true_reason(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """The row of the new key contradicts what the sink holds: told so, and the old one stays."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
+    old = shop.named["web"]
+
+    def change(number: int, method: str, path: str, status: int) -> None:
+        if method == "POST" and path.endswith("/api-keys"):
+            new = next(key for key in shop.world.api_keys.values() if key.id != old.id)
+            new.token = new.token[:-4] + "zzzz"
+
+    shop.night(Faults(after_request=change))
+    assert "the sink holds another key than Dify lists" in only(shop).message
+    assert old.id in shop.world.api_keys
+    assert shop.held() == old.token
 
 
 def test_keys_that_nobody_named_are_never_revoked(tmp_path: Path) -> None:
@@ -145,6 +191,7 @@ def test_ten_keys_leave_no_room(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     for _ in range(9):
         shop.add_key(shop.app.id)
+    assert any("all 10 keys are taken" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "all 10 keys are taken" in only(shop).message
     assert len(shop.world.api_keys) == 10
@@ -154,6 +201,7 @@ def test_an_editor_makes_nothing(tmp_path: Path) -> None:
     """Who may not delete a key does not make one."""
     shop = Workshop(tmp_path)
     shop.world.set_role("editor")
+    assert any("only an admin or owner" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "only an admin or owner" in only(shop).message
     assert len(shop.world.api_keys) == 1
@@ -163,6 +211,7 @@ def test_an_app_without_its_api_is_left(tmp_path: Path) -> None:
     """A key that cannot be tested is not made."""
     shop = Workshop(tmp_path)
     shop.app.enable_api = False
+    assert any("the app's API is off" in line for line in shop.rotation().plan().held_back)
     shop.night()
     assert "the app's API is off" in only(shop).message
     assert len(shop.world.api_keys) == 1
