@@ -153,7 +153,11 @@ class Operator:
 
 def operator_of(dify: DifyClient, trail: AuditTrail, *, clock: Clock | None = None) -> Operator:
     """The operator that the client is logged in as."""
-    email, workspace = dify.account.profile().email, dify.account.current_workspace()
+    workspace = dify.account.current_workspace()
+    try:
+        email = dify.account.profile().email
+    except NotFound:
+        email = "an account whose profile Dify does not tell"
     return Operator(dify, workspace.workspace_id, f"{email} ({_user()})", trail, clock or Clock())
 
 

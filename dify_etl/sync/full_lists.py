@@ -236,4 +236,4 @@ def _of_walk(walk: PageWalk[R]) -> Listed:
 def _hidden_datasets(sync: Sync) -> str | None:
     """Why datasets may be missing; None for the owner, who sees all."""
     role = role_of(sync)
-    return None if role == "owner" else f"{PRIVATE_DATASETS} {role}"
+    return None if role == "owner" else f"{PRIVATE_DATASETS} {role or 'not told'}"

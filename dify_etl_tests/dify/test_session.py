@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from dify_etl.dify.errors import (
     NotAllowed,
     NotDify,
     NotFound,
+    NotShown,
     RateLimited,
     Refused,
     UnexpectedAnswer,
@@ -220,6 +222,39 @@ def test_something_else_at_the_address() -> None:
     """A web server that is no Dify is told apart by the missing X-Version."""
     with pytest.raises(NotDify, match="X-Version"):
         client(lambda request: httpx.Response(200, html="<h1>It works</h1>")).account.profile()
+
+
+@pytest.mark.parametrize(
+    ("version", "area", "name", "roles"),
+    [
+        ("main-2026-08", "datasets", "api-keys-list-as-editor", "role admin or owner"),
+        ("main-2026-08", "apps", "api-keys-list-as-normal-member", "role editor, admin or owner"),
+        ("1.16.1", "logs", "annotations-as-normal-member", "role editor, admin or owner"),
+        ("1.16.1", "roles", "chat-conversations-by-dsop", "role editor, admin or owner"),
+        ("1.12.1", "logs", "chat-messages-as-normal-member", "role editor, admin or owner"),
+        ("main-2026-08", "datasets", "documents-private-by-admin", "role owner"),
+    ],
+)
+def test_refused_read_says_whom_it_is_shown_to(
+    version: str, area: str, name: str, roles: str
+) -> None:
+    """By the route that was refused: an editor is never told to become an editor."""
+    recorded = exchange(version, area, name)
+    server = PretendServer(answer=lambda request: recorded.response())
+    dify = client(server)
+    reads: dict[str, Callable[[], object]] = {
+        "api-keys-list-as-editor": dify.api_keys.of_datasets,
+        "api-keys-list-as-normal-member": lambda: dify.api_keys.of_app("a"),
+        "annotations-as-normal-member": lambda: dify.conversations.annotations_page("a"),
+        "chat-conversations-by-dsop": lambda: dify.conversations.chat_page("a"),
+        "chat-messages-as-normal-member": lambda: dify.conversations.messages_page("a", "c"),
+        "documents-private-by-admin": lambda: dify.datasets.documents_page("d"),
+    }
+
+    with pytest.raises(NotShown) as caught:
+        reads[name]()
+
+    assert roles in caught.value.hint
 
 
 def test_forbidden_names_the_role() -> None:

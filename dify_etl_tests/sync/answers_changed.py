@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import orjson
 
+from dify_etl_tests.dify.recordings import exchange
+
 # Gets path and JSON of an answer; answers the JSON that the client shall see.
 Change = Callable[[str, Any], Any]
 
@@ -76,3 +78,17 @@ def rows_changed(path_end: str, change: Callable[[int, Any], Any]) -> Change:
         return {**answer, "data": rows}
 
     return changed
+
+
+class Without(httpx.BaseTransport):
+    """A server that answers as main of August 2026 does for routes that are gone."""
+
+    def __init__(self, inner: httpx.BaseTransport, *path_ends: str) -> None:
+        self._inner = inner
+        self._path_ends = path_ends
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        if request.url.path.endswith(self._path_ends):
+            return exchange("main-2026-08", "auth", "workspace-current-post").response()
+        return self._inner.handle_request(request)

@@ -9,7 +9,7 @@ from dify_etl.dify.errors import NoSuchEndpoint, NotShown
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.looking_ahead import ASKED_FEEDS, unreadable_feeds
 from dify_etl_tests.dify.recordings import exchange
-from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, rows_changed
+from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, Without, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world
 
@@ -74,17 +74,3 @@ def test_endpoint_that_is_gone_is_named(workplace: Open) -> None:
     assert found.feed == "annotations"
     assert isinstance(found.error, NoSuchEndpoint)
     assert "no such endpoint" in str(found.error)
-
-
-class Without(httpx.BaseTransport):
-    """A server that answers as main of August 2026 does for a route that is gone."""
-
-    def __init__(self, inner: httpx.BaseTransport, path_end: str) -> None:
-        self._inner = inner
-        self._path_end = path_end
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
-        if request.url.path.endswith(self._path_end):
-            return exchange("main-2026-08", "auth", "workspace-current-post").response()
-        return self._inner.handle_request(request)

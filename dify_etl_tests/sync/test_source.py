@@ -9,6 +9,7 @@ import pytest
 
 from dify_etl.simulated import Faults, SimulatedDify
 from dify_etl.sync.errors import SourceChanged
+from dify_etl_tests.sync.answers_changed import Without
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, brief_world, quiet_world, talk
@@ -144,3 +145,33 @@ def test_days_are_those_of_the_account(workplace: Open) -> None:
     place.read(("apps", "daily_statistics", "conversations"))
     assert differences(place, ("daily_statistics", "conversations")) == []
     assert app_of(world).id in {row[0] for row in place.rows("SELECT app_id FROM ops.slices")}
+
+
+@pytest.mark.parametrize(
+    ("gone", "failing"),
+    [
+        (("/workspaces/current",), set()),
+        (("/workspaces",), set()),
+        (("/workspaces/current", "/workspaces/current/members"), {"members"}),
+        (("/ping",), set()),
+        (("/datasets/api-keys",), {"dataset_api_keys"}),
+        (("/annotations",), {"annotations"}),
+    ],
+)
+def test_route_that_is_gone_fails_only_what_needs_it(
+    workplace: Open, gone: tuple[str, ...], failing: set[str]
+) -> None:
+    """As on a newer server, a route answers 404: what needs it says so, all else is read."""
+    place = workplace(quiet_world("chat", "workflow"))
+    talk(place.world, at=NOW - timedelta(days=1))
+    place.transport = Without(httpx.WSGITransport(app=place.server), *gone)
+    reports = place.read()
+    assert {name for name, report in reports.items() if report.failures} == failing
+    reasons = [
+        reason for (reason,) in place.rows("SELECT reason FROM ops.slices WHERE state = 'failed'")
+    ]
+    assert all("this server has no such endpoint" in reason for reason in reasons)
+    assert place.rows("SELECT DISTINCT workspace_id FROM ops.source") == [
+        (place.world.workspace_id,)
+    ]
+    assert place.value("SELECT count(*) FROM raw.messages") == 2
