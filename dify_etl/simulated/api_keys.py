@@ -65,9 +65,9 @@ def create_app_key(call: Call) -> object:
     """POST /apps/{id}/api-keys: 201, one key; never idempotent; ten at most."""
     if len(_keys_of_app(call)) >= _MAX_KEYS:
         raise _too_many_app_keys(call)
-    row = call.world.add_api_key(
-        tenant_id=call.tenant_id, at=call.at, app_id=call.path["resource_id"]
-    )
+    call.found_app = call.world.apps[call.path["resource_id"]]
+    call.check_published()
+    row = call.world.add_api_key(tenant_id=call.tenant_id, at=call.at, app_id=call.app.id)
     return json_response(_created(row), 201)
 
 

@@ -52,6 +52,7 @@ def whole_app(app: App, call: Call) -> JsonObject:
         **stamps(app),
         "deleted_tools": [],
         "access_mode": None,
+        "bound_agent_id": call.world.agent_of_app.get(app.id),
         "tags": tags_of(app, call),
         "site": _site(app, call),
     }
@@ -61,6 +62,7 @@ def whole_app(app: App, call: Call) -> JsonObject:
         tracing=call.version.since(1, 10),
         max_active_requests=named,
         access_mode=named,
+        bound_agent_id=call.version.has_agents,
         tags=named,
     )
 

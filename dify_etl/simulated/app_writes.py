@@ -159,6 +159,8 @@ def switch_api(call: Call) -> object:
 
 def _switched(call: Call, key: str) -> JsonObject:
     body = read_body(call, "AppSwitchPayload", Field(key, bool, required=True))
+    if body[key]:
+        call.check_published()
     if getattr(call.app, key) != body[key]:
         setattr(call.app, key, body[key])
         _touch(call)
@@ -168,6 +170,8 @@ def _switched(call: Call, key: str) -> JsonObject:
 def delete_app(call: Call) -> object:
     """DELETE /apps/{id}: the row goes at once, what belongs to it when a worker comes."""
     del call.world.apps[call.app.id]
+    if agent_id := call.world.agent_of_app.get(call.app.id):
+        call.world.take_agent(agent_id)
     call.memory.dropped_apps[call.app.id] = call.at
     return Response("", 204, mimetype="application/json")
 

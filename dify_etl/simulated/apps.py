@@ -12,10 +12,12 @@ from dify_etl.simulated.parameters import Choice, Flag, Parameter, Values
 from dify_etl.simulated.presentation import account_name, epoch, known, signed
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Workflow
 
-CHAT_MODES = ("chat", "agent-chat", "advanced-chat")
+CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "agent")
 WORKFLOW_MODES = ("workflow", "advanced-chat")
 
 _MODES = ("completion", "chat", "advanced-chat", "workflow", "agent-chat", "channel", "all")
+# As the refusal of an unknown mode names them.
+_MODES_WITH_AGENTS = (*_MODES[:5], "agent", *_MODES[5:])
 # 1.0 grouped the modes of /apps?mode=.
 _GROUPED_MODES = {
     "chat": ("chat", "advanced-chat"),
@@ -28,8 +30,8 @@ def list_apps(call: Call) -> object:
     """GET /apps: newest first by whole seconds, ties in no promised order."""
     grouped = not call.version.since(1, 3)
     modes = ("chat", "workflow", "agent-chat", "channel", "all") if grouped else _MODES
-    if call.version.since(1, 14):
-        modes = (*modes, "agent")
+    if call.version.has_agents:
+        modes = _MODES_WITH_AGENTS
     asked = call.query(
         "AppListQuery",
         PAGE,
@@ -41,7 +43,7 @@ def list_apps(call: Call) -> object:
     rows = [app for app in call.world.apps.values() if _matches(app, asked, call)]
     page, limit = asked.whole("page"), asked.whole("limit")
     rows.sort(key=lambda app: (app.created_at, tie_order(app.id, limit)), reverse=True)
-    shown = [_in_list(app, call) for app in rows[(page - 1) * limit : page * limit]]
+    shown = [app_in_list(app, call) for app in rows[(page - 1) * limit : page * limit]]
     return page_answer(shown, page=page, limit=limit, total=len(rows))
 
 
@@ -59,9 +61,9 @@ def _matches(app: App, asked: Values, call: Call) -> bool:
 
 
 def _of_mode(app: App, mode: str, call: Call) -> bool:
-    """`channel` is accepted and filters nothing."""
+    """`channel` is accepted and filters nothing; `all`, the default, leaves agents out."""
     if mode in ("all", "channel"):
-        return True
+        return mode == "channel" or app.mode != "agent"
     if not call.version.since(1, 3):
         return app.mode in _GROUPED_MODES[mode]
     return app.mode == mode
@@ -98,7 +100,8 @@ def _of_creators(app: App, call: Call) -> bool:
     return not call.version.since(1, 14) or not wanted or app.created_by in wanted
 
 
-def _in_list(app: App, call: Call) -> JsonObject:
+def app_in_list(app: App, call: Call) -> JsonObject:
+    """A line of the list."""
     config = app.app_model_config
     values: JsonObject = {
         "id": app.id,
@@ -119,6 +122,7 @@ def _in_list(app: App, call: Call) -> JsonObject:
         "create_user_name": None,
         "author_name": account_name(call, app.created_by),
         "has_draft_trigger": False,
+        "bound_agent_id": call.world.agent_of_app.get(app.id),
     }
     named = call.version.since(1, 7)
     return known(
@@ -127,6 +131,7 @@ def _in_list(app: App, call: Call) -> JsonObject:
         create_user_name=named,
         author_name=named,
         has_draft_trigger=call.version.since(1, 10),
+        bound_agent_id=call.version.has_agents,
     )
 
 

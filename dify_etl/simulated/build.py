@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dify_etl.simulated.build_agents import tell_agents
 from dify_etl.simulated.build_chronicle import Chronicle
 from dify_etl.simulated.build_conversations import tell_conversations
 from dify_etl.simulated.build_datasets import stock_datasets
@@ -19,4 +20,5 @@ def build_world(plan: WorldPlan) -> World:
     stock_datasets(chronicle)
     tell_conversations(chronicle)
     tell_runs(chronicle)
+    tell_agents(chronicle)
     return world

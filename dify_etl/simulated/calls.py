@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from dify_etl.simulated.errors import not_found
+from dify_etl.simulated.errors import not_found, refusal
 from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.parameters import Parameter, Values, read_query
-from dify_etl.simulated.rows import Account, App, Conversation
+from dify_etl.simulated.rows import Account, Agent, App, Conversation
 from dify_etl.simulated.server_memory import ServerMemory
 from dify_etl.simulated.versions import ServerVersion
 from dify_etl.simulated.world import World
@@ -83,6 +83,27 @@ class Call:
     def query(self, model: str, *parameters: Parameter) -> Values:
         """The checked query. Raises ApiError (400)."""
         return read_query(self.request.args, parameters, model=model, at=self.version)
+
+    def agent(self) -> Agent:
+        """The agent of the route, whose app becomes the call's. Raises ApiError (404)."""
+        row = self.world.agents.get(self.path["agent_id"])
+        app = self.world.apps.get(row.app_id) if row is not None else None
+        if row is None or app is None or app.tenant_id != self.tenant_id:
+            raise not_found("Agent not found.", "agent_not_found_error")
+        self.found_app = app
+        return row
+
+    def check_published(self) -> None:
+        """After 1.16.1 an agent gets keys and is switched on only once it was published.
+
+        Raises ApiError (409).
+        """
+        agent_id = self.world.agent_of_app.get(self.app.id)
+        if agent_id is None or not self.version.since(1, 17):
+            return
+        if not self.world.versions_of_agent(agent_id):
+            text = "Publish the Agent before enabling Web App or API access."
+            raise refusal(409, "agent_not_published", text)
 
     def conversation_of_app(self, conversation_id: str) -> Conversation:
         """A conversation of the app, soft-deleted ones too. Raises ApiError (404)."""

@@ -130,7 +130,7 @@ class ConversationChanges(WorkflowChanges, FeedbackChanges):
             conversation_id=conversation.id,
             query=query,
             answer="",
-            message="" if app.mode == "advanced-chat" else prompt,
+            message="" if app.mode in ("advanced-chat", "agent") else prompt,
             inputs=conversation.inputs,
             created_at=whole_second(at),
             updated_at=at,

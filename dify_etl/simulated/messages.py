@@ -8,8 +8,8 @@ from dify_etl.simulated.errors import not_found
 from dify_etl.simulated.indexes import page_of
 from dify_etl.simulated.paging import LIMIT
 from dify_etl.simulated.parameters import Identifier
-from dify_etl.simulated.presentation import account_brief, epoch, signed
-from dify_etl.simulated.rows import AgentThought, JsonObject, Message, MessageFile
+from dify_etl.simulated.presentation import account_brief, epoch, known, signed
+from dify_etl.simulated.rows import AgentThought, Conversation, JsonObject, Message, MessageFile
 
 
 def list_messages(call: Call) -> object:
@@ -24,7 +24,7 @@ def list_messages(call: Call) -> object:
         Identifier("first_id"),
         LIMIT,
     )
-    conversation = call.conversation_of_app(asked.text("conversation_id") or "")
+    conversation = _shown_conversation(asked.text("conversation_id") or "", call)
     world, limit = call.world, asked.whole("limit")
     entries = world.messages_of_conversation[conversation.id].entries
     high = _older_than(asked.text("first_id"), conversation.id, call)
@@ -37,6 +37,14 @@ def list_messages(call: Call) -> object:
         "has_more": len(rows) == limit and older > 0,
         "data": [message_detail(row, call) for row in rows],
     }
+
+
+def _shown_conversation(conversation_id: str, call: Call) -> Conversation:
+    """Any of the app; of an agent only those of the account that asks."""
+    row = call.conversation_of_app(conversation_id)
+    if call.app.mode == "agent" and row.from_account_id != call.account.id:
+        raise not_found("Conversation Not Exists.")
+    return row
 
 
 def _older_than(first_id: str | None, conversation_id: str, call: Call) -> int:
@@ -77,7 +85,7 @@ def message_detail(row: Message, call: Call) -> JsonObject:
         "annotation": annotation_detail(row, call),
         "annotation_hit_history": _annotation_hit(row, call),
         "created_at": epoch(row.created_at),
-        "agent_thoughts": [_thought(thought) for thought in row.agent_thoughts],
+        "agent_thoughts": [_thought(thought, call) for thought in row.agent_thoughts],
         "message_files": [_file(file, call) for file in row.message_files],
         "metadata": row.message_metadata,
         "status": row.status,
@@ -130,14 +138,15 @@ def _annotation_hit(row: Message, call: Call) -> JsonObject | None:
     }
 
 
-def _thought(thought: AgentThought) -> JsonObject:
+def _thought(thought: AgentThought, call: Call) -> JsonObject:
     tools = [tool for tool in thought.tool.split(";") if tool]
-    return {
+    values: JsonObject = {
         "id": thought.id,
         "chain_id": None,
         "message_id": thought.message_id,
         "position": thought.position,
         "thought": thought.thought,
+        "answer": thought.answer,
         "tool": thought.tool,
         "tool_labels": {tool: {"en_US": tool, "zh_Hans": tool} for tool in tools},
         "tool_input": thought.tool_input,
@@ -145,6 +154,7 @@ def _thought(thought: AgentThought) -> JsonObject:
         "observation": thought.observation,
         "files": [],
     }
+    return known(values, answer=call.version.has_agents)
 
 
 def _file(file: MessageFile, call: Call) -> JsonObject:

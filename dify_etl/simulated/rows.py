@@ -118,7 +118,7 @@ class Site:
 
 @dataclass(slots=True)
 class App:
-    """An app of one of the five modes. `workflow_id`: the published version, None before it."""
+    """An app of one of the six modes. `workflow_id`: the published version, None before it."""
 
     id: str
     tenant_id: str
@@ -140,6 +140,34 @@ class App:
     enable_site: bool = True
     enable_api: bool = True
     tag_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Agent:
+    """What an app of mode `agent` is bound to; it has an id of its own.
+
+    `model` is None until somebody chose one. `debug_talks` names each account's debugging talk.
+    """
+
+    id: str
+    app_id: str
+    role: str
+    created_by: str
+    created_at: datetime
+    model: str | None = None
+    debug_talks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class AgentVersion:
+    """A published version of an agent; `version` counts from 1."""
+
+    id: str
+    agent_id: str
+    version: int
+    version_note: str | None
+    created_by: str
+    created_at: datetime
 
 
 @dataclass(slots=True)
@@ -211,6 +239,8 @@ class AgentThought:
     created_at: datetime
     tokens: int = 0
     latency: float = 0.0
+    answer: str = ""
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

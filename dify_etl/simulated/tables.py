@@ -16,6 +16,8 @@ from uuid import UUID
 from dify_etl.simulated.indexes import TimeIndex
 from dify_etl.simulated.rows import (
     Account,
+    Agent,
+    AgentVersion,
     Annotation,
     AnnotationHit,
     ApiKey,
@@ -65,6 +67,8 @@ class Tables:
         self.end_users: dict[str, EndUser] = {}
         self.tags: dict[str, Tag] = {}
         self.apps: dict[str, App] = {}
+        self.agents: dict[str, Agent] = {}
+        self.agent_versions: dict[str, AgentVersion] = {}
         self.workflows: dict[str, Workflow] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self.datasets: dict[str, Dataset] = {}
@@ -81,6 +85,7 @@ class Tables:
     def _make_indexes(self) -> None:
         self.conversations_created: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.conversations_updated: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
+        self.agent_of_app: dict[str, str] = {}
         self.unlisted_conversations: defaultdict[str, set[str]] = defaultdict(set)
         self.deleted_conversations: defaultdict[str, set[str]] = defaultdict(set)
         self.messages_of_app: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)

@@ -11,9 +11,9 @@ from functools import cache
 from json import dumps
 from typing import TYPE_CHECKING
 
+from dify_etl.simulated.agent_changes import AgentChanges
 from dify_etl.simulated.conversation_changes import ConversationChanges
 from dify_etl.simulated.rows import Account, Workspace
-from dify_etl.simulated.workspace_changes import WorkspaceChanges
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -31,6 +31,8 @@ _TABLES = (
     "end_users",
     "tags",
     "apps",
+    "agents",
+    "agent_versions",
     "workflows",
     "api_keys",
     "datasets",
@@ -51,6 +53,7 @@ class WorldPlan:
     """How large a world to build. `now` is aware; None takes the wall clock, which then runs on.
 
     `conversations_per_day` is for the whole workspace; about as many workflow runs come on top.
+    `agents` are apps of mode `agent` beside the others; servers before 1.15 have none.
     `timezone` is the reading account's IANA zone.
     """
 
@@ -59,6 +62,7 @@ class WorldPlan:
     days: int = 30
     conversations_per_day: int = 20
     timezone: str = "UTC"
+    agents: int = 0
     now: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +70,7 @@ class WorldPlan:
             raise ValueError("WorldPlan.now must be aware; add tzinfo, for example datetime.UTC")
 
 
-class World(ConversationChanges, WorkspaceChanges):
+class World(ConversationChanges, AgentChanges):
     """One Dify server's database: usually built by `build_world`, changed by its verbs."""
 
     def __init__(self, *, seed: int = 7, now: datetime | None = None) -> None:

@@ -81,8 +81,8 @@ def _tool_call(
     name: str, thought: AgentThought, inputs: JsonObject, outputs: JsonObject
 ) -> JsonObject:
     return {
-        "status": "success",
-        "error": None,
+        "status": "success" if thought.error is None else "error",
+        "error": thought.error,
         "time_cost": thought.latency,
         "tool_name": name,
         "tool_label": {"en_US": name, "zh_Hans": name},
