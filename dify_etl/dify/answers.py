@@ -41,6 +41,8 @@ FAILED_IMPORTS = {
     "Missing app data in YAML content": "Give a DSL that has a section `app`.",
     "yaml_content is required when import_mode is yaml-content": "Give a file that is not empty.",
 }
+# The list of accepted values in the refusal of an unknown one.
+_CHOICES = re.compile(r"Input should be ((?:'[\w-]+'(?:, | or )?)+)")
 SHORTEST_SECRET = 4  # characters of a word that counts as quoted
 
 
@@ -115,7 +117,15 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
         hint=_advice(response),
         status=status,
         code=code,
+        choices=_choices(response),
     )
+
+
+def _choices(response: httpx.Response) -> tuple[str, ...]:
+    """The words of "Input should be 'a', 'b' or 'c'": Dify's own, never what was sent."""
+    message = _body(response).get("message")
+    found = _CHOICES.search(message) if isinstance(message, str) else None
+    return tuple(re.findall(r"'([\w-]+)'", found.group(1))) if found else ()
 
 
 def _forbidden(response: httpx.Response, code: str | None, where: str) -> NotAllowed:

@@ -14,6 +14,9 @@ class App(Record):
     mode: str = aliased(
         "mode", description="chat, agent-chat, advanced-chat, completion, workflow, agent, …"
     )
+    agent_id: str | None = optional(
+        "bound_agent_id", description="agent that the app is bound to (mode agent)"
+    )
     description: str | None = optional(
         description="description; when empty, the list shows the first 200 characters of the prompt"
     )

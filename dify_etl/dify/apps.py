@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TypedDict, Unpack
 
+from dify_etl.dify.app_list import AppsWalk, Modes, learn_modes
 from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import AppWrites
 from dify_etl.dify.errors import Refused, UnexpectedAnswer
@@ -19,7 +20,7 @@ REPEATED_SINCE = (1, 16, 0)  # from then on the indexed form is ignored, and all
 class AppFilters(TypedDict, total=False):
     """Filters of GET /apps; what a server does not know, it ignores."""
 
-    mode: str | None  # one mode exactly; Dify 1.0 groups them
+    mode: str | None  # one list alone; without it the lists of all modes (Dify 1.0 groups them)
     name: str | None  # part of the name; Dify cuts it at 30 characters
     tag_ids: Sequence[str]
     is_created_by_me: bool | None
@@ -30,15 +31,30 @@ class AppFilters(TypedDict, total=False):
 class Apps(AppWrites):
     """`dify.apps`."""
 
+    _modes: Modes | None = None
+
     def list(self, **filters: Unpack[AppFilters]) -> Iterator[App]:
         """All apps, each once. Raises UnexpectedAnswer for a row that fails validation."""
         return iterate(self.walk(**filters), endpoint="GET /apps")
 
-    def walk(self, **filters: Unpack[AppFilters]) -> PageWalk[App]:
-        """The list as a walk that can prove itself."""
-        return PageWalk(
-            lambda page, limit: self.page(page, limit, **filters), key=lambda app: app.app_id
-        )
+    def walk(self, **filters: Unpack[AppFilters]) -> PageWalk[App] | AppsWalk:
+        """The list as a walk that can prove itself: without a mode, the lists of all modes."""
+        if filters.get("mode") is not None:
+            return PageWalk(
+                lambda page, limit: self.page(page, limit, **filters), key=lambda app: app.app_id
+            )
+
+        def ask(mode: str | None, page: int, limit: int) -> Page[App]:
+            asked: AppFilters = {**filters, "mode": mode}
+            return self.page(page, limit, **asked)
+
+        return AppsWalk(ask, self._accepted_modes)
+
+    def _accepted_modes(self) -> Modes:
+        """Asked once per client; without filters, which no server needs for its refusal."""
+        if self._modes is None:
+            self._modes = learn_modes(lambda mode, page, limit: self.page(page, limit, mode=mode))
+        return self._modes
 
     def page(self, page: int = 1, limit: int = 100, **filters: Unpack[AppFilters]) -> Page[App]:
         """GET /apps: one page, limit 1 to 100.

@@ -10,6 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.account import Account
+from dify_etl.dify.agents import Agents
 from dify_etl.dify.api_keys import ApiKeys
 from dify_etl.dify.apps import Apps
 from dify_etl.dify.auth import (
@@ -75,6 +76,7 @@ class DifyClient:
         )
         self.account = Account(self._session)
         self.apps = Apps(self._session)
+        self.agents = Agents(self._session, self.account.zone)
         self.api_keys = ApiKeys(self._session, fingerprint_key)
         self.workflows = Workflows(self._session)
         self.datasets = Datasets(self._session)

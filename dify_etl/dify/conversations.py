@@ -25,15 +25,19 @@ from dify_etl.dify.record import (
     Record,
     aliased,
     optional,
+    parse,
     parse_one,
+    unexpected,
 )
 from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import end_minute, start_minute
+from dify_etl.dify.tool_calls import LoggedStep
 
 CHAT = "/apps/{app_id}/chat-conversations"
 COMPLETION = "/apps/{app_id}/completion-conversations"
 MESSAGES = "/apps/{app_id}/chat-messages"
 ANNOTATIONS = "/apps/{app_id}/annotations"
+AGENT_LOGS = "/apps/{app_id}/agent/logs"
 FEEDBACKS = "/apps/{app_id}/feedbacks/export"
 
 
@@ -274,9 +278,24 @@ class Conversations:
 
     def message(self, app_id: str, message_id: str) -> Message:
         """GET messages/{message_id}; leaves no trace. Raises NotFound."""
+        for rejected in (batch := self.message_batch(app_id, message_id)).rejected:
+            raise unexpected(rejected)
+        return batch.records[0]
+
+    def message_batch(self, app_id: str, message_id: str) -> Batch[Message]:
+        """The same as one row, set aside when it fails validation. Raises NotFound."""
         route = "/apps/{app_id}/messages/{message_id}"
         answer = self._session.get(route, app_id=app_id, message_id=message_id)
-        return parse_one(Message, answer, endpoint=f"GET {route}", context={"app_id": app_id})
+        return parse(Message, [answer], endpoint=f"GET {route}", context={"app_id": app_id})
+
+    def tool_log(self, app_id: str, conversation_id: str, message_id: str) -> Batch[LoggedStep]:
+        """GET apps/{id}/agent/logs of an agent-chat app: one message's steps; leaves no trace.
+
+        Raises Refused while the server's plugin daemon is down, and for an unknown message.
+        """
+        query = {"conversation_id": conversation_id, "message_id": message_id}
+        answer = self._session.get(AGENT_LOGS, query=query, app_id=app_id)
+        return batch_of(LoggedStep, answer, endpoint=f"GET {AGENT_LOGS}", key="iterations")
 
     def view(self, app_id: str, conversation: Conversation) -> ConversationView:
         """A conversation with all its messages, oldest first."""

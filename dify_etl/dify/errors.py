@@ -92,7 +92,23 @@ class AppGone(NotFound):
 
 
 class Refused(_Answered):
-    """A 4xx that is none of the others; look at `code` (may be None on old servers)."""
+    """A 4xx that is none of the others; look at `code` (may be None on old servers).
+
+    `choices` are the values that Dify says it takes instead of the one sent; empty: it names none.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        hint: str,
+        status: int = 0,
+        code: str | None = None,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, status=status, code=code)
+        self.choices = choices
 
 
 class RateLimited(_Answered):

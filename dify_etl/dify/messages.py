@@ -9,15 +9,9 @@ from typing import Any
 
 from pydantic import Field
 
+from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Money, Record, aliased, optional
-
-
-class MessageChild(Record):
-    """What every part of a message carries."""
-
-    app_id: Id = Field(description="id of the app")
-    conversation_id: Id = Field(description="id of the conversation")
-    message_id: Id = Field(description="id of the message")
+from dify_etl.dify.tool_calls import AgentToolCall, calls_of
 
 
 class MessageFeedback(MessageChild):
@@ -42,6 +36,7 @@ class AgentThought(MessageChild):
     chain_id: str | None = optional(description="always null in practice")
     position: int | None = optional(description="order of the step, from 1")
     thought: str | None = optional(description="what the model thought")
+    answer: str | None = optional(description="text of the answer in this step (since 1.15)")
     tool: str | None = optional(description="tools called, joined by ;")
     tool_labels: JsonText | None = optional(description="tool names by language, JSON")
     tool_input: str | None = optional(description="arguments by tool, JSON text of Dify")
@@ -169,6 +164,9 @@ class Message(Record):
     extra_contents: JsonText | None = optional(description="further content, JSON (newest servers)")
     feedbacks: tuple[MessageFeedback, ...] = Field(strict=False, description="likes and dislikes")
     agent_thoughts: tuple[AgentThought, ...] = Field(strict=False, description="agent steps")
+    tool_calls: tuple[AgentToolCall, ...] = Field(
+        default=(), strict=False, description="calls of tools in the agent steps"
+    )
     message_files: tuple[MessageFile, ...] = Field(strict=False, description="files")
     citations: tuple[MessageCitation, ...] = Field(strict=False, description="passages retrieved")
 
@@ -179,6 +177,8 @@ class Message(Record):
         metadata = row.get("metadata")
         found = metadata.get("retriever_resources") if isinstance(metadata, dict) else None
         row["citations"] = _children(found, row)
+        if row.get("agent_thoughts"):
+            row["tool_calls"] = calls_of(row["agent_thoughts"], _ids(row))
         for part in ("feedbacks", "agent_thoughts"):
             row[part] = _children(row.get(part), row)
         row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)
@@ -188,17 +188,21 @@ class Message(Record):
         return row
 
 
+def _ids(row: JsonRow) -> JsonRow:
+    return {
+        "app_id": row.get("app_id"),
+        "conversation_id": row.get("conversation_id"),
+        "message_id": row.get("id"),
+    }
+
+
 def _children(found: Any, row: JsonRow, *, is_numbered: bool = True) -> Any:
     """The parts with the ids of their message; what is no list is left for the validation."""
     if not found:
         return ()
     if not isinstance(found, list):
         return found
-    ids = {
-        "app_id": row.get("app_id"),
-        "conversation_id": row.get("conversation_id"),
-        "message_id": row.get("id"),
-    }
+    ids = _ids(row)
     numbers = [{"position": number} if is_numbered else {} for number in range(1, len(found) + 1)]
     return [
         {**place, **child, **ids} if isinstance(child, dict) else child

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from dify_etl.dify.errors import IncompleteWalk, NotFound, Refused, UnexpectedAnswer
 from dify_etl.dify.record import Page, Record, unexpected
@@ -175,9 +175,24 @@ class CursorWalk(Generic[R]):
         return {second: f"{rows} rows in one second ({second:%Y-%m-%d %H:%M:%S} UTC): maybe more"}
 
 
-def iterate(
-    walk: PageWalk[R] | CursorWalk[R], *, endpoint: str, strict: bool = False
-) -> Iterator[R]:
+class Walk(Protocol[R]):
+    """What the walks have in common: pages, their order, and what was proven."""
+
+    @property
+    def proof(self) -> WalkProof:
+        """What the walk can say for itself, once it has ended."""
+
+    @property
+    def key(self) -> Callable[[R], str]:
+        """What tells its rows apart."""
+
+    def __iter__(self) -> Iterator[Page[R]]: ...
+
+    def in_order(self, page: Page[R]) -> Sequence[R]:
+        """The records of a page in the order of the walk."""
+
+
+def iterate(walk: Walk[R], *, endpoint: str, strict: bool = False) -> Iterator[R]:
     """The distinct records of a walk, for reading by hand.
 
     Raises UnexpectedAnswer for a record that fails validation. A list that could not be proven

@@ -18,7 +18,7 @@ from dify_etl.dify.record import Id, Record, aliased, optional, unexpected
 from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import exact_minute
 
-CHATS = frozenset({"chat", "agent-chat", "advanced-chat"})
+CHATS = frozenset({"chat", "agent-chat", "advanced-chat", "agent"})
 MESSAGE_MODES = CHATS | {"completion"}
 RUN_MODES = frozenset({"advanced-chat", "workflow"})
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from dify_etl.dify.agents import AgentVersion
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.conversations import Conversation
@@ -18,6 +19,7 @@ from dify_etl.dify.messages import (
 )
 from dify_etl.dify.record import Record
 from dify_etl.dify.statistics import DailyStatistic
+from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.dify.workflow_records import (
     ChatflowRun,
     NodeExecution,
@@ -205,6 +207,22 @@ _TABLES = (
         (AgentThought,),
         more=[MESSAGE_AT],
         signed=["files", "observation"],
+    ),
+    _raw(
+        "agent_tool_calls",
+        "One row per call of a tool in a step of an agent. Seconds, status, error and tokens are "
+        "told for agent-chat apps alone.",
+        ("agent_thought_id", "call_position"),
+        (AgentToolCall,),
+        more=[MESSAGE_AT],
+        keeps_last=["status", "error", "seconds", "step_tokens"],
+        signed=["tool_output"],
+    ),
+    _raw(
+        "agent_versions",
+        "One row per published version of an agent.",
+        ("agent_version_id",),
+        (AgentVersion,),
     ),
     _raw(
         "workflow_runs",

@@ -29,7 +29,7 @@ _GROUPED_MODES = {
 def list_apps(call: Call) -> object:
     """GET /apps: newest first by whole seconds, ties in no promised order."""
     grouped = not call.version.since(1, 3)
-    modes = ("chat", "workflow", "agent-chat", "channel", "all") if grouped else _MODES
+    modes: tuple[str, ...] = (*_GROUPED_MODES, "channel", "all") if grouped else _MODES
     if call.version.has_agents:
         modes = _MODES_WITH_AGENTS
     asked = call.query(

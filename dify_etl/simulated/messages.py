@@ -67,7 +67,7 @@ def get_message(call: Call) -> object:
 
 def message_detail(row: Message, call: Call) -> JsonObject:
     """A message in full, with its children."""
-    return {
+    values: JsonObject = {
         "id": row.id,
         "conversation_id": row.conversation_id,
         "inputs": row.inputs,
@@ -91,7 +91,9 @@ def message_detail(row: Message, call: Call) -> JsonObject:
         "status": row.status,
         "error": row.error,
         "parent_message_id": row.parent_message_id,
+        "extra_contents": [],
     }
+    return known(values, extra_contents=call.version.has_human_input)
 
 
 def _feedbacks(row: Message, call: Call) -> list[JsonObject]:

@@ -10,6 +10,7 @@ from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.paging import WalkProof
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.app_modes import COMPLETION_MODES, KNOWN_MODES
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.fetching import attempt, fetch_all
@@ -19,11 +20,6 @@ from dify_etl.sync.source import check_source
 from dify_etl.sync.vanished import mark_rows_of_gone_apps
 from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import frame
-
-CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "agent")
-COMPLETION_MODES = ("completion",)
-WORKFLOW_MODES = ("workflow",)
-CHATFLOW_MODES = ("advanced-chat",)
 
 ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
 
@@ -38,6 +34,18 @@ class KnownApp:
     app_id: str
     name: str
     mode: str
+    agent_id: str | None = None
+
+    @property
+    def is_known_mode(self) -> bool:
+        """Whether dify-etl knows what apps of this mode have; others are asked all the same."""
+        return self.mode in KNOWN_MODES
+
+    def is_of(self, modes: Sequence[str]) -> bool:
+        """Whether it is of these modes. One of an unknown mode may be any, but a completion app:
+        opening its logs would leave traces.
+        """
+        return self.mode in modes or not (self.is_known_mode or modes == COMPLETION_MODES)
 
 
 def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
@@ -46,11 +54,12 @@ def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
     WindowWrong when the filter names an app that is not there.
     """
     rows = sync.database.rows(
-        "SELECT app_id, name, mode FROM raw.apps WHERE absent_since IS NULL ORDER BY created_at"
+        "SELECT app_id, name, mode, agent_id FROM raw.apps WHERE absent_since IS NULL "
+        "ORDER BY created_at"
     )
     apps = tuple(KnownApp(*row) for row in rows)
     chosen = _chosen(apps, sync.plan.apps)
-    return tuple(app for app in chosen if not modes or app.mode in modes)
+    return tuple(app for app in chosen if not modes or app.is_of(modes))
 
 
 def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp, ...]:
@@ -66,7 +75,7 @@ def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp,
 
 
 def read_apps(sync: Sync) -> FeedReport:
-    """GET /apps whole, then GET /apps/{id} for apps whose updated_at moved; marks absent apps."""
+    """GET /apps in all modes, then GET /apps/{id} of apps that changed; marks absent apps."""
     with FeedBooks(sync, "apps") as books:
         outcome = attempt("apps", lambda: _list(sync))
         if outcome.error is not None:
@@ -92,7 +101,7 @@ def read_apps(sync: Sync) -> FeedReport:
 
 
 def _list(sync: Sync) -> tuple[Rows[App], WalkProof]:
-    """The list of apps, once it is sure that it is this workspace's."""
+    """The lists of apps of all modes, once it is sure that it is this workspace's."""
     walk = sync.dify.apps.walk()
     rows = Rows(walk.key)
     for page in walk:

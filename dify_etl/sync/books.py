@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import polars as pl
 
-from dify_etl.dify.errors import DifyError
+from dify_etl.dify.errors import AppGone, DifyError
 from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.sync.app_modes import KNOWN_MODES
 from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
@@ -23,6 +24,8 @@ from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.ledger import QUARANTINE, RUNS, SCHEMA_DRIFT, SLICES
 from dify_etl.warehouse.tables import Table, frame
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+
+UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -156,11 +159,20 @@ class FeedBooks:
 
     def unread(self, app_id: str | None, day: date | None, error: DifyError) -> Slice:
         """The slice of a read that ended with an error: unproven where this role is not shown it,
-        else failed.
+        and where an app of a mode that is not known has no such feed; else failed.
         """
         hidden = why_not_shown(self.sync, error)
+        if isinstance(error, AppGone) and (mode := self._unknown_mode(app_id)) is not None:
+            hidden = UNKNOWN_MODE.format(mode=mode, where=error.where)
         state = "unproven" if hidden else "failed"
         return Slice(app_id, day, state, reason=hidden or str(error))
+
+    def _unknown_mode(self, app_id: str | None) -> str | None:
+        known = ", ".join(f"'{mode}'" for mode in sorted(KNOWN_MODES))
+        found = self.sync.database.rows(
+            f"SELECT mode FROM raw.apps WHERE app_id = ? AND mode NOT IN ({known})", [app_id]
+        )
+        return found[0][0] if found else None
 
     def report(self) -> FeedReport:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""

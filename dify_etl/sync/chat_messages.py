@@ -6,18 +6,20 @@ or messages that could still change.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from dify_etl.dify.errors import NotFound
+from dify_etl.dify.errors import AppGone, NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.dify.paging import CursorWalk
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.sync.apps import CHAT_MODES, known_apps
+from dify_etl.sync.app_modes import CHAT_MODES, KNOWN_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.due import take_due
@@ -35,6 +37,7 @@ from dify_etl.warehouse.tables import frame, quoted
 
 # The temporary table of the conversations that were due last, by conversation_id.
 DUE_TALKS = "_due_talks"
+LISTED_ALL_THE_SAME = "chat-messages answers 404, although the list shows the conversation"
 # The columns of a list row whose change makes a conversation due.
 SEEN = (
     "message_count",
@@ -55,6 +58,11 @@ class Due:
     seen: tuple[Any, ...]
     tries: int
     known_ids: frozenset[str]
+    begun_at: datetime
+    agent_id: str | None = None  # its app's, which is of mode agent
+    is_own: bool = False  # whether the account that reads had it
+    account_id: str | None = None  # whoever had it in the console
+    mode: str = "chat"
 
     @property
     def message_count(self) -> int:
@@ -74,6 +82,12 @@ class ConversationRead:
     held: int
     size: int
     reason: str | None
+    is_hidden: bool = False  # nothing that may be asked shows more of it
+
+    @property
+    def state(self) -> str:
+        """As in ops.conversation_reads."""
+        return "proven" if self.reason is None else "unproven" if self.is_hidden else "incomplete"
 
 
 def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Due]]:
@@ -89,9 +103,13 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
         sync.database,
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in SEEN)},
-            r.state = 'proven' AND r.is_settled AND r.held_count >= 100 AND NOT ({ratings})
+            c.created_at, a.agent_id, c.from_account_id,
+            coalesce(c.from_account_id = (SELECT account_id FROM ops.source), false), a.mode,
+            r.state = 'proven' AND r.is_settled AND NOT ({ratings})
+                AND (r.held_count >= 100 OR a.agent_id IS NOT NULL)
                 AND c.message_count > r.message_count AS is_append
-        FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
+        FROM raw.conversations c JOIN raw.apps a USING (app_id)
+        LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {among} AND (
             r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
             OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
@@ -103,8 +121,19 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
 
 
 def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
-    known = _known(sync, row[0], is_append=row[-1])
-    return Due(row[0], row[1], tuple(row[3:-1]), row[2], known)
+    begun_at, agent_id, account_id, is_own, mode, is_append = row[3 + len(SEEN) :]
+    return Due(
+        row[0],
+        row[1],
+        tuple(row[3 : 3 + len(SEEN)]),
+        row[2],
+        _known(sync, row[0], is_append=is_append),
+        begun_at,
+        agent_id=agent_id,
+        account_id=account_id,
+        is_own=is_own,
+        mode=mode,
+    )
 
 
 def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> frozenset[str]:
@@ -118,7 +147,30 @@ def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> froze
 
 
 def read_conversation(sync: Sync, due: Due) -> ConversationRead:
-    """From the newest to a known message when that suffices; otherwise whole; at most twice."""
+    """From the newest to a known message when that suffices; otherwise whole; at most twice.
+
+    Raises NotFound only when the list does not show the conversation either.
+    """
+    try:
+        return _read(sync, due)
+    except AppGone as error:
+        if due.mode in KNOWN_MODES:
+            raise
+        reason = f"its app's mode is not known, and {error.where} does not answer"
+        return ConversationRead((), (), 0, 1, reason, is_hidden=True)
+    except NotFound:
+        if not _is_listed(sync, due):
+            raise
+        return ConversationRead((), (), 0, 1, LISTED_ALL_THE_SAME)
+
+
+def _is_listed(sync: Sync, due: Due) -> bool:
+    """Whether the list still shows it, by the second in which it began."""
+    walk = sync.dify.conversations.chat_walk(due.app_id, start=due.begun_at, end=due.begun_at)
+    return any(row.conversation_id == due.conversation_id for page in walk for row in page.records)
+
+
+def _read(sync: Sync, due: Due) -> ConversationRead:
     if due.known_ids:
         read = _walk(sync, due, due.known_ids)
         if read.reason is None:
@@ -186,12 +238,13 @@ def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
         "read_at": sync.dify.server_time(),
     }
     if read is not None:
+        again = MOST_TRIES if read.is_hidden else due.tries + 1
         return book | {
             "held_count": read.held,
             "is_settled": all(is_settled(message, sync.now) for message in read.messages),
-            "state": "proven" if read.reason is None else "incomplete",
+            "state": read.state,
             "reason": read.reason,
-            "tries": 0 if read.reason is None else due.tries + 1,
+            "tries": 0 if read.reason is None else again,
         }
     if hidden := why_not_shown(sync, one.error):
         return book | {

@@ -14,7 +14,8 @@ from dify_etl.dify.messages import Message
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.sync.apps import COMPLETION_MODES, known_apps
+from dify_etl.sync.app_modes import COMPLETION_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.due import take_due

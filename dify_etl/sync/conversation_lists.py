@@ -21,7 +21,8 @@ from dify_etl.dify.record import Page
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
-from dify_etl.sync.apps import COMPLETION_MODES, KnownApp
+from dify_etl.sync.app_modes import COMPLETION_MODES
+from dify_etl.sync.apps import KnownApp
 from dify_etl.sync.days import AppDays, is_over
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.message_parts import USUAL_BYTES

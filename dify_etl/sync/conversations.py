@@ -7,7 +7,8 @@ import polars as pl
 
 from dify_etl.dify.conversations import CompletionConversation, LoggedConversation
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
+from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.conversation_lists import (
     FEED,

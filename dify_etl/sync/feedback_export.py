@@ -14,7 +14,8 @@ from dify_etl.dify.feedback import ExportedFeedback
 from dify_etl.dify.record import Rejected
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, KnownApp, known_apps
+from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.sync.apps import KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.chat_messages import DUE_TALKS
 from dify_etl.sync.completions import DUE_LOGS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dify_etl.sync.apps import read_apps
 from dify_etl.sync.conversations import read_conversations
 from dify_etl.sync.full_lists import (
+    read_agent_versions,
     read_annotations,
     read_app_api_keys,
     read_dataset_api_keys,
@@ -45,6 +46,7 @@ FEEDS = (
     Feed("datasets", read_datasets, needs=("members",)),
     Feed("documents", read_documents, needs=("datasets",)),
     Feed("annotations", read_annotations, needs=("apps",)),
+    Feed("agent_versions", read_agent_versions, needs=("apps",)),
     Feed("daily_statistics", read_daily_statistics, needs=("apps",), is_daily=True),
     Feed("conversations", read_conversations, needs=("apps",), is_daily=True),
     Feed(
@@ -52,7 +54,13 @@ FEEDS = (
         read_messages,
         needs=("conversations",),
         is_daily=True,
-        parts=("message_feedbacks", "message_citations", "message_files", "agent_thoughts"),
+        parts=(
+            "message_feedbacks",
+            "message_citations",
+            "message_files",
+            "agent_thoughts",
+            "agent_tool_calls",
+        ),
     ),
     Feed("workflow_runs", read_workflow_runs, needs=("apps", "messages"), is_daily=True),
     Feed("node_executions", read_node_executions, needs=("workflow_runs",), is_daily=True),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dify_etl.dify.agents import AgentVersion
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.datasets import Dataset, Document
 from dify_etl.dify.feedback import Annotation
@@ -15,7 +16,8 @@ from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
+from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import Fetched, attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
@@ -87,6 +89,18 @@ def read_annotations(sync: Sync) -> FeedReport:
         Annotation,
         apps,
         lambda app_id: _of_walk(sync.dify.conversations.annotations_walk(app_id)),
+    )
+
+
+def read_agent_versions(sync: Sync) -> FeedReport:
+    """GET /agent/{id}/versions of every agent: the published ones."""
+    agents = {app.app_id: app.agent_id for app in known_apps(sync) if app.agent_id is not None}
+    return _read_each(
+        sync,
+        "agent_versions",
+        AgentVersion,
+        tuple(agents),
+        lambda app_id: _of_batch(sync.dify.agents.versions(app_id, agents[app_id])),
     )
 
 

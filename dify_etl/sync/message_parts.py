@@ -10,14 +10,15 @@ from sys import getsizeof
 
 import polars as pl
 
+from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.messages import (
     AgentThought,
     Message,
-    MessageChild,
     MessageCitation,
     MessageFeedback,
     MessageFile,
 )
+from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
@@ -28,8 +29,13 @@ CHILDREN: dict[str, type[MessageChild]] = {
     "message_citations": MessageCitation,
     "message_files": MessageFile,
     "agent_thoughts": AgentThought,
+    "agent_tool_calls": AgentToolCall,
 }
-_ATTRIBUTES = {"message_feedbacks": "feedbacks", "message_citations": "citations"}
+_ATTRIBUTES = {
+    "message_feedbacks": "feedbacks",
+    "message_citations": "citations",
+    "agent_tool_calls": "tool_calls",
+}
 
 # An answer may be written for as long as a workflow may run (20 minutes by default).
 ANSWERED_AFTER = timedelta(minutes=30)

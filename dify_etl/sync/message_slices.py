@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 
-from dify_etl.sync.apps import CHAT_MODES, COMPLETION_MODES, known_apps
+from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.report import Slice
@@ -41,13 +42,15 @@ def _held(sync: Sync) -> dict[tuple[str, date], int]:
 
 
 def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
-    doubts, unseen = _doubts(sync), _doubts(sync, is_shown=False)
+    doubts, unseen = _doubts(sync, OPEN), _doubts(sync, NOT_FOR_ROLE)
+    beyond = _doubts(sync, BEYOND)
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *CHAT_MODES))
     for one in days_to_read(sync, "messages", apps):
         for day in one.all:
             doubt = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
             weak = hidden.get((one.app_id, day)) or _hidden_on(unseen[one.app_id], day)
+            weak = weak or _doubt_on(beyond[one.app_id], day)
             reason = doubt or weak
             yield Slice(
                 app_id=one.app_id,
@@ -61,14 +64,18 @@ def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slic
 
 
 Doubt = tuple[date, date, str]
+# Kinds of conversations that are not proven, as SQL: those that may be read yet, those that this
+# role is not shown, and those that nothing shows to this account.
+NOT_FOR_ROLE = f"coalesce(r.reason, '') LIKE '{NOT_SHOWN}%'"
+BEYOND = f"r.state = 'unproven' AND NOT {NOT_FOR_ROLE}"
+OPEN = f"coalesce(r.state, 'unread') <> 'unproven' AND NOT {NOT_FOR_ROLE}"
 
 
-def _doubts(sync: Sync, *, is_shown: bool = True) -> dict[str, list[Doubt]]:
-    """Per app: conversations that are not proven, with the days on which they were alive; those
-    whose messages the account is not shown apart.
+def _doubts(sync: Sync, which: str) -> dict[str, list[Doubt]]:
+    """Per app: conversations that are not proven, with the days on which they were alive; `which`
+    (SQL over their reads r) names the kind.
     """
     zone = quoted(sync.rules.zone.key)
-    hidden = f"coalesce(r.reason, '') LIKE '{NOT_SHOWN}%'"
     rows = sync.database.rows(
         f"""SELECT c.app_id, c.conversation_id, (c.created_at AT TIME ZONE {zone})::DATE,
             (greatest(c.updated_at, c.created_at) AT TIME ZONE {zone})::DATE,
@@ -77,7 +84,7 @@ def _doubts(sync: Sync, *, is_shown: bool = True) -> dict[str, list[Doubt]]:
         LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND a.mode <> 'completion'
           AND coalesce(r.state, 'unread') NOT IN ('proven', 'absent')
-          AND {"NOT " if is_shown else ""}{hidden}"""
+          AND {which}"""
     )
     doubts: dict[str, list[Doubt]] = defaultdict(list)
     for app_id, conversation_id, first, last, reason in rows:

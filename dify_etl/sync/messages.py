@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
+from dify_etl.sync.agent_talks import read_talk
 from dify_etl.sync.apps import KnownApp
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.chat_messages import (
@@ -18,7 +19,6 @@ from dify_etl.sync.chat_messages import (
     Due,
     due_conversations,
     load_conversations,
-    read_conversation,
 )
 from dify_etl.sync.completions import DueLog, OpenedLog, due_logs, load_logs, read_log
 from dify_etl.sync.feedback_export import (
@@ -77,7 +77,7 @@ class _Reading:
         tasks = _mixed(
             chain(
                 jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
-                jobs(talks, refusals.asking(partial(read_conversation, sync)), self._talks),
+                jobs(talks, refusals.asking(partial(read_talk, sync)), self._talks),
             ),
             exports,
         )

@@ -9,7 +9,8 @@ from typing import Any
 
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution
-from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
+from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
 from dify_etl.sync.due import take_due

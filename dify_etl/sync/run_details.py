@@ -11,7 +11,8 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.workflow_records import WorkflowRunDetail
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, known_apps
+from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES
 from dify_etl.sync.due import take_due

@@ -20,7 +20,8 @@ from dify_etl.dify.record import Page, Rejected
 from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp
+from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.sync.apps import KnownApp
 from dify_etl.sync.days import AppDays
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.run import Sync
@@ -154,7 +155,7 @@ def _part(waiting: Sequence[_Rows], seen: set[str]) -> Part:
 
 def _walks(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> Iterator[_Rows]:
     """Logs first, then the lists of runs; what a list shows later is newer."""
-    if task.app.mode in WORKFLOW_MODES:
+    if task.app.is_of(WORKFLOW_MODES):
         yield from _read_logs(sync, task, evidence, doubts)
     since = list(windows_of(task.days.due, sync.rules.zone))[:1]
     recent = [

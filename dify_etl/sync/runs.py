@@ -14,7 +14,8 @@ import polars as pl
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.apps import CHATFLOW_MODES, WORKFLOW_MODES, KnownApp, known_apps
+from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.sync.apps import KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.fetching import fetch_parts

@@ -12,11 +12,12 @@ from functools import partial
 
 import polars as pl
 
+from dify_etl.dify.errors import AppGone
 from dify_etl.dify.statistics import DailyStatistic, StatisticMetric
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import KnownApp, known_apps
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.books import UNKNOWN_MODE, FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.report import FeedReport, Slice
@@ -61,18 +62,41 @@ def read_daily_statistics(sync: Sync) -> FeedReport:
         return books.report()
 
 
-def _read(sync: Sync, task: Task) -> list[DailyStatistic]:
-    return [
-        figure
-        for window in task.windows
-        for metric in StatisticMetric.of_mode(task.app.mode)
-        for figure in sync.dify.statistics.daily(task.app.app_id, metric, window.start, window.end)
-    ]
+@dataclass(frozen=True)
+class Answered:
+    """The figures of one app; of an unknown mode, `silent` are the endpoints without an answer."""
+
+    figures: tuple[DailyStatistic, ...]
+    silent: tuple[str, ...] = ()
 
 
-def _load(books: FeedBooks, task: Task, figures: Sequence[DailyStatistic]) -> None:
+def _read(sync: Sync, task: Task) -> Answered:
+    figures: list[DailyStatistic] = []
+    silent: dict[str, None] = {}
+    for window in task.windows:
+        for metric in _metrics(task.app):
+            try:
+                figures += sync.dify.statistics.daily(
+                    task.app.app_id, metric, window.start, window.end
+                )
+            except AppGone:
+                if task.app.is_known_mode:
+                    raise
+                silent[metric.path] = None
+    return Answered(tuple(figures), tuple(silent))
+
+
+def _metrics(app: KnownApp) -> tuple[StatisticMetric, ...]:
+    """The endpoints of the app's mode; all of them when nobody knows the mode."""
+    return StatisticMetric.of_mode(app.mode) if app.is_known_mode else tuple(StatisticMetric)
+
+
+def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     """Append the figures that are new or differ from the latest ones; null for those that went."""
-    sync = books.sync
+    sync, figures = books.sync, answered.figures
+    reason = None
+    if answered.silent:
+        reason = UNKNOWN_MODE.format(mode=task.app.mode, where=", ".join(answered.silent))
     latest = _latest(sync, task)
     fresh = {(one.statistic_date, one.metric): one for one in figures}
     changed = [one for key, one in fresh.items() if latest.get(key, _NEVER) != _value(one)]
@@ -89,9 +113,10 @@ def _load(books: FeedBooks, task: Task, figures: Sequence[DailyStatistic]) -> No
                 Slice(
                     task.app.app_id,
                     day,
-                    "proven",
+                    "unproven" if reason else "proven",
                     counted[day],
-                    requests=len(StatisticMetric.of_mode(task.app.mode)) * len(task.windows),
+                    requests=len(_metrics(task.app)) * len(task.windows),
+                    reason=reason,
                     is_settled=is_over(sync, day),
                 )
                 for day in task.days

@@ -10,7 +10,15 @@ from dify_etl.warehouse.tables import frame
 # Figures stay as they are: they tell what Dify counted then.
 _OF_APPS = (
     *("app_api_keys", "annotations", "conversations", "messages", "message_feedbacks"),
-    *("message_citations", "message_files", "agent_thoughts", "workflow_runs", "node_executions"),
+    *(
+        "message_citations",
+        "message_files",
+        "agent_thoughts",
+        "agent_tool_calls",
+        "agent_versions",
+        "workflow_runs",
+        "node_executions",
+    ),
 )
 _GONE_APPS = "SELECT app_id FROM raw.apps WHERE absent_since IS NOT NULL"
 APP_IS_GONE = "Dify has this app no more; what could not be read before is lost"

@@ -13,7 +13,9 @@ from rich.console import Console
 from dify_etl.settings import SettingWrong
 from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
 from dify_etl.simulated.server import RunningServer
+from dify_etl.simulated.versions import KNOWN_VERSIONS, ServerVersion
 
+AGENTS = 2  # apps of mode agent, where the server has them
 _LATENCY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
 
 
@@ -26,7 +28,8 @@ def run_simulation(
         raise SettingWrong(
             f"{zone!r} is no time zone", where="--timezone", hint="Write it as Europe/Berlin."
         )
-    world = build_world(WorldPlan(**plan))
+    agents = AGENTS if version in KNOWN_VERSIONS and ServerVersion(version).has_agents else 0
+    world = build_world(WorldPlan(**plan, agents=agents))
     with _served(_dify(world, version, seconds), port) as server:
         # Plain print: the lines are there to be copied, and flushed before anybody waits for them.
         print(f"DIFY_BASE_URL={server.base_url}", flush=True)

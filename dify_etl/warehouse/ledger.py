@@ -52,8 +52,8 @@ CONVERSATION_READS = Table(
         Column(
             "state",
             "VARCHAR",
-            "proven, incomplete, failed, unproven when the account is not shown its messages, or "
-            "absent when Dify has it no more.",
+            "proven, incomplete, failed, unproven when this account is not shown its messages, "
+            "or absent when Dify has it no more.",
         ),
         Column("reason", "VARCHAR", "Why it is not proven; null when it is."),
         Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),

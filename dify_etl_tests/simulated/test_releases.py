@@ -26,6 +26,8 @@ def ids_of(world: World, app: App) -> dict[str, str]:
         "run_id": [row.id for row in world.workflow_runs.values() if row.app_id == app.id],
         "annotation_id": [row.id for row in world.annotations.values() if row.app_id == app.id],
         "dataset_id": list(world.datasets),
+        "agent_id": list(world.agents),
+        "version_id": list(world.agent_versions),
         "document_id": list(world.documents),
         "batch": [row.batch for row in world.documents.values()],
     }

@@ -69,10 +69,13 @@ class Forbidding(httpx.BaseTransport):
 
 
 def rows_changed(path_end: str, change: Callable[[int, Any], Any]) -> Change:
-    """Changes each row of the lists at paths with this end: `change(position, row)`."""
+    """Changes each row of the lists at paths with this end: `change(position, row)`.
+
+    A refusal, which holds no list, stays as it is.
+    """
 
     def changed(path: str, answer: Any) -> Any:
-        if not path.endswith(path_end):
+        if not path.endswith(path_end) or "data" not in answer:
             return answer
         rows = [change(position, row) for position, row in enumerate(answer["data"])]
         return {**answer, "data": rows}

@@ -30,6 +30,8 @@ EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
     "message_citations": expected_talk.message_citations,
     "message_files": expected_talk.message_files,
     "agent_thoughts": expected_talk.agent_thoughts,
+    "agent_tool_calls": expected_talk.agent_tool_calls,
+    "agent_versions": expected_workspace.agent_versions,
     "workflow_runs": expected_runs.workflow_runs,
     "node_executions": expected_runs.node_executions,
 }

@@ -1,10 +1,13 @@
 """The rows of conversations, messages and their parts that a world must give."""
 
 from collections.abc import Iterator
+from json import dumps, loads
 from typing import Any
 
 from dify_etl.simulated.rows import Conversation, Feedback, Message
 from dify_etl_tests.sync.expected_values import Row, Told, money, second
+
+COMPACT: Any = {"ensure_ascii": False, "separators": (",", ":")}
 
 
 def conversations(told: Told) -> Iterator[Row]:
@@ -249,6 +252,29 @@ def message_files(told: Told) -> Iterator[Row]:
             }
 
 
+def agent_tool_calls(told: Told) -> Iterator[Row]:
+    """raw.agent_tool_calls: of steps alone for agents; with the log's figures for agent-chat."""
+    for message in told.messages():
+        is_logged = told.mode(message.app_id) == "agent-chat"
+        for row in message.agent_thoughts:
+            for number, tool in enumerate([one for one in row.tool.split(";") if one], start=1):
+                output = loads(row.observation)[tool]
+                yield {
+                    **_part(message),
+                    "agent_thought_id": row.id,
+                    "position": row.position,
+                    "call_position": number,
+                    "tool_name": tool,
+                    "tool_input": dumps(loads(row.tool_input)[tool], **COMPACT),
+                    "tool_output": output if isinstance(output, str) else dumps(output, **COMPACT),
+                    "status": "success" if is_logged else None,
+                    "error": row.error,
+                    "seconds": row.latency if is_logged else None,
+                    "step_tokens": row.tokens if is_logged else None,
+                    "created_at": second(row.created_at),
+                }
+
+
 def agent_thoughts(told: Told) -> Iterator[Row]:
     """raw.agent_thoughts."""
     for message in told.messages():
@@ -260,6 +286,7 @@ def agent_thoughts(told: Told) -> Iterator[Row]:
                 "chain_id": None,
                 "position": row.position,
                 "thought": row.thought,
+                "answer": row.answer if told.since(1, 15) else None,
                 "tool": row.tool,
                 "tool_labels": {tool: {"en_US": tool, "zh_Hans": tool} for tool in tools},
                 "tool_input": row.tool_input,

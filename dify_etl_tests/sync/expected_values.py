@@ -8,14 +8,15 @@ from typing import Any
 
 from dify_etl.simulated import World
 from dify_etl.simulated.rows import Message
+from dify_etl.simulated.versions import ServerVersion
 
 Row = dict[str, Any]
 Version = tuple[int, ...]
 
 
 def version_of(text: str) -> Version:
-    """`1.12.1` as (1, 12, 1)."""
-    return tuple(int(part) for part in text.split("."))
+    """`1.12.1` as (1, 12, 1); a tree by its place in the order of releases."""
+    return ServerVersion(text).number
 
 
 def second(at: datetime | None) -> datetime | None:
@@ -59,9 +60,19 @@ class Told:
         return row.mode != "completion" or row.read_at is not None or self.completion_detail
 
     def messages(self) -> list[Message]:
-        """The messages of all listed conversations."""
+        """The messages of all listed conversations, but for those that nothing shows."""
         rows = self.world.messages.values()
-        return [row for row in rows if self.is_listed(row.conversation_id)]
+        return [
+            row
+            for row in rows
+            if self.is_listed(row.conversation_id) and not self.is_hidden(row.conversation_id)
+        ]
+
+    def is_hidden(self, conversation_id: str) -> bool:
+        """Whether it is the debugging talk of another account with an agent."""
+        row = self.world.conversations[conversation_id]
+        is_others = row.from_account_id != self.world.account_id
+        return row.mode == "agent" and row.invoke_from == "debugger" and is_others
 
     def account_name(self, account_id: str | None) -> str | None:
         """Null once the account is gone."""

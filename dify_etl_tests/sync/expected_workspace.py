@@ -18,6 +18,7 @@ def apps(told: Told) -> Iterator[Row]:
             "app_id": row.id,
             "name": row.name,
             "mode": row.mode,
+            "agent_id": told.world.agent_of_app.get(row.id),
             "description": row.description,
             "icon_type": row.icon_type,
             "icon": row.icon,
@@ -185,6 +186,24 @@ def members(told: Told) -> Iterator[Row]:
                 "created_at": second(row.created_at),
                 "extra": None,
             }
+
+
+def agent_versions(told: Told) -> Iterator[Row]:
+    """raw.agent_versions."""
+    for row in told.world.agent_versions.values():
+        yield {
+            "app_id": told.world.agents[row.agent_id].app_id,
+            "agent_id": row.agent_id,
+            "agent_version_id": row.id,
+            "version": row.version,
+            "display_version": row.version,
+            "snapshot_version": row.version + 1,
+            "summary": None,
+            "version_note": row.version_note,
+            "created_by": row.created_by,
+            "created_at": second(row.created_at),
+            "extra": None,
+        }
 
 
 def annotations(told: Told) -> Iterator[Row]:

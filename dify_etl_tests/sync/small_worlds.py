@@ -40,6 +40,17 @@ def quiet_world(*modes: str, timezone: str = "UTC") -> World:
     return world
 
 
+def agent_world() -> World:
+    """Two agents with talks of end users and accounts, of debugging too, and a chat app."""
+    world = build_world(
+        WorldPlan(seed=2, apps=1, days=2, conversations_per_day=1, agents=2, now=NOW)
+    )
+    for index in list(world.messages_of_conversation.values()):
+        for message_id in list(index)[6:]:
+            world.take_message(message_id)
+    return world
+
+
 def app_of(world: World, mode: str = "chat") -> App:
     """The first app of a mode."""
     return next(app for app in world.apps.values() if app.mode == mode)

@@ -34,6 +34,7 @@ ROUTES = {
     "GET /apps/{id}/annotations",
     "GET /apps/{id}/feedbacks/export",
     "GET /apps/{id}/chat-conversations",
+    "GET /apps/{id}/agent/logs",
     "GET /apps/{id}/chat-messages",
     "GET /apps/{id}/completion-conversations",
     "GET /apps/{id}/completion-conversations/{id}",
@@ -64,7 +65,11 @@ def test_table_holds_exactly_the_rows_of_the_world(whole: Workplace, table: str)
     assert differences(whole, (table,)) == []
 
 
-@pytest.mark.parametrize("table", EXPECTED)
+# Servers before 1.15 have no agents: test_agents.py reads and compares them.
+OF_AGENTS = {"agent_versions"}
+
+
+@pytest.mark.parametrize("table", sorted(EXPECTED.keys() - OF_AGENTS))
 def test_every_column_is_compared(whole: Workplace, table: str) -> None:
     """The comparison looks at all columns but those that the simulated world does not decide."""
     compared = {column for row in EXPECTED[table](Told(whole.world, (1, 12, 1))) for column in row}
@@ -75,7 +80,7 @@ def test_every_column_is_compared(whole: Workplace, table: str) -> None:
 def test_every_table_is_filled(whole: Workplace) -> None:
     """No comparison is empty: the world has rows for each raw table."""
     counts = {name: whole.value(f"SELECT count(*) FROM raw.{name}") for name in RAW_TABLES}
-    assert [name for name, count in counts.items() if count == 0] == []
+    assert {name for name, count in counts.items() if count == 0} == OF_AGENTS
     assert counts.keys() == EXPECTED.keys() == {name for feed in FEEDS for name in feed.tables}
 
 

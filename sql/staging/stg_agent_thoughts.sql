@@ -6,6 +6,7 @@
 -- chain_id: Always null in practice.
 -- position: Order of the step, from 1.
 -- thought: What the model thought.
+-- answer: Text of the answer in this step (since 1.15).
 -- tools: Tools called, joined by a semicolon.
 -- tool_labels: Tool names by language, JSON.
 -- tool_input: Arguments by tool, JSON text of Dify.
@@ -32,6 +33,7 @@ select
     chain_id,
     position,
     thought,
+    answer,
     tool as tools,
     tool_labels,
     tool_input,

@@ -1,0 +1,103 @@
+"""Messages of agents: their log shows everybody's talks, and each message tells the rest itself.
+
+`chat-messages` shows an account its own talks alone. Those of debugging stand in no log: one's own
+are read by it, those of other accounts nothing shows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dify_etl.dify.agents import AgentLogMessage
+from dify_etl.dify.errors import NotFound, Refused
+from dify_etl.dify.messages import Message
+from dify_etl.dify.record import Rejected
+from dify_etl.sync.chat_messages import ConversationRead, Due, read_conversation
+from dify_etl.sync.message_parts import size_of
+from dify_etl.sync.run import Sync
+from dify_etl.sync.tool_logs import with_tool_logs
+
+OTHERS_DEBUGGING = "debugging talk of another account: Dify shows its messages to that one alone"
+
+
+@dataclass
+class _Found:
+    """What was read of one talk; `doubts` are messages that could not be."""
+
+    messages: list[Message] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def read_talk(sync: Sync, due: Due) -> ConversationRead:
+    """A conversation of any app: those of agents by their log, others by chat-messages."""
+    if due.agent_id is not None:
+        return _read_agent_talk(sync, due)
+    read = read_conversation(sync, due)
+    return with_tool_logs(sync, due, read) if due.mode == "agent-chat" else read
+
+
+def _read_agent_talk(sync: Sync, due: Due) -> ConversationRead:
+    if due.seen[0] == 0:
+        return ConversationRead((), (), 0, 1, None)
+    assert due.agent_id is not None
+    walk = sync.dify.agents.log_messages_walk(due.agent_id, due.conversation_id)
+    logged: dict[str, AgentLogMessage] = {}
+    rejected: list[Rejected] = []
+    for page in walk:
+        logged.update((row.message_id, row) for row in page.records)
+        rejected += page.rejected
+    if not logged and not rejected:
+        return _unlogged(sync, due)
+    found = _whole(sync, due, logged)
+    ids = {*logged, *(one.record_id for one in rejected)}
+    wanted = max(len(ids), due.message_count)
+    doubts = [] if walk.proof.is_proven else [f"log: {walk.proof.reason}"]
+    doubts += [f"{len(ids)} of {wanted} messages in the log"] if len(ids) < wanted else []
+    doubts += [f"{len(rejected)} rows of the log rejected"] if rejected else []
+    return ConversationRead(
+        tuple(found.messages),
+        (*found.rejected, *rejected),
+        len(ids) - len(found.doubts),
+        size_of(found.messages),
+        "; ".join([*doubts, *found.doubts[:3]]) or None,
+    )
+
+
+def _unlogged(sync: Sync, due: Due) -> ConversationRead:
+    """A talk with messages that the log does not show: one of debugging."""
+    if due.is_own:
+        return read_conversation(sync, due)
+    if due.account_id is not None:
+        return ConversationRead((), (), 0, 1, OTHERS_DEBUGGING, is_hidden=True)
+    reason = f"the agent's log shows none of {due.message_count} messages"
+    return ConversationRead((), (), 0, 1, reason)
+
+
+def _whole(sync: Sync, due: Due, logged: Mapping[str, AgentLogMessage]) -> _Found:
+    """Each message itself, but those that are held; what the log alone tells is joined to it."""
+    found = _Found()
+    for message_id, row in logged.items():
+        if message_id in due.known_ids:
+            continue
+        try:
+            batch = sync.dify.conversations.message_batch(due.app_id, message_id)
+        except (NotFound, Refused) as error:
+            found.doubts.append(f"message {message_id}: {error.what}")
+            continue
+        found.messages += [_with_price(message, row) for message in batch.records]
+        found.rejected += batch.rejected
+    return found
+
+
+def _with_price(message: Message, row: AgentLogMessage) -> Message:
+    """The log tells what Dify's statistics add up; a message may lack its usage."""
+    if row.total_price is None:
+        return message
+    told = {
+        "total_price": row.total_price,
+        "currency": row.currency,
+        "total_tokens": row.total_tokens,
+    }
+    return message.model_copy(
+        update={key: value for key, value in told.items() if value is not None}
+    )

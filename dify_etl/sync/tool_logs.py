@@ -1,0 +1,47 @@
+"""What the log of an agent-chat app tells of tools: seconds, status, error, tokens.
+
+One request per message with calls. Reading it leaves no trace; it fails while the server's plugin
+daemon is down, and then the calls are there without these figures.
+"""
+
+from dataclasses import replace
+
+from dify_etl.dify.errors import NotFound, Refused
+from dify_etl.dify.messages import Message
+from dify_etl.dify.record import Batch
+from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
+from dify_etl.sync.chat_messages import ConversationRead, Due
+from dify_etl.sync.run import Sync
+
+
+def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> ConversationRead:
+    """The same messages, their calls with what the log tells."""
+    return replace(read, messages=tuple(_logged(sync, due, one) for one in read.messages))
+
+
+def _logged(sync: Sync, due: Due, message: Message) -> Message:
+    if not message.tool_calls:
+        return message
+    try:
+        log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
+    except (NotFound, Refused):
+        return message
+    steps = [thought.agent_thought_id for thought in message.agent_thoughts]
+    calls = tuple(
+        _joined(call, steps.index(call.agent_thought_id), log) for call in message.tool_calls
+    )
+    return message.model_copy(update={"tool_calls": calls})
+
+
+def _joined(call: AgentToolCall, place: int, log: Batch[LoggedStep]) -> AgentToolCall:
+    """A log that shows other steps than the message is not believed."""
+    if log.rejected or place >= len(log):
+        return call
+    step = log.records[place]
+    if call.call_position > len(step.tool_calls):
+        return call
+    logged = step.tool_calls[call.call_position - 1]
+    if logged.tool_name != call.tool_name:
+        return call
+    told = {"status": logged.status, "error": logged.error, "seconds": logged.seconds}
+    return call.model_copy(update=told | {"step_tokens": step.tokens})

@@ -1,0 +1,50 @@
+-- One row per call of a tool in a step of an agent.
+-- agent_thought_id: Id of the step.
+-- call_position: Order of the call in its step, from 1.
+-- message_id: Id of the message.
+-- conversation_id: Id of the conversation.
+-- app_id: Id of the app.
+-- step_position: Order of the step, from 1.
+-- tool_name: Name of the tool.
+-- tool_input: Arguments, JSON text.
+-- tool_output: Result, as text or JSON text.
+-- status: One of success or error; null outside agent-chat.
+-- error: Error text; null outside agent-chat.
+-- seconds: Seconds of the call; null outside agent-chat.
+-- step_tokens: Tokens of the whole step, not of the call; null outside agent-chat.
+-- created_at: When the step was stored, UTC.
+-- message_created_at: When the question came, UTC.
+-- message_created_date: Local day of message_created_at.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    agent_thought_id,
+    call_position,
+    message_id,
+    conversation_id,
+    app_id,
+    position as step_position,
+    tool_name,
+    tool_input,
+    tool_output,
+    status,
+    error,
+    seconds,
+    step_tokens,
+    created_at,
+    message_created_at,
+    (message_created_at at time zone (select timezone from source))::date as message_created_date,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.agent_tool_calls
