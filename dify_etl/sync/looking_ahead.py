@@ -15,7 +15,7 @@ from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import AppGone, DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.statistics import StatisticMetric
-from dify_etl.sync.apps import CHAT_MODES, CHATFLOW_MODES, COMPLETION_MODES, WORKFLOW_MODES
+from dify_etl.sync.app_modes import CHAT_MODES, CHATFLOW_MODES, COMPLETION_MODES, WORKFLOW_MODES
 from dify_etl.sync.fetching import Fetched, attempt
 
 # An id that nothing has: Dify looks at the role before it looks for the object.

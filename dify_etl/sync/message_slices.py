@@ -88,7 +88,7 @@ def _doubts(sync: Sync, which: str) -> dict[str, list[Doubt]]:
     )
     doubts: dict[str, list[Doubt]] = defaultdict(list)
     for app_id, conversation_id, first, last, reason in rows:
-        told = f"conversation {conversation_id}: {reason}" if is_shown else reason
+        told = f"conversation {conversation_id}: {reason}" if which != NOT_FOR_ROLE else reason
         doubts[app_id].append((first, last, told))
     return doubts
 
