@@ -15,7 +15,13 @@ from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import AppGone, DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.statistics import StatisticMetric
-from dify_etl.sync.app_modes import CHAT_MODES, CHATFLOW_MODES, COMPLETION_MODES, WORKFLOW_MODES
+from dify_etl.sync.app_modes import (
+    AGENT_MODES,
+    CHAT_MODES,
+    CHATFLOW_MODES,
+    COMPLETION_MODES,
+    WORKFLOW_MODES,
+)
 from dify_etl.sync.fetching import Fetched, attempt
 
 # An id that nothing has: Dify looks at the role before it looks for the object.
@@ -98,6 +104,11 @@ def _statistics(dify: DifyClient, app: App) -> None:
         dify.statistics.daily(app.app_id, metric, now - timedelta(hours=1), now)
 
 
+def _agent_versions(dify: DifyClient, app: App) -> None:
+    if app.agent_id is not None:
+        dify.agents.versions(app.app_id, app.agent_id)
+
+
 def _conversations(dify: DifyClient, app: App) -> None:
     talks = dify.conversations
     if app.mode in COMPLETION_MODES:
@@ -120,6 +131,7 @@ _OF_APPS: Mapping[str, tuple[tuple[str, ...], Callable[[DifyClient, App], object
         TALKS,
         lambda dify, app: dify.conversations.annotations_page(app.app_id, 1, 1),
     ),
+    "agent_versions": (AGENT_MODES, _agent_versions),
     "daily_statistics": ((), _statistics),
     "conversations": (TALKS, _conversations),
     "messages": (

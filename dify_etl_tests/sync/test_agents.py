@@ -154,7 +154,7 @@ def test_books_before_a_deletion_know_what_is_hidden(agents: Workplace) -> None:
     agents.read()
     app = app_of(agents.world, "agent")
     books = LiveSyncBooks(agents.home, agents.rules.zone, agents.world.now())
-    proof = books.proof_of(app.id, since=app.created_at)
+    proof = books.proof_of(app.id, since=app.created_at, mode=app.mode)
     assert any(OTHERS_DEBUGGING in line for line in proof.unproven)
 
 
