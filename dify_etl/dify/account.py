@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dify_etl.dify.errors import (
     DifyError,
     LoginRefused,
+    NoSuchEndpoint,
     NotAllowed,
     NotFound,
     Refused,
@@ -107,7 +108,7 @@ class Account:
 
         Told by /workspaces/current (GET on old servers, a POST that only reads up to 1.16.1), later
         by GET /workspaces/current/summary, and by GET /workspaces on all, without the role. Raises
-        LoginRefused when the account is in no workspace; NotFound when no route tells one.
+        LoginRefused when the account is in no workspace; NoSuchEndpoint when no route tells one.
         """
         return self._first_told().model_copy(update={"is_current": True})
 
@@ -141,12 +142,12 @@ class Account:
         if self._told_by is not None:
             try:
                 return self._told_by()
-            except NotFound:
+            except (NotFound, NoSuchEndpoint):
                 self._told_by = None  # the server was upgraded while we ran
         for ask in (*self._by_method(), self._by_summary, self._by_list):
             try:
                 workspace = ask()
-            except (NotFound, NotAllowed, Refused, UnexpectedAnswer) as error:
+            except (NotFound, NoSuchEndpoint, NotAllowed, Refused, UnexpectedAnswer) as error:
                 missing = missing or error
             else:
                 self._told_by = ask

@@ -165,7 +165,7 @@ def _failed_import(response: httpx.Response) -> str | None:
     return text if text in FAILED_IMPORTS else None
 
 
-def _not_found(response: httpx.Response, code: str | None, where: str) -> NotFound:
+def _not_found(response: httpx.Response, code: str | None, where: str) -> NotFound | NoSuchEndpoint:
     if code == "app_not_found":
         return AppGone(
             "no such app for this endpoint",

@@ -6,8 +6,8 @@ DifyError                what happened, where, what to do
 ├── SessionLost          the session is not accepted and cannot be renewed
 ├── NotAllowed           403: the account's role may not do this
 │   └── NotShown         403 `forbidden` to a read: the account is not shown this; `right` says whom
-├── NotFound             404: no such object, or this server has no such endpoint
-│   ├── NoSuchEndpoint   404 in HTML: this server's version has no such route
+├── NoSuchEndpoint       404 in HTML: this server's version has no such route
+├── NotFound             404: no such object
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
 ├── RateLimited          429 after all retries
@@ -80,11 +80,14 @@ class NotShown(NotAllowed):
 
 
 class NotFound(_Answered):
-    """404: the object does not exist in this workspace, or the server knows no such endpoint."""
+    """404: the object does not exist in this workspace."""
 
 
-class NoSuchEndpoint(NotFound):
-    """404 in HTML: this server has no such route, or an id in it is no UUID."""
+class NoSuchEndpoint(_Answered):
+    """404 in HTML: this server has no such route, or an id in it is no UUID.
+
+    It is no NotFound: a route that is missing says nothing of the objects behind it.
+    """
 
 
 class AppGone(NotFound):

@@ -13,7 +13,15 @@ from pydantic import JsonValue
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.clock import Clock
-from dify_etl.dify.errors import DifyError, NotAllowed, NotFound, NotSent, Refused, WriteUnanswered
+from dify_etl.dify.errors import (
+    DifyError,
+    NoSuchEndpoint,
+    NotAllowed,
+    NotFound,
+    NotSent,
+    Refused,
+    WriteUnanswered,
+)
 from dify_etl.dify.writes import Written
 from dify_etl.errors import ActionableError
 from dify_etl.management.audit import AuditTrail, Outcome, Signature
@@ -156,7 +164,7 @@ def operator_of(dify: DifyClient, trail: AuditTrail, *, clock: Clock | None = No
     workspace = dify.account.current_workspace()
     try:
         email = dify.account.profile().email
-    except NotFound:
+    except (NotFound, NoSuchEndpoint):
         email = "an account whose profile Dify does not tell"
     return Operator(dify, workspace.workspace_id, f"{email} ({_user()})", trail, clock or Clock())
 
@@ -213,7 +221,7 @@ class _Run:
 
     def _note_stop(self, error: ActionableError) -> None:
         """What concerns one object lets the others be tried; a lost server or login does not."""
-        of_one = NotAllowed | NotFound | NotSent | Refused
+        of_one = NotAllowed | NotFound | NoSuchEndpoint | NotSent | Refused
         if isinstance(error, DifyError) and not isinstance(error, of_one):
             self._stopped = error.what
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import AppGone, DifyError, NoSuchEndpoint, NotFound
+from dify_etl.dify.errors import AppGone, DifyError, NotFound
 from dify_etl.dify.statistics import StatisticMetric
 from dify_etl.sync.app_modes import (
     AGENT_MODES,
@@ -76,7 +76,7 @@ def _asked(group: list[App], ask: Callable[[App], object]) -> Fetched[str, objec
     """The answer for the first of these apps that is still there; no object is no refusal."""
     for app in islice(group, 3):
         asked = attempt(app.app_id, lambda app=app: ask(app))  # type: ignore[misc]
-        if isinstance(asked.error, NoSuchEndpoint) or not isinstance(asked.error, NotFound):
+        if not isinstance(asked.error, NotFound):
             return asked
         if not isinstance(asked.error, AppGone):
             break

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import NotAllowed, NotFound, UnexpectedAnswer
+from dify_etl.dify.errors import (
+    NoSuchEndpoint,
+    NotAllowed,
+    NotFound,
+    Refused,
+    UnexpectedAnswer,
+)
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.run import Sync, SyncRules
 from dify_etl.warehouse.database import Database, utc_now
@@ -27,7 +33,7 @@ def ask_source(dify: DifyClient) -> Answering:
     profile, workspace = dify.account.profile(), dify.account.current_workspace()
     try:
         role = dify.account.role_in(workspace)
-    except (NotFound, NotAllowed, UnexpectedAnswer):
+    except (NotFound, NoSuchEndpoint, Refused, NotAllowed, UnexpectedAnswer):
         role = None  # only reasons and advice are the poorer for it
     return Answering(profile, workspace, role)
 

@@ -1,12 +1,12 @@
 """What the log of an agent-chat app tells of tools: seconds, status, error, tokens.
 
-One request per message with calls. Reading it leaves no trace; it fails while the server's plugin
-daemon is down, and then the calls are there without these figures.
+One request per message with calls. Reading it leaves no trace. It fails while the server's plugin
+daemon is down: then the calls are there without these figures, and their day says why.
 """
 
 from dataclasses import replace
 
-from dify_etl.dify.errors import NotFound, Refused
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, Refused
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
@@ -15,17 +15,30 @@ from dify_etl.sync.run import Sync
 
 
 def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> ConversationRead:
-    """The same messages, their calls with what the log tells."""
-    return replace(read, messages=tuple(_logged(sync, due, one) for one in read.messages))
+    """The same messages, their calls with what the log tells.
+
+    Calls that the log does not tell leave the read in doubt; where the server has no such log, in
+    one that no repetition heals.
+    """
+    messages: list[Message] = []
+    errors: list[DifyError] = []
+    for message in read.messages:
+        try:
+            messages.append(_logged(sync, due, message))
+        except (NoSuchEndpoint, NotFound, Refused) as error:
+            messages.append(message)
+            errors.append(error)
+    read = replace(read, messages=tuple(messages))
+    if read.reason is not None or not errors:
+        return read
+    reason = f"tool calls of {len(errors)} messages lack seconds and errors: {errors[0]}"
+    return replace(read, reason=reason, is_hidden=isinstance(errors[0], NoSuchEndpoint))
 
 
 def _logged(sync: Sync, due: Due, message: Message) -> Message:
     if not message.tool_calls:
         return message
-    try:
-        log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
-    except (NotFound, Refused):
-        return message
+    log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
     steps = [thought.agent_thought_id for thought in message.agent_thoughts]
     calls = tuple(
         _joined(call, steps.index(call.agent_thought_id), log) for call in message.tool_calls

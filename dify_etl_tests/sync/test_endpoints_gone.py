@@ -5,6 +5,7 @@ is an HTML 404; a route that it knows for another method only is a 405.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 import httpx
@@ -13,10 +14,17 @@ import pytest
 from dify_etl.simulated import World
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import failing_document, quiet_world, run, talk
+from dify_etl_tests.sync.small_worlds import (
+    agent_world,
+    brief_world,
+    failing_document,
+    quiet_world,
+    run,
+    talk,
+)
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
-MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
+MODES = ("chat", "workflow", "completion", "advanced-chat")
 TALKING = ("conversations", "messages", "message_feedbacks", "message_citations", "message_files")
 PARTS = ("messages", "message_feedbacks", "message_citations", "message_files", "agent_thoughts")
 RUNS = ("workflow_runs", "node_executions")
@@ -31,6 +39,10 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /datasets/{id}/documents": ("documents",),
     "GET /apps/{id}/annotations": ("annotations",),
     "GET /apps/{id}/feedbacks/export": ("message_feedbacks",),
+    "GET /apps/{id}/agent/logs": ("agent_tool_calls",),
+    "GET /agent/{id}/logs/{id}/messages": (*PARTS, "agent_tool_calls"),
+    "GET /agent/{id}/versions": ("agent_versions",),
+    "GET /apps/{id}/messages/{id}": (*PARTS, "agent_tool_calls"),
     "GET /apps/{id}/chat-conversations": (*TALKING, "agent_thoughts"),
     "GET /apps/{id}/chat-messages": PARTS,
     "GET /apps/{id}/completion-conversations": TALKING,
@@ -39,24 +51,22 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /apps/{id}/advanced-chat/workflow-runs": RUNS,
     "GET /apps/{id}/workflow-runs/{id}": RUNS,
     "GET /apps/{id}/workflow-runs/{id}/node-executions": ("node_executions",),
-    **{
-        f"GET /apps/{{id}}/statistics/{metric}": ("daily_statistics",)
-        for metric in (
-            *("daily-messages", "daily-conversations", "daily-end-users", "token-costs"),
-            *("average-session-interactions", "user-satisfaction-rate", "average-response-time"),
-            "tokens-per-second",
-        )
-    },
-    **{
-        f"GET /apps/{{id}}/workflow/statistics/{metric}": ("daily_statistics",)
-        for metric in (
-            *("daily-conversations", "daily-terminals", "token-costs"),
-            "average-app-interactions",
-        )
-    },
+    "GET /apps/{id}/statistics/token-costs": ("daily_statistics",),
 }
+# The other figures of the same feed, which are read the same way: only this feed is read here.
+STATISTICS = tuple(
+    f"GET /apps/{{id}}/{path}"
+    for path in (
+        *("statistics/daily-messages", "statistics/daily-conversations"),
+        *("statistics/daily-end-users", "statistics/average-session-interactions"),
+        *("statistics/user-satisfaction-rate", "statistics/average-response-time"),
+        *("statistics/tokens-per-second", "workflow/statistics/daily-conversations"),
+        *("workflow/statistics/daily-terminals", "workflow/statistics/token-costs"),
+        "workflow/statistics/average-app-interactions",
+    )
+)
 # Routes of which others tell the same: nothing suffers without one of them.
-REPLACEABLE = ("GET /ping", "POST /workspaces/current", "GET /workspaces")
+REPLACEABLE = ("GET /ping", "POST /workspaces/current")
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 NOT_FOUND = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
 
@@ -97,29 +107,50 @@ def small_world() -> World:
     return world
 
 
-def read_without(workplace: Open, route: str, status: int) -> Workplace:
+def read_without(
+    workplace: Open, world: World, route: str, status: int, feeds: Sequence[str] = ()
+) -> Workplace:
     """A workspace that was read once from a server without that route."""
-    place = workplace(small_world(), "1.16.1").with_rules(
-        start_date=NOW.date() - timedelta(days=3), completion_detail=False
-    )
+    place = workplace(world, "1.16.1")
     place.attempts = 1
     transport = TakenAway(httpx.WSGITransport(app=place.server), route, status)
     place.transport = transport
-    place.read()
+    place.read(feeds)
     assert transport.asked, f"{route} is not asked at all"
     return place
+
+
+def world_for(route: str) -> World:
+    """A world in which that route is asked."""
+    if route.startswith(("GET /agent/", "GET /apps/{id}/messages/")):
+        return agent_world()
+    return brief_world() if route.endswith("/agent/logs") else small_world()
 
 
 @pytest.mark.parametrize("route", NEEDED_BY)
 def test_only_what_needs_an_endpoint_suffers_without_it(workplace: Open, route: str) -> None:
     """All other tables equal the world, nothing is marked absent, and the books name the route."""
-    place = read_without(workplace, route, 404)
+    place = read_without(workplace, world_for(route), route, 404)
 
-    others = tuple(name for name in EXPECTED if name not in NEEDED_BY[route])
-    assert differences(place, others) == []
+    assert_only_suffering(place, route, tuple(EXPECTED))
+
+
+@pytest.mark.parametrize("route", STATISTICS)
+def test_each_figure_is_missed_alone(workplace: Open, route: str) -> None:
+    """Without one of Dify's figures the apps are read, and the books name it."""
+    feeds = ("apps", "daily_statistics")
+    place = read_without(workplace, small_world(), route, 404, feeds)
+
+    assert_only_suffering(place, route, feeds)
+
+
+def assert_only_suffering(place: Workplace, route: str, tables: Sequence[str]) -> None:
+    """What does not need the route equals the world; what does is not proven and says why."""
+    needing = NEEDED_BY.get(route, ("daily_statistics",))
+    assert differences(place, tuple(name for name in tables if name not in needing)) == []
     for name in EXPECTED:
         assert place.value(f"SELECT count(absent_since) FROM raw.{name}") == 0, name
-    named = route.split(" ")[1].rsplit("/", 1)[-1].replace("{id}", "")
+    named = route.rsplit("/", 1)[-1].replace("{id}", "no such endpoint")
     doubted = place.rows("SELECT DISTINCT feed, reason FROM ops.slices WHERE state <> 'proven'")
     assert [feed for feed, reason in doubted if named in reason], doubted
 
@@ -130,6 +161,6 @@ def test_nothing_hangs_on_an_endpoint_that_others_can_replace(
     workplace: Open, route: str, status: int
 ) -> None:
     """Who answers, in which workspace, and which version can be learned from a second source."""
-    place = read_without(workplace, route, status)
+    place = read_without(workplace, small_world(), route, status)
 
     assert differences(place) == []
