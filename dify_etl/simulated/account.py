@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from zoneinfo import available_timezones
+
+from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import Call, Need, Route
-from dify_etl.simulated.errors import invalid_param
+from dify_etl.simulated.errors import ApiError, invalid_param, refusal, unauthorized
 from dify_etl.simulated.paging import page_answer
 from dify_etl.simulated.parameters import Whole
 from dify_etl.simulated.presentation import epoch, known
-from dify_etl.simulated.rows import JsonObject, Workspace
+from dify_etl.simulated.rows import JsonObject, Member, Workspace
 
 
 def profile(call: Call) -> object:
@@ -31,11 +34,16 @@ def profile(call: Call) -> object:
 
 def workspaces(call: Call) -> object:
     """GET /workspaces: all workspaces of the account."""
-    rows = [
-        {**_workspace(call.world.workspaces[join.tenant_id]), "current": join.current}
-        for join in call.account.joins
-    ]
-    return {"workspaces": rows}
+    return {"workspaces": [_joined(join, call) for join in call.account.joins]}
+
+
+def _joined(join: Member, call: Call) -> JsonObject:
+    values: JsonObject = {
+        **_workspace(call.world.workspaces[join.tenant_id]),
+        "last_opened_at": epoch(join.last_opened_at or join.created_at),
+        "current": join.current,
+    }
+    return known(values, last_opened_at=call.version.answers_by_models)
 
 
 def _workspace(row: Workspace) -> JsonObject:
@@ -49,19 +57,29 @@ def _workspace(row: Workspace) -> JsonObject:
 
 
 def current_workspace(call: Call) -> object:
-    """POST /workspaces/current, a POST that reads; GET up to 1.7.
+    """POST /workspaces/current, a POST that reads, also as /info; GET up to 1.7.
 
-    Which release changed the method was not recorded: from 1.8 to 1.11 both answer here.
+    Which release changed the method was not recorded: from 1.8 to 1.11 both answer here. After
+    1.16.1 neither is there any more.
     """
+    row = call.world.workspaces[call.tenant_id]
+    if row.status == "archive":
+        raise unauthorized("workspace is archived")
+    return _described(row, call)
+
+
+def _described(row: Workspace, call: Call) -> JsonObject:
+    newest = call.version.answers_by_models
     values: JsonObject = {
-        **_workspace(call.world.workspaces[call.tenant_id]),
-        "plan": "basic",
-        "role": call.role,
+        **_workspace(row),
+        "plan": None if newest else "basic",
+        "role": _role_in(row, call),
         "in_trial": None,
         "trial_end_reason": None,
         "custom_config": None,
         "trial_credits": None,
         "trial_credits_used": None,
+        "trial_credits_exhausted_at": None,
         "next_credit_reset_date": None,
         "admin_extend": True,
         "tenant_extend": True,
@@ -71,10 +89,22 @@ def current_workspace(call: Call) -> object:
         values,
         trial_credits=newer,
         trial_credits_used=newer,
+        trial_credits_exhausted_at=newest,
         next_credit_reset_date=newer,
-        admin_extend=newer,
-        tenant_extend=newer,
+        admin_extend=newer and not newest,
+        tenant_extend=newer and not newest,
     )
+
+
+def _role_in(row: Workspace, call: Call) -> str | None:
+    joins = call.account.joins
+    return next((join.role for join in joins if join.tenant_id == row.id), None)
+
+
+def summary(call: Call) -> object:
+    """GET /workspaces/current/summary (after 1.16.1): where the account is, and its role there."""
+    row = call.world.workspaces[call.tenant_id]
+    return {"id": row.id, "name": row.name, "role": call.role, "plan": None, "credits": None}
 
 
 def switch_workspace(call: Call) -> object:
@@ -84,9 +114,29 @@ def switch_workspace(call: Call) -> object:
     try:
         call.world.switch_workspace(call.account.id, str(tenant_id))
     except KeyError:
-        raise invalid_param("Account not link tenant") from None
-    row = _workspace(call.world.workspaces[str(tenant_id)])
-    return {"result": "success", "new_tenant": row}
+        raise _not_linked(call) from None
+    row = call.world.workspaces[str(tenant_id)]
+    for join in call.account.joins:
+        if join.current:
+            join.last_opened_at = call.at
+    shown = _described(row, call) if call.version.answers_by_models else _workspace(row)
+    return {"result": "success", "new_tenant": shown}
+
+
+def _not_linked(call: Call) -> ApiError:
+    if call.version.answers_by_models:
+        return refusal(403, "account_not_link_tenant", "Account not link tenant")
+    return invalid_param("Account not link tenant")
+
+
+def set_timezone(call: Call) -> object:
+    """POST /account/timezone: an IANA zone; all statistics of the account follow it."""
+    body = read_body(call, "AccountTimezonePayload", Field("timezone", required=True))
+    zone = str(body["timezone"])
+    if zone not in available_timezones():
+        raise invalid_param(f"{zone} is not a valid timezone.")
+    call.account.timezone = zone
+    return profile(call)
 
 
 def all_workspaces(call: Call) -> object:
@@ -107,9 +157,12 @@ def all_workspaces(call: Call) -> object:
 
 ROUTES = (
     Route("GET", "/account/profile", profile),
+    Route("POST", "/account/timezone", set_timezone),
     Route("GET", "/workspaces", workspaces),
     Route("GET", "/workspaces/current", current_workspace, until=(1, 12)),
-    Route("POST", "/workspaces/current", current_workspace, since=(1, 8)),
+    Route("POST", "/workspaces/current", current_workspace, since=(1, 8), until=(1, 17)),
+    Route("POST", "/info", current_workspace, since=(1, 16), until=(1, 17)),
+    Route("GET", "/workspaces/current/summary", summary, since=(1, 17)),
     Route("POST", "/workspaces/switch", switch_workspace),
     Route("GET", "/all-workspaces", all_workspaces, need=Need.ADMIN_KEY),
 )

@@ -6,7 +6,7 @@ agent ("Agent Debugging Conversation"), which chat-conversations then lists.
 
 from __future__ import annotations
 
-from dify_etl.simulated.app_detail import service_api_url, whole_app
+from dify_etl.simulated.app_detail import service_api_url, whole_app, without_permissions
 from dify_etl.simulated.apps import app_in_list
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.errors import not_found
@@ -59,7 +59,7 @@ def debugging_talk(agent: Agent, call: Call) -> str:
 
 
 def _in_list(agent: Agent, app: App, call: Call) -> JsonObject:
-    row = app_in_list(app, call)
+    row = without_permissions(app_in_list(app, call))
     row.pop("bound_agent_id")
     return {
         **row,
@@ -81,7 +81,7 @@ def agent_detail(agent: Agent, call: Call) -> JsonObject:
     """An agent with its app: what reading, making and changing it answer."""
     talk = debugging_talk(agent, call)
     count = len(call.world.messages_of_conversation.get(talk, ()))
-    whole = whole_app(call.app, call)
+    whole = without_permissions(whole_app(call.app, call))
     whole.pop("bound_agent_id")
     values: JsonObject = {
         **whole,

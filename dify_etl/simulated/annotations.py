@@ -17,7 +17,7 @@ def list_annotations(call: Call) -> object:
     )
     keyword = (asked.text("keyword") or "").lower()
     rows = [row for row in _annotations(call) if keyword in f"{row.question} {row.content}".lower()]
-    data = [_detail(row) for row in rows]
+    data = [annotation_line(row) for row in rows]
     return length_tested_page(data, page=asked.whole("page"), limit=asked.whole("limit"))
 
 
@@ -26,7 +26,8 @@ def _annotations(call: Call) -> list[Annotation]:
     return [call.world.annotations[row_id] for row_id in reversed(ids)]
 
 
-def _detail(row: Annotation) -> JsonObject:
+def annotation_line(row: Annotation) -> JsonObject:
+    """An annotation as lists and writes show it."""
     return {
         "id": row.id,
         "question": row.question,
@@ -43,7 +44,7 @@ def count_annotations(call: Call) -> object:
 
 def export_annotations(call: Call) -> object:
     """GET /apps/{id}/annotations/export: all at once."""
-    return {"data": [_detail(row) for row in _annotations(call)]}
+    return {"data": [annotation_line(row) for row in _annotations(call)]}
 
 
 def list_hits(call: Call) -> object:

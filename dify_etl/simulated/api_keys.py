@@ -1,4 +1,4 @@
-"""Keys of apps and of all datasets. Lists show the whole secret, unless the server masks keys."""
+"""Keys of apps and of all datasets. Lists show the whole secret, unless a proxy masks keys."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MAX_KEYS = 10
 
 
 def list_app_keys(call: Call) -> object:
-    """GET /apps/{id}/api-keys: unpaged, without an order; any member reads it."""
+    """GET /apps/{id}/api-keys: unpaged, without an order; any member reads it up to 1.16.1."""
     held = _keys_of_app(call)
     call.keys.write_down_uses(call.world, at=call.at)
     return {"data": [_detail(row, call) for row in held]}
 
 
 def list_dataset_keys(call: Call) -> object:
-    """GET /datasets/api-keys: those of the whole workspace."""
+    """GET /datasets/api-keys: those of the whole workspace; any member reads it up to 1.16.1."""
     call.keys.write_down_uses(call.world, at=call.at)
     return {"data": [_detail(row, call) for row in _keys_of_datasets(call)]}
 
@@ -41,14 +41,12 @@ def _keys_of_datasets(call: Call) -> list[ApiKey]:
 
 
 def _detail(row: ApiKey, call: Call) -> JsonObject:
-    return {**_created(row), "token": _shown(row.token, call.switches.mask_keys)}
-
-
-def _shown(token: str, mask: bool | str) -> str:
-    """Recorded are both shapes: `app-0...0070` and `app-00************0070`."""
-    if mask == "stars":
-        return f"{token[:6]}{'*' * 12}{token[-4:]}"
-    return f"{token[:5]}...{token[-4:]}" if mask else token
+    shape = call.switches.mask_keys
+    if shape is None:
+        return _created(row)
+    start, end = row.token[: 5 if shape == "dots" else 6], row.token[-4:]
+    masked = {**_created(row), "token": start + ("..." if shape == "dots" else "*" * 12) + end}
+    return {**masked, "dataset_ids": []} if call.version.answers_by_models else masked
 
 
 def _created(row: ApiKey) -> JsonObject:
@@ -86,7 +84,9 @@ def _too_many_app_keys(call: Call) -> ApiError:
 
 
 def _too_many_dataset_keys(call: Call) -> ApiError:
-    """A clash inside Dify's library turns the refusal into a 500 from 1.7 on."""
+    """A clash inside Dify's library turns the refusal into a 500 from 1.7 to 1.15."""
+    if call.version.answers_by_models:
+        return _too_many_app_keys(call)
     if call.version.error_family is not ErrorFamily.PARAMS:
         return internal_error()
     text = f"Cannot create more than {_MAX_KEYS} API keys for this resource type."
@@ -113,14 +113,21 @@ def _delete(held: list[ApiKey], call: Call) -> Response:
     return Response("", 204, mimetype="application/json")
 
 
+def one_dataset_keys(call: Call) -> object:
+    """GET and POST /datasets/{id}/api-keys: routes without a table behind them."""
+    raise internal_error()
+
+
 _APP_KEYS = "/apps/<uuid:resource_id>/api-keys"
 _DATASET_KEYS = "/datasets/api-keys"
 
 ROUTES = (
-    Route("GET", _APP_KEYS, list_app_keys),
+    Route("GET", _APP_KEYS, list_app_keys, roles=EDITORS, roles_since=(1, 17)),
     Route("POST", _APP_KEYS, create_app_key, roles=EDITORS),
     Route("DELETE", f"{_APP_KEYS}/<uuid:key_id>", delete_app_key, roles=ADMINS),
-    Route("GET", _DATASET_KEYS, list_dataset_keys),
+    Route("GET", _DATASET_KEYS, list_dataset_keys, roles=ADMINS, roles_since=(1, 17)),
     Route("POST", _DATASET_KEYS, create_dataset_key, roles=ADMINS),
     Route("DELETE", f"{_DATASET_KEYS}/<uuid:key_id>", delete_dataset_key, roles=ADMINS),
+    Route("GET", "/datasets/<uuid:dataset_id>/api-keys", one_dataset_keys),
+    Route("POST", "/datasets/<uuid:dataset_id>/api-keys", one_dataset_keys),
 )

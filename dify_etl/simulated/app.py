@@ -45,11 +45,11 @@ class SimulatedDify:
     `latency`: seconds that every answer takes, outside the world's lock. `cookie_prefix`: name the
     cookies `__Host-…` and mark them Secure. `session_style`: bearer, cookie-plain or cookie-base64;
     None = the style of the release. `expires_in`: lifetime of access tokens in seconds.
-    `mask_keys`: show API keys only in part, as the newest servers do, or with `stars` as a proxy
-    did. `deleted_key_lives` and `last_used_lag`: seconds, see KeyCache. `service_api_url`: the
-    address that apps tell for the service API, without /v1; None = the host of the request.
-    `indexing_seconds`: how long a worker takes for a retried document; None = it waits for ever,
-    and the test moves it.
+    `mask_keys`: lists show API keys only in part, as behind a proxy that masks them: "dots" (or
+    True) or "stars". `deleted_key_lives` and `last_used_lag`: seconds, see KeyCache.
+    `service_api_url`: the address that apps tell for the service API, without /v1; None = the host
+    of the request. `indexing_seconds`: how long a worker takes for a retried document; None = it
+    waits for ever, and the test moves it.
     Raises ValueError for an unknown release.
     """
 
@@ -73,7 +73,8 @@ class SimulatedDify:
         self.version = ServerVersion(version)
         self.latency = latency
         self.faults = faults or Faults()
-        self._switches = Switches(mask_keys=mask_keys, service_api_url=service_api_url)
+        self._switches = Switches(service_api_url=service_api_url)
+        self.mask_keys = mask_keys
         self._keys = KeyCache(
             self.version, deleted_key_lives=deleted_key_lives, last_used_lag=last_used_lag
         )
@@ -112,6 +113,26 @@ class SimulatedDify:
     @plugin_daemon_down.setter
     def plugin_daemon_down(self, down: bool) -> None:
         self._switches.plugin_daemon_down = down
+
+    @property
+    def providers_in_cache(self) -> bool:
+        """Whether the list of model providers is in redis, where main of August 2026 keeps it."""
+        return self._switches.providers_in_cache
+
+    @providers_in_cache.setter
+    def providers_in_cache(self, cached: bool) -> None:
+        self._switches.providers_in_cache = cached
+
+    @property
+    def mask_keys(self) -> bool | str:
+        """How lists of keys hide them: "dots", "stars", or False. Set True for dots."""
+        return self._switches.mask_keys or False
+
+    @mask_keys.setter
+    def mask_keys(self, shape: bool | str) -> None:
+        if shape not in (True, False, "dots", "stars"):
+            raise ValueError(f"keys are masked with dots or stars, not {shape!r}")
+        self._switches.mask_keys = "dots" if shape is True else shape or None
 
     def expire_access_tokens(self) -> None:
         """Let every access token that is out expire now; refresh tokens stay good."""

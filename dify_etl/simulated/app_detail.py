@@ -5,6 +5,7 @@ from __future__ import annotations
 from dify_etl.simulated.apps import config_stamps, icon_url, published_brief, stamps, tags_of
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.errors import plugin_daemon_down
+from dify_etl.simulated.permissions import app_permissions
 from dify_etl.simulated.presentation import epoch, known
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
 
@@ -15,6 +16,8 @@ _NOT_TOLD = (
     "max_active_requests",
     "deleted_tools",
     "site",
+    "bound_agent_id",
+    "app_id",
 )
 
 
@@ -55,7 +58,11 @@ def whole_app(app: App, call: Call) -> JsonObject:
         "bound_agent_id": call.world.agent_of_app.get(app.id),
         "tags": tags_of(app, call),
         "site": _site(app, call),
+        "permission_keys": app_permissions(call),
+        "maintainer": app.created_by,
+        "app_id": None,
     }
+    newest = call.version.tells_permissions
     named = call.version.since(1, 7)
     return known(
         values,
@@ -64,16 +71,25 @@ def whole_app(app: App, call: Call) -> JsonObject:
         access_mode=named,
         bound_agent_id=call.version.has_agents,
         tags=named,
+        permission_keys=newest,
+        maintainer=newest,
+        app_id=call.version.has_agents,
     )
 
 
 def bare_app(app: App, call: Call) -> JsonObject:
-    """An app without its site and half of its icon: what creating, renaming and switching answer.
+    """An app without its site and half of its icon: what renaming and switching answer.
 
-    `tracing` is there in every release, unlike when the app is read.
+    `tracing` is there in every release, unlike when the app is read; what the caller may do is not
+    told.
     """
-    whole = whole_app(app, call)
+    whole = without_permissions(whole_app(app, call))
     return {**{key: whole[key] for key in whole if key not in _NOT_TOLD}, "tracing": None}
+
+
+def without_permissions(app: JsonObject) -> JsonObject:
+    """The answer to a change of an app: its `permission_keys` are empty."""
+    return {**app, "permission_keys": []} if "permission_keys" in app else app
 
 
 def service_api_url(call: Call) -> str:
@@ -140,7 +156,7 @@ def masked_secret(value: object) -> object:
 def _site(app: App, call: Call) -> JsonObject:
     """`access_token` and `code` open the public page: secrets."""
     created_at = epoch(app.site.created_at)
-    return {
+    values: JsonObject = {
         "access_token": app.site.code,
         "code": app.site.code,
         "title": app.site.title,
@@ -155,6 +171,7 @@ def _site(app: App, call: Call) -> JsonObject:
         "customize_domain": None,
         "copyright": None,
         "privacy_policy": None,
+        "input_placeholder": None,
         "custom_disclaimer": "",
         "customize_token_strategy": "not_allow",
         "prompt_public": False,
@@ -166,6 +183,7 @@ def _site(app: App, call: Call) -> JsonObject:
         "updated_by": app.site.created_by,
         "updated_at": created_at,
     }
+    return known(values, input_placeholder=call.version.answers_by_models)
 
 
 ROUTES = (Route("GET", "/apps/<uuid:app_id>", get_app),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from werkzeug.wrappers import Response
 
 from dify_etl.simulated.answers import json_response
-from dify_etl.simulated.app_detail import bare_app, whole_app
+from dify_etl.simulated.app_detail import bare_app, whole_app, without_permissions
 from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import ADMINS, EDITORS, Call, Route
 from dify_etl.simulated.errors import ApiError, bad_request, internal_error
@@ -21,13 +21,14 @@ _LONGEST_DESCRIPTION = 400
 
 
 def create_app(call: Call) -> object:
-    """POST /apps: 201, every time another app."""
+    """POST /apps: 201, every time another app; from 1.16 the whole of it is told."""
     body = read_body(call, "CreateAppPayload", _name(call), Field("mode", choices=_MODES))
     _check_texts(body, call)
     if body.get("mode") is None:
         raise _no_mode(body, call)
     row = new_app(call, body, mode=str(body["mode"]))
-    return json_response(bare_app(row, call), 201)
+    show = whole_app if call.version.answers_by_models else bare_app
+    return json_response(show(row, call), 201)
 
 
 def _name(call: Call) -> Field:
@@ -68,6 +69,8 @@ def new_app(call: Call, told: JsonObject, *, mode: str) -> App:
     row.icon_type, row.icon, row.icon_background = (
         _text_or_none(told.get(key)) for key in ("icon_type", "icon", "icon_background")
     )
+    if call.version.answers_by_models:
+        row.icon_type = row.icon_type or "emoji"
     if mode in CONFIGURED_MODES:
         row.app_model_config = _first_config(call, mode)
     return row
@@ -92,13 +95,19 @@ def _first_config(call: Call, mode: str) -> AppModelConfig:
         created_at=call.at.replace(microsecond=0),
         agent_mode={"enabled": False, "strategy": None, "tools": [], "prompt": None},
         user_input_form=(form,) if mode == "completion" else (),
-        others={
-            "text_to_speech": {"enabled": False},
-            "retriever_resource": {"enabled": True},
-            "sensitive_word_avoidance": {"enabled": False, "type": "", "configs": []},
-            "dataset_configs": {"retrieval_model": "multiple"},
-        },
+        others=first_settings(newest=call.version.answers_by_models),
     )
+
+
+def first_settings(*, newest: bool) -> JsonObject:
+    """What differs in a config that was never saved from one that was."""
+    avoidance: JsonObject = {"config": {}} if newest else {"configs": []}
+    return {
+        "text_to_speech": {"enabled": False},
+        "retriever_resource": {"enabled": True},
+        "sensitive_word_avoidance": {"enabled": False, "type": "", **avoidance},
+        "dataset_configs": {"retrieval_model": "multiple"},
+    }
 
 
 def update_app(call: Call) -> object:
@@ -119,7 +128,7 @@ def update_app(call: Call) -> object:
     most = body.get("max_active_requests")
     app.max_active_requests = most if isinstance(most, int) else 0 if empty == "" else None
     _touch(call)
-    return whole_app(app, call)
+    return without_permissions(whole_app(app, call))
 
 
 def _touch(call: Call) -> None:

@@ -9,6 +9,7 @@ from dify_etl.simulated.errors import invalid_param
 from dify_etl.simulated.indexes import tie_order
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import Choice, Flag, Parameter, Values
+from dify_etl.simulated.permissions import app_permissions
 from dify_etl.simulated.presentation import account_name, epoch, known, signed
 from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Workflow
 
@@ -18,6 +19,11 @@ WORKFLOW_MODES = ("workflow", "advanced-chat")
 _MODES = ("completion", "chat", "advanced-chat", "workflow", "agent-chat", "channel", "all")
 # As the refusal of an unknown mode names them.
 _MODES_WITH_AGENTS = (*_MODES[:5], "agent", *_MODES[5:])
+_SORT_BY = Choice(
+    "sort_by",
+    "last_modified",
+    choices=("last_modified", "recently_created", "earliest_created"),
+)
 # 1.0 grouped the modes of /apps?mode=.
 _GROUPED_MODES = {
     "chat": ("chat", "advanced-chat"),
@@ -27,7 +33,10 @@ _GROUPED_MODES = {
 
 
 def list_apps(call: Call) -> object:
-    """GET /apps: newest first by whole seconds, ties in no promised order."""
+    """GET /apps: newest first by whole seconds, ties in no promised order.
+
+    From 1.16 `sort_by` chooses, and without it the last that was modified comes first.
+    """
     grouped = not call.version.since(1, 3)
     modes: tuple[str, ...] = (*_GROUPED_MODES, "channel", "all") if grouped else _MODES
     if call.version.has_agents:
@@ -39,12 +48,24 @@ def list_apps(call: Call) -> object:
         Choice("mode", "all", choices=modes),
         Parameter("name"),
         Flag("is_created_by_me"),
+        *((_SORT_BY,) if call.version.answers_by_models else ()),
     )
+    _check_tags(call)
     rows = [app for app in call.world.apps.values() if _matches(app, asked, call)]
     page, limit = asked.whole("page"), asked.whole("limit")
-    rows.sort(key=lambda app: (app.created_at, tie_order(app.id, limit)), reverse=True)
+    _sort(rows, asked.text("sort_by") or "recently_created", limit)
     shown = [app_in_list(app, call) for app in rows[(page - 1) * limit : page * limit]]
     return page_answer(shown, page=page, limit=limit, total=len(rows))
+
+
+def _sort(rows: list[App], sort_by: str, limit: int) -> None:
+    if sort_by == "last_modified":
+        rows.sort(key=lambda app: (app.updated_at, tie_order(app.id, limit)), reverse=True)
+    else:
+        rows.sort(
+            key=lambda app: (app.created_at, tie_order(app.id, limit)),
+            reverse=sort_by == "recently_created",
+        )
 
 
 def _matches(app: App, asked: Values, call: Call) -> bool:
@@ -79,24 +100,37 @@ def _of_name(app: App, name: str | None, call: Call) -> bool:
     return wanted in app.name.lower()
 
 
-def _of_tags(app: App, call: Call) -> bool:
-    """`tag_ids`: a comma list to 1.13, `tag_ids[0]=` from 1.14. An app needs all of them."""
-    arguments = call.request.args
-    if call.version.since(1, 14):
-        wanted = [value for key, value in arguments.items() if key.startswith("tag_ids[")]
-    else:
-        wanted = [part for part in arguments.get("tag_ids", "").split(",") if part]
-    for tag_id in wanted:
+def _check_tags(call: Call) -> None:
+    for tag_id in _tags_asked(call):
         try:
             UUID(tag_id)
         except ValueError:
             raise invalid_param("Invalid UUID format in tag_ids.") from None
-    return set(wanted) <= set(app.tag_ids)
+
+
+def _of_tags(app: App, call: Call) -> bool:
+    return set(_tags_asked(call)) <= set(app.tag_ids)
+
+
+def _tags_asked(call: Call) -> list[str]:
+    """`tag_ids`, of which an app needs all: a comma list to 1.13, `tag_ids[0]=` in 1.14 and 1.15.
+
+    From 1.16 the name is repeated, and the indexed form is not known: all apps come.
+    """
+    arguments = call.request.args
+    if call.version.answers_by_models:
+        return arguments.getlist("tag_ids")
+    if call.version.since(1, 14):
+        return [value for key, value in arguments.items() if key.startswith("tag_ids[")]
+    return [part for part in arguments.get("tag_ids", "").split(",") if part]
 
 
 def _of_creators(app: App, call: Call) -> bool:
-    """`creator_ids`: a comma list, from 1.14."""
-    wanted = [part for part in call.request.args.get("creator_ids", "").split(",") if part]
+    """`creator_ids`: a comma list from 1.14, repeated from 1.16."""
+    if call.version.answers_by_models:
+        wanted = call.request.args.getlist("creator_ids")
+    else:
+        wanted = [part for part in call.request.args.get("creator_ids", "").split(",") if part]
     return not call.version.since(1, 14) or not wanted or app.created_by in wanted
 
 
@@ -122,8 +156,13 @@ def app_in_list(app: App, call: Call) -> JsonObject:
         "create_user_name": None,
         "author_name": account_name(call, app.created_by),
         "has_draft_trigger": False,
+        "permission_keys": app_permissions(call),
         "bound_agent_id": call.world.agent_of_app.get(app.id),
+        "app_id": None,
+        "is_starred": call.account.id in app.starred_by,
+        "maintainer": app.created_by,
     }
+    newest = call.version.tells_permissions
     named = call.version.since(1, 7)
     return known(
         values,
@@ -131,7 +170,11 @@ def app_in_list(app: App, call: Call) -> JsonObject:
         create_user_name=named,
         author_name=named,
         has_draft_trigger=call.version.since(1, 10),
+        permission_keys=newest,
         bound_agent_id=call.version.has_agents,
+        app_id=call.version.has_agents,
+        is_starred=newest,
+        maintainer=newest,
     )
 
 

@@ -1,7 +1,7 @@
 """JSON bodies of writes: what each release demands of them, and in which words it refuses.
 
 flask-restful (1.0) and pydantic (from 1.11) refuse a body that is no JSON with 415; flask-restx
-(1.7 to 1.10) takes it for an empty one. Unknown keys are ignored everywhere.
+(1.7 to 1.10) and main of August 2026 take it for an empty one. Unknown keys are ignored everywhere.
 """
 
 from __future__ import annotations
@@ -10,18 +10,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dify_etl.simulated.calls import Call
-from dify_etl.simulated.errors import ApiError, bad_request, invalid_param, refusal
-from dify_etl.simulated.parameters import older_refusal
+from dify_etl.simulated.errors import (
+    ApiError,
+    bad_request,
+    invalid_param,
+    refusal,
+    unprocessable,
+)
+from dify_etl.simulated.parameters import older_refusal, pydantic_page
 from dify_etl.simulated.rows import JsonObject
 from dify_etl.simulated.versions import ErrorFamily
 
-_PAGE = "https://errors.pydantic.dev/2.11/v/"
+# Models of bodies whose misfits stay 400 where most others answer 422.
+_STILL_BAD_REQUESTS = frozenset(
+    {
+        "AccountTimezonePayload",
+        "MemberInvitePayload",
+        "PublishWorkflowPayload",
+        "SyncDraftWorkflowPayload",
+    }
+)
 _MISSING = "Missing required parameter in the JSON body"
 
 
 @dataclass(frozen=True)
 class Field:
-    """One key of a body: `kind` is its Python type; text may have bounds, or a few choices."""
+    """One key of a body: `kind` is its Python type; texts and lists may have bounds.
+
+    A text may be one of a few choices.
+    """
 
     name: str
     kind: type = str
@@ -35,6 +52,9 @@ class Field:
         """What is wrong with a value: pydantic's kind and text. None: nothing."""
         if type(value) is not self.kind:
             return f"{self.kind.__name__}_type", f"Input should be a valid {self.kind.__name__}"
+        if isinstance(value, list) and len(value) < self.low:
+            text = f"List should have at least {self.low} item after validation, not {len(value)}"
+            return "too_short", text
         if not isinstance(value, str):
             return None
         if len(value) < self.low:
@@ -50,14 +70,20 @@ class Field:
         return None
 
 
-def json_object(call: Call) -> JsonObject:
-    """The body as an object. Raises ApiError: 415 without a JSON content type, 400 for the rest."""
+def json_object(call: Call, *, model: str = "") -> JsonObject:
+    """The body as an object. Raises ApiError: 415 without a JSON content type, 400 for the rest.
+
+    After 1.16.1 both are taken for an empty body, but for the models that are checked by hand.
+    """
     family = call.version.error_family
     is_json = call.request.mimetype == "application/json"
     body = call.request.get_json(silent=True) if is_json else None
     if isinstance(body, dict):
         return body
-    if family is ErrorFamily.ERRORS:
+    lenient = call.version.answers_unprocessable and model not in _STILL_BAD_REQUESTS
+    if lenient and isinstance(body, list):
+        raise unprocessable([{"type": "model_type", "loc": [], "input": body}])
+    if family is ErrorFamily.ERRORS or lenient:
         return {}
     if not is_json:
         text = (
@@ -77,7 +103,7 @@ def json_object(call: Call) -> JsonObject:
 
 def read_body(call: Call, model: str, *fields: Field) -> JsonObject:
     """The body, its fields checked. `model` is the name of Dify's class. Raises ApiError."""
-    body = json_object(call)
+    body = json_object(call, model=model)
     for field in fields:
         value = body.get(field.name)
         if value is None and field.required:
@@ -93,22 +119,28 @@ def missing(name: str, body: Mapping[str, object], call: Call, *, model: str) ->
     if call.version.error_family is not ErrorFamily.PYDANTIC:
         return older_refusal(name, _MISSING, call.version)
     keys: JsonObject = {key: "…" for key in body}
+    return misfit(call, model, name, keys, ("missing", "Field required"))
+
+
+def misfit(call: Call, model: str, name: str, value: object, trouble: tuple[str, str]) -> ApiError:
+    """One key that does not fit, in the words of pydantic."""
+    kind, text = trouble
+    page = pydantic_page(kind, call.version)
+    if call.version.answers_unprocessable and model not in _STILL_BAD_REQUESTS:
+        return unprocessable(
+            [{"type": kind, "loc": [name], "msg": text, "input": value, "url": page}]
+        )
     return invalid_param(
         f"1 validation error for {model}\n{name}\n"
-        f"  Field required [type=missing, input_value={keys!r}, input_type=dict]\n"
-        f"    For further information visit {_PAGE}missing"
+        f"  {text} [type={kind}, input_value={value!r}, input_type={type(value).__name__}]\n"
+        f"    For further information visit {page}"
     )
 
 
 def _refused(
     field: Field, value: object, trouble: tuple[str, str], call: Call, model: str
 ) -> ApiError:
-    kind, text = trouble
     if call.version.error_family is not ErrorFamily.PYDANTIC:
         older = f"The value '{value}' is not a valid choice for '{field.name}'."
-        return older_refusal(field.name, older if field.choices else text, call.version)
-    return invalid_param(
-        f"1 validation error for {model}\n{field.name}\n"
-        f"  {text} [type={kind}, input_value={value!r}, input_type={type(value).__name__}]\n"
-        f"    For further information visit {_PAGE}{kind}"
-    )
+        return older_refusal(field.name, older if field.choices else trouble[1], call.version)
+    return misfit(call, model, field.name, value, trouble)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from dify_etl.simulated.errors import not_found, refusal
+from dify_etl.simulated.errors import not_found, plugin_daemon_down, refusal
 from dify_etl.simulated.key_cache import KeyCache
 from dify_etl.simulated.parameters import Parameter, Values, read_query
 from dify_etl.simulated.rows import Account, Agent, App, Conversation
@@ -37,7 +37,8 @@ class Switches:
     """What a person may turn on a running server."""
 
     plugin_daemon_down: bool = False
-    mask_keys: bool | str = False  # True: as the newest servers do; stars: as a proxy did
+    providers_in_cache: bool = False
+    mask_keys: str | None = None  # dots or stars
     service_api_url: str | None = None
 
 
@@ -104,6 +105,15 @@ class Call:
         if not self.world.versions_of_agent(agent_id):
             text = "Publish the Agent before enabling Web App or API access."
             raise refusal(409, "agent_not_published", text)
+
+    def ask_for_models(self) -> None:
+        """Look the models of the workspace up. Raises ApiError (400) when the daemon is down.
+
+        After 1.16.1 Dify keeps the list of providers in redis and needs the daemon once only.
+        """
+        cached = self.switches.providers_in_cache and self.version.since(1, 17)
+        if self.switches.plugin_daemon_down and not cached:
+            raise plugin_daemon_down(self.tenant_id, "models")
 
     def conversation_of_app(self, conversation_id: str) -> Conversation:
         """A conversation of the app, soft-deleted ones too. Raises ApiError (404)."""

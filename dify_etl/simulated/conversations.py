@@ -16,7 +16,7 @@ from dify_etl.simulated.errors import internal_error, invalid_param
 from dify_etl.simulated.messages import annotation_detail, message_detail
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import Choice, Parameter, Values, Whole
-from dify_etl.simulated.presentation import account_name, epoch, session_id
+from dify_etl.simulated.presentation import account_name, epoch, known, session_id
 from dify_etl.simulated.rows import AppModelConfig, Conversation, JsonObject, Message
 from dify_etl.simulated.time_windows import EndRule, read_window
 
@@ -93,7 +93,7 @@ class _Presenter:
     call: Call
 
     def in_chat_list(self, row: Conversation) -> JsonObject:
-        """A line of chat-conversations; `model` is null in it, always."""
+        """A line of chat-conversations; `model` is null in it up to 1.15."""
         world = self.call.world
         config = self._config(row)
         return {
@@ -101,7 +101,7 @@ class _Presenter:
             "name": row.name,
             "summary": self._summary(row),
             "annotated": bool(world.annotations_of_conversation.get(row.id)),
-            "model_config": {"model": None, "pre_prompt": config.pre_prompt if config else None},
+            "model_config": self._config_brief(config),
             "message_count": len(world.messages_of_conversation.get(row.id, ())),
             **self._feedback_stats(row),
             "status_count": self._status_count(row),
@@ -114,9 +114,16 @@ class _Presenter:
         return {
             **self._head(row),
             "annotation": None if message is None else annotation_detail(message, self.call),
-            "model_config": {"model": None, "pre_prompt": config.pre_prompt if config else None},
+            "model_config": self._config_brief(config),
             **self._feedback_stats(row),
             "message": None if message is None else _texts(message),
+        }
+
+    def _config_brief(self, config: AppModelConfig | None) -> JsonObject:
+        told = config is not None and self.call.version.answers_by_models
+        return {
+            "model": config.model if config is not None and told else None,
+            "pre_prompt": None if config is None else config.pre_prompt,
         }
 
     def _head(self, row: Conversation) -> JsonObject:
@@ -157,13 +164,17 @@ class _Presenter:
             stats[f"{source}_feedback_stats"] = counts
         return stats
 
-    def _status_count(self, row: Conversation) -> JsonObject:
+    def _status_count(self, row: Conversation) -> JsonObject | None:
         """Runs behind the messages, by outcome; outside chatflows nulls (zeros on 1.0).
+
+        From 1.16 one null stands for them all.
 
         Up to 1.8 a run in a state that such a server does not know breaks the whole list.
         """
         version = self.call.version
         keys = ["success", "failed", "partial_success"] + ["paused"] * version.since(1, 13)
+        if row.mode != "advanced-chat" and version.answers_by_models:
+            return None
         if row.mode != "advanced-chat" and version.since(1, 7):
             return dict.fromkeys(keys)
         statuses = self._run_statuses(row) if row.mode == "advanced-chat" else []
@@ -202,15 +213,20 @@ class _Presenter:
             **self.detail_head(row),
             "updated_at": epoch(row.updated_at),
             "annotated": bool(world.annotations_of_conversation.get(row.id)),
-            "introduction": row.introduction,
+            "introduction": self._introduction(row),
             "message_count": len(world.messages_of_conversation.get(row.id, ())),
             **self._feedback_stats(row),
         }
+
+    def _introduction(self, row: Conversation) -> str | None:
+        return row.introduction or None if self.call.version.answers_by_models else row.introduction
 
     def completion_detail(self, row: Conversation) -> JsonObject:
         """The answer of a completion's detail, with its message in full."""
         message = self._first_message(row)
         shown = None if message is None else message_detail(message, self.call)
+        if shown is not None:
+            shown = known(shown, extra_contents=False)
         return {**self.detail_head(row), "message": shown}
 
 

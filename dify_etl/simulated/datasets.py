@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.errors import forbidden, not_found, plugin_daemon_down
+from dify_etl.simulated.errors import forbidden, not_found
 from dify_etl.simulated.paging import length_tested_page
 from dify_etl.simulated.parameters import Flag, Parameter, Whole
+from dify_etl.simulated.permissions import dataset_permissions
 from dify_etl.simulated.presentation import account_name, epoch, known
 from dify_etl.simulated.rows import Dataset, Document, JsonObject
 from dify_etl.simulated.versions import ErrorFamily
@@ -35,8 +36,7 @@ def lenient_whole(name: str, default: int, call: Call, *, model: str = _LIST_QUE
 def list_datasets(call: Call) -> object:
     """GET /datasets: newest first; `ids` skips paging and visibility; `has_more` tests lengths."""
     page, limit = lenient_whole("page", 1, call), lenient_whole("limit", 20, call)
-    if call.switches.plugin_daemon_down:
-        raise plugin_daemon_down(call.tenant_id, "models")
+    call.ask_for_models()
     asked = call.query(_LIST_QUERY, Parameter("keyword"), Flag("include_all", False))
     ids = call.request.args.getlist("ids")
     rows = [row for row in call.world.datasets.values() if row.tenant_id == call.tenant_id]
@@ -78,21 +78,27 @@ def dataset_of_path(call: Call) -> Dataset:
 
 
 def visible_dataset(call: Call) -> Dataset:
-    """The same, refused (403) to those who may not see it; an owner sees all."""
+    """The same, refused (403) to those who may not see it, admins too; an owner sees all."""
     row = dataset_of_path(call)
     if call.role != "owner" and not is_visible(row, call):
         raise forbidden("You do not have permission to access this dataset.")
     return row
 
 
+def guarded_dataset(call: Call) -> Dataset:
+    """The dataset of the route: anybody's up to 1.16.1, refused to whom it hides from after."""
+    return visible_dataset(call) if call.version.keeps_datasets_private else dataset_of_path(call)
+
+
 def get_dataset(call: Call) -> object:
     """GET /datasets/{id}: as in the list, without partial_member_list unless it is partial."""
     row = visible_dataset(call)
-    if call.switches.plugin_daemon_down:
-        raise plugin_daemon_down(call.tenant_id, "models")
+    call.ask_for_models()
     values = dataset_detail(row, call)
     if row.permission == "partial_members":
         values["partial_member_list"] = list(row.partial_member_list)
+    elif call.version.answers_by_models:
+        values["partial_member_list"] = None
     return values
 
 
@@ -122,12 +128,14 @@ def dataset_detail(row: Dataset, call: Call) -> JsonObject:
         "embedding_model": row.embedding_model,
         "embedding_model_provider": row.embedding_model_provider,
         "embedding_available": row.embedding_model is None,
-        **_settings(row),
+        **_settings(row, newest=call.version.answers_by_models),
         "tags": _tags(row, call),
         "doc_form": "text_model" if held else None,
         "doc_metadata": [],
         "built_in_field_enabled": False,
-        **_pipeline(held),
+        **_pipeline(row, held),
+        "permission_keys": dataset_permissions(call),
+        "maintainer": None,
     }
     return known(values, **_fields_by_release(call))
 
@@ -137,7 +145,7 @@ def _tags(row: Dataset, call: Call) -> list[JsonObject]:
     return [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in tags]
 
 
-def _settings(row: Dataset) -> JsonObject:
+def _settings(row: Dataset, *, newest: bool) -> JsonObject:
     nothing: JsonObject = {
         "external_knowledge_id": None,
         "external_knowledge_api_id": None,
@@ -164,27 +172,27 @@ def _settings(row: Dataset) -> JsonObject:
         "external_knowledge_info": row.external_knowledge_info or nothing,
         "external_retrieval_model": {
             "top_k": 2,
-            "score_threshold": 0.0,
-            "score_threshold_enabled": None,
+            "score_threshold": None if newest else 0.0,
+            "score_threshold_enabled": False if newest else None,
         },
     }
 
 
-def _pipeline(held: list[Document]) -> JsonObject:
-    available = [row for row in held if row.indexing_status == "completed" and row.enabled]
+def _pipeline(row: Dataset, held: list[Document]) -> JsonObject:
+    available = [one for one in held if one.indexing_status == "completed" and one.enabled]
     return {
         "pipeline_id": None,
         "runtime_mode": "general",
         "chunk_structure": None,
         "icon_info": {
-            "icon_type": None,
-            "icon": None,
-            "icon_background": None,
+            "icon_type": None if row.icon is None else "emoji",
+            "icon": row.icon,
+            "icon_background": None if row.icon is None else "#FFF4ED",
             "icon_url": None,
         },
         "is_published": False,
         "total_documents": len(held),
-        "total_available_documents": len([row for row in available if not row.archived]),
+        "total_available_documents": len([one for one in available if not one.archived]),
         "enable_api": True,
         "is_multimodal": False,
     }
@@ -198,6 +206,8 @@ def _fields_by_release(call: Call) -> dict[str, bool]:
         "built_in_field_enabled": version.since(1, 1),
         "is_multimodal": version.since(1, 11),
         "summary_index_setting": version.since(1, 12),
+        "permission_keys": version.tells_permissions,
+        "maintainer": version.tells_permissions,
     }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.datasets import dataset_of_path, lenient_whole, visible_dataset
+from dify_etl.simulated.datasets import guarded_dataset, lenient_whole, visible_dataset
 from dify_etl.simulated.errors import ApiError, not_found
 from dify_etl.simulated.paging import length_tested_page
-from dify_etl.simulated.presentation import epoch, known
+from dify_etl.simulated.presentation import account_name, epoch, known
 from dify_etl.simulated.rows import Document, JsonObject
 
 _LIST_QUERY = "DocumentDatasetListParam"
@@ -25,7 +25,7 @@ def list_documents(call: Call) -> object:
     rows = [row for row in held if keyword in row.name and _of_status(row, status, call)]
     _sort(rows, arguments.get("sort", "-created_at"))
     fetch = arguments.get("fetch", "").lower() in ("yes", "true", "y", "1")
-    data = [_with_segments(row, call) if fetch else _detail(row, call) for row in rows]
+    data = [_with_segments(row, call) if fetch else _in_list(row, call) for row in rows]
     return length_tested_page(data, page=page, limit=limit)
 
 
@@ -72,7 +72,7 @@ def _detail(row: Document, call: Call) -> JsonObject:
         "data_source_detail_dict": {"upload_file": _upload_file(row)},
         **_state(row),
         "word_count": row.word_count,
-        "doc_metadata": None,
+        "doc_metadata": _listed_metadata(row, call),
         "summary_index_status": None,
         "need_summary": False,
     }
@@ -82,6 +82,34 @@ def _detail(row: Document, call: Call) -> JsonObject:
         summary_index_status=call.version.since(1, 12),
         need_summary=call.version.since(1, 12),
     )
+
+
+def _in_list(row: Document, call: Call) -> JsonObject:
+    """From 1.16 the rule is in every row, null for a document without one."""
+    if not call.version.answers_by_models:
+        return _detail(row, call)
+    return {**_detail(row, call), "process_rule_dict": _rule(row, call)}
+
+
+def _listed_metadata(row: Document, call: Call) -> list[JsonObject] | None:
+    if not call.version.answers_by_models:
+        return None
+    return _metadata(row, call) if row.has_metadata else []
+
+
+def _metadata(row: Document, call: Call) -> list[JsonObject]:
+    """The built-in fields, as GET of one document tells them from 1.16."""
+    values = (
+        ("document_name", "string", row.name),
+        ("uploader", "string", account_name(call, row.created_by)),
+        ("upload_date", "time", str(row.created_at.timestamp())),
+        ("last_update_date", "time", str(row.updated_at.timestamp())),
+        ("source", "string", "file_upload"),
+    )
+    return [
+        {"id": "built-in", "name": name, "type": kind, "value": value}
+        for name, kind, value in values
+    ]
 
 
 def _head(row: Document) -> JsonObject:
@@ -125,25 +153,35 @@ def _upload_file(row: Document) -> JsonObject:
     }
 
 
-def _rule(row: Document) -> JsonObject:
+def _rule(row: Document, call: Call) -> JsonObject | None:
+    if row.dataset_process_rule_id is None:
+        return None
     return {
         "id": row.dataset_process_rule_id,
         "dataset_id": row.dataset_id,
         "mode": "automatic",
-        "rules": {},
+        "rules": _rules(call),
+    }
+
+
+def _rules(call: Call) -> JsonObject:
+    if not call.version.answers_by_models:
+        return {}
+    return {
+        "pre_processing_rules": [{"id": "remove_extra_spaces", "enabled": True}],
+        "segmentation": {"delimiter": "\n", "max_tokens": 500},
     }
 
 
 def _with_segments(row: Document, call: Call) -> JsonObject:
-    """`fetch=true`: with counts of segments and the rule, without doc_form."""
+    """`fetch=true`: with counts of segments and the rule, up to 1.15 without doc_form."""
     values = {
         **_detail(row, call),
-        "process_rule_dict": _rule(row),
+        "process_rule_dict": _rule(row, call),
         "completed_segments": row.completed_segments,
         "total_segments": row.segments,
     }
-    del values["doc_form"]
-    return values
+    return known(values, doc_form=call.version.answers_by_models)
 
 
 def get_document(call: Call) -> object:
@@ -152,7 +190,8 @@ def get_document(call: Call) -> object:
     if metadata not in ("all", "only", "without"):
         raise ApiError(400, {"code": "invalid_metadata", "message": "Invalid metadata."})
     row = _document(call)
-    kinds: JsonObject = {"doc_type": None, "doc_metadata": None}
+    metadata_of = _metadata(row, call) if call.version.answers_by_models else None
+    kinds: JsonObject = {"doc_type": None, "doc_metadata": metadata_of}
     if metadata == "only":
         return {"id": row.id, **kinds}
     values = _whole(row, call)
@@ -177,24 +216,34 @@ def _whole(row: Document, call: Call) -> JsonObject:
         if newer
         else {"upload_file": file},
         "data_source_detail_dict": {"upload_file": file},
-        "dataset_process_rule": {"mode": "automatic", "rules": {}},
-        "document_process_rule": _rule(row),
+        "dataset_process_rule": {"mode": "automatic", "rules": _rules(call)},
+        "document_process_rule": _rule(row, call),
         "completed_at": epoch(row.completed_at),
         "updated_at": epoch(row.updated_at),
         "indexing_latency": 3.21 if row.completed_at else None,
         **_state(row),
         "segment_count": row.segments,
-        "average_segment_length": 250 if row.segments else 0,
-        "doc_language": "Chinese",
+        "average_segment_length": _average_length(row, call),
+        "doc_language": None if call.version.answers_by_models else "Chinese",
         "need_summary": False,
     }
     return known(values, data_source_detail_dict=newer, need_summary=call.version.since(1, 12))
 
 
-def _status(row: Document, *, paused: bool, segments: bool = True) -> JsonObject:
-    """`paused`: whether a held document shows as paused, or as the state it is held in."""
+def _average_length(row: Document, call: Call) -> float:
+    length = 250 if row.segments else 0
+    return float(length) if call.version.answers_by_models else length
+
+
+def _status(
+    row: Document, call: Call, *, paused: bool, segments: bool = True, newest: bool = True
+) -> JsonObject:
+    """`paused`: whether a held document shows as paused, or as the state it is held in.
+
+    `newest`: whether what came after 1.16.1 is told; the status of a whole dataset leaves it out.
+    """
     shown = "paused" if paused and row.is_paused else row.indexing_status
-    return {
+    values: JsonObject = {
         "id": row.id,
         "indexing_status": shown,
         "processing_started_at": epoch(row.processing_started_at),
@@ -204,24 +253,34 @@ def _status(row: Document, *, paused: bool, segments: bool = True) -> JsonObject
         "completed_at": epoch(row.completed_at),
         "paused_at": epoch(row.paused_at),
         "error": row.error,
+        "error_code": None,
+        "estimated_vector_space_mb": None,
+        "vector_space_limit_mb": None,
         "stopped_at": epoch(row.stopped_at),
         "completed_segments": row.completed_segments if segments else None,
         "total_segments": row.segments if segments else None,
     }
+    told = newest and call.version.since(1, 17)
+    return known(
+        values, error_code=told, estimated_vector_space_mb=told, vector_space_limit_mb=told
+    )
 
 
 def list_indexing_status(call: Call) -> object:
-    """GET /datasets/{id}/indexing-status: all at once; [] for an unknown dataset."""
+    """GET /datasets/{id}/indexing-status: all at once; [] for an unknown dataset, up to 1.16.1."""
     dataset = call.world.datasets.get(call.path["dataset_id"])
-    if dataset is None or dataset.tenant_id != call.tenant_id:
+    if call.version.keeps_datasets_private:
+        dataset = visible_dataset(call)
+    elif dataset is None or dataset.tenant_id != call.tenant_id:
         return {"data": []}
     held = call.world.documents_of_dataset.get(dataset.id, ())
-    return {"data": [_status(call.world.documents[i], paused=False) for i in held]}
+    rows = [call.world.documents[i] for i in held]
+    return {"data": [_status(row, call, paused=False, newest=False) for row in rows]}
 
 
 def get_indexing_status(call: Call) -> object:
     """GET /datasets/{id}/documents/{id}/indexing-status."""
-    return _status(_document(call), paused=True)
+    return _status(_document(call), call, paused=True)
 
 
 def list_batch_status(call: Call) -> object:
@@ -231,15 +290,15 @@ def list_batch_status(call: Call) -> object:
     rows = [row for row in held if row.batch == call.path["batch"]]
     if not rows:
         raise not_found("Documents not found.")
-    return {"data": [_status(row, paused=True) for row in rows]}
+    return {"data": [_status(row, call, paused=True) for row in rows]}
 
 
 def list_error_docs(call: Call) -> object:
     """GET /datasets/{id}/error-docs: in error or paused, without counts of segments (0 on 1.0)."""
-    dataset = dataset_of_path(call)
+    dataset = guarded_dataset(call)
     held = (call.world.documents[i] for i in call.world.documents_of_dataset.get(dataset.id, ()))
     rows = [row for row in held if row.indexing_status in ("error", "paused")]
-    data = [_status(row, paused=False, segments=False) for row in rows]
+    data = [_status(row, call, paused=False, segments=False, newest=False) for row in rows]
     if not call.version.since(1, 7):
         data = [{**line, "completed_segments": 0, "total_segments": 0} for line in data]
     return {"data": data, "total": len(data)}

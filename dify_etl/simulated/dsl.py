@@ -1,7 +1,7 @@
 """The DSL of an app: exported as YAML, and imported as a new app or over an old one.
 
-Recorded are one export and one import of two releases. Inferred are imports that wait or fail, and
-the versions of the DSL between those releases.
+All is recorded for 1.16.1 and later. Of older releases one export and one import of two were
+recorded; inferred are imports that wait or fail there, and the versions of the DSL between.
 """
 
 from __future__ import annotations
@@ -18,14 +18,10 @@ from dify_etl.simulated.app_writes import CONFIGURED_MODES, new_app
 from dify_etl.simulated.apps import WORKFLOW_MODES
 from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import EDITORS, Call, Route
-from dify_etl.simulated.errors import (
-    ApiError,
-    internal_error,
-    invalid_param,
-    plugin_daemon_down,
-)
-from dify_etl.simulated.parameters import Flag
-from dify_etl.simulated.rows import App, AppModelConfig, JsonObject
+from dify_etl.simulated.errors import internal_error, invalid_param, plugin_daemon_down
+from dify_etl.simulated.parameters import Flag, Identifier, Values
+from dify_etl.simulated.presentation import known
+from dify_etl.simulated.rows import App, AppModelConfig, JsonObject, Workflow
 from dify_etl.simulated.versions import ServerVersion
 from dify_etl.simulated.workflows import FEATURES
 
@@ -34,7 +30,9 @@ _STAMPS = ("created_by", "created_at", "updated_by", "updated_at")
 
 
 def dsl_version(version: ServerVersion) -> str:
-    """The version of the DSL that a release writes; 0.3.1 and 0.5.0 were recorded."""
+    """The version of the DSL that a release writes; 0.3.1, 0.5.0 and 0.7.0 were recorded."""
+    if version.since(1, 16):
+        return "0.7.0"
     if version.since(1, 11):
         return "0.5.0"
     if version.since(1, 9):
@@ -43,47 +41,43 @@ def dsl_version(version: ServerVersion) -> str:
 
 
 def export_app(call: Call) -> object:
-    """GET /apps/{id}/export: the draft as YAML; secrets of its environment on request only."""
-    asked = call.query("AppExportQuery", Flag("include_secret", False))
+    """GET /apps/{id}/export: the draft as YAML, or the version that `workflow_id` names.
+
+    Secrets of its environment come on request only. Without a draft a workflow is refused: 500 was
+    recorded of 1.16.1, 400 seen of 1.12.1.
+    """
+    asked = call.query("AppExportQuery", Flag("include_secret", False), Identifier("workflow_id"))
     if call.switches.plugin_daemon_down:
         raise plugin_daemon_down(call.tenant_id, "installation/fetch/batch")
     app = call.app
-    if app.mode in WORKFLOW_MODES and call.world.draft_of(app.id) is None:
-        raise _no_draft(call)
     dsl: JsonObject = {
         "version": dsl_version(call.version),
         "kind": "app",
         "app": {
             "name": app.name,
             "mode": app.mode,
+            **({"icon_type": app.icon_type} if call.version.answers_by_models else {}),
             "icon": app.icon,
             "icon_background": app.icon_background,
             "description": app.description or "",
             "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
         },
         "dependencies": [],
-        **_content(app, call, with_secrets=bool(asked.flag("include_secret"))),
+        **_content(app, call, asked),
     }
     return {"data": safe_dump(dsl, allow_unicode=True)}
 
 
-def _no_draft(call: Call) -> ApiError:
-    """Recorded of 1.16.1 as 500; seen of 1.12.1 as 400."""
-    if call.version.since(1, 15):
-        return internal_error()
-    return invalid_param("Missing draft workflow configuration, please check.")
-
-
-def _content(app: App, call: Call, *, with_secrets: bool) -> JsonObject:
+def _content(app: App, call: Call, asked: Values) -> JsonObject:
     if app.mode not in WORKFLOW_MODES:
         config = app.app_model_config
         told = {} if config is None else config_detail(config)
         return {"model_config": {key: told[key] for key in told if key not in _STAMPS}}
-    draft = call.world.draft_of(app.id)
-    variables = draft.environment_variables if draft is not None else ()
+    exported, with_secrets = _exported(app, call, asked), bool(asked.flag("include_secret"))
+    variables = exported.environment_variables
     return {
         "workflow": {
-            "graph": draft.graph if draft is not None else {},
+            "graph": exported.graph,
             "features": FEATURES,
             "environment_variables": [
                 one if with_secrets or one.get("value_type") != "secret" else {**one, "value": ""}
@@ -94,12 +88,24 @@ def _content(app: App, call: Call, *, with_secrets: bool) -> JsonObject:
     }
 
 
+def _exported(app: App, call: Call, asked: Values) -> Workflow:
+    version_id = asked.text("workflow_id")
+    row = call.world.workflows.get(version_id) if version_id else call.world.draft_of(app.id)
+    if row is not None and row.app_id == app.id:
+        return row
+    if call.version.since(1, 15):
+        raise internal_error()
+    raise invalid_param("Missing draft workflow configuration, please check.")
+
+
 def import_app(call: Call) -> object:
     """POST /apps/imports: 200 done, 202 waiting for a confirmation, 400 failed; never idempotent.
 
     A DSL that is newer than the server, or of another major version, waits for ten minutes.
     """
     body = read_body(call, "AppImportPayload", Field("mode", required=True))
+    if body["mode"] not in ("yaml-content", "yaml-url"):
+        raise invalid_param(f"Invalid import_mode: {body['mode']}")
     dsl, problem = _parsed(body)
     if problem is not None:
         return _failed(call, dsl, problem)
@@ -107,21 +113,24 @@ def import_app(call: Call) -> object:
         import_id = call.world.new_id()
         call.memory.pending_imports[import_id] = {**body, "dsl": dsl}
         return json_response(_told(call, dsl, "pending", None, import_id), 202)
-    return _brought_in(call, dsl, body)
+    return _brought_in(call, dsl, body, call.world.new_id())
 
 
 def confirm_import(call: Call) -> object:
     """POST /apps/imports/{id}/confirm: once."""
-    body = call.memory.pending_imports.pop(call.path["import_id"], None)
+    import_id = call.path["import_id"]
+    body = call.memory.pending_imports.pop(import_id, None)
     if body is None:
-        return _failed(call, {}, "Import information expired or does not exist")
+        return _failed(call, {}, "Import information expired or does not exist", import_id)
     dsl = body["dsl"]
-    return _brought_in(call, dsl if isinstance(dsl, dict) else {}, body)
+    return _brought_in(call, dsl if isinstance(dsl, dict) else {}, body, import_id)
 
 
 def _parsed(body: JsonObject) -> tuple[JsonObject, str | None]:
+    if not body.get("yaml_content"):
+        return {}, "yaml_content is required when import_mode is yaml-content"
     try:
-        dsl = safe_load(str(body.get("yaml_content") or ""))
+        dsl = safe_load(str(body["yaml_content"]))
     except YAMLError as error:
         return {}, f"Invalid YAML format: {error}"
     if not isinstance(dsl, dict):
@@ -153,7 +162,7 @@ def _is_newer(dsl: JsonObject, version: ServerVersion) -> bool:
     return theirs > ours or theirs[0] < ours[0]
 
 
-def _brought_in(call: Call, dsl: JsonObject, body: JsonObject) -> Response:
+def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -> Response:
     told = dsl["app"]
     assert isinstance(told, dict)
     app_id = body.get("app_id")
@@ -161,7 +170,7 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject) -> Response:
     if app_id and app is None:
         return _failed(call, dsl, "App not found")
     if app is not None and app.mode not in WORKFLOW_MODES:
-        return _failed(call, dsl, "Only workflow or advanced chat apps can be overwritten.")
+        return _failed(call, dsl, "Only workflow or advanced chat apps can be overwritten")
     name = {"name": body.get("name") or told.get("name") or "", "icon_type": "emoji"}
     if app is None:
         app = new_app(call, {**told, **name}, mode=str(told.get("mode")))
@@ -170,7 +179,7 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject) -> Response:
     _fill(call, app, dsl)
     older = _number(dsl.get("version"))[:2] < _number(dsl_version(call.version))[:2]
     status = "completed-with-warnings" if older else "completed"
-    return json_response(_told(call, dsl, status, app, call.world.new_id()), 200)
+    return json_response(_told(call, dsl, status, app, import_id), 200)
 
 
 def _fill(call: Call, app: App, dsl: JsonObject) -> None:
@@ -201,19 +210,26 @@ def _config(told: Mapping[str, Any], call: Call) -> AppModelConfig:
 def _told(
     call: Call, dsl: JsonObject, status: str, app: App | None, import_id: str, error: str = ""
 ) -> JsonObject:
-    return {
+    values: JsonObject = {
         "id": import_id,
         "status": status,
         "app_id": None if app is None else app.id,
         "app_mode": None if app is None else app.mode,
+        "permission_keys": [],
         "current_dsl_version": dsl_version(call.version),
         "imported_dsl_version": str(dsl.get("version") or ""),
         "error": error,
+        "warnings": [],
     }
+    newest = call.version.answers_by_models
+    return known(values, permission_keys=newest, warnings=newest)
 
 
-def _failed(call: Call, dsl: JsonObject, error: str) -> Response:
-    return json_response(_told(call, dsl, "failed", None, call.world.new_id(), error), 400)
+def _failed(call: Call, dsl: JsonObject, error: str, import_id: str | None = None) -> Response:
+    """From 1.16 the version of what was sent is not told."""
+    told = {} if call.version.answers_by_models else dsl
+    answer = _told(call, told, "failed", None, import_id or call.world.new_id(), error)
+    return json_response(answer, 400)
 
 
 ROUTES = (

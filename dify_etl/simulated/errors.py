@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from json import dumps
+
 from dify_etl.simulated.rows import JsonObject
 
 FORBIDDEN_TEXT = (
@@ -29,6 +32,11 @@ def unauthorized(message: str) -> ApiError:
     return refusal(401, "unauthorized", message)
 
 
+def nobody() -> ApiError:
+    """401 of the login manager, which tells no status: the account has no workspace to be in."""
+    return ApiError(401, {"code": "unauthorized", "message": "Unauthorized."})
+
+
 def forbidden(message: str = FORBIDDEN_TEXT) -> ApiError:
     """403 for a role that is too low."""
     return refusal(403, "forbidden", message)
@@ -47,6 +55,11 @@ def invalid_param(message: str) -> ApiError:
 def bad_request(message: str) -> ApiError:
     """400 for a value that the controller refuses."""
     return refusal(400, "bad_request", message)
+
+
+def unprocessable(problems: Sequence[JsonObject]) -> ApiError:
+    """422 with pydantic's list of problems as text."""
+    return refusal(422, "unprocessable_entity", dumps(problems, separators=(",", ":")))
 
 
 def internal_error() -> ApiError:

@@ -12,9 +12,9 @@ from re import fullmatch
 
 from werkzeug.wrappers import Response
 
-from dify_etl.simulated.bodies import json_object, missing
+from dify_etl.simulated.bodies import json_object, misfit, missing
 from dify_etl.simulated.calls import Call, Need, Route
-from dify_etl.simulated.errors import ApiError, invalid_param, refusal
+from dify_etl.simulated.errors import ApiError, refusal
 from dify_etl.simulated.parameters import older_refusal
 from dify_etl.simulated.rows import Account
 from dify_etl.simulated.sessions import Sessions, refresh_refused
@@ -51,7 +51,7 @@ class LoginDesk:
         email = body["email"].lower() if call.version.signs_in_by_any_case else body["email"]
         self._refuse_locked(email, call.at)
         account = self._authenticate(call, email, self._password(body["password"]))
-        if account.tenant_id is None:
+        if not self.sessions.can_enter(account):
             return {"result": "fail", "data": _NO_WORKSPACE}
         self._failures.pop(email, None)
         account.last_login_at = call.at
@@ -158,8 +158,4 @@ def _bad_email(email: str, call: Call) -> ApiError:
     text = f"{email} is not a valid email."
     if call.version.error_family is not ErrorFamily.PYDANTIC:
         return older_refusal("email", text, call.version)
-    return invalid_param(
-        "1 validation error for LoginPayload\nemail\n"
-        f"  Value error, {text} [type=value_error, input_value={email!r}, input_type=str]\n"
-        "    For further information visit https://errors.pydantic.dev/2.11/v/value_error"
-    )
+    return misfit(call, "LoginPayload", "email", email, ("value_error", f"Value error, {text}"))

@@ -1,7 +1,8 @@
 """Inviting people, changing their role, removing them. Dify validates no e-mail address.
 
-Recorded are invitations and refusals. Inferred is how a success of the other two looks (but for its
-status), and who is told what when his role is too low: 400 for a role, 403 for a removal.
+All is recorded for 1.16.1 and later. Of older releases invitations and refusals were recorded;
+inferred is how a success of the other two looks there (but for its status), and who is told what
+when his role is too low: 400 for a role, 403 for a removal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from werkzeug.wrappers import Response
 from dify_etl.simulated.answers import json_response
 from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import ADMINS, Call, Route
-from dify_etl.simulated.errors import ApiError, invalid_param, not_found
+from dify_etl.simulated.errors import ApiError, invalid_param, not_found, refusal
 from dify_etl.simulated.presentation import known
 from dify_etl.simulated.rows import Account, JsonObject, Member
 from dify_etl.simulated.versions import ErrorFamily
@@ -31,16 +32,7 @@ def invite(call: Call) -> object:
 
     1.0 stops at the first who is a member already; from 1.11.3 addresses become lower case.
     """
-    pydantic = call.version.error_family is ErrorFamily.PYDANTIC
-    fields = (
-        Field("emails", list, required=not pydantic),
-        Field("role", required=True, choices=_ROLES if pydantic else (), choice_kind="enum"),
-    )
-    body = read_body(call, "MemberInvitePayload", *fields)
-    role, emails = str(body["role"]), body.get("emails") or []
-    if role not in _ROLES or role == "owner":
-        raise ApiError(400, {"code": "invalid-role", "message": "Invalid role"})
-    assert isinstance(emails, list)
+    role, emails = _asked(call)
     results: list[JsonObject] = []
     for email in (_written(str(one), call) for one in emails):
         result, is_member = _invited(email, role, call)
@@ -53,6 +45,28 @@ def invite(call: Call) -> object:
         "tenant_id": call.tenant_id,
     }
     return json_response(known(answer, tenant_id=call.version.since(1, 7)), 201)
+
+
+def _asked(call: Call) -> tuple[str, list[object]]:
+    """Role and addresses. From 1.16 there must be an address, before from 1.11 none is needed."""
+    pydantic = call.version.error_family is ErrorFamily.PYDANTIC
+    newest = call.version.answers_by_models
+    choices = _ROLES if pydantic and not newest else ()
+    body = read_body(
+        call,
+        "MemberInvitePayload",
+        Field("emails", list, required=newest or not pydantic, low=1 if newest else 0),
+        Field("role", required=True, choices=choices, choice_kind="enum"),
+    )
+    role, emails = str(body["role"]), body.get("emails") or []
+    if role not in _ROLES or role == "owner":
+        raise refusal(400, "invalid_role", "Invalid role.") if newest else _invalid_role()
+    assert isinstance(emails, list)
+    return role, emails
+
+
+def _invalid_role() -> ApiError:
+    return ApiError(400, {"code": "invalid-role", "message": "Invalid role"})
 
 
 def _written(email: str, call: Call) -> str:
@@ -74,6 +88,9 @@ def _invited(email: str, role: str, call: Call) -> tuple[JsonObject, bool]:
         call.world.join(account.id, call.tenant_id, role=role, at=call.at)
     host = call.request.host_url.rstrip("/")
     if is_member and account.status != "pending":
+        if call.version.answers_by_models:
+            text = "Account already in workspace."
+            return {"status": "already_member", "email": email, "message": text}, True
         return {"status": "success", "email": email, "url": f"{host}/signin"}, True
     token = call.world.new_id()
     url = f"{host}/activate?email={quote(email, safe='')}&token={token}"
@@ -101,38 +118,58 @@ def _account_of_path(call: Call) -> Account:
 
 
 def update_role(call: Call) -> object:
-    """PUT /workspaces/current/members/{id}/update-role: owners only; `owner` hands it over."""
+    """PUT /workspaces/current/members/{id}/update-role: owners, from 1.16 admins too.
+
+    `owner` hands the workspace over. `dataset_operator` is refused from 1.16: the feature is off.
+    """
     role = str(read_body(call, "MemberRoleUpdatePayload", Field("role", required=True))["role"])
-    if role not in _ROLES:
-        raise ApiError(400, {"code": "invalid-role", "message": "Invalid role"})
+    if role not in _ROLES or (role == "dataset_operator" and call.version.answers_by_models):
+        raise _invalid_role()
     account = _account_of_path(call)
     if account.id == call.account.id:
-        raise invalid_param("Cannot operate self.")
-    if call.role != "owner":
-        raise invalid_param(_NO_PERMISSION.format("update"))
+        raise _not_updated("cannot-operate-self", "Cannot operate self.", call)
+    if not _rules_members(call):
+        raise _not_updated("forbidden", _NO_PERMISSION.format("update"), call, status=403)
     join = _join_of(account, call)
     if join is None:
-        raise invalid_param("Member not in tenant.")
+        raise _not_updated("member-not-found", "Member not in tenant.", call, status=404)
     if join.role == role:
-        raise invalid_param("The provided role is already assigned to the member.")
+        text = "The provided role is already assigned to the member."
+        raise _not_updated("role-already-assigned", text, call)
     if role == "owner":
         call.world.set_role("admin", account_id=call.account.id)
     join.role = role
     return {"result": "success"}
 
 
+def _rules_members(call: Call) -> bool:
+    return call.role in (ADMINS if call.version.answers_by_models else ("owner",))
+
+
+def _not_updated(code: str, text: str, call: Call, *, status: int = 400) -> ApiError:
+    """Up to 1.15 all is an invalid parameter; after it each refusal has a code of its own."""
+    if call.version.answers_by_models:
+        return ApiError(status, {"code": code, "message": text})
+    return invalid_param(text)
+
+
 def remove(call: Call) -> object:
-    """DELETE /workspaces/current/members/{id}: owners only; the account itself stays."""
+    """DELETE /workspaces/current/members/{id}: owners, from 1.16 admins; the account stays.
+
+    From 1.16 an account goes that was invited and never came.
+    """
     account = _account_of_path(call)
     if account.id == call.account.id:
         raise ApiError(400, {"code": "cannot-operate-self", "message": "Cannot operate self."})
-    if call.role != "owner":
+    if not _rules_members(call):
         text = _NO_PERMISSION.format("remove")
         raise ApiError(403, {"code": "forbidden", "message": text})
     join = _join_of(account, call)
     if join is None:
         raise ApiError(404, {"code": "member-not-found", "message": "Member not in tenant."})
     call.world.leave(account.id, call.tenant_id)
+    if call.version.answers_by_models and account.status == "pending" and not account.joins:
+        call.world.remove_account(account.id)
     if not call.version.since(1, 7):
         return Response("", 204, mimetype="application/json")
     return {"result": "success", "tenant_id": call.tenant_id}

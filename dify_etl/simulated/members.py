@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.parameters import Choice, Parameter
-from dify_etl.simulated.presentation import epoch
+from dify_etl.simulated.presentation import epoch, known
 from dify_etl.simulated.rows import JsonObject, Member, Tag
 
 
@@ -16,7 +16,7 @@ def list_members(call: Call) -> object:
 
 def _detail(join: Member, call: Call) -> JsonObject:
     row = call.world.accounts[join.account_id]
-    return {
+    values: JsonObject = {
         "id": row.id,
         "name": row.name,
         "avatar": row.avatar,
@@ -26,8 +26,17 @@ def _detail(join: Member, call: Call) -> JsonObject:
         "last_active_at": epoch(row.last_active_at),
         "created_at": epoch(row.created_at),
         "role": join.role,
+        "roles": _roles(join),
         "status": row.status,
     }
+    return known(values, roles=call.version.answers_by_models)
+
+
+def _roles(join: Member) -> list[JsonObject]:
+    """The role again; none for dataset operators, whose feature is off."""
+    if join.role == "dataset_operator":
+        return []
+    return [{"id": join.role, "name": join.role}]
 
 
 def list_tags(call: Call) -> object:

@@ -6,7 +6,7 @@ from dify_etl.simulated.app_detail import masked_secret
 from dify_etl.simulated.app_writes import CONFIGURED_MODES
 from dify_etl.simulated.bodies import json_object
 from dify_etl.simulated.calls import EDITORS, Call, Route
-from dify_etl.simulated.errors import invalid_param, plugin_daemon_down
+from dify_etl.simulated.errors import invalid_param
 from dify_etl.simulated.rows import AppModelConfig, JsonObject
 from dify_etl.simulated.tables import whole_second
 
@@ -52,8 +52,7 @@ _OTHERS: JsonObject = {
 def replace_model_config(call: Call) -> object:
     """POST /apps/{id}/model-config: a new config row each time; unknown keys are dropped."""
     body = json_object(call)
-    if call.switches.plugin_daemon_down:
-        raise plugin_daemon_down(call.tenant_id, "models")
+    call.ask_for_models()
     call.app.app_model_config = AppModelConfig(
         id=call.world.new_id(),
         model=_model(body),

@@ -12,11 +12,24 @@ from dataclasses import dataclass
 from re import fullmatch
 from uuid import UUID
 
-from dify_etl.simulated.errors import ApiError, invalid_param
+from dify_etl.simulated.errors import ApiError, invalid_param, unprocessable
 from dify_etl.simulated.rows import JsonObject
 from dify_etl.simulated.versions import ErrorFamily, ServerVersion
 
-_PYDANTIC_PAGE = "https://errors.pydantic.dev/2.11/v/"
+# Models whose misfits stay 400 where most others answer 422.
+STILL_BAD_REQUESTS = frozenset(
+    {
+        "AgentLogMessagesQuery",
+        "AgentLogsQuery",
+        "AgentStatisticsQuery",
+        "AppListQuery",
+        "ChatMessagesQuery",
+        "WorkflowListQuery",
+        "StatisticTimeRangeQuery",
+        "ConsoleDatasetListQuery",
+        "DocumentDatasetListParam",
+    }
+)
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 _FALSE = ("false", "0", "no", "off", "f", "n")
 
@@ -180,6 +193,8 @@ def _refusal(
     parameter, _, first = problems[0]
     if at.error_family is not ErrorFamily.PYDANTIC:
         return older_refusal(parameter.name, first.older_text, at)
+    if at.answers_unprocessable and model not in STILL_BAD_REQUESTS:
+        raise unprocessable([_problem(*one, query=query, at=at) for one in problems])
     count = len(problems)
     lines = [f"{count} validation error{'s' if count > 1 else ''} for {model}"]
     for parameter, raw, problem in problems:
@@ -189,8 +204,30 @@ def _refusal(
         lines.append(
             f"  {problem.text} [type={problem.kind}, input_value={shown!r}, input_type={kind}]"
         )
-        lines.append(f"    For further information visit {_PYDANTIC_PAGE}{problem.kind}")
+        lines.append(f"    For further information visit {pydantic_page(problem.kind, at)}")
     return invalid_param("\n".join(lines))
+
+
+def _problem(
+    parameter: Parameter,
+    raw: str | None,
+    problem: BadValue,
+    *,
+    query: Mapping[str, str],
+    at: ServerVersion,
+) -> JsonObject:
+    return {
+        "type": problem.kind,
+        "loc": [parameter.name],
+        "msg": problem.text,
+        "input": dict(query) if raw is None else raw,
+        "url": pydantic_page(problem.kind, at),
+    }
+
+
+def pydantic_page(kind: str, at: ServerVersion) -> str:
+    """Where pydantic explains a kind of misfit."""
+    return f"https://errors.pydantic.dev/{'2.12' if at.since(1, 16) else '2.11'}/v/{kind}"
 
 
 def older_refusal(name: str, text: str, at: ServerVersion) -> ApiError:

@@ -16,7 +16,7 @@ JsonObject = dict[str, object]
 
 @dataclass(slots=True)
 class Workspace:
-    """A tenant. `plan` and `status` as Dify prints them."""
+    """A tenant. `plan` and `status` as Dify prints them; `archive` closes it."""
 
     id: str
     name: str
@@ -35,6 +35,7 @@ class Member:
     role: str
     created_at: datetime
     current: bool = True
+    last_opened_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -140,6 +141,7 @@ class App:
     enable_site: bool = True
     enable_api: bool = True
     tag_ids: tuple[str, ...] = ()
+    starred_by: tuple[str, ...] = ()  # ids of accounts
 
 
 @dataclass(slots=True)
@@ -186,6 +188,7 @@ class Workflow:
     marked_name: str = ""
     marked_comment: str = ""
     environment_variables: tuple[JsonObject, ...] = ()
+    version_number: int | None = None  # 1 for the first published one; None for the draft
 
 
 @dataclass(slots=True)
@@ -427,6 +430,7 @@ class Dataset:
     external_knowledge_info: JsonObject | None = None
     tag_ids: tuple[str, ...] = ()
     partial_member_list: tuple[str, ...] = ()
+    icon: str | None = None  # an emoji
 
 
 @dataclass(slots=True)
@@ -442,7 +446,7 @@ class Document:
     updated_at: datetime
     batch: str
     upload_file_id: str
-    dataset_process_rule_id: str
+    dataset_process_rule_id: str | None
     indexing_status: str = "waiting"
     is_paused: bool = False
     error: str | None = None
@@ -462,3 +466,4 @@ class Document:
     completed_at: datetime | None = None
     paused_at: datetime | None = None
     stopped_at: datetime | None = None
+    has_metadata: bool = False  # whether lists show the built-in fields

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from werkzeug.exceptions import NotFound
+
 from dify_etl.simulated.calls import Call, Need, Route
 from dify_etl.simulated.datasets import dataset_detail, lenient_whole
 from dify_etl.simulated.paging import length_tested_page
@@ -48,12 +50,14 @@ def list_datasets(call: Call) -> object:
     page, limit = lenient_whole("page", 1, call), lenient_whole("limit", 20, call)
     rows = [row for row in call.world.datasets.values() if row.tenant_id == call.tenant_id]
     rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
-    data = [dataset_detail(row, call) for row in rows]
+    data = [known(dataset_detail(row, call), permission_keys=False) for row in rows]
     return length_tested_page(data, page=page, limit=limit)
 
 
 def root(call: Call) -> object:
-    """GET /v1/: says the version of the server to anybody."""
+    """GET /v1/: says the version of the server to anybody; 404 in HTML from 1.16."""
+    if call.version.answers_by_models:
+        return NotFound().get_response(call.request.environ)
     return {
         "welcome": "Dify OpenAPI",
         "api_version": "v1",

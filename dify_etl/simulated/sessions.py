@@ -12,7 +12,7 @@ from datetime import timedelta
 from werkzeug.wrappers import Request, Response
 
 from dify_etl.simulated.calls import Call, Need, Route
-from dify_etl.simulated.errors import ApiError, forbidden, unauthorized
+from dify_etl.simulated.errors import ApiError, forbidden, nobody, unauthorized
 from dify_etl.simulated.rows import Account, ApiKey
 from dify_etl.simulated.tokens import (
     REFRESH_SECONDS,
@@ -83,9 +83,18 @@ class Sessions:
         if self.uses_cookies and not route.csrf_exempt:
             self._check_csrf(call.request, account)
         if account.tenant_id is None:
-            raise unauthorized("Invalid token.")
+            raise nobody() if self.version.answers_by_models else unauthorized("Invalid token.")
+        if self.version.summarises_workspace and self._is_archived(account.tenant_id):
+            raise nobody()
         call.signed_in, call.tenant_id = account, account.tenant_id
         self._mark_active(account)
+
+    def _is_archived(self, tenant_id: str) -> bool:
+        return self.world.workspaces[tenant_id].status == "archive"
+
+    def can_enter(self, account: Account) -> bool:
+        """Whether the account has a workspace to log in to."""
+        return any(not self._is_archived(join.tenant_id) for join in account.joins)
 
     def account_of(self, request: Request) -> Account:
         """The account of a request's access token. Raises ApiError (401)."""

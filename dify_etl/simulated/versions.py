@@ -141,6 +141,21 @@ class ServerVersion:
         return self.since(1, 17)
 
     @property
+    def tells_permissions(self) -> bool:
+        """From 1.16 apps and datasets tell what the caller may do with them."""
+        return self.since(1, 16)
+
+    @property
+    def answers_by_models(self) -> bool:
+        """From 1.16 answers are built by models: null stays null, one row that fails fails all."""
+        return self.since(1, 16)
+
+    @property
+    def keeps_datasets_private(self) -> bool:
+        """After 1.16.1 the state of indexing and retries ask for permission on the dataset too."""
+        return self.since(1, 17)
+
+    @property
     def answers_unprocessable(self) -> bool:
         """After 1.16.1 most parameters that do not fit are answered with 422."""
         return self.since(1, 17)

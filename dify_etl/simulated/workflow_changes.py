@@ -197,6 +197,8 @@ class WorkflowChanges(Tables):
             version = at.strftime("%Y-%m-%d %H:%M:%S.%f")
             row = self._workflow(app_id, version, draft.graph, at)
             app = self.apps[app_id]
+            earlier = [one for one in self.workflows.values() if one.app_id == app_id]
+            row.version_number = len(earlier) - 1  # beside this one there is the draft
             row.created_by = by or app.created_by
             row.marked_name, row.marked_comment = marked_name, marked_comment
             row.environment_variables = draft.environment_variables

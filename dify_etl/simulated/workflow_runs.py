@@ -8,7 +8,7 @@ from re import fullmatch
 
 from dify_etl.simulated.apps import WORKFLOW_MODES
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.errors import invalid_param, plugin_daemon_down
+from dify_etl.simulated.errors import invalid_param, not_found, plugin_daemon_down
 from dify_etl.simulated.indexes import Entry, page_of
 from dify_etl.simulated.paging import LIMIT
 from dify_etl.simulated.parameters import BadValue, Choice, Identifier, Parameter
@@ -121,8 +121,10 @@ def count_runs(call: Call) -> object:
 
 
 def get_run(call: Call) -> object:
-    """GET /apps/{id}/workflow-runs/{id}: 200 with every field null when there is no such run."""
+    """GET /apps/{id}/workflow-runs/{id}: 404 for no such run; 200 full of nulls up to 1.15."""
     row = _run_of_path(call)
+    if row is None and call.version.answers_by_models:
+        raise not_found("Workflow run not found")
     values = _nothing() if row is None else _detail(row, call)
     return known(values, sequence_number=not call.version.since(1, 7))
 
@@ -181,12 +183,14 @@ def _detail(row: WorkflowRun, call: Call) -> JsonObject:
 def list_nodes(call: Call) -> object:
     """GET /apps/{id}/workflow-runs/{id}/node-executions: [] for an unknown run.
 
-    Ascending from 1.9, descending before. A tool node needs the plugin daemon for its icon.
+    Ascending from 1.9, descending before. Up to 1.15 a tool node needs the plugin daemon for its
+    icon.
     """
     row = _run_of_path(call)
     ids = [] if row is None else call.world.nodes_of_run.get(row.id, [])
     nodes = [call.world.node_executions[node_id] for node_id in ids]
-    if call.switches.plugin_daemon_down and any(node.node_type == "tool" for node in nodes):
+    asks_daemon = call.switches.plugin_daemon_down and not call.version.answers_by_models
+    if asks_daemon and any(node.node_type == "tool" for node in nodes):
         raise plugin_daemon_down(call.tenant_id, "tool")
     nodes.sort(key=lambda node: node.index, reverse=not call.version.since(1, 9))
     return {"data": [_node(node, call) for node in nodes]}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dify_etl.simulated.apps import WORKFLOW_MODES
-from dify_etl.simulated.bodies import json_object
+from dify_etl.simulated.bodies import Field, json_object, read_body
 from dify_etl.simulated.calls import EDITORS, Call, Route
-from dify_etl.simulated.errors import forbidden, invalid_param, refusal
+from dify_etl.simulated.errors import ApiError, forbidden, invalid_param, refusal
 from dify_etl.simulated.paging import PAGE
 from dify_etl.simulated.parameters import Flag, Identifier, Whole
 from dify_etl.simulated.presentation import account_brief, epoch, known
@@ -28,6 +28,7 @@ _KEYS = (
     "conversation_variables",
     "rag_pipeline_variables",
 )
+_PUBLISH = "PublishWorkflowPayload"
 _MARKS = (("marked_name", 20), ("marked_comment", 100))
 FEATURES: JsonObject = {
     "opening_statement": "",
@@ -42,8 +43,10 @@ FEATURES: JsonObject = {
 
 
 def get_published(call: Call) -> object:
-    """GET /apps/{id}/workflows/publish: every field null before the first publishing."""
+    """GET /apps/{id}/workflows/publish: before the first one null, up to 1.15 full of nulls."""
     row = call.world.published_of(call.app.id)
+    if row is None and call.version.answers_by_models:
+        return None
     return _detail(row, call) if row is not None else _nothing(call)
 
 
@@ -60,6 +63,7 @@ def _of_release(values: JsonObject, call: Call) -> JsonObject:
         marked_name=marked,
         marked_comment=marked,
         rag_pipeline_variables=call.version.since(1, 9),
+        version_number=call.version.since(1, 17),
     )
 
 
@@ -74,14 +78,19 @@ def _detail(row: Workflow, call: Call) -> JsonObject:
         "marked_comment": row.marked_comment,
         "created_by": account_brief(call, row.created_by),
         "created_at": epoch(row.created_at),
-        "updated_by": row.updated_by,
+        "updated_by": _updated_by(row, call),
         "updated_at": epoch(row.updated_at),
         "tool_published": False,
         "environment_variables": [_masked(one) for one in row.environment_variables],
         "conversation_variables": [],
         "rag_pipeline_variables": [],
+        "version_number": row.version_number,
     }
     return _of_release(values, call)
+
+
+def _updated_by(row: Workflow, call: Call) -> object:
+    return account_brief(call, row.updated_by) if call.version.answers_by_models else row.updated_by
 
 
 def _masked(variable: JsonObject) -> JsonObject:
@@ -92,7 +101,7 @@ def _masked(variable: JsonObject) -> JsonObject:
 def publish(call: Call) -> object:
     """POST /apps/{id}/workflows/publish: one more version each time; marks from 1.1 on."""
     pydantic = call.version.error_family is ErrorFamily.PYDANTIC
-    body = json_object(call) if pydantic or call.request.data else {}
+    body = json_object(call, model=_PUBLISH) if pydantic or call.request.data else {}
     name, comment = (_mark(body, key, most, call) for key, most in _MARKS)
     try:
         row = call.world.publish(
@@ -112,6 +121,49 @@ def _mark(body: JsonObject, key: str, most: int, call: Call) -> str:
     if len(text) > most and call.version.since(1, 1):
         raise invalid_param(f"{key} cannot exceed {most} characters")
     return text
+
+
+def save_draft(call: Call) -> object:
+    """POST /apps/{id}/workflows/draft: 409 for a hash that is not the stored one.
+
+    `environment_variables` are stored up to 1.15, ignored by 1.16, and refused after it.
+    """
+    graph_field = Field("graph", dict, required=True)
+    features_field = Field("features", dict, required=True)
+    body = read_body(call, "SyncDraftWorkflowPayload", graph_field, features_field)
+    if call.version.since(1, 17) and "environment_variables" in body:
+        raise _extra_forbidden("environment_variables", body)
+    draft = call.world.draft_of(call.app.id)
+    if draft is not None and body.get("hash") != draft.hash:
+        text = "Workflow graph might have been modified, please refresh and resubmit."
+        raise refusal(409 if call.version.since(1, 9) else 400, "draft_workflow_not_sync", text)
+    graph = body["graph"]
+    assert isinstance(graph, dict)
+    _refuse_start_beside_trigger(graph)
+    row = call.world.save_draft(call.app.id, graph, at=call.at)
+    row.updated_by = None if draft is None else call.account.id
+    variables = body.get("environment_variables")
+    if isinstance(variables, list) and not call.version.answers_by_models:
+        row.environment_variables = tuple(variables)
+    return {"result": "success", "hash": row.hash, "updated_at": epoch(row.updated_at)}
+
+
+def _extra_forbidden(key: str, body: JsonObject) -> ApiError:
+    value = body[key]
+    return invalid_param(
+        f"1 validation error for SyncDraftWorkflowPayload\n{key}\n  Extra inputs are not permitted"
+        f" [type=extra_forbidden, input_value={value!r}, input_type={type(value).__name__}]"
+    )
+
+
+def _refuse_start_beside_trigger(graph: JsonObject) -> None:
+    nodes = graph.get("nodes")
+    kinds = {
+        str(node.get("data", {}).get("type")) for node in (nodes if isinstance(nodes, list) else [])
+    }
+    if "start" in kinds and any(kind.startswith("trigger-") for kind in kinds):
+        text = "Start node and trigger nodes cannot coexist in the same workflow"
+        raise invalid_param(text)
 
 
 def get_draft(call: Call) -> object:
@@ -157,6 +209,7 @@ ROUTES = (
     Route("GET", _WORKFLOWS, list_versions, modes=WORKFLOW_MODES, roles=EDITORS),
     Route("GET", f"{_WORKFLOWS}/publish", get_published, modes=WORKFLOW_MODES, roles=EDITORS),
     Route("POST", f"{_WORKFLOWS}/publish", publish, modes=WORKFLOW_MODES, roles=EDITORS),
+    Route("POST", f"{_WORKFLOWS}/draft", save_draft, modes=WORKFLOW_MODES, roles=EDITORS),
     Route(
         "GET",
         f"{_WORKFLOWS}/draft",

@@ -257,7 +257,7 @@ def test_a_bad_dsl_is_refused(world: World, dsl: str) -> None:
     """400, and no app."""
     dify, before = client_of(SimulatedDify(world)), len(world.apps)
 
-    with pytest.raises(Refused, match=r"does not take the DSL|Missing app data"):
+    with pytest.raises(Refused, match=r"does not take the DSL|Missing app data|is required"):
         dify.apps.import_dsl(dsl)
 
     assert len(world.apps) == before

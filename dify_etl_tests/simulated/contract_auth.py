@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from json import dumps, loads
 
 import httpx
 
 from dify_etl.simulated import SimulatedDify
 from dify_etl_tests.simulated.contract_replay import BASE, Replay
+from dify_etl_tests.simulated.contract_world import LOCKED_OUT
 from dify_etl_tests.simulated.recorded_exchanges import Exchange
 
 Headers = dict[str, str]
@@ -23,7 +25,7 @@ class AuthReplay(Replay):
         special = _SPECIAL.get(item.name)
         if special is not None:
             return special(self)
-        if item.path.endswith("/login"):
+        if item.path.endswith("/login") and not item.name.startswith("archived-workspace-"):
             return self._log_in(item)
         if item.name.startswith("admin-api-key/"):
             return self._as_admin(item)
@@ -31,9 +33,40 @@ class AuthReplay(Replay):
             headers = _CREDENTIALS[item.name](self.tokens())
             path = self.casting.replaced(item.path)
             return self._anonymous().request(item.method, path, headers=headers)
+        if item.name.startswith("archived-workspace-"):
+            return self._in_archived_workspace(item)
+        if item.name.startswith("no-workspace-"):
+            return self._ask(self.leaver(), item)
         if item.headers.keys() & {"cookie", "authorization"}:
-            return self._owner().request(item.method, item.path, params=dict(item.query))
+            return self._ask(self.client(signed_in_as=self.person_of(item)), item)
         return self._anonymous().request(item.method, item.path, params=dict(item.query))
+
+    def _ask(self, client: httpx.Client, item: Exchange) -> httpx.Response:
+        sent = None if item.sent is None else loads(self.casting.replaced(dumps(item.sent)))
+        return client.request(item.method, item.path, params=dict(item.query), json=sent)
+
+    def _in_archived_workspace(self, item: Exchange) -> httpx.Response:
+        """Asked in a session that is older than the closing of its workspace."""
+        owner = self._owner()
+        held = self.cast.world.workspaces.values()
+        for workspace in held:
+            workspace.status = "archive"
+        try:
+            return self._log_in(item) if item.path.endswith("/login") else self._ask(owner, item)
+        finally:
+            for workspace in held:
+                workspace.status = "normal"
+
+    def leaver(self) -> httpx.Client:
+        """Somebody who was taken out of the only workspace while signed in."""
+        world, email = self.cast.world, f"{self.cast.world.new_id()}@dify.test"
+        row = world.add_account(
+            name="leaver", email=email, at=world.now(), password=world.account.password
+        )
+        world.join(row.id, world.workspace_id, role="normal", at=world.now())
+        client = self.client(signed_in_as=email)
+        world.leave(row.id, world.workspace_id)
+        return client
 
     def tokens(self) -> dict[str, str]:
         """The tokens of the signed-in owner: access, and csrf with cookies."""
@@ -41,6 +74,10 @@ class AuthReplay(Replay):
         if not self.uses_cookies:
             return {"access": client.headers["Authorization"].removeprefix("Bearer ")}
         return {"access": client.cookies["access_token"], "csrf": client.cookies["csrf_token"]}
+
+    def with_tokens(self, tokens: Mapping[str, str]) -> httpx.Response:
+        """Ask for the apps with these cookies."""
+        return self._anonymous().get("/console/api/apps", headers=_cookies(tokens))
 
     def _owner(self) -> httpx.Client:
         return self.client(signed_in_as=self.cast.world.account.email)
@@ -51,7 +88,10 @@ class AuthReplay(Replay):
     def _log_in(self, item: Exchange) -> httpx.Response:
         if item.sent is None:
             return self._anonymous().post(item.path)
-        return self._anonymous().post(item.path, json=self.sent_body(item))
+        body = self.sent_body(item)
+        if item.name.startswith("login-lockout"):
+            body["email"] = LOCKED_OUT
+        return self._anonymous().post(item.path, json=body)
 
     def _as_admin(self, item: Exchange) -> httpx.Response:
         key, name = self.cast.world.admin_api_key, item.name.partition("/")[2]
@@ -59,7 +99,7 @@ class AuthReplay(Replay):
         if name != "no-workspace-header":
             known = self.cast.world.workspace_id
             headers["X-WORKSPACE-ID"] = "gone" if name == "unknown-workspace" else known
-        path = self.casting.replaced(item.path)
+        path = self.casting.path_of(item)
         return self._anonymous().request(
             item.method, path, params=dict(item.query), headers=headers, json=item.sent
         )
@@ -119,6 +159,18 @@ def _expired(replay: AuthReplay) -> httpx.Response:
     return replay.client(signed_in_as=None).get("/console/api/apps", headers=headers)
 
 
+def _expired_csrf(replay: AuthReplay) -> httpx.Response:
+    old = replay.tokens()["csrf"]
+    replay.dify.expire_access_tokens()
+    replay.forget_people()
+    return replay.with_tokens({**replay.tokens(), "csrf": old})
+
+
+def _foreign_csrf(replay: AuthReplay) -> httpx.Response:
+    editor = replay.client(signed_in_as="eddie@dify.test")
+    return replay.with_tokens({**replay.tokens(), "csrf": editor.cookies["csrf_token"]})
+
+
 def _reused(replay: AuthReplay) -> httpx.Response:
     _, token = replay.fresh_session()
     replay.refresh(token)
@@ -170,6 +222,8 @@ _SPECIAL: dict[str, Callable[[AuthReplay], httpx.Response]] = {
     "https-host-prefixed-ok": lambda replay: replay.prefixed().get(PROFILE),
     "https-unprefixed-cookies-rejected": _unprefixed_cookies,
     "expired-access-token": _expired,
+    "expired-csrf-token": _expired_csrf,
+    "csrf-of-somebody-else": _foreign_csrf,
     "real-expired-token-after-ACCESS_TOKEN_EXPIRE_MINUTES=1": _expired,
     "refresh-ok": lambda replay: replay.refresh(replay.fresh_session()[1]),
     "refresh-invalid": lambda replay: replay.refresh("deadbeef"),

@@ -8,11 +8,13 @@ same for both versions; an id without a role is unknown to both.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from json import dumps
 from re import compile as compile_pattern
 
 from dify_etl.simulated import World, WorldPlan, build_world
-from dify_etl.simulated.rows import App, Conversation, WorkflowRun
-from dify_etl_tests.simulated.recorded_exchanges import AREAS, Exchange, exchanges
+from dify_etl.simulated.app_writes import first_settings
+from dify_etl.simulated.rows import App, Conversation, JsonObject, WorkflowRun
+from dify_etl_tests.simulated.recorded_exchanges import Exchange, all_exchanges
 
 NOW = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
 _UUID = compile_pattern(
@@ -30,13 +32,19 @@ EMAILS = {
     "pending@difylab.test": "pat@dify.test",
     "banned@difylab.test": "ben@dify.test",
     "notenant@difylab.test": "nowhere@dify.test",
+    "EDITOR@difylab.test": "EDDIE@dify.test",
 }
+# Who is locked out by wrong passwords: nobody else's session suffers.
+LOCKED_OUT = "locked@dify.test"
 
 
 class ContractWorld:
-    """The world, and `ids`: the simulated id of each role."""
+    """The world, and `ids`: the simulated id of each role.
 
-    def __init__(self) -> None:
+    `newest`: with what only the servers of 1.16.1 and later held.
+    """
+
+    def __init__(self, *, newest: bool = False) -> None:
         plan = WorldPlan(seed=3, days=12, conversations_per_day=14, now=NOW)
         self.world: World = build_world(plan)
         self.ids: dict[str, str] = {}
@@ -44,6 +52,9 @@ class ContractWorld:
         self._cast_conversations()
         self._cast_runs()
         self._cast_datasets()
+        self._cast_states()
+        if newest:
+            self._renew()
 
     def app(self, mode: str) -> App:
         """The busiest app of a mode."""
@@ -52,14 +63,73 @@ class ContractWorld:
     def _cast_apps(self) -> None:
         for mode in ("chat", "agent-chat", "advanced-chat", "completion", "workflow"):
             self.ids[f"app {mode}"] = self.app(mode).id
-        draftless = self.world.add_app(
-            name="no draft",
-            mode="workflow",
+
+    def _cast_states(self) -> None:
+        """Apps on their way to the second publication, and one that may go."""
+        for mode in ("workflow", "advanced-chat"):
+            for role, saved, published in (
+                ("without a draft", 0, 0),
+                ("drafted", 1, 0),
+                ("once published", 1, 1),
+                ("twice published", 2, 2),
+            ):
+                app = self._add_app(f"{mode} {role}", mode)
+                for number in range(saved):
+                    graph: JsonObject = {"nodes": [], "edges": [], "viewport": {"x": number}}
+                    self.world.save_draft(app.id, graph, at=NOW - timedelta(hours=2))
+                for number in range(published):
+                    at = NOW - timedelta(hours=1) + timedelta(seconds=number)
+                    row = self.world.publish(app.id, at=at, marked_name=f"v{number}")
+                    self.ids[f"version of {mode}"] = row.id
+        self._add_app("passing", "chat")
+        for role in ("changing", "rising", "leaving", "going", "locked"):
+            person = self.world.add_account(
+                name=role,
+                email=f"{role}@dify.test",
+                at=NOW - timedelta(days=1),
+                password=self.world.account.password,
+            )
+            held = "editor" if role == "rising" else "normal"
+            self.world.join(person.id, self.world.workspace_id, role=held, at=person.created_at)
+            self.ids[f"account {role}"] = person.id
+            person.status = "pending" if role == "going" else "active"
+        self.ids["workspace"] = self.world.workspace_id
+        self.ids["nothing"] = self.world.new_id()
+
+    def _add_app(self, role: str, mode: str) -> App:
+        row = self.world.add_app(
+            name=role,
+            mode=mode,
             at=NOW - timedelta(days=1),
             created_by=self.world.account_id,
             tenant_id=self.world.workspace_id,
         )
-        self.ids["app draftless"] = draftless.id
+        self.ids[f"app {role}"] = row.id
+        return row
+
+    def _renew(self) -> None:
+        """Apps that were made and never saved, documents without a rule, fields of documents."""
+        others = first_settings(newest=True)
+        saved: JsonObject = {"datasets": {"strategy": "router", "datasets": []}}
+        for role in ("workflow once published", "advanced-chat twice published"):
+            draft = self.world.draft_of(self.ids[f"app {role}"])
+            assert draft is not None
+            draft.updated_by = self.world.account_id
+        for row in self.world.datasets.values():
+            row.icon = "📙"
+        states = self.world.datasets[self.ids["dataset states"]]
+        states.updated_by = states.icon = None
+        for mode in ("agent-chat", "completion"):
+            config = self.app(mode).app_model_config
+            assert config is not None
+            config.others = others
+        config = self.app("chat").app_model_config
+        assert config is not None
+        config.others = {"dataset_configs": {"retrieval_model": "single", **saved}}
+        for document_id in self.world.documents_of_dataset[self.ids["dataset many"]]:
+            document = self.world.documents[document_id]
+            document.dataset_process_rule_id = None
+            document.has_metadata = document.position % 2 == 0
 
     def _cast_conversations(self) -> None:
         world, chat = self.world, self.app("chat")
@@ -245,10 +315,48 @@ _LAST_OF_PATH = {
     "get-advanced-chat": "app advanced-chat",
     "get-completion": "app completion",
     "get-workflow": "app workflow",
-    "draft-get-missing": "app draftless",
+    "draft-get-missing": "app workflow without a draft",
     "api-keys-list-full": "app chat",
     "chatflow-conversations-mid-run": "app advanced-chat",
     "tz-boundary-daily-messages-new-york": "app chat",
+    "workflow-run-get-real": "run succeeded",
+    "workflow-run-get-real-failing": "run failed",
+    "workflow-run-get-scheduled": "run schedule",
+}
+# Whose app an exchange is about: the first id of the path.
+_FIRST_OF_PATH = {
+    "workflow-app-logs-real": "app workflow",
+    "workflow-app-logs-real-failing": "app workflow",
+    "workflow-app-logs-triggers": "app workflow",
+    "chat-conversations-real-chatflow": "app advanced-chat",
+}
+# The state that an app was in when this was asked, by the end of the name.
+_STATES = {
+    "-draft-get-before": "without a draft",
+    "-versions-without-draft": "without a draft",
+    "-published-get-before": "without a draft",
+    "export-dsl-without-draft": "without a draft",
+    "-versions-draft-never-published": "drafted",
+    "-published-get-never-published": "drafted",
+    "-versions-once-published": "once published",
+    "-versions-twice-published": "twice published",
+    "-versions-named-only": "twice published",
+    "-versions-limit1-page2": "twice published",
+    "-draft-get": "drafted",
+    "import-dsl-workflow-versions": "drafted",
+    "import-dsl-workflow-draft-get": "drafted",
+    "import-dsl-workflow-versions-after": "once published",
+    "export-dsl-one-version": "twice published",
+    "workflows-list": "once published",
+}
+# Other exchanges that were about something else at their time than under the same id before.
+_AT_THE_TIME = {
+    "get-after-model-config": "app chat",
+    "dataset-get": "dataset states",
+    "dataset-get-economy": "dataset states",
+    "admin-api-key/delete-app": "app passing",
+    "retry-as-editor": "dataset states",
+    "chat-conversation-get-after-service-delete": "nothing",
 }
 _OF_QUERY = {
     "chat-messages-ties": {"conversation_id": "conversation ties"},
@@ -260,6 +368,14 @@ _OF_QUERY = {
     "chat-messages-limit100-third": {"first_id": "message long 0"},
     "workflow-app-logs-keyword-run-id": {"keyword": "run succeeded"},
     "workflow-runs-app-run-limit100-second": {"last_id": "run succeeded"},
+    "advanced-chat-workflow-runs-walk-page2": {"last_id": "chatflow run succeeded"},
+    "advanced-chat-workflow-runs-walk-page3": {"last_id": "chatflow run failed"},
+    "advanced-chat-workflow-runs-walk-page4": {"last_id": "chatflow run succeeded"},
+    "chat-messages-real-chatflow": {"conversation_id": "conversation chatflow"},
+    "chat-messages-ties-limit4-page2": {"first_id": "message ties"},
+    "chat-messages-ties-limit4-page3": {"first_id": "message ties"},
+    "chat-messages-with-a-picture": {"conversation_id": "conversation two_ann"},
+    "export-dsl-one-version": {"workflow_id": "version of workflow"},
 }
 
 
@@ -270,21 +386,48 @@ class Casting:
         self.cast = cast
         self._roles: dict[str, str] = {}
         # The loop app of the recordings is one more app of mode workflow here.
-        for item in (item for area in AREAS for item in exchanges(version, area)):
+        for item in all_exchanges(version):
             self._learn(item)
 
     def _learn(self, item: Exchange) -> None:
         found = _UUID.findall(item.path)
+        if item.name == "workspace-switch-same":
+            self.teach(dumps(item.sent), "workspace")
         if item.name == "node-executions-real-loop":
             self._roles[found[0].lower()] = "app workflow"
         if found and item.name in _LAST_OF_PATH and item.method == "GET":
             self._roles.setdefault(found[-1].lower(), _LAST_OF_PATH[item.name])
+        if item.name in _FIRST_OF_PATH:
+            self._roles.setdefault(found[0].lower(), _FIRST_OF_PATH[item.name])
         for name, role in _OF_QUERY.get(item.name, {}).items():
             self._roles.setdefault(dict(item.query)[name].lower(), role)
+
+    def knows(self, text: str) -> bool:
+        """Whether the last id in a text plays a role."""
+        return _UUID.findall(text)[-1].lower() in self._roles
 
     def teach(self, text: str, role: str) -> None:
         """Let the last id in a text play a role, whatever it played before."""
         self._roles[_UUID.findall(text)[-1].lower()] = role
+
+    def path_of(self, item: Exchange) -> str:
+        """The path of an exchange, its app in the state that the name tells."""
+        if item.name in _AT_THE_TIME:
+            held = self.cast.ids[_AT_THE_TIME[item.name]]
+            last = _UUID.findall(item.path)[-1]
+            return self.replaced(item.path.replace(last, held))
+        ends = [end for end in _STATES if item.name.endswith(end)]
+        if not ends or item.method != "GET":
+            return self.replaced(item.path)
+        chatflow = "chatflow" in item.name
+        mode = "advanced-chat" if chatflow else "workflow"
+        app_id = self.cast.ids[f"app {mode} {_STATES[max(ends, key=len)]}"]
+        return self.replaced(_UUID.sub(app_id, item.path, count=1))
+
+    def meet(self, recorded: str, simulated: str) -> None:
+        """Let a recorded id stand for the id of what was just made."""
+        self._roles[recorded.lower()] = simulated
+        self.cast.ids[simulated] = simulated
 
     def replaced(self, text: str) -> str:
         """The text with every known id, address and batch replaced; upper case stays."""

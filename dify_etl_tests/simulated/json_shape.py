@@ -24,6 +24,8 @@ OPAQUE = (
     ".tools[]",
     ".extras",
     ".agent_mode",
+    ".features",
+    ".dataset_configs",
     ".trigger_metadata",
     ".errors",
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 RECORDED = Path(__file__).parent.parent / "recorded"
-VERSIONS = ("1.12.1", "1.7.2")
+VERSIONS = ("1.12.1", "1.7.2", "1.16.1", "main-2026-08")
 AREAS = (
     "apps",
     "auth",
@@ -17,9 +17,19 @@ AREAS = (
     "errors",
     "logs",
     "members",
+    "roles",
     "plugin-daemon-down",
     "service-api",
     "statistics",
+)
+
+
+# Everything that is compared: the area `roles` was not recorded of the older versions.
+RECORDED_AREAS = tuple(
+    (version, area)
+    for version in VERSIONS
+    for area in AREAS
+    if (RECORDED / version / f"{area}.jsonl").exists()
 )
 
 
@@ -50,9 +60,18 @@ def exchanges(version: str, area: str) -> tuple[Exchange, ...]:
     return tuple(_exchange(area, loads(line)) for line in lines)
 
 
+@cache
+def all_exchanges(version: str) -> tuple[Exchange, ...]:
+    """All exchanges of a version that are compared, area by area."""
+    areas = [area for told, area in RECORDED_AREAS if told == version]
+    return tuple(item for area in areas for item in exchanges(version, area))
+
+
 def _exchange(area: str, line: dict[str, Any]) -> Exchange:
     request, response = line["request"], line["response"]
     body = response["body"] if response.get("body") is not None else response.get("body_text")
+    if isinstance(body, str) and body.strip() == "null":
+        body = None
     return Exchange(
         area=area,
         name=line["name"],
