@@ -33,8 +33,8 @@ demo: $(READY) ## read 30 days of a simulated Dify into dify_data/demo/dify.duck
 dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL is not set)
 	$(BIN)/dify-etl dev
 
-test: $(READY) ## all tests
-	$(BIN)/pytest -n 2 --dist worksteal
+test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) ## thousands of random histories, hundreds of kills and faults (SOAK_HISTORIES, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \

@@ -1,8 +1,29 @@
-"""What tests have to tell stands at the end of a run, whichever process they ran in."""
+"""What tests have to tell stands at the end of a run; what `make test FAST=1` leaves out."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+# Whole syncs one after another, nights of Dagster, processes, kills, generated histories.
+SLOW = (
+    "crashes",
+    "histories",
+    "pipeline",
+    "terminal",
+    "management/rotation/sinks/test_no_token_leaks.py",
+    "management/rotation/test_histories.py",
+    "management/test_app_deletion.py",
+    "sql/test_simulated_workspace.py",
+    "sync/test_deletion.py",
+    "sync/test_failures.py",
+    "sync/test_feedback.py",
+    "sync/test_generations.py",
+    "sync/test_next_sync.py",
+    "sync/test_source.py",
+    "sync/test_time_zones.py",
+    "test_readme.py",
+)
 
 TOLD = "told"
 Tell = Callable[[str], None]
@@ -12,6 +33,15 @@ Tell = Callable[[str], None]
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """A line for the end of the run: counts, seeds, a row of a table."""
     return lambda line: record_property(TOLD, line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the slow folders and files."""
+    here = Path(__file__).parent
+    slow = [here / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -118,19 +118,16 @@ def _command(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for number, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
-    sys.stdout, sys.stderr = (
-        os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
-    )
     sys.argv = [*COMMAND, *words]
-    from dify_etl.cli import main
+    with (
+        out.open("w", encoding="utf-8") as sys.stdout,
+        err.open("w", encoding="utf-8") as sys.stderr,
+    ):
+        os.dup2(sys.stdout.fileno(), 1)
+        os.dup2(sys.stderr.fileno(), 2)
+        from dify_etl.cli import main
 
-    try:
         main()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
 
 
 _WITH_CTRL_C = (

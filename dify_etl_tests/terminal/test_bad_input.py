@@ -49,7 +49,7 @@ ACCOUNTS = (
         variables={"DIFY_EMAIL": "nobody@dify.test"}),
     Bad("locked account", 1, ("locked", "/login", "Wait for the lock"),
         arrange=some.locked_account),
-    Bad("role too low", 1, ("403", "the chat app", "role"), arrange=some.low_role),
+    Bad("role too low", 0, ("unproven", "role"), arrange=some.low_role),
     Bad("another workspace", 1, ("workspace", "Switch the account back"),
         arrange=some.other_workspace),
     Bad("another server", 1, ("server origin", "DIFY_ETL_HOME"), arrange=some.other_address),
@@ -107,6 +107,10 @@ FILES = (
 )  # fmt: skip
 
 
+# What an interpreter says when it ends shows only in one of its own: before, amid and after a read.
+ANEW = ("no such host", "live file held", "role too low", "no such time zone")
+
+
 @pytest.mark.parametrize(
     "bad", [*SERVERS, *ACCOUNTS, *DAYS, *SETTINGS, *FILES], ids=lambda bad: bad.name
 )
@@ -115,7 +119,8 @@ def test_bad_input_ends_with_a_clear_message(bad: Bad, own_copy: Shell, dify: Se
     before = content(own_copy)
     with bad.arrange(Stage(dify, own_copy)) as met:
         words = [word.replace(".app", " app") for word in bad.command.split()]
-        answer = own_copy.run(*words, COLUMNS="240", **bad.variables, **met.variables)
+        run = own_copy.run_anew if bad.name in ANEW else own_copy.run
+        answer = run(*words, COLUMNS="240", **bad.variables, **met.variables)
     assert answer.code == bad.code, answer.text
     assert [one for one in (*bad.says, *met.says) if one not in answer.text] == [], answer.text
     assert_quiet(answer, own_copy)
