@@ -113,6 +113,11 @@ class SimulatedDify:
     def plugin_daemon_down(self, down: bool) -> None:
         self._switches.plugin_daemon_down = down
 
+    @property
+    def odd_rows(self) -> dict[str, int]:
+        """Rows, by id, that cannot be shown: every answer that holds one is this status instead."""
+        return self._switches.odd_rows
+
     def expire_access_tokens(self) -> None:
         """Let every access token that is out expire now; refresh tokens stay good."""
         with self.world.lock:

@@ -39,6 +39,7 @@ class Switches:
     plugin_daemon_down: bool = False
     mask_keys: bool | str = False  # True: as the newest servers do; stars: as a proxy did
     service_api_url: str | None = None
+    odd_rows: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

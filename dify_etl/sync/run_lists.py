@@ -211,6 +211,7 @@ def _read_list(
         key=lambda run: run.workflow_run_id,
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
+        is_newest_first=True,
     )
 
     def frame_of(runs: Sequence[WorkflowRun]) -> pl.DataFrame:
