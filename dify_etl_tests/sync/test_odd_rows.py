@@ -145,3 +145,27 @@ def test_missing_plugin_daemon_is_no_odd_row(workplace: Open) -> None:
     state, reason = the_slice(place, "datasets")
     assert state == "failed"
     assert "plugin daemon" in reason
+
+
+def test_known_run_leads_behind_an_odd_one(workplace: Open) -> None:
+    """What came before an odd run is listed beside a run that is held; only its day is in doubt."""
+    place = workplace(quiet_world("workflow"), "1.12.1")
+    world = place.world
+    runs = [run(world, at=NOW - timedelta(days=days, hours=2)) for days in range(6)]
+    place.read(("apps", "workflow_runs"))
+    late = run(world, at=NOW - timedelta(days=4, hours=1))
+    for run_id in (runs[1], late):
+        world.take_log(world.log_of_run[run_id])  # as a workflow used as a tool: no log shows it
+    place.server.odd_rows[runs[1]] = 400
+
+    place.read(("apps", "workflow_runs"))
+
+    held = {row[0] for row in place.rows("SELECT workflow_run_id FROM raw.workflow_runs")}
+    assert held == {*runs, late}
+    assert place.value("SELECT count(*) FROM raw.workflow_runs WHERE absent_since IS NULL") == 7
+    doubts = place.rows(
+        "SELECT slice_date FROM ops.slices WHERE feed = 'workflow_runs' AND state = 'incomplete'"
+    )
+    odd_day = (NOW - timedelta(days=1, hours=2)).date()
+    assert {day for (day,) in doubts} <= {odd_day, odd_day + timedelta(days=1)}
+    assert (odd_day,) in doubts
