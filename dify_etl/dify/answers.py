@@ -23,6 +23,7 @@ from dify_etl.dify.errors import (
     NotShown,
     RateLimited,
     Refused,
+    RowNotBuilt,
     UnexpectedAnswer,
 )
 from dify_etl.dify.rights import right_to, role_for_write
@@ -43,6 +44,9 @@ FAILED_IMPORTS = {
 }
 # The list of accepted values in the refusal of an unknown one.
 _CHOICES = re.compile(r"Input should be ((?:'[\w-]+'(?:, | or )?)+)")
+# The first line of pydantic's text when an answer of Dify's own, and no parameter, does not fit.
+_UNBUILT = re.compile(r"\d+ validation errors? for \w*Response", re.ASCII)
+_FIELD = re.compile(r"\w{1,40}(\.\w{1,40}){0,4}", re.ASCII)
 SHORTEST_SECRET = 4  # characters of a word that counts as quoted
 
 
@@ -110,6 +114,8 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
         return _forbidden(response, code, where)
     if status == 404:
         return _not_found(response, code, where)
+    if (path := _unbuilt_field(response)) is not None:
+        return _not_built(response, where, path)
     told = "; ".join(part for part in (code, _message(response)) if part)
     return Refused(
         f"Dify answers {status}: {told or 'no reason'}",
@@ -118,6 +124,52 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
         status=status,
         code=code,
         choices=_choices(response),
+    )
+
+
+def _unbuilt_field(response: httpx.Response) -> str | None:
+    """The field of the row that Dify could not show; None when the answer says something else.
+
+    Pydantic's text: how many errors in which answer, then the first field, as `data.2.name`. What
+    follows quotes the row's values.
+    """
+    message = _body(response).get("message")
+    lines = message.splitlines() if isinstance(message, str) else []
+    is_read = response.request.method == "GET" and response.status_code == 400
+    if len(lines) < 2 or not is_read or not _UNBUILT.fullmatch(lines[0]):
+        return None
+    path = lines[1].strip()
+    return path if _FIELD.fullmatch(path) else ""
+
+
+def _not_built(response: httpx.Response, where: str, path: str) -> RowNotBuilt:
+    code = code_of(response)
+    told = "; ".join(part for part in (code, _message(response)) if part)
+    return RowNotBuilt(
+        f"Dify answers 400: {told}: {path or 'a field without a plain name'}",
+        where=where,
+        hint=_cure(path),
+        status=400,
+        code=code,
+        path=path,
+    )
+
+
+def _cure(path: str) -> str:
+    field = path.rpartition(".")[2]
+    if field == "message_files":
+        return (
+            "A file of a message cannot be reached from Dify, and Dify shows no page with this "
+            "message: bring the file's host back, or delete the message."
+        )
+    if field.startswith("data_source"):
+        return (
+            "A document's source is not what Dify expects, and Dify shows no page with this "
+            "document: delete it in the console or load it anew, or mend its row in the database."
+        )
+    return (
+        "Dify cannot show one of its own rows, and with it no page that holds it: the log of the "
+        "Dify API container tells which; mend or delete that row."
     )
 
 
@@ -206,6 +258,7 @@ def _server_error(status: int, where: str) -> DifyUnavailable:
         f"Dify answers {status}",
         where=where,
         hint="Look at the log of the Dify API container, then run again.",
+        status=status,
     )
 
 

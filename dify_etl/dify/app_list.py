@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.errors import DifyError, LoginRefused, Refused, SessionLost
+from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import PageWalk, WalkProof
 from dify_etl.dify.record import Page
 
@@ -48,6 +49,7 @@ class _ModeList:
 
     pages: Sequence[Page[App]] = ()
     doubt: str | None = None
+    odd: Sequence[OddRows] = ()
 
 
 @dataclass
@@ -86,13 +88,15 @@ class AppsWalk:
                 ids |= {row.record_id for row in page.rejected if row.record_id}
                 yield page
         doubts = "; ".join(one.doubt for one in found if one.doubt)
-        self.proof = WalkProof(len(ids), len(ids), len(ids), 1, not doubts, doubts)
+        odd = tuple(row for one in found for row in one.odd)
+        self.proof = WalkProof(len(ids), len(ids), len(ids), 1, not doubts, doubts, odd=odd)
 
     def _whole(self, mode: str | None) -> _ModeList:
         walk = PageWalk(lambda page, limit: self.ask(mode, page, limit), key=self.key)
         pages = tuple(walk)
         name = f"list of mode {mode}" if mode else "list without a mode"
-        return _ModeList(pages, None if walk.proof.is_proven else f"{name}: {walk.proof.reason}")
+        doubt = None if walk.proof.is_proven else f"{name}: {walk.proof.reason}"
+        return _ModeList(pages, doubt, walk.proof.odd)
 
     def _of_mode(self, mode: str, modes: Modes) -> _ModeList:
         try:

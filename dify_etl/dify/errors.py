@@ -10,6 +10,7 @@ DifyError                what happened, where, what to do
 ├── NotFound             404: no such object
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
+│   └── RowNotBuilt      400: one row that Dify cannot show takes the whole answer with it
 ├── RateLimited          429 after all retries
 ├── NotSent              we did not send it: Dify would break, strand or hand over something
 ├── KeyRefused           the service API does not know the key
@@ -22,8 +23,12 @@ DifyError                what happened, where, what to do
 └── TokenStoreFailed     the place that keeps the session cannot be read or written
 """
 
+import re
+
 from dify_etl.dify.rights import UNKNOWN, Right
 from dify_etl.errors import ActionableError
+
+_POSITION = re.compile(r"[a-z_]+\.(\d{1,5})\.")
 
 
 class DifyError(ActionableError):
@@ -114,6 +119,33 @@ class Refused(_Answered):
         self.choices = choices
 
 
+class RowNotBuilt(Refused):
+    """400: Dify found the rows, and cannot show one of them; the whole answer fails (>= 1.16.1).
+
+    `path` is Dify's name of the field, `position` the row's place in the page, from 0; None where
+    Dify does not tell it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        hint: str,
+        status: int = 0,
+        code: str | None = None,
+        path: str = "",
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, status=status, code=code)
+        self.path = path
+
+    @property
+    def position(self) -> int | None:
+        """The row's place in the page, from 0; None where Dify does not tell it."""
+        found = _POSITION.match(self.path)
+        return int(found[1]) if found else None
+
+
 class RateLimited(_Answered):
     """429: still too many requests after all retries."""
 
@@ -131,7 +163,14 @@ class ServiceApiOff(_Answered):
 
 
 class DifyUnavailable(DifyError):
-    """Dify cannot be reached, or only answers with server errors; worth trying later."""
+    """Dify cannot be reached, or only answers with server errors; worth trying later.
+
+    `status` is None when no answer came.
+    """
+
+    def __init__(self, what: str, *, where: str, hint: str, status: int | None = None) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
 
 
 class WriteUnanswered(DifyUnavailable):
@@ -139,12 +178,8 @@ class WriteUnanswered(DifyUnavailable):
     after sending, 5xx, or a success whose answer cannot be read.
 
     Read back what is there before writing again. Dify also answers 500 where it refuses (the
-    eleventh key on some versions). `status` is None when no answer came.
+    eleventh key on some versions).
     """
-
-    def __init__(self, what: str, *, where: str, hint: str, status: int | None = None) -> None:
-        super().__init__(what, where=where, hint=hint)
-        self.status = status
 
 
 class NotDify(DifyError):

@@ -11,14 +11,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from dify_etl.dify.errors import IncompleteWalk, NotFound, Refused, UnexpectedAnswer
+from dify_etl.dify.errors import (
+    DifyError,
+    IncompleteWalk,
+    NotFound,
+    Refused,
+    RowNotBuilt,
+    UnexpectedAnswer,
+)
+from dify_etl.dify.odd_rows import AroundOddRows, OddRows, may_be_a_row, newest_rows, words_of
 from dify_etl.dify.record import Page, Record, unexpected
 
 R = TypeVar("R", bound=Record)
-MapPages = Callable[[Callable[[int], Page[R]], Sequence[int]], Iterable[Page[R]]]
+Pages = tuple[Page[R], ...]
+MapPages = Callable[[Callable[[int], Pages[R]], Sequence[int]], Iterable[Pages[R]]]
 log = logging.getLogger(__name__)
 
-PAGE_SIZES = (100, 97, 89)  # the same size repeats the same loss at the page edges
+# The same size repeats the same loss at the page edges; a size with divisors can be cut into pages.
+PAGE_SIZES = (100, 98, 96)
 MAX_LIMIT = 100  # Dify's bound; beyond it some lists truncate silently
 CURSOR_TRIES = 3  # a cursor row may be deleted between two requests
 
@@ -28,6 +38,7 @@ class WalkProof:
     """What a walk can say for itself: distinct rows, Dify's totals, the verdict and why.
 
     `crowded` are the seconds that may hold rows which were not shown, when that is the only doubt.
+    `odd` are the rows that Dify cannot show.
     """
 
     rows: int = 0
@@ -37,6 +48,7 @@ class WalkProof:
     is_proven: bool = False
     reason: str = "the walk has not ended"
     crowded: tuple[datetime, ...] = ()
+    odd: tuple[OddRows, ...] = ()
 
 
 @dataclass
@@ -49,12 +61,16 @@ class PageWalk(Generic[R]):
 
     `together` is a `map` that may ask several pages at once. Only the first walk uses it: when the
     list stands still it is proven as well, and when it moves the next walk keeps the order.
+
+    Rows that Dify cannot show are gone round with smaller pages: the others come, and the walk is
+    not proven. Unless `goes_round`, OddPage is raised instead.
     """
 
     ask: Callable[[int, int], Page[R]]
     key: Callable[[R], str]
     page_sizes: Sequence[int] = PAGE_SIZES
     together: MapPages[R] = map
+    goes_round: bool = True
     proof: WalkProof = field(default_factory=WalkProof, init=False)
 
     def __iter__(self) -> Iterator[Page[R]]:
@@ -63,33 +79,67 @@ class PageWalk(Generic[R]):
         for tries, size in enumerate(self.page_sizes, start=1):
             found: set[str] = set()
             totals: list[int | None] = []
-            for page in self._pages(size, self.together if tries == 1 else map):
+            around = AroundOddRows(self.ask, self.goes_round)
+            for page in self._pages(size, around, self.together if tries == 1 else map):
                 found |= _ids(page, self.key)
                 totals.append(page.total)
                 yield page
             union |= found
-            self.proof = _verdict(found, union, totals, tries)
-            if self.proof.is_proven:
+            self.proof = _verdict(found, union, totals, tries, around.rows)
+            if self.proof.is_proven or _all_but_odd(self.proof):
                 return
 
     def in_order(self, page: Page[R]) -> Sequence[R]:
         """The records of a page in the order of the walk."""
         return page.records
 
-    def _pages(self, size: int, ask_all: MapPages[R]) -> Iterator[Page[R]]:
-        first = self.ask(1, size)
-        yield first
-        last = math.ceil((first.total or 0) / size)
+    def _pages(
+        self, size: int, around: AroundOddRows[R], ask_all: MapPages[R]
+    ) -> Iterator[Page[R]]:
+        first = around.pages(1, size)
+        yield from first
+        last = math.ceil((first[0].total or 0) / size)
         if last > 1:
-            yield from ask_all(lambda number: self.ask(number, size), range(last, 1, -1))
-            yield self.ask(1, size)
+            for pages in ask_all(lambda number: around.pages(number, size), range(last, 1, -1)):
+                yield from pages
+            yield from around.pages(1, size)
 
 
-def _verdict(found: set[str], union: set[str], totals: list[int | None], tries: int) -> WalkProof:
+def _verdict(
+    found: set[str],
+    union: set[str],
+    totals: list[int | None],
+    tries: int,
+    odd: Sequence[OddRows],
+) -> WalkProof:
     first, last = totals[0], totals[-1]
-    is_proven = first is not None and first == last and first in (len(found), len(union))
+    is_proven = (
+        not odd and first is not None and first == last and first in (len(found), len(union))
+    )
     reason = f"{len(union)} distinct rows, total {first} before and {last} after"
-    return WalkProof(len(union), first, last, tries, is_proven, "" if is_proven else reason)
+    if odd:
+        places = dict.fromkeys(one.place for one in odd)
+        missing = max(1, (last or 0) - len(union))
+        listed = ", ".join(list(places)[:3]) + (" and more" if len(places) > 3 else "")
+        reason = f"{missing} of {last} rows stay out, at {listed}: {odd[-1].words}"
+    return WalkProof(
+        rows=len(union),
+        total_first=first,
+        total_last=last,
+        tries=tries,
+        is_proven=is_proven,
+        reason="" if is_proven else reason,
+        odd=tuple(odd),
+    )
+
+
+def _all_but_odd(proof: WalkProof) -> bool:
+    """Whether the rows that came and those that Dify cannot show are all there are: then another
+    walk would only meet the odd ones again.
+    """
+    places = {place for one in proof.odd for place in range(one.first, one.last + 1)}
+    is_still = proof.total_first == proof.total_last
+    return bool(places) and is_still and proof.rows + len(places) == proof.total_last
 
 
 @dataclass
@@ -99,6 +149,11 @@ class CursorWalk(Generic[R]):
     Dify's cursor is strict (`created_at <`) at one-second resolution: rows that share the cursor's
     second are skipped. So the cursor is the oldest row of a newer second, and ties are read twice.
     `at` gives a row's created_at, `stop` ends early (older than the window, known row met).
+
+    At a row that Dify cannot show the walk ends with the rows newer than it: what is older is
+    reached only from an older row's id, with which another walk may begin (`entries`: the best
+    first, the next when a row is gone). To find that row soon: `is_newest_first` tells how Dify
+    sorts a page, and `expected` how many rows there are, if it is known.
     """
 
     ask: Callable[[str | None, int], Page[R]]
@@ -106,19 +161,33 @@ class CursorWalk(Generic[R]):
     at: Callable[[R], datetime]
     stop: Callable[[Page[R]], bool] = lambda page: False
     limit: int = MAX_LIMIT
+    entries: Sequence[str | None] = (None,)
+    is_newest_first: bool = False
+    expected: int | None = None
     proof: WalkProof = field(default_factory=WalkProof, init=False)
+    _asked_at: str | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[Page[R]]:
         self.proof = WalkProof()
         seen: set[str] = set()
         doubts: dict[datetime | None, str] = {}
-        cursors: Sequence[str | None] = [None]
+        cursors: Sequence[str | None] = self.entries
         limit = self.limit
+        reached: datetime | None = None
         while True:
-            page = self._ask_any(cursors, limit)
+            try:
+                page = self._ask_any(cursors, limit)
+            except DifyError as error:
+                page, odd = self._before_odd(error, limit, seen)
+                seen |= _ids(page, self.key)
+                yield page
+                reached = min((self._second(row) for row in page.records), default=reached)
+                self.proof = _ended_at(odd, len(seen), reached)
+                return
             is_known = _ids(page, self.key) <= seen
             seen |= _ids(page, self.key)
             yield page
+            reached = min((self._second(row) for row in page.records), default=reached)
             if page.row_count < limit or self.stop(page):
                 break
             if newer := self._rows_of_newer_seconds(page):
@@ -149,11 +218,43 @@ class CursorWalk(Generic[R]):
         """Ask with the best cursor; when its row is gone meanwhile, with the next newer one."""
         *spare, last = cursors[:CURSOR_TRIES]
         for cursor in spare:
+            self._asked_at = cursor
             try:
                 return self.ask(cursor, limit)
+            except RowNotBuilt:
+                raise
             except (NotFound, Refused) as error:
                 log.debug("cursor %s is gone (%s), asking with a newer one", cursor, error.what)
+        self._asked_at = last
         return self.ask(last, limit)
+
+    def _before_odd(
+        self, error: DifyError, limit: int, seen: set[str]
+    ) -> tuple[Page[R], DifyError]:
+        """The rows between the cursor and the one that Dify cannot show, and the error of that.
+
+        Raises the page's error when no row is to blame for it.
+        """
+        if not may_be_a_row(error):
+            raise error
+
+        def newer(position: int, limit: int) -> int:
+            """How many rows of a page come before the named one."""
+            left = limit if seen or not self.expected else self.expected
+            return position if self.is_newest_first else min(limit, left) - 1 - position
+
+        cursor = self._asked_at
+        page, odd = newest_rows(lambda size: self.ask(cursor, size), limit, error, newer)
+        if page is None and not isinstance(odd, RowNotBuilt) and not (seen and self._answers()):
+            raise error
+        return page or Page(()), odd
+
+    def _answers(self) -> bool:
+        """Whether the newest row, which came before, comes again: then the server is well."""
+        try:
+            return bool(self.ask(self.entries[0], 1).row_count)
+        except DifyError:
+            return False
 
     def _rows_of_newer_seconds(self, page: Page[R]) -> list[str]:
         """Keys of the rows that are newer than the page's oldest second, oldest first."""
@@ -173,6 +274,17 @@ class CursorWalk(Generic[R]):
             return {None: f"none of the {rows} rows of a page could be read"}
         second = self._second(page.records[0])
         return {second: f"{rows} rows in one second ({second:%Y-%m-%d %H:%M:%S} UTC): maybe more"}
+
+
+def _ended_at(error: DifyError, rows: int, reached: datetime | None) -> WalkProof:
+    """The proof of a walk that ended at a row that Dify cannot show."""
+    words = words_of(error)
+    return WalkProof(
+        rows=rows,
+        tries=1,
+        reason=f"rows are missing behind the {rows} newest: {words}",
+        odd=(OddRows(words, reached=reached),),
+    )
 
 
 class Walk(Protocol[R]):

@@ -134,6 +134,11 @@ class SimulatedDify:
             raise ValueError(f"keys are masked with dots or stars, not {shape!r}")
         self._switches.mask_keys = "dots" if shape is True else shape or None
 
+    @property
+    def odd_rows(self) -> dict[str, int]:
+        """Rows, by id, that cannot be shown: every answer that holds one is this status instead."""
+        return self._switches.odd_rows
+
     def expire_access_tokens(self) -> None:
         """Let every access token that is out expire now; refresh tokens stay good."""
         with self.world.lock:

@@ -40,6 +40,7 @@ class Switches:
     providers_in_cache: bool = False
     mask_keys: str | None = None  # dots or stars
     service_api_url: str | None = None
+    odd_rows: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

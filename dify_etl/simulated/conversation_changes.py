@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dify_etl.simulated.feedback_changes import FeedbackChanges
-from dify_etl.simulated.rows import App, Conversation, EndUser, JsonObject, Message
+from dify_etl.simulated.rows import (
+    App,
+    Conversation,
+    EndUser,
+    JsonObject,
+    Message,
+    MessageFile,
+)
 from dify_etl.simulated.tables import whole_second
 from dify_etl.simulated.workflow_changes import WorkflowChanges
 
@@ -120,6 +127,24 @@ class ConversationChanges(WorkflowChanges, FeedbackChanges):
             self.move_updated_at(conversation, at)
             if answer is not None:
                 self.finish_message(row.id, answer=answer)
+            return row
+
+    def attach_remote_file(self, message_id: str, url: str) -> MessageFile:
+        """Give a message a file that stays on its own host; `dead_hosts` names hosts that do not
+        answer."""
+        with self.lock:
+            row = MessageFile(
+                id=self.new_id(),
+                filename=url.rpartition("/")[2],
+                type="image",
+                mime_type="image/png",
+                size=-1,
+                transfer_method="remote_url",
+                belongs_to="user",
+                upload_file_id=None,
+                remote_url=url,
+            )
+            self.messages[message_id].message_files += (row,)
             return row
 
     def _asked(self, conversation: Conversation, app: App, *, at: datetime, query: str) -> Message:

@@ -13,6 +13,7 @@ from dify_etl.simulated.answers import json_response
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.errors import ApiError, forbidden, not_found
 from dify_etl.simulated.sessions import Sessions
+from dify_etl.simulated.unbuilt_rows import RowNotShown, refuse_odd
 from dify_etl.simulated.versions import ServerVersion
 
 CONSOLE = "/console/api"
@@ -60,7 +61,12 @@ class Dispatcher:
             self._find_app(call, route)
         if call.signed_in is not None and not route.admits(call.role, call.version):
             raise forbidden()
-        return route.handler(call)
+        try:
+            answer = route.handler(call)
+        except RowNotShown as problem:
+            raise problem.refusal("DetailResponse") from None
+        refuse_odd(answer, call.switches.odd_rows)
+        return answer
 
     def _find_app(self, call: Call, route: Route) -> None:
         app = call.world.apps.get(call.path["app_id"])

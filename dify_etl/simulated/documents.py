@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dify_etl.simulated.calls import Call, Route
-from dify_etl.simulated.datasets import guarded_dataset, lenient_whole, visible_dataset
-from dify_etl.simulated.errors import ApiError, not_found
+from dify_etl.simulated.datasets import (
+    guarded_dataset,
+    lenient_whole,
+    visible_dataset,
+)
+from dify_etl.simulated.errors import ApiError, internal_error, not_found
 from dify_etl.simulated.paging import length_tested_page
 from dify_etl.simulated.presentation import account_name, epoch, known
 from dify_etl.simulated.rows import Document, JsonObject
+from dify_etl.simulated.unbuilt_rows import RowNotShown, check_source
 
 _LIST_QUERY = "DocumentDatasetListParam"
 _IN_PROGRESS = ("parsing", "cleaning", "splitting", "indexing")
@@ -25,8 +30,11 @@ def list_documents(call: Call) -> object:
     rows = [row for row in held if keyword in row.name and _of_status(row, status, call)]
     _sort(rows, arguments.get("sort", "-created_at"))
     fetch = arguments.get("fetch", "").lower() in ("yes", "true", "y", "1")
-    data = [_with_segments(row, call) if fetch else _in_list(row, call) for row in rows]
-    return length_tested_page(data, page=page, limit=limit)
+    show = _with_segments if fetch else _in_list
+    try:
+        return length_tested_page(rows, page=page, limit=limit, show=lambda row: show(row, call))
+    except RowNotShown as problem:
+        raise problem.refusal("DocumentWithSegmentsResponse") from None
 
 
 def _of_status(row: Document, status: str, call: Call) -> bool:
@@ -66,6 +74,9 @@ def _display_status(row: Document) -> str:
 
 
 def _detail(row: Document, call: Call) -> JsonObject:
+    """Raises RowNotShown from 1.16.1."""
+    if call.version.since(1, 16):
+        check_source(row)
     values: JsonObject = {
         **_head(row),
         "data_source_info": {"upload_file_id": row.upload_file_id},
@@ -207,6 +218,8 @@ def _document(call: Call) -> Document:
 
 
 def _whole(row: Document, call: Call) -> JsonObject:
+    if row.oddity and call.version.since(1, 16):
+        raise internal_error()
     newer = call.version.since(1, 9)
     file = _upload_file(row)
     values: JsonObject = {

@@ -10,6 +10,7 @@ from dify_etl.simulated.paging import LIMIT
 from dify_etl.simulated.parameters import Identifier
 from dify_etl.simulated.presentation import account_brief, epoch, known, signed
 from dify_etl.simulated.rows import AgentThought, Conversation, JsonObject, Message, MessageFile
+from dify_etl.simulated.unbuilt_rows import RowNotShown, built_page, check_files
 
 
 def list_messages(call: Call) -> object:
@@ -35,7 +36,11 @@ def list_messages(call: Call) -> object:
     return {
         "limit": limit,
         "has_more": len(rows) == limit and older > 0,
-        "data": [message_detail(row, call) for row in rows],
+        "data": built_page(
+            rows,
+            lambda row: message_detail(row, call),
+            "MessageInfiniteScrollPaginationResponse",
+        ),
     }
 
 
@@ -62,11 +67,16 @@ def get_message(call: Call) -> object:
     row = call.world.messages.get(call.path["message_id"])
     if row is None or row.app_id != call.app.id:
         raise not_found("Message Not Exists.")
-    return message_detail(row, call)
+    try:
+        return message_detail(row, call)
+    except RowNotShown as problem:
+        raise problem.refusal("MessageDetailResponse") from None
 
 
 def message_detail(row: Message, call: Call) -> JsonObject:
-    """A message in full, with its children."""
+    """A message in full, with its children. Raises RowNotShown from 1.16.1."""
+    if call.version.since(1, 16):
+        check_files(row, call.world)
     values: JsonObject = {
         "id": row.id,
         "conversation_id": row.conversation_id,
@@ -164,7 +174,7 @@ def _file(file: MessageFile, call: Call) -> JsonObject:
         "id": file.id,
         "filename": file.filename,
         "type": file.type,
-        "url": signed(f"{file.upload_file_id}/file-preview", call),
+        "url": file.remote_url or signed(f"{file.upload_file_id}/file-preview", call),
         "mime_type": file.mime_type,
         "size": file.size,
         "transfer_method": file.transfer_method,

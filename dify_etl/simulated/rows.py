@@ -248,7 +248,10 @@ class AgentThought:
 
 @dataclass(frozen=True, slots=True)
 class MessageFile:
-    """A file of a question or an answer; its URL is signed anew on each read."""
+    """A file of a question or an answer; its URL is signed anew on each read.
+
+    With a `remote_url` it stays where it is, and Dify asks there whenever the message is read.
+    """
 
     id: str
     filename: str
@@ -257,7 +260,8 @@ class MessageFile:
     size: int
     transfer_method: str
     belongs_to: str
-    upload_file_id: str
+    upload_file_id: str | None
+    remote_url: str = ""
 
 
 @dataclass(slots=True)
@@ -435,7 +439,10 @@ class Dataset:
 
 @dataclass(slots=True)
 class Document:
-    """A document of a dataset. `paused_at` set and `is_paused` mean that indexing is held."""
+    """A document of a dataset. `paused_at` set and `is_paused` mean that indexing is held.
+
+    `oddity`: "source-info" or "metadata" when that is not what newer servers expect.
+    """
 
     id: str
     dataset_id: str
@@ -447,6 +454,7 @@ class Document:
     batch: str
     upload_file_id: str
     dataset_process_rule_id: str | None
+    oddity: str = ""
     indexing_status: str = "waiting"
     is_paused: bool = False
     error: str | None = None

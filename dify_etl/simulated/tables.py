@@ -56,6 +56,7 @@ class Tables:
     def __init__(self, *, seed: int, now: datetime | None) -> None:
         self.lock = RLock()
         self.random = Random(seed)
+        self.dead_hosts: set[str] = set()  # hosts of remote files that do not answer
         self._clock: Clock = wall_clock if now is None else lambda: now
         self._make_tables()
         self._make_indexes()

@@ -94,7 +94,7 @@ def read_apps(sync: Sync) -> FeedReport:
                 mark_rows_of_gone_apps(books)
         reason = _read_details(books) or reason
         with books.commit():
-            state = "proven" if reason is None else "unproven"
+            state = "incomplete" if proof.odd else "unproven" if reason else "proven"
             total = proof.total_last
             books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
         return books.report()

@@ -13,6 +13,7 @@ import polars as pl
 
 from dify_etl.dify.errors import AppGone, NotFound
 from dify_etl.dify.messages import Message
+from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.normalise.frames import records_frame
@@ -74,7 +75,9 @@ class Due:
 class ConversationRead:
     """The messages of one conversation, and whether they are all that its list row tells.
 
-    `size` counts them, long ones as several.
+    `size` counts them, long ones as several. `odd` is the message at which the read ended, since
+    Dify cannot show it; `is_held` tells that what was not read is held from an earlier read, and
+    `is_settled_otherwise` that messages which were loaded before these can change no more.
     """
 
     messages: tuple[Message, ...]
@@ -83,11 +86,28 @@ class ConversationRead:
     size: int
     reason: str | None
     is_hidden: bool = False  # nothing that may be asked shows more of it
+    odd: OddRows | None = None
+    is_held: bool = False
+    is_settled_otherwise: bool = True
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The messages that Dify showed, whether they could be read or not."""
+        shown = [message.message_id for message in self.messages]
+        return frozenset([*shown, *(one.record_id or repr(one) for one in self.rejected)])
+
+    def is_settled(self, now: datetime) -> bool:
+        """Whether none of its messages can change by itself any more."""
+        return self.is_settled_otherwise and all(is_settled(one, now) for one in self.messages)
 
     @property
     def state(self) -> str:
-        """As in ops.conversation_reads."""
-        return "proven" if self.reason is None else "unproven" if self.is_hidden else "incomplete"
+        """As in ops.conversation_reads; unproven when Dify cannot show more, or nothing is missing
+        but some was read before and cannot be now.
+        """
+        if self.reason is None:
+            return "proven"
+        return "unproven" if self.is_hidden or self.is_held else "incomplete"
 
 
 def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Due]]:
@@ -173,15 +193,16 @@ def _is_listed(sync: Sync, due: Due) -> bool:
 def _read(sync: Sync, due: Due) -> ConversationRead:
     if due.known_ids:
         read = _walk(sync, due, due.known_ids)
-        if read.reason is None:
+        if read.reason is None or read.odd:
             return read
     read = _walk(sync, due, frozenset())
-    return read if read.reason is None else _walk(sync, due, frozenset(), limit=97)
+    return read if read.reason is None or read.odd else _walk(sync, due, frozenset(), limit=97)
 
 
 def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> ConversationRead:
     walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
     walk.limit, walk.stop = limit, lambda page: _meets(page, known)
+    walk.expected = due.message_count
     messages: dict[str, Message] = {}
     rejected: dict[str, Rejected] = {}
     for page in walk:
@@ -190,7 +211,12 @@ def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> Conv
     held = len({*messages, *rejected} | known)
     found = tuple(messages.values())
     return ConversationRead(
-        found, tuple(rejected.values()), held, size_of(found), _doubt(walk, due, held)
+        found,
+        tuple(rejected.values()),
+        held,
+        size_of(found),
+        _doubt(walk, due, held),
+        odd=next(iter(walk.proof.odd), None),
     )
 
 
@@ -241,7 +267,7 @@ def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
         again = MOST_TRIES if read.is_hidden else due.tries + 1
         return book | {
             "held_count": read.held,
-            "is_settled": all(is_settled(message, sync.now) for message in read.messages),
+            "is_settled": read.is_settled(sync.now),
             "state": read.state,
             "reason": read.reason,
             "tries": 0 if read.reason is None else again,

@@ -17,6 +17,8 @@ from dify_etl.dify.conversations import (
     Conversation,
     LoggedConversation,
 )
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Page
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -214,9 +216,14 @@ def _has_older(sync: Sync, task: Task, day: date) -> bool:
         return False
     if day > sync.rules.start_date:
         return True
-    page = sync.dify.conversations.chat_page(
-        task.app.app_id, 1, 1, end=day_start(day, sync.rules.zone)
-    )
+    try:
+        page = sync.dify.conversations.chat_page(
+            task.app.app_id, 1, 1, end=day_start(day, sync.rules.zone)
+        )
+    except DifyError as error:
+        if not may_be_a_row(error):
+            raise
+        return True  # this may be a row that Dify cannot show: the lists will tell
     return page.total != 0
 
 

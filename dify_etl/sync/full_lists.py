@@ -121,7 +121,9 @@ def read_documents(sync: Sync) -> FeedReport:
             if one.result is None:
                 reasons.append(f"dataset {one.task}: {one.error}")
                 continue
-            _load(books, Document, one.result, scope=f"t.dataset_id = {quoted(one.task)}")
+            is_whole = one.result.reason is None
+            scope = f"t.dataset_id = {quoted(one.task)}" if is_whole else None
+            _load(books, Document, one.result, scope=scope)
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {one.result.reason}"] if one.result.reason else []
         with books.commit():

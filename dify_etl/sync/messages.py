@@ -31,6 +31,7 @@ from dify_etl.sync.feedback_export import (
 )
 from dify_etl.sync.fetching import Fetched, Job, fetch_all, jobs
 from dify_etl.sync.message_slices import close_message_slices
+from dify_etl.sync.odd_messages import OddTalk, read_behind, with_known
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
 from dify_etl.sync.run import Sync
@@ -52,6 +53,7 @@ def read_messages(sync: Sync) -> FeedReport:
         reading.read(due_exports(books))
         if note_rated_otherwise(books, reading.exports):
             reading.read(among=RATED_OTHERWISE)
+        reading.go_round_odd()
         take_over(books, reading.exports)
         close_message_slices(books)
         return books.report()
@@ -64,6 +66,7 @@ class _Reading:
     books: FeedBooks
     exports: list[Fetched[KnownApp, Export]] = field(default_factory=list)
     _talks: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
+    _odd: list[OddTalk] = field(default_factory=list)
     _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
 
     def read(self, apps: Sequence[KnownApp] = (), *, among: str = "true") -> None:
@@ -99,11 +102,29 @@ class _Reading:
                 size, committed_at = 0, time.monotonic()
         self._commit()
 
+    def go_round_odd(self) -> None:
+        """Read what is older than messages that Dify cannot show, from ids known otherwise."""
+        talks = with_known(self.books, self._odd, self.exports)
+        self._odd.clear()
+        self.books.expect(len(talks))
+        sync, outcomes = self.books.sync, list[Fetched[OddTalk, ConversationRead]]()
+        for fetched in fetch_all(talks, partial(read_behind, sync), workers=sync.rules.workers):
+            outcomes.append(fetched)
+            self.books.step()
+        self._talks += [Fetched(one.task.due, one.result, one.error) for one in outcomes]
+        self._commit()
+
     def _commit(self) -> None:
         """Messages, their parts and the books of their conversations, in one transaction."""
         with self.books.commit():
             load_conversations(self.books, self._talks)
             load_logs(self.books, self._logs)
+        now = self.books.sync.now
+        self._odd += [
+            OddTalk(one.task, one.result.odd, one.result.ids, one.result.is_settled(now))
+            for one in self._talks
+            if one.result and one.result.odd
+        ]
         self._talks.clear()
         self._logs.clear()
 

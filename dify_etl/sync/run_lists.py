@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from dify_etl.dify.errors import NotFound, Refused
+from dify_etl.dify.errors import NotFound, Refused, RowNotBuilt
+from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk, WalkProof
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
@@ -70,12 +71,29 @@ class Evidence:
     whole: list[Stretch] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class OddStretch:
+    """A stretch whose list ended at a run that Dify cannot show; `reason` says so for its days."""
+
+    stretch: Stretch
+    odd: OddRows
+    reason: str
+
+
 @dataclass
 class Doubts:
-    """Why days of one app may lack runs, and the pages asked to find out."""
+    """Why days of one app may lack runs, and the pages asked to find out.
+
+    The days of `odd` are not among `days` yet: what is older may be reached otherwise.
+    """
 
     days: dict[date, str] = field(default_factory=dict)
     requests: int = 0
+    odd: list[OddStretch] = field(default_factory=list)
+
+    def lacks(self, kind: str) -> bool:
+        """Whether Dify could not show some runs of a kind: then none is known to be gone."""
+        return any(one.stretch.kind == kind for one in self.odd)
 
 
 @dataclass(frozen=True)
@@ -211,6 +229,7 @@ def _read_list(
         key=lambda run: run.workflow_run_id,
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
+        is_newest_first=True,
     )
 
     def frame_of(runs: Sequence[WorkflowRun]) -> pl.DataFrame:
@@ -228,10 +247,20 @@ def _read_list(
     yield _noted(rows, stretch, evidence)
     if not walk.proof.is_proven:
         reason = f"{stretch.kind} runs: {walk.proof.reason}"
+        doubts.odd += [OddStretch(stretch, odd, reason) for odd in walk.proof.odd]
+        if walk.proof.odd:
+            return
         for day in _doubtful_days(stretch.window, walk.proof):
             doubts.days.setdefault(day, reason)
     elif not has_rejected:
         evidence.whole.append(stretch)
+
+
+def read_stretch(sync: Sync, task: Task, stretch: Stretch) -> Part:
+    """One list of one app alone: its rows, and what is in doubt; it proves no absence."""
+    doubts = Doubts()
+    rows = list(_read_list(sync, task, stretch, Evidence(), doubts))
+    return replace(_part(rows, set()), doubts=doubts)
 
 
 def _noted(rows: FramedRows[WorkflowRun], stretch: Stretch, evidence: Evidence) -> _Rows:
@@ -272,6 +301,8 @@ def _ask(
     for entry in () if last_id else stretch.entries:
         try:
             return _page(sync, app, stretch.kind, entry, limit)
+        except RowNotBuilt:
+            raise
         except (NotFound, Refused) as error:
             log.debug("run %s is gone (%s), entering the list at a newer one", entry, error.what)
     return _page(sync, app, stretch.kind, last_id, limit)

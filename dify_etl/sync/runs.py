@@ -19,6 +19,7 @@ from dify_etl.sync.apps import KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.fetching import fetch_parts
+from dify_etl.sync.odd_runs import go_round_odd_runs
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import read_run_details, run_doubts
@@ -70,6 +71,7 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
                     doubts[task] = part.doubts
             if task in doubts:
                 books.step()
+        go_round_odd_runs(books, doubts, partial(_take, books))
         read_run_details(books)
         _close(books, doubts)
         return books.report()
@@ -85,7 +87,8 @@ def _take(books: FeedBooks, task: Task, part: Part) -> None:
         if part.evidence is None:
             return
         listed = part.evidence.listed
-        for window, logged in part.evidence.logged:
+        is_odd = part.doubts is not None and part.doubts.lacks("app-run")
+        for window, logged in () if is_odd else part.evidence.logged:
             _mark_unlogged(books, task, window, logged | listed["app-run"])
         for stretch in part.evidence.whole:
             _mark_unlisted(books, task, stretch, listed[stretch.kind])

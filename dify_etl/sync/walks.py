@@ -1,13 +1,17 @@
 """Walk a list over a window of days until it is proven, cutting the window where it is not."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
+from dify_etl.dify.odd_rows import OddPage
 from dify_etl.dify.paging import MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
 from dify_etl.sync.windows import Window
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Record)
 C = TypeVar("C", bound="Received[Any]")
@@ -83,22 +87,22 @@ class TimedList(Generic[R, C]):
     together: MapPages[R] = map
 
     def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[C]]:
-        """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves."""
+        """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves.
+
+        So are those with a row that Dify cannot show, which leaves its day alone in doubt.
+        """
         start, end = window.start - MARGIN, min(window.end + MARGIN, bound)
         if end <= start:
             return
         rows = self.collect()
-        walk = self._walk(start, end)
         can_cut = self.is_timed and window.first < window.last
-        for page in walk:
-            rows.add(page)
-            if can_cut and (page.total or 0) > MOST_ROWS:
-                break
-        else:
-            if walk.proof.is_proven or not can_cut:
-                reason = None if walk.proof.is_proven else walk.proof.reason
-                yield WindowRead(rows, window, reason)
-                return
+        walk = self._walk(start, end)
+        walk.goes_round = not can_cut
+        is_whole = self._take(walk, rows, at_most=MOST_ROWS if can_cut else None)
+        if is_whole and (walk.proof.is_proven or not can_cut):
+            reason = None if walk.proof.is_proven else walk.proof.reason
+            yield WindowRead(rows, window, reason)
+            return
         yield WindowRead(rows)
         for half in window.halves():
             yield from self.read(half, bound)
@@ -118,6 +122,18 @@ class TimedList(Generic[R, C]):
             if len(rows) == known or (pages == 1 and walk.proof.is_proven):
                 break
         return rows
+
+    def _take(self, walk: PageWalk[R], rows: C, *, at_most: int | None) -> bool:
+        """Take a walk in; whether it came to its end."""
+        try:
+            for page in walk:
+                rows.add(page)
+                if at_most is not None and (page.total or 0) > at_most:
+                    return False
+        except OddPage as odd:
+            log.debug("%s: cutting the time round that row", odd)
+            return False
+        return True
 
     def _walk(self, start: datetime, end: datetime) -> PageWalk[R]:
         return PageWalk(

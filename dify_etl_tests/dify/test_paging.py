@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dify_etl.dify.errors import IncompleteWalk, UnexpectedAnswer
+from dify_etl.dify.errors import IncompleteWalk, Refused, RowNotBuilt, UnexpectedAnswer
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
 from dify_etl.dify.record import Page, Rejected
 from dify_etl_tests.dify.moving_lists import CursorList, NumberedList, Row, row, rows
@@ -53,7 +53,7 @@ def test_page_walk_goes_again_with_another_page_size() -> None:
     walk = moving.walk()
 
     assert len(ids(walk)) == 151
-    assert {limit for _, limit in moving.asked} == {100, 97}
+    assert {limit for _, limit in moving.asked} == {100, 98}
     assert (walk.proof.is_proven, walk.proof.tries) == (True, 2)
 
 
@@ -112,7 +112,7 @@ def test_pages_asked_together_are_proven_or_walked_again_in_order() -> None:
     assert found[0] == {row.row_id for row in still.rows}
     assert {row.row_id for row in moving.rows} <= found[1]
     assert still.asked == [(1, 100), (2, 100), (3, 100), (1, 100)]
-    assert moving.asked[-6:] == [(1, 97), (5, 97), (4, 97), (3, 97), (2, 97), (1, 97)]
+    assert moving.asked[-6:] == [(1, 98), (5, 98), (4, 98), (3, 98), (2, 98), (1, 98)]
 
 
 def test_rejected_row_counts_as_received() -> None:
@@ -239,3 +239,74 @@ def test_unproven_list_warns_or_raises(caplog: pytest.LogCaptureFixture) -> None
         list(iterate(moving.walk(), endpoint="GET /x", strict=True))
 
     assert "could not be proven complete" in caplog.text
+
+
+def refused(position: int | None) -> Refused:
+    """What Dify says of a page with a row that it cannot show; newer servers name its place."""
+    code = "invalid_param"
+    if position is None:
+        return Refused("bad", where="GET /list", hint="none", status=400, code=code)
+    path = f"data.{position}.files"
+    return RowNotBuilt("bad", where="GET /list", hint="none", status=400, code=code, path=path)
+
+
+@given(
+    count=some.integers(1, 330),
+    odd=some.sets(some.integers(0, 329), min_size=1, max_size=4),
+    is_named=some.booleans(),
+)
+def test_page_walk_goes_round_odd_rows(count: int, odd: set[int], is_named: bool) -> None:
+    """All rows come but those that no page shows, whose places and number are told."""
+    odd = {number for number in odd if number < count} or {0}
+    moving = NumberedList(rows(*range(count)))
+
+    def ask(page: int, limit: int) -> Page[Row]:
+        answer = moving(page, limit)
+        first = (page - 1) * limit
+        places = sorted(place - first for place in odd if first <= place < first + limit)
+        if places:
+            raise refused(places[0] if is_named else None)
+        return answer
+
+    walk = PageWalk(ask, key=lambda row: row.row_id)
+
+    assert ids(walk) == {f"row-{number}" for number in range(count) if number not in odd}
+    assert not walk.proof.is_proven
+    assert {one.first for one in walk.proof.odd} == {place + 1 for place in odd}
+    assert all(one.first == one.last for one in walk.proof.odd)
+    assert walk.proof.reason.startswith(f"{len(odd)} of {count} rows stay out, at position ")
+    assert len(moving.asked) <= 12 + 35 * len(odd)
+
+
+@given(
+    count=some.integers(2, 250),
+    odd=some.integers(0, 249),
+    is_named=some.booleans(),
+    is_counted=some.booleans(),
+)
+def test_cursor_walk_ends_just_before_an_odd_row(
+    count: int, odd: int, is_named: bool, is_counted: bool
+) -> None:
+    """Every newer row comes, whether Dify names the row's place or not; the walk is not proven."""
+    odd = min(odd, count - 2)  # from the newest; a walk whose first row is odd is told apart below
+    moving = CursorList(rows(*range(count)))
+
+    def ask(cursor: str | None, limit: int) -> Page[Row]:
+        answer = moving(cursor, limit)
+        places = [place for place, row in enumerate(answer.records) if row.at == odd_at]
+        if places:  # chat-messages show the oldest first
+            raise refused(len(answer.records) - 1 - places[0] if is_named else None)
+        return Page(answer.records[::-1], limit=limit, has_more=answer.has_more)
+
+    odd_at = row(count - 1 - odd).at
+    walk = CursorWalk(ask, key=lambda row: row.row_id, at=lambda row: row.at)
+    walk.expected = count if is_counted else None
+
+    if odd == 0 and not is_named:
+        with pytest.raises(Refused):
+            ids(walk)
+        return
+    assert ids(walk) == {f"row-{number}" for number in range(count - odd, count)}
+    assert not walk.proof.is_proven
+    assert len(walk.proof.odd) == 1
+    assert len(moving.asked) <= 18

@@ -243,7 +243,8 @@ def message_files(told: Told) -> Iterator[Row]:
                 "message_file_id": row.id,
                 "filename": row.filename,
                 "file_type": row.type,
-                "url": f"http://dify.test/files/{row.upload_file_id}/file-preview",
+                "url": row.remote_url
+                or f"http://dify.test/files/{row.upload_file_id}/file-preview",
                 "mime_type": row.mime_type,
                 "size_bytes": row.size,
                 "transfer_method": row.transfer_method,

@@ -272,7 +272,7 @@ def test_huge_window_is_cut_before_it_is_walked() -> None:
     times = [WINDOW.start + timedelta(hours=1)] * (MOST_ROWS + 1)
     rows = Rows(*times)
     reads = list(rows.list().read(Window(WINDOW.first, WINDOW.last, ZONE), BOUND))
-    assert len(rows.asked) < 3 * MOST_ROWS / 89
+    assert len(rows.asked) < 3 * MOST_ROWS / 96
     assert [read.window for read in reads][:2] == [None, None]
     assert {key for read in reads for key in read.rows.records} == {
         f"m{number}" for number in range(len(times))

@@ -1,0 +1,197 @@
+"""A message that Dify cannot show costs itself at most, and nothing once it can be shown."""
+
+from datetime import timedelta
+
+import pytest
+
+from dify_etl.simulated import World
+from dify_etl.simulated.rows import Conversation
+from dify_etl_tests.sync.comparison import differences
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import quiet_world, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+
+DEAD = "dead.example.test"
+BEGAN = NOW - timedelta(days=2)
+TABLES = ("conversations", "messages", "message_files", "message_feedbacks")
+SHOWN = "SELECT query FROM raw.messages WHERE absent_since IS NULL ORDER BY created_at"
+NEWEST = ("1.16.1", "main-2026-08")
+
+
+def messages_of(world: World, conversation: Conversation) -> list[str]:
+    """The ids of a conversation's messages, oldest first."""
+    return [row_id for _, row_id in world.messages_of_conversation[conversation.id].entries]
+
+
+def with_dead_file(world: World, *, at: int = 6, messages: int = 12, mode: str = "chat") -> str:
+    """A talk with a file on a host that does not answer; the id of the message that has it."""
+    row = talk(world, at=BEGAN, messages=messages, mode=mode)
+    dead = messages_of(world, row)[at]
+    world.attach_remote_file(dead, f"https://{DEAD}/a.png?token=of-a-stranger")
+    world.dead_hosts.add(DEAD)
+    return dead
+
+
+def questions(*numbers: int) -> list[tuple[str]]:
+    return [(f"question {number}",) for number in numbers]
+
+
+def state_of(place: Workplace) -> tuple[str, str]:
+    """State and reason of the only conversation that is in doubt."""
+    ((state, reason),) = place.rows(
+        "SELECT state, reason FROM ops.conversation_reads WHERE state <> 'proven'"
+    )
+    return state, reason
+
+
+@pytest.mark.parametrize("version", NEWEST)
+def test_first_load_brings_what_is_newer(workplace: Open, version: str) -> None:
+    """Without any older id the newer messages are loaded, the others counted in Dify's words."""
+    place = workplace(quiet_world("chat"), version)
+    with_dead_file(place.world)
+
+    report = place.read(TALK)["messages"]
+
+    assert place.rows(SHOWN) == questions(*range(7, 12))
+    state, reason = state_of(place)
+    assert state == "incomplete"
+    assert reason.startswith("7 of 12 messages stay out: Dify answers 400: invalid_param; ")
+    assert "MessageInfiniteScrollPaginationResponse: data." in reason
+    assert ".message_files" in reason
+    assert report.state == "incomplete"
+
+
+def test_advice_blames_no_daemon_and_quotes_no_url(workplace: Open) -> None:
+    """The reason tells what to do about the file, not where it lies: the URL may be secret."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world)
+
+    place.read(TALK)
+
+    _, reason = state_of(place)
+    assert "bring the file's host back, or delete the message" in reason
+    assert "daemon" not in reason
+    assert "of-a-stranger" not in reason
+
+
+def test_rated_older_message_leads_behind_the_odd_one(workplace: Open) -> None:
+    """The feedback export names an older message: it and what is older come on the first night."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    world = place.world
+    dead = with_dead_file(world)
+    older = messages_of(world, world.conversations[world.messages[dead].conversation_id])[4]
+    world.give_feedback(older, "like", at=NOW - timedelta(hours=3))
+
+    place.read(TALK)
+
+    assert place.rows(SHOWN) == questions(0, 1, 2, 3, 4, 7, 8, 9, 10, 11)
+    assert state_of(place)[1].startswith("2 of 12 messages stay out: ")
+
+
+def test_runs_of_a_chatflow_lead_behind_the_odd_message(workplace: Open) -> None:
+    """On the second night the runs name every message: only the odd one stays out."""
+    place = workplace(quiet_world("advanced-chat"), "1.16.1")
+    with_dead_file(place.world, mode="advanced-chat")
+    place.read()
+    place.pass_time(days=1)
+
+    place.read()
+
+    assert place.rows(SHOWN) == questions(0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
+    assert state_of(place)[1].startswith("1 of 12 messages stay out: ")
+
+
+def test_message_loaded_before_its_host_died_is_kept(workplace: Open) -> None:
+    """All is held and all that can be read is read again; the day is unproven, and not red."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    world = place.world
+    dead = with_dead_file(world)
+    world.dead_hosts.clear()
+    place.read(TALK)
+    world.dead_hosts.add(DEAD)
+    place.pass_time(days=1)
+    row = world.conversations[world.messages[dead].conversation_id]
+    world.add_message(row.id, at=world.now() - timedelta(hours=1), query="question 12")
+    world.give_feedback(messages_of(world, row)[2], "dislike", at=world.now())
+
+    report = place.read(TALK)["messages"]
+
+    assert differences(place, ("conversations", "messages", "message_files")) == []
+    assert place.value("SELECT rating FROM raw.message_feedbacks") == "dislike"
+    state, reason = state_of(place)
+    assert state == "unproven"
+    assert reason.startswith("1 of 13 messages are held as they were read before: ")
+    assert report.state == "unproven"
+
+
+def test_night_after_the_host_is_back_all_is_equal(workplace: Open) -> None:
+    """What stayed out is tried again, and once the file can be reached all tables are whole."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world)
+    place.read(TALK)
+    place.pass_time(days=1)
+    place.world.dead_hosts.clear()
+
+    report = place.read(TALK)["messages"]
+
+    assert differences(place, TABLES) == []
+    assert report.state == "proven"
+
+
+@pytest.mark.parametrize("at", [0, 11])
+def test_odd_message_at_either_end(workplace: Open, at: int) -> None:
+    """The oldest message takes none with it; the newest hides the others until one is known."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world, at=at)
+
+    place.read(TALK)
+
+    assert place.rows(SHOWN) == (questions(*range(1, 12)) if at == 0 else [])
+    assert state_of(place)[0] == "incomplete"
+
+
+def test_other_conversations_are_not_touched(workplace: Open) -> None:
+    """A neighbour of the odd conversation is loaded and proven."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world)
+    other = talk(place.world, at=NOW - timedelta(hours=5), messages=3)
+
+    place.read(TALK)
+
+    state = f"SELECT state FROM ops.conversation_reads WHERE conversation_id = '{other.id}'"
+    assert place.value(state) == "proven"
+    assert (
+        place.value(f"SELECT count(*) FROM raw.messages WHERE conversation_id = '{other.id}'") == 3
+    )
+
+
+def test_odd_message_is_found_with_few_requests(workplace: Open) -> None:
+    """Dify tries the dead host for seconds at each failing page: its words lead to the message."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world, at=30, messages=90)
+
+    place.read(TALK)
+
+    asked = place.server.requests_of("/apps/{app_id}/chat-messages")
+    assert [request.status for request in asked] == [400, 200]
+
+
+def test_two_odd_messages_are_both_gone_round(workplace: Open) -> None:
+    """Behind the first odd message the walk meets a second one, and goes round it, too."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    world = place.world
+    dead = with_dead_file(world, at=8)
+    row = world.conversations[world.messages[dead].conversation_id]
+    place.world.dead_hosts.clear()
+    place.read(TALK)
+    world.attach_remote_file(messages_of(world, row)[3], f"https://{DEAD}/b.png")
+    world.dead_hosts.add(DEAD)
+    place.pass_time(days=1)
+    for message_id in messages_of(world, row)[:8]:
+        world.give_feedback(message_id, "like", at=world.now())
+
+    place.read(TALK)
+
+    held = "SELECT count(*) FROM raw.message_feedbacks WHERE absent_since IS NULL"
+    assert place.value(held) == 7  # the second odd message's own is not seen
+    assert state_of(place)[1].startswith("2 of 12 messages are held as they were read before")
