@@ -34,9 +34,7 @@ def _ask_in_talks(chronicle: Chronicle, app: App) -> None:
         _answer(chronicle, run_id, blocking=blocking)
 
 
-def _ask_in_talk(
-    chronicle: Chronicle, app: App, *, hours: float, blocking: bool = False
-) -> str:
+def _ask_in_talk(chronicle: Chronicle, app: App, *, hours: float, blocking: bool = False) -> str:
     world, at = chronicle.world, chronicle.now - timedelta(hours=hours)
     user = chronicle.end_user_of(app, at)
     talk = world.add_conversation(app.id, at=at, name="pay 900", end_user_id=user.id)
