@@ -281,11 +281,3 @@ def _children(found: Any, row: JsonRow, *, is_numbered: bool = True) -> Any:
         {**place, **child, **ids} if isinstance(child, dict) else child
         for place, child in zip(numbers, found, strict=True)
     ]
-
-
-def _ids(row: JsonRow) -> JsonRow:
-    return {
-        "app_id": row.get("app_id"),
-        "conversation_id": row.get("conversation_id"),
-        "message_id": row.get("id"),
-    }
