@@ -1,4 +1,4 @@
-"""The message and what hangs on it: feedback, agent thoughts, files, citations.
+"""The message and what hangs on it: feedback, agent thoughts, files, citations, human input.
 
 Records only; `conversations.py` reads them. Message, chat-messages and the completion detail share
 one shape. The console API tells neither model nor app of a message.
@@ -7,7 +7,7 @@ one shape. The console API tells neither model nor app of a message.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Money, Record, aliased, optional
@@ -80,6 +80,71 @@ class MessageCitation(MessageChild):
     doc_metadata: JsonText | None = optional(description="metadata of the document, JSON")
 
 
+class HumanInput(MessageChild):
+    """A form that a run shows a person (`extra_contents` of its message, since 1.13).
+
+    Dify sends the form's token with it, with which anybody may answer without a login: only what is
+    named here is taken over, and nothing else is kept.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    workflow_run_id: Id = Field(description="run that waits for the answer")
+    form_id: str | None = optional(
+        description="id of the form; null where the server does not tell it"
+    )
+    node_id: Id = Field(description="id of the human input node in the graph")
+    node_title: str | None = optional(description="title of that node")
+    form_content: str | None = optional(description="what is asked, Markdown with placeholders")
+    form_inputs: JsonText | None = optional("inputs", description="fields to fill in, JSON list")
+    actions: JsonText | None = optional(description="buttons that are offered, JSON list")
+    expires_at: Instant | None = optional(
+        "expiration_time", description="until when it may be answered"
+    )
+    is_submitted: bool | None = optional("submitted", description="whether it was answered")
+    action_id: str | None = optional(description="id of the button that was chosen")
+    action_text: str | None = optional(description="title of that button")
+    submitted_data: JsonText | None = optional(description="values filled in by field, JSON")
+    rendered_content: str | None = optional(description="what was asked, with the values in it")
+    answered_by: str | None = optional(
+        description="who answered; no server up to August 2026 tells it"
+    )
+
+
+_FORM = (
+    *("form_id", "node_id", "node_title", "form_content", "inputs", "actions"),
+    "expiration_time",
+)
+_SUBMISSION = (
+    *("node_id", "node_title", "action_id", "action_text", "submitted_data"),
+    "rendered_content",
+)
+
+
+def _forms(found: Any, row: JsonRow) -> Any:
+    """The forms of a message, without their tokens; what is no list holds none.
+
+    1.13 to 1.15 may leave the definition of a submitted form out.
+    """
+    if not isinstance(found, list):
+        return ()
+    return [
+        _form(content) | _ids(row)
+        for content in found
+        if isinstance(content, dict) and content.get("type") == "human_input"
+    ]
+
+
+def _form(content: JsonRow) -> JsonRow:
+    parts = (("form_definition", _FORM), ("form_submission_data", _SUBMISSION))
+    taken: JsonRow = {key: content.get(key) for key in ("workflow_run_id", "submitted")}
+    for name, keys in parts:
+        part = content.get(name)
+        if isinstance(part, dict):
+            taken |= {key: part[key] for key in keys if part.get(key) is not None}
+    return taken
+
+
 def _usage(key: str, *, description: str) -> Any:
     return optional("metadata", "usage", key, description=description)
 
@@ -100,7 +165,11 @@ class Message(Record):
     message: JsonText | None = optional(
         description='prompt, JSON list of role, text, files; "" for advanced-chat'
     )
-    status: str = aliased("status", description="normal, also while it is written; or error")
+    status: str = aliased(
+        "status",
+        description="normal, also while it is written; error; paused while a person must decide "
+        "(a run called in blocking mode leaves it normal, without an answer)",
+    )
     error: str | None = optional(description="error text")
     from_source: str = aliased("from_source", description="api (also web app) or console")
     from_end_user_id: str | None = optional(description="end user who asked")
@@ -169,6 +238,9 @@ class Message(Record):
     )
     message_files: tuple[MessageFile, ...] = Field(strict=False, description="files")
     citations: tuple[MessageCitation, ...] = Field(strict=False, description="passages retrieved")
+    human_inputs: tuple[HumanInput, ...] = Field(
+        strict=False, description="forms that wait, or waited, for a person"
+    )
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -179,6 +251,7 @@ class Message(Record):
         row["citations"] = _children(found, row)
         if row.get("agent_thoughts"):
             row["tool_calls"] = calls_of(row["agent_thoughts"], _ids(row))
+        row["human_inputs"] = _forms(row.get("extra_contents"), row)
         for part in ("feedbacks", "agent_thoughts"):
             row[part] = _children(row.get(part), row)
         row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)

@@ -61,8 +61,17 @@ def _instant(value: object) -> object:
     return value
 
 
+def _iso_instant(value: object) -> object:
+    """ISO 8601 to an aware UTC datetime, UTC where no offset is told; else as it is."""
+    if type(value) is not str:
+        return value
+    at = datetime.fromisoformat(value)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 Id = Annotated[str, Field(min_length=1)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant)]
 Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero
 
 

@@ -7,11 +7,12 @@ them.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, AliasPath, ConfigDict, Field, model_validator
 
 from dify_etl.dify.record import (
     Id,
     Instant,
+    IsoInstant,
     JsonRow,
     JsonText,
     Money,
@@ -92,6 +93,10 @@ def _of_run(key: str, *, description: str) -> Any:
     return optional("workflow_run", key, description=description)
 
 
+def _of_trigger(key: str, *, description: str) -> Any:
+    return optional("details", "trigger_metadata", key, description=description)
+
+
 class WorkflowAppLog(_Created):
     """A log row of a workflow app (GET workflow-app-logs); its run may be gone.
 
@@ -115,7 +120,28 @@ class WorkflowAppLog(_Created):
     log_created_at: Instant = aliased(
         "created_at", description="when the row was written; what the time filters look at"
     )
-    details: JsonText | None = optional(description="trigger metadata, JSON; only with detail")
+    details: JsonText | None = optional(description="trigger metadata, JSON; since 1.10")
+    trigger_type: str | None = _of_trigger(
+        "type", description="trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger"
+    )
+    trigger_endpoint_id: str | None = _of_trigger(
+        "endpoint_id", description="endpoint that the event came to"
+    )
+    trigger_event_name: str | None = _of_trigger("event_name", description="event of the plugin")
+    trigger_provider_id: str | None = _of_trigger(
+        "provider_id", description="provider of the event, as lab/github/github"
+    )
+    trigger_plugin: str | None = _of_trigger(
+        "plugin_unique_identifier", description="plugin and version that brought the event"
+    )
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Leave `details` out when nothing is told: each field that looks into it would fail."""
+        return {
+            **{key: row[key] for key in row if key != "details" or row[key] is not None},
+            **context,
+        }
 
     @model_validator(mode="before")
     @classmethod
@@ -177,9 +203,85 @@ class NodeExecution(_Created):
     )
     execution_metadata: JsonText | None = optional(description="usage and more, JSON")
     extras: JsonText | None = optional(description="icon of a tool, JSON")
-    retry_index: int | None = optional(description="number of the retry (newest servers)")
-    created_at: Instant = aliased("created_at", description="when the node began")
+    retry_index: int | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            AliasPath("execution_metadata", "retry_index"), "retry_index"
+        ),
+        description="number of the retry, from 1 (since 1.13)",
+    )
+    tool_provider_type: str | None = optional(
+        *("execution_metadata", "tool_info", "provider_type"),
+        description="kind of the tool that a tool node called: builtin, api, workflow, mcp, …",
+    )
+    tool_provider_id: str | None = optional(
+        *("execution_metadata", "tool_info", "provider_id"), description="who provides that tool"
+    )
+    created_at: Instant = aliased(
+        "created_at",
+        description="when the node began; that of a human input node moves when the run goes on",
+    )
     finished_at: Instant | None = optional(description="when it ended; null while it runs")
+
+
+class WaitingForm(Record):
+    """A form that a run waits for (GET /workflow/{run_id}/pause-details, since 1.13).
+
+    The answer holds an address with a live token beside each form; only this is taken from it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+    keeps_raw = False
+
+    workflow_run_id: Id = Field(description="run that waits")
+    form_id: str | None = optional("pause_type", "form_id", description="id of the form")
+    node_id: Id = aliased("node_id", description="id of the human input node in the graph")
+    node_title: str | None = optional(description="title of that node")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Take the form's id alone out of what is paused."""
+        found = row.get("pause_type")
+        form_id = found.get("form_id") if isinstance(found, dict) else None
+        named: JsonRow = {key: row[key] for key in ("node_id", "node_title") if key in row}
+        return {**named, "pause_type": {"form_id": form_id}, **context}
+
+
+class AppTrigger(Record):
+    """What may start a workflow by itself (GET /apps/{id}/triggers, since 1.10)."""
+
+    app_id: Id = Field(description="id of the app")
+    app_trigger_id: Id = aliased("id", description="id of the trigger")
+    trigger_type: str = aliased(
+        "trigger_type", description="trigger-webhook, trigger-schedule or trigger-plugin"
+    )
+    title: str | None = optional(description="title of its node")
+    node_id: str | None = optional(description="id of its node in the graph")
+    provider_name: str | None = optional(description="provider of a plugin; empty for others")
+    icon: str | None = optional(description="address of the provider's icon; empty for others")
+    status: str = aliased("status", description="enabled, disabled, unauthorized or rate_limited")
+    created_at: IsoInstant | None = optional(description="when it was made")
+    updated_at: IsoInstant | None = optional(description="when it was changed last")
+
+
+class ArchivedRun(_Created):
+    """A run that an operator's job moved to cold storage (GET workflow-archived-logs, since 1.12).
+
+    It is in no other list any more, and its inputs, outputs and nodes cannot be read.
+    """
+
+    app_id: Id = Field(description="id of the app")
+    archived_run_id: Id = aliased("id", description="id of the archived log")
+    workflow_run_id: str | None = _of_run("id", description="id of the run")
+    status: str | None = _of_run("status", description=STATUSES)
+    triggered_from: str | None = _of_run("triggered_from", description="app-run, webhook, …")
+    elapsed_seconds: float | None = _of_run("elapsed_time", description="seconds of work")
+    total_tokens: int | None = _of_run("total_tokens", description="tokens of all nodes")
+    trigger_type: str | None = optional(
+        *("trigger_metadata", "type"), description="what started it; null: no trigger"
+    )
+    trigger_metadata: JsonText | None = optional(description="what started it, JSON")
+    created_at: Instant = aliased("created_at", description="when the run began")
 
 
 class WorkflowVersion(Record):

@@ -11,10 +11,13 @@ from dify_etl.dify.record import Batch, Page, parse_one
 from dify_etl.dify.session import Query, Session
 from dify_etl.dify.time_parameters import utc_after, utc_before
 from dify_etl.dify.workflow_records import (
+    AppTrigger,
+    ArchivedRun,
     ChatflowRun,
     NodeExecution,
     PublishedWorkflow,
     RunCount,
+    WaitingForm,
     WorkflowAppLog,
     WorkflowRun,
     WorkflowRunDetail,
@@ -27,6 +30,9 @@ RUNS = "/apps/{app_id}/workflow-runs"
 CHATFLOW_RUNS = "/apps/{app_id}/advanced-chat/workflow-runs"
 RUN = "/apps/{app_id}/workflow-runs/{run_id}"
 NODES = "/apps/{app_id}/workflow-runs/{run_id}/node-executions"
+PAUSE = "/workflow/{run_id}/pause-details"
+ARCHIVED = "/apps/{app_id}/workflow-archived-logs"
+TRIGGERS = "/apps/{app_id}/triggers"
 PUBLISHED = "/apps/{app_id}/workflows/publish"
 VERSIONS = "/apps/{app_id}/workflows"
 DRAFT = "/apps/{app_id}/workflows/draft"
@@ -186,6 +192,42 @@ class Workflows:
         answer = self._session.get(NODES, app_id=app_id, run_id=run_id)
         context = {"app_id": app_id, "workflow_run_id": run_id}
         return batch_of(NodeExecution, answer, endpoint=f"GET {NODES}", context=context)
+
+    def waiting_forms(self, run_id: str) -> Batch[WaitingForm]:
+        """GET pause-details (since 1.13): the forms that a run waits for, without their tokens.
+
+        Empty for a run that waits for nothing. Raises NotFound for an unknown run, and by servers
+        without human input.
+        """
+        answer = self._session.get(PAUSE, run_id=run_id)
+        context = {"workflow_run_id": run_id}
+        return batch_of(
+            WaitingForm, answer, endpoint=f"GET {PAUSE}", context=context, key="paused_nodes"
+        )
+
+    def triggers(self, app_id: str) -> Batch[AppTrigger]:
+        """GET triggers (since 1.10): all triggers of a workflow app, newest first.
+
+        Raises AppGone for another mode, NotFound without a code by servers without triggers.
+        """
+        answer = self._session.get(TRIGGERS, app_id=app_id)
+        return batch_of(AppTrigger, answer, endpoint=f"GET {TRIGGERS}", context={"app_id": app_id})
+
+    def archived_runs_walk(self, app_id: str) -> PageWalk[ArchivedRun]:
+        """The archived runs of a workflow app (since 1.12) as a walk that can prove itself.
+
+        Those that lost their log row are in no list. Raises as `triggers`.
+        """
+        return PageWalk(
+            lambda page, limit: self.archived_runs_page(app_id, page, limit),
+            key=lambda row: row.archived_run_id,
+        )
+
+    def archived_runs_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[ArchivedRun]:
+        """GET workflow-archived-logs: one page, newest run first; Dify knows no filter here."""
+        query: Query = {"page": page, "limit": limit}
+        answer = self._session.get(ARCHIVED, query=query, app_id=app_id)
+        return page_of(ArchivedRun, answer, endpoint=f"GET {ARCHIVED}", context={"app_id": app_id})
 
     def published(self, app_id: str) -> WorkflowVersion | None:
         """GET workflows/publish: the published version, None when there is none."""

@@ -12,6 +12,7 @@ from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import (
     AgentThought,
+    HumanInput,
     Message,
     MessageCitation,
     MessageFeedback,
@@ -21,6 +22,8 @@ from dify_etl.dify.record import Record
 from dify_etl.dify.statistics import DailyStatistic
 from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.dify.workflow_records import (
+    AppTrigger,
+    ArchivedRun,
     ChatflowRun,
     NodeExecution,
     WorkflowAppLog,
@@ -82,6 +85,19 @@ ACCOUNT_ZONE = Column("account_timezone", "VARCHAR", "Zone in which Dify counted
 SERVER_VERSION = Column("server_version", "VARCHAR", "Server version that counted.")
 READ_AT = Column("read_at", "TIMESTAMPTZ", "When the figure was read, UTC.")
 MESSAGE_AT = Column("message_created_at", "TIMESTAMPTZ", "When the question came, UTC.")
+
+HUMAN_INPUT = (
+    Column("human_input_id", "VARCHAR", "Id of the form; where none is told, of its execution."),
+    Column("node_execution_id", "VARCHAR", "Execution of the human input node."),
+    Column(
+        "state",
+        "VARCHAR",
+        "waiting; submitted; expired: not answered, and its time is over or its run has ended.",
+    ),
+    Column("asked_at", "TIMESTAMPTZ", "When the node began to wait, UTC; null: not seen waiting."),
+    Column("answered_at", "TIMESTAMPTZ", "When the run went on with the answer, UTC."),
+    MESSAGE_AT,
+)
 
 # Who started a run or node: looked up by Dify, and null once the user is gone.
 _CREATOR = tuple(
@@ -225,6 +241,20 @@ _TABLES = (
         (AgentVersion,),
     ),
     _raw(
+        "human_inputs",
+        "One row per form by which a run asked a person. Runs of workflow apps have no message and "
+        "tell the form's id only while it waits.",
+        ("human_input_id",),
+        (HumanInput,),
+        more=HUMAN_INPUT,
+        keeps_last=[
+            *("conversation_id", "message_id", "node_execution_id", "form_id", "node_title"),
+            *("form_content", "form_inputs", "actions", "expires_at", "asked_at", "answered_at"),
+            *("action_id", "action_text", "submitted_data", "rendered_content", "answered_by"),
+        ],
+        signed=["form_content", "form_inputs", "submitted_data", "rendered_content"],
+    ),
+    _raw(
         "workflow_runs",
         "One row per run of a workflow or advanced-chat app; debugging runs are told apart by "
         "triggered_from.",
@@ -238,6 +268,8 @@ _TABLES = (
             "workflow_app_log_id",
             "created_from",
             "details",
+            *("trigger_type", "trigger_endpoint_id", "trigger_event_name"),
+            *("trigger_provider_id", "trigger_plugin"),
             "conversation_id",
             "message_id",
             "retry_index",
@@ -255,6 +287,21 @@ _TABLES = (
         (NodeExecution,),
         keeps_last=[*_CREATOR],
         signed=["inputs", "process_data", "outputs", "extras"],
+    ),
+    _raw(
+        "app_triggers",
+        "One row per trigger of a workflow app: webhook, schedule or plugin event.",
+        ("app_trigger_id",),
+        (AppTrigger,),
+        volatile=["icon"],
+    ),
+    _raw(
+        "archived_runs",
+        "One row per run that was moved to cold storage and is in no other list; those that lost "
+        "their log row are shown nowhere.",
+        ("archived_run_id",),
+        (ArchivedRun,),
+        keeps_last=[*_CREATOR],
     ),
 )
 

@@ -21,6 +21,7 @@ DAY_COLUMNS = {
     "message_feedbacks": "message_created_at",
     "message_citations": "message_created_at",
     "message_files": "message_created_at",
+    "human_inputs": "asked_at",
 }
 # A night may be missed by some hours, not by a day.
 FRESH_WITHIN = timedelta(hours=36)

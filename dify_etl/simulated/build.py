@@ -6,6 +6,7 @@ from dify_etl.simulated.build_agents import tell_agents
 from dify_etl.simulated.build_chronicle import Chronicle
 from dify_etl.simulated.build_conversations import tell_conversations
 from dify_etl.simulated.build_datasets import stock_datasets
+from dify_etl.simulated.build_human_input import tell_human_input
 from dify_etl.simulated.build_runs import tell_runs
 from dify_etl.simulated.build_workspace import furnish_workspace
 from dify_etl.simulated.tables import wall_clock
@@ -21,4 +22,5 @@ def build_world(plan: WorldPlan) -> World:
     tell_conversations(chronicle)
     tell_runs(chronicle)
     tell_agents(chronicle)
+    tell_human_input(chronicle)
     return world

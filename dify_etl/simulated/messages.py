@@ -5,6 +5,7 @@ from __future__ import annotations
 from dify_etl.simulated.apps import CHAT_MODES
 from dify_etl.simulated.calls import EDITORS, Call, Route
 from dify_etl.simulated.errors import not_found
+from dify_etl.simulated.human_input import extra_contents
 from dify_etl.simulated.indexes import page_of
 from dify_etl.simulated.paging import LIMIT
 from dify_etl.simulated.parameters import Identifier
@@ -101,7 +102,7 @@ def message_detail(row: Message, call: Call) -> JsonObject:
         "status": row.status,
         "error": row.error,
         "parent_message_id": row.parent_message_id,
-        "extra_contents": [],
+        "extra_contents": extra_contents(row, call),
     }
     return known(values, extra_contents=call.version.has_human_input)
 

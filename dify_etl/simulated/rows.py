@@ -364,6 +364,8 @@ class WorkflowRun:
     exceptions_count: int | None = 0
     finished_at: datetime | None = None
     sequence_number: int = 1
+    paused_at: datetime | None = None
+    is_blocking: bool = False  # called in blocking mode, not streaming
 
 
 @dataclass(slots=True)
@@ -392,6 +394,89 @@ class NodeExecution:
     inputs_truncated: bool = False
     outputs_truncated: bool = False
     process_data_truncated: bool = False
+
+
+@dataclass(slots=True)
+class HumanInputForm:
+    """Dify's human_input_forms: what a run asks a person, and the answer once there is one.
+
+    Both tokens are live secrets: `form_token` opens the form without a login while it waits,
+    `backstage_token` in the console.
+    """
+
+    id: str
+    app_id: str
+    workflow_run_id: str
+    node_execution_id: str
+    node_id: str
+    node_title: str
+    form_content: str
+    created_at: datetime
+    expiration_time: datetime
+    form_token: str = field(repr=False)
+    backstage_token: str = field(repr=False)
+    inputs: tuple[JsonObject, ...] = ()
+    actions: tuple[JsonObject, ...] = ()
+    submitted_at: datetime | None = None
+    action_id: str | None = None
+    submitted_data: JsonObject = field(default_factory=dict)
+
+    @property
+    def action_text(self) -> str | None:
+        """The title of the chosen action."""
+        titles = {str(action["id"]): str(action["title"]) for action in self.actions}
+        return titles.get(self.action_id or "")
+
+    @property
+    def rendered_content(self) -> str:
+        """The content with the submitted values in it."""
+        text = self.form_content
+        for name, value in self.submitted_data.items():
+            text = text.replace("{{#$output." + name + "#}}", str(value))
+        return text
+
+
+@dataclass(slots=True)
+class AppTrigger:
+    """Dify's app_triggers: what may start a workflow. Times in microseconds, no zone shown.
+
+    `trigger_type`: trigger-webhook, trigger-schedule or trigger-plugin; `status`: enabled,
+    disabled, unauthorized or rate_limited.
+    """
+
+    id: str
+    tenant_id: str
+    app_id: str
+    node_id: str
+    trigger_type: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    provider_name: str = ""
+    status: str = "enabled"
+
+
+@dataclass(slots=True)
+class ArchivedRun:
+    """Dify's workflow_archive_logs: what is left of a run that was moved to cold storage.
+
+    Without `log_id` no list shows it.
+    """
+
+    id: str
+    tenant_id: str
+    app_id: str
+    workflow_run_id: str
+    status: str
+    triggered_from: str
+    created_by_role: str
+    created_by: str
+    run_created_at: datetime
+    archived_at: datetime
+    log_id: str | None = None
+    elapsed_time: float = 0.0
+    total_tokens: int = 0
+    trigger_metadata: JsonObject = field(default_factory=dict)
 
 
 @dataclass(slots=True)

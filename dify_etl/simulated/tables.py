@@ -22,11 +22,14 @@ from dify_etl.simulated.rows import (
     AnnotationHit,
     ApiKey,
     App,
+    AppTrigger,
+    ArchivedRun,
     Conversation,
     Dataset,
     Document,
     EndUser,
     Feedback,
+    HumanInputForm,
     Member,
     Message,
     NodeExecution,
@@ -82,6 +85,9 @@ class Tables:
         self.workflow_runs: dict[str, WorkflowRun] = {}
         self.node_executions: dict[str, NodeExecution] = {}
         self.workflow_app_logs: dict[str, WorkflowAppLog] = {}
+        self.human_input_forms: dict[str, HumanInputForm] = {}
+        self.app_triggers: dict[str, AppTrigger] = {}
+        self.archived_runs: dict[str, ArchivedRun] = {}
 
     def _make_indexes(self) -> None:
         self.conversations_created: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
@@ -98,6 +104,7 @@ class Tables:
         self.annotations_of_conversation: defaultdict[str, list[str]] = defaultdict(list)
         self.annotations_of_app: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
         self.hit_of_message: dict[str, str] = {}
+        self.forms_of_run: defaultdict[str, list[str]] = defaultdict(list)
         self.runs_of_app: defaultdict[tuple[str, str], TimeIndex] = defaultdict(TimeIndex)
         self.nodes_of_run: defaultdict[str, list[str]] = defaultdict(list)
         self.logs_by_start: defaultdict[str, TimeIndex] = defaultdict(TimeIndex)
@@ -227,7 +234,14 @@ class Tables:
         self.runs_of_app[row.app_id, row.triggered_from].remove(row.created_at, row.id)
         for node_id in self.nodes_of_run.pop(run_id, []):
             del self.node_executions[node_id]
+        for form_id in self.forms_of_run.pop(run_id, []):
+            del self.human_input_forms[form_id]
         return row
+
+    def put_form(self, row: HumanInputForm) -> None:
+        """Add a form that waits for a person."""
+        self.human_input_forms[row.id] = row
+        self.forms_of_run[row.workflow_run_id].append(row.id)
 
     def put_node(self, row: NodeExecution) -> None:
         """Add a node execution."""

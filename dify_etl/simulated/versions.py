@@ -136,6 +136,14 @@ class ServerVersion:
         return self.since(1, 13)
 
     @property
+    def stops_resumed_runs(self) -> bool:
+        """Until 1.16.1 a run that was called in blocking mode ends `stopped` when it goes on.
+
+        Seen each time that the form was answered at once.
+        """
+        return self.has_human_input and not self.since(1, 17)
+
+    @property
     def summarises_workspace(self) -> bool:
         """After 1.16.1 /workspaces/current is gone; /workspaces/current/summary tells the role."""
         return self.since(1, 17)

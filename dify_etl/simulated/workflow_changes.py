@@ -75,7 +75,7 @@ class WorkflowChanges(Tables):
                 created_by_role=run.created_by_role,
                 created_by=run.created_by,
                 created_at=whole_second(run.created_at),
-                trigger_metadata={"type": f"trigger-{run.triggered_from}"} if triggered else {},
+                trigger_metadata=_trigger_metadata(run.triggered_from) if triggered else {},
             )
         )
 
@@ -219,6 +219,21 @@ class WorkflowChanges(Tables):
         )
         self.workflows[row.id] = row
         return row
+
+
+def _trigger_metadata(kind: str) -> JsonObject:
+    """What a log line tells of a trigger: plugins have a provider and an event."""
+    metadata: JsonObject = {"type": f"trigger-{kind}"}
+    if kind != "plugin":
+        return metadata
+    return metadata | {
+        "endpoint_id": "github-hook",
+        "plugin_unique_identifier": "lab/github:0.0.1@abc",
+        "provider_id": "lab/github/github",
+        "event_name": "issue_opened",
+        "icon_filename": "icon.svg",
+        "icon_dark_filename": "icon-dark.svg",
+    }
 
 
 def _hash(graph: JsonObject) -> str:

@@ -15,7 +15,7 @@ from dify_etl.simulated.indexes import TimeIndex, page_of, sorted_by_time
 from dify_etl.simulated.paging import LIMIT, PAGE, page_answer
 from dify_etl.simulated.parameters import BadValue, Choice, Flag, Parameter, Values
 from dify_etl.simulated.presentation import creators, epoch, known
-from dify_etl.simulated.rows import JsonObject, WorkflowAppLog, WorkflowRun
+from dify_etl.simulated.rows import ArchivedRun, JsonObject, WorkflowAppLog, WorkflowRun
 from dify_etl.simulated.versions import ErrorFamily
 
 _STATUSES = (
@@ -209,9 +209,34 @@ def _run(run: WorkflowRun, call: Call) -> JsonObject:
 
 
 def list_archived_logs(call: Call) -> object:
-    """GET /apps/{id}/workflow-archived-logs (from 1.12): nothing is archived here."""
+    """GET /apps/{id}/workflow-archived-logs (from 1.12): newest run first; filters are ignored.
+
+    What was archived without a log line is left out.
+    """
     asked = call.query("WorkflowAppLogQuery", PAGE, LIMIT)
-    return page_answer([], page=asked.whole("page"), limit=asked.whole("limit"), total=0)
+    page, limit = asked.whole("page"), asked.whole("limit")
+    archived = call.world.archived_runs.values()
+    rows = [row for row in archived if row.app_id == call.app.id and row.log_id is not None]
+    rows.sort(key=lambda row: row.run_created_at, reverse=True)
+    shown = rows[(page - 1) * limit : page * limit]
+    data = [_archived(row, call) for row in shown]
+    return page_answer(data, page=page, limit=limit, total=len(rows))
+
+
+def _archived(row: ArchivedRun, call: Call) -> JsonObject:
+    return {
+        "id": row.id,
+        "workflow_run": {
+            "id": row.workflow_run_id,
+            "status": row.status,
+            "triggered_from": row.triggered_from,
+            "elapsed_time": row.elapsed_time,
+            "total_tokens": row.total_tokens,
+        },
+        "trigger_metadata": row.trigger_metadata,
+        **creators(call, row.created_by_role, row.created_by),
+        "created_at": epoch(row.run_created_at),
+    }
 
 
 ROUTES = (

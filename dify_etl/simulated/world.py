@@ -12,7 +12,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from dify_etl.simulated.agent_changes import AgentChanges
-from dify_etl.simulated.conversation_changes import ConversationChanges
+from dify_etl.simulated.human_input_changes import HumanInputChanges
 from dify_etl.simulated.rows import Account, Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ _TABLES = (
     "workflow_runs",
     "node_executions",
     "workflow_app_logs",
+    "human_input_forms",
+    "app_triggers",
+    "archived_runs",
 )
 
 
@@ -54,7 +57,8 @@ class WorldPlan:
 
     `conversations_per_day` is for the whole workspace; about as many workflow runs come on top.
     `agents` are apps of mode `agent` beside the others; servers before 1.15 have none.
-    `timezone` is the reading account's IANA zone.
+    `timezone` is the reading account's IANA zone. `version` is that of the server: what older ones
+    have no name for is not there.
     """
 
     seed: int = 7
@@ -64,13 +68,14 @@ class WorldPlan:
     timezone: str = "UTC"
     agents: int = 0
     now: datetime | None = None
+    version: str = "1.12.1"
 
     def __post_init__(self) -> None:
         if self.now is not None and self.now.tzinfo is None:
             raise ValueError("WorldPlan.now must be aware; add tzinfo, for example datetime.UTC")
 
 
-class World(ConversationChanges, AgentChanges):
+class World(HumanInputChanges, AgentChanges):
     """One Dify server's database: usually built by `build_world`, changed by its verbs."""
 
     def __init__(self, *, seed: int = 7, now: datetime | None = None) -> None:

@@ -4,7 +4,7 @@ Due is what the books say, however old: no read yet, a list row that differs fro
 or messages that could still change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,25 +29,28 @@ from dify_etl.sync.message_parts import (
     is_settled,
     load_children,
     mark_messages_absent,
+    may_wait,
     size_of,
 )
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
+from dify_etl.sync.run_details import PATIENCE
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 # The temporary table of the conversations that were due last, by conversation_id.
 DUE_TALKS = "_due_talks"
 LISTED_ALL_THE_SAME = "chat-messages answers 404, although the list shows the conversation"
-# The columns of a list row whose change makes a conversation due.
-SEEN = (
-    "message_count",
-    "updated_at",
+# The columns of a list row whose change makes a conversation due. A run that waited for a person
+# and goes on moves nothing but the counts of runs.
+RATINGS = (
     "user_like_count",
     "user_dislike_count",
     "admin_like_count",
     "admin_dislike_count",
 )
+RUN_COUNTS = ("success_count", "failed_count", "partial_success_count", "paused_count")
+SEEN = ("message_count", "updated_at", *RATINGS, *RUN_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,11 @@ class ConversationRead:
         shown = [message.message_id for message in self.messages]
         return frozenset([*shown, *(one.record_id or repr(one) for one in self.rejected)])
 
-    def is_settled(self, now: datetime) -> bool:
-        """Whether none of its messages can change by itself any more."""
-        return self.is_settled_otherwise and all(is_settled(one, now) for one in self.messages)
+    def is_settled(self, now: datetime, ended_runs: Collection[str] = frozenset()) -> bool:
+        """Whether none of its messages can change by itself any more; `ended_runs` as there."""
+        return self.is_settled_otherwise and all(
+            is_settled(one, now, ended_runs) for one in self.messages
+        )
 
     @property
     def state(self) -> str:
@@ -116,8 +121,10 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
     `among` is SQL over raw.conversations c: those that count.
     """
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
-    differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN)
-    ratings = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in SEEN[2:])
+    differs = _differ(*SEEN[:2], *RATINGS)
+    counted = (
+        f"coalesce(r.{RUN_COUNTS[0]}, r.paused_count) IS NOT NULL AND ({_differ(*RUN_COUNTS)})"
+    )
     again = "true" if sync.plan.is_full else "false"
     count, rows = take_due(
         sync.database,
@@ -125,19 +132,33 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
             {", ".join(f"c.{name}" for name in SEEN)},
             c.created_at, a.agent_id, c.from_account_id,
             coalesce(c.from_account_id = (SELECT account_id FROM ops.source), false), a.mode,
-            r.state = 'proven' AND r.is_settled AND NOT ({ratings})
+            r.state = 'proven' AND r.is_settled AND NOT ({_differ(*RATINGS, "paused_count")})
                 AND (r.held_count >= 100 OR a.agent_id IS NOT NULL)
                 AND c.message_count > r.message_count AS is_append
         FROM raw.conversations c JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {among} AND (
             r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
+            OR ({counted}) OR ({_waits_uncounted(sync)})
             OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC""",
         table=DUE_TALKS,
     )
     return count, (_due(sync, row) for row in rows)
+
+
+def _waits_uncounted(sync: Sync) -> str:
+    """SQL for conversations with a message that seems to wait, read when no counts were noted."""
+    patience = quoted((sync.now - PATIENCE["paused"]).isoformat())
+    return f"""r.paused_count IS NULL AND c.conversation_id IN (
+        SELECT conversation_id FROM raw.messages
+        WHERE (status = 'paused' OR (answer = '' AND extra_contents <> '[]'))
+          AND created_at > TIMESTAMPTZ {patience})"""
+
+
+def _differ(*names: str) -> str:
+    return " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in names)
 
 
 def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
@@ -241,7 +262,8 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
     for due, read in good:
         if read.rejected:
             books.quarantine(due.app_id, read.rejected)
-    rows = [_book(books.sync, one) for one in reads]
+    ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])
+    rows = [_book(books.sync, one, ended) for one in reads]
     books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
     _mark_gone(books, [one.task.conversation_id for one in reads if _is_gone(one)])
 
@@ -255,7 +277,25 @@ def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
     load_children(books, messages, rows, are_new=changes.new == rows.height)
 
 
-def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
+def _ended_runs(sync: Sync, messages: Sequence[Message]) -> frozenset[str]:
+    """The runs of messages that may wait, as far as nothing is expected of them any more.
+
+    They had ended before the messages were read: runs are read after them.
+    """
+    asked = {one.workflow_run_id for one in messages if may_wait(one) and one.workflow_run_id}
+    if not asked:
+        return frozenset()
+    rows = sync.database.rows(
+        f"""SELECT workflow_run_id FROM ops.run_reads
+        WHERE workflow_run_id IN ({", ".join(quoted(run_id) for run_id in asked)})
+          AND (is_detail_settled OR detail_tries >= {MOST_TRIES})"""
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def _book(
+    sync: Sync, one: Fetched[Due, ConversationRead], ended_runs: frozenset[str]
+) -> dict[str, Any]:
     """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
     due, read = one.task, one.result
     book: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
@@ -267,7 +307,7 @@ def _book(sync: Sync, one: Fetched[Due, ConversationRead]) -> dict[str, Any]:
         again = MOST_TRIES if read.is_hidden else due.tries + 1
         return book | {
             "held_count": read.held,
-            "is_settled": read.is_settled(sync.now),
+            "is_settled": read.is_settled(sync.now, ended_runs),
             "state": read.state,
             "reason": read.reason,
             "tries": 0 if read.reason is None else again,

@@ -1,22 +1,28 @@
-"""Feeds that are listed whole on every run: keys, datasets, documents, members, annotations.
+"""Feeds that are listed whole on every run: keys, datasets, documents, members, annotations,
+triggers, archived runs.
 
 Each list that was proven whole marks the rows that Dify has no more.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from dify_etl.dify.agents import AgentVersion
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.errors import DifyError, NotFound, Refused
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected
+from dify_etl.dify.workflow_records import AppTrigger, ArchivedRun
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES, WORKFLOW_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import Fetched, attempt, fetch_all
@@ -28,6 +34,7 @@ from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import quoted
 
 R = TypeVar("R", bound=Record)
+log = logging.getLogger(__name__)
 
 PRIVATE_DATASETS = "only the workspace's owner is shown everybody's private datasets; this role is"
 
@@ -104,6 +111,30 @@ def read_agent_versions(sync: Sync) -> FeedReport:
     )
 
 
+def read_app_triggers(sync: Sync) -> FeedReport:
+    """GET /apps/{id}/triggers of every workflow app (since 1.10)."""
+    return _read_each(
+        sync,
+        "app_triggers",
+        AppTrigger,
+        [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
+        lambda app_id: _of_batch(sync.dify.workflows.triggers(app_id)),
+        is_new=True,
+    )
+
+
+def read_archived_runs(sync: Sync) -> FeedReport:
+    """GET /apps/{id}/workflow-archived-logs of every workflow app (since 1.12)."""
+    return _read_each(
+        sync,
+        "archived_runs",
+        ArchivedRun,
+        [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
+        lambda app_id: _of_walk(sync.dify.workflows.archived_runs_walk(app_id)),
+        is_new=True,
+    )
+
+
 def read_documents(sync: Sync) -> FeedReport:
     """GET /datasets/{id}/documents of every dataset that the account sees."""
     rows = sync.database.rows("SELECT dataset_id FROM raw.datasets WHERE absent_since IS NULL")
@@ -176,10 +207,22 @@ def _read_each(
     record_class: type[Record],
     app_ids: Sequence[str],
     fetch: Callable[[str], Listed],
+    *,
+    is_new: bool = False,
 ) -> FeedReport:
-    """A list per app; one failed app fails only its own slice."""
+    """A list per app; one failed app fails only its own slice.
+
+    A list that `is_new` may be unknown to the server: the first app shows it, and no other is
+    asked then.
+    """
     with FeedBooks(sync, feed) as books:
-        for one in _fetch(books, app_ids, fetch):
+        alone = [attempt(one, partial(fetch, one)) for one in app_ids[: int(is_new)]]
+        if any(_is_unknown(one.error) for one in alone):
+            log.info("%s: this server has no such list", feed)
+            with books.commit():
+                books.close_slices([Slice(app_id, None, "proven", 0, 0) for app_id in app_ids])
+            return books.report()
+        for one in chain(alone, _fetch(books, app_ids[len(alone) :], fetch)):
             if one.error is not None:
                 books.fail(one.task, [None], one.error)
                 continue
@@ -204,6 +247,13 @@ def _read_each(
                     ]
                 )
         return books.report()
+
+
+def _is_unknown(error: DifyError | None) -> bool:
+    """Whether the server has no such route: 404 without Dify's code, or another method's."""
+    if isinstance(error, NotFound):
+        return error.code is None
+    return isinstance(error, Refused) and error.status == 405
 
 
 def _fetch(

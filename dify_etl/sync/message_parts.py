@@ -1,8 +1,8 @@
-"""Parts of messages (feedback, citations, files, agent steps); how long messages are, and when they
-are settled.
+"""Parts of messages (feedback, citations, files, agent steps, forms); how long messages are, and
+when they are settled.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from operator import attrgetter
@@ -22,6 +22,8 @@ from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.human_inputs import load_forms
+from dify_etl.sync.run_details import PATIENCE
 from dify_etl.warehouse.tables import frame
 
 CHILDREN: dict[str, type[MessageChild]] = {
@@ -36,6 +38,8 @@ _ATTRIBUTES = {
     "message_citations": "citations",
     "agent_tool_calls": "tool_calls",
 }
+# All tables of parts; the forms of runs are filled by their nodes, too.
+PARTS = (*CHILDREN, "human_inputs")
 
 # An answer may be written for as long as a workflow may run (20 minutes by default).
 ANSWERED_AFTER = timedelta(minutes=30)
@@ -46,11 +50,31 @@ SETTLED_AFTER = timedelta(hours=24)
 USUAL_BYTES, STEP_BYTES = 5_000, 1_000
 
 
-def is_settled(message: Message, now: datetime) -> bool:
-    """Whether a message can change by itself no more: failed, answered for a while, or old."""
+def is_settled(message: Message, now: datetime, ended_runs: Collection[str] = frozenset()) -> bool:
+    """Whether a message can change by itself no more: failed, answered for a while, or old.
+
+    One that waits for a person does so until its run has ended, as long as runs are waited for;
+    `ended_runs` are those of which no change is expected any more.
+    """
     age = now - message.created_at
+    if message.status == "error" or age > PATIENCE["paused"]:
+        return True
+    if may_wait(message):
+        return message.workflow_run_id in ended_runs and age >= ANSWERED_AFTER
     is_answered = bool(message.answer) and age >= ANSWERED_AFTER
-    return message.status == "error" or is_answered or age >= SETTLED_AFTER
+    return is_answered or age >= SETTLED_AFTER
+
+
+def may_wait(message: Message) -> bool:
+    """Whether only the message's run tells if it waits for a person.
+
+    A run called in blocking mode leaves its message normal. Servers without human input send no
+    `extra_contents`.
+    """
+    if message.status == "paused":
+        return True
+    is_run = message.workflow_run_id is not None and message.extra_contents is not None
+    return is_run and (not message.answer or bool(message.human_inputs))
 
 
 def size_of(messages: Sequence[Message]) -> int:
@@ -85,6 +109,7 @@ def load_children(
         if not are_new:
             scope = "t.message_id IN (SELECT message_id FROM _read)"
             books.mark_absent(table, scope=scope, present=found)
+    load_forms(books, messages, are_new=are_new, scope="SELECT message_id FROM _read")
 
 
 def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
@@ -92,7 +117,7 @@ def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
 
     The books forget that these were read: a conversation that returns is due again.
     """
-    for name in ("messages", *CHILDREN):
+    for name in ("messages", *PARTS):
         table = raw_table(name)
         scope = f"t.conversation_id IN ({conversations})"
         books.mark_absent(table, scope=scope, present=frame(table, [], table.key))

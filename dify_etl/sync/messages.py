@@ -30,6 +30,7 @@ from dify_etl.sync.feedback_export import (
     take_over,
 )
 from dify_etl.sync.fetching import Fetched, Job, fetch_all, jobs
+from dify_etl.sync.human_inputs import settle_states
 from dify_etl.sync.message_slices import close_message_slices
 from dify_etl.sync.odd_messages import OddTalk, read_behind, with_known
 from dify_etl.sync.report import FeedReport
@@ -55,6 +56,8 @@ def read_messages(sync: Sync) -> FeedReport:
             reading.read(among=RATED_OTHERWISE)
         reading.go_round_odd()
         take_over(books, reading.exports)
+        with books.commit():
+            settle_states(books)
         close_message_slices(books)
         return books.report()
 

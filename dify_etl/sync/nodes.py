@@ -7,14 +7,16 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from dify_etl.dify.errors import NotFound
 from dify_etl.dify.record import Batch
-from dify_etl.dify.workflow_records import NodeExecution
+from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
 from dify_etl.sync.run import Sync
@@ -29,13 +31,24 @@ MOST_EMPTY = 3
 
 @dataclass(frozen=True)
 class DueRun:
-    """A run whose nodes are read: how many steps it told, and whether it had ended."""
+    """A run whose nodes are read: how many steps it told, whether it had ended, and whether a
+    message shows the forms that it waits for.
+    """
 
     workflow_run_id: str
     app_id: str
     total_steps: int
     is_ended: bool
     tries: int
+    has_message: bool
+
+
+@dataclass(frozen=True)
+class RunNodes:
+    """The nodes of a run, and the forms that it waits for as far as its pause tells them."""
+
+    nodes: Batch[NodeExecution]
+    waiting: tuple[WaitingForm, ...] = ()
 
 
 def read_node_executions(sync: Sync) -> FeedReport:
@@ -44,7 +57,7 @@ def read_node_executions(sync: Sync) -> FeedReport:
         count, due = due_nodes(sync)
         books.expect(count)
         fetch = Refusals().asking(partial(_read, sync))
-        outcomes: list[Fetched[DueRun, Batch[NodeExecution]]] = []
+        outcomes: list[Fetched[DueRun, RunNodes]] = []
         for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
             outcomes.append(fetched)
             books.step()
@@ -53,12 +66,22 @@ def read_node_executions(sync: Sync) -> FeedReport:
                 outcomes = []
         _commit(books, outcomes)
         with books.commit():
+            settle_states(books)
             books.close_slices(list(_slices(sync)))
         return books.report()
 
 
-def _read(sync: Sync, run: DueRun) -> Batch[NodeExecution]:
-    return sync.dify.workflows.node_executions(run.app_id, run.workflow_run_id)
+def _read(sync: Sync, run: DueRun) -> RunNodes:
+    """The nodes. What a workflow app's run waits for, its pause alone tells."""
+    room = sync.dify.workflows
+    nodes = room.node_executions(run.app_id, run.workflow_run_id)
+    is_waiting = any(one.node_type == NODE_TYPE and one.status == "paused" for one in nodes)
+    if run.has_message or not is_waiting:
+        return RunNodes(nodes)
+    try:
+        return RunNodes(nodes, room.waiting_forms(run.workflow_run_id).records)
+    except NotFound:
+        return RunNodes(nodes)  # ended meanwhile and removed, or a server that does not tell it
 
 
 def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
@@ -69,7 +92,8 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     count, rows = take_due(
         sync.database,
         f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), r.is_detail_settled,
-            coalesce(r.nodes_tries, 0)
+            coalesce(r.nodes_tries, 0),
+            w.workflow_run_id IN (SELECT workflow_run_id FROM raw.messages)
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
         WHERE w.absent_since IS NULL AND w.app_id IN ({app_list(sync)})
           AND coalesce(r.detail_reason, '') NOT LIKE 'gone%'
@@ -81,20 +105,28 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     return count, (DueRun(*row) for row in rows)
 
 
-def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[NodeExecution]]]) -> None:
-    nodes = [node for one in outcomes if one.result for node in one.result.records]
+def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> None:
+    read = [(one.task, one.result) for one in outcomes if one.result is not None]
+    nodes = [node for _, found in read for node in found.nodes]
     with books.commit():
-        books.load(FEED, NodeExecution, nodes)
-        for one in outcomes:
-            if one.result:
-                books.quarantine(one.task.app_id, one.result.rejected)
+        load_nodes(books, nodes, [form for _, found in read for form in found.waiting])
+        for run, found in read:
+            books.quarantine(run.app_id, found.nodes.rejected)
         rows = [_book(books.sync, one) for one in outcomes]
         if rows:
             books.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
 
 
-def _book(sync: Sync, one: Fetched[DueRun, Batch[NodeExecution]]) -> dict[str, Any]:
-    run, batch = one.task, one.result
+def load_nodes(
+    books: FeedBooks, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm] = ()
+) -> None:
+    """Nodes, and what they tell of forms; call it inside a transaction."""
+    books.load(FEED, NodeExecution, nodes)
+    load_human_nodes(books, nodes, waiting)
+
+
+def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
+    run, batch = one.task, one.result.nodes if one.result else None
     is_empty = batch is not None and not len(batch) and not batch.rejected
     is_gone = is_empty and run.total_steps > 0
     is_failed = batch is None or (is_gone and run.tries + 1 < MOST_EMPTY)

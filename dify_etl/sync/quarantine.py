@@ -13,11 +13,19 @@ from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record, Rejected, parse
-from dify_etl.dify.workflow_records import ChatflowRun, NodeExecution, WorkflowAppLog, WorkflowRun
+from dify_etl.dify.workflow_records import (
+    AppTrigger,
+    ArchivedRun,
+    ChatflowRun,
+    NodeExecution,
+    WorkflowAppLog,
+    WorkflowRun,
+)
 from dify_etl.sync.apps import load_listed_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.chat_messages import load_messages
 from dify_etl.sync.conversations import load_completion_logs
+from dify_etl.sync.nodes import load_nodes
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
 from dify_etl.warehouse.database import Database, utc_now
@@ -35,7 +43,9 @@ _LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
     Document: lambda books, rows: books.load("documents", Document, rows),
     Member: lambda books, rows: books.load("members", Member, rows),
     Annotation: lambda books, rows: books.load("annotations", Annotation, rows),
-    NodeExecution: lambda books, rows: books.load("node_executions", NodeExecution, rows),
+    NodeExecution: load_nodes,
+    AppTrigger: lambda books, rows: books.load("app_triggers", AppTrigger, rows),
+    ArchivedRun: lambda books, rows: books.load("archived_runs", ArchivedRun, rows),
 }
 _CLASSES = {record_class.__name__: record_class for record_class in _LOADERS}
 

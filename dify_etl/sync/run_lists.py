@@ -32,6 +32,7 @@ from dify_etl.sync.windows import Window, day_start, local_date, windows_of
 FEED = "workflow_runs"
 TIMED_LOGS_SINCE = (1, 6, 0)
 LISTED_RUNS_SINCE = (1, 9, 2)
+TRIGGERS_SINCE = (1, 10, 0)
 KINDS = ("debugging", "app-run")
 ROUNDING = timedelta(seconds=1)  # of the times that Dify tells
 ENTRIES = 3  # held runs at which a list is entered: each may be deleted by now
@@ -189,9 +190,10 @@ def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> It
     """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
     room, app_id = sync.dify.workflows, task.app.app_id
     is_timed = sync.dify.version >= TIMED_LOGS_SINCE
+    detail = sync.dify.version >= TRIGGERS_SINCE
     logs = TimedList(
         lambda start, end, page, limit: room.app_logs_page(
-            app_id, page, limit, created_after=start, created_before=end
+            app_id, page, limit, created_after=start, created_before=end, detail=detail
         ),
         key=_log_id,
         collect=partial(FramedRows, logs_frame, _log_id),

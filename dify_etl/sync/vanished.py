@@ -19,6 +19,7 @@ _OF_APPS = (
         "workflow_runs",
         "node_executions",
     ),
+    *("human_inputs", "app_triggers", "archived_runs"),
 )
 _GONE_APPS = "SELECT app_id FROM raw.apps WHERE absent_since IS NOT NULL"
 APP_IS_GONE = "Dify has this app no more; what could not be read before is lost"
@@ -47,9 +48,13 @@ def mark_rows_of_gone_apps(books: FeedBooks) -> None:
 
 
 def mark_nodes_of_gone_runs(books: FeedBooks) -> None:
-    """Mark the nodes of runs that are absent; call it in the transaction that marks the runs."""
+    """Mark the nodes of runs that are absent, and their forms as far as no message shows them.
+
+    Call it in the transaction that marks the runs.
+    """
     gone = "SELECT workflow_run_id FROM raw.workflow_runs WHERE absent_since IS NOT NULL"
     _mark(books, "node_executions", f"t.workflow_run_id IN ({gone})")
+    _mark(books, "human_inputs", f"t.message_id IS NULL AND t.workflow_run_id IN ({gone})")
     forget_runs(books, gone)
 
 

@@ -29,8 +29,9 @@ def run_simulation(
             f"{zone!r} is no time zone", where="--timezone", hint="Write it as Europe/Berlin."
         )
     agents = AGENTS if version in KNOWN_VERSIONS and ServerVersion(version).has_agents else 0
-    world = build_world(WorldPlan(**plan, agents=agents))
-    with _served(_dify(world, version, seconds), port) as server:
+    world = _built({**plan, "agents": agents}, version)
+    dify = SimulatedDify(world, version=version, latency=seconds)
+    with _served(dify, port) as server:
         # Plain print: the lines are there to be copied, and flushed before anybody waits for them.
         print(f"DIFY_BASE_URL={server.base_url}", flush=True)
         print(f"DIFY_EMAIL={world.account.email}", flush=True)
@@ -40,9 +41,9 @@ def run_simulation(
         _wait_for_signal()
 
 
-def _dify(world: World, version: str, latency: float) -> SimulatedDify:
+def _built(plan: dict[str, Any], version: str) -> World:
     try:
-        return SimulatedDify(world, version=version, latency=latency)
+        return build_world(WorldPlan(**plan, version=version))
     except ValueError as error:
         raise SettingWrong(
             str(error), where="--version", hint="Choose the release that is nearest to yours."

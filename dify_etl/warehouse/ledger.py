@@ -47,6 +47,10 @@ CONVERSATION_READS = Table(
         Column("user_dislike_count", "BIGINT", "Dislikes by end users of its list row."),
         Column("admin_like_count", "BIGINT", "Likes by admins of its list row."),
         Column("admin_dislike_count", "BIGINT", "Dislikes by admins of its list row."),
+        Column("success_count", "BIGINT", "Runs that succeeded, by its list row (advanced-chat)."),
+        Column("failed_count", "BIGINT", "Runs that failed, by its list row."),
+        Column("partial_success_count", "BIGINT", "Runs that succeeded in part, by its list row."),
+        Column("paused_count", "BIGINT", "Runs that waited, by its list row (since 1.13)."),
         Column("held_count", "BIGINT", "Messages that the read found."),
         Column("is_settled", "BOOLEAN", "Whether no message of it can change by itself any more."),
         Column(

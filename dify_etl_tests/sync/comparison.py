@@ -7,6 +7,7 @@ from typing import Any
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl_tests.sync import (
+    expected_human_inputs,
     expected_runs,
     expected_statistics,
     expected_talk,
@@ -34,6 +35,9 @@ EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
     "agent_versions": expected_workspace.agent_versions,
     "workflow_runs": expected_runs.workflow_runs,
     "node_executions": expected_runs.node_executions,
+    "human_inputs": expected_human_inputs.human_inputs,
+    "app_triggers": expected_human_inputs.app_triggers,
+    "archived_runs": expected_human_inputs.archived_runs,
 }
 
 # What a simulated server says without having it in its world, or what every request moves.
@@ -52,6 +56,9 @@ NOT_OF_THE_WORLD = {
     | {"summary_index_status", "need_summary"},
     "messages": {"extra_contents"},
     "node_executions": {"extras"},
+    # Which of them are told depends on when a run was read, not on the world alone.
+    "human_inputs": {"human_input_id", "form_id", "asked_at", "is_submitted"},
+    "app_triggers": {"icon"},
 }
 
 # Documents of which the world has the important part only.
@@ -59,6 +66,7 @@ IN_PART = {("apps", "app_model_config"), ("apps", "site"), ("datasets", "externa
 KEYS = {
     "daily_statistics": ("app_id", "statistic_date", "metric"),
     "messages": ("conversation_id", "query", "message_id"),
+    "human_inputs": ("workflow_run_id", "node_execution_id"),
 }
 SIGNATURE = re.compile(r"\?timestamp=[^\"]*")
 

@@ -54,6 +54,7 @@ def chat(workplace: Open) -> Workplace:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A lively workspace that was read once and is not changed by any test."""
-    place = Workplace(lively_world(), tmp_path_factory.mktemp("whole"))
+    version = "1.13.0"
+    place = Workplace(lively_world(version=version), tmp_path_factory.mktemp("whole"), version)
     place.read()
     return place

@@ -75,7 +75,19 @@ def _log_columns(told: Told, row: WorkflowRun) -> Row:
         "workflow_app_log_id": log and log.id,
         "created_from": log and log.created_from,
         "log_created_at": whole_second(at) if at else None,
-        "details": None,
+        **_trigger(log.trigger_metadata if log and told.since(1, 10) else None),
+    }
+
+
+def _trigger(metadata: dict[str, Any] | None) -> Row:
+    found = metadata or {}
+    return {
+        "details": None if metadata is None else {"trigger_metadata": metadata},
+        "trigger_type": found.get("type"),
+        "trigger_endpoint_id": found.get("endpoint_id"),
+        "trigger_event_name": found.get("event_name"),
+        "trigger_provider_id": found.get("provider_id"),
+        "trigger_plugin": found.get("plugin_unique_identifier"),
     }
 
 
@@ -126,7 +138,9 @@ def _node(told: Told, row: NodeExecution) -> Row:
         "loop_id": metadata.get("loop_id"),
         "loop_index": metadata.get("loop_index"),
         "execution_metadata": metadata if metadata or told.since(1, 7) else None,
-        "retry_index": None,
+        "retry_index": metadata.get("retry_index"),
+        "tool_provider_type": metadata.get("tool_info", {}).get("provider_type"),
+        "tool_provider_id": metadata.get("tool_info", {}).get("provider_id"),
         "created_at": second(row.created_at),
         "finished_at": second(row.finished_at),
         "extra": None,

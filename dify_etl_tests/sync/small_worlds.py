@@ -7,15 +7,24 @@ from dify_etl.simulated.rows import App, Conversation, WorkflowRun
 from dify_etl_tests.sync.workplace import NOW
 
 
-def lively_world(*, seed: int = 3, timezone: str = "UTC") -> World:
+def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1") -> World:
     """Five apps of five modes, four days of traffic, and one of each kind that is odd."""
-    plan = WorldPlan(seed=seed, apps=5, days=4, conversations_per_day=4, now=NOW, timezone=timezone)
-    return build_world(plan)
+    return build_world(
+        WorldPlan(
+            seed=seed,
+            apps=5,
+            days=4,
+            conversations_per_day=4,
+            now=NOW,
+            timezone=timezone,
+            version=version,
+        )
+    )
 
 
-def brief_world() -> World:
+def brief_world(version: str = "1.12.1") -> World:
     """A lively world whose talks are short, so that it is read quickly."""
-    world = lively_world()
+    world = lively_world(version=version)
     for conversation_id, index in world.messages_of_conversation.items():
         for message_id in list(index)[4:]:
             run_id = world.take_message(message_id).workflow_run_id

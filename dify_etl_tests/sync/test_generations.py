@@ -32,7 +32,7 @@ UNTOLD = {
 @pytest.fixture(params=VERSIONS)
 def generation(request: pytest.FixtureRequest, workplace: Open) -> Iterator[Workplace]:
     """A workspace on a server of one version, behind a socket, read once."""
-    with workplace(brief_world(), request.param).listening() as place:
+    with workplace(brief_world(request.param), request.param).listening() as place:
         place.read()
         yield place
 

@@ -33,7 +33,9 @@
 -- loop_index: Round of the loop, from 0.
 -- execution_metadata: Usage and more, JSON.
 -- extras: Icon of a tool, JSON.
--- retry_index: Number of the retry (newest servers).
+-- retry_index: Number of the retry, from 1 (since 1.13).
+-- tool_provider_type: Kind of the tool that a tool node called: builtin, api, workflow, mcp, …
+-- tool_provider_id: Who provides that tool.
 -- created_at: When the node began, UTC.
 -- created_date: Local day of created_at.
 -- finished_at: When it ended, UTC; null while it runs.
@@ -83,6 +85,8 @@ select
     execution_metadata,
     extras,
     retry_index,
+    tool_provider_type,
+    tool_provider_id,
     created_at,
     (created_at at time zone (select timezone from source))::date as created_date,
     finished_at,

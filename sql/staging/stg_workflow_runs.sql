@@ -25,7 +25,12 @@
 -- error_message: Error text.
 -- created_from: One of service-api, web-app, installed-app.
 -- log_created_at: When the row was written, UTC; what the time filters look at.
--- trigger_metadata: What triggered the run, JSON; only with detail.
+-- trigger_metadata: What triggered the run, JSON (since 1.10).
+-- trigger_type: One of trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger.
+-- trigger_endpoint_id: Endpoint that the event came to.
+-- trigger_event_name: Event of the plugin.
+-- trigger_provider_id: Provider of the event, as lab/github/github.
+-- trigger_plugin: Plugin and version that brought the event.
 -- conversation_id: Conversation of the message.
 -- message_id: Message that the run answered.
 -- inputs: Inputs, JSON.
@@ -69,6 +74,11 @@ select
     created_from,
     log_created_at,
     details as trigger_metadata,
+    trigger_type,
+    trigger_endpoint_id,
+    trigger_event_name,
+    trigger_provider_id,
+    trigger_plugin,
     conversation_id,
     message_id,
     inputs,

@@ -1,0 +1,56 @@
+-- One row per run that was moved to cold storage and is in no other list.
+-- archived_run_id: Id of the archived log.
+-- app_id: Id of the app.
+-- workflow_run_id: Id of the run.
+-- status: One of scheduled, running, succeeded, failed, stopped, partial-succeeded, paused.
+-- triggered_from: One of app-run, webhook, schedule, …
+-- elapsed_seconds: Seconds of work.
+-- total_tokens: Tokens of all nodes.
+-- trigger_type: What started it; null: no trigger.
+-- trigger_metadata: What started it, JSON.
+-- created_by_role: Always null here: Dify tells the account or end user alone.
+-- created_by_account_id: Account that started it.
+-- created_by_account_name: Name of that account.
+-- created_by_account_email: E-mail of that account.
+-- created_by_end_user_id: End user that started it.
+-- created_by_end_user_type: One of service_api, browser, …
+-- is_end_user_anonymous: Whether Dify made the user up.
+-- created_by_end_user_session_id: The API caller's `user`.
+-- created_at: When the run began, UTC.
+-- created_date: Local day of created_at.
+-- extra: Fields that Dify sent and no known version has; null: none.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    archived_run_id,
+    app_id,
+    workflow_run_id,
+    status,
+    triggered_from,
+    elapsed_seconds,
+    total_tokens,
+    trigger_type,
+    trigger_metadata,
+    created_by_role,
+    created_by_account_id,
+    created_by_account_name,
+    created_by_account_email,
+    created_by_end_user_id,
+    created_by_end_user_type,
+    created_by_end_user_is_anonymous as is_end_user_anonymous,
+    created_by_end_user_session_id,
+    created_at,
+    (created_at at time zone (select timezone from source))::date as created_date,
+    extra,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.archived_runs

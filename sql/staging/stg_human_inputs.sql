@@ -1,0 +1,64 @@
+-- One row per form by which a run asked a person.
+-- human_input_id: Id of the form; where none is told, of the node's execution.
+-- app_id: Id of the app.
+-- workflow_run_id: Run that waits for the answer.
+-- conversation_id: Id of the conversation; null for workflow apps.
+-- message_id: Id of the message; null for workflow apps.
+-- node_execution_id: Execution of the human input node.
+-- form_id: Id of the form; null where the server does not tell it.
+-- node_id: Id of the human input node in the graph.
+-- node_title: Title of that node.
+-- form_content: What is asked, Markdown with placeholders.
+-- form_inputs: Fields to fill in, JSON list.
+-- actions: Buttons that are offered, JSON list.
+-- state: One of waiting, submitted, expired (not answered, and its time is over or its run ended).
+-- expires_at: Until when it may be answered, UTC.
+-- asked_at: When the node began to wait, UTC; null: not seen waiting.
+-- asked_date: Local day of asked_at.
+-- answered_at: When the run went on with the answer, UTC.
+-- is_submitted: Whether it was answered.
+-- action_id: Id of the button that was chosen.
+-- action_text: Title of that button.
+-- submitted_data: Values filled in by field, JSON.
+-- rendered_content: What was asked, with the values in it.
+-- answered_by: Who answered; no server up to August 2026 tells it.
+-- message_created_at: When the question came, UTC.
+-- loaded_at: When this row was first loaded, UTC.
+-- changed_at: When a value of this row last changed here, UTC.
+-- absent_since: When Dify was proven to have it no more, UTC; null: there.
+-- is_absent: Whether Dify was proven to have it no more.
+
+with source as (
+    select timezone from ops.source
+)
+
+select
+    human_input_id,
+    app_id,
+    workflow_run_id,
+    conversation_id,
+    message_id,
+    node_execution_id,
+    form_id,
+    node_id,
+    node_title,
+    form_content,
+    form_inputs,
+    actions,
+    state,
+    expires_at,
+    asked_at,
+    (asked_at at time zone (select timezone from source))::date as asked_date,
+    answered_at,
+    is_submitted,
+    action_id,
+    action_text,
+    submitted_data,
+    rendered_content,
+    answered_by,
+    message_created_at,
+    loaded_at,
+    changed_at,
+    absent_since,
+    absent_since is not null as is_absent
+from raw.human_inputs
