@@ -3,6 +3,8 @@
 Version 0.1 kept live tokens in JSON, and took talks with agents that it may not see for deleted.
 """
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from dify_etl.dify.deny_list import SUSPICIOUS
@@ -23,14 +25,28 @@ def remove_secrets(database: Database) -> int:
 
     Rows count as unchanged: what Dify has is the same. Answers how many values were rewritten.
     """
-    columns = database.rows(
+    tables: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind in database.rows(
         """SELECT c.schema_name, c.table_name, c.column_name, c.data_type
         FROM duckdb_columns() c
         JOIN duckdb_tables() t USING (database_name, schema_name, table_name)
         WHERE c.database_name = 'live' AND c.data_type IN ('JSON', 'VARCHAR')
         ORDER BY ALL"""
+    ):
+        tables.setdefault(f'{schema}."{table}"', {})[column] = kind
+    return sum(
+        _remove(database, table, column, kind)
+        for table, columns in tables.items()
+        if _is_suspicious(database, table, columns)
+        for column, kind in columns.items()
     )
-    return sum(_remove(database, f'{schema}."{table}"', *told) for schema, table, *told in columns)
+
+
+def _is_suspicious(database: Database, table: str, columns: Iterable[str]) -> bool:
+    """Whether any text of the table is worth a closer look: one search instead of one a column."""
+    row = ", ".join(f'"{column}"::VARCHAR' for column in columns)
+    found = f"regexp_matches(concat_ws(chr(10), {row}), {quoted(SUSPICIOUS)})"
+    return bool(database.value(f"SELECT 1 FROM {table} WHERE {found} LIMIT 1"))
 
 
 def _remove(database: Database, table: str, column: str, kind: str) -> int:
