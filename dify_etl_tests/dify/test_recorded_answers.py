@@ -68,12 +68,32 @@ NOT_READ = {
     "/logout": "ends the session on old servers",
     "/setup": "only its header is read",
     "/system-features": "branding",
+    "/apps/ID/annotation-setting": "a setting of the console",
+    "/apps/ID/annotations/export": "the list has the same",
+    "/apps/ID/server": "MCP server of the app, holds its code",
+    "/apps/ID/trace": "tracing, in the app's detail",
+    "/apps/ID/workflow-runs/ID/export": "link to an archive of the run, not downloaded",
+    "/apps/recent": "among the apps",
+    "/apps/starred": "among the apps, as is_starred",
+    "/datasets/ID/api-keys": "500 on every server",
+    "/datasets/ID/related-apps": "counted in the dataset's row",
+    "/datasets/api-base-info": "address of the service API",
+    "/features/vector-space": "plan limits",
+    "/info": "a greeting",
+    "/ping": "is Dify there",
+    "/tags": "in the rows of what is tagged",
+    "/workspaces/current/dataset-operators": "among the members",
+    "/workspaces/current/permission": "what a member may do with invitations",
+    "/workspaces/current/summary": "tested with the account: newest servers alone",
     "/version": "the newest release, not the server's",
     "/workspaces/current": "tested with the account: its method differs by version",
     "/nope": "a route that never was",
     "/apps/": "a trailing slash, which the client never sends",
 }
 CSV = "feedbacks-export-csv"
+
+# Rooms of the client that read them have tests of their own over all recorded answers.
+OWN_TESTS = ("/agent", "/workflow/", "/workflow-run-archives", "/apps/ID/triggers", "/form/")
 
 _ID = re.compile(r"/(?:[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-f]{32}|not-a?-?uuid|abc|xyz)(?=/|$)")
 
@@ -153,6 +173,8 @@ def test_every_recorded_read_is_accounted_for(exchange: Exchange) -> None:
     """An endpoint is read by the client, or its reason not to be stands in NOT_READ."""
     pattern = pattern_of(exchange)
 
+    if pattern.startswith(OWN_TESTS):
+        return
     assert read_of(exchange) or NOT_READ.get(pattern) or "statistics/bogus" in pattern
 
 
@@ -169,7 +191,7 @@ def rejected(answer: object) -> Iterable[object]:
 
 
 def rows_in(exchange: Exchange) -> int:
-    body = exchange.body
+    body = exchange.body or {"id": None}  # null: a workflow that was never published
     for key in ("data", "items", "accounts", "workspaces", "feedback_data"):
         if isinstance(body.get(key), list):
             figures = 2 if "total_price" in str(body) and "statistics/" in exchange.path else 1
