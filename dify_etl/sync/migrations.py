@@ -9,12 +9,16 @@ import polars as pl
 
 from dify_etl.dify.deny_list import SUSPICIOUS
 from dify_etl.normalise.frames import without_secrets
-from dify_etl.sync.message_parts import CHILDREN
 from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.migrations import Migration
 from dify_etl.warehouse.tables import quoted
 
 ROWS_AT_A_TIME = 2_000
+# The tables of talks as version 0.1 had them: steps run before newer tables are made.
+_TALKS_0_1 = (
+    *("conversations", "messages", "message_feedbacks", "message_citations", "message_files"),
+    "agent_thoughts",
+)
 
 _AGENTS = "SELECT app_id FROM raw.apps WHERE mode = 'agent'"
 _THERE = f"{_AGENTS} AND absent_since IS NULL"
@@ -88,7 +92,7 @@ def forget_absent_agent_talks(database: Database) -> int:
         WHERE c.absent_since IS NOT NULL AND r.state = 'absent' AND c.app_id IN ({_THERE})"""
     )
     changed = 0
-    for name in ("conversations", "messages", *CHILDREN):
+    for name in _TALKS_0_1:
         # Parts that vanished before the talk did (a withdrawn rating) stay absent.
         scope = "t.conversation_id = f.conversation_id AND t.absent_since >= f.absent_since"
         counted = f"SELECT count(*) FROM raw.{name} t, _false f WHERE {scope}"

@@ -26,7 +26,7 @@ from dify_etl.dify.datasets import Dataset, Document
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import Record, parse
+from dify_etl.dify.record import Batch, Record, parse
 from dify_etl.dify.workflow_records import ChatflowRun, NodeExecution, WorkflowAppLog, WorkflowRun
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
@@ -96,7 +96,7 @@ def load(sync: Sync, version: str) -> None:
         rows = one.body[key]
         if feed == "messages" and "human-input" in one.name:
             rows = [*rows, *({**row, "id": None, "status": 5} for row in rows)]
-        batch = parse(record_class, rows, endpoint=f"GET {one.path}", context=context)
+        batch: Batch[Any] = parse(record_class, rows, endpoint=f"GET {one.path}", context=context)
         with FeedBooks(sync, feed) as books, books.commit():
             if record_class in (WorkflowRun, ChatflowRun):
                 kind = dict(one.query).get("triggered_from", "debugging")

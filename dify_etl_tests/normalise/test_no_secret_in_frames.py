@@ -34,7 +34,7 @@ def leaky(record_class: type[Record]) -> Record:
     values = {column.name: _VALUES[column.type] for column in columns_of(record_class)}
     for name in record_class.model_fields:
         values.setdefault(name, ())  # child records: rows of other tables
-    unknown = {"brand_new": {"access_token": CANARY, "kept": "c3rtain"}}
+    unknown: dict[str, Any] = {"brand_new": {"access_token": CANARY, "kept": "c3rtain"}}
     values.pop("extra", None)
     return record_class.model_construct(**values, **unknown)
 

@@ -1,7 +1,7 @@
 -- One row per app of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
--- app_mode: One of chat, agent-chat, advanced-chat, completion, workflow, agent; newer servers may have more.
+-- app_mode: One of chat, agent-chat, advanced-chat, completion, workflow, agent, …
 -- agent_id: Agent that the app is bound to (mode agent).
 -- description: Description; when empty, Dify shows the first 200 characters of the prompt.
 -- icon_type: One of emoji, image or link.
