@@ -80,7 +80,20 @@ class LeakyDify:
         ]
         self._form = {
             "type": "human_input",
-            "form_definition": {"form_token": secrets.mark("form token")},
+            "workflow_run_id": "0a7e3c55-8b41-4f9e-9d5b-1d2c3b4a5f60",
+            "submitted": False,
+            "form_definition": {
+                "form_id": "01a21f97-6dce-7c17-83fe-2698e9b91dcc",
+                "node_id": "human",
+                "node_title": "Boss approves",
+                "form_content": "Approve?",
+                "inputs": [],
+                "actions": [{"id": "yes", "title": "Yes", "button_style": "primary"}],
+                "display_in_ui": True,
+                "form_token": secrets.mark("form token"),
+                "resolved_default_values": {},
+                "expiration_time": 1795826347,
+            },
             "links": f"http://dify/form/human_input/{secrets.mark('form page')}",
         }
         self._lock = Lock()
