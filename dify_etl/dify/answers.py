@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
+from dify_etl.dify.deny_list import text_without_secrets
 from dify_etl.dify.errors import (
     AppGone,
     DifyError,
@@ -60,8 +61,8 @@ class Transient(Exception):
 
 
 def where_of(request: httpx.Request) -> str:
-    """Method and path, without the query: `GET /console/api/apps`."""
-    return f"{request.method} {request.url.path}"
+    """Method and path, without the query: `GET /console/api/apps`; without tokens, too."""
+    return text_without_secrets(f"{request.method} {request.url.path}")
 
 
 def json_of(response: httpx.Response) -> Any:
@@ -303,7 +304,7 @@ def _message(response: httpx.Response) -> str | None:
     message = _body(response).get("message")
     if not isinstance(message, str) or not message:
         return _failed_import(response)
-    told = message.splitlines()[0][:TOLD_CHARACTERS]
+    told = text_without_secrets(message.splitlines()[0])[:TOLD_CHARACTERS]
     request = response.request
     return told if request.method == "GET" or not _quotes(told, request) else None
 

@@ -49,10 +49,24 @@ class App(Record):
     access_mode: str | None = optional(description="who may open the web app (enterprise)")
     create_user_name: str | None = optional(description="name of the creator, looked up by Dify")
     author_name: str | None = optional(description="name of the author, looked up by Dify")
+    maintainer_id: str | None = optional(
+        "maintainer", description="account that maintains the app (since 1.16)"
+    )
+    permission_keys: JsonText | None = optional(
+        description="what the reading account may do with it, JSON list (since 1.16)"
+    )
+    is_starred: bool | None = optional(
+        description="whether the reading account starred it (since 1.16)"
+    )
     created_by: str | None = optional(description="account that made the app")
     created_at: Instant = aliased("created_at", description="when the app was made")
     updated_by: str | None = optional(description="account that changed the app last")
     updated_at: Instant | None = optional(description="last change or publication; not traffic")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Leave out `app_id`: of an app it is always null, and `id` is meant."""
+        return {**{key: row[key] for key in row if key != "app_id"}, **context}
 
 
 class AppDetail(App):
@@ -75,4 +89,4 @@ class AppDetail(App):
         if isinstance(site, dict):
             open_parts = {key: site[key] for key in site if key not in ("access_token", "code")}
             row = {**row, "site": open_parts}
-        return {**row, **context}
+        return super().prepare(row, context)

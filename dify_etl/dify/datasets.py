@@ -70,6 +70,12 @@ class Dataset(Record):
     is_api_enabled: bool | None = optional("enable_api", description="whether the API is on")
     is_multimodal: bool | None = optional(description="whether images are indexed")
     author_name: str | None = optional(description="name of the author, looked up by Dify")
+    maintainer_id: str | None = optional(
+        "maintainer", description="account that maintains it (since 1.16)"
+    )
+    permission_keys: JsonText | None = optional(
+        description="what the reading account may do with it, JSON list (since 1.16)"
+    )
     created_by: str | None = optional(description="account that made it")
     created_at: Instant = aliased("created_at", description="when it was made")
     updated_by: str | None = optional(description="account that changed it last")
@@ -131,6 +137,13 @@ class IndexingStatus(Record):
     error: str | None = optional(description="error text")
     completed_segments: int | None = optional(description="passages done; null in error-docs")
     total_segments: int | None = optional(description="passages; null in error-docs")
+    error_code: str | None = optional(description="kind of the error (since 1.16)")
+    estimated_vector_space_mb: float | None = optional(
+        description="vector space that it would take, megabytes (cloud)"
+    )
+    vector_space_limit_mb: float | None = optional(
+        description="vector space that the plan allows, megabytes (cloud)"
+    )
 
 
 class DatasetFilters(TypedDict, total=False):

@@ -4,7 +4,7 @@ A field name is the name of the warehouse column; Dify's own name stands in `val
 Types are strict: a wrong type is rejected, never bent. Unknown keys land in `extra`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,15 +22,23 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from dify_etl.dify.deny_list import text_without_secrets, without_secrets
 from dify_etl.dify.errors import UnexpectedAnswer
 
 JsonRow = dict[str, Any]
 
 
 class JsonText(str):
-    """JSON of free form, kept as compact JSON text as Dify sent it; `load()` gives the value."""
+    """JSON of free form, as compact JSON text as Dify sent it; `load()` gives the value.
+
+    Dify's answers hold live tokens, so this may: what shows or keeps it takes them out first
+    (`deny_list`), as the reprs of records and the frames of the warehouse do.
+    """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(text_without_secrets(str(self)))
 
     def load(self) -> Any:
         """The Python value of the text."""
@@ -96,6 +104,11 @@ class Record(BaseModel):
     keeps_raw: ClassVar[bool] = True  # may a rejected row keep its JSON text?
     _nested_keys: ClassVar[frozenset[str]] = frozenset()
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            named = {name or "": str(value) if isinstance(value, JsonText) else value}
+            yield name, without_secrets(named)[name or ""]
+
     @property
     def extra(self) -> dict[str, Any]:
         """What Dify sent beyond the known fields: a sign of a newer server."""
@@ -138,7 +151,8 @@ class Rejected:
     record_id: str | None
     error_path: str
     message: str
-    raw: str | None = field(default=None, repr=False)  # None for rows that may hold secrets
+    # Without secrets; None for rows that are secrets.
+    raw: str | None = field(default=None, repr=False)
     record_class: str = ""  # with `context` what it takes to parse `raw` again
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -196,7 +210,7 @@ def parse(
                     record_id=_id_of(row),
                     error_path=path,
                     message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
-                    raw=str(JsonText.of(row)) if record_class.keeps_raw else None,
+                    raw=str(JsonText.of(without_secrets(row))) if record_class.keeps_raw else None,
                     record_class=record_class.__name__,
                     context=context if record_class.keeps_raw else {},
                 )

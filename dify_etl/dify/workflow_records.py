@@ -290,6 +290,9 @@ class WorkflowVersion(Record):
     app_id: Id = Field(description="id of the app")
     workflow_id: Id = aliased("id", description="id of this version")
     version: str | None = optional(description="time of publication as text, or draft")
+    version_number: int | None = optional(
+        description="number of the publication, from 1 (main of August 2026); null for the draft"
+    )
     marked_name: str | None = optional(description="name given to the version")
     marked_comment: str | None = optional(description="comment given to the version")
     graph_hash: str | None = optional("hash", description="hash of graph and features")

@@ -11,7 +11,7 @@ import yaml
 
 from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.management.errors import InputWrong
-from dify_etl.management.redaction import HIDDEN, without_secrets
+from dify_etl.management.redaction import without_secrets
 
 # What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
 _LOOKS = ("selected", "dragging", "resizing", "positionAbsolute")
@@ -59,7 +59,7 @@ def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
     if name:
         app["name"] = name
     plain = _without_looks(document)
-    shown = without_secrets(_without_secret_variables(plain))
+    shown = without_secrets(plain)
     description = str(app.get("description") or "")
     return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
 
@@ -116,21 +116,6 @@ def _dumped(document: Any) -> str:
         width=float("inf"),
     )
     return text
-
-
-def _without_secret_variables(document: dict[str, Any]) -> dict[str, Any]:
-    """Environment variables of the type secret without their values."""
-    workflow = document.get("workflow")
-    variables = workflow.get("environment_variables") if isinstance(workflow, dict) else None
-    if not isinstance(workflow, dict) or not isinstance(variables, list):
-        return document
-    hidden = [
-        one | {"value": HIDDEN}
-        if isinstance(one, dict) and one.get("value_type") == "secret" and one.get("value")
-        else one
-        for one in variables
-    ]
-    return document | {"workflow": workflow | {"environment_variables": hidden}}
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

@@ -1,36 +1,24 @@
 """What of a state may stand in plans, audits and on terminals: never a secret, never a novel."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 
 import orjson
 from pydantic import JsonValue
 
+from dify_etl.dify import deny_list
+from dify_etl.dify.deny_list import REMOVED
+
 State = Mapping[str, JsonValue]
 
-HIDDEN = "(secret)"
+HIDDEN = REMOVED
 LONGEST = 200  # characters of one text in the audit
-# Names under which Dify's configurations and answers hold secrets. `max_tokens` and the like,
-# and Dify's word for what a model bills (tokens), are none.
-_SECRET_NAME = re.compile(
-    r"(?<!masked_)token$|passw|secret|credential|api_?key$|authorization|activation|private_key",
-    re.IGNORECASE,
-)
 
 
 def without_secrets(value: JsonValue) -> JsonValue:
-    """The same JSON with `(secret)` wherever a name says that its value is one."""
-    if isinstance(value, dict):
-        return {name: _shown(name, inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [without_secrets(inner) for inner in value]
-    return value
-
-
-def _shown(name: str, value: JsonValue) -> JsonValue:
-    is_hidden = isinstance(value, str) and value != "" and _SECRET_NAME.search(name)
-    return HIDDEN if is_hidden else without_secrets(value)
+    """The same JSON with `(secret)` wherever it holds one, as the client knows them."""
+    kept: JsonValue = deny_list.without_secrets(value)
+    return kept
 
 
 def shortened(value: JsonValue) -> JsonValue:

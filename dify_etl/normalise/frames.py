@@ -8,6 +8,7 @@ from typing import cast
 
 import polars as pl
 
+from dify_etl.dify.deny_list import SUSPICIOUS, json_without_secrets, text_without_secrets
 from dify_etl.dify.record import JsonText, Record
 from dify_etl.normalise.columns import columns_of
 from dify_etl.warehouse.tables import POLARS_TYPES, Table
@@ -16,7 +17,10 @@ from dify_etl.warehouse.tables import POLARS_TYPES, Table
 def records_frame(
     table: Table, record_class: type[Record], records: Sequence[Record]
 ) -> pl.DataFrame:
-    """A frame with the columns that this kind of record brings to `table`, one row per record."""
+    """A frame with the columns that this kind of record brings to `table`, one row per record.
+
+    What opens something for whoever has it (tokens, keys: `dify.deny_list`) is taken out here.
+    """
     schema = _schema(table, record_class)
     if not records:
         return pl.DataFrame(schema=schema)
@@ -26,7 +30,29 @@ def records_frame(
     values: dict[str, Sequence[object]] = dict(zip(names, columns, strict=True))
     if "extra" in schema:
         values["extra"] = [_extra(record) for record in records]
-    return pl.DataFrame([_series(name, values[name], schema[name]) for name in schema])
+    return pl.DataFrame(
+        [
+            without_secrets(_series(name, values[name], schema[name]), table.column(name).type)
+            for name in schema
+        ]
+    )
+
+
+def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
+    """A column without secrets: texts as VARCHAR, JSON text as JSON; other types as they are.
+
+    Polars looks at a whole column at once: Python's own search would take longer than all parsing.
+    """
+    if series.dtype != pl.String() or series.name.endswith("_id"):
+        return series
+    suspects = series.str.contains(SUSPICIOUS)
+    if not suspects.any():
+        return series
+    kept = json_without_secrets if duckdb_type == "JSON" else text_without_secrets
+    pairs = zip(series, suspects, strict=True)
+    return pl.Series(
+        series.name, [kept(str(held)) if is_one else held for held, is_one in pairs], pl.String()
+    )
 
 
 def _series(name: str, values: Sequence[object], kind: pl.DataType) -> pl.Series:

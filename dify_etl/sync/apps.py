@@ -149,6 +149,9 @@ def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:
         "has_draft_trigger",
         "max_active_requests",
         "tags",  # not in the detail of old servers
+        "is_starred",
+        "maintainer_id",
+        "permission_keys",
     )
     whole = records_frame(table, AppDetail, details).drop(list_only)
     moments = [

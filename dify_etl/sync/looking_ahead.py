@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from typing import Any
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
@@ -59,9 +58,9 @@ def _of_apps(
     dify: DifyClient, feed: str, apps: list[App], ask: Callable[[DifyClient, App], object]
 ) -> Iterator[Unreadable]:
     """Apps of one refusal together, as they were asked by mode and permission keys."""
-    alike: dict[tuple[str, str], list[App]] = defaultdict(list)
+    alike: dict[tuple[str, str | None], list[App]] = defaultdict(list)
     for app in apps:
-        alike[app.mode, str(_permission_keys(app))].append(app)
+        alike[app.mode, app.permission_keys].append(app)
     refused: dict[str, tuple[DifyError, list[str]]] = {}
     for group in alike.values():
         asked = _asked(group, lambda app: ask(dify, app))
@@ -85,12 +84,6 @@ def _asked(group: list[App], ask: Callable[[App], object]) -> Fetched[str, objec
 
 def _cause(error: DifyError) -> str:
     return f"{type(error).__name__} {error.hint}"
-
-
-def _permission_keys(app: App) -> Any:
-    """What this account may do with an app, where the server tells it."""
-    told = app.model_dump().get("permission_keys")
-    return app.extra.get("permission_keys") if told is None else told
 
 
 def _first_documents(dify: DifyClient) -> None:

@@ -11,11 +11,13 @@ from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.fetching import in_background
 from dify_etl.sync.lock import home_lock
+from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import LIVE
 
 LOCK_WAIT_SECONDS = 60.0
@@ -93,8 +95,12 @@ def open_home(
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Iterator[OpenHome]:
-    """Hold the home's lock for a run. AnotherSync names who else holds it after the wait."""
+    """Hold the home's lock for a run. AnotherSync names who else holds it after the wait.
+
+    A home that an earlier version made is mended first, see `sync.migrations`.
+    """
     with home_lock(path, wait_seconds=wait_seconds), _rare_collections():
+        migrate_home(path, STEPS, wait_seconds=wait_seconds, tell=watch.tells)
         yield OpenHome(dify, path, rules, run_id, watch, wait_seconds)
 
 
@@ -135,4 +141,7 @@ def open_sync(
 def _ensure_tables(database: Database) -> None:
     """Make the raw tables and the books, with their comments."""
     with database.transaction():
+        is_new = not holds_data(database)
         database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
+        if is_new:
+            note_made_without(database, STEPS)

@@ -42,6 +42,9 @@ class SyncPlan:
 class Watcher(Protocol):
     """Somebody who watches a sync: a terminal, a log, Dagster."""
 
+    def tells(self, line: str) -> None:
+        """Something that is done once, such as a migration of the home."""
+
     def begins(self, feed: str, steps: int) -> None:
         """A feed begins and has this many steps (lists or details to fetch)."""
 
@@ -54,6 +57,9 @@ class Watcher(Protocol):
 
 class NoWatcher:
     """Nobody watches."""
+
+    def tells(self, line: str) -> None:
+        """Say nothing."""
 
     def begins(self, feed: str, steps: int) -> None:
         """Say nothing."""

@@ -42,6 +42,10 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def tells(self, line: str) -> None:
+        """Show the line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False)
+
     def begins(self, feed: str, steps: int) -> None:
         """Show the feed's bar; further steps of the same feed make it longer."""
         if feed not in self._tasks:
@@ -78,6 +82,10 @@ class Lines:
 
     def __exit__(self, *_: object) -> None:
         return
+
+    def tells(self, line: str) -> None:
+        """Print the line."""
+        self._console.print(line, markup=False, highlight=False)
 
     def begins(self, feed: str, steps: int) -> None:
         """Say how much there is to fetch."""

@@ -174,6 +174,26 @@ RUNS = Table(
     keeps_history=False,
 )
 
+MIGRATIONS = Table(
+    "ops",
+    "migrations",
+    "One row per step that brought this file to what a newer version of dify-etl keeps.",
+    ("number",),
+    (
+        Column("number", "BIGINT", "The step, from 1; steps run in this order."),
+        Column("step", "VARCHAR", "What it does."),
+        Column("rows", "BIGINT", "Rows that it changed; null: the file was made without need."),
+        Column("applied_at", "TIMESTAMPTZ", "When it was done, UTC."),
+        Column(
+            "written_anew_at",
+            "TIMESTAMPTZ",
+            "When the file was written anew, so that what the step took out is nowhere in it, UTC; "
+            "null where nothing had to be.",
+        ),
+    ),
+    keeps_history=False,
+)
+
 PUBLISHED = Table(
     "ops",
     "published",
@@ -263,6 +283,7 @@ OPS_TABLES = (
     SCHEMA_DRIFT,
     SOURCE,
     RUNS,
+    MIGRATIONS,
     PUBLISHED,
     AUDIT,
     KEY_ROTATIONS,

@@ -78,6 +78,24 @@ class LeakyDify:
             | {"last_used_at": None, "plain": secrets.mark("unknown field of a good row")},
             secrets.mark("key without a row"),
         ]
+        self._form = {
+            "type": "human_input",
+            "workflow_run_id": "0a7e3c55-8b41-4f9e-9d5b-1d2c3b4a5f60",
+            "submitted": False,
+            "form_definition": {
+                "form_id": "01a21f97-6dce-7c17-83fe-2698e9b91dcc",
+                "node_id": "human",
+                "node_title": "Boss approves",
+                "form_content": "Approve?",
+                "inputs": [],
+                "actions": [{"id": "yes", "title": "Yes", "button_style": "primary"}],
+                "display_in_ui": True,
+                "form_token": secrets.mark("form token"),
+                "resolved_default_values": {},
+                "expiration_time": 1795826347,
+            },
+            "links": f"http://dify/form/human_input/{secrets.mark('form page')}",
+        }
         self._lock = Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -96,6 +114,8 @@ class LeakyDify:
             body = json.dumps({"code": "forbidden", "message": "no", "status": 403}).encode()
         elif status.startswith("200") and path.endswith("/api-keys"):
             body = json.dumps(self._with_malformed(body)).encode()
+        elif status.startswith("200") and path.endswith(("/chat-messages", "/node-executions")):
+            body = json.dumps(self._with_forms(body)).encode()
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
@@ -105,6 +125,16 @@ class LeakyDify:
         except ValueError:
             return {}  # cut off by the faults
         return {**answer, "data": [*answer["data"], *self._malformed]}
+
+    def _with_forms(self, body: bytes) -> Any:
+        """Every row with the token of a form, one more that is no record, and a text with JSON."""
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return {}  # cut off by the faults
+        told = {"extra_contents": [self._form], "inputs": {"asked": json.dumps(self._form)}}
+        rows = [{**row, **told, "brand_new": self._form} for row in answer["data"]]
+        return {**answer, "data": [*rows, *({**row, "created_at": "?"} for row in rows[:1])]}
 
     def _remember_tokens(self, headers: Iterable[tuple[str, str]]) -> None:
         for name, value in _cookies(headers):

@@ -90,6 +90,10 @@ def test_whole_run_with_faults_leaks_nothing(tmp_path: Path, marked: MarkedSecre
     assert (shell.home / "dify.duckdb").exists(), answer.text
     apart = "SELECT count(*) FROM ops.quarantine WHERE feed = 'app_api_keys' GROUP BY app_id"
     assert shell.rows(apart) == [(4,)] * 4
+    forms = "SELECT count(*) > 0 FROM raw.messages WHERE extra_contents::VARCHAR LIKE '%(secret)%'"
+    assert shell.rows(forms) == [(True,)]
+    forms = "SELECT DISTINCT feed FROM ops.quarantine WHERE raw_json LIKE '%(secret)%' ORDER BY ALL"
+    assert shell.rows(forms, file="live.duckdb") == [("messages",), ("node_executions",)]
     assert marked.found_in((answer.out + answer.err).encode()) == []
     assert marked.found_in_files(folder) == []
     assert any("access_token" in name for name in marked.values)

@@ -14,7 +14,7 @@ from dify_etl.dify import DifyClient
 from dify_etl.dify.session import RetryPolicy
 
 RECORDED = Path(__file__).parent.parent / "recorded"
-VERSIONS = ("1.12.1", "1.7.2")
+VERSIONS = ("main-2026-08", "1.16.1", "1.12.1", "1.7.2")
 Handler = Callable[[httpx.Request], httpx.Response]
 
 

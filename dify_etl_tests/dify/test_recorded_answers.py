@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.errors import DifyError, NotFound
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch, Record
 from dify_etl.dify.statistics import StatisticMetric
 from dify_etl_tests.dify.recordings import VERSIONS, Exchange, exchanges, playing
@@ -68,12 +68,33 @@ NOT_READ = {
     "/logout": "ends the session on old servers",
     "/setup": "only its header is read",
     "/system-features": "branding",
+    "/apps/ID/annotation-setting": "a setting of the console",
+    "/apps/ID/annotations/export": "the list has the same",
+    "/apps/ID/server": "MCP server of the app, holds its code",
+    "/apps/ID/trace": "tracing, in the app's detail",
+    "/apps/ID/workflow-runs/ID/export": "link to an archive of the run, not downloaded",
+    "/all-workspaces": "of the whole server, for its operator",
+    "/apps/recent": "among the apps",
+    "/apps/starred": "among the apps, as is_starred",
+    "/datasets/ID/api-keys": "500 on every server",
+    "/datasets/ID/related-apps": "counted in the dataset's row",
+    "/datasets/api-base-info": "address of the service API",
+    "/features/vector-space": "plan limits",
+    "/info": "a greeting",
+    "/ping": "is Dify there",
+    "/tags": "in the rows of what is tagged",
+    "/workspaces/current/dataset-operators": "among the members",
+    "/workspaces/current/permission": "what a member may do with invitations",
+    "/workspaces/current/summary": "tested with the account: newest servers alone",
     "/version": "the newest release, not the server's",
     "/workspaces/current": "tested with the account: its method differs by version",
     "/nope": "a route that never was",
     "/apps/": "a trailing slash, which the client never sends",
 }
 CSV = "feedbacks-export-csv"
+
+# Agents, forms, triggers and archives: what reads them has tests of its own over the recordings.
+OWN_TESTS = ("/agent", "/workflow/", "/workflow-run-archives", "/apps/ID/triggers", "/form/")
 
 _ID = re.compile(r"/(?:[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-f]{32}|not-a?-?uuid|abc|xyz)(?=/|$)")
 
@@ -120,6 +141,10 @@ def bad() -> list[Exchange]:
     ]
 
 
+def accountable() -> list[Exchange]:
+    return [e for e in recorded_reads() if not pattern_of(e).startswith(OWN_TESTS)]
+
+
 @pytest.mark.parametrize("exchange", good(), ids=named)
 def test_good_answer_parses_whole(exchange: Exchange) -> None:
     """Every row becomes a record, none is rejected, and no key of a known server is unknown."""
@@ -136,7 +161,9 @@ def test_good_answer_parses_whole(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("exchange", bad(), ids=named)
 def test_bad_answer_raises_what_to_do(exchange: Exchange) -> None:
-    """Every recorded error becomes one of ours, with a place and a hint; 404 is NotFound."""
+    """Every recorded error becomes one of ours, with a place and a hint; 404 is NotFound, or
+    NoSuchEndpoint when it comes without Dify's JSON.
+    """
     read = read_of(exchange)
     assert read is not None
 
@@ -145,10 +172,10 @@ def test_bad_answer_raises_what_to_do(exchange: Exchange) -> None:
 
     assert caught.value.hint
     assert "/console/api" in caught.value.where
-    assert isinstance(caught.value, NotFound) is (exchange.status == 404)
+    assert isinstance(caught.value, NotFound | NoSuchEndpoint) is (exchange.status == 404)
 
 
-@pytest.mark.parametrize("exchange", recorded_reads(), ids=named)
+@pytest.mark.parametrize("exchange", accountable(), ids=named)
 def test_every_recorded_read_is_accounted_for(exchange: Exchange) -> None:
     """An endpoint is read by the client, or its reason not to be stands in NOT_READ."""
     pattern = pattern_of(exchange)
@@ -169,7 +196,7 @@ def rejected(answer: object) -> Iterable[object]:
 
 
 def rows_in(exchange: Exchange) -> int:
-    body = exchange.body
+    body = exchange.body or {"id": None}  # null: a workflow that was never published
     for key in ("data", "items", "accounts", "workspaces", "feedback_data"):
         if isinstance(body.get(key), list):
             figures = 2 if "total_price" in str(body) and "statistics/" in exchange.path else 1

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.errors import AppGone
+from dify_etl.dify.errors import AppGone, NoSuchEndpoint
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, Exchange, client, exchange
 
@@ -17,10 +17,20 @@ def playing(recorded: Exchange) -> DifyClient:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", ["workflow-run-get-unknown", "workflow-run-get-non-uuid"])
-def test_absent_run_is_none(version: str, name: str) -> None:
-    """An object of nulls and a 404 are both no run."""
-    assert playing(exchange(version, "logs", name)).workflows.run("a", "r") is None
+def test_absent_run_is_none(version: str) -> None:
+    """An object of nulls and a 404 with Dify's JSON are both no run."""
+    recorded = exchange(version, "logs", "workflow-run-get-unknown")
+
+    assert playing(recorded).workflows.run("a", "r") is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_id_that_is_none_is_no_route(version: str) -> None:
+    """A 404 in HTML says nothing of a run, so none is concluded to be absent."""
+    recorded = exchange(version, "logs", "workflow-run-get-non-uuid")
+
+    with pytest.raises(NoSuchEndpoint):
+        playing(recorded).workflows.run("a", "r")
 
 
 def test_run_of_an_absent_app_is_an_error() -> None:

@@ -43,14 +43,14 @@ EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
 # What a simulated server says without having it in its world, or what every request moves.
 NOT_OF_THE_WORLD = {
     "apps": {"has_draft_trigger", "access_mode", "create_user_name", "api_base_url", "tracing"}
-    | {"deleted_tools"},
+    | {"deleted_tools", "maintainer_id", "permission_keys", "is_starred"},
     "members": {"last_login_at", "last_active_at"},
     "daily_statistics": {"unit", "currency", "account_timezone", "server_version", "read_at"}
     | {"extra"},
     "datasets": {"app_count", "is_embedding_available", "retrieval_model", "doc_metadata"}
     | {"summary_index_setting", "external_retrieval_model", "is_built_in_field_enabled"}
     | {"pipeline_id", "runtime_mode", "chunk_structure", "icon_info", "is_published"}
-    | {"is_api_enabled", "is_multimodal"},
+    | {"is_api_enabled", "is_multimodal", "maintainer_id", "permission_keys"},
     "documents": {"data_source_type", "data_source_detail", "process_rule", "created_from"}
     | {"doc_form", "doc_metadata", "completed_segments", "total_segments"}
     | {"summary_index_status", "need_summary"},

@@ -1,7 +1,7 @@
 -- One row per app of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
--- app_mode: One of chat, agent-chat, advanced-chat, completion, workflow, agent; newer servers may have more.
+-- app_mode: One of chat, agent-chat, advanced-chat, completion, workflow, agent, …
 -- agent_id: Agent that the app is bound to (mode agent).
 -- description: Description; when empty, Dify shows the first 200 characters of the prompt.
 -- icon_type: One of emoji, image or link.
@@ -21,6 +21,9 @@
 -- access_mode: Who may open the web app (enterprise).
 -- creator_name: Name of the creator, looked up by Dify.
 -- author_name: Name of the author, looked up by Dify.
+-- maintainer_account_id: Account that maintains the app (since 1.16).
+-- permission_keys: What the reading account may do with it, JSON list (since 1.16).
+-- is_starred: Whether the reading account starred it (since 1.16).
 -- created_by_account_id: Account that made the app.
 -- created_at: When the app was made, UTC.
 -- updated_by_account_id: Account that changed the app last.
@@ -62,6 +65,9 @@ select
     access_mode,
     create_user_name as creator_name,
     author_name,
+    maintainer_id as maintainer_account_id,
+    permission_keys,
+    is_starred,
     created_by as created_by_account_id,
     created_at,
     updated_by as updated_by_account_id,

@@ -31,6 +31,8 @@
 -- is_api_enabled: Whether the API is on.
 -- is_multimodal: Whether images are indexed.
 -- author_name: Name of the author, looked up by Dify.
+-- maintainer_account_id: Account that maintains it (since 1.16).
+-- permission_keys: What the reading account may do with it, JSON list (since 1.16).
 -- created_by_account_id: Account that made it.
 -- created_at: When it was made, UTC.
 -- updated_by_account_id: Account that changed it last.
@@ -74,6 +76,8 @@ select
     is_api_enabled,
     is_multimodal,
     author_name,
+    maintainer_id as maintainer_account_id,
+    permission_keys,
     created_by as created_by_account_id,
     created_at,
     updated_by as updated_by_account_id,

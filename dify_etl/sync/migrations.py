@@ -1,0 +1,124 @@
+"""What homes of earlier versions need: the steps, in order. A step that was released never changes.
+
+Version 0.1 kept live tokens in JSON, and took talks with agents that it may not see for deleted.
+"""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from dify_etl.dify.deny_list import SUSPICIOUS
+from dify_etl.normalise.frames import without_secrets
+from dify_etl.warehouse.database import ArrowStream, Database
+from dify_etl.warehouse.migrations import Migration
+from dify_etl.warehouse.tables import quoted
+
+ROWS_AT_A_TIME = 2_000
+# The tables of talks as version 0.1 had them: steps run before newer tables are made.
+_TALKS_0_1 = (
+    *("conversations", "messages", "message_feedbacks", "message_citations", "message_files"),
+    "agent_thoughts",
+)
+
+_AGENTS = "SELECT app_id FROM raw.apps WHERE mode = 'agent'"
+_THERE = f"{_AGENTS} AND absent_since IS NULL"
+
+
+def remove_secrets(database: Database) -> int:
+    """Take what the deny list names out of every text and JSON column of every table.
+
+    Rows count as unchanged: what Dify has is the same. Answers how many values were rewritten.
+    """
+    tables: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind in database.rows(
+        """SELECT c.schema_name, c.table_name, c.column_name, c.data_type
+        FROM duckdb_columns() c
+        JOIN duckdb_tables() t USING (database_name, schema_name, table_name)
+        WHERE c.database_name = 'live' AND c.data_type IN ('JSON', 'VARCHAR')
+        ORDER BY ALL"""
+    ):
+        tables.setdefault(f'{schema}."{table}"', {})[column] = kind
+    return sum(
+        _remove(database, table, column, kind)
+        for table, columns in tables.items()
+        if _is_suspicious(database, table, columns)
+        for column, kind in columns.items()
+    )
+
+
+def _is_suspicious(database: Database, table: str, columns: Iterable[str]) -> bool:
+    """Whether any text of the table is worth a closer look: one search instead of one a column."""
+    row = ", ".join(f'"{column}"::VARCHAR' for column in columns)
+    found = f"regexp_matches(concat_ws(chr(10), {row}), {quoted(SUSPICIOUS)})"
+    return bool(database.value(f"SELECT 1 FROM {table} WHERE {found} LIMIT 1"))
+
+
+def _remove(database: Database, table: str, column: str, kind: str) -> int:
+    """The same for one column, some rows at a time."""
+    found = f"""SELECT rowid AS row_number, "{column}"::VARCHAR AS held FROM {table}
+        WHERE regexp_matches("{column}"::VARCHAR, {quoted(SUSPICIOUS)}) AND rowid > ?
+        ORDER BY rowid LIMIT {ROWS_AT_A_TIME}"""
+    changed, last = 0, -1
+    while True:
+        rows = pl.DataFrame(
+            database.rows(found, [last]),
+            schema={"row_number": pl.Int64(), "held": pl.String()},
+            orient="row",
+        )
+        if rows.is_empty():
+            return changed
+        last = int(rows["row_number"][-1])
+        kept = rows.with_columns(without_secrets(rows["held"], kind).alias("kept"))
+        kept = kept.filter(kept["held"] != kept["kept"])
+        changed += kept.height
+        database.connection.register("_kept", ArrowStream(kept))
+        database.execute(
+            f"""UPDATE {table} SET "{column}" = CAST(k.kept AS {kind})
+            FROM _kept k WHERE {table}.rowid = k.row_number"""
+        )
+        database.connection.unregister("_kept")
+
+
+def forget_absent_agent_talks(database: Database) -> int:
+    """Talks with agents that chat-messages answered 404 for are there: they were in the lists.
+
+    Version 0.1 took every 404 for a deletion, though Dify answers it for talks of other accounts.
+    Those that are gone in truth are marked anew by the next proven list. Answers how many rows.
+    """
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _false AS
+        SELECT c.conversation_id, c.absent_since
+        FROM raw.conversations c JOIN ops.conversation_reads r USING (conversation_id)
+        WHERE c.absent_since IS NOT NULL AND r.state = 'absent' AND c.app_id IN ({_THERE})"""
+    )
+    changed = 0
+    for name in _TALKS_0_1:
+        # Parts that vanished before the talk did (a withdrawn rating) stay absent.
+        scope = "t.conversation_id = f.conversation_id AND t.absent_since >= f.absent_since"
+        counted = f"SELECT count(*) FROM raw.{name} t, _false f WHERE {scope}"
+        changed += int(database.value(counted))
+        database.execute(f"UPDATE raw.{name} t SET absent_since = NULL FROM _false f WHERE {scope}")
+    return changed
+
+
+def forget_reads_of_agents(database: Database) -> int:
+    """Let everything of agent apps be due: version 0.1 read the caller's own talks alone."""
+    changed = 0
+    for table in ("ops.conversation_reads", "ops.slices"):
+        scope = f"FROM {table} WHERE app_id IN ({_AGENTS})"
+        changed += int(database.value(f"SELECT count(*) {scope}"))
+        database.execute(f"DELETE {scope}")
+    return changed
+
+
+STEPS = (
+    Migration(
+        1,
+        "tokens, keys and links that open something are removed",
+        remove_secrets,
+        removes_text=True,
+        is_for_copy=True,
+    ),
+    Migration(2, "talks with agents are absent no more", forget_absent_agent_talks),
+    Migration(3, "agent apps are due, all their days", forget_reads_of_agents),
+)

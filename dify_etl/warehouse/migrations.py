@@ -1,0 +1,204 @@
+"""Bring a home that an earlier version made to what this one keeps: numbered steps, each run once.
+
+A step and its row in ops.migrations are committed together, and files are swapped whole: whenever
+it is cut off, the next start goes on where it stopped. New columns need no step, see
+`Database.ensure`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
+from dify_etl.warehouse.errors import translated
+from dify_etl.warehouse.ledger import MIGRATIONS
+from dify_etl.warehouse.publish import COPY, LIVE
+from dify_etl.warehouse.tables import quoted
+
+# What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.
+_LEFT_BEHIND = re.compile(
+    r"\.dify\.duckdb\.(\d+)(\.anew)?(\.wal)?|(live|dify)\.duckdb\.anew(\.wal)?"
+)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step. `apply` runs inside a transaction and answers how many rows it changed.
+
+    removes_text: what it takes out must be gone from the bytes as well, so files are written anew.
+    is_for_copy: the published copy gets it at once; else it comes with the next publication.
+    """
+
+    number: int
+    step: str
+    apply: Callable[[Database], int]
+    removes_text: bool = False
+    is_for_copy: bool = False
+
+
+def migrate_home(
+    home: Path,
+    migrations: Sequence[Migration],
+    *,
+    wait_seconds: float,
+    tell: Callable[[str], None],
+    compression: str = "auto",
+) -> None:
+    """Run the steps that this home lacks on its live file and its published copy.
+
+    Call it under the home's lock. Readers of the copy keep the old one until they open it anew.
+    `tell` gets a line per step; `compression` is DuckDB's. WarehouseBusy, WarehouseUnwritable.
+    """
+    _clear_left_behind(home)
+    live, copy = home / LIVE, home / COPY
+    if live.exists():
+        _migrate(live, live, migrations, wait_seconds, tell, compression)
+    for_copy = [one for one in migrations if one.is_for_copy]
+    if copy.exists() and _lacks(copy, for_copy):
+        with _private_copy(copy) as fresh:
+            _migrate(fresh, copy, for_copy, wait_seconds, tell, compression)
+
+
+def holds_data(database: Database) -> bool:
+    """Whether a sync ever made its tables here."""
+    found = database.value(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'live' AND schema_name = 'raw'"
+    )
+    return bool(found)
+
+
+def note_made_without(database: Database, migrations: Sequence[Migration]) -> None:
+    """A new file needs no step: say so, inside the transaction that makes its tables."""
+    for one in _missing(database, migrations):
+        _note(database, one, None)
+
+
+def _migrate(
+    path: Path,
+    target: Path,
+    migrations: Sequence[Migration],
+    wait_seconds: float,
+    tell: Callable[[str], None],
+    compression: str,
+) -> None:
+    """Run the steps on the file at `path`; it becomes `target` when it was written anew."""
+    with open_database(path, wait_seconds=wait_seconds) as database:
+        database.ensure(MIGRATIONS)
+        if not holds_data(database):
+            return
+        for one in _missing(database, migrations):
+            with database.transaction():
+                rows = one.apply(database)
+                _note(database, one, rows)
+            tell(f"{target.name}: {one.step}: {rows} rows")
+        removing = [str(one.number) for one in migrations if one.removes_text]
+        unwritten = (
+            f"written_anew_at IS NULL AND rows IS NOT NULL AND number IN ({_or_none(removing)})"
+        )
+        if database.value(f"SELECT count(*) FROM ops.migrations WHERE {unwritten}"):
+            tell(f"{target.name}: written anew, so that nothing of what was removed is left in it")
+            _write_anew(database, path, target, unwritten, compression)
+        elif path != target:
+            database.execute("CHECKPOINT live")
+            path.replace(target)
+
+
+def _or_none(numbers: Sequence[str]) -> str:
+    return ", ".join(numbers) or "NULL"
+
+
+def _write_anew(
+    database: Database, path: Path, target: Path, unwritten: str, compression: str
+) -> None:
+    """Copy all that the file holds into a new one and swap: deleted text stays in free blocks.
+
+    The file is held meanwhile, so nobody writes to the old one.
+    """
+    anew = target.with_name(f"{target.name}.anew")
+    try:
+        database.execute("CHECKPOINT live")
+        database.execute(f"SET force_compression = {quoted(compression)}")
+        database.execute(
+            f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
+        database.execute("COPY FROM DATABASE live TO anew")
+        moment = utc_now().isoformat()
+        database.execute(
+            f"UPDATE anew.ops.migrations SET written_anew_at = TIMESTAMPTZ '{moment}' "
+            f"WHERE {unwritten}"
+        )
+        database.execute("CHECKPOINT anew")
+        database.execute("DETACH anew")
+        with anew.open("rb") as written:
+            os.fsync(written.fileno())
+        anew.replace(target)
+    except OSError as error:
+        raise translated(target, error) from error
+    finally:
+        database.execute("RESET force_compression")
+        anew.unlink(missing_ok=True)
+
+
+@contextmanager
+def _private_copy(copy: Path) -> Iterator[Path]:
+    """The published copy's bytes under a name of our own; what stands there at the end is gone."""
+    fresh = copy.with_name(f".{copy.name}.{os.getpid()}")
+    try:
+        try:
+            with copy.open("rb") as source, fresh.open("wb") as written:
+                while block := source.read(8 << 20):
+                    written.write(block)
+        except OSError as error:
+            raise translated(copy, error) from error
+        yield fresh
+    finally:
+        for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+            left.unlink(missing_ok=True)
+
+
+def _lacks(path: Path, migrations: Sequence[Migration]) -> bool:
+    """Whether a step was not done to a file, or was done and the file not written anew."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH {quoted(str(path))} AS held (READ_ONLY)")
+        made = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = ?"
+        if not connection.execute(made, [MIGRATIONS.name]).fetchall():
+            return True
+        done = connection.execute("SELECT number FROM held.ops.migrations").fetchall()
+    return not {one.number for one in migrations} <= {number for (number,) in done}
+
+
+def _missing(database: Database, migrations: Sequence[Migration]) -> list[Migration]:
+    done = {number for (number,) in database.rows("SELECT number FROM ops.migrations")}
+    return sorted((one for one in migrations if one.number not in done), key=lambda one: one.number)
+
+
+def _note(database: Database, one: Migration, rows: int | None) -> None:
+    database.execute(
+        "INSERT INTO ops.migrations (number, step, rows, applied_at) VALUES (?, ?, ?, ?)",
+        [one.number, one.step, rows, utc_now()],
+    )
+
+
+def _clear_left_behind(home: Path) -> None:
+    for path in home.glob("*") if home.is_dir() else ():
+        found = _LEFT_BEHIND.fullmatch(path.name)
+        if found and not _is_running(found.group(1)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: str | None) -> bool:
+    """Whether the process that makes a copy still lives; None: no process is told."""
+    if process is None:
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return int(process) != os.getpid()

@@ -1,0 +1,245 @@
+"""A home that version 0.1 made is mended at its first start, and nothing else of it changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dify_etl.dify.deny_list import REMOVED
+from dify_etl.sync.migrations import STEPS
+from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.migrations import Migration, migrate_home
+from dify_etl.warehouse.publish import COPY, LIVE
+
+ARCHIVE = Path(__file__).parent / "home-0.1.tar.xz"
+TOKEN = b"form-token-0"
+Rows = dict[str, list[tuple[Any, ...]]]
+UNCOMPRESSED = "uncompressed"
+
+
+@pytest.fixture(scope="module")
+def archived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home as version 0.1 left it; both files uncompressed, so that a byte search finds all."""
+    home = tmp_path_factory.mktemp("home-0.1")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(home, filter="data")
+    plain = home / "plain.duckdb"
+    with duckdb.connect() as connection:
+        connection.execute("SET force_compression = 'uncompressed'")
+        connection.execute(f"ATTACH '{home / COPY}' AS held (READ_ONLY)")
+        connection.execute(f"ATTACH '{plain}' AS plain (STORAGE_VERSION 'v1.5.0')")
+        connection.execute("COPY FROM DATABASE held TO plain")
+    plain.replace(home / COPY)
+    return home
+
+
+@pytest.fixture
+def home(archived: Path, tmp_path: Path) -> Path:
+    """That home, for one test."""
+    shutil.copytree(archived, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def migrate(home: Path, migrations: tuple[Migration, ...] = STEPS) -> list[str]:
+    """Mend the home as a start does; answers the lines told."""
+    lines: list[str] = []
+    migrate_home(home, migrations, wait_seconds=1, tell=lines.append, compression=UNCOMPRESSED)
+    return lines
+
+
+def rows_of(path: Path) -> Rows:
+    """All rows of the raw tables and of the quarantine, as text, by table."""
+    with duckdb.connect(path, read_only=True) as connection:
+        made = "SELECT 'raw.' || table_name FROM duckdb_tables() WHERE schema_name = 'raw'"
+        names = [*(name for (name,) in connection.sql(made).fetchall()), "ops.quarantine"]
+        return {
+            name: sorted(
+                connection.sql(f"SELECT COLUMNS(*)::VARCHAR FROM {name}").fetchall(), key=repr
+            )
+            for name in names
+        }
+
+
+def value(path: Path, sql: str) -> Any:
+    """The one value of a query on a file."""
+    with duckdb.connect(path, read_only=True) as connection:
+        found = connection.execute(sql).fetchall()
+    return found[0][0]
+
+
+def test_token_is_in_no_byte_of_any_file(home: Path) -> None:
+    """Live file, published copy and what a killed copy left: before in each, afterwards in none."""
+    (home / ".dify.duckdb.999999").write_bytes((home / COPY).read_bytes())
+    before = {path.name for path in home.iterdir() if TOKEN in path.read_bytes()}
+
+    migrate(home)
+
+    after = {path.name: path.read_bytes() for path in home.iterdir()}
+    assert before == {LIVE, COPY, ".dify.duckdb.999999"}
+    assert set(after) == {LIVE, COPY}
+    assert [name for name, content in after.items() if TOKEN in content] == []
+    assert all(REMOVED.encode() in content for content in after.values())
+
+
+def test_compressed_file_holds_no_token_in_a_row_either(home: Path) -> None:
+    """As a real start writes it, with DuckDB's compression; rows are searched, not bytes."""
+    assert TOKEN.decode() in repr(rows_of(home / LIVE))
+
+    migrate_home(home, STEPS, wait_seconds=1, tell=lambda line: None)
+
+    for name in (LIVE, COPY):
+        assert TOKEN.decode() not in repr(rows_of(home / name))
+
+
+def test_rows_are_otherwise_what_they_were(home: Path) -> None:
+    """Same rows, times of change included; only secrets and false absences differ."""
+    live, copy = rows_of(home / LIVE), rows_of(home / COPY)
+
+    migrate(home)
+
+    for name, held in rows_of(home / COPY).items():
+        assert _texts(held, copy[name]) <= {"(secret)"}
+    talks = {"conversations", "messages", "message_feedbacks", "message_citations"}
+    for name, held in rows_of(home / LIVE).items():
+        if name.removeprefix("raw.") not in talks | {"message_files", "agent_thoughts"}:
+            assert _texts(held, live[name]) <= {"(secret)"}
+        assert len(held) == len(live[name])
+
+
+def _texts(after: list[tuple[Any, ...]], before: list[tuple[Any, ...]]) -> set[str]:
+    """What stands in the places that differ: the marks in texts that had a secret."""
+    assert len(after) == len(before)
+    changed = [
+        text
+        for row, old in zip(sorted(after, key=_key), sorted(before, key=_key), strict=True)
+        for text, was in zip(row, old, strict=True)
+        if text != was
+    ]
+    assert all(REMOVED in text for text in changed)
+    return {REMOVED for _ in changed}
+
+
+def _key(row: tuple[Any, ...]) -> str:
+    """Sorts rows alike before and after: by what is short, such as ids and times."""
+    return repr([text for text in row if text is None or len(text) < 40])
+
+
+def test_comments_and_tables_stay(home: Path) -> None:
+    """A file that is written anew has the same tables with the same comments."""
+    comments = (
+        "SELECT list(t ORDER BY t) FROM (SELECT schema_name || table_name || column_name || "
+        "coalesce(comment, '') AS t FROM duckdb_columns() WHERE table_name <> 'migrations')"
+    )
+    before = {name: value(home / name, comments) for name in (LIVE, COPY)}
+
+    migrate(home)
+
+    assert {name: value(home / name, comments) for name in (LIVE, COPY)} == before
+
+
+def test_talks_with_agents_are_absent_no_more_and_due(home: Path) -> None:
+    """404s of chat-messages were no deletions; the books of agent apps are forgotten."""
+    agents = "(SELECT app_id FROM raw.apps WHERE mode = 'agent')"
+    talks = f"SELECT count(*) FROM raw.conversations WHERE app_id IN {agents}"
+    absent = f"{talks} AND absent_since IS NOT NULL"
+    reads = f"SELECT count(*) FROM ops.conversation_reads WHERE app_id IN {agents}"
+    slices = f"SELECT count(*) FROM ops.slices WHERE app_id IN {agents}"
+    before = [value(home / LIVE, sql) for sql in (absent, reads, slices)]
+
+    migrate(home)
+
+    assert all(before)
+    assert [value(home / LIVE, sql) for sql in (absent, reads, slices)] == [0, 0, 0]
+
+
+def test_true_absences_stay(home: Path) -> None:
+    """Of other apps, and of agent apps that are gone themselves, what was absent stays so."""
+    with duckdb.connect(home / LIVE) as connection:
+        connection.execute("UPDATE raw.apps SET absent_since = now() WHERE mode = 'agent'")
+        connection.execute(
+            "UPDATE raw.conversations SET absent_since = now() WHERE conversation_id IN (SELECT "
+            "conversation_id FROM raw.conversations JOIN raw.apps USING (app_id) "
+            "WHERE mode = 'chat' LIMIT 3)"
+        )
+    absent = "SELECT count(*) FROM raw.conversations WHERE absent_since IS NOT NULL"
+    before = value(home / LIVE, absent)
+
+    migrate(home)
+
+    assert before > 3
+    assert value(home / LIVE, absent) == before
+
+
+def test_second_start_does_nothing(home: Path) -> None:
+    """Each step is told once, and runs once: later starts leave the files alone."""
+    told = migrate(home)
+    stamps = [(home / name).stat().st_mtime_ns for name in (LIVE, COPY)]
+
+    again = migrate(home)
+
+    assert [line for line in told if line.startswith(COPY)]
+    assert len([line for line in told if line.startswith(LIVE)]) == len(STEPS) + 1
+    assert again == []
+    assert (home / COPY).stat().st_mtime_ns == stamps[1]
+
+
+class Killed(BaseException):
+    """The process is killed here."""
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_kill_between_two_steps_is_made_good(survived: int, home: Path, tmp_path: Path) -> None:
+    """A kill in a step undoes it; the next start does it and the rest, with the same end."""
+    shutil.copytree(home, tmp_path / "whole")
+    migrate(tmp_path / "whole")
+
+    def killed(database: Database) -> int:
+        STEPS[survived].apply(database)
+        raise Killed
+
+    one = STEPS[survived]
+    broken = Migration(one.number, one.step, killed, one.removes_text, one.is_for_copy)
+    with pytest.raises(Killed):
+        migrate(home, (*STEPS[:survived], broken, *STEPS[survived + 1 :]))
+    assert TOKEN in (home / LIVE).read_bytes()
+    migrate(home)
+
+    for name in (LIVE, COPY):
+        assert TOKEN not in (home / name).read_bytes()
+        assert rows_of(home / name) == rows_of(tmp_path / "whole" / name)
+
+
+def test_kill_before_the_swap_is_made_good(home: Path) -> None:
+    """Steps done, file not written anew: half a new file is thrown away and made once more."""
+
+    def kill_at_the_swap(line: str) -> None:
+        if "written anew" in line:
+            (home / f"{LIVE}.anew").write_bytes(b"half")
+            raise Killed
+
+    with pytest.raises(Killed):
+        migrate_home(home, STEPS, wait_seconds=1, tell=kill_at_the_swap)
+    migrate(home)
+
+    assert [path.name for path in home.iterdir() if TOKEN in path.read_bytes()] == []
+    assert {path.name for path in home.iterdir()} == {LIVE, COPY}
+
+
+def test_reader_of_the_old_copy_keeps_it(home: Path) -> None:
+    """An analyst who has the published copy open reads on; who opens it afterwards gets the new."""
+    with duckdb.connect(home / COPY, read_only=True) as reader:
+        inode = os.stat(home / COPY).st_ino
+        steps = "from pathlib import Path; migrate(Path('home'))"
+        code = f"from {__name__} import migrate; {steps}"
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, cwd=home.parent
+        )
+        assert reader.execute("SELECT count(*) FROM raw.messages").fetchall()[0][0] > 0
+    assert os.stat(home / COPY).st_ino != inode
+    assert TOKEN not in (home / COPY).read_bytes()
