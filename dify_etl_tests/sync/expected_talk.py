@@ -30,7 +30,10 @@ def _conversation(told: Told, row: Conversation) -> Row:
         "from_end_user_session_id": user and user.session_id,
         "from_account_id": row.from_account_id,
         "from_account_name": told.account_name(row.from_account_id),
-        "app_model_config": {"model": None, "pre_prompt": config.pre_prompt if config else None},
+        "app_model_config": {
+            "model": config.model if config and told.since(1, 16) else None,
+            "pre_prompt": config.pre_prompt if config else None,
+        },
         "read_at": second(row.read_at),
         "created_at": second(row.created_at),
         "updated_at": second(row.updated_at),
