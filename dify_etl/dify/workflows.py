@@ -196,8 +196,8 @@ class Workflows:
     def waiting_forms(self, run_id: str) -> Batch[WaitingForm]:
         """GET pause-details (since 1.13): the forms that a run waits for, without their tokens.
 
-        Empty for a run that waits for nothing. Raises NotFound for an unknown run, and by servers
-        without human input.
+        Empty for a run that waits for nothing. Raises NotFound for an unknown run, NoSuchEndpoint
+        by servers without human input.
         """
         answer = self._session.get(PAUSE, run_id=run_id)
         context = {"workflow_run_id": run_id}
@@ -208,7 +208,7 @@ class Workflows:
     def triggers(self, app_id: str) -> Batch[AppTrigger]:
         """GET triggers (since 1.10): all triggers of a workflow app, newest first.
 
-        Raises AppGone for another mode, NotFound without a code by servers without triggers.
+        Raises AppGone for another mode, NoSuchEndpoint by servers without triggers.
         """
         answer = self._session.get(TRIGGERS, app_id=app_id)
         return batch_of(AppTrigger, answer, endpoint=f"GET {TRIGGERS}", context={"app_id": app_id})

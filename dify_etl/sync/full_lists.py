@@ -14,7 +14,7 @@ from typing import TypeVar
 from dify_etl.dify.agents import AgentVersion
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.datasets import Dataset, Document
-from dify_etl.dify.errors import DifyError, NotFound, Refused
+from dify_etl.dify.errors import NoSuchEndpoint
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.paging import PageWalk
@@ -217,7 +217,7 @@ def _read_each(
     """
     with FeedBooks(sync, feed) as books:
         alone = [attempt(one, partial(fetch, one)) for one in app_ids[: int(is_new)]]
-        if any(_is_unknown(one.error) for one in alone):
+        if any(isinstance(one.error, NoSuchEndpoint) for one in alone):
             log.info("%s: this server has no such list", feed)
             with books.commit():
                 books.close_slices([Slice(app_id, None, "proven", 0, 0) for app_id in app_ids])
@@ -247,13 +247,6 @@ def _read_each(
                     ]
                 )
         return books.report()
-
-
-def _is_unknown(error: DifyError | None) -> bool:
-    """Whether the server has no such route: 404 without Dify's code, or another method's."""
-    if isinstance(error, NotFound):
-        return error.code is None
-    return isinstance(error, Refused) and error.status == 405
 
 
 def _fetch(

@@ -7,7 +7,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from dify_etl.dify.errors import NotFound
+from dify_etl.dify.errors import NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
@@ -80,7 +80,7 @@ def _read(sync: Sync, run: DueRun) -> RunNodes:
         return RunNodes(nodes)
     try:
         return RunNodes(nodes, room.waiting_forms(run.workflow_run_id).records)
-    except NotFound:
+    except (NotFound, NoSuchEndpoint):
         return RunNodes(nodes)  # ended meanwhile and removed, or a server that does not tell it
 
 
