@@ -6,13 +6,14 @@ mode are asked about once.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import AppGone, DifyError, NotFound
+from dify_etl.dify.errors import AppGone, DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.statistics import StatisticMetric
 from dify_etl.sync.app_modes import (
     AGENT_MODES,
@@ -102,6 +103,16 @@ def _agent_versions(dify: DifyClient, app: App) -> None:
         dify.agents.versions(app.app_id, app.agent_id)
 
 
+def _triggers(dify: DifyClient, app: App) -> None:
+    with suppress(NoSuchEndpoint):  # before 1.10: a server without triggers lacks nothing
+        dify.workflows.triggers(app.app_id)
+
+
+def _archived_runs(dify: DifyClient, app: App) -> None:
+    with suppress(NoSuchEndpoint):  # before 1.12, likewise
+        dify.workflows.archived_runs_page(app.app_id, 1, 1)
+
+
 def _conversations(dify: DifyClient, app: App) -> None:
     talks = dify.conversations
     if app.mode in COMPLETION_MODES:
@@ -125,6 +136,8 @@ _OF_APPS: Mapping[str, tuple[tuple[str, ...], Callable[[DifyClient, App], object
         lambda dify, app: dify.conversations.annotations_page(app.app_id, 1, 1),
     ),
     "agent_versions": (AGENT_MODES, _agent_versions),
+    "app_triggers": (WORKFLOW_MODES, _triggers),
+    "archived_runs": (WORKFLOW_MODES, _archived_runs),
     "daily_statistics": ((), _statistics),
     "conversations": (TALKS, _conversations),
     "messages": (

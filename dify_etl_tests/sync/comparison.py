@@ -43,7 +43,7 @@ EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
 # What a simulated server says without having it in its world, or what every request moves.
 NOT_OF_THE_WORLD = {
     "apps": {"has_draft_trigger", "access_mode", "create_user_name", "api_base_url", "tracing"}
-    | {"deleted_tools", "maintainer_id", "permission_keys", "is_starred"},
+    | {"deleted_tools", "permission_keys"},
     "members": {"last_login_at", "last_active_at"},
     "daily_statistics": {"unit", "currency", "account_timezone", "server_version", "read_at"}
     | {"extra"},

@@ -33,6 +33,8 @@ def apps(told: Told) -> Iterator[Row]:
             "workflow_updated_by": workflow and workflow.updated_by,
             "workflow_updated_at": workflow and second(workflow.updated_at),
             "tags": _tags(told, row.tag_ids),
+            "maintainer_id": row.created_by if told.since(1, 16) else None,
+            "is_starred": told.world.account_id in row.starred_by if told.since(1, 16) else None,
             "max_active_requests": row.max_active_requests,
             "is_icon_as_answer_icon": row.use_icon_as_answer_icon,
             "author_name": told.account_name(row.created_by) if told.since(1, 7) else None,
@@ -181,11 +183,15 @@ def members(told: Told) -> Iterator[Row]:
                 "avatar": row.avatar,
                 "avatar_url": row.avatar,
                 "role": join.role,
-                "roles": None,
+                "roles": _roles(join.role) if told.since(1, 16) else None,
                 "status": row.status,
                 "created_at": second(row.created_at),
                 "extra": None,
             }
+
+
+def _roles(role: str) -> list[Row]:
+    return [] if role == "dataset_operator" else [{"id": role, "name": role}]
 
 
 def agent_versions(told: Told) -> Iterator[Row]:

@@ -4,11 +4,14 @@ from datetime import datetime, timedelta
 
 from dify_etl.simulated import World, WorldPlan, build_world
 from dify_etl.simulated.rows import App, Conversation, WorkflowRun
+from dify_etl.simulated.versions import ServerVersion
 from dify_etl_tests.sync.workplace import NOW
 
 
 def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1") -> World:
-    """Five apps of five modes, four days of traffic, and one of each kind that is odd."""
+    """Five apps of five modes, four days of traffic, and one of each kind that is odd; two agents
+    beside them where the version has such.
+    """
     return build_world(
         WorldPlan(
             seed=seed,
@@ -18,6 +21,7 @@ def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1
             now=NOW,
             timezone=timezone,
             version=version,
+            agents=2 if ServerVersion(version).has_agents else 0,
         )
     )
 
