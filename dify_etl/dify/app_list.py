@@ -5,6 +5,7 @@ agents out, on 1.0 modes are groups. So the list without a mode is asked, and on
 server accepts. Distinct ids count, never a sum: lists overlap.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -22,6 +23,8 @@ NO_MODE = "dify-etl-asks-which"  # no server has it: the refusal names those tha
 LISTS_AT_ONCE = 4
 
 # Asks one page of the list of a mode, None for the list without a mode.
+log = logging.getLogger(__name__)
+
 AskMode = Callable[[str | None, int, int], Page[App]]
 
 
@@ -34,12 +37,20 @@ class Modes:
 
 
 def learn_modes(ask: AskMode) -> Modes:
-    """The values that this server accepts for `mode`, from its own refusal of an unknown one."""
+    """The values that this server accepts for `mode`, from its own refusal of an unknown one.
+
+    A server that answers something else to the question names none: the known ones are asked then.
+    Raises SessionLost and LoginRefused alone.
+    """
     try:
         ask(NO_MODE, 1, 1)
+    except (SessionLost, LoginRefused):
+        raise
     except Refused as error:
         if error.choices:
             return Modes(error.choices, is_told=True)
+    except DifyError as error:
+        log.debug("the modes of apps cannot be learned: %s", error)
     return Modes(KNOWN_MODES, is_told=False)
 
 

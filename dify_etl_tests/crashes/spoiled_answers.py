@@ -62,7 +62,7 @@ class SpoiledAnswers(httpx.BaseTransport):
         """Answer one request."""
         answer = self._inner.handle_request(request)
         body = answer.read()
-        if request.url.path.endswith(self._path_end):
+        if answer.status_code == 200 and request.url.path.endswith(self._path_end):
             body = json.dumps(self._spoiled(json.loads(body))).encode()
         headers = [one for one in answer.headers.multi_items() if one[0] != "content-length"]
         return httpx.Response(answer.status_code, headers=headers, content=body)

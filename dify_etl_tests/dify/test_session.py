@@ -13,9 +13,9 @@ from dify_etl.dify.auth import PasswordAuth, PasswordCredentials
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import (
     DifyUnavailable,
+    NoSuchEndpoint,
     NotAllowed,
     NotDify,
-    NotFound,
     NotShown,
     RateLimited,
     Refused,
@@ -210,11 +210,11 @@ def test_unknown_host_is_named() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_unknown_route_is_not_found(version: str) -> None:
-    """Dify answers HTML for routes that it does not know; that is a 404 like any other."""
+def test_unknown_route_is_no_missing_object(version: str) -> None:
+    """Dify answers HTML for routes that it does not know: that says nothing of what is behind."""
     recorded = exchange(version, "errors", "404-unknown-route")
 
-    with pytest.raises(NotFound, match="no such endpoint"):
+    with pytest.raises(NoSuchEndpoint, match="no such endpoint"):
         client(PretendServer(answer=lambda request: recorded.response())).account.profile()
 
 

@@ -27,7 +27,7 @@ def with_dead_file(world: World, *, at: int = 6, messages: int = 12, mode: str =
     """A talk with a file on a host that does not answer; the id of the message that has it."""
     row = talk(world, at=BEGAN, messages=messages, mode=mode)
     dead = messages_of(world, row)[at]
-    world.attach_remote_file(dead, f"https://{DEAD}/a.png?token=of-a-stranger")
+    world.attach_remote_file(dead, f"https://{DEAD}/a.png?of=of-a-stranger")
     world.dead_hosts.add(DEAD)
     return dead
 
