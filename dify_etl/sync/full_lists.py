@@ -19,6 +19,7 @@ from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected
+from dify_etl.dify.server import Version
 from dify_etl.dify.workflow_records import AppTrigger, ArchivedRun
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -36,6 +37,8 @@ from dify_etl.warehouse.tables import quoted
 R = TypeVar("R", bound=Record)
 log = logging.getLogger(__name__)
 
+TRIGGERS_SINCE: Version = (1, 10, 0)
+ARCHIVED_SINCE: Version = (1, 12, 0)
 PRIVATE_DATASETS = "only the workspace's owner is shown everybody's private datasets; this role is"
 
 
@@ -119,7 +122,7 @@ def read_app_triggers(sync: Sync) -> FeedReport:
         AppTrigger,
         [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
         lambda app_id: _of_batch(sync.dify.workflows.triggers(app_id)),
-        is_new=True,
+        since=TRIGGERS_SINCE,
     )
 
 
@@ -131,7 +134,7 @@ def read_archived_runs(sync: Sync) -> FeedReport:
         ArchivedRun,
         [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
         lambda app_id: _of_walk(sync.dify.workflows.archived_runs_walk(app_id)),
-        is_new=True,
+        since=ARCHIVED_SINCE,
     )
 
 
@@ -208,19 +211,25 @@ def _read_each(
     app_ids: Sequence[str],
     fetch: Callable[[str], Listed],
     *,
-    is_new: bool = False,
+    since: Version | None = None,
 ) -> FeedReport:
     """A list per app; one failed app fails only its own slice.
 
-    A list that `is_new` may be unknown to the server: the first app shows it, and no other is
-    asked then.
+    A list that came with a version may be unknown to the server: the first app shows it, and no
+    other is asked then. An older server has nothing to list; a later one that has the list no more
+    leaves it unproven.
     """
     with FeedBooks(sync, feed) as books:
-        alone = [attempt(one, partial(fetch, one)) for one in app_ids[: int(is_new)]]
-        if any(isinstance(one.error, NoSuchEndpoint) for one in alone):
+        alone = [attempt(one, partial(fetch, one)) for one in app_ids[: int(since is not None)]]
+        lacks = next((one.error for one in alone if isinstance(one.error, NoSuchEndpoint)), None)
+        if lacks is not None and since is not None:
             log.info("%s: this server has no such list", feed)
+            is_older = sync.dify.version < since
+            state, reason = ("proven", None) if is_older else ("unproven", str(lacks))
             with books.commit():
-                books.close_slices([Slice(app_id, None, "proven", 0, 0) for app_id in app_ids])
+                books.close_slices(
+                    [Slice(app_id, None, state, 0, reason=reason) for app_id in app_ids]
+                )
             return books.report()
         for one in chain(alone, _fetch(books, app_ids[len(alone) :], fetch)):
             if one.error is not None:
