@@ -92,7 +92,7 @@ def sync(
 def simulate(
     *,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
-    version: Annotated[str, typer.Option(help="Dify version to behave like.")] = "1.12.1",
+    version: Annotated[str, typer.Option(help="Dify version to behave like.")] = "1.16.1",
     apps: Annotated[int, typer.Option(min=1, help="Apps of the workspace.")] = 10,
     days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 30,
     conversations_per_day: Annotated[int, typer.Option(min=0, help="In the workspace.")] = 20,

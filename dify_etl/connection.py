@@ -23,7 +23,18 @@ from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 
-DEMO_PLAN = WorldPlan(seed=7, apps=10, days=30, conversations_per_day=20, timezone="UTC")
+DEMO_PLAN = WorldPlan(
+    seed=7,
+    apps=10,
+    agents=2,
+    days=30,
+    conversations_per_day=20,
+    timezone="UTC",
+    version="1.16.1",
+)
+# The workspace of a home whose file names no version: dify-etl 0.1 made it.
+_FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
+_PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
 DEMO_HOME = "demo"
 KEY_FILE = "fingerprint.key"
 WORLD_FILE = "world.json"
@@ -39,10 +50,10 @@ def effective_settings(**overrides: Any) -> Settings:
     settings = load_settings(**overrides)
     if not settings.is_simulated:
         return settings
-    first = _world_time(home_of(settings)).date() - timedelta(days=DEMO_PLAN.days)
-    demo: dict[str, Any] = {"timezone": DEMO_PLAN.timezone}
+    plan, now = _demo_of(home_of(settings))
+    demo: dict[str, Any] = {"timezone": plan.timezone}
     if settings.start_date == DIFY_BEGINS:
-        demo["start_date"] = first
+        demo["start_date"] = now.date() - timedelta(days=plan.days)
     return settings.model_copy(update=demo)
 
 
@@ -128,29 +139,35 @@ def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
 
 def _simulated_client(home: Path) -> DifyClient:
     """A client of a simulated workspace that stays the same for every run into this home."""
-    world = build_world(replace(DEMO_PLAN, now=_world_time(home)))
+    plan, _ = _demo_of(home)
+    world = build_world(plan)
     return DifyClient(
         "http://simulated.dify",
         email=world.account.email,
         password=SecretStr(world.account.password or ""),
-        transport=httpx.WSGITransport(app=SimulatedDify(world)),
+        transport=httpx.WSGITransport(app=SimulatedDify(world, plan.version)),
         fingerprint_key=fingerprint_key(home),
     )
 
 
-def _world_time(home: Path) -> datetime:
-    """The moment at which the home's simulated workspace stands still: that of its first use."""
-    told = _made_once(home / WORLD_FILE, _now_as_json)
+def _demo_of(home: Path) -> tuple[WorldPlan, datetime]:
+    """The home's simulated workspace, and the moment at which it stands still: its first use.
+
+    The version is kept as well: another one has other rows, and those held would count as deleted.
+    """
+    told = _made_once(home / WORLD_FILE, _new_demo)
     try:
-        return datetime.fromisoformat(json.loads(told)["now"])
-    except (ValueError, KeyError, TypeError) as error:
+        world = json.loads(told)
+        now = datetime.fromisoformat(world["now"])
+        return replace(_PLANS[world.get("version", _FIRST_PLAN.version)], now=now), now
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WarehouseUnwritable(
-            f"{WORLD_FILE} is damaged",
+            f"{WORLD_FILE} is damaged, or a newer dify-etl wrote it",
             where=str(home / WORLD_FILE),
             hint=f"Delete the folder {home}; the demo makes it anew.",
         ) from error
 
 
-def _now_as_json() -> bytes:
+def _new_demo() -> bytes:
     now = datetime.now(UTC).replace(microsecond=0)
-    return json.dumps({"now": now.isoformat()}).encode()
+    return json.dumps({"now": now.isoformat(), "version": DEMO_PLAN.version}).encode()

@@ -1,5 +1,6 @@
 """The Dify of the settings: a server with its session store, or the simulated one."""
 
+import hashlib
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore, RedisTokenSto
 from dify_etl.settings import SettingWrong, setting_names
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world, serve
 from dify_etl.warehouse.errors import WarehouseUnwritable
+
+NEWER = '{"now": "2026-11-02T08:00:00+00:00", "version": "2.0.0"}'
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +65,34 @@ def test_demo_stands_still() -> None:
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("content", ["{", "{}", '{"now": 7}', '{"now": "soon"}'])
+def test_demo_is_the_newest_dify_with_agents() -> None:
+    """A new home simulates Dify 1.16.1, and keeps what it simulates."""
+    settings = effective_settings()
+    with open_dify(settings) as dify:
+        assert dify.server_version == "1.16.1"
+        assert [app.mode for app in dify.apps.list(mode="agent")] == ["agent", "agent"]
+    kept = json.loads((home_of(settings) / "world.json").read_text())
+    assert kept["version"] == "1.16.1"
+
+
+def test_older_demo_keeps_its_workspace() -> None:
+    """A home of dify-etl 0.1, which kept only the time, is served by the same Dify 1.12.1: none of
+    its rows is gone.
+    """
+    home = Path("dify_data/demo")
+    home.mkdir(parents=True)
+    (home / "world.json").write_text('{"now": "2026-11-28T03:00:00+00:00"}')
+    with open_dify(effective_settings()) as dify:
+        assert dify.server_version == "1.12.1"
+        apps = sorted(app.app_id for app in dify.apps.list())
+    # The ids as 0.1 made them of this time.
+    assert hashlib.sha1("".join(apps).encode()).hexdigest()[:12] == "241737a2980c"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "{}", "[]", '{"now": 7}', '{"now": "soon"}', '{"now": "2026-11-02T08:00:00"}', NEWER],
+)
 def test_damaged_world_file_is_named(content: str) -> None:
     """A file that was cut off says what to delete, instead of a traceback."""
     home = Path("dify_data/demo")

@@ -5,12 +5,25 @@ one shape. The console API tells neither model nor app of a message.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from dify_etl.dify.message_child import MessageChild
-from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Money, Record, aliased, optional
+from dify_etl.dify.record import (
+    Batch,
+    Id,
+    Instant,
+    JsonRow,
+    JsonText,
+    Money,
+    Record,
+    Rejected,
+    aliased,
+    optional,
+    parse,
+)
 from dify_etl.dify.tool_calls import AgentToolCall, calls_of
 
 
@@ -110,7 +123,13 @@ class HumanInput(MessageChild):
         description="who answered; no server up to August 2026 tells it"
     )
 
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """What is taken over of the row; the context are the ids of its message."""
+        return {**_form(row), **context}
 
+
+_SENDS_FORMS = "GET /apps/{app_id}/chat-messages"
 _FORM = (
     *("form_id", "node_id", "node_title", "form_content", "inputs", "actions"),
     "expiration_time",
@@ -121,21 +140,36 @@ _SUBMISSION = (
 )
 
 
-def _forms(found: Any, row: JsonRow) -> Any:
+def _forms(found: Any, ids: JsonRow) -> Batch[HumanInput]:
     """The forms of a message, without their tokens; what is no list holds none.
 
-    1.13 to 1.15 may leave the definition of a submitted form out.
+    An odd form is set aside by itself: its message is good without it. `ids` are the message's.
     """
     if not isinstance(found, list):
-        return ()
-    return [
-        _form(content) | _ids(row)
-        for content in found
+        return Batch(())
+    batches = [
+        (place, content, parse(HumanInput, [content], endpoint=_SENDS_FORMS, context=ids))
+        for place, content in enumerate(found)
         if isinstance(content, dict) and content.get("type") == "human_input"
     ]
+    return Batch(
+        tuple(form for *_, batch in batches for form in batch),
+        tuple(
+            replace(odd, position=place, record_id=_name_of_form(content, ids, place))
+            for place, content, batch in batches
+            for odd in batch.rejected
+        ),
+    )
+
+
+def _name_of_form(content: JsonRow, ids: JsonRow, place: int) -> str:
+    """The form's own id, else its place in its message."""
+    form_id = _form(content).get("form_id")
+    return form_id if isinstance(form_id, str) else f"{ids['message_id']}/{place}"
 
 
 def _form(content: JsonRow) -> JsonRow:
+    """What is taken over; 1.13 to 1.15 may leave the definition of a submitted form out."""
     parts = (("form_definition", _FORM), ("form_submission_data", _SUBMISSION))
     taken: JsonRow = {key: content.get(key) for key in ("workflow_run_id", "submitted")}
     for name, keys in parts:
@@ -241,6 +275,9 @@ class Message(Record):
     human_inputs: tuple[HumanInput, ...] = Field(
         strict=False, description="forms that wait, or waited, for a person"
     )
+    odd_forms: tuple[Rejected, ...] = Field(
+        strict=False, description="forms that could not be read, for the quarantine"
+    )
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -251,7 +288,8 @@ class Message(Record):
         row["citations"] = _children(found, row)
         if row.get("agent_thoughts"):
             row["tool_calls"] = calls_of(row["agent_thoughts"], _ids(row))
-        row["human_inputs"] = _forms(row.get("extra_contents"), row)
+        forms = _forms(row.get("extra_contents"), _ids(row))
+        row["human_inputs"], row["odd_forms"] = forms.records, forms.rejected
         for part in ("feedbacks", "agent_thoughts"):
             row[part] = _children(row.get(part), row)
         row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)

@@ -7,7 +7,10 @@ matched in Python.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+import polars as pl
 
 from dify_etl.dify.messages import HumanInput, Message
 from dify_etl.dify.record import JsonText
@@ -43,23 +46,52 @@ def load_forms(
     """The forms of these messages; call it inside a transaction.
 
     `scope` is SQL for the ids of all messages read: their forms that are shown no more are marked
-    absent, unless the messages `are_new`.
+    absent, unless the messages `are_new`. Odd forms go into quarantine; a message that has one
+    shows not all of its forms, so none of them counts as absent.
     """
-    found = [(form, message) for message in messages for form in message.human_inputs]
-    held = _held_of(books.sync, {form.workflow_run_id for form, _ in found})
-    rows = [_row_of_form(form, message, held) for form, message in found]
+    asked = [(form, message.created_at) for message in messages for form in message.human_inputs]
+    present = _load(books, asked)
+    odd = [message for message in messages if message.odd_forms]
+    for message in odd:
+        books.quarantine(message.app_id, message.odd_forms)
+    if scope and not are_new:
+        shown = f"t.message_id IN ({scope})"
+        if odd:
+            shown += f" AND t.message_id NOT IN ({_listed(one.message_id for one in odd)})"
+        books.mark_absent(raw_table(TABLE), scope=shown, present=present)
+
+
+def load_forms_again(books: FeedBooks, forms: Sequence[HumanInput]) -> None:
+    """Forms that were set aside and can be read by now; call it inside a transaction."""
+    ids = _listed(form.message_id for form in forms)
+    asked_at: dict[str, datetime] = dict(
+        books.sync.database.rows(
+            f"SELECT message_id, created_at FROM raw.messages WHERE message_id IN ({ids})"
+        )
+    )
+    _load(books, [(form, asked_at.get(form.message_id)) for form in forms])
+    settle_states(books)
+
+
+def _load(books: FeedBooks, asked: Sequence[tuple[HumanInput, datetime | None]]) -> pl.DataFrame:
+    """Load forms, each with the time of its message; answers the rows."""
+    held = _held_of(books.sync, {form.workflow_run_id for form, _ in asked})
+    rows = [_row_of_form(form, moment, held) for form, moment in asked]
     table = raw_table(TABLE)
     present = frame(table, rows, tuple(rows[0]) if rows else table.key)
     books.load_frame(table, present)
-    if scope and not are_new:
-        books.mark_absent(table, scope=f"t.message_id IN ({scope})", present=present)
+    return present
 
 
-def _row_of_form(form: HumanInput, message: Message, held: list[_Held]) -> Row:
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(quoted(one) for one in ids)
+
+
+def _row_of_form(form: HumanInput, moment: datetime | None, held: list[_Held]) -> Row:
     row: Row = {name: getattr(form, name) for name in HumanInput.model_fields}
     return row | {
         "human_input_id": _id_of_form(form, held),
-        "message_created_at": message.created_at,
+        "message_created_at": moment,
     }
 
 

@@ -74,7 +74,7 @@ def may_wait(message: Message) -> bool:
     if message.status == "paused":
         return True
     is_run = message.workflow_run_id is not None and message.extra_contents is not None
-    return is_run and (not message.answer or bool(message.human_inputs))
+    return is_run and (not message.answer or bool(message.human_inputs or message.odd_forms))
 
 
 def size_of(messages: Sequence[Message]) -> int:

@@ -11,7 +11,7 @@ from dify_etl.dify.conversations import CompletionConversation, Conversation
 from dify_etl.dify.datasets import Dataset, Document
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
-from dify_etl.dify.messages import Message
+from dify_etl.dify.messages import HumanInput, Message
 from dify_etl.dify.record import Record, Rejected, parse
 from dify_etl.dify.workflow_records import (
     AppTrigger,
@@ -25,6 +25,7 @@ from dify_etl.sync.apps import load_listed_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.chat_messages import load_messages
 from dify_etl.sync.conversations import load_completion_logs
+from dify_etl.sync.human_inputs import load_forms_again
 from dify_etl.sync.nodes import load_nodes
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
@@ -34,6 +35,7 @@ from dify_etl.warehouse.database import Database, utc_now
 _LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
     App: load_listed_apps,
     Message: load_messages,
+    HumanInput: load_forms_again,
     CompletionConversation: load_completion_logs,
     WorkflowAppLog: load_logs,
     WorkflowRun: load_runs,
@@ -114,7 +116,8 @@ def _retry(sync: Sync, one: Quarantined) -> str:
     )
     with FeedBooks(sync, one.feed) as books, books.commit():
         if batch.rejected:
-            again = [replace(wrong, position=held.position) for wrong in batch.rejected]
+            place = {"position": held.position, "record_id": held.record_id}
+            again = [replace(wrong, **place) for wrong in batch.rejected]
             books.quarantine(one.app_id, again)
             return "wrong"
         _LOADERS[record_class](books, batch.records)

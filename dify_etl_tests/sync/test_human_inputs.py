@@ -1,15 +1,20 @@
 """What waits for a person is due until it is over, and its forms are told without their tokens."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import duckdb
+import httpx
 import pytest
 
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import parse
 from dify_etl.sync.message_parts import is_settled
+from dify_etl.sync.quarantine import Retried, retry_quarantine
 from dify_etl_tests.dify.recordings import exchange
+from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, lively_world, quiet_world
@@ -203,3 +208,70 @@ def test_list_that_a_server_lacks_is_asked_once(workplace: Open, version: str) -
     asked = [one for one in requests if one.path.endswith("/workflow-archived-logs")]
     assert len(asked) == 1
     assert reports["archived_runs"].states == {"proven": 3}
+
+
+def odd_forms(place: Workplace, change: Callable[[Any], None]) -> Workplace:
+    """The same place, whose chat-messages send each first form changed."""
+
+    def changed(_: int, row: Any) -> Any:
+        for form in row["extra_contents"][:1]:
+            change(form)
+        return row
+
+    transport = httpx.WSGITransport(app=place.server)
+    place.transport = ChangedAnswers(transport, rows_changed("/chat-messages", changed))
+    return place
+
+
+def without_node(form: Any) -> None:
+    del form["form_definition"]["node_id"]
+
+
+def without_run(form: Any) -> None:
+    del form["workflow_run_id"]
+
+
+def with_a_text(form: Any) -> None:
+    form["form_definition"] = "soon"
+
+
+@pytest.mark.parametrize("change", [without_node, without_run, with_a_text])
+def test_odd_form_costs_only_itself(workplace: Open, change: Callable[[Any], None]) -> None:
+    """Its message is loaded, the form waits in quarantine by itself, and without its token."""
+    place = workplace(quiet_world("advanced-chat"), "1.16.1")
+    run_id = ask(place)
+    odd_forms(place, change).read(("apps", "conversations", "messages"))
+    assert place.rows("SELECT workflow_run_id FROM raw.messages") == [(run_id,)]
+    assert place.value("SELECT count(*) FROM raw.human_inputs") == 0
+    ((kind, raw),) = place.rows("SELECT record_class, raw_json FROM ops.quarantine")
+    assert kind == "HumanInput"
+    (form_id,) = place.world.forms_of_run[run_id]
+    assert place.world.human_input_forms[form_id].form_token not in raw
+
+
+def test_form_that_became_odd_is_not_absent(workplace: Open) -> None:
+    """A form that is held stays as it was read when the server sends it oddly later."""
+    place = workplace(quiet_world("advanced-chat"), "1.16.1")
+    ask(place)
+    place.read(EACH_NIGHT)
+    odd_forms(place, without_node)
+    assert nights(place, 1) == [1]
+    assert place.rows("SELECT state, absent_since FROM raw.human_inputs") == [("waiting", None)]
+
+
+def test_odd_form_comes_back(workplace: Open) -> None:
+    """A form whose kept object can be read by now is loaded with the time of its message."""
+    place = workplace(quiet_world("advanced-chat"), "1.16.1")
+    ask(place)
+    odd_forms(place, without_node).read(("apps", "conversations", "messages"))
+    with place.opened() as sync:
+        assert retry_quarantine(sync) == Retried(loaded=0, wrong=1, without_object=0)
+        sync.database.execute(
+            """UPDATE ops.quarantine SET raw_json =
+            json_merge_patch(raw_json, '{"form_definition": {"node_id": "human"}}')"""
+        )
+        assert retry_quarantine(sync) == Retried(loaded=1, wrong=0, without_object=0)
+    assert place.rows(
+        """SELECT f.node_id, f.state, f.message_created_at = m.created_at
+        FROM raw.human_inputs f JOIN raw.messages m USING (message_id)"""
+    ) == [("human", "waiting", True)]

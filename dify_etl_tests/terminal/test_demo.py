@@ -53,6 +53,16 @@ def test_demo_queries_run_on_the_file(first: Answer, place: Shell) -> None:
         assert [one for one in queries if not connection.execute(one).fetchall()] == []
 
 
+def test_demo_knows_everything_that_it_reads(first: Answer, place: Shell) -> None:
+    """No unknown field, nothing in quarantine, and rows in every table that is read."""
+    with duckdb.connect(place.home / "demo" / "dify.duckdb", read_only=True) as connection:
+        assert connection.execute("FROM ops.schema_drift").fetchall() == []
+        assert connection.execute("FROM ops.quarantine").fetchall() == []
+    assert [
+        name for name, rows in rows_of(place.home / "demo" / "dify.duckdb").items() if not rows
+    ] == []
+
+
 def test_second_demo_changes_nothing(first: Answer, place: Shell) -> None:
     """The same rows after a second run, and no new or changed row in its table."""
     file = place.home / "demo" / "dify.duckdb"
