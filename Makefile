@@ -27,7 +27,7 @@ else
 endif
 	@touch $@
 
-demo: $(READY) ## read 30 days of a simulated Dify into dify_data/demo/dify.duckdb
+demo: $(READY) ## read 30 days of a simulated Dify 1.16.1 into dify_data/demo/dify.duckdb
 	$(BIN)/dify-etl demo
 
 dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL is not set)

@@ -116,8 +116,10 @@ def _retry(sync: Sync, one: Quarantined) -> str:
     )
     with FeedBooks(sync, one.feed) as books, books.commit():
         if batch.rejected:
-            place = {"position": held.position, "record_id": held.record_id}
-            again = [replace(wrong, **place) for wrong in batch.rejected]
+            again = [
+                replace(wrong, position=held.position, record_id=held.record_id)
+                for wrong in batch.rejected
+            ]
             books.quarantine(one.app_id, again)
             return "wrong"
         _LOADERS[record_class](books, batch.records)
