@@ -75,7 +75,8 @@ MESSAGE_SOURCE = Column(
     "message_source",
     "VARCHAR",
     "Where the row comes from: chat (chat-messages), detail (completion log opened), "
-    "list (completion list: no message id, tokens or latency).",
+    "list (completion list: no message id, tokens or latency), log (log of an agent: Dify could "
+    "not show the message itself).",
 )
 DETAIL_EXTRA = Column("detail_extra", "JSON", "As extra, for fields of the detail.")
 DETAIL_OF = Column("detail_of", "TIMESTAMPTZ", "updated_at of the app when its detail was read.")

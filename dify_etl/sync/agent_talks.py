@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dify_etl.dify.agents import AgentLogMessage
-from dify_etl.dify.errors import NotFound, Refused
+from dify_etl.dify.errors import DifyError, NotFound, Refused
 from dify_etl.dify.messages import Message
+from dify_etl.dify.odd_rows import may_be_a_row, words_of
 from dify_etl.dify.record import Rejected
 from dify_etl.sync.chat_messages import ConversationRead, Due, read_conversation
 from dify_etl.sync.message_parts import size_of
@@ -21,9 +22,10 @@ OTHERS_DEBUGGING = "debugging talk of another account: Dify shows its messages t
 
 @dataclass
 class _Found:
-    """What was read of one talk; `doubts` are messages that could not be."""
+    """What was read of one talk; of `logged` the log alone tells, `doubts` say why."""
 
     messages: list[Message] = field(default_factory=list)
+    logged: list[AgentLogMessage] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
@@ -57,9 +59,10 @@ def _read_agent_talk(sync: Sync, due: Due) -> ConversationRead:
     return ConversationRead(
         tuple(found.messages),
         (*found.rejected, *rejected),
-        len(ids) - len(found.doubts),
-        size_of(found.messages),
+        len(ids),
+        size_of(found.messages) + len(found.logged),
         "; ".join([*doubts, *found.doubts[:3]]) or None,
+        logged=tuple(found.logged),
     )
 
 
@@ -74,15 +77,22 @@ def _unlogged(sync: Sync, due: Due) -> ConversationRead:
 
 
 def _whole(sync: Sync, due: Due, logged: Mapping[str, AgentLogMessage]) -> _Found:
-    """Each message itself, but those that are held; what the log alone tells is joined to it."""
+    """Each message itself, but those that are held; what the log alone tells is joined to it.
+
+    Of a message that Dify cannot show, such as one with a file on a host that is gone, the row of
+    the log is taken: it tells tokens and price.
+    """
     found = _Found()
     for message_id, row in logged.items():
         if message_id in due.known_ids:
             continue
         try:
             batch = sync.dify.conversations.message_batch(due.app_id, message_id)
-        except (NotFound, Refused) as error:
-            found.doubts.append(f"message {message_id}: {error.what}")
+        except DifyError as error:
+            if not (isinstance(error, NotFound | Refused) or may_be_a_row(error)):
+                raise
+            found.doubts.append(f"message {message_id}: {words_of(error)}")
+            found.logged.append(row)
             continue
         found.messages += [_with_price(message, row) for message in batch.records]
         found.rejected += batch.rejected

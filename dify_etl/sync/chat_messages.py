@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from dify_etl.dify.agents import AgentLogMessage
 from dify_etl.dify.errors import AppGone, NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.dify.odd_rows import OddRows
@@ -50,6 +51,8 @@ RATINGS = (
     "admin_dislike_count",
 )
 RUN_COUNTS = ("success_count", "failed_count", "partial_success_count", "paused_count")
+# What the log of an agent calls the states of messages, and what messages call them.
+STATUS_IN_LOG = {"success": "normal", "failed": "error"}
 SEEN = ("message_count", "updated_at", *RATINGS, *RUN_COUNTS)
 
 
@@ -92,6 +95,7 @@ class ConversationRead:
     odd: OddRows | None = None
     is_held: bool = False
     is_settled_otherwise: bool = True
+    logged: tuple[AgentLogMessage, ...] = ()  # of these the log of the agent alone tells
 
     @property
     def ids(self) -> frozenset[str]:
@@ -262,6 +266,8 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
     for due, read in good:
         if read.rejected:
             books.quarantine(due.app_id, read.rejected)
+        if read.logged:
+            load_logged_messages(books, due.app_id, read.logged)
     ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])
     rows = [_book(books.sync, one, ended) for one in reads]
     books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
@@ -275,6 +281,27 @@ def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
     rows = records_frame(table, Message, messages)
     changes = books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
     load_children(books, messages, rows, are_new=changes.new == rows.height)
+
+
+def load_logged_messages(
+    books: FeedBooks, app_id: str, messages: Sequence[AgentLogMessage]
+) -> None:
+    """Messages of which the log of an agent alone tells; call it inside a transaction.
+
+    What it does not tell, parts of messages among it, stays as an earlier read left it.
+    """
+    table = raw_table("messages")
+    books.note_drift(messages)
+    rows = records_frame(table, AgentLogMessage, messages).with_columns(
+        pl.lit(app_id).alias("app_id"),
+        pl.col("status").replace(STATUS_IN_LOG),
+        pl.when(pl.col("from_account_id").is_null())
+        .then(pl.lit("api"))
+        .otherwise(pl.lit("console"))
+        .alias("from_source"),
+        pl.lit("log").alias("message_source"),
+    )
+    books.load_frame(table, rows)
 
 
 def _ended_runs(sync: Sync, messages: Sequence[Message]) -> frozenset[str]:
