@@ -26,7 +26,7 @@ from dify_etl.dify.record import (
     optional,
 )
 from dify_etl.dify.session import Session
-from dify_etl.dify.time_parameters import exact_minute
+from dify_etl.dify.time_parameters import end_minute, start_minute
 
 LOGS = "/agent/{agent_id}/logs"
 LOG_MESSAGES = "/agent/{agent_id}/logs/{conversation_id}/messages"
@@ -36,12 +36,15 @@ VERSIONS = "/agent/{agent_id}/versions"
 class AgentLog(Record):
     """A talk in the log of an agent (GET agent/{id}/logs); debugging and empty ones are not there.
 
-    With a window, counts and times are those of the messages in it.
+    With a window, counts and times are those of the messages in it. A talk of a workflow in which
+    the agent is a node belongs to the workflow's app; it stands there once per source.
     """
 
     app_id: Id = Field(description="id of the agent's app")
     agent_id: Id = Field(description="id of the agent")
-    conversation_id: Id = aliased("id", description="id of the conversation")
+    conversation_id: Id = aliased(
+        "id", description="id of the conversation; for a workflow maybe of the node's execution"
+    )
     title: str | None = optional(description="name of the conversation")
     from_end_user_id: str | None = optional(
         "end_user_id", description="end user; null for an account"
@@ -58,12 +61,32 @@ class AgentLog(Record):
     is_unread: bool | None = optional("unread", description="whether no editor opened it yet")
     status: str | None = optional(description="success, failed or paused: that of its last message")
     source_type: str | None = optional("source", "type", description="webapp or workflow")
+    source_id: str | None = optional("source", "id", description="id of the source")
     source_app_id: str | None = optional("source", "app_id", description="app of the source")
+    source_workflow_id: str | None = optional(
+        "source", "workflow_id", description="workflow in which the agent was asked"
+    )
+    source_workflow_version: str | None = optional(
+        "source", "workflow_version", description="version of that workflow"
+    )
+    source_node_id: str | None = optional(
+        "source", "node_id", description="node of that workflow which the agent is"
+    )
     source: JsonText | None = optional(description="where the talk came from, JSON")
     last_message_at: Instant | None = optional(
         "created_at", description="when its newest message came"
     )
     updated_at: Instant | None = optional(description="last change of its newest message")
+
+    @property
+    def key(self) -> str:
+        """What tells rows apart: one talk may have several sources."""
+        return f"{self.conversation_id} {self.source_id or ''}"
+
+    @property
+    def is_of_workflow(self) -> bool:
+        """Whether the agent was asked as a node of a workflow."""
+        return self.source_type == "workflow"
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -130,7 +153,7 @@ class Agents:
         self._zone = zone
 
     def logs(self, app_id: str, agent_id: str) -> Iterator[AgentLog]:
-        """All talks of an agent, each once."""
+        """All talks of an agent, each once per source."""
         return iterate(self.logs_walk(app_id, agent_id), endpoint=f"GET {LOGS}")
 
     def logs_walk(
@@ -144,7 +167,7 @@ class Agents:
         """The talks with messages in `[start, end)` as a walk that can prove itself."""
         return PageWalk(
             lambda page, limit: self.logs_page(app_id, agent_id, page, limit, start=start, end=end),
-            key=lambda row: row.conversation_id,
+            key=lambda row: row.key,
         )
 
     def logs_page(
@@ -159,14 +182,15 @@ class Agents:
     ) -> Page[AgentLog]:
         """GET agent/{id}/logs: one page, oldest newest message first; any member may ask.
 
-        The window is one of messages, in whole minutes; `end` is left out.
+        The window is one of messages, in whole minutes: from the minute of `start` up to, but not
+        through, that of `end`, which is rounded up.
         """
         zone = self._zone() if start or end else None
         query = {
             "page": page,
             "limit": limit,
-            "start": exact_minute(start, zone) if zone else None,
-            "end": exact_minute(end, zone) if zone else None,
+            "start": start_minute(start, zone) if zone else None,
+            "end": end_minute(end, zone) if zone else None,
             "sort_by": "created_at",
             "sort_order": "asc",
         }

@@ -78,6 +78,13 @@ MESSAGE_SOURCE = Column(
     "list (completion list: no message id, tokens or latency), log (log of an agent: Dify could "
     "not show the message itself).",
 )
+SOURCE_COLUMNS = (
+    Column("source_type", "VARCHAR", "What began it, by an agent's log: webapp or workflow."),
+    Column("source_app_id", "VARCHAR", "App that began it, by an agent's log."),
+    Column("source_workflow_id", "VARCHAR", "Workflow that asked the agent."),
+    Column("source_workflow_version", "VARCHAR", "Version of that workflow."),
+    Column("source_node_id", "VARCHAR", "Node of that workflow which the agent is."),
+)
 DETAIL_EXTRA = Column("detail_extra", "JSON", "As extra, for fields of the detail.")
 DETAIL_OF = Column("detail_of", "TIMESTAMPTZ", "updated_at of the app when its detail was read.")
 FEEDBACK_ID = Column("feedback_id", "VARCHAR", "Id of the feedback, from the export (>= 1.10.1).")
@@ -178,9 +185,10 @@ _TABLES = (
     ),
     _raw(
         "conversations",
-        "One row per conversation of chat, agent-chat, advanced-chat and completion apps.",
+        "One row per conversation of chat, agent-chat, advanced-chat, agent and completion apps.",
         ("conversation_id",),
         (Conversation,),
+        more=SOURCE_COLUMNS,
         keeps_last=["from_end_user_session_id", "from_account_name"],
     ),
     _raw(

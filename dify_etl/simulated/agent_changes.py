@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dify_etl.simulated.rows import Agent, AgentVersion, App
+from dify_etl.simulated.rows import Agent, AgentNode, AgentVersion, App
 from dify_etl.simulated.tables import whole_second
 from dify_etl.simulated.workspace_changes import WorkspaceChanges
 
@@ -72,6 +72,12 @@ class AgentChanges(WorkspaceChanges):
             )
             self.agent_versions[row.id] = row
             return row
+
+    def use_agent(self, agent_id: str, *, app_id: str, node_id: str) -> None:
+        """Let an agent answer in a node of a graph."""
+        with self.lock:
+            row = self.agents[agent_id]
+            row.nodes = (*row.nodes, AgentNode(app_id, node_id))
 
     def take_agent(self, agent_id: str) -> Agent:
         """Remove an agent with its versions, leaving its app. Raises KeyError."""

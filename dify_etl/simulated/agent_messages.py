@@ -6,6 +6,15 @@ talks of the account that asks alone, `messages/{id}` everybody's.
 
 from __future__ import annotations
 
+from dify_etl.simulated.agent_nodes import (
+    are_nodes,
+    execution_as_message,
+    execution_in_list,
+    executions,
+    is_in,
+    messages_through_nodes,
+    source_of_flow,
+)
 from dify_etl.simulated.agents import SINCE
 from dify_etl.simulated.calls import EDITORS, Call, Route
 from dify_etl.simulated.errors import bad_request
@@ -40,21 +49,37 @@ def list_logs(call: Call) -> object:
     )
     statuses, sources = _several(call, "status"), _several(call, "source")
     _check(statuses, sources, call)
+    window, keyword = window_of(asked, call), asked.text("keyword")
     found = [
-        (row, messages)
-        for row, messages in logged_talks(call, window_of(asked, call), sources)
-        if _fits(row, messages, statuses, asked.text("keyword"))
+        _talk(row, messages, source_of(call.app), call)
+        for row, messages in logged_talks(call, window, sources)
+        if _has_keyword(row, messages, keyword)
     ]
-    found.sort(
-        key=lambda item: (_at(item[1], asked), item[0].id),
-        reverse=asked.text("sort_order") != "asc",
-    )
-    return _paged([_talk(row, messages, call) for row, messages in found], asked)
+    found += _through_nodes(call, window, sources, keyword)
+    found = [row for row in found if not statuses or row["status"] in statuses]
+    sort_by = "created_at" if asked.text("sort_by") == "created_at" else "updated_at"
+    found.sort(key=lambda row: (row[sort_by], row["id"]), reverse=asked.text("sort_order") != "asc")
+    return _paged(found, asked)
 
 
-def _at(messages: list[Message], asked: Values) -> object:
-    newest = messages[-1]
-    return newest.created_at if asked.text("sort_by") == "created_at" else newest.updated_at
+def _through_nodes(
+    call: Call, window: TimeWindow, sources: list[str], keyword: str | None
+) -> list[JsonObject]:
+    """Rows whose source is a node of a workflow."""
+    if are_nodes(call):
+        rows = [
+            execution_in_list(run, node, call)
+            for run, node in executions(call)
+            if is_in(node, window) and (not keyword or keyword.lower() in node.title.lower())
+        ]
+    else:
+        rows = [
+            _talk(call.world.conversations[talk_id], messages, source, call)
+            for (talk_id, _), (source, messages) in messages_through_nodes(call, window).items()
+            if _has_keyword(call.world.conversations[talk_id], messages, keyword)
+        ]
+    is_all = not sources or "all" in sources
+    return [row for row in rows if is_all or f"workflow:{row['source']['app_id']}" in sources]
 
 
 def window_of(asked: Values, call: Call) -> TimeWindow:
@@ -80,7 +105,8 @@ def _check(statuses: list[str], sources: list[str], call: Call) -> None:
         if status not in _STATUSES.values():
             raise bad_request(f"Unsupported status: {status}")
     for source in sources:
-        if source not in ("all", *_LEGACY_SOURCES, f"webapp:{call.app.id}"):
+        flows = [f"workflow:{node.app_id}" for node in call.agent().nodes]
+        if source not in ("all", *_LEGACY_SOURCES, f"webapp:{call.app.id}", *flows):
             raise bad_request(f"Unsupported source: {source}")
 
 
@@ -89,6 +115,8 @@ def logged_talks(
 ) -> list[tuple[Conversation, list[Message]]]:
     """Talks of the call's app with their messages of a window, oldest first; none is empty."""
     world = call.world
+    if sources and all(source.startswith("workflow:") for source in sources):
+        return []
     legacy = [kind for source in sources for kind in _LEGACY_SOURCES.get(source, ())]
     talks = []
     for row in world.conversations.values():
@@ -108,16 +136,12 @@ def _messages(conversation_id: str, window: TimeWindow, call: Call) -> list[Mess
     return [call.world.messages[message_id] for _, message_id in index.entries[low:high]]
 
 
-def _fits(
-    row: Conversation, messages: list[Message], statuses: list[str], keyword: str | None
-) -> bool:
-    if statuses and _STATUSES[messages[-1].status] not in statuses:
-        return False
+def _has_keyword(row: Conversation, messages: list[Message], keyword: str | None) -> bool:
     texts = [row.name, *(text for one in messages for text in (one.query, one.answer))]
     return not keyword or any(keyword.lower() in text.lower() for text in texts)
 
 
-def _talk(row: Conversation, messages: list[Message], call: Call) -> JsonObject:
+def _talk(row: Conversation, messages: list[Message], source: JsonObject, call: Call) -> JsonObject:
     newest = messages[-1]
     return {
         "id": row.id,
@@ -128,7 +152,7 @@ def _talk(row: Conversation, messages: list[Message], call: Call) -> JsonObject:
         "user_rate": _rate(row.id, "user", call),
         "operation_rate": _rate(row.id, "admin", call),
         "unread": row.read_at is None,
-        "source": source_of(call.app),
+        "source": source,
         "status": _STATUSES[newest.status],
         "created_at": epoch(newest.created_at),
         "updated_at": epoch(newest.updated_at),
@@ -143,7 +167,7 @@ def _rate(conversation_id: str, source: str, call: Call) -> float | None:
 
 
 def source_of(app: App) -> JsonObject:
-    """Where talks come from: here the web app alone."""
+    """The source of what people said to the agent itself."""
     return {
         "id": f"webapp:{app.id}",
         "type": "webapp",
@@ -162,11 +186,13 @@ def list_log_sources(call: Call) -> object:
     """GET /agent/{id}/log-sources."""
     call.agent()
     source = source_of(call.app)
+    apps = {node.app_id: call.world.apps.get(node.app_id) for node in call.agent().nodes}
+    flows = [source_of_flow(app) for app in apps.values() if app is not None]
     return {
-        "data": [source],
+        "data": [source, *flows],
         "groups": [
             {"type": "webapp", "label": "WEBAPP", "sources": [source]},
-            {"type": "workflow", "label": "WORKFLOW", "sources": []},
+            {"type": "workflow", "label": "WORKFLOW", "sources": flows},
         ],
     }
 
@@ -175,11 +201,29 @@ def list_log_messages(call: Call) -> object:
     """GET /agent/{id}/logs/{id}/messages: newest first; none of unknown and debugging talks."""
     call.agent()
     asked = call.query("AgentLogMessagesQuery", *_FILTERS)
-    row = call.world.conversations.get(call.path["conversation_id"])
-    is_shown = row is not None and row.app_id == call.app.id and row.invoke_from != "debugger"
-    messages = _messages(row.id, window_of(asked, call), call) if row and is_shown else []
-    messages.sort(key=lambda one: (one.created_at, one.id), reverse=True)
-    return _paged([_message(one, call) for one in messages], asked)
+    rows = _log_messages(call.path["conversation_id"], window_of(asked, call), call)
+    rows.sort(key=lambda one: (one["created_at"], one["id"]), reverse=True)
+    return _paged(rows, asked)
+
+
+def _log_messages(talk_id: str, window: TimeWindow, call: Call) -> list[JsonObject]:
+    row = call.world.conversations.get(talk_id)
+    if row is not None and row.app_id == call.app.id:
+        is_shown = row.invoke_from != "debugger"
+        return [_message(one, call) for one in _messages(row.id, window, call) if is_shown]
+    if are_nodes(call):
+        return [
+            execution_as_message(node, call)
+            for _, node in executions(call)
+            if node.id == talk_id and is_in(node, window)
+        ]
+    found = {
+        message.id: message
+        for (told, _), (_, messages) in messages_through_nodes(call, window).items()
+        for message in messages
+        if told == talk_id
+    }
+    return [_message(one, call) for one in found.values()]
 
 
 def _message(row: Message, call: Call) -> JsonObject:

@@ -24,6 +24,8 @@ def tell_agents(chronicle: Chronicle) -> None:
         for at in chronicle.moments(_TALKS_PER_DAY):
             _talk(chronicle, _opened(chronicle, app, at), at)
         _tell_oddities(chronicle, app)
+        if number == 0:
+            _use_in_flows(chronicle, app)
 
 
 def _make(chronicle: Chronicle, number: int) -> App:
@@ -45,6 +47,15 @@ def _make(chronicle: Chronicle, number: int) -> App:
     if agent.model:
         world.add_api_key(tenant_id=app.tenant_id, at=at + timedelta(days=2), app_id=app.id)
     return app
+
+
+def _use_in_flows(chronicle: Chronicle, app: App) -> None:
+    """Let it answer in the graphs of one chatflow and of one workflow, as far as there are any."""
+    world = chronicle.world
+    for mode in ("advanced-chat", "workflow"):
+        flow = next((one for one in world.apps.values() if one.mode == mode), None)
+        if flow is not None:
+            world.use_agent(world.agent_of_app[app.id], app_id=flow.id, node_id="llm")
 
 
 def _opened(chronicle: Chronicle, app: App, at: datetime) -> Conversation:

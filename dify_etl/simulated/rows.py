@@ -144,11 +144,20 @@ class App:
     starred_by: tuple[str, ...] = ()  # ids of accounts
 
 
+@dataclass(frozen=True, slots=True)
+class AgentNode:
+    """A node of a graph in which an agent answers."""
+
+    app_id: str
+    node_id: str
+
+
 @dataclass(slots=True)
 class Agent:
     """What an app of mode `agent` is bound to; it has an id of its own.
 
-    `model` is None until somebody chose one. `debug_talks` names each account's debugging talk.
+    `model` is None until somebody chose one. `debug_talks` names each account's debugging talk,
+    `nodes` are those of workflows that use it.
     """
 
     id: str
@@ -158,6 +167,7 @@ class Agent:
     created_at: datetime
     model: str | None = None
     debug_talks: dict[str, str] = field(default_factory=dict)
+    nodes: tuple[AgentNode, ...] = ()
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from dify_etl.sync.message_parts import size_of
 from dify_etl.sync.run import Sync
 from dify_etl.sync.tool_logs import with_tool_logs
 
+OF_WORKFLOW = "talk of a workflow whose app no list shows: the agent's log alone tells of it"
 OTHERS_DEBUGGING = "debugging talk of another account: Dify shows its messages to that one alone"
 
 
@@ -50,7 +51,8 @@ def _read_agent_talk(sync: Sync, due: Due) -> ConversationRead:
         rejected += page.rejected
     if not logged and not rejected:
         return _unlogged(sync, due)
-    found = _whole(sync, due, logged)
+    is_of_workflow = due.source_type == "workflow"
+    found = _Found(logged=list(logged.values())) if is_of_workflow else _whole(sync, due, logged)
     ids = {*logged, *(one.record_id for one in rejected)}
     wanted = max(len(ids), due.message_count)
     doubts = [] if walk.proof.is_proven else [f"log: {walk.proof.reason}"]
@@ -61,7 +63,8 @@ def _read_agent_talk(sync: Sync, due: Due) -> ConversationRead:
         (*found.rejected, *rejected),
         len(ids),
         size_of(found.messages) + len(found.logged),
-        "; ".join([*doubts, *found.doubts[:3]]) or None,
+        "; ".join([*doubts, *found.doubts[:3]]) or (OF_WORKFLOW if is_of_workflow else None),
+        is_hidden=is_of_workflow and not doubts,
         logged=tuple(found.logged),
     )
 

@@ -70,6 +70,7 @@ class Due:
     is_own: bool = False  # whether the account that reads had it
     account_id: str | None = None  # whoever had it in the console
     mode: str = "chat"
+    source_type: str | None = None  # what began it, by the log of an agent
 
     @property
     def message_count(self) -> int:
@@ -136,6 +137,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
             {", ".join(f"c.{name}" for name in SEEN)},
             c.created_at, a.agent_id, c.from_account_id,
             coalesce(c.from_account_id = (SELECT account_id FROM ops.source), false), a.mode,
+            c.source_type,
             r.state = 'proven' AND r.is_settled AND NOT ({_differ(*RATINGS, "paused_count")})
                 AND (r.held_count >= 100 OR a.agent_id IS NOT NULL)
                 AND c.message_count > r.message_count AS is_append
@@ -166,7 +168,7 @@ def _differ(*names: str) -> str:
 
 
 def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
-    begun_at, agent_id, account_id, is_own, mode, is_append = row[3 + len(SEEN) :]
+    begun_at, agent_id, account_id, is_own, mode, source, is_append = row[3 + len(SEEN) :]
     return Due(
         row[0],
         row[1],
@@ -178,6 +180,7 @@ def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
         account_id=account_id,
         is_own=is_own,
         mode=mode,
+        source_type=source,
     )
 
 

@@ -1,7 +1,8 @@
 """The lists that show conversations, read on worker threads: by created_at, then by updated_at.
 
 Pass A (created in the days) proves the days and shows what vanished. Pass B (touched since) finds
-old conversations with new messages. Both end with the tail: what came after the bound.
+old conversations with new messages. Both end with the tail: what came after the bound. Of agents
+the log is read before them.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ from dify_etl.dify.record import Page
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
+from dify_etl.sync.agent_logs import LoggedApp, LoggedTalks, look_up_unlisted, walk_logs
 from dify_etl.sync.app_modes import COMPLETION_MODES
 from dify_etl.sync.apps import KnownApp
 from dify_etl.sync.days import AppDays, is_over
@@ -43,6 +45,7 @@ class Task:
     app: KnownApp
     days: AppDays
     bound: datetime
+    logged: LoggedApp | None = None  # of agents
 
     @property
     def is_completion(self) -> bool:
@@ -82,13 +85,14 @@ class Listed(FramedRows[LoggedConversation]):
 @dataclass(frozen=True)
 class Part:
     """Some walks of one app's lists. `repeated` are ids that came with an earlier part as well;
-    `slices` are those of all parts and come with the last.
+    `slices` are those of all parts and come with the last; `logs` is what an agent's log tells.
     """
 
     created: Sequence[WindowRead[Listed]]
     touched: Sequence[WindowRead[Listed]]
     repeated: frozenset[str]
     slices: tuple[Slice, ...] = ()
+    logs: LoggedTalks | None = None
 
     @property
     def walks(self) -> tuple[Listed, ...]:
@@ -112,6 +116,7 @@ class _Books:
 
     sync: Sync
     task: Task
+    logs: LoggedTalks | None = None
     rows: Counter[date] = field(default_factory=Counter)
     created_doubts: dict[date, str] = field(default_factory=dict)
     touched_doubts: dict[date, str] = field(default_factory=dict)
@@ -133,12 +138,20 @@ class _Books:
             ids |= read.rows.ids
         repeated = frozenset(ids & self.ids)
         self.ids |= ids
-        return Part(created, touched, repeated)
+        return Part(created, touched, repeated, logs=self.logs)
+
+    def look_up_unlisted(self) -> None:
+        """Once all lists are read: what the log shows and they do not."""
+        if self.logs is not None and self.task.logged is not None:
+            look_up_unlisted(self.sync, self.task.logged, self.logs, self.ids)
 
     def slices(self) -> Iterator[Slice]:
         """One ledger row per day."""
+        logs = self.logs.doubts if self.logs else {}
+        self.requests += self.logs.requests if self.logs else 0
         for day in self.task.days.all:
             reason = self.created_doubts.get(day) or self.touched_doubts.get(day)
+            reason = reason or (f"log of the agent: {logs[day]}" if day in logs else None)
             yield Slice(
                 app_id=self.task.app.app_id,
                 day=day,
@@ -168,7 +181,7 @@ def _doubts(pass_name: str, read: WindowRead[Listed]) -> dict[date, str]:
 
 def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
     """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
-    books = _Books(sync, task)
+    books = _Books(sync, task, _logs(sync, task))
     created: list[WindowRead[Listed]] = []
     touched: list[WindowRead[Listed]] = []
     for taken, reads in ((created, _created(sync, task)), (touched, _touched(sync, task))):
@@ -179,7 +192,17 @@ def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
                 created.clear()
                 touched.clear()
     last = books.part(tuple(created), tuple(touched))
+    books.look_up_unlisted()
     yield replace(last, slices=tuple(books.slices()))
+
+
+def _logs(sync: Sync, task: Task) -> LoggedTalks | None:
+    """The log of an agent, over all days that the lists are asked for."""
+    if task.logged is None:
+        return None
+    since = task.days.due[0] if task.days.due else None
+    touched = Window(since, sync.today, sync.rules.zone).days if since else ()
+    return walk_logs(sync, task.logged, (*task.days.all, *touched), task.bound)
 
 
 def _created(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:

@@ -1,14 +1,20 @@
 """Feed conversations: what the lists of every conversational app show; what they show no more."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
 
-from dify_etl.dify.conversations import CompletionConversation, LoggedConversation
+from dify_etl.dify.conversations import (
+    CompletionConversation,
+    Conversation,
+    LoggedConversation,
+)
 from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.sync.agent_logs import LoggedApp, LoggedTalks
 from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
-from dify_etl.sync.apps import known_apps
+from dify_etl.sync.apps import KnownApp, known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.conversation_lists import (
     FEED,
@@ -21,7 +27,7 @@ from dify_etl.sync.conversation_lists import (
 from dify_etl.sync.days import days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_batches
 from dify_etl.sync.message_parts import mark_messages_absent
-from dify_etl.sync.report import FeedReport
+from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
 from dify_etl.sync.windows import Window
@@ -39,7 +45,11 @@ def read_conversations(sync: Sync) -> FeedReport:
         bound = upper_bound(sync.dify.server_time())
         apps = {app.app_id: app for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
         days = days_to_read(sync, FEED, tuple(apps))
-        tasks = [Task(apps[one.app_id], one, bound) for one in days if one.all]
+        tasks = [
+            Task(apps[one.app_id], one, bound, _logged_app(sync, apps[one.app_id]))
+            for one in days
+            if one.all
+        ]
         books.expect(len(tasks))
         for batch in fetch_batches(
             tasks,
@@ -51,6 +61,20 @@ def read_conversations(sync: Sync) -> FeedReport:
         ):
             _keep(books, batch)
         return books.report()
+
+
+def _logged_app(sync: Sync, app: KnownApp) -> LoggedApp | None:
+    """What the read of an agent's log needs to know; None for other apps."""
+    if app.agent_id is None:
+        return None
+    held = sync.database.rows(
+        "SELECT conversation_id, updated_at FROM raw.conversations "
+        "WHERE app_id = ? AND absent_since IS NULL",
+        [app.app_id],
+    )
+    shown = sync.database.rows("SELECT app_id FROM raw.apps WHERE absent_since IS NULL")
+    flows = frozenset(app_id for (app_id,) in shown if app_id != app.app_id)
+    return LoggedApp(app.app_id, app.agent_id, dict(held), flows)
 
 
 def _keep(books: FeedBooks, batch: Sequence[Fetched[Task, Part]]) -> None:
@@ -80,8 +104,40 @@ def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
         for task, walk in walks:
             books.note_unknown(walk.unknown)
             books.quarantine(task.app.app_id, walk.rejected.values())
-        _mark_absent(books, [(task, read) for task, part in taken for read in part.created])
-        books.close_slices([one for _, part in taken for one in part.slices])
+        for task, part in taken:
+            if part.logs is not None and part.slices:
+                _load_logged(books, task, part.logs)
+        _mark_absent(books, [(task, part, read) for task, part in taken for read in part.created])
+        books.close_slices([one for _, part in taken for one in _slices(books, part)])
+
+
+def _slices(books: FeedBooks, part: Part) -> Iterator[Slice]:
+    """The ledger rows of a part; a log that could not be read proves none of them."""
+    error = part.logs.error if part.logs else None
+    for one in part.slices:
+        if error is None or one.reason is not None:
+            yield one
+            continue
+        unread = books.unread(one.app_id, one.day, error)
+        state = "unproven" if unread.state == "unproven" else "incomplete"
+        yield replace(one, state=state, expected=None, reason=f"log of the agent: {unread.reason}")
+
+
+def _load_logged(books: FeedBooks, task: Task, logs: LoggedTalks) -> None:
+    """What began each talk, and the talks that the list did not show. Call it once the rows of the
+    list are loaded.
+    """
+    table = raw_table(FEED)
+    books.load(FEED, Conversation, logs.listed)
+    books.load_frame(table, logs.unlisted_rows)
+    books.note_unknown(logs.unknown)
+    books.quarantine(task.app.app_id, logs.rejected)
+    held = books.sync.database.frame(
+        "SELECT conversation_id FROM raw.conversations WHERE app_id = "
+        f"{quoted(task.app.app_id)} AND absent_since IS NULL"
+    )
+    sources = logs.sources.join(held, on="conversation_id", how="semi")
+    books.load_frame(table, sources, repeated=sources.height)
 
 
 def _load(books: FeedBooks, walks: Sequence[Listed], repeated: Collection[str]) -> None:
@@ -124,18 +180,23 @@ def _load_listed_messages(
     books.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
 
 
-def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, WindowRead[Listed]]]) -> None:
-    """Proven walks by created_at show which held conversations Dify has no more."""
-    proven = [
-        (_scope(task, read.window), read.rows.rows)
-        for task, read in reads
-        if read.window is not None and read.reason is None and not read.rows.rejected
-    ]
+def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[Listed]]]) -> None:
+    """Proven walks by created_at show which held conversations Dify has no more. Of agents both
+    the list and the log must be proven, and neither may show it.
+    """
+    table = raw_table(FEED)
+    proven = []
+    for task, part, read in reads:
+        if read.window is None or read.reason is not None or read.rows.rejected:
+            continue
+        if part.logs is not None and not part.logs.proves(read.window.days):
+            continue
+        shown = [read.rows.rows.select(table.key), *([part.logs.ids] if part.logs else [])]
+        proven.append((_scope(task, read.window), pl.concat(shown)))
     if not proven:
         return
-    table = raw_table(FEED)
     scope = " OR ".join(f"({one})" for one, _ in proven)
-    present = pl.concat(rows.select(table.key) for _, rows in proven)
+    present = pl.concat(rows for _, rows in proven)
     if books.mark_absent(table, scope=scope, present=present):
         gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE ({scope})"
         mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")

@@ -119,6 +119,8 @@ def _conversations(dify: DifyClient, app: App) -> None:
         talks.completion_page(app.app_id, 1, 1)
     else:
         talks.chat_page(app.app_id, 1, 1)
+    if app.agent_id is not None:
+        dify.agents.logs_page(app.app_id, app.agent_id, 1, 1)
 
 
 _OF_WORKSPACE: Mapping[str, Callable[[DifyClient], object]] = {

@@ -38,7 +38,21 @@ def _conversation(told: Told, row: Conversation) -> Row:
         "created_at": second(row.created_at),
         "updated_at": second(row.updated_at),
         **_ratings(told, row.id),
+        **_source(told, row),
         "extra": None,
+    }
+
+
+def _source(told: Told, row: Conversation) -> Row:
+    """What began it: told by the logs of agents, in which debugging and empty talks are not."""
+    is_agent = told.mode(row.app_id) == "agent"
+    is_logged = is_agent and row.invoke_from != "debugger" and bool(_messages_of(told, row.id))
+    return {
+        "source_type": "webapp" if is_logged else None,
+        "source_app_id": row.app_id if is_logged else None,
+        "source_workflow_id": None,
+        "source_workflow_version": None,
+        "source_node_id": None,
     }
 
 

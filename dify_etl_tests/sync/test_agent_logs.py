@@ -1,12 +1,17 @@
 """What only the logs of agents tell: talks that no list shows, messages that Dify cannot show."""
 
+from datetime import timedelta
+
+import httpx
 import pytest
 
-from dify_etl.simulated.rows import Message
+from dify_etl.simulated import World
+from dify_etl.simulated.rows import Conversation, Message
+from dify_etl.sync.agent_talks import OF_WORKFLOW
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import agent_world, app_of
-from dify_etl_tests.sync.workplace import TALK, Workplace
+from dify_etl_tests.sync.small_worlds import agent_world, app_of, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 
 DEAD = "gone.example"
 
@@ -83,3 +88,201 @@ def test_message_that_was_whole_keeps_what_the_log_lacks(agents: Workplace) -> N
     assert differences(agents, ("agent_thoughts", "agent_tool_calls")) == []
     files = f"SELECT absent_since FROM raw.message_files WHERE message_id = '{message.id}'"
     assert agents.rows(files) == [(None,)]
+
+
+def unlisted(place: Workplace) -> Conversation:
+    """A talk of an end user that the list of conversations does not show, and the log does."""
+    app = app_of(place.world, "agent")
+    row = next(
+        one
+        for one in place.world.conversations.values()
+        if one.app_id == app.id and one.from_end_user_id
+    )
+    place.world.delete_conversation(row.id, soft=True)
+    return row
+
+
+def talk_of_hidden_flow(place: Workplace) -> Conversation:
+    """A talk with a chatflow that no list of this workspace shows, of which the agent is a node."""
+    world, at = place.world, NOW - timedelta(days=1)
+    flow = world.add_app(
+        name="hidden",
+        mode="advanced-chat",
+        at=at,
+        created_by=world.account_id,
+        tenant_id=world.new_id(),
+    )
+    agent = world.agent_of_app[app_of(world, "agent").id]
+    world.use_agent(agent, app_id=flow.id, node_id="llm")
+    row = world.add_conversation(flow.id, at=at, name="asked in a flow")
+    for number in range(2):
+        message = world.add_message(
+            row.id, at=at + timedelta(minutes=number), query=f"question {number}"
+        )
+        assert message.workflow_run_id is not None
+        world.add_node(message.workflow_run_id, at=message.created_at, node_id="llm")
+    return row
+
+
+def held(place: Workplace, talk: Conversation) -> tuple[object, ...]:
+    """What stands in raw.conversations of a talk."""
+    (found,) = place.rows(
+        "SELECT app_id, name, from_end_user_id, message_count, source_type, source_app_id, "
+        f"source_node_id, absent_since FROM raw.conversations WHERE conversation_id = '{talk.id}'"
+    )
+    return found
+
+
+def messages_held(place: Workplace, talk: Conversation) -> int:
+    """How many messages of a talk are held and not absent."""
+    return int(
+        place.value(
+            f"SELECT count(*) FROM raw.messages WHERE conversation_id = '{talk.id}' "
+            "AND absent_since IS NULL"
+        )
+    )
+
+
+def test_talk_that_only_the_log_knows_is_loaded(agents: Workplace) -> None:
+    """It stands with its messages, and no later night takes it for deleted."""
+    talk = unlisted(agents)
+    count = len(agents.world.messages_of_conversation[talk.id])
+    for _ in range(2):
+        agents.read(TALK)
+        told = (talk.app_id, talk.name, talk.from_end_user_id, count)
+        assert held(agents, talk) == (*told, "webapp", talk.app_id, None, None)
+        assert messages_held(agents, talk) == count
+        agents.pass_time(days=1)
+    others = f"conversation_id <> '{talk.id}'"
+    lacking = [f"conversations lacks {(talk.id,)}"]
+    assert differences(agents, ("conversations",), where=others) == lacking
+
+
+def test_second_night_asks_one_page_of_the_log_per_agent(agents: Workplace) -> None:
+    """Where nothing is new, the log of each agent costs one request, and no talk is looked up."""
+    unlisted(agents)
+    agents.read(TALK)
+    agents.pass_time(days=1)
+    with agents.requests() as asked:
+        agents.with_rules(deep_read_days=0).read(("apps", "conversations"))
+    logs = [one.path for one in asked if "/logs" in one.path]
+    assert len(logs) == len(set(logs)) == 2
+
+
+def test_talk_that_only_the_log_knows_grows(agents: Workplace) -> None:
+    """A new message in it is read the next night."""
+    talk = unlisted(agents)
+    agents.read(TALK)
+    count = messages_held(agents, talk)
+    agents.world.add_message(talk.id, at=agents.pass_time(hours=5))
+    agents.pass_time(hours=1)
+    agents.read(TALK)
+    assert messages_held(agents, talk) == count + 1
+
+
+def test_talk_that_neither_shows_is_absent(agents: Workplace) -> None:
+    """A talk that the log does not show any more either is marked as deleted."""
+    talk = unlisted(agents)
+    agents.read(TALK)
+    for message_id in list(agents.world.messages_of_conversation[talk.id]):
+        agents.world.take_message(message_id)
+    agents.read(TALK)
+    assert held(agents, talk)[-1] is not None
+    assert messages_held(agents, talk) == 0
+
+
+def test_listed_talk_without_its_place_in_the_log_is_there(agents: Workplace) -> None:
+    """What one of both shows is not absent: a talk whose messages are gone stays."""
+    agents.read(TALK)
+    app = app_of(agents.world, "agent")
+    talk = next(one for one in agents.world.conversations.values() if one.app_id == app.id)
+    for message_id in list(agents.world.messages_of_conversation[talk.id]):
+        agents.world.take_message(message_id)
+    agents.read(TALK)
+    assert held(agents, talk)[-1] is None
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_day_is_not_proven_by_the_list_alone(workplace: Open, status: int) -> None:
+    """Without the log the talks are loaded, no day is proven, and nothing is absent."""
+    place = workplace(agent_world(), "1.16.1")
+    place.read(TALK)
+    talk = next(one for one in place.world.conversations.values() if one.mode == "agent")
+    place.world.delete_conversation(talk.id)
+    place.transport = without_logs(place, status)
+    place.read(TALK)
+    assert held(place, talk)[-1] is None
+    found = place.rows(
+        "SELECT DISTINCT s.state, starts_with(s.reason, 'log of the agent: ') FROM ops.slices s "
+        "JOIN raw.apps a USING (app_id) WHERE s.feed = 'conversations' AND a.mode = 'agent' "
+        "AND s.run_id = 'run 2'"
+    )
+    assert found == [("incomplete", True)]
+
+
+def without_logs(place: Workplace, status: int) -> httpx.BaseTransport:
+    """The server as it is, but for the list of logs."""
+    whole = httpx.WSGITransport(app=place.server)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/logs"):
+            return httpx.Response(status, html="<title>no</title>", request=request)
+        return whole.handle_request(request)
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize("version", ["1.16.1", "main-2026-08"])
+def test_talks_of_workflows_belong_to_their_own_app(workplace: Open, version: str) -> None:
+    """What an agent said as a node is read with the chatflow, once, and proves the agent's days.
+
+    A talk that went through two of its nodes stands in the log twice.
+    """
+    place = workplace(flow_world(), version)
+    place.read()
+    tables = ("conversations", "messages", "workflow_runs", "node_executions", "daily_statistics")
+    assert differences(place, tables) == []
+    app = app_of(place.world, "agent")
+    unproven = place.rows(
+        f"SELECT reason FROM ops.slices WHERE feed = 'conversations' AND app_id = '{app.id}' "
+        "AND state <> 'proven'"
+    )
+    assert unproven == []
+
+
+def flow_world() -> World:
+    """A chatflow in which the first agent answers in two nodes, and a talk with it."""
+    world = agent_world()
+    flow = world.add_app(
+        name="a flow",
+        mode="advanced-chat",
+        at=NOW - timedelta(days=2),
+        created_by=world.account_id,
+        tenant_id=world.workspace_id,
+    )
+    agent = world.agent_of_app[app_of(world, "agent").id]
+    row = talk(world, at=NOW - timedelta(days=1), mode="advanced-chat")
+    assert row.app_id == flow.id
+    for node_id in ("llm", "second"):
+        world.use_agent(agent, app_id=flow.id, node_id=node_id)
+        for message_id in world.messages_of_conversation[row.id]:
+            run_id = world.messages[message_id].workflow_run_id
+            assert run_id is not None
+            world.add_node(run_id, at=row.created_at, node_id=node_id, status="succeeded")
+    return world
+
+
+@pytest.mark.parametrize("version", ["1.16.1", "main-2026-08"])
+def test_talk_of_a_workflow_that_no_list_shows_is_loaded(workplace: Open, version: str) -> None:
+    """The agent's log alone tells of it: rows, tokens and price are there, and it is unproven."""
+    place = workplace(agent_world(), version)
+    flow_talk = talk_of_hidden_flow(place)
+    place.read(TALK)
+    app = app_of(place.world, "agent")
+    rows = place.rows(
+        "SELECT c.app_id, c.source_app_id, c.source_node_id, m.message_source, r.state, r.reason "
+        "FROM raw.conversations c JOIN raw.messages m USING (conversation_id) "
+        "JOIN ops.conversation_reads r USING (conversation_id) WHERE c.source_type = 'workflow'"
+    )
+    told = (app.id, flow_talk.app_id, "llm", "log", "unproven", OF_WORKFLOW)
+    assert rows == [told, told]

@@ -40,6 +40,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /apps/{id}/annotations": ("annotations",),
     "GET /apps/{id}/feedbacks/export": ("message_feedbacks",),
     "GET /apps/{id}/agent/logs": ("agent_tool_calls",),
+    "GET /agent/{id}/logs": ("conversations",),
     "GET /agent/{id}/logs/{id}/messages": (*PARTS, "agent_tool_calls"),
     "GET /agent/{id}/versions": ("agent_versions",),
     "GET /apps/{id}/messages/{id}": (*PARTS, "agent_tool_calls"),

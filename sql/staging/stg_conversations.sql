@@ -1,4 +1,4 @@
--- One row per conversation of chat, agent-chat, advanced-chat and completion apps.
+-- One row per conversation of chat, agent-chat, advanced-chat, agent and completion apps.
 -- conversation_id: Id of the conversation.
 -- app_id: Id of the app.
 -- status: Always normal in practice.
@@ -25,6 +25,11 @@
 -- failed_count: Runs that failed.
 -- partial_success_count: Runs that succeeded in part.
 -- paused_count: Runs that wait (since 1.13).
+-- source_type: What began it, by an agent's log: webapp or workflow.
+-- source_app_id: App that began it, by an agent's log.
+-- source_workflow_id: Workflow that asked the agent.
+-- source_workflow_version: Version of that workflow.
+-- source_node_id: Node of that workflow which the agent is.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -62,6 +67,11 @@ select
     failed_count,
     partial_success_count,
     paused_count,
+    source_type,
+    source_app_id,
+    source_workflow_id,
+    source_workflow_version,
+    source_node_id,
     extra,
     loaded_at,
     changed_at,
