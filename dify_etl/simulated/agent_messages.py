@@ -79,7 +79,14 @@ def _through_nodes(
             if _has_keyword(call.world.conversations[talk_id], messages, keyword)
         ]
     is_all = not sources or "all" in sources
-    return [row for row in rows if is_all or f"workflow:{row['source']['app_id']}" in sources]
+    return [row for row in rows if is_all or _source_of(row) in sources]
+
+
+def _source_of(row: JsonObject) -> str:
+    """The source of a row that came through a workflow, as the filter names it."""
+    source = row["source"]
+    assert isinstance(source, dict)
+    return f"workflow:{source['app_id']}"
 
 
 def window_of(asked: Values, call: Call) -> TimeWindow:
