@@ -42,7 +42,7 @@
 -- annotation_hit_account_id: Account that made that annotation.
 -- annotation_hit_created_at: When it gave the answer, UTC.
 -- extra_contents: Further content, JSON (newest servers).
--- message_source: One of chat, detail (log opened), list (no id, tokens, latency), log (agent's log alone).
+-- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
