@@ -160,11 +160,12 @@ class Player:
     def _before_request(self, number: int, method: str, path: str) -> None:
         if path.removeprefix("/console/api").startswith(UNCOUNTED):
             return
-        while self._waiting and self._waiting[0][0] <= self._asked:
-            self._make(self._waiting.pop(0)[1])
-            if self._waiting:  # what the last change leaves is still there after the night
-                self._meanwhile.append(rows_in_dify(self.place, self.history.family))
-        self._asked += 1
+        with self.world.lock:  # requests come from several threads, and each looks at the world
+            while self._waiting and self._waiting[0][0] <= self._asked:
+                self._make(self._waiting.pop(0)[1])
+                if self._waiting:  # what the last change leaves is still there after the night
+                    self._meanwhile.append(rows_in_dify(self.place, self.history.family))
+            self._asked += 1
 
     def _make(self, *changes: Change) -> None:
         for change in changes:
