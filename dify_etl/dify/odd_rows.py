@@ -81,8 +81,8 @@ class AroundOddRows(Generic[R]):
         """The page, or the smaller ones instead of it, the last first.
 
         Before these stands one beyond the end of the list: it tells the total, and shows that the
-        server answers and takes the parameters. Raises the page's error when even that fails, and
-        OddPage when it is a row and nobody shall go round it.
+        server answers and takes the parameters. Raises the page's error when even that fails or
+        counts no row, and OddPage when it is a row and nobody shall go round it.
         """
         try:
             return (self.ask(number, size),)
@@ -96,9 +96,12 @@ class AroundOddRows(Generic[R]):
         if not may_be_a_row(error):
             raise error
         try:
-            return self.ask(BEYOND, size)
+            end = self.ask(BEYOND, size)
         except DifyError as other:
             raise error from other
+        if not end.total:  # without rows none is to blame, and "none" would prove a list empty
+            raise error
+        return end
 
     def _parts(self, number: int, size: int, error: DifyError, total: int) -> list[Page[R]]:
         """The pages that a page consists of; `error` is why it did not come."""

@@ -310,3 +310,19 @@ def test_cursor_walk_ends_just_before_an_odd_row(
     assert not walk.proof.is_proven
     assert len(walk.proof.odd) == 1
     assert len(moving.asked) <= 18
+
+
+def test_page_that_fails_is_no_empty_list() -> None:
+    """A list that counts no row beyond its end, but does not show its first page, proves nothing:
+    else everything that is held of it would seem to be gone.
+    """
+
+    def ask(page: int, limit: int) -> Page[Row]:
+        if page == 1:
+            raise Refused("bad", where="GET /list", hint="none", status=400)
+        return Page((), page=page, limit=limit, total=0)
+
+    walk = PageWalk(ask, key=lambda row: row.row_id)
+    with pytest.raises(Refused):
+        ids(walk)
+    assert not walk.proof.is_proven
