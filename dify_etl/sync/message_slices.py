@@ -103,10 +103,12 @@ def _hidden_on(hidden: list[Doubt], day: date) -> str | None:
 
 
 def _hidden_lists(sync: Sync) -> dict[tuple[str, date], str]:
-    """Days whose conversation lists the account is not shown: so it is with their messages."""
+    """Days whose conversation lists prove nothing, as the account is not shown them or the app's
+    mode is not known: so it is with their messages.
+    """
     rows = sync.database.rows(
-        "SELECT app_id, slice_date, reason FROM ops.slices WHERE feed = 'conversations' "
-        f"AND state = 'unproven' AND reason LIKE '{NOT_SHOWN}%'"
+        "SELECT app_id, slice_date, reason FROM ops.slices "
+        "WHERE feed = 'conversations' AND state = 'unproven'"
     )
     return {(app_id, day): reason for app_id, day, reason in rows}
 
