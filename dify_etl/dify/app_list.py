@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from dify_etl.dify.app_records import App
-from dify_etl.dify.errors import DifyError, LoginRefused, Refused, SessionLost
+from dify_etl.dify.errors import DifyError, LoginRefused, NotAllowed, Refused, SessionLost
 from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import PageWalk, WalkProof
 from dify_etl.dify.record import Page
@@ -56,11 +56,14 @@ def learn_modes(ask: AskMode) -> Modes:
 
 @dataclass(frozen=True)
 class _ModeList:
-    """One list, read whole; `doubt` says why it may not be all of its mode."""
+    """One list, read whole; `doubt` says why it may not be all of its mode; `is_broken`: it did not
+    come, and not because Dify refused it.
+    """
 
     pages: Sequence[Page[App]] = ()
     doubt: str | None = None
     odd: Sequence[OddRows] = ()
+    is_broken: bool = False
 
 
 @dataclass
@@ -68,12 +71,14 @@ class AppsWalk:
     """All apps as a walk over the list without a mode and those of `modes`.
 
     Proven means: each list was proven. Raises what the list without a mode raises; a list of a mode
-    that fails is a doubt, and the apps of the others are there all the same.
+    that fails is a doubt, and the apps of the others are there all the same. `is_broken` tells
+    whether one failed for another reason than a refusal: it may come tomorrow.
     """
 
     ask: AskMode
     modes: Callable[[], Modes]
     proof: WalkProof = field(default_factory=WalkProof, init=False)
+    is_broken: bool = field(default=False, init=False)
 
     def key(self, app: App) -> str:
         """What tells apps apart."""
@@ -98,6 +103,7 @@ class AppsWalk:
                 ids |= {self.key(app) for app in page.records}
                 ids |= {row.record_id for row in page.rejected if row.record_id}
                 yield page
+        self.is_broken = any(one.is_broken for one in found)
         doubts = "; ".join(one.doubt for one in found if one.doubt)
         odd = tuple(row for one in found for row in one.odd)
         self.proof = WalkProof(len(ids), len(ids), len(ids), 1, not doubts, doubts, odd=odd)
@@ -116,8 +122,10 @@ class AppsWalk:
             raise
         except Refused as error:
             return _ModeList(doubt=_failed(mode, error) if modes.is_told else None)
-        except DifyError as error:
+        except NotAllowed as error:
             return _ModeList(doubt=_failed(mode, error))
+        except DifyError as error:
+            return _ModeList(doubt=_failed(mode, error), is_broken=True)
 
 
 def _failed(mode: str, error: DifyError) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.paging import WalkProof
 from dify_etl.normalise.frames import records_frame
@@ -82,7 +83,7 @@ def read_apps(sync: Sync) -> FeedReport:
             books.fail(None, [None], outcome.error)
             return books.report()
         assert outcome.result is not None
-        rows, proof = outcome.result
+        rows, proof, is_broken = outcome.result
         apps = list(rows.records.values())
         reason = None if proof.is_proven else proof.reason
         with books.commit():
@@ -94,20 +95,22 @@ def read_apps(sync: Sync) -> FeedReport:
                 mark_rows_of_gone_apps(books)
         reason = _read_details(books) or reason
         with books.commit():
-            state = "incomplete" if proof.odd else "unproven" if reason else "proven"
+            state = "incomplete" if proof.odd or is_broken else "unproven" if reason else "proven"
             total = proof.total_last
             books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
         return books.report()
 
 
-def _list(sync: Sync) -> tuple[Rows[App], WalkProof]:
-    """The lists of apps of all modes, once it is sure that it is this workspace's."""
+def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
+    """The lists of apps of all modes, once it is sure that it is this workspace's; whether one of
+    them did not come.
+    """
     walk = sync.dify.apps.walk()
     rows = Rows(walk.key)
     for page in walk:
         rows.add(page)
     check_source(sync)
-    return rows, walk.proof
+    return rows, walk.proof, isinstance(walk, AppsWalk) and walk.is_broken
 
 
 def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:

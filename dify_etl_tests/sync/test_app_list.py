@@ -117,6 +117,32 @@ def test_app_of_an_unknown_mode_is_read_with_what_answers(workplace: Open) -> No
     assert "supervisor" in told["workflow_runs"]
 
 
+def test_list_of_a_mode_that_broke_has_failed(workplace: Open) -> None:
+    """A list that does not come because the server is in trouble is no matter of rights: the feed
+    says that it was not read whole.
+    """
+    place = workplace(agent_world(), "1.16.1")
+    place.transport = ByQuery(place, lambda url: 503 if url.params.get("mode") == "agent" else None)
+    report = place.read(("apps",))["apps"]
+    assert report.state == "incomplete"
+    assert "the list of mode agent failed" in str(report.failures[0].reason)
+
+
+def test_messages_are_not_proven_without_their_lists(workplace: Open) -> None:
+    """Where the list of conversations does not answer for an app of an unknown mode, no day of its
+    messages is proven.
+    """
+    place = workplace(quiet_world("chat"), "1.16.1")
+    talk(place.world, at=NOW.replace(hour=10))
+    place.transport = OtherMode(place, silent=("/chat-conversations",))
+    reports = place.read(TALK)
+    assert set(reports["conversations"].states) == {"unproven"}
+    states = place.rows("SELECT DISTINCT state FROM ops.slices WHERE feed = 'messages'")
+    assert states == [("unproven",)]
+    reason = place.value("SELECT any_value(reason) FROM ops.slices WHERE feed = 'messages'")
+    assert "supervisor" in reason
+
+
 def test_404_against_the_list_is_no_deletion(workplace: Open) -> None:
     """A conversation that the list shows stays, though chat-messages answers 404 for it."""
     place = workplace(quiet_world("chat"), "1.16.1")
