@@ -1,7 +1,8 @@
 """What the log of an agent-chat app tells of tools: seconds, status, error, tokens.
 
-One request per message with calls. Reading it leaves no trace. It fails while the server's plugin
-daemon is down: then the calls are there without these figures, and their day says why.
+One request per message with calls. Reading it leaves no trace. Whatever it answers costs these
+figures alone (it fails while the server's plugin daemon is down): the messages and calls are there
+without them, and their day says why.
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.sync.chat_messages import ConversationRead, Due
+from dify_etl.sync.fetching import FATAL
 from dify_etl.sync.run import Sync
 
 
@@ -18,16 +20,24 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
     """The same messages, their calls with what the log tells.
 
     Calls that the log does not tell leave the read in doubt; where the server has no such log, in
-    one that no repetition heals.
+    one that no repetition heals. A log that does not answer, or not for us, is asked once a talk.
     """
     messages: list[Message] = []
     errors: list[DifyError] = []
+    is_answering = True
     for message in read.messages:
+        if not is_answering:
+            messages.append(message)
+            errors += errors[-1:] if message.tool_calls else []
+            continue
         try:
             messages.append(_logged(sync, due, message))
-        except (NoSuchEndpoint, NotFound, Refused) as error:
+        except FATAL:
+            raise
+        except DifyError as error:
             messages.append(message)
             errors.append(error)
+            is_answering = isinstance(error, NotFound | Refused)
     read = replace(read, messages=tuple(messages))
     if read.reason is not None or not errors:
         return read
