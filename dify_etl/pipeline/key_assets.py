@@ -46,6 +46,7 @@ def _inventory() -> dg.AssetsDefinition:
                 "targets": len(inventory.targets),
                 "inventory": inventory_table(inventory),
                 "problems": listed(inventory.problems),
+                "unseen": listed(inventory.unseen),
             }
         )
 

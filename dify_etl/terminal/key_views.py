@@ -21,7 +21,7 @@ COLUMNS = (
 
 def show_inventory(console: Console, inventory: Inventory) -> None:
     """A line per key, those of nobody known last."""
-    show_notes(console, inventory.problems)
+    show_notes(console, (*inventory.problems, *inventory.unseen))
     table = RichTable(title=f"{len(inventory.keys)} keys", title_justify="left")
     for heading in COLUMNS:
         table.add_column(heading, overflow="fold", no_wrap=heading == "key id")

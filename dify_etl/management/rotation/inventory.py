@@ -1,12 +1,14 @@
 """All keys of the workspace, and whose each is: of a target, of a rotation, of nobody known."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.errors import NotShown
 from dify_etl.management.apps import every_app
 from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.policy import Policy
@@ -34,13 +36,16 @@ class HeldKey:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is there at one moment. `problems`: what of the policy fits nothing in Dify."""
+    """What is there at one moment. `problems`: what of the policy fits nothing in Dify; `unseen`:
+    which keys this account is not shown.
+    """
 
     at: datetime
     targets: tuple[KeyTarget, ...]
     keys: tuple[HeldKey, ...]
     rotations: tuple[Rotation, ...]
     problems: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
     def of_app(self, app_id: str | None) -> tuple[HeldKey, ...]:
         """The keys of an app, None: of the datasets."""
@@ -54,7 +59,10 @@ class Inventory:
 def take_inventory(
     dify: DifyClient, policy: Policy, rotations: tuple[Rotation, ...], *, all_apps: bool
 ) -> Inventory:
-    """List keys: of all apps and the datasets, or only of those that a target or rotation names."""
+    """List keys: of all apps and the datasets, or only of those that a target or rotation names.
+
+    Raises NotShown for keys that a target or rotation names; others are `unseen` then.
+    """
     apps = tuple(every_app(dify))
     targets, problems = targets_of(policy, apps)
     names: dict[str | None, str] = {app.app_id: app.name for app in apps}
@@ -62,17 +70,35 @@ def take_inventory(
     named |= {one.app_id for one in rotations if not one.is_over}
     asked = [app_id for app_id in names if all_apps or app_id in named]
     held: list[HeldKey] = []
+    unseen: dict[str, list[str]] = defaultdict(list)
     for app_id in [*asked, *([None] if all_apps or None in named else [])]:
-        keys = Keyring(dify, app_id).listed()
         name = names.get(app_id, DATASETS)
+        try:
+            keys = Keyring(dify, app_id).listed()
+        except NotShown as error:
+            if app_id in named:
+                raise
+            unseen[error.hint].append(name)
+            continue
         held += [_held(key, name, targets, rotations, policy) for key in keys]
-    return Inventory(dify.server_time(), targets, tuple(held), rotations, tuple(problems))
+    return Inventory(
+        dify.server_time(), targets, tuple(held), rotations, tuple(problems), _told(unseen)
+    )
 
 
 def current_key_id(rotations: Iterable[Rotation]) -> str | None:
     """The key that the last promotion of a target made, rotations oldest first."""
     promoted = [one.new_key_id for one in rotations if one.is_promoted]
     return promoted[-1] if promoted else None
+
+
+def _told(unseen: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """A sentence per reason: whose keys, and to whom they are shown."""
+    return tuple(
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: not shown to this "
+        f"account. {hint}"
+        for hint, names in unseen.items()
+    )
 
 
 def _held(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.dify.errors import NotShown
 from dify_etl.management.errors import PlanStale, TargetUnknown
 from dify_etl.management.rotation.errors import RotationRefused, RotationRunning
 from dify_etl.management.rotation.planning import Asked
@@ -205,6 +206,23 @@ def test_an_editor_makes_nothing(tmp_path: Path) -> None:
     shop.night()
     assert "only an admin or owner" in only(shop).message
     assert len(shop.world.api_keys) == 1
+
+
+def test_keys_that_a_role_is_not_shown_hide_no_other(tmp_path: Path) -> None:
+    """An editor of the newest servers gets the list of app keys, and reads whose keys it lacks; a
+    rotation of just those is refused.
+    """
+    shop = Workshop(tmp_path, "main-2026-08")
+    shop.world.set_role("editor")
+    inventory = shop.rotation().inventory()
+    assert [held.key.api_key_id for held in inventory.keys] == [shop.named["web"].id]
+    (told,) = inventory.unseen
+    assert told.startswith("(datasets): not shown to this account.")
+    assert "admin or owner" in told
+    library = Workshop(tmp_path, "main-2026-08", consumers=(), has_datasets=True)
+    library.world.set_role("editor")
+    with pytest.raises(NotShown):
+        library.rotation().plan()
 
 
 def test_an_app_without_its_api_is_left(tmp_path: Path) -> None:
