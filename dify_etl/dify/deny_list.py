@@ -22,8 +22,8 @@ SUSPICIOUS = (
     r"""(?:passw|passphrase|secret|credential|api.?key|(?:access|private|signing).?key|"""
     r"""authorization|activat|backstage|form.?(?:input.?)?(?:url|uri|link)|cookie|webhook.?|jwt|"""
     r"""(?:site|access|verification).?code)[\w.-]{0,40}\\*["'][ ]*[:,]|"""
-    r""""code\\*"[ ]*:[ ]*\\*"[a-z0-9_-]{8,}|/form/|bearer[ ]|authorization:|eyj[\w-]{8,}\.|"""
-    r"""(?:app|dataset)-[a-z0-9]{24}"""
+    r""""code\\*"[ ]*:[ ]*\\*"[a-z0-9_-]{8,}|/form/|/triggers/webhook|bearer[ ]|"""
+    r"""authorization:|eyj[\w-]{8,}\.|(?:app|dataset)-[a-z0-9]{24}"""
 )
 _SUSPICIOUS = re.compile(SUSPICIOUS)
 
@@ -49,6 +49,8 @@ _TEXTS = tuple(
     for pattern, replacement in (
         # The page of a form, and Dify's own console route for it.
         (r"(/form/(?:human_input/)?)(?=[\w-]*[0-9A-Z])[\w-]{12,}", rf"\1{REMOVED}"),
+        # The address of a trigger: whoever calls it starts the workflow.
+        (r"(/triggers/webhook(?:-debug)?/)[\w-]{8,}", rf"\1{REMOVED}"),
         # A token in a link (activation, reset, form) or quoted by an error.
         (
             r"(?i)(\b\w*(?:token|api_?key)\s?=\s?)(?!\d{1,7}\b|\(secret)[^&\s\"'<>,;)\]\\]+",

@@ -123,6 +123,7 @@ def test_figures_and_absences_under_such_a_name_stay() -> None:
         "http://dify.test/form/c4n4ry-0001abc",
         "http://dify.test/activate?email=a%40b.c&token=c4n4ry-0001",
         "form not found, token=c4n4ry-0001. You have requested [/form/human_input/c4n4ry-0001abc]",
+        "call https://dify.test/triggers/webhook/c4n4ry-0001abc to start it",
         "Authorization: Bearer c4n4ry-0001abc",
         "use app-c4n4ryAAAAAAAAAAAAAAAA01",
         "eyJc4n4ryAAAA.eyJc4n4ryAAAA.c4n4ryAAAA",
