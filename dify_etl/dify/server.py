@@ -36,7 +36,7 @@ def newer_than_tested(text: str, *, is_later: bool = False) -> str | None:
     if version > TESTED:
         return f"Dify {text} is newer than tested ({tested})"
     if is_later:
-        return f"Dify {text} or newer, by its routes, is newer than tested ({tested})"
+        return f"Dify says {text}, but has routes that came later: newer than tested ({tested})"
     return None
 
 

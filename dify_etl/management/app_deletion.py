@@ -304,12 +304,16 @@ def _checked(operator: Operator, app: App, escrow: Escrow) -> Proof:
             reasons.append(f"the app was used at {used_at:%H:%M:%S} UTC, after the last sync")
     if not reasons:
         return proof
-    accept = "" if proof.lacking else " What Dify cannot prove passes with --accept-unproven."
+    more = " What Dify cannot prove passes with --accept-unproven."
+    if proof.lacking:
+        more = (
+            f" Days before DIFY_ETL_START_DATE are never read; this app is of {app.created_at:%F}."
+        )
     raise EscrowRefused(
         f"the data of {app.name!r} are not safe: " + "; ".join(reasons),
         where="ops.slices",
         hint=f"Turn the app's site and API off, run `dify-etl sync --full --app {app.app_id}`, "
-        f"and delete it then.{accept}",
+        f"and delete it then.{more}",
     )
 
 

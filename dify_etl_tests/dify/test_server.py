@@ -78,7 +78,11 @@ def test_version_is_asked_once() -> None:
     [
         ("1.12.1", False, None),
         ("1.16.1", False, None),
-        ("1.16.1", True, "Dify 1.16.1 or newer, by its routes, is newer than tested (1.16.1)"),
+        (
+            "1.16.1",
+            True,
+            "Dify says 1.16.1, but has routes that came later: newer than tested (1.16.1)",
+        ),
         ("1.17.0", True, "Dify 1.17.0 is newer than tested (1.16.1)"),
         ("2.0.0-beta.1", False, "Dify 2.0.0-beta.1 is newer than tested (1.16.1)"),
         ("main", False, "Dify 'main' tells no release: it may be newer than tested (1.16.1)"),

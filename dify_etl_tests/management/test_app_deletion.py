@@ -121,8 +121,9 @@ def test_history_that_was_not_read_keeps_the_app(bench: Workbench, place: Workpl
     app = app_of(bench.world, "chat")
     today = bench.world.now().date()
     place.read_days(today, today, FEEDS)
-    with bench.operator() as operator, pytest.raises(EscrowRefused, match="not read on"):
+    with bench.operator() as operator, pytest.raises(EscrowRefused, match="not read on") as told:
         delete_operation(operator, [app.id], escrow(bench, place))
+    assert "Days before DIFY_ETL_START_DATE are never read" in told.value.hint
 
 
 def test_use_after_the_sync_keeps_the_app(bench: Workbench, place: Workplace) -> None:
