@@ -6,12 +6,14 @@ answered beside it.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from dify_etl.dify.errors import DifyError, DifyUnavailable, Refused, RowNotBuilt
 from dify_etl.dify.record import Page, Record
+from dify_etl.dify.session import unrepeated_500
 
 R = TypeVar("R", bound=Record)
 
@@ -128,7 +130,9 @@ class AroundOddRows(Generic[R]):
     def _smaller_pages(self, number: int, size: int, total: int) -> list[Page[R]]:
         self._smaller += 1
         try:
-            return [self.ask(number, size)]
+            # A row alone is asked as patiently as any: what fails there is called odd.
+            with nullcontext() if size == 1 else unrepeated_500():
+                return [self.ask(number, size)]
         except DifyError as error:
             if not may_be_a_row(error):
                 raise
@@ -172,7 +176,8 @@ def newest_rows(
         guess = _guess(error, high, newer) if is_guessing else None
         size = max(1, guess) if guess is not None and low <= guess < high else (low + high) // 2
         try:
-            best = ask(size)
+            with unrepeated_500():
+                best = ask(size)
         except DifyError as smaller:
             if not may_be_a_row(smaller):
                 raise

@@ -4,7 +4,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -51,6 +52,21 @@ class RetryPolicy:
         """Seconds before the next attempt; `attempt` counts from 1, `chance` is 0 to 1."""
         full = min(self.wait_most, self.wait_first * 2.0 ** (attempt - 1))
         return full / 2 + full / 2 * chance
+
+
+_IS_ROW_SUSPECTED: ContextVar[bool] = ContextVar("a 500 may be a row's", default=False)
+
+
+@contextmanager
+def unrepeated_500() -> Iterator[None]:
+    """Inside, a 500 is not asked again: on old servers it is what one odd row makes of each page
+    that holds it, and asking again would use up the budget that bad nights need.
+    """
+    token = _IS_ROW_SUSPECTED.set(True)
+    try:
+        yield
+    finally:
+        _IS_ROW_SUSPECTED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -204,11 +220,20 @@ class Session:
                 self._earn_retry()
                 return answer
             except Transient as failure:
+                if self._is_a_rows(failure):
+                    raise failure.error from failure.__cause__
                 if attempt == self._retry.attempts or not self._spend_retry():
                     raise failure.error from failure.__cause__
                 asked = failure.retry_after or 0.0
                 self._clock.sleep(max(asked, self._retry.wait(attempt, self._clock.chance())))
         raise AssertionError("a retry policy has at least one attempt")
+
+    def _is_a_rows(self, failure: Transient) -> bool:
+        """Whether asking again would only give the same 500."""
+        error = failure.error
+        return (
+            _IS_ROW_SUSPECTED.get() and isinstance(error, DifyUnavailable) and error.status == 500
+        )
 
     def _earn_retry(self) -> None:
         with self._lock:

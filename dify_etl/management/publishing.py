@@ -89,5 +89,6 @@ def _unpublishable(app: App, reason: str) -> InputWrong:
     return InputWrong(
         f"{app.name!r} has no draft to publish: {reason}",
         where="GET /apps/{app_id}/workflows/draft",
-        hint="Leave this app out, or save a draft in Dify first.",
+        hint="Leave this app out, save a draft in Dify, or give it one from a DSL: "
+        "`dify-etl apps import FILE --over APP`.",
     )

@@ -14,7 +14,7 @@ import polars as pl
 
 from dify_etl.dify.agents import AgentLog, AgentLogMessage
 from dify_etl.dify.conversations import Conversation
-from dify_etl.dify.errors import DifyError
+from dify_etl.dify.errors import DifyError, UnexpectedAnswer
 from dify_etl.dify.record import Rejected
 from dify_etl.normalise.frames import without_secrets
 from dify_etl.normalise.raw_tables import SOURCE_COLUMNS, raw_table
@@ -184,15 +184,27 @@ def _look_up(
     """The talk as the list shows it; as the log does; None when it is gone meanwhile."""
     talk_id = str(row["conversation_id"])
     walk = sync.dify.agents.log_messages_walk(app.agent_id, talk_id)
-    messages = {one.message_id: one for page in walk for one in page.records}
+    messages: dict[str, AgentLogMessage] = {}
+    rejected = 0
+    for page in walk:
+        messages.update((one.message_id, one) for one in page.records)
+        rejected += len(page.rejected)
+    if rejected or not walk.proof.is_proven:
+        raise UnexpectedAnswer(
+            f"{rejected} messages of its log could not be read"
+            if rejected
+            else f"its log is not proven: {walk.proof.reason}",
+            where="GET /agent/{agent_id}/logs/{conversation_id}/messages",
+            hint="It is read again the next night.",
+        )
     if not messages:
         return None
     began = min(one.created_at for one in messages.values())
     listed = sync.dify.conversations.chat_walk(app.app_id, start=began - BESIDE, end=began + BESIDE)
-    for page in listed:
-        for one in page.records:
-            if one.conversation_id == talk_id:
-                return one
+    for shown in listed:
+        for talk in shown.records:
+            if talk.conversation_id == talk_id:
+                return talk
     return _as_conversation(app, row, list(messages.values()), began)
 
 

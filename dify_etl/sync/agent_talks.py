@@ -13,6 +13,7 @@ from dify_etl.dify.messages import Message
 from dify_etl.dify.odd_rows import may_be_a_row, words_of
 from dify_etl.dify.record import Rejected
 from dify_etl.sync.chat_messages import ConversationRead, Due, read_conversation
+from dify_etl.sync.fetching import FATAL
 from dify_etl.sync.message_parts import size_of
 from dify_etl.sync.run import Sync
 from dify_etl.sync.tool_logs import with_tool_logs
@@ -83,17 +84,24 @@ def _whole(sync: Sync, due: Due, logged: Mapping[str, AgentLogMessage]) -> _Foun
     """Each message itself, but those that are held; what the log alone tells is joined to it.
 
     Of a message that Dify cannot show, such as one with a file on a host that is gone, the row of
-    the log is taken: it tells tokens and price.
+    the log is taken: it tells tokens and price. So it is with all that are left when the server
+    fails in the middle: what was read of a long talk is not thrown away.
     """
     found = _Found()
+    failure: DifyError | None = None
     for message_id, row in logged.items():
         if message_id in due.known_ids:
             continue
+        if failure is not None:
+            found.logged.append(row)
+            continue
         try:
             batch = sync.dify.conversations.message_batch(due.app_id, message_id)
+        except FATAL:
+            raise
         except DifyError as error:
-            if not (isinstance(error, NotFound | Refused) or may_be_a_row(error)):
-                raise
+            is_its_own = isinstance(error, NotFound | Refused) or may_be_a_row(error)
+            failure = None if is_its_own else error
             found.doubts.append(f"message {message_id}: {words_of(error)}")
             found.logged.append(row)
             continue

@@ -8,6 +8,7 @@ import polars as pl
 
 from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_records import App, AppDetail
+from dify_etl.dify.errors import AppGone
 from dify_etl.dify.paging import WalkProof
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -16,6 +17,7 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.fetching import attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.vanished import mark_rows_of_gone_apps
@@ -93,9 +95,11 @@ def read_apps(sync: Sync) -> FeedReport:
                 present = records_frame(raw_table("apps"), App, apps)
                 books.mark_absent(raw_table("apps"), scope="true", present=present)
                 mark_rows_of_gone_apps(books)
-        reason = _read_details(books) or reason
+        hidden, failed = _read_details(books)
+        is_broken = is_broken or bool(proof.odd) or failed is not None
+        reason = failed or hidden or reason
         with books.commit():
-            state = "incomplete" if proof.odd or is_broken else "unproven" if reason else "proven"
+            state = "incomplete" if is_broken else "unproven" if reason else "proven"
             total = proof.total_last
             books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
         return books.report()
@@ -120,8 +124,10 @@ def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:
     books.load_frame(raw_table("apps"), shown)
 
 
-def _read_details(books: FeedBooks) -> str | None:
-    """Read the details that are due; answers why some could not be read, None when all were."""
+def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
+    """Read the details that are due; answers why some are not there for this account (rights, or
+    the app was deleted meanwhile), and why some could not be read.
+    """
     sync = books.sync
     due = [
         row[0]
@@ -130,17 +136,26 @@ def _read_details(books: FeedBooks) -> str | None:
             "AND (detail_of IS NULL OR detail_of IS DISTINCT FROM updated_at)"
         )
     ]
-    details, errors = [], []
+    details: list[AppDetail] = []
+    hidden: list[str] = []
+    gone: list[str] = []
+    failed: list[str] = []
     for fetched in fetch_all(due, sync.dify.apps.get, workers=sync.rules.workers):
         if fetched.result is not None:
             details.append(fetched.result)
+        elif isinstance(fetched.error, AppGone):
+            gone.append(f"an app of the list has no details any more: {fetched.error}")
+        elif not_shown := why_not_shown(sync, fetched.error):
+            hidden.append(not_shown)
         else:
-            errors.append(str(fetched.error))
+            failed.append(str(fetched.error))
     with books.commit():
         books.note_drift(details)
         rows = _detail_frame(sync, details)
         books.load_frame(raw_table("apps"), rows, repeated=rows.height)
-    return f"{len(errors)} details not read, first: {errors[0]}" if errors else None
+    # A reason of rights begins as every such reason does: by that it is known as one.
+    reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
+    return next(iter([*hidden, *gone]), None), reason
 
 
 def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:

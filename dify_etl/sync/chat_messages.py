@@ -33,7 +33,7 @@ from dify_etl.sync.message_parts import (
     may_wait,
     size_of,
 )
-from dify_etl.sync.rights import why_not_shown
+from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import PATIENCE
 from dify_etl.warehouse.ledger import CONVERSATION_READS
@@ -335,6 +335,8 @@ def _book(
     }
     if read is not None:
         again = MOST_TRIES if read.is_hidden else due.tries + 1
+        if (read.reason or "").startswith(NOT_SHOWN):
+            again = 0  # read as soon as the account may
         return book | {
             "held_count": read.held,
             "is_settled": read.is_settled(sync.now, ended_runs),

@@ -118,14 +118,16 @@ def load_human_nodes(
     """
     asked = [node for node in nodes if node.node_type == NODE_TYPE]
     held = _held_of(books.sync, {node.workflow_run_id for node in asked})
+    counted = {one.human_input_id for one in held}
     forms = {(one.workflow_run_id, one.node_id): one for one in waiting}
     rows = [_row_of_node(node, forms, held) for node in asked]
     answered = [row for row in rows if row["is_submitted"]]
     others = [{key: row[key] for key in _ASKED} for row in rows if not row["is_submitted"]]
     table = raw_table(TABLE)
     for some in (answered, others):
-        if some:
-            books.load_frame(table, frame(table, some, tuple(some[0])))
+        if some:  # forms that their messages showed were counted there
+            known = sum(row["human_input_id"] in counted for row in some)
+            books.load_frame(table, frame(table, some, tuple(some[0])), repeated=known)
 
 
 _ASKED = (

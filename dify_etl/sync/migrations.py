@@ -1,6 +1,7 @@
 """What homes of earlier versions need: the steps, in order. A step that was released never changes.
 
-Version 0.1 kept live tokens in JSON, and took talks with agents that it may not see for deleted.
+Version 0.1 kept live tokens in JSON, took talks with agents that it may not see for deleted, and
+had no tables for calls of tools, forms and triggers.
 """
 
 from collections.abc import Iterable
@@ -111,6 +112,31 @@ def forget_reads_of_agents(database: Database) -> int:
     return changed
 
 
+def let_newer_columns_be_read(database: Database) -> int:
+    """Let be due once more what newer tables and columns are filled from: talks with calls of tools
+    or forms for people, runs with tool nodes and with such forms, and the lists of runs, which
+    tell what started each. Answers how many reads are due.
+    """
+    talks = """app_id IN (SELECT app_id FROM raw.apps WHERE mode = 'agent-chat')
+        OR conversation_id IN (SELECT conversation_id FROM raw.messages
+            WHERE coalesce(extra_contents::VARCHAR, '[]') NOT IN ('[]', 'null'))"""
+    nodes = """workflow_run_id IN (SELECT workflow_run_id FROM raw.node_executions
+        WHERE node_type IN ('tool', 'human-input'))"""
+    changed = 0
+    for table, scope, change in (
+        ("ops.conversation_reads", talks, "DELETE FROM ops.conversation_reads"),
+        ("ops.run_reads", nodes, "UPDATE ops.run_reads SET is_nodes_settled = false"),
+        (
+            "ops.slices",
+            "feed = 'workflow_runs' AND slice_date IS NOT NULL",
+            "UPDATE ops.slices SET is_settled = false",
+        ),
+    ):
+        changed += int(database.value(f"SELECT count(*) FROM {table} WHERE {scope}"))
+        database.execute(f"{change} WHERE {scope}")
+    return changed
+
+
 STEPS = (
     Migration(
         1,
@@ -121,4 +147,9 @@ STEPS = (
     ),
     Migration(2, "talks with agents are absent no more", forget_absent_agent_talks),
     Migration(3, "agent apps are due, all their days", forget_reads_of_agents),
+    Migration(
+        4,
+        "calls of tools, forms for people and triggers are due, for tables that are new",
+        let_newer_columns_be_read,
+    ),
 )

@@ -37,9 +37,11 @@ def why_not_shown(sync: Sync, error: DifyError | None) -> str | None:
     """The reason of a slice that our role is not shown: what, to whom, where, and what to ask
     for. None for every other error.
     """
-    if not isinstance(error, NotShown):
-        return None
-    role = role_of(sync)
+    return told_not_shown(error, role_of(sync)) if isinstance(error, NotShown) else None
+
+
+def told_not_shown(error: NotShown, role: str | None) -> str:
+    """That reason, for a thread of its own, which may not ask the database for the role."""
     who = f" ({role})" if role else ""
     advice = error.right.advice_for(role)
     return f"{NOT_SHOWN}{who}: {error.right.sentence} [GET {error.route}] {advice}"

@@ -7,12 +7,13 @@ without them, and their day says why.
 
 from dataclasses import replace
 
-from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, Refused
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, NotShown, Refused
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.sync.chat_messages import ConversationRead, Due
 from dify_etl.sync.fetching import FATAL
+from dify_etl.sync.rights import told_not_shown
 from dify_etl.sync.run import Sync
 
 
@@ -42,6 +43,10 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
     if read.reason is not None or not errors:
         return read
     reason = f"tool calls of {len(errors)} messages lack seconds and errors: {errors[0]}"
+    if isinstance(errors[0], NotShown):
+        told = told_not_shown(errors[0], None)  # as all reasons of rights begin
+        lacking = f"tool calls of {len(errors)} messages lack seconds and errors"
+        return replace(read, reason=f"{told} ({lacking})", is_hidden=True)
     return replace(read, reason=reason, is_hidden=isinstance(errors[0], NoSuchEndpoint))
 
 

@@ -20,7 +20,9 @@ from dify_etl.errors import ActionableError
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder
 from dify_etl.sync.looking_ahead import unreadable_feeds
+from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.migrations import waiting_steps
 from dify_etl.warehouse.publish import LIVE
 
 SCARCE_BYTES = 1 << 30
@@ -39,25 +41,35 @@ SHOWN_APPS = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: its name, what was found, and what to do (None: nothing)."""
+    """One thing that was looked at: its name, what was found, and what to do (None: nothing).
+
+    `is_limit`: it is as it is for this account; syncs go on without it, and nothing must be done.
+    """
 
     subject: str
     found: str
     to_do: str | None = None
+    is_limit: bool = False
+
+    @property
+    def mark(self) -> str:
+        """✓ good, ○ not for this account, ✗ something is to be done."""
+        if self.is_limit:
+            return "[yellow]○[/]"
+        return "[red]✗[/]" if self.to_do else "[green]✓[/]"
 
 
 def examine(console: Console, *, write: bool) -> int:
-    """Print the findings; 0 when nothing is to be done, else 1. `write` puts the zone into .env."""
+    """Print the findings; 0 when nothing must be done, else 1. `write` puts the zone into .env."""
     settings = effective_settings()
     findings = [*_examine_dify(settings, write=write), *_examine_home(settings)]
     table = RichTable(title="dify-etl doctor", title_justify="left")
     for heading in ("", "checked", "found", "what to do"):
         table.add_column(heading, overflow="fold")
     for one in findings:
-        mark = "[red]✗[/]" if one.to_do else "[green]✓[/]"
-        table.add_row(mark, one.subject, escape(one.found), escape(one.to_do or ""))
+        table.add_row(one.mark, one.subject, escape(one.found), escape(one.to_do or ""))
     console.print(table)
-    return 1 if any(one.to_do for one in findings) else 0
+    return 1 if any(one.to_do and not one.is_limit for one in findings) else 0
 
 
 def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
@@ -115,10 +127,9 @@ def _feeds(dify: DifyClient, role: str) -> Iterator[Finding]:
         subject, apps = f"feed {one.feed}", _told_apps(one.apps)
         if isinstance(one.error, NotShown):
             right = one.error.right
-            told = (
-                f"not shown to this account ({role}){apps}: {right.sentence}; unproven until then"
-            )
-            yield Finding(subject, f"{told}. {right.advice_for(role)}")
+            told = f"not shown to this account ({role}){apps}: {right.sentence}"
+            advice = right.advice_for(role)
+            yield Finding(subject, f"{told}; unproven until then", advice, is_limit=True)
         else:
             yield Finding(subject, f"{one.error.what} [{one.error.where}]{apps}", one.error.hint)
     if not found:
@@ -134,8 +145,10 @@ def _told_apps(apps: tuple[str, ...]) -> str:
 
 def _role(role: str) -> Finding:
     hidden = HIDDEN_FROM.get(role, "is not known to this program")
-    advice = None if role in ENOUGH else "Give the account the role editor, or owner for all."
-    return Finding("role", f"{role}: {hidden}", advice)
+    if role in ENOUGH:
+        return Finding("role", f"{role}: {hidden}")
+    advice = "Give the account the role editor, or owner for all."
+    return Finding("role", f"{role}: {hidden}", advice, is_limit=role in HIDDEN_FROM)
 
 
 def _zone(settings: Settings, profile: Profile, *, write: bool) -> Finding:
@@ -205,4 +218,9 @@ def _live(home: Path) -> Finding:
         return Finding("live file", "not made yet; the first sync makes it")
     with open_database(path, wait_seconds=1.0) as database:
         tables = database.value("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'raw'")
-    return Finding("live file", f"{path.stat().st_size / (1 << 20):.1f} MiB, {tables} raw tables")
+        steps = waiting_steps(database, STEPS)
+    found = f"{path.stat().st_size / (1 << 20):.1f} MiB, {tables} raw tables"
+    if not steps:
+        return Finding("live file", found)
+    advice = f"Run `dify-etl sync`, which does so: {'; '.join(steps)}."
+    return Finding("live file", f"{found}; made by an earlier version", advice)

@@ -78,6 +78,16 @@ def note_made_without(database: Database, migrations: Sequence[Migration]) -> No
         _note(database, one, None)
 
 
+def waiting_steps(database: Database, migrations: Sequence[Migration]) -> list[str]:
+    """The steps that the next sync will run on this file, in words; it is only looked at."""
+    if not holds_data(database):
+        return []
+    made = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = ?"
+    if not database.rows(made, [MIGRATIONS.name]):
+        return [one.step for one in migrations]
+    return [one.step for one in _missing(database, migrations)]
+
+
 def _migrate(
     path: Path,
     target: Path,

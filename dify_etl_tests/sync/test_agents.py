@@ -1,11 +1,13 @@
 """Apps of mode agent: every talk that their logs tell is read whole, with its price."""
 
+import httpx
 import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.operations.sync_books import LiveSyncBooks
 from dify_etl.simulated.rows import App, Conversation
 from dify_etl.sync.agent_talks import OTHERS_DEBUGGING
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.expected_values import Told
@@ -156,6 +158,35 @@ def test_books_before_a_deletion_know_what_is_hidden(agents: Workplace) -> None:
     books = LiveSyncBooks(agents.home, agents.rules.zone, agents.world.now())
     proof = books.proof_of(app.id, since=app.created_at, mode=app.mode)
     assert any(OTHERS_DEBUGGING in line for line in proof.unproven)
+
+
+def test_server_that_fails_late_costs_what_is_left(agents: Workplace) -> None:
+    """When the server fails in the middle of a long talk, what came is loaded, and of the others
+    their tokens and price, which the log tells; the next night brings the rest.
+    """
+    talks = agents.world.messages_of_conversation
+    row = next(
+        one
+        for one in agents.world.conversations.values()
+        if one.mode == "agent" and one.from_end_user_id and len(talks[one.id].entries) > 2
+    )
+    ids = [message_id for _, message_id in talks[row.id].entries]
+    inner = httpx.WSGITransport(app=agents.server)
+    agents.transport = ChangedAnswers(
+        inner, refuse=lambda path: 503 if path.endswith(f"/messages/{ids[1]}") else None
+    )
+
+    agents.read(TALK)
+
+    held = "SELECT message_source, count(*), bool_and(total_price > 0) FROM raw.messages"
+    counted = agents.rows(f"{held} WHERE conversation_id = '{row.id}' GROUP BY 1 ORDER BY 1")
+    assert sum(count for _, count, _ in counted) == len(ids)
+    assert {source for source, _, _ in counted} == {"log", "chat"}
+    state = f"SELECT state, reason FROM ops.conversation_reads WHERE conversation_id = '{row.id}'"
+    assert agents.rows(state)[0][0] == "incomplete"
+    agents.transport = None
+    agents.read(TALK)
+    assert differences(agents, ("conversations", "messages", "agent_tool_calls")) == []
 
 
 def test_comparison_of_versions_leaves_nothing_out(agents: Workplace) -> None:

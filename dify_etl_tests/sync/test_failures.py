@@ -56,6 +56,19 @@ def test_app_that_fails_fails_alone(workplace: Open, status: int) -> None:
     assert place.value("SELECT count(*) FROM raw.workflow_runs") == 1
 
 
+def test_failed_detail_of_an_app_makes_the_list_red(chat: Workplace) -> None:
+    """The list came and a detail did not: apps are incomplete, and the next night heals it."""
+    app = app_of(chat.world)
+    through(chat, refuse=lambda path: 500 if path.endswith(f"/apps/{app.id}") else None)
+    report = chat.read(("apps",))["apps"]
+    assert report.states == {"incomplete": 1}
+    assert "1 details not read" in (report.failures[0].reason or "")
+    assert chat.value("SELECT count(*) FROM raw.apps") == 1
+    chat.transport = None
+    assert chat.read(("apps",))["apps"].states == {"proven": 1}
+    assert differences(chat, ("apps",)) == []
+
+
 def test_failed_slices_say_what_was_refused(chat: Workplace) -> None:
     """The reason of a failed slice names the endpoint and what Dify said."""
     through(chat, refuse=lambda path: 403 if path.endswith("chat-conversations") else None)

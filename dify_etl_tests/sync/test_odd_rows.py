@@ -169,3 +169,25 @@ def test_known_run_leads_behind_an_odd_one(workplace: Open) -> None:
     odd_day = (NOW - timedelta(days=1, hours=2)).date()
     assert {day for (day,) in doubts} <= {odd_day, odd_day + timedelta(days=1)}
     assert (odd_day,) in doubts
+
+
+@pytest.mark.parametrize("mode", ["completion", "chat"])
+def test_going_round_leaves_retries_for_bad_nights(workplace: Open, mode: str) -> None:
+    """An old server answers 500 for each page with the odd row: the whole page and the row alone
+    are asked as often as any request, the pages between once.
+    """
+    place = workplace(quiet_world(mode), "1.7.2")
+    place.attempts = 5
+    begun = NOW - timedelta(hours=5)
+    talks = [talk(place.world, at=begun + timedelta(minutes=n), mode=mode) for n in range(40)]
+    place.server.odd_rows[talks[20].id] = 500
+
+    place.read(("apps", "conversations"))
+
+    route = f"/apps/{{app_id}}/{mode}-conversations"
+    failed = [one for one in place.server.requests_of(route) if one.status == 500]
+    sizes = [int(dict(one.query)["limit"]) for one in failed]
+    assert sizes.count(100) % 5 == 0
+    assert sizes.count(1) % 5 == 0
+    assert sorted(set(sizes)) == [1, 5, 25, 50, 100]
+    assert [sizes.count(size) for size in (50, 25, 5)] == [1, 1, 1]

@@ -1,10 +1,12 @@
 """`dify-etl doctor`: one finding per thing that a sync needs, each with what to do."""
 
 import stat
+import tarfile
 from dataclasses import dataclass, field
 
 import pytest
 
+from dify_etl_tests.homes.make_synced_home import ARCHIVE
 from dify_etl_tests.terminal import situations as some
 from dify_etl_tests.terminal.command_line import ServedDify, Shell
 from dify_etl_tests.terminal.situations import Arrange, Stage
@@ -27,7 +29,6 @@ ILLS = (
         {"DIFY_BASE_URL": "http://127.0.0.1:9"}),
     Ill("password", ("refuses the login", "Check e-mail and password"),
         {"DIFY_PASSWORD": "Wrong-pass-1"}),
-    Ill("role", ("normal: may not read conversations", "editor"), arrange=some.low_role),
     Ill("time zone", ("the account has UTC", "Set DIFY_ETL_TIMEZONE=UTC"),
         {"DIFY_ETL_TIMEZONE": "Europe/Berlin"}),
     Ill("home", ("is a file", "Set DIFY_ETL_HOME"), arrange=some.home_is_a_file),
@@ -47,6 +48,27 @@ def test_doctor_names_the_ill(ill: Ill, own_copy: Shell, dify: ServedDify) -> No
     assert [one for one in (*ill.says, *met.says) if one not in answer.text] == [], answer.text
     assert "✗" in answer.out
     assert "geheim" not in answer.out + answer.err
+
+
+def test_what_an_account_is_not_shown_is_no_ill(own_copy: Shell, dify: ServedDify) -> None:
+    """A sync goes on without it and exits 0, and so does the doctor; it is marked and advised."""
+    with some.low_role(Stage(dify, own_copy)) as met:
+        answer = own_copy.run("doctor", COLUMNS=WIDE, **met.variables)
+    assert answer.code == 0, answer.text
+    assert "○ role normal: may not read conversations" in answer.text
+    assert "○ feed messages not shown to this account (normal)" in answer.text
+    assert "Ask an owner for the role editor" in answer.text
+
+
+def test_doctor_of_a_home_of_0_1(own_copy: Shell) -> None:
+    """The home still holds what version 0.1 kept: the doctor says what the next sync will mend."""
+    home = own_copy.folder / "home"
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extract("live.duckdb", home, filter="data")
+    answer = own_copy.run("doctor", COLUMNS=WIDE)
+    assert answer.code == 1, answer.text
+    assert "made by an earlier version" in answer.text
+    assert "tokens, keys and links that open something are removed" in answer.text
 
 
 def test_doctor_of_a_healthy_home(own_copy: Shell) -> None:

@@ -1,0 +1,42 @@
+"""A home that version 0.1 synced is after the first night of this version as a fresh one."""
+
+import tarfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dify_etl.warehouse.publish import LIVE
+from dify_etl_tests.homes.make_synced_home import ARCHIVE
+from dify_etl_tests.sync.comparison import EXPECTED, differences
+from dify_etl_tests.sync.small_worlds import lively_world
+from dify_etl_tests.sync.workplace import ORIGIN, Workplace
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """That home after one night; the server stands at another address than then."""
+    home = tmp_path_factory.mktemp("synced") / "home"
+    home.mkdir()
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(home, filter="data")
+    with duckdb.connect(home / LIVE) as connection:
+        connection.execute("UPDATE ops.source SET server_origin = ?", [ORIGIN])
+    place = Workplace(lively_world(), home)
+    place.read()
+    return place
+
+
+def test_every_table_is_as_in_a_fresh_home(place: Workplace) -> None:
+    """Rows, new columns and new tables; nothing is absent that is there."""
+    assert differences(place, tuple(EXPECTED)) == []
+    absent = "SELECT count(*) FROM raw.{} WHERE absent_since IS NOT NULL"
+    assert [place.value(absent.format(table)) for table in ("apps", "messages")] == [0, 0]
+
+
+def test_books_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> None:
+    """The state of every slice is that of a first sync of the same days."""
+    fresh = Workplace(lively_world(), tmp_path / "fresh")
+    fresh.read()
+    states = "SELECT feed, app_id, slice_date, state, rows FROM ops.slices ORDER BY ALL"
+    assert place.rows(states) == fresh.rows(states)
