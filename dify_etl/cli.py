@@ -1,6 +1,6 @@
 """The command line: the same runs as in Dagster, from a terminal.
 
-Exit codes: 0 all is well, 1 something failed, 2 wrong usage or settings. Dagster, the warehouse and
+Exit codes stand in `terminal.clear_errors` and in the README. Dagster, the warehouse and
 the simulated Dify are imported where they are used, so that --help answers at once.
 """
 
@@ -11,7 +11,7 @@ import typer
 
 from dify_etl.terminal.app_commands import apps
 from dify_etl.terminal.audit_commands import audit
-from dify_etl.terminal.clear_errors import Debug, clear_errors
+from dify_etl.terminal.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.indexing_commands import indexing
 from dify_etl.terminal.key_commands import keys
@@ -73,7 +73,7 @@ def sync(
     debug: Debug = False,
 ) -> None:
     """Read Dify into the warehouse: without dates the look-back and all that was missed."""
-    with clear_errors(debug=debug):
+    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED):
         from dify_etl.terminal.syncing import SyncRequest, run_sync
 
         request = SyncRequest(
@@ -86,6 +86,28 @@ def sync(
             is_debug=debug,
         )
         raise typer.Exit(run_sync(request, out))
+
+
+@app.command()
+def accept(
+    slices: Annotated[
+        list[str] | None, typer.Argument(metavar="SLICE", help="FEED[:APP][:DAY or DAY..DAY]")
+    ] = None,
+    *,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; it is shown in every listing.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Take known holes out of the verdict, but not out of the books; without a SLICE, list them."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.accepting import run_accept
+
+        last = _day(until, "--until")
+        raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last))
 
 
 @app.command()

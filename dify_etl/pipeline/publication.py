@@ -4,9 +4,8 @@ import dagster as dg
 
 from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.resources import DifyHome, clear_failures
-from dify_etl.sync.rights import NOT_SHOWN
+from dify_etl.sync.verdict import BadSlice, Verdict, judge
 from dify_etl.sync.windows import local_date
-from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.publish import publish
 
 PUBLISHED_COPY = dg.AssetKey("published_copy")
@@ -48,67 +47,55 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
 
 
 def sync_verdict() -> dg.AssetsDefinition:
-    """Fails the run when a slice failed or is incomplete; what is good is published already."""
+    """Fails the run when the books are not whole; what is good is published already."""
 
     @dg.asset(
         key=SYNC_VERDICT,
         deps=[PUBLISHED_COPY],
         group_name="publication",
-        description="Fails when anything could not be read, with a table of what and why.",
+        description="Fails when anything is failed, incomplete or in quarantine, whichever run "
+        "read it, with a table of what, since when and why.",
     )
     def judge_sync(dify_home: DifyHome) -> dg.MaterializeResult[None]:
         with clear_failures(), dify_home.opened.database() as database:
-            bad = bad_slices(database, dify_home.opened.run_id)
-            hidden = hidden_feeds(database, dify_home.opened.run_id)
-        if bad:
+            verdict = judge(database)
+        if not verdict.is_good:
             raise dg.Failure(
-                description=f"{len(bad)} slices could not be read whole; what is good is published",
-                metadata={"slices": dg.MetadataValue.md(_as_markdown(bad))},
-                allow_retries=False,
+                description=_in_words(verdict), metadata=_told(verdict), allow_retries=False
             )
-        if hidden:
-            return dg.MaterializeResult(
-                metadata={
-                    "verdict": "all that this account is shown was read",
-                    "not shown": dg.MetadataValue.json([list(one) for one in hidden]),
-                }
-            )
-        return dg.MaterializeResult(metadata={"verdict": "all slices were read"})
+        words = (
+            "all that this account is shown was read" if verdict.hidden else "all slices were read"
+        )
+        return dg.MaterializeResult(metadata={"verdict": words, **_told(verdict)})
 
     return judge_sync
 
 
-BadSlice = tuple[str, str, str, str, str]
+def _in_words(verdict: Verdict) -> str:
+    parts = [f"{len(verdict.bad)} slices could not be read whole"] if verdict.bad else []
+    if verdict.waiting:
+        parts.append(f"{verdict.waiting} objects wait in quarantine (`dify-etl quarantine list`)")
+    return f"{' and '.join(parts)}; what is good is published"
 
 
-def bad_slices(database: Database, run_id: str) -> list[BadSlice]:
-    """Slices of a run that failed or are incomplete: feed, app, days, state, reason."""
-    return database.rows(
-        """SELECT s.feed, coalesce(any_value(a.name), s.app_id, 'workspace'),
-            coalesce(min(slice_date)::VARCHAR || ' to ' || max(slice_date)::VARCHAR, 'whole list'),
-            s.state, coalesce(s.reason, '')
-        FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
-        WHERE s.run_id = ? AND s.state IN ('failed', 'incomplete')
-        GROUP BY s.feed, s.app_id, s.state, s.reason ORDER BY s.state, s.feed, s.app_id""",
-        [run_id],
-    )
-
-
-HiddenFeed = tuple[str, int, str]
-
-
-def hidden_feeds(database: Database, run_id: str) -> list[HiddenFeed]:
-    """What Dify does not show to the account of a run: feed, apps (0: of the workspace), reason."""
-    return database.rows(
-        """SELECT feed, count(DISTINCT app_id), reason FROM ops.slices
-        WHERE run_id = ? AND state = 'unproven' AND starts_with(reason, ?)
-        GROUP BY feed, reason ORDER BY feed, reason""",
-        [run_id, NOT_SHOWN],
-    )
+def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int]:
+    told: dict[str, dg.MetadataValue | int] = {}
+    if verdict.bad:
+        told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
+    if verdict.waiting:
+        told["in quarantine"] = verdict.waiting
+    if verdict.accepted:
+        told["accepted"] = dg.MetadataValue.json([list(one) for one in verdict.accepted])
+    if verdict.hidden:
+        told["not shown"] = dg.MetadataValue.json([list(one) for one in verdict.hidden])
+    return told
 
 
 def _as_markdown(bad: list[BadSlice]) -> str:
-    head = "| feed | app | days | state | what happened, and what to do |\n|---|---|---|---|---|\n"
+    head = (
+        "| feed | app | days | state | since | what happened, and what to do |\n"
+        "|---|---|---|---|---|---|\n"
+    )
     rows = "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in bad)
     more = len(bad) - SHOWN_SLICES
     shown = "\n".join(rows.splitlines()[:SHOWN_SLICES])

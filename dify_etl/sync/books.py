@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
+from functools import cached_property
 from types import TracebackType
 from typing import TypeVar
 
@@ -29,6 +30,10 @@ UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does n
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+# Per app and day that were failed or incomplete: reads in a row, and when the first of them was.
+_Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
 
 
 class FeedBooks:
@@ -94,9 +99,32 @@ class FeedBooks:
     def load_frame(self, table: Table, rows: pl.DataFrame, *, repeated: int = 0) -> Changes:
         """Upsert a frame into a table; so many of its rows were received, and counted, before."""
         changes = upsert(self.sync.database, table, rows, now=utc_now())
+        self._resolve(table, rows)
         received = changes.new + changes.changed + changes.unchanged
         self._count(table, Changes(unchanged=max(0, received - repeated)))
         return changes
+
+    def _resolve(self, table: Table, rows: pl.DataFrame) -> None:
+        """What waited in quarantine and is loaded now waits no more."""
+        ids = [name for name in _ids_of(table) if name in rows.columns]
+        if not self._is_waiting or not ids or rows.is_empty():
+            return
+        loaded = pl.concat([rows[name].cast(pl.String) for name in ids]).drop_nulls().unique()
+        self.sync.database.execute(
+            "UPDATE ops.quarantine SET resolved_at = ? WHERE resolved_at IS NULL AND feed = ? "
+            "AND run_id <> ? AND list_contains(?, record_id)",
+            [utc_now(), self.feed, self.sync.run_id, loaded.to_list()],
+        )
+
+    @cached_property
+    def _is_waiting(self) -> bool:
+        """Whether anything of this feed waited in quarantine when it was first asked."""
+        return bool(
+            self.sync.database.value(
+                "SELECT count(*) FROM ops.quarantine WHERE feed = ? AND resolved_at IS NULL",
+                [self.feed],
+            )
+        )
 
     def count_unchanged(self, raw_table: str, rows: int) -> None:
         """Count rows that were received and are held already, but were not loaded again."""
@@ -128,7 +156,8 @@ class FeedBooks:
         """Write the ledger rows; call it in the transaction that loads their rows."""
         self.slices.extend(slices)
         feed = feed or self.feed
-        held = self._tries(feed)
+        held = self._bad_before(feed)
+        read_at = self.sync.dify.server_time()
         rows = [
             {
                 "feed": feed,
@@ -139,12 +168,10 @@ class FeedBooks:
                 "expected": one.expected,
                 "requests": one.requests,
                 "reason": one.reason,
-                "tries": held.get((one.app_id, one.day), 0) + 1
-                if one.state in ("failed", "incomplete")
-                else 0,
+                **_badness(one, held, read_at),
                 "is_settled": one.is_settled,
                 "run_id": self.sync.run_id,
-                "read_at": self.sync.dify.server_time(),
+                "read_at": read_at,
             }
             for one in slices
         ]
@@ -210,12 +237,13 @@ class FeedBooks:
         unchanged = max(0, counted.unchanged - new - changed)
         return Changes(new, changed, unchanged, counted.absent)
 
-    def _tries(self, feed: str) -> dict[tuple[str | None, date | None], int]:
+    def _bad_before(self, feed: str) -> _Badness:
         rows = self.sync.database.rows(
-            "SELECT app_id, slice_date, tries FROM ops.slices WHERE feed = ? AND tries > 0",
+            "SELECT app_id, slice_date, tries, coalesce(bad_since, read_at) FROM ops.slices "
+            "WHERE feed = ? AND tries > 0",
             [feed],
         )
-        return {(app_id, day): tries for app_id, day, tries in rows}
+        return {(app_id, day): (tries, since) for app_id, day, tries, since in rows}
 
     def _quarantine_row(self, app_id: str | None, one: Rejected) -> dict[str, object]:
         known_by = one.record_id or one.raw or one.position
@@ -283,3 +311,17 @@ class FeedBooks:
             [self.sync.run_id],
         )
         return {feed: Changes(*counts) for feed, *counts in rows}
+
+
+def _ids_of(table: Table) -> tuple[str, ...]:
+    """The columns that may hold the id by which the quarantine knows an object of this table."""
+    own = table.key if len(table.key) == 1 else ()
+    return (*own, "message_id", "workflow_app_log_id")
+
+
+def _badness(one: Slice, before: _Badness, read_at: datetime) -> dict[str, object]:
+    """How often in a row, and since when, this slice is failed or incomplete."""
+    if one.state not in ("failed", "incomplete"):
+        return {"tries": 0, "bad_since": None}
+    tries, since = before.get((one.app_id, one.day), (0, read_at))
+    return {"tries": tries + 1, "bad_since": since}

@@ -23,7 +23,7 @@ from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.app_modes import CHAT_MODES, KNOWN_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.days import NEVER, is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.message_parts import (
@@ -42,6 +42,8 @@ from dify_etl.warehouse.tables import frame, quoted
 # The temporary table of the conversations that were due last, by conversation_id.
 DUE_TALKS = "_due_talks"
 LISTED_ALL_THE_SAME = "chat-messages answers 404, although the list shows the conversation"
+# A run whose detail failed so often in a row is not waited for any more.
+LONG_FAILED = 5
 # The columns of a list row whose change makes a conversation due. A run that waited for a person
 # and goes on moves nothing but the counts of runs.
 RATINGS = (
@@ -146,7 +148,8 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {among} AND (
             r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
             OR ({counted}) OR ({_waits_uncounted(sync)})
-            OR (r.state <> 'proven' AND r.tries < {MOST_TRIES}) OR NOT r.is_settled
+            OR (r.state <> 'proven' AND {is_due_again("r.tries", "r.read_at", sync.now)})
+            OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC""",
         table=DUE_TALKS,
@@ -318,7 +321,7 @@ def _ended_runs(sync: Sync, messages: Sequence[Message]) -> frozenset[str]:
     rows = sync.database.rows(
         f"""SELECT workflow_run_id FROM ops.run_reads
         WHERE workflow_run_id IN ({", ".join(quoted(run_id) for run_id in asked)})
-          AND (is_detail_settled OR detail_tries >= {MOST_TRIES})"""
+          AND (is_detail_settled OR detail_tries >= {LONG_FAILED})"""
     )
     return frozenset(row[0] for row in rows)
 
@@ -334,7 +337,7 @@ def _book(
         "read_at": sync.dify.server_time(),
     }
     if read is not None:
-        again = MOST_TRIES if read.is_hidden else due.tries + 1
+        again = NEVER if read.is_hidden else due.tries + 1
         if (read.reason or "").startswith(NOT_SHOWN):
             again = 0  # read as soon as the account may
         return book | {
@@ -356,7 +359,7 @@ def _book(
         "is_settled": gone,
         "state": "absent" if gone else "failed",
         "reason": str(one.error),
-        "tries": MOST_TRIES if gone else due.tries + 1,
+        "tries": NEVER if gone else due.tries + 1,
     }
 
 

@@ -17,7 +17,7 @@ from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.sync.app_modes import COMPLETION_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.message_parts import is_settled, load_children, size_of
@@ -76,7 +76,7 @@ def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed} AND {among}
           AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
-          AND coalesce(r.tries, 0) < {MOST_TRIES}""",
+          AND (r.conversation_id IS NULL OR {is_due_again("r.tries", "r.read_at", sync.now)})""",
         table=DUE_LOGS,
     )
     return count, (DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows)

@@ -46,7 +46,7 @@ def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slic
     beyond = _doubts(sync, BEYOND)
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *CHAT_MODES))
-    for one in days_to_read(sync, "messages", apps):
+    for one in days_to_read(sync, "messages", apps, is_asked=False):
         for day in one.all:
             doubt = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
             weak = hidden.get((one.app_id, day)) or _hidden_on(unseen[one.app_id], day)
@@ -134,7 +134,7 @@ def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterato
     }
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *COMPLETION_MODES))
-    for one in days_to_read(sync, "messages", apps):
+    for one in days_to_read(sync, "messages", apps, is_asked=False):
         for day in one.all:
             slice_id = (one.app_id, day)
             only_listed = LISTED_ONLY if slice_id in unopened else None

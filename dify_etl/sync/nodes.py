@@ -13,7 +13,7 @@ from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import MOST_TRIES, days_to_read, is_over
+from dify_etl.sync.days import days_to_read, is_due_again, is_over
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.human_inputs import NODE_TYPE, load_human_nodes, settle_states
@@ -97,7 +97,9 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
         WHERE w.absent_since IS NULL AND w.app_id IN ({app_list(sync)})
           AND coalesce(r.detail_reason, '') NOT LIKE 'gone%'
-          AND r.status IS NOT NULL AND coalesce(r.nodes_tries, 0) < {MOST_TRIES}
+          AND r.status IS NOT NULL
+          AND ({again} OR {is_due_again("r.nodes_tries", "r.nodes_read_at", sync.now)}
+               OR r.detail_read_at > r.nodes_read_at)
           AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
                OR r.detail_read_at > r.nodes_read_at)
         ORDER BY w.created_at DESC""",
@@ -148,7 +150,7 @@ def _slices(sync: Sync) -> Iterator[Slice]:
     listed = _list_doubts(sync)
     held, gone = _held(sync), _gone(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
-    for one in days_to_read(sync, FEED, apps):
+    for one in days_to_read(sync, FEED, apps, is_asked=False):
         for day in one.all:
             key = (one.app_id, day)
             doubt = doubts.get(key) or listed.get(key, {}).get("incomplete")

@@ -14,7 +14,7 @@ from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import MOST_TRIES
+from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
@@ -72,11 +72,17 @@ def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
         SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
         FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
         WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
-            OR (NOT r.is_detail_settled AND r.detail_tries < {MOST_TRIES})
+            OR (NOT r.is_detail_settled
+                AND ({is_due_again("r.detail_tries", "r.detail_read_at", sync.now)}
+                     OR k.app_id IN ({FAILED_LISTS})))
             OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
         ORDER BY k.created_at DESC""",
     )
     return count, ((run_id, app_id, tries) for run_id, app_id, tries in rows)
+
+
+# Apps whose lists failed the last time: when one answers again, all of it is due at once.
+FAILED_LISTS = "SELECT app_id FROM ops.slices WHERE feed = 'workflow_runs' AND state = 'failed'"
 
 
 def app_list(sync: Sync) -> str:
@@ -145,7 +151,7 @@ def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[st
         f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, w.workflow_run_id,
             r.{part}_reason
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
-        WHERE {failed} AND NOT r.is_{part}_settled"""
+        WHERE {failed} AND NOT r.is_{part}_settled AND w.absent_since IS NULL"""
     )
     return {
         (app_id, day): f"run {run_id}: {reason}" if is_shown else reason

@@ -13,24 +13,30 @@ from dify_etl.terminal.error_messages import ErrorMessage, print_error
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-FAILED, WRONG_USE = 1, 2
+# The exit codes, as the README lists them.
+NOT_WHOLE = FAILED = 1
+WRONG_USE = 2
+NOTHING_PUBLISHED = 3
+INTERRUPTED = 130
 
 
 @contextmanager
-def clear_errors(*, debug: bool) -> Iterator[None]:
-    """One clear message instead of a traceback; exit code 2 for settings, 1 for the rest."""
+def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
+    """One clear message instead of a traceback; exit code 2 for wrong usage and settings, 130 for
+    Ctrl-C, `failed` for the rest.
+    """
     try:
         yield
     except KeyboardInterrupt:
         err.print("Stopped. What was committed is kept; the next run reads the rest.")
-        raise typer.Exit(FAILED) from None
+        raise typer.Exit(INTERRUPTED) from None
     except typer.Exit:
         raise
     except Exception as error:
         if debug:
             err.print_exception()
         print_error(err, _message(error))
-        raise typer.Exit(_exit_code(error)) from None
+        raise typer.Exit(_exit_code(error, failed)) from None
 
 
 def _message(error: Exception) -> ErrorMessage:
@@ -41,11 +47,11 @@ def _message(error: Exception) -> ErrorMessage:
     return ErrorMessage.of_bug(type(error).__name__, str(error), where=where)
 
 
-def _exit_code(error: Exception) -> int:
+def _exit_code(error: Exception, failed: int) -> int:
     from dify_etl.management.errors import InputWrong, TargetUnknown
     from dify_etl.management.rotation.errors import PolicyWrong
     from dify_etl.settings import SettingWrong
     from dify_etl.sync.errors import WindowWrong
 
     wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown | PolicyWrong
-    return WRONG_USE if isinstance(error, wrong_use) else FAILED
+    return WRONG_USE if isinstance(error, wrong_use) else failed

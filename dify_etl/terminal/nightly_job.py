@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from dify_etl.pipeline.code_location import code_location
-from dify_etl.pipeline.publication import SYNC_VERDICT
+from dify_etl.pipeline.publication import PUBLISHED_COPY, SYNC_VERDICT
 from dify_etl.pipeline.raw_assets import raw_key
 from dify_etl.pipeline.resources import DifyHome
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC
@@ -24,10 +24,11 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class JobFailures:
-    """Why steps failed, each reason once; `traces` are for --debug."""
+    """Why steps failed, each reason once, with traces for --debug; whether a copy was published."""
 
     messages: tuple[ErrorMessage, ...]
     traces: tuple[str, ...]
+    is_published: bool
 
 
 def nightly_job(settings: Settings, dify_home: DifyHome) -> dg.JobDefinition:
@@ -63,7 +64,12 @@ def execute(
     messages = [_message(event) for event in failed if event.step_key != _VERDICT_STEP]
     if not result.success and not failed:
         messages.append(_ended_early(result))
-    return JobFailures(tuple(dict.fromkeys(messages)), tuple(_trace(event) for event in failed))
+    done = {event.step_key for event in result.all_events if event.is_step_success}
+    return JobFailures(
+        tuple(dict.fromkeys(messages)),
+        tuple(_trace(event) for event in failed),
+        is_published=PUBLISHED_COPY.to_python_identifier() in done,
+    )
 
 
 _VERDICT_STEP = SYNC_VERDICT.to_python_identifier()  # its slices are shown as a table

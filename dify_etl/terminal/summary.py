@@ -1,11 +1,13 @@
 """What a sync brought, as tables on a terminal."""
 
+from shlex import quote
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.pipeline.publication import BadSlice, HiddenFeed
 from dify_etl.sync.report import STATES, FeedReport
+from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed
 from dify_etl.warehouse.upsert import Changes
 
 SHOWN_SLICES = 50
@@ -34,19 +36,52 @@ def show_summary(console: Console, reports: list[FeedReport], seconds: float) ->
 
 
 def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
-    """What could not be read whole, and why; further ones stand in ops.slices."""
+    """What is not whole, since when, and why; further ones stand in ops.slices."""
+    if not bad:
+        return
     table = RichTable(title="Not read whole", title_justify="left")
-    for heading in ("feed", "app", "days", "state", "what happened, and what to do"):
+    for heading in ("feed", "app", "days", "state", "since", "what happened, and what to do"):
         table.add_column(heading, overflow="fold")
     for row in bad[:SHOWN_SLICES]:
         table.add_row(*(escape(text) for text in row))
     console.print(table)
     if len(bad) > SHOWN_SLICES:
         console.print(f"and {len(bad) - SHOWN_SLICES} more in ops.slices")
+    console.print(
+        f"They are tried again. A hole that stays: dify-etl accept {quote(bad[0].name)} "
+        "--reason '…'",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def show_accepted(console: Console, accepted: list[AcceptedHole]) -> None:
+    """Holes that count in no verdict, since somebody accepted them."""
+    if not accepted:
+        return
+    table = RichTable(title="Accepted holes", title_justify="left")
+    for heading in ("feed", "app", "days", "why", "until"):
+        table.add_column(heading, overflow="fold")
+    for one in accepted:
+        table.add_row(*(escape(text) for text in one))
+    console.print(table)
+
+
+def show_waiting(console: Console, waiting: int) -> None:
+    """One line on what waits in quarantine, and how to see it."""
+    if waiting:
+        noun = "object waits" if waiting == 1 else "objects wait"
+        console.print(
+            f"{waiting} {noun} in quarantine: `dify-etl quarantine list` shows what is wrong.",
+            highlight=False,
+        )
 
 
 def show_hidden_feeds(console: Console, hidden: list[HiddenFeed]) -> None:
     """What Dify does not show to this account: no failure, but nothing to miss unknowingly."""
+    if not hidden:
+        return
     table = RichTable(title="Not shown to this account", title_justify="left")
     for heading in ("feed", "apps", "to whom it is shown, and what to ask for"):
         table.add_column(heading, overflow="fold")

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
-from dify_etl.pipeline.publication import BadSlice, HiddenFeed, bad_slices, hidden_feeds
 from dify_etl.pipeline.resources import DifyHome, check_apps, holding
 from dify_etl.pipeline.schedules import RANGE_END, RANGE_START, lookback_tags
 from dify_etl.settings import DIFY_BEGINS, Settings
@@ -19,12 +18,20 @@ from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.report import FeedReport
+from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.sync.windows import asked_window, local_date
+from dify_etl.terminal.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.terminal.consoles import err
 from dify_etl.terminal.error_messages import print_error
 from dify_etl.terminal.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.terminal.progress import progress_on
-from dify_etl.terminal.summary import show_bad_slices, show_hidden_feeds, show_summary
+from dify_etl.terminal.summary import (
+    show_accepted,
+    show_bad_slices,
+    show_hidden_feeds,
+    show_summary,
+    show_waiting,
+)
 from dify_etl.warehouse.publish import COPY
 
 QUERIES = (
@@ -57,8 +64,7 @@ class SyncRequest:
 @dataclass(frozen=True)
 class _Outcome:
     reports: list[FeedReport]
-    bad: list[BadSlice]
-    hidden: list[HiddenFeed]
+    verdict: Verdict
     failures: JobFailures
 
 
@@ -85,15 +91,18 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     _check_feeds(request.feeds)
     outcome = _read(settings, request, console)
     show_summary(console, outcome.reports, time.monotonic() - started)
-    if outcome.hidden:
-        show_hidden_feeds(console, outcome.hidden)
-    if outcome.bad:
-        show_bad_slices(console, outcome.bad)
+    verdict = outcome.verdict
+    show_hidden_feeds(console, verdict.hidden)
+    show_bad_slices(console, verdict.bad)
+    show_accepted(console, verdict.accepted)
+    show_waiting(console, verdict.waiting)
     for message in outcome.failures.messages:
         print_error(err, message)
     for trace in outcome.failures.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)
-    return 1 if outcome.bad or outcome.failures.messages else 0
+    if not outcome.failures.is_published:
+        return NOTHING_PUBLISHED
+    return 0 if verdict.is_good and not outcome.failures.messages else NOT_WHOLE
 
 
 def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcome:
@@ -110,8 +119,7 @@ def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcom
         feeds = _with_needs(request.feeds, opened)
         failures = execute(job, run_id=run_id, tags=tags, feeds=feeds)
         with opened.database() as database:
-            bad, hidden = bad_slices(database, run_id), hidden_feeds(database, run_id)
-            return _Outcome(opened.reports, bad, hidden, failures)
+            return _Outcome(opened.reports, judge(database), failures)
 
 
 @contextmanager

@@ -26,9 +26,32 @@ SLICES = Table(
         Column("requests", "BIGINT", "Requests of the read that covered this slice."),
         Column("reason", "VARCHAR", "Why it is not proven, with both figures; null when it is."),
         Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),
+        Column("bad_since", "TIMESTAMPTZ", "When the first of these reads was, UTC; null if none."),
         Column("is_settled", "BOOLEAN", "Read at least 24 h after the day's end, nothing open."),
         Column("run_id", "VARCHAR", "The run that read it last."),
         Column("read_at", "TIMESTAMPTZ", "When it was read last, UTC."),
+    ),
+    keeps_history=False,
+)
+
+ACCEPTED_SLICES = Table(
+    "ops",
+    "accepted_slices",
+    "One row per slice whose hole somebody accepted: it counts in no verdict, until it changes.",
+    ("feed", "app_id", "slice_date"),
+    (
+        Column("feed", "VARCHAR", "The feed."),
+        Column("app_id", "VARCHAR", "The app; null for feeds of the whole workspace."),
+        Column("slice_date", "DATE", "The local day; null for full lists."),
+        Column("why", "VARCHAR", "Why it was accepted, in the words of whoever did."),
+        Column("until_date", "DATE", "The last day on which it counts; null: as long as it is so."),
+        Column("accepted_at", "TIMESTAMPTZ", "When it was accepted, UTC."),
+        Column("accepted_by", "VARCHAR", "The user of the machine."),
+        Column("state", "VARCHAR", "The slice's state then: another one ends the acceptance."),
+        Column("reason", "VARCHAR", "Its reason then, likewise."),
+        Column("rows", "BIGINT", "Its rows then, likewise."),
+        Column("expected", "BIGINT", "Its expected rows then, likewise."),
+        Column("ended_at", "TIMESTAMPTZ", "When the slice was found changed, UTC; null: not yet."),
     ),
     keeps_history=False,
 )
@@ -277,6 +300,7 @@ KEY_ROTATIONS = Table(
 
 OPS_TABLES = (
     SLICES,
+    ACCEPTED_SLICES,
     CONVERSATION_READS,
     RUN_READS,
     QUARANTINE,

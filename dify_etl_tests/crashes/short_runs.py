@@ -19,10 +19,10 @@ from dify_etl.dify.clock import Clock
 from dify_etl.dify.session import RetryPolicy
 from dify_etl.dify.tokens import FileTokenStore
 from dify_etl.errors import ActionableError
-from dify_etl.pipeline.publication import bad_slices
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
+from dify_etl.sync.verdict import judge
 from dify_etl.warehouse.publish import publish
 from dify_etl_tests.forks import FORKS
 
@@ -132,7 +132,7 @@ def _read_feeds(home: OpenHome, said: TextIO) -> int:
             feed.read(sync)
     publish(home.path, run_id=home.run_id, through=home.began_at.date(), wait_seconds=5)
     with home.database() as database:
-        bad = bad_slices(database, home.run_id)
-    for row in bad:
+        verdict = judge(database)
+    for row in verdict.bad:
         print(" | ".join(row), file=said)
-    return 1 if bad else 0
+    return 0 if verdict.is_good else 1

@@ -4,7 +4,6 @@ import contextlib
 import random
 from datetime import UTC, date, datetime, timedelta
 
-import httpx
 import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
@@ -12,7 +11,6 @@ from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
 from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
-from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences, held_rows
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import (
@@ -177,23 +175,19 @@ def _die_at(place: Workplace, part: str, number: int) -> None:
     place.read(RUNS)
 
 
-def test_days_that_fail_five_times_wait_for_a_person(chat: Workplace) -> None:
-    """Old days that fail night after night are not asked for ever; a full sync asks them again."""
+def test_day_that_stays_in_doubt_is_listed_less_and_less_often(chat: Workplace) -> None:
+    """An old day with a row that Dify cannot show is asked after 1, 2, 4 and 7 nights, for ever."""
     chat.with_rules(lookback_days=1, deep_read_days=0)
-    talk(chat.world, at=NOW - timedelta(days=30))
-    inner = httpx.WSGITransport(app=chat.server)
-    refused = ChangedAnswers(
-        inner, refuse=lambda path: 403 if path.endswith("chat-conversations") else None
-    )
-    chat.transport = refused
-    for _ in range(5):
-        chat.read(TALK)
-    chat.transport = None
-    with chat.requests() as requests:
-        chat.read(TALK)
-    assert min(asked(requests, "chat-conversations", "start")) > "2026-03-10"
-    chat.read(TALK, SyncPlan(is_full=True))
-    assert differences(chat, ("conversations", "messages")) == []
+    odd = talk(chat.world, at=NOW - timedelta(days=30))
+    chat.server.odd_rows[odd.id] = 400
+    nights = []
+    for night in range(22):
+        with chat.requests() as requests:
+            chat.read(TALK)
+        if min(asked(requests, "chat-conversations", "start")) < "2026-03":
+            nights.append(night)
+        chat.pass_time(days=1)
+    assert nights == [0, 1, 3, 7, 14, 21]
 
 
 def test_rows_of_the_asked_days_are_all_there(workplace: Open) -> None:

@@ -28,32 +28,32 @@ class Bad:
 
 
 SERVERS = (
-    Bad("nothing listens", 1, ("connection fails", "127.0.0.1", "server runs"),
+    Bad("nothing listens", 3, ("connection fails", "127.0.0.1", "server runs"),
         variables={"DIFY_BASE_URL": "http://127.0.0.1:9"}),
-    Bad("no such host", 1, ("cannot be resolved", "no-such-host.invalid", "DNS"),
+    Bad("no such host", 3, ("cannot be resolved", "no-such-host.invalid", "DNS"),
         variables={"DIFY_BASE_URL": "http://no-such-host.invalid"}),
-    Bad("http to an https server", 1, ("http or https",), arrange=some.http_to_https),
-    Bad("https to an http server", 1, ("http or https",), arrange=some.https_to_http),
-    Bad("expired certificate", 1, ("certificate is not accepted", "localhost", "Renew"),
+    Bad("http to an https server", 3, ("http or https",), arrange=some.http_to_https),
+    Bad("https to an http server", 3, ("http or https",), arrange=some.https_to_http),
+    Bad("expired certificate", 3, ("certificate is not accepted", "localhost", "Renew"),
         arrange=some.expired_certificate),
-    Bad("a server of HTML", 1, ("NotDify", "X-Version", "Dify console"),
+    Bad("a server of HTML", 3, ("NotDify", "X-Version", "Dify console"),
         arrange=some.answering(HTML, "text/html")),
-    Bad("a server of other JSON", 1, ("NotDify", "X-Version", "Dify console"),
+    Bad("a server of other JSON", 3, ("NotDify", "X-Version", "Dify console"),
         arrange=some.answering('{"result": "pong"}', "application/json")),
 )  # fmt: skip
 
 ACCOUNTS = (
-    Bad("wrong password", 1, ("refuses the login", "/login", "Check e-mail and password"),
+    Bad("wrong password", 3, ("refuses the login", "/login", "Check e-mail and password"),
         variables={"DIFY_PASSWORD": "Wrong-pass-1"}, arrange=some.no_session),
-    Bad("unknown account", 1, ("refuses the login", "/login", "Check e-mail and password"),
+    Bad("unknown account", 3, ("refuses the login", "/login", "Check e-mail and password"),
         variables={"DIFY_EMAIL": "nobody@dify.test"}),
-    Bad("locked account", 1, ("locked", "/login", "Wait for the lock"),
+    Bad("locked account", 3, ("locked", "/login", "Wait for the lock"),
         arrange=some.locked_account),
     Bad("role too low", 0, ("unproven", "role"), arrange=some.low_role),
-    Bad("another workspace", 1, ("workspace", "Switch the account back"),
+    Bad("another workspace", 3, ("workspace", "Switch the account back"),
         arrange=some.other_workspace),
-    Bad("another server", 1, ("server origin", "DIFY_ETL_HOME"), arrange=some.other_address),
-    Bad("another time zone", 1, ("time zone is UTC", "Europe/Berlin", "DIFY_ETL_TIMEZONE=UTC"),
+    Bad("another server", 3, ("server origin", "DIFY_ETL_HOME"), arrange=some.other_address),
+    Bad("another time zone", 3, ("time zone is UTC", "Europe/Berlin", "DIFY_ETL_TIMEZONE=UTC"),
         variables={"DIFY_ETL_TIMEZONE": "Europe/Berlin"}),
 )  # fmt: skip
 
@@ -96,13 +96,13 @@ SETTINGS = (
 )  # fmt: skip
 
 FILES = (
-    Bad("home is a file", 1, ("a file is in the way", "DIFY_ETL_HOME"),
+    Bad("home is a file", 3, ("a file is in the way", "DIFY_ETL_HOME"),
         arrange=some.home_is_a_file),
-    Bad("home cannot be written", 1, ("cannot be made", "DIFY_ETL_HOME"),
+    Bad("home cannot be written", 3, ("cannot be made", "DIFY_ETL_HOME"),
         arrange=some.unwritable_home),
-    Bad("live file held", 1, ("waited 0.2 s", COPY), "sync --wait 0.2",
+    Bad("live file held", 3, ("waited 0.2 s", COPY), "sync --wait 0.2",
         arrange=some.held_live_file),
-    Bad("another sync runs", 1, ("another sync", "waited 0.2 s", "DIFY_ETL_HOME"),
+    Bad("another sync runs", 3, ("another sync", "waited 0.2 s", "DIFY_ETL_HOME"),
         "sync --wait 0.2", arrange=some.running_sync),
 )  # fmt: skip
 

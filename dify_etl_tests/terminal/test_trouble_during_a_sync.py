@@ -75,7 +75,7 @@ def test_file_that_may_not_grow_is_named(shell: Shell) -> None:
 def assert_full(shell: Shell) -> None:
     """The sync ends with one message, however many steps met it, and publishes nothing."""
     answer = shell.run("sync")
-    assert answer.code == 1
+    assert answer.code == 3
     assert answer.err.startswith("WarehouseUnwritable: ")
     assert "Free disk space" in answer.err
     assert len(answer.err.splitlines()) == 3
@@ -107,7 +107,7 @@ def test_broken_sql_files_fail_alone(own_copy: Shell, dify: ServedDify, tmp_path
     own_copy.command = project_with(tmp_path / "project", BROKEN)
     reads = "SELECT count(DISTINCT run_id) FROM ops.runs WHERE feed = 'conversations'"
     answer = own_copy.run("sync")
-    assert answer.code == 1
+    assert answer.code == 3
     assert [one for one in BROKEN if f"where: sql/marts/{one}.sql" not in answer.err] == []
     assert answer.err.count("ModelBroken:") == len(BROKEN)
     assert "This is a bug" not in answer.err
@@ -148,13 +148,13 @@ def test_analyst_with_the_copy_open_hinders_nobody(own_copy: Shell, dify: Served
 
 @pytest.mark.parametrize("feed", ["apps", "messages"])
 def test_ctrl_c_stops_and_the_next_run_completes(shell: Shell, feed: str) -> None:
-    """Exit code 1 and one line; what was committed is kept, and the next run reads the rest."""
+    """Exit code 130 and one line; what was committed is kept, and the next run reads the rest."""
     with shell.start("sync") as process:
         assert process.stdout is not None
         assert any(line.startswith(f"{feed}:") for line in process.stdout)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert errors == "Stopped. What was committed is kept; the next run reads the rest.\n"
     assert shell.run("sync").code == 0
     assert shell.rows(STATES) == [(0,)]
