@@ -1,6 +1,7 @@
 """Apps as files: export the DSL of one or all, make an app of a file or overwrite one."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,12 @@ from dify_etl.management.redaction import State
 IMPORT, OVERWRITE = "apps.import", "apps.import_over"
 SUFFIX = ".yml"
 LONGEST_STEM = 60
-ID_LENGTH = 8
+# What Dify's ids are. Anything else could lead out of the folder, or mean other files.
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+# The names of exported files: a stem, and the app's id; version 0.1 took its first 8 characters.
+_EXPORTED = re.compile(
+    rf".*-({_ID.pattern}|[0-9a-f]{{8}}){re.escape(SUFFIX)}", re.ASCII | re.DOTALL
+)
 NO_DRAFT = "nobody has saved a draft of it, and Dify exports drafts alone."
 _SAVE_ONE = "Save one in Dify, or import one: `dify-etl apps import FILE --over APP`."
 _WITHOUT_DRAFT = "(no draft)"
@@ -51,17 +57,18 @@ class Export:
 
 
 def file_name(app: App) -> str:
-    """`support-bot-8a1cf00d.yml`: readable, and the app's own whatever it is called."""
+    """`support-bot-8a1cf00d-….yml`: readable, and the app's own whatever it is called."""
     stem = re.sub(r"[^\w]+", "-", app.name.lower()).strip("-")[:LONGEST_STEM] or "app"
-    return f"{stem}-{app.app_id[:ID_LENGTH]}{SUFFIX}"
+    return f"{stem}-{app.app_id}{SUFFIX}"
 
 
 def export_apps(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bool) -> Export:
     """Write the stable DSL of each app, without secrets, where it differs from the file there.
 
-    A renamed app takes its file along. With `is_all`, files of apps that are gone are named; none
-    is deleted. An app without a draft fails when it was asked for by name: among all it is told.
-    InputWrong when the folder cannot be written.
+    A renamed app takes its file along. Nothing outside the folder is touched, no link is followed,
+    and only files with names that an export gives are moved. With `is_all`, files of apps that are
+    gone are named; none is deleted. An app without a draft fails when it was asked for by name:
+    among all it is told. InputWrong when the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +86,11 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
     unchanged: list[Path] = []
     failed: list[tuple[str, str]] = []
     empty: list[str] = []
+    files = _ExportedFiles(folder, apps)
     for app in apps:
+        if not _ID.fullmatch(app.app_id):
+            failed.append((app.name, f"its id {app.app_id!r} is no UUID, so it names no file"))
+            continue
         try:
             exported = exported_dsl(dify, app)
             text = None if exported is None else stable_dsl(exported, where=_dsl_of(app)).text
@@ -89,16 +100,9 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
         if text is None:
             empty.append(app.name)
             continue
-        path = folder / file_name(app)
-        for old in folder.glob(f"*-{app.app_id[:ID_LENGTH]}{SUFFIX}"):
-            if old != path:
-                old.replace(path)
-        is_same = path.exists() and path.read_bytes() == text.encode()
-        if not is_same:
-            path.write_bytes(text.encode())
-        (unchanged if is_same else written).append(path)
-    own = {app.app_id[:ID_LENGTH] for app in apps}
-    strays = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _id_of(path) not in own]
+        path, is_written = files.write(app, text.encode())
+        (written if is_written else unchanged).append(path)
+    strays = files.strays()
     if not is_all:
         failed += [(name, f"{NO_DRAFT} {_SAVE_ONE}") for name in empty]
     return Export(
@@ -108,6 +112,47 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
         tuple(strays if is_all else ()),
         tuple(empty if is_all else ()),
     )
+
+
+class _ExportedFiles:
+    """The files of a folder that exports wrote, by the ids in their names."""
+
+    def __init__(self, folder: Path, apps: Sequence[App]) -> None:
+        self._folder = folder
+        self._ids = {app.app_id for app in apps}
+        self._beginnings = Counter(app_id.split("-", 1)[0] for app_id in self._ids)
+        self._files: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            found = _EXPORTED.fullmatch(path.name)
+            if found and path.is_file() and not path.is_symlink():
+                self._files.setdefault(found[1], []).append(path)
+
+    def write(self, app: App, content: bytes) -> tuple[Path, bool]:
+        """The app's file, and whether it had to be written; an earlier name gives way to it."""
+        path = self._folder / file_name(app)
+        for old in self._of(app):
+            if old != path:
+                old.replace(path)
+        if not path.is_symlink() and path.is_file() and path.read_bytes() == content:
+            return path, False
+        # Beside it first: where a link stands, the link is replaced and what it shows stays.
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.write_bytes(content)
+        fresh.replace(path)
+        return path, True
+
+    def strays(self) -> list[Path]:
+        """Files of apps that are not among these."""
+        known = {*self._ids, *self._beginnings}
+        paths = [path for key, some in self._files.items() if key not in known for path in some]
+        return sorted(paths)
+
+    def _of(self, app: App) -> list[Path]:
+        """Files of this app by the whole id, and by its beginning where no other app shares it."""
+        beginning = app.app_id.split("-", 1)[0]
+        old = self._files.pop(beginning, []) if self._beginnings[beginning] == 1 else []
+        return [*self._files.pop(app.app_id, []), *old]
 
 
 def exported_dsl(dify: DifyClient, app: App) -> str | None:
@@ -122,10 +167,6 @@ def exported_dsl(dify: DifyClient, app: App) -> str | None:
 
 def _dsl_of(app: App) -> str:
     return f"DSL of {app.name}"
-
-
-def _id_of(path: Path) -> str:
-    return path.stem.rpartition("-")[2]
 
 
 def read_dsl(path: Path) -> str:

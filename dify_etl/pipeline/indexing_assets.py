@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dify_etl.management.indexing import Report, examine
+from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.operation_configs import ExamineConfig
 from dify_etl.pipeline.operation_jobs import examination_of
 from dify_etl.pipeline.operation_runs import DifyOperations
@@ -62,12 +63,9 @@ def indexing_report() -> dg.AssetsDefinition:
 
 
 def _as_markdown(report: Report) -> str:
-    lines = ["| documents | state | error | such as |", "|---|---|---|---|"]
+    rows: list[tuple[str, ...]] = []
     for group in report.groups()[:SHOWN_GROUPS]:
         names = ", ".join(trouble.name for trouble in group.troubles[:SHOWN_NAMES])
-        cells = (str(len(group.troubles)), group.kind, group.error, names)
-        lines.append(
-            "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-        )
-    lines += [f"| | unreadable | {reason} | {name} |" for name, reason in report.unreadable]
-    return "\n".join(lines)
+        rows.append((str(len(group.troubles)), group.kind, group.error, names))
+    rows += [("", "unreadable", reason, name) for name, reason in report.unreadable]
+    return table(("documents", "state", "error", "such as"), rows)

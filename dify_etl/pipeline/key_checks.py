@@ -14,7 +14,8 @@ from dify_etl.management.rotation.judging import (
 )
 from dify_etl.management.rotation.policy import Policy
 from dify_etl.pipeline.key_assets import INVENTORY, REVOKED
-from dify_etl.pipeline.key_runs import KeyOperations, listed
+from dify_etl.pipeline.key_runs import KeyOperations
+from dify_etl.pipeline.markdown import listed
 from dify_etl.pipeline.resources import clear_failures
 
 Judge = Callable[[Inventory, Policy], list[str]]

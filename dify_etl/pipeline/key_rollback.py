@@ -3,7 +3,8 @@
 import dagster as dg
 
 from dify_etl.management.rotation.judging import told
-from dify_etl.pipeline.key_runs import KeyOperations, listed
+from dify_etl.pipeline.key_runs import KeyOperations
+from dify_etl.pipeline.markdown import listed
 from dify_etl.pipeline.operation_runs import plan_metadata
 from dify_etl.pipeline.resources import clear_failures
 

@@ -1,6 +1,5 @@
 """One run over API keys in Dagster: what it was asked for, and how it tells what it did."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +12,7 @@ from dify_etl.management.rotation.planning import Asked, RotationPlan
 from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.operations.filling import fill_books_of
 from dify_etl.operations.key_rotation import key_rotation
+from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.operation_runs import DifyOperations
 
 
@@ -67,23 +67,16 @@ class KeyOperations(DifyOperations):
 
 def inventory_table(inventory: Inventory) -> dg.MetadataValue:
     """A line per key; no key is shown whole."""
+    headings = ("app", "key", "standing", "consumer", "days old", "last used")
     rows = [
-        "| app | key | standing | consumer | days old | last used |",
-        "|---|---|---|---|---|---|",
-    ]
-    for held in inventory.keys:
-        cells = (
-            held.app_name.replace("|", "\\|"),
+        (
+            held.app_name,
             f"{held.key.api_key_id} ({held.key.masked_token})",
             held.standing,
             held.target.consumer if held.target else "",
             str(held.age_days(inventory.at)),
             str(held.key.last_used_at or "never"),
         )
-        rows.append(f"| {' | '.join(cells)} |")
-    return dg.MetadataValue.md("\n".join(rows))
-
-
-def listed(lines: Sequence[str]) -> dg.MetadataValue:
-    """Lines as a list."""
-    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))
+        for held in inventory.keys
+    ]
+    return dg.MetadataValue.md(table(headings, rows))

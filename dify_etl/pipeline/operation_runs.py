@@ -8,11 +8,12 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dify_etl.connection import effective_settings, home_of, open_dify
-from dify_etl.management.applying import Operation, Operator, Result, operator_of
+from dify_etl.management.applying import Operation, Operator, operator_of
 from dify_etl.management.audit import AUDIT_FILE, AuditFile
 from dify_etl.management.errors import InputWrong, TooMuch
 from dify_etl.management.plan import Cap, Plan
 from dify_etl.operations.filling import fill_books_of
+from dify_etl.pipeline.markdown import fenced, listed, plain
 from dify_etl.pipeline.operation_configs import PlanConfig
 from dify_etl.pipeline.resources import clear_failures
 
@@ -80,7 +81,9 @@ def run_operation(
     )
     fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
     metadata = plan_metadata(plan, operation.notes) | {
-        "results": dg.MetadataValue.md(_as_list(results))
+        "results": dg.MetadataValue.md(
+            "\n".join(f"- **{result.outcome}** {plain(result.told)}" for result in results)
+        )
     }
     bad = [result for result in results if not result.is_good]
     if bad:
@@ -108,10 +111,6 @@ def plan_metadata(plan: Plan, notes: Sequence[str]) -> dict[str, dg.MetadataValu
     return {
         "plan_id": dg.MetadataValue.text(plan.plan_id),
         "steps": dg.MetadataValue.int(len(plan.steps)),
-        "plan": dg.MetadataValue.md(f"```diff\n{shown}\n```"),
-        "left alone": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes)),
+        "plan": fenced("diff", shown),
+        "left alone": listed(notes),
     }
-
-
-def _as_list(results: Sequence[Result]) -> str:
-    return "\n".join(f"- **{result.outcome}** {result.told}" for result in results)

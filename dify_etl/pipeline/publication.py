@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dify_etl.operations.filling import fill_books
+from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
 from dify_etl.sync.windows import local_date
@@ -92,15 +93,6 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int]:
 
 
 def _as_markdown(bad: list[BadSlice]) -> str:
-    head = (
-        "| feed | app | days | state | since | what happened, and what to do |\n"
-        "|---|---|---|---|---|---|\n"
-    )
-    rows = "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in bad)
     more = len(bad) - SHOWN_SLICES
-    shown = "\n".join(rows.splitlines()[:SHOWN_SLICES])
-    return head + shown + (f"\n\nand {more} more in ops.slices" if more > 0 else "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    headings = ("feed", "app", "days", "state", "since", "what happened, and what to do")
+    return table(headings, bad[:SHOWN_SLICES], f"and {more} more in ops.slices" if more > 0 else "")

@@ -1,12 +1,14 @@
 """Examine everything that a sync needs, and say for each what to do."""
 
-import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import available_timezones
 
+from dotenv import set_key
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -154,23 +156,25 @@ def _role(role: str) -> Finding:
 def _zone(settings: Settings, profile: Profile, *, write: bool) -> Finding:
     if profile.timezone == settings.timezone:
         return Finding("time zone", settings.timezone)
+    if profile.timezone not in available_timezones():
+        advice = "Set the account's time zone in Dify, to the one in which you count days."
+        told = "no time zone" if not profile.timezone else f"the time zone {profile.timezone!r}"
+        return Finding("time zone", f"the account has {told}, which names none", advice)
     line = f"DIFY_ETL_TIMEZONE={profile.timezone}"
     found = f"the account has {profile.timezone}, DIFY_ETL_TIMEZONE is {settings.timezone}"
     if not write:
         return Finding("time zone", found, f"Set {line}, or run `dify-etl doctor --write`.")
-    _write_env(Path(".env"), line)
+    _write_env(Path(".env"), "DIFY_ETL_TIMEZONE", profile.timezone)
     return Finding("time zone", f"{found}; wrote {line} into .env")
 
 
-def _write_env(path: Path, line: str) -> None:
-    """Replace the variable's line or add it; the file keeps its mode, a new one gets 0600."""
-    held = path.read_text(encoding="utf-8") if path.exists() else ""
-    name = line.split("=", 1)[0]
-    pattern = re.compile(rf"^{name}=.*$", re.MULTILINE)
-    text = pattern.sub(line, held) if pattern.search(held) else f"{held.rstrip()}\n{line}\n"
+def _write_env(path: Path, name: str, value: str) -> None:
+    """Set a variable in one step; the file keeps its mode, a new one gets 0600."""
     if not path.exists():
         path.touch(mode=0o600)
-    path.write_text(text.lstrip("\n"), encoding="utf-8")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    set_key(path, name, value, quote_mode="never")
+    path.chmod(mode)
 
 
 def _examine_home(settings: Settings) -> Iterator[Finding]:

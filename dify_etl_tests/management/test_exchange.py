@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dify_etl.dify.app_records import App as ListedApp
 from dify_etl.management.applying import Result
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import (
     Export,
     dsl_operation,
     export_apps,
+    file_name,
     import_operation,
     overwrite_operation,
     read_dsl,
@@ -39,6 +41,20 @@ def imported(bench: Workbench, path: Path, **options: str | None) -> Result:
         )
         (result,) = applied(operator, operation)
         return result
+
+
+class Exporting:
+    """A Dify that exports a DSL for whatever id, with the id as the name."""
+
+    class apps:
+        @staticmethod
+        def export_dsl(app_id: str) -> str:
+            return f"kind: app\napp:\n  name: '{app_id}'\n  mode: chat\n"
+
+
+def listed_app(app_id: str) -> ListedApp:
+    """An app called one, of a mode without drafts."""
+    return ListedApp.model_construct(app_id=app_id, name="one", mode="chat")
 
 
 def test_second_export_changes_no_file(bench: Workbench, tmp_path: Path) -> None:
@@ -77,7 +93,7 @@ def test_file_of_a_deleted_app_is_named_and_kept(bench: Workbench, tmp_path: Pat
     with bench.client() as dify:
         dify.apps.delete(app.id)
     (stray,) = exported(bench, tmp_path).strays
-    assert stray.stem.endswith(app.id[:8])
+    assert stray.stem.endswith(app.id)
     assert stray.exists()
 
 
@@ -232,3 +248,52 @@ def test_secrets_of_a_file_are_not_shown(bench: Workbench, tmp_path: Path) -> No
     assert [result.outcome for result in results] == ["verified", "verified"]
     assert "canary" not in told + (tmp_path / "audit.jsonl").read_text()
     assert "KEY" in told
+
+
+def test_file_of_0_1_takes_the_whole_id(bench: Workbench, tmp_path: Path) -> None:
+    """Names ended with the first 8 characters of the id: such a file becomes the app's."""
+    app = app_of(bench.world, "chat")
+    old = tmp_path / f"the-chat-app-{app.id[:8]}.yml"
+    old.write_text("as exported before")
+    exported(bench, tmp_path)
+    assert not old.exists()
+    assert len(list(tmp_path.glob(f"*{app.id}.yml"))) == 1
+
+
+def test_ids_with_the_same_beginning_have_files_of_their_own(tmp_path: Path) -> None:
+    """27 apps whose ids begin alike have 27 files, the same after a second export."""
+    apps = [listed_app(f"8a1cf00d-0000-4000-8000-{number:012}") for number in range(27)]
+    first = export_apps(Exporting(), apps, tmp_path, is_all=True)  # type: ignore[arg-type]
+    files = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert (len(first.written), len(files), len(set(files.values()))) == (27, 27, 27)
+    again = export_apps(Exporting(), apps, tmp_path, is_all=True)  # type: ignore[arg-type]
+    assert (again.written, again.strays) == ((), ())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("app_id", ["*", "../../zz", "8a1cf00d", "8A1CF00D-x"])
+def test_id_that_is_none_touches_no_file(tmp_path: Path, app_id: str) -> None:
+    """An app with such an id is named as failed; files of others stay as they are."""
+    folder = tmp_path / "apps"
+    good = listed_app("8a1cf00d-0000-4000-8000-000000000001")
+    export_apps(Exporting(), [good], folder, is_all=True)  # type: ignore[arg-type]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.yml")}
+    done = export_apps(Exporting(), [listed_app(app_id), good], folder, is_all=True)  # type: ignore[arg-type]
+    assert [reason for _, reason in done.failed] == [
+        f"its id {app_id!r} is no UUID, so it names no file"
+    ]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
+    """Where a link stands in place of a file, the link is replaced and its target stays."""
+    folder, victim = tmp_path / "apps", tmp_path / "victim"
+    victim.write_text("precious")
+    folder.mkdir()
+    app = listed_app("8a1cf00d-0000-4000-8000-000000000001")
+    (folder / file_name(app)).symlink_to(victim)
+    (folder / "other-8a1cf00d.yml").symlink_to(victim)
+    export_apps(Exporting(), [app], folder, is_all=True)  # type: ignore[arg-type]
+    assert victim.read_text() == "precious"
+    assert not (folder / file_name(app)).is_symlink()
+    assert (folder / "other-8a1cf00d.yml").is_symlink()

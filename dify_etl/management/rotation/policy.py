@@ -1,6 +1,5 @@
 """`rotation.toml`: which keys are rotated, when, and where the new ones go."""
 
-import re
 import tomllib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -41,8 +40,9 @@ class TargetRule(_Strict):
     """One consumer of an app (by name or id, or all apps with a tag) or of the datasets.
 
     `key_ids` are the keys that the consumer uses today: the only ones, beside those that a
-    rotation made, that are ever revoked. `entry` is the place in the sink; `{app_id}` and
-    `{app_name}` stand for the app's, which a rule with a tag needs.
+    rotation made, that are ever revoked. `entry` is the place in the sink; `{app_id}` stands for
+    the app's, which a rule with a tag needs. Its name may not: whoever renames an app would choose
+    which secret is overwritten.
     """
 
     consumer: Annotated[str, Field(min_length=1, max_length=100)]
@@ -61,8 +61,13 @@ class TargetRule(_Strict):
     def _one_kind(self) -> Self:
         if [bool(self.app), bool(self.tag), self.datasets].count(True) != 1:
             raise ValueError("give exactly one of app, tag and datasets = true")
-        if self.tag and not re.search(r"\{app_(id|name)\}", self.entry):
-            raise ValueError("entry needs {app_id} or {app_name}: a tag may stand for many apps")
+        if "{app_name}" in self.entry:
+            raise ValueError(
+                "{app_name} is not taken in entry any more: whoever may rename an app could name "
+                "another entry of the sink. Write {app_id}, or the entry itself"
+            )
+        if self.tag and "{app_id}" not in self.entry:
+            raise ValueError("entry needs {app_id}: a tag may stand for many apps")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from dify_etl.dify.app_records import App
 from dify_etl.management.rotation.policy import Policy, TargetRule
 
 DATASETS = "(datasets)"
+# What Dify's ids are. Anything else could be a path in a sink.
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
             found.append(KeyTarget(None, DATASETS, rule.consumer, rule.sink, rule.entry, rule))
             continue
         meant = [app for app in _meant(rule, apps) if not _is_excluded(app, policy)]
+        if odd := [app for app in meant if not _ID.fullmatch(app.app_id)]:
+            problems.append(
+                f"target {rule.consumer!r}: the id {odd[0].app_id!r} of an app is no UUID, so it "
+                "names no place in a sink"
+            )
+            continue
         if rule.app and len(meant) != 1:
             what = "several apps have this name or id" if meant else "there is no such app"
             problems.append(f"target {rule.consumer!r}, app {rule.app!r}: {what}")
@@ -75,7 +84,7 @@ def _is_excluded(app: App, policy: Policy) -> bool:
 
 
 def _target(rule: TargetRule, app: App) -> KeyTarget:
-    entry = rule.entry.replace("{app_id}", app.app_id).replace("{app_name}", app.name)
+    entry = rule.entry.replace("{app_id}", app.app_id)
     return KeyTarget(app.app_id, app.name, rule.consumer, rule.sink, entry, rule)
 
 

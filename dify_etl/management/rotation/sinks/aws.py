@@ -5,6 +5,7 @@ the first version of a secret current at once, so a first key could not be stage
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from dify_etl.management.rotation.errors import SinkFailed, SinkNotInstalled
 from dify_etl.management.rotation.sinks.configs import AwsSinkConfig
 from dify_etl.management.rotation.sinks.protocol import Stage
 
+# A name or an ARN, https://docs.aws.amazon.com/secretsmanager/latest/apireference
+_NAME = re.compile(r"[\w/+=.@:-]{1,2048}", re.ASCII)
 STAGES: dict[Stage, str] = {
     "pending": "AWSPENDING",
     "current": "AWSCURRENT",
@@ -98,6 +101,8 @@ class AwsSink:
             )
 
     def _version(self, entry: str, stage: Stage) -> str | None:
+        if not _NAME.fullmatch(entry):
+            raise _failed(entry, "this is no name or ARN of a secret")
         with _told(entry):
             described = self._client.describe_secret(SecretId=entry)
         stages: dict[str, list[str]] = described.get("VersionIdsToStages") or {}

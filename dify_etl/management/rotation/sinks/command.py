@@ -10,28 +10,46 @@ Exit code 0 means that it is done. What the program prints is never shown: it ma
 """
 
 import os
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import SecretStr
 
 from dify_etl.management.rotation.errors import SinkFailed
 from dify_etl.management.rotation.sinks.protocol import Stage
 
-# Secrets of ours that the program has no business with.
-KEPT_BACK = ("DIFY_PASSWORD", "DIFY_ADMIN_API_KEY", "DIFY_TOKEN_STORE", "REDIS_URL")
+# What any program needs. Secrets of ours, of Vault and of clouds are not among it.
+SHOWN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|TERM|SYSTEMROOT"
+    r"|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY",
+    re.IGNORECASE | re.ASCII,
+)
 
 
-def shown_environment() -> dict[str, str]:
-    """The environment for programs of the user, without our own secrets."""
-    return {name: value for name, value in os.environ.items() if name not in KEPT_BACK}
+def shown_environment(names: Collection[str] = ()) -> dict[str, str]:
+    """The environment for programs of the user: what any program needs, and these variables."""
+    return {
+        name: value for name, value in os.environ.items() if SHOWN.fullmatch(name) or name in names
+    }
 
 
 class CommandSink:
-    """A sink that asks a program, giving it `timeout_seconds` for each call."""
+    """A sink that asks a program, giving it `timeout_seconds` for each call.
 
-    def __init__(self, command: Sequence[str], *, timeout_seconds: float = 60.0) -> None:
+    The program sees what any program needs of the environment, and the variables that
+    `environment` names.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_seconds: float = 60.0,
+        environment: Collection[str] = (),
+    ) -> None:
         self._command = tuple(command)
+        self._environment = environment
         self._timeout = timeout_seconds
 
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
@@ -63,7 +81,7 @@ class CommandSink:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 timeout=self._timeout,
-                env=shown_environment(),
+                env=shown_environment(self._environment),
                 check=False,
             )
         except subprocess.TimeoutExpired:

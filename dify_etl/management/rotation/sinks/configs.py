@@ -44,11 +44,15 @@ class VaultSinkConfig(_Config):
 
 
 class CommandSinkConfig(_Config):
-    """A program that does it: `<command> stage|promote|restore|discard|read <entry> …`."""
+    """A program that does it: `<command> stage|promote|restore|discard|read <entry> …`.
+
+    `environment`: variables that it sees beside those which any program needs.
+    """
 
     type: Literal["command"]
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    environment: tuple[str, ...] = ()
 
 
 SinkConfig = Annotated[

@@ -1,4 +1,5 @@
-"""A dotenv or JSON file as a sink: mode 0600, replaced as a whole, other entries untouched.
+"""A dotenv or JSON file as a sink: replaced in one step, with its owner, group, mode and ACL, and
+every byte of other entries as it was. A new file has mode 0600.
 
 What is pending and previous stands in a second file beside it, `.<name>.rotation.json`, so that
 consumers of the first never see more than they ask for. The one step that makes a key current is
@@ -9,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,7 @@ from pydantic import SecretStr
 from dify_etl.management.rotation.errors import SinkFailed
 from dify_etl.management.rotation.sinks.protocol import Stage
 
+BOM = "\ufeff"
 Format = Literal["dotenv", "json"]
 Kept = dict[str, dict[str, str]]
 
@@ -38,6 +41,7 @@ class FileSink:
         """What stands there. SinkFailed."""
         with self._named(entry):
             if stage == "current":
+                self._check_owner(entry)  # a plan asks this before any key is made
                 held = self._document(entry).get(entry)
             else:
                 held = self._kept().get(entry, {}).get(stage)
@@ -46,6 +50,7 @@ class FileSink:
     def stage(self, entry: str, key_id: str, token: SecretStr) -> None:
         """Keep the token beside the file."""
         with self._changing(entry):
+            self._check_owner(entry)
             self._keep(entry, pending=token.get_secret_value())
 
     def promote(self, entry: str, key_id: str) -> None:
@@ -81,11 +86,12 @@ class FileSink:
             if value is not None and not isinstance(value, str):
                 raise self._failed(entry, "the value there is no text")
             return {entry: value} if entry in held else {}
-        return {binding.key: binding.value for binding in _bindings(text) if binding.key}
+        bindings = _bindings(text.removeprefix(BOM))
+        return {binding.key: binding.value for binding in bindings if binding.key}
 
     def _json(self, entry: str, text: str) -> dict[str, object]:
         try:
-            held = json.loads(text or "{}")
+            held = json.loads(text.removeprefix(BOM) or "{}")
         except ValueError:
             held = None
         if not isinstance(held, dict):
@@ -95,15 +101,29 @@ class FileSink:
     def _replace_value(self, entry: str, value: str) -> None:
         text = self._text()
         if self._format == "json":
-            held = {**self._json(entry, text), entry: value}
-            text = json.dumps(held, indent=2, ensure_ascii=False) + "\n"
+            self._json(entry, text)
+            text = with_member(text, entry, value)
         else:
             text = _with_variable(text, entry, value)
-        _write_private(self._path, text)
+        self._check_owner(entry)
+        _replace(self._path, text)
+
+    def _check_owner(self, entry: str) -> None:
+        """SinkFailed when the new file could not belong to whom the old one does: its consumer
+        could not read its key.
+        """
+        if not self._path.exists():
+            return
+        held = self._path.stat()
+        is_ours = held.st_uid == os.geteuid() and held.st_gid in {os.getegid(), *os.getgroups()}
+        if not is_ours and os.geteuid() != 0:
+            raise self._failed(
+                entry, "it belongs to another user or group, which a replacement could not keep"
+            )
 
     def _text(self) -> str:
         try:
-            return self._path.read_text(encoding="utf-8")
+            return self._path.read_bytes().decode("utf-8")  # line ends stay as they are
         except FileNotFoundError:
             return ""
 
@@ -156,16 +176,66 @@ def _bindings(text: str) -> list[Binding]:
 
 def _with_variable(text: str, name: str, value: str) -> str:
     """The same file with one variable changed, or added at the end; comments stay."""
-    line = f"{name}={value}\n"
-    bindings = _bindings(text)
+    bom = BOM if text.startswith(BOM) else ""
+    line = f"{name}={value}" + ("\r\n" if "\r\n" in text else "\n")
+    bindings = _bindings(text.removeprefix(BOM))
     # For readers the last of several wins, so all are changed.
-    out = "".join(
+    out = bom + "".join(
         _lead(one.original.string) + line if one.key == name else one.original.string
         for one in bindings
     )
     if any(one.key == name for one in bindings):
         return out
     return out + ("" if not out or out.endswith("\n") else "\n") + line
+
+
+def with_member(text: str, name: str, value: str) -> str:
+    """The same JSON object with one member of the top level changed, or added at its end.
+
+    Of members with the same name the last counts for readers, so all are changed. Everything else
+    stays byte for byte. `text` is a JSON object, or empty.
+    """
+    bom = BOM if text.startswith(BOM) else ""
+    body = text.removeprefix(BOM)
+    if not body.strip():
+        return f"{bom}{{\n  {_quoted(name)}: {_quoted(value)}\n}}\n"
+    spans, end = _members(body)
+    own = [span for key, *span in spans if key == name]
+    for start, stop in reversed(own):
+        body = body[:start] + _quoted(value) + body[stop:]
+    if own:
+        return bom + body
+    last = spans[-1][2] if spans else end
+    comma = "," if spans else ""
+    line_end = "\r\n" if "\r\n" in body else "\n"
+    tail = body[last:] if spans else f"{line_end}}}" + body[end + 1 :]
+    return f"{bom}{body[:last]}{comma}{line_end}  {_quoted(name)}: {_quoted(value)}{tail}"
+
+
+def _members(body: str) -> tuple[list[tuple[str, int, int]], int]:
+    """Name, begin and end of the value of each member of a JSON object, and where it closes."""
+    decoder = json.JSONDecoder()
+    at = _after_space(body, body.index("{") + 1)
+    found: list[tuple[str, int, int]] = []
+    while body[at] != "}":
+        name, at = decoder.raw_decode(body, at)
+        start = _after_space(body, _after_space(body, at) + 1)  # behind the colon
+        _, stop = decoder.raw_decode(body, start)
+        found.append((name, start, stop))
+        at = _after_space(body, stop)
+        if body[at] == ",":
+            at = _after_space(body, at + 1)
+    return found, at
+
+
+def _after_space(body: str, at: int) -> int:
+    while body[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _lead(binding: str) -> str:
@@ -176,10 +246,19 @@ def _lead(binding: str) -> str:
 
 def _write_private(path: Path, text: str) -> None:
     """Replace a file in one step by one of mode 0600; it is on the disk when this returns."""
+    _replace(path, text, keeps_rights=False)
+
+
+def _replace(path: Path, text: str, *, keeps_rights: bool = True) -> None:
+    """Replace a file in one step, with its owner, group, mode and ACL if there was one."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            if keeps_rights and path.exists():
+                held = path.stat()
+                os.fchown(descriptor, held.st_uid, held.st_gid)
+                shutil.copystat(path, name)  # mode and, where there are any, extended attributes
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

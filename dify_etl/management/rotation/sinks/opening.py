@@ -22,7 +22,11 @@ def open_sink(config: SinkConfig) -> SecretSink:
     if isinstance(config, CommandSinkConfig):
         from dify_etl.management.rotation.sinks.command import CommandSink
 
-        return CommandSink(config.command, timeout_seconds=config.timeout_seconds)
+        return CommandSink(
+            config.command,
+            timeout_seconds=config.timeout_seconds,
+            environment=config.environment,
+        )
     from dify_etl.management.rotation.sinks.vault import open_vault_sink
 
     return open_vault_sink(config)

@@ -5,6 +5,7 @@ previous is the newest older version in which the field differs. Other fields of
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from dify_etl.management.rotation.sinks.protocol import Stage
 
 DEFAULT_FIELD = "api_key"
 TIMEOUT_SECONDS = 30
+# Of a path or field: no way up, nothing that a URL gives a meaning, no control character.
+_SEGMENT = re.compile(r"[\w .@:+=,~-]+")
 LOOKED_BACK = 10  # versions that Vault keeps unless told otherwise
 
 
@@ -158,8 +161,13 @@ class VaultSink:
 
 
 def _parts(entry: str) -> tuple[str, str]:
+    """Path and field. SinkFailed when a segment would lead elsewhere: the mount is the policy's."""
     path, _, field = entry.partition("#")
-    return path.strip("/"), field or DEFAULT_FIELD
+    path = path.strip("/")
+    for segment in (*path.split("/"), field or DEFAULT_FIELD):
+        if not _SEGMENT.fullmatch(segment) or segment.strip(".") == "":
+            raise _failed(entry, f"{segment!r} is no segment of a path or name of a field")
+    return path, field or DEFAULT_FIELD
 
 
 def _pending(path: str) -> str:

@@ -1,3 +1,4 @@
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def aws_sink(aws: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-tests")
     config = AwsSinkConfig(type="aws", region="eu-central-1", endpoint_url=aws)
     client = boto3.client("secretsmanager", endpoint_url=aws, region_name="eu-central-1")
-    entry = f"dify/{request.node.name}"
+    entry = f"dify/{_name(request)}"
     client.create_secret(Name=entry, SecretString="old")
     client.close()
     return OpenSink(opening.open_sink(config), entry)
@@ -99,3 +100,8 @@ def opened(request: pytest.FixtureRequest) -> OpenSink:
     """Every kind of sink, one after the other."""
     found: OpenSink = request.getfixturevalue(f"{request.param}_sink")
     return found
+
+
+def _name(request: pytest.FixtureRequest) -> str:
+    """The test's name in characters that names of secrets may have."""
+    return re.sub(r"\W+", "-", request.node.name)

@@ -1,20 +1,24 @@
 """What is special about one kind of sink."""
 
 import logging
+import os
 import stat
 import sys
 import uuid
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
 
 from dify_etl.management.rotation.errors import SinkFailed
-from dify_etl.management.rotation.sinks.command import CommandSink
+from dify_etl.management.rotation.sinks.aws import AwsSink
+from dify_etl.management.rotation.sinks.command import CommandSink, shown_environment
 from dify_etl.management.rotation.sinks.configs import AwsSinkConfig, VaultSinkConfig
 from dify_etl.management.rotation.sinks.file import FileSink
 from dify_etl.management.rotation.sinks.opening import open_sink
 from dify_etl.management.rotation.sinks.protocol import SecretSink
+from dify_etl.management.rotation.sinks.vault import VaultSink
 from dify_etl_tests.management.rotation.sinks.conftest import OpenSink
 from dify_etl_tests.management.rotation.sinks.vault_stand_in import VaultStandIn
 
@@ -176,3 +180,73 @@ def test_a_wrong_vault_token_is_a_clear_error(
     with pytest.raises(SinkFailed, match="Forbidden") as caught:
         sink.read("dify/bot", "current")
     assert "wrong-vault-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("format", "before", "after"),
+    [
+        (
+            "json",
+            '{"a":1.10,"KEY":"old","KEY":"older","b":[ 1,2 ]}',
+            '{"a":1.10,"KEY":"%s","KEY":"%s","b":[ 1,2 ]}',
+        ),
+        (
+            "json",
+            '\ufeff{\r\n  "a": 1e400\r\n}\r\n',
+            '\ufeff{\r\n  "a": 1e400,\r\n  "KEY": "%s"\r\n}\r\n',
+        ),
+        ("json", "{}", '{\n  "KEY": "%s"\n}'),
+        ("json", "", '{\n  "KEY": "%s"\n}\n'),
+        ("dotenv", "\ufeffA=1\r\nKEY=old\r\n", "\ufeffA=1\r\nKEY=%s\r\n"),
+        ("dotenv", "A='x y' # why\n", "A='x y' # why\nKEY=%s\n"),
+    ],
+)  # fmt: skip
+def test_every_other_byte_stays(
+    tmp_path: Path, format: Literal["json", "dotenv"], before: str, after: str
+) -> None:
+    """Numbers, duplicates, byte order mark, line ends and spaces of others are not touched."""
+    path = tmp_path / "keys"
+    path.write_bytes(before.encode())
+    rotate(FileSink(path, format), "KEY")
+    assert path.read_bytes().decode() == after.replace("%s", NEW.get_secret_value())
+
+
+def test_owner_group_and_mode_stay(tmp_path: Path) -> None:
+    """The consumer, another user, can read its key after the file was replaced."""
+    path = tmp_path / "bot.env"
+    path.write_text("KEY=old\n")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 23456)
+    before = path.stat()
+    rotate(FileSink(path, "dotenv"), "KEY")
+    after = path.stat()
+    held = (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode))
+    assert held == (before.st_uid, before.st_gid, 0o640)
+
+
+def test_program_sees_no_secret_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of Vault and AWS reach a program only when the policy names them."""
+    for name in ("VAULT_TOKEN", "AWS_SECRET_ACCESS_KEY", "DIFY_PASSWORD", "MINE"):
+        monkeypatch.setenv(name, "geheim")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    assert "geheim" not in shown_environment().values()
+    assert shown_environment()["LC_ALL"] == "C.UTF-8"
+    assert shown_environment(["MINE"])["MINE"] == "geheim"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["bots/../../sys/raw#key", "bots/..#key", "a//b#key", "a/b#x#y", "a?list=true#key", "#key"],
+)  # fmt: skip
+def test_vault_entry_leads_nowhere_else(entry: str) -> None:
+    """A way up, an empty segment or a character with a meaning in URLs is refused unasked."""
+    sink = VaultSink(object(), "secret")
+    with pytest.raises(SinkFailed, match="is no segment of a path or name of a field"):
+        sink.read(entry, "current")
+
+
+def test_aws_name_is_a_name() -> None:
+    """A name that AWS knows none of is refused unasked."""
+    with pytest.raises(SinkFailed, match="no name or ARN"):
+        AwsSink(object()).read("bots\nother", "current")
