@@ -13,6 +13,10 @@ from dify_etl.dify.record import JsonText, Record
 from dify_etl.normalise.columns import columns_of
 from dify_etl.warehouse.tables import POLARS_TYPES, Table
 
+# Up to so many records a search costs by the call, not by the text: all columns are searched at
+# once, and one by one only when something was found.
+FEW = 200
+
 
 def records_frame(
     table: Table, record_class: type[Record], records: Sequence[Record]
@@ -30,12 +34,22 @@ def records_frame(
     values: dict[str, Sequence[object]] = dict(zip(names, columns, strict=True))
     if "extra" in schema:
         values["extra"] = [_extra(record) for record in records]
+    found_columns = [_series(name, values[name], schema[name]) for name in schema]
+    if len(records) <= FEW and not _is_any_suspicious(found_columns):
+        return pl.DataFrame(found_columns)
     return pl.DataFrame(
-        [
-            without_secrets(_series(name, values[name], schema[name]), table.column(name).type)
-            for name in schema
-        ]
+        [without_secrets(series, table.column(series.name).type) for series in found_columns]
     )
+
+
+def _is_any_suspicious(found_columns: Sequence[pl.Series]) -> bool:
+    """Whether any value of these columns may hold a secret: one search for all of them."""
+    texts = [series.alias("text") for series in found_columns if _may_hold_secrets(series)]
+    return bool(texts) and bool(pl.concat(texts).str.contains(SUSPICIOUS).any())
+
+
+def _may_hold_secrets(series: pl.Series) -> bool:
+    return series.dtype == pl.String() and not series.name.endswith("_id")
 
 
 def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
@@ -43,7 +57,7 @@ def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
 
     Polars looks at a whole column at once: Python's own search would take longer than all parsing.
     """
-    if series.dtype != pl.String() or series.name.endswith("_id"):
+    if not _may_hold_secrets(series):
         return series
     suspects = series.str.contains(SUSPICIOUS)
     if not suspects.any():

@@ -39,8 +39,13 @@ class Database:
 
     def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable."""
-        try:
+        with self._translating():
             return self.connection.execute(sql, parameters)
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
         except duckdb.Error as error:  # a full disk shows as several kinds, at COMMIT as well
             known = errors.translated(self.path, error)
             if known is error:
@@ -80,11 +85,13 @@ class Database:
             f'CAST("{column}" AS {table.column(column).type}) AS "{column}"'
             for column in frame.columns
         )
-        self.connection.register("_frame", ArrowStream(frame))
-        try:
-            self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {types} FROM _frame")
-        finally:
-            self.connection.unregister("_frame")
+        # DuckDB finds it by its name here, where execute is called: to register it as a view first
+        # takes longer than to load a few rows.
+        _frame = ArrowStream(frame)
+        with self._translating():
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {types} FROM _frame"
+            )
 
     def expect_small_commits(self) -> None:
         """For many commits of few rows: a second thread costs them more than it gives, and every

@@ -6,6 +6,7 @@ when the warehouse is DuckLake. Uniqueness is an asset check.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -72,7 +73,11 @@ class Table:
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError when there is none."""
-        return {column.name: column for column in self.all_columns}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.all_columns}
 
 
 def quoted(text: str) -> str:
