@@ -129,6 +129,8 @@ class AgentLogMessage(Record):
 class AgentVersion(Record):
     """A published version of an agent (GET agent/{id}/versions)."""
 
+    needs = frozenset({"app_id", "agent_id", "agent_version_id"})
+
     app_id: Id = Field(description="id of the agent's app")
     agent_id: Id = aliased("agent_id", description="id of the agent")
     agent_version_id: Id = aliased("id", description="id of the version")

@@ -9,6 +9,8 @@ from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Record, aliased
 class App(Record):
     """An app as the list shows it (GET /apps)."""
 
+    needs = frozenset({"app_id", "mode"})
+
     app_id: Id = aliased("id", description="id of the app")
     name: str = aliased("name", description="name of the app")
     mode: str = aliased(

@@ -9,7 +9,15 @@ from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.model_config import ModelConfig
-from dify_etl.dify.record import JsonRow, KeyRecord, aliased, optional, parse_one
+from dify_etl.dify.record import (
+    Batch,
+    JsonRow,
+    KeyRecord,
+    aliased,
+    optional,
+    parse_but_odd_fields,
+    parse_one,
+)
 from dify_etl.dify.session import Query, Session
 from dify_etl.dify.writes import Written, record_written
 
@@ -84,6 +92,11 @@ class AppWrites:
         """GET /apps/{app_id}: with the stored description and all settings. Raises AppGone."""
         answer = self._session.get(APP, app_id=app_id)
         return parse_one(AppDetail, answer, endpoint=f"GET {APP}")
+
+    def detail(self, app_id: str) -> Batch[AppDetail]:
+        """The same, without the fields that are odd, which are named beside it."""
+        answer = self._session.get(APP, app_id=app_id)
+        return parse_but_odd_fields(AppDetail, answer, endpoint=f"GET {APP}")
 
     def create(self, draft: AppDraft) -> Written[AppDetail]:
         """POST /apps: 201, every time another app, without a model config of its own.

@@ -44,6 +44,8 @@ FEEDBACKS = "/apps/{app_id}/feedbacks/export"
 class LoggedConversation(Record):
     """What the lists of chat and of completion conversations have in common."""
 
+    needs = frozenset({"app_id", "conversation_id", "created_at"})
+
     app_id: Id = Field(description="id of the app")
     conversation_id: Id = aliased("id", description="id of the conversation")
     status: str = aliased("status", description="normal in practice")

@@ -32,6 +32,8 @@ DOCUMENTS = "/datasets/{dataset_id}/documents"
 class Dataset(Record):
     """A knowledge base (GET /datasets, /datasets/{id})."""
 
+    needs = frozenset({"dataset_id"})
+
     dataset_id: Id = aliased("id", description="id of the dataset")
     name: str = aliased("name", description="name of the dataset")
     description: str | None = optional(description="description")
@@ -84,6 +86,8 @@ class Dataset(Record):
 
 class Document(Record):
     """A document of a dataset (GET /datasets/{id}/documents). Dify tells no updated_at."""
+
+    needs = frozenset({"dataset_id", "document_id"})
 
     dataset_id: Id = Field(description="id of the dataset")
     document_id: Id = aliased("id", description="id of the document")

@@ -60,6 +60,8 @@ class ExportedFeedback(Record):
 class Annotation(Record):
     """An answer that an editor wrote (GET annotations). Dify tells neither author nor message."""
 
+    needs = frozenset({"app_id", "annotation_id"})
+
     app_id: Id = Field(description="id of the app")
     annotation_id: Id = aliased("id", description="id of the annotation")
     question: str | None = optional(description="question that it answers")

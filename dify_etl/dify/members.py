@@ -32,6 +32,8 @@ _LONGEST_EMAIL, _LONGEST_LOCAL_PART = 254, 64
 class Member(Record):
     """An account in the workspace (GET /workspaces/current/members)."""
 
+    needs = frozenset({"account_id"})
+
     account_id: Id = aliased("id", description="id of the account")
     name: str = aliased("name", description="name that others see")
     email: str = aliased("email", description="e-mail address; Dify does not validate it")

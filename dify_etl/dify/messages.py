@@ -186,6 +186,8 @@ def _usage(key: str, *, description: str) -> Any:
 class Message(Record):
     """A question and its answer (GET chat-messages, messages/{id}, completion detail)."""
 
+    needs = frozenset({"app_id", "conversation_id", "message_id", "created_at"})
+
     app_id: Id = Field(description="id of the app")
     message_id: Id = aliased("id", description="id of the message")
     conversation_id: Id = aliased("conversation_id", description="id of the conversation")
@@ -278,6 +280,26 @@ class Message(Record):
     odd_forms: tuple[Rejected, ...] = Field(
         strict=False, description="forms that could not be read, for the quarantine"
     )
+    odd_parts: tuple[Rejected, ...] = Field(
+        default=(), strict=False, description="other parts that could not be read, likewise"
+    )
+
+    @classmethod
+    def set_parts_aside(cls, prepared: JsonRow) -> JsonRow:
+        """Each part by itself: an odd citation does not cost the message its tokens and price."""
+        row, ids = dict(prepared), _ids(prepared)
+        odd: list[Rejected] = []
+        for name, kind in _PARTS.items():
+            found = row.get(name)
+            parts = found if isinstance(found, list | tuple) else [found] if found else []
+            batch = parse(kind, parts, endpoint=_SENDS_FORMS, context=ids)
+            row[name] = batch.records
+            odd += [
+                replace(one, record_id=f"{ids['message_id']}/{name}/{one.position + 1}")
+                for one in batch.rejected
+            ]
+        row["odd_parts"] = odd
+        return row if odd else prepared
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -297,6 +319,15 @@ class Message(Record):
             if part in row and row[part] is None:
                 del row[part]  # each field that looks into a null costs an exception
         return row
+
+
+_PARTS: Mapping[str, type[MessageChild]] = {
+    "feedbacks": MessageFeedback,
+    "agent_thoughts": AgentThought,
+    "tool_calls": AgentToolCall,
+    "message_files": MessageFile,
+    "citations": MessageCitation,
+}
 
 
 def _ids(row: JsonRow) -> JsonRow:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, get_origin
 
 import orjson
 from pydantic import (
@@ -19,6 +20,10 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -102,6 +107,10 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, hide_input_in_errors=True)
     keeps_raw: ClassVar[bool] = True  # may a rejected row keep its JSON text?
+    # Fields without which a row is none: its identity, the link to its parent, what its children
+    # are asked with, and the time that gives its slice. Another field that is odd is null, and
+    # named in `odd_fields`. Empty: any odd field rejects the row.
+    needs: ClassVar[frozenset[str]] = frozenset()
     _nested_keys: ClassVar[frozenset[str]] = frozenset()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -117,6 +126,11 @@ class Record(BaseModel):
             return {}
         return {key: found[key] for key in found if key not in self._nested_keys}
 
+    @property
+    def odd_fields(self) -> tuple[str, ...]:
+        """Fields whose value in Dify's answer was none of theirs: null here."""
+        return cast(tuple[str, ...], (self.__pydantic_private__ or {}).get("odd_fields", ()))
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Note the keys that fields look into: when null there, they are still no surprise."""
@@ -129,6 +143,11 @@ class Record(BaseModel):
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
         """The row as the fields expect it: the context (such as app_id) joined in."""
         return {**row, **context}
+
+    @classmethod
+    def set_parts_aside(cls, prepared: JsonRow) -> JsonRow:
+        """The prepared row without those of its parts that are no valid records."""
+        return prepared
 
 
 class KeyRecord(Record):
@@ -155,6 +174,18 @@ class Rejected:
     raw: str | None = field(default=None, repr=False)
     record_class: str = ""  # with `context` what it takes to parse `raw` again
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    odd_fields: tuple[str, ...] = ()  # the row is a record all the same, but for these fields
+    odd_figures: int = 0  # of these, how many are money, tokens, time or status
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the row stands among the records, and only fields of it were set aside."""
+        return bool(self.odd_fields)
+
+
+def lost(rejected: Iterable[Rejected]) -> list[Rejected]:
+    """Those of which no record was made."""
+    return [one for one in rejected if not one.is_loaded]
 
 
 @dataclass(frozen=True)
@@ -183,7 +214,7 @@ class Page(Batch[R_co]):
     @property
     def row_count(self) -> int:
         """How many rows Dify sent, the rejected ones included."""
-        return len(self.records) + len(self.rejected)
+        return len(self.records) + len(lost(self.rejected))
 
 
 def parse(
@@ -193,16 +224,24 @@ def parse(
     endpoint: str,
     context: Mapping[str, Any] | None = None,
 ) -> Batch[RecordT]:
-    """Validate rows one by one: a bad row is set aside and never takes its neighbours with it."""
+    """Validate rows one by one: a bad row is set aside and never takes its neighbours with it.
+
+    A row whose `needs` are good is a record, without its odd fields, and named in `rejected`, too.
+    """
     context = context or {}
     records: list[RecordT] = []
     rejected: list[Rejected] = []
     for position, row in enumerate(rows):
+        prepared = record_class.prepare(row, context) if type(row) is dict else row
         try:
-            prepared = record_class.prepare(row, context) if type(row) is dict else row
             records.append(record_class.model_validate(prepared))
         except ValidationError as error:
-            path, message = _told(error)
+            found, why = _without_what_is_odd(record_class, prepared, error)
+            records += [found] if found is not None else []
+            if why is None:
+                continue
+            path, message = _told(why)
+            odd = found.odd_fields if found is not None else ()
             rejected.append(
                 Rejected(
                     endpoint=endpoint,
@@ -213,9 +252,72 @@ def parse(
                     raw=str(JsonText.of(without_secrets(row))) if record_class.keeps_raw else None,
                     record_class=record_class.__name__,
                     context=context if record_class.keeps_raw else {},
+                    odd_fields=odd,
+                    odd_figures=sum(is_figure(record_class, name) for name in odd),
                 )
             )
     return Batch(tuple(records), tuple(rejected))
+
+
+def is_figure(record_class: type[Record], name: str) -> bool:
+    """Whether a field tells money, tokens, time or status: what days are summed by."""
+    annotation = str(record_class.model_fields[name].annotation)
+    is_typed = any(kind in annotation for kind in ("Decimal", "datetime"))
+    return is_typed or name in ("status", "currency") or name.endswith(("_tokens", "_seconds"))
+
+
+def _without_what_is_odd(
+    record_class: type[RecordT], prepared: Any, error: ValidationError
+) -> tuple[RecordT | None, ValidationError | None]:
+    """The record without its odd parts and fields, and what is wrong with the row itself.
+
+    No record when a field that it needs is odd; no error when only parts of it are.
+    """
+    if not record_class.needs or not isinstance(prepared, dict):
+        return None, error
+    row = record_class.set_parts_aside(prepared)
+    if row is not prepared:
+        try:
+            return record_class.model_validate(row), None
+        except ValidationError as other:
+            error = other
+    odd: set[str] = set()
+    try:
+        found = _lenient(record_class).model_validate(row, context=odd)
+    except ValidationError:
+        return None, error
+    required = (name for name, info in record_class.model_fields.items() if info.is_required())
+    odd.update(name for name in required if getattr(found, name) is None)
+    # The lenient class has the same fields, so its objects may be of the strict one: whoever
+    # makes frames by class needs to know one class only.
+    object.__setattr__(found, "__class__", record_class)
+    object.__setattr__(found, "__pydantic_private__", {"odd_fields": tuple(sorted(odd))})
+    return cast(RecordT, found), error
+
+
+@cache
+def _lenient(record_class: type[Record]) -> type[Record]:
+    """The same record, whose fields are null where they are odd; the context notes their names."""
+    fields: dict[str, Any] = {}
+    for name, info in record_class.model_fields.items():
+        if name in record_class.needs or get_origin(info.annotation) is tuple:
+            continue
+        kind: Any = info.annotation
+        if info.metadata:
+            kind = Annotated[(kind, *info.metadata)]
+        fields[name] = (
+            Annotated[kind | None, WrapValidator(_none_if_odd)],
+            Field(default=None, validation_alias=info.validation_alias),
+        )
+    return create_model(record_class.__name__, __base__=record_class, **cast(Any, fields))
+
+
+def _none_if_odd(value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        cast(set[str], info.context).add(str(info.field_name))
+        return None
 
 
 def parse_one(
@@ -230,6 +332,20 @@ def parse_one(
     for rejected in batch.rejected:
         raise unexpected(rejected)
     return batch.records[0]
+
+
+def parse_but_odd_fields(
+    record_class: type[RecordT],
+    row: Any,
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+) -> Batch[RecordT]:
+    """The one record of such an answer, and its odd fields; UnexpectedAnswer when it is none."""
+    batch = parse(record_class, [row], endpoint=endpoint, context=context)
+    for rejected in lost(batch.rejected):
+        raise unexpected(rejected)
+    return batch
 
 
 def unexpected(rejected: Rejected) -> UnexpectedAnswer:

@@ -54,6 +54,8 @@ class _Created(Record):
 class WorkflowRun(_Created):
     """A run in a list (GET workflow-runs), without inputs, outputs and error."""
 
+    needs = frozenset({"app_id", "workflow_run_id", "created_at"})
+
     app_id: Id = Field(description="id of the app")
     workflow_run_id: Id = aliased("id", description="id of the run")
     workflow_version: str | None = optional("version", description="version text, or draft")
@@ -102,6 +104,10 @@ class WorkflowAppLog(_Created):
 
     Written at the run's start since 1.9, at its end before.
     """
+
+    needs = frozenset(
+        {"app_id", "workflow_app_log_id", "workflow_run_id", "created_at", "log_created_at"}
+    )
 
     app_id: Id = Field(description="id of the app")
     workflow_app_log_id: Id = aliased("id", description="id of the log row")
@@ -158,6 +164,8 @@ class NodeExecution(_Created):
 
     Inner nodes of loops and iterations repeat their node_id.
     """
+
+    needs = frozenset({"app_id", "workflow_run_id", "node_execution_id", "created_at"})
 
     app_id: Id = Field(description="id of the app")
     workflow_run_id: Id = Field(description="id of the run")
@@ -250,6 +258,8 @@ class WaitingForm(Record):
 class AppTrigger(Record):
     """What may start a workflow by itself (GET /apps/{id}/triggers, since 1.10)."""
 
+    needs = frozenset({"app_id", "app_trigger_id"})
+
     app_id: Id = Field(description="id of the app")
     app_trigger_id: Id = aliased("id", description="id of the trigger")
     trigger_type: str = aliased(
@@ -269,6 +279,8 @@ class ArchivedRun(_Created):
 
     It is in no other list any more, and its inputs, outputs and nodes cannot be read.
     """
+
+    needs = frozenset({"app_id", "archived_run_id"})
 
     app_id: Id = Field(description="id of the app")
     archived_run_id: Id = aliased("id", description="id of the archived log")

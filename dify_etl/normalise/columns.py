@@ -23,6 +23,12 @@ DUCKDB_TYPES: dict[object, str] = {
 }
 
 EXTRA = Column("extra", "JSON", "Fields that Dify sent and no known version has; null: none.")
+ODD_FIELDS = Column(
+    "odd_fields",
+    "VARCHAR",
+    "Columns whose values in Dify's last answer were none of theirs, and which keep the last good "
+    "ones, separated by commas; null: none.",
+)
 
 
 def columns_of(record_class: type[Record]) -> Iterator[Column]:
@@ -31,6 +37,8 @@ def columns_of(record_class: type[Record]) -> Iterator[Column]:
         duckdb_type = DUCKDB_TYPES.get(_plain_type(field))
         if duckdb_type is not None:
             yield Column(name, duckdb_type, field.description or "")
+    if record_class.needs:
+        yield ODD_FIELDS
     if record_class.model_config.get("extra") == "allow":
         yield EXTRA
 

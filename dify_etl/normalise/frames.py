@@ -28,12 +28,14 @@ def records_frame(
     schema = _schema(table, record_class)
     if not records:
         return pl.DataFrame(schema=schema)
-    names = [name for name in schema if name != "extra"]
+    names = [name for name in schema if name not in ("extra", "odd_fields")]
     take = itemgetter(*names)
     columns = zip(*(take(record.__dict__) for record in records), strict=True)
     values: dict[str, Sequence[object]] = dict(zip(names, columns, strict=True))
     if "extra" in schema:
         values["extra"] = [_extra(record) for record in records]
+    if "odd_fields" in schema:
+        values["odd_fields"] = [",".join(record.odd_fields) or None for record in records]
     found_columns = [_series(name, values[name], schema[name]) for name in schema]
     if len(records) <= FEW and not _is_any_suspicious(found_columns):
         return pl.DataFrame(found_columns)

@@ -55,8 +55,8 @@ def _raw(
     for record in records:
         for column in columns_of(record):
             known.setdefault(column.name, column)
-    extra = known.pop("extra", None)
-    columns = (*known.values(), *more, *((extra,) if extra else ()))
+    last = [known.pop(name) for name in ("odd_fields", "extra") if name in known]
+    columns = (*known.values(), *more, *last)
     named = {mark: set(names) for mark, names in marks.items()}
     marked = tuple(_marked(column, named) for column in columns)
     return RawTable(Table("raw", name, grain, key, marked), records)

@@ -10,6 +10,7 @@ from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
 from dify_etl.dify.paging import WalkProof
+from dify_etl.dify.record import Rejected, lost
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.app_modes import COMPLETION_MODES, KNOWN_MODES
@@ -91,7 +92,7 @@ def read_apps(sync: Sync) -> FeedReport:
         with books.commit():
             load_listed_apps(books, apps)
             books.quarantine(None, rows.rejected.values())
-            if reason is None and not rows.rejected:
+            if reason is None and not lost(rows.rejected.values()):
                 present = records_frame(raw_table("apps"), App, apps)
                 books.mark_absent(raw_table("apps"), scope="true", present=present)
                 mark_rows_of_gone_apps(books)
@@ -137,12 +138,14 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
         )
     ]
     details: list[AppDetail] = []
+    odd: list[Rejected] = []
     hidden: list[str] = []
     gone: list[str] = []
     failed: list[str] = []
-    for fetched in fetch_all(due, sync.dify.apps.get, workers=sync.rules.workers):
+    for fetched in fetch_all(due, sync.dify.apps.detail, workers=sync.rules.workers):
         if fetched.result is not None:
-            details.append(fetched.result)
+            details += fetched.result
+            odd += fetched.result.rejected
         elif isinstance(fetched.error, AppGone):
             gone.append(f"an app of the list has no details any more: {fetched.error}")
         elif not_shown := why_not_shown(sync, fetched.error):
@@ -153,13 +156,15 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
         books.note_drift(details)
         rows = _detail_frame(sync, details)
         books.load_frame(raw_table("apps"), rows, repeated=rows.height)
+        books.quarantine(None, odd)
     # A reason of rights begins as every such reason does: by that it is known as one.
     reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
     return next(iter([*hidden, *gone]), None), reason
 
 
 def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:
-    """The details; `detail_of` stays empty where the app may change once more in that second."""
+    """The details; `detail_of` stays empty where the app may change once more in that second,
+    and where a field is odd."""
     table = raw_table("apps")
     list_only = (
         "create_user_name",
@@ -173,7 +178,7 @@ def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:
     )
     whole = records_frame(table, AppDetail, details).drop(list_only)
     moments = [
-        {"detail_of": at if at is None or at < sync.now - ONE_SECOND else None}
-        for at in (detail.updated_at for detail in details)
+        {"detail_of": at if at is None or (at < sync.now - ONE_SECOND and not is_odd) else None}
+        for at, is_odd in ((one.updated_at, bool(one.odd_fields)) for one in details)
     ]
     return whole.rename({"extra": "detail_extra"}).hstack(frame(table, moments, ["detail_of"]))

@@ -5,11 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import orjson
 import polars as pl
 
 from dify_etl.dify.errors import AppGone, DifyError
@@ -17,16 +19,29 @@ from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.app_modes import KNOWN_MODES
+from dify_etl.sync.open_quarantine import (
+    open_entries,
+    resolve_vanished,
+    restate_slices,
+    what_waits,
+    with_waiting,
+)
 from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.ledger import QUARANTINE, RUNS, SCHEMA_DRIFT, SLICES
-from dify_etl.warehouse.tables import Table, frame
+from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
+
+# Feeds whose slices are days: of a row that is set aside, the day is taken from its own time.
+_DAILY = ("conversations", "messages", "workflow_runs", "node_executions")
+# When an object was alive last, as Dify names it.
+_LAST = {"conversations": "updated_at", "workflow_runs": "finished_at"}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -146,16 +161,45 @@ class FeedBooks:
         self._count(table, changes)
         return changes.absent
 
-    def quarantine(self, app_id: str | None, rejected: Iterable[Rejected]) -> None:
-        """Keep objects that are no valid records, with what is wrong, for `quarantine retry`."""
-        rows = [self._quarantine_row(app_id, one) for one in rejected]
+    def quarantine(
+        self,
+        app_id: str | None,
+        rejected: Iterable[Rejected],
+        *,
+        parent_id: str | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Keep objects that are no valid records, with what is wrong, for `quarantine retry`.
+
+        `parent_id` lists them, and `at` gives their day where they do not.
+        """
+        rows = [self._quarantine_row(app_id, one, parent_id, at) for one in rejected]
+        if not rows:
+            return
         self.quarantined += len(rows)
         upsert(self.sync.database, QUARANTINE, frame(QUARANTINE, rows), now=utc_now())
 
+    def read_anew(self, parent_ids: Iterable[str]) -> None:
+        """What these list was read whole: what was set aside of it before is resolved.
+
+        What is still odd is quarantined again after this.
+        """
+        listed = ", ".join(quoted(one) for one in parent_ids)
+        if listed and self._waits_any():
+            self.sync.database.execute(
+                "UPDATE ops.quarantine SET resolved_at = ? WHERE resolved_at IS NULL "
+                f"AND feed = ? AND parent_id IN ({listed})",
+                [utc_now(), self.feed],
+            )
+
     def close_slices(self, slices: Sequence[Slice], *, feed: str | None = None) -> None:
-        """Write the ledger rows; call it in the transaction that loads their rows."""
-        self.slices.extend(slices)
+        """Write the ledger rows; call it in the transaction that loads their rows.
+
+        A slice of which something waits in quarantine is not proven, and stays due.
+        """
         feed = feed or self.feed
+        slices = self._with_waiting(slices, feed)
+        self.slices.extend(slices)
         held = self._bad_before(feed)
         read_at = self.sync.dify.server_time()
         rows = [
@@ -168,10 +212,12 @@ class FeedBooks:
                 "expected": one.expected,
                 "requests": one.requests,
                 "reason": one.reason,
+                "in_quarantine": one.in_quarantine,
                 **_badness(one, held, read_at),
                 "is_settled": one.is_settled,
                 "run_id": self.sync.run_id,
                 "read_at": read_at,
+                "deep_read_at": read_at if one.state in ("proven", "unproven") else None,
             }
             for one in slices
         ]
@@ -203,6 +249,8 @@ class FeedBooks:
 
     def report(self) -> FeedReport:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""
+        with self.commit():
+            self._restate()
         usage = self._usage.total
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
@@ -245,7 +293,65 @@ class FeedBooks:
         )
         return {(app_id, day): (tries, since) for app_id, day, tries, since in rows}
 
-    def _quarantine_row(self, app_id: str | None, one: Rejected) -> dict[str, object]:
+    def _with_waiting(self, slices: Sequence[Slice], feed: str) -> list[Slice]:
+        entries = open_entries(self.sync.database, feed)
+        found = []
+        for one in slices:
+            waits = what_waits(entries, feed, one.app_id, one.day)
+            state, reason = with_waiting(one.state, one.reason, waits)
+            found.append(
+                replace(
+                    one,
+                    state=state,
+                    reason=reason,
+                    in_quarantine=waits,
+                    is_settled=one.is_settled and waits is None,
+                )
+                if waits
+                else one
+            )
+        return found
+
+    def _restate(self) -> None:
+        """Slices that this run did not close, and objects that Dify has no more."""
+        database = self.sync.database
+        resolve_vanished(database, self.feed, run_id=self.sync.run_id, since=self._started_at)
+        restate_slices(database, self.feed)
+
+    def _waits_any(self) -> bool:
+        return bool(
+            self.sync.database.rows(
+                "SELECT 1 FROM ops.quarantine WHERE feed = ? AND resolved_at IS NULL LIMIT 1",
+                [self.feed],
+            )
+        )
+
+    def _local_date(self, seconds: object) -> date | None:
+        """The local day of epoch seconds as Dify sends them; None when they are no time."""
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            return None
+        try:
+            return local_date(datetime.fromtimestamp(seconds, UTC), self.sync.rules.zone)
+        except (OverflowError, OSError, ValueError):
+            return None
+
+    def _days_of(self, one: Rejected, at: datetime | None) -> tuple[date | None, date | None]:
+        """The local days on which a rejected row began and was alive last, as far as it tells."""
+        if self.feed not in _DAILY:
+            return None, None
+        row: Any = orjson.loads(one.raw) if one.raw else None
+        row = row if isinstance(row, dict) else {}
+        run = row.get("workflow_run")
+        row = run if isinstance(run, dict) else row  # a log row is of the day of its run
+        first = self._local_date(row.get("created_at"))
+        if first is None and at is not None:
+            first = local_date(at, self.sync.rules.zone)
+        return first, self._local_date(row.get(_LAST.get(self.feed, "created_at")))
+
+    def _quarantine_row(
+        self, app_id: str | None, one: Rejected, parent_id: str | None, at: datetime | None
+    ) -> dict[str, object]:
+        first, last = self._days_of(one, at)
         known_by = one.record_id or one.raw or one.position
         identity = (self.feed, app_id, known_by, one.endpoint, one.error_path)
         return {
@@ -253,6 +359,11 @@ class FeedBooks:
             "feed": self.feed,
             "app_id": app_id,
             "record_id": one.record_id,
+            "parent_id": parent_id,
+            "slice_date": first,
+            "last_date": last,
+            "odd_fields": ",".join(one.odd_fields) or None,
+            "odd_figures": one.odd_figures if one.odd_fields else None,
             "endpoint": one.endpoint,
             "position": one.position,
             "error_path": one.error_path,

@@ -113,6 +113,11 @@ class ConversationRead:
         )
 
     @property
+    def is_odd(self) -> bool:
+        """Whether any of its messages, or a part of one, could not be read."""
+        return bool(self.rejected) or any(one.odd_forms or one.odd_parts for one in self.messages)
+
+    @property
     def state(self) -> str:
         """As in ops.conversation_reads; unproven when Dify cannot show more, or nothing is missing
         but some was read before and cannot be now.
@@ -227,7 +232,8 @@ def _read(sync: Sync, due: Due) -> ConversationRead:
         if read.reason is None or read.odd:
             return read
     read = _walk(sync, due, frozenset())
-    return read if read.reason is None or read.odd else _walk(sync, due, frozenset(), limit=97)
+    is_all = read.reason is None or read.odd or read.is_hidden
+    return read if is_all else _walk(sync, due, frozenset(), limit=97)
 
 
 def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> ConversationRead:
@@ -247,6 +253,7 @@ def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> Conv
         held,
         size_of(found),
         _doubt(walk, due, held),
+        is_hidden=bool(walk.proof.crowded),
         odd=next(iter(walk.proof.odd), None),
     )
 
@@ -256,6 +263,9 @@ def _meets(page: Page[Message], known: frozenset[str]) -> bool:
 
 
 def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
+    if walk.proof.crowded:  # no page shows the rest of such a second, ever
+        is_counted = 0 < due.message_count <= held
+        return None if is_counted else f"{held} of {due.message_count}: {walk.proof.reason}"
     if not walk.proof.is_proven:
         return walk.proof.reason
     if held < due.message_count:
@@ -270,8 +280,9 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
     good = [(one.task, one.result) for one in reads if one.result is not None]
     load_messages(books, [message for _, read in good for message in read.messages])
     for due, read in good:
-        if read.rejected:
-            books.quarantine(due.app_id, read.rejected)
+        if not due.known_ids:
+            books.read_anew([due.conversation_id])
+        books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id, at=due.begun_at)
         if read.logged:
             load_logged_messages(books, due.app_id, read.logged)
     ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])
@@ -342,7 +353,8 @@ def _book(
             again = 0  # read as soon as the account may
         return book | {
             "held_count": read.held,
-            "is_settled": read.is_settled(sync.now, ended_runs),
+            # What waits in quarantine is asked again every night, until it is well.
+            "is_settled": read.is_settled(sync.now, ended_runs) and not read.is_odd,
             "state": read.state,
             "reason": read.reason,
             "tries": 0 if read.reason is None else again,

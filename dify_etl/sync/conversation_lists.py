@@ -157,7 +157,6 @@ class _Books:
                 day=day,
                 state="incomplete" if reason else "proven",
                 rows=self.rows[day],
-                expected=None if reason else self.rows[day],
                 requests=self.requests,
                 reason=reason,
                 is_settled=is_over(self.sync, day),

@@ -11,6 +11,7 @@ from dify_etl.dify.conversations import (
     Conversation,
     LoggedConversation,
 )
+from dify_etl.dify.record import lost
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.agent_logs import LoggedApp, LoggedTalks
 from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
@@ -187,7 +188,7 @@ def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[
     table = raw_table(FEED)
     proven = []
     for task, part, read in reads:
-        if read.window is None or read.reason is not None or read.rows.rejected:
+        if read.window is None or read.reason is not None or lost(read.rows.rejected.values()):
             continue
         if part.logs is not None and not part.logs.proves(read.window.days):
             continue

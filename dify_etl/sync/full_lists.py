@@ -18,7 +18,7 @@ from dify_etl.dify.errors import NoSuchEndpoint
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.paging import PageWalk
-from dify_etl.dify.record import Batch, Record, Rejected
+from dify_etl.dify.record import Batch, Record, Rejected, lost
 from dify_etl.dify.server import Version
 from dify_etl.dify.workflow_records import AppTrigger, ArchivedRun
 from dify_etl.normalise.frames import records_frame
@@ -279,7 +279,7 @@ def _load(
     table = raw_table(books.feed)
     books.load(books.feed, record_class, listed.records)
     books.quarantine(app_id, listed.rejected)
-    if scope is not None and not listed.rejected:
+    if scope is not None and not lost(listed.rejected):
         present = records_frame(table, record_class, listed.records)
         books.mark_absent(table, scope=scope, present=present)
 

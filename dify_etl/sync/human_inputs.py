@@ -53,7 +53,12 @@ def load_forms(
     present = _load(books, asked)
     odd = [message for message in messages if message.odd_forms]
     for message in odd:
-        books.quarantine(message.app_id, message.odd_forms)
+        books.quarantine(
+            message.app_id,
+            message.odd_forms,
+            parent_id=message.message_id,
+            at=message.created_at,
+        )
     if scope and not are_new:
         shown = f"t.message_id IN ({scope})"
         if odd:

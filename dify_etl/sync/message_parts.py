@@ -24,7 +24,7 @@ from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.human_inputs import load_forms
 from dify_etl.sync.run_details import PATIENCE
-from dify_etl.warehouse.tables import frame
+from dify_etl.warehouse.tables import frame, quoted
 
 CHILDREN: dict[str, type[MessageChild]] = {
     "message_feedbacks": MessageFeedback,
@@ -108,8 +108,29 @@ def load_children(
         books.load_frame(table, found)
         if not are_new:
             scope = "t.message_id IN (SELECT message_id FROM _read)"
+            if not_all := _with_odd(messages, kind):
+                scope += f" AND t.message_id NOT IN ({not_all})"
             books.mark_absent(table, scope=scope, present=found)
+    if not are_new:
+        books.read_anew(message.message_id for message in messages)
     load_forms(books, messages, are_new=are_new, scope="SELECT message_id FROM _read")
+    for message in messages:
+        books.quarantine(
+            message.app_id,
+            message.odd_parts,
+            parent_id=message.message_id,
+            at=message.created_at,
+        )
+
+
+def _with_odd(messages: Iterable[Message], kind: type[MessageChild]) -> str:
+    """Messages that do not show all of their parts of a kind, as SQL; empty: none."""
+    kinds = {kind.__name__, *([AgentThought.__name__] if kind is AgentToolCall else [])}
+    return ", ".join(
+        quoted(one.message_id)
+        for one in messages
+        if any(odd.record_class in kinds for odd in one.odd_parts)
+    )
 
 
 def mark_messages_absent(books: FeedBooks, conversations: str) -> None:

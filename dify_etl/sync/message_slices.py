@@ -57,7 +57,6 @@ def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slic
                 day=day,
                 state="incomplete" if doubt else "unproven" if weak else "proven",
                 rows=held.get((one.app_id, day), 0),
-                expected=None if reason else held.get((one.app_id, day), 0),
                 reason=reason,
                 is_settled=is_over(sync, day),
             )
@@ -108,7 +107,8 @@ def _hidden_lists(sync: Sync) -> dict[tuple[str, date], str]:
     """
     rows = sync.database.rows(
         "SELECT app_id, slice_date, reason FROM ops.slices "
-        "WHERE feed = 'conversations' AND state = 'unproven'"
+        "WHERE feed = 'conversations' AND state = 'unproven' "
+        "AND reason IS DISTINCT FROM in_quarantine"
     )
     return {(app_id, day): reason for app_id, day, reason in rows}
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ class DueRun:
     workflow_run_id: str
     app_id: str
     total_steps: int
+    created_at: datetime
     is_ended: bool
     tries: int
     has_message: bool
@@ -91,7 +92,8 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     again = "true" if sync.plan.is_full else "false"
     count, rows = take_due(
         sync.database,
-        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), r.is_detail_settled,
+        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), w.created_at,
+            r.is_detail_settled,
             coalesce(r.nodes_tries, 0),
             w.workflow_run_id IN (SELECT workflow_run_id FROM raw.messages)
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
@@ -112,8 +114,14 @@ def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> 
     nodes = [node for _, found in read for node in found.nodes]
     with books.commit():
         load_nodes(books, nodes, [form for _, found in read for form in found.waiting])
+        books.read_anew(run.workflow_run_id for run, _ in read)
         for run, found in read:
-            books.quarantine(run.app_id, found.nodes.rejected)
+            books.quarantine(
+                run.app_id,
+                found.nodes.rejected,
+                parent_id=run.workflow_run_id,
+                at=run.created_at,
+            )
         rows = [_book(books.sync, one) for one in outcomes]
         if rows:
             books.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
@@ -131,12 +139,14 @@ def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
     run, batch = one.task, one.result.nodes if one.result else None
     is_empty = batch is not None and not len(batch) and not batch.rejected
     is_gone = is_empty and run.total_steps > 0
+    is_odd = batch is not None and bool(batch.rejected)
     is_failed = batch is None or (is_gone and run.tries + 1 < MOST_EMPTY)
     hidden = why_not_shown(sync, one.error)
     reason = hidden or (f"failed: {one.error}" if batch is None else NO_NODES if is_gone else None)
     return {
         "workflow_run_id": run.workflow_run_id,
-        "is_nodes_settled": run.is_ended and not is_failed,
+        # What waits in quarantine is asked again every night, until it is well.
+        "is_nodes_settled": run.is_ended and not is_failed and not is_odd,
         "nodes_reason": reason,
         "nodes_tries": run.tries + 1 if is_failed and not hidden else 0,
         "nodes_read_at": sync.dify.server_time(),
@@ -169,8 +179,8 @@ def _list_doubts(sync: Sync) -> dict[tuple[str, date], dict[str, str]]:
     """Days whose runs are themselves in doubt: app and day -> state -> reason."""
     found: dict[tuple[str, date], dict[str, str]] = defaultdict(dict)
     rows = sync.database.rows(
-        "SELECT app_id, slice_date, state, reason FROM ops.slices "
-        "WHERE feed = 'workflow_runs' AND state <> 'proven'"
+        "SELECT app_id, slice_date, state, reason FROM ops.slices WHERE feed = 'workflow_runs' "
+        "AND state <> 'proven' AND reason IS DISTINCT FROM in_quarantine"
     )
     for app_id, day, state, reason in rows:
         level = "unproven" if state == "unproven" else "incomplete"

@@ -76,6 +76,8 @@ def _taken(
         lists.requests += part.doubts.requests
         for day, reason in part.doubts.days.items():
             lists.days.setdefault(day, reason)
+        for day, reason in part.doubts.beyond.items():
+            lists.beyond.setdefault(day, reason)
     return [
         (task, found if found.odd.reached else replace(failed, reason=found.reason))
         for found in part.doubts.odd

@@ -20,6 +20,7 @@ class Slice:
     requests: int = 0
     reason: str | None = None
     is_settled: bool = False
+    in_quarantine: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from dify_etl.dify.errors import DifyError
+from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import WorkflowRunDetail
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -34,6 +35,9 @@ AHEAD = 200
 
 DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
 
+# The status of a run whose status is odd: its nodes are read all the same.
+UNREADABLE = "unreadable"
+
 
 def read_run_details(books: FeedBooks) -> None:
     """GET workflow-runs/{id} of every due run: inputs, outputs, error."""
@@ -41,10 +45,10 @@ def read_run_details(books: FeedBooks) -> None:
     count, due = due_details(sync)
     books.expect(count)
 
-    def fetch(run: DueRun) -> WorkflowRunDetail | None:
-        return sync.dify.workflows.run(run[1], run[0])
+    def fetch(run: DueRun) -> Batch[WorkflowRunDetail] | None:
+        return sync.dify.workflows.run_detail(run[1], run[0])
 
-    outcomes: list[Fetched[DueRun, WorkflowRunDetail | None]] = []
+    outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
     for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
         outcomes.append(fetched)
         books.step()
@@ -92,30 +96,35 @@ def app_list(sync: Sync) -> str:
 
 
 def _commit(
-    books: FeedBooks, outcomes: Sequence[Fetched[DueRun, WorkflowRunDetail | None]]
+    books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[WorkflowRunDetail] | None]]
 ) -> None:
-    details = [one.result for one in outcomes if one.result is not None]
+    details = [run for one in outcomes if one.result is not None for run in one.result]
     table = raw_table("workflow_runs")
     with books.commit():
         books.note_drift(details)
         rows = records_frame(table, WorkflowRunDetail, details)
         books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
+        for one in outcomes:
+            books.quarantine(one.task[1], one.result.rejected if one.result else ())
         read = [_book(books.sync, one) for one in outcomes]
         names = [name for name in read[0] if name] if read else []
         if read:
             books.load_frame(RUN_READS, frame(RUN_READS, read, names))
 
 
-def _book(sync: Sync, one: Fetched[DueRun, WorkflowRunDetail | None]) -> dict[str, Any]:
+def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> dict[str, Any]:
     run_id, app_id, tries = one.task
-    detail = one.result
+    detail = one.result.records[0] if one.result else None
+    is_odd = detail is not None and bool(detail.odd_fields)
     hidden = why_not_shown(sync, one.error)
     reason = hidden or _reason(detail, one.error, sync.now)
     return {
         "workflow_run_id": run_id,
         "app_id": app_id,
-        "status": detail.status if detail else None,
-        "is_detail_settled": one.error is None and (detail is None or _is_over(detail, sync.now)),
+        "status": (detail.status or UNREADABLE) if detail else None,
+        "is_detail_settled": one.error is None
+        and not is_odd
+        and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
         "detail_tries": 0 if hidden or one.error is None else tries + 1,
         "detail_read_at": sync.dify.server_time(),

@@ -17,7 +17,7 @@ import polars as pl
 from dify_etl.dify.errors import NotFound, Refused, RowNotBuilt
 from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk, WalkProof
-from dify_etl.dify.record import Page, Rejected
+from dify_etl.dify.record import Page, Rejected, lost
 from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -85,10 +85,12 @@ class OddStretch:
 class Doubts:
     """Why days of one app may lack runs, and the pages asked to find out.
 
-    The days of `odd` are not among `days` yet: what is older may be reached otherwise.
+    The days of `odd` are not among `days` yet: what is older may be reached otherwise. Those in
+    `beyond` had more runs in one second than Dify can ever show.
     """
 
     days: dict[date, str] = field(default_factory=dict)
+    beyond: dict[date, str] = field(default_factory=dict)
     requests: int = 0
     odd: list[OddStretch] = field(default_factory=list)
 
@@ -210,7 +212,7 @@ def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> It
             if read.window and read.reason:
                 reason = f"log rows: {read.reason}"
                 doubts.days |= dict.fromkeys(read.window.days, reason)
-            elif read.window and not read.rows.rejected:
+            elif read.window and not lost(read.rows.rejected.values()):
                 evidence.logged.append((read.window, rows.run_ids))
     if is_timed:
         yield _Rows.of(logs.read_tail(task.bound, sync.dify.server_time))
@@ -240,9 +242,12 @@ def _read_list(
 
     rows = FramedRows(frame_of, walk.key)
     has_rejected = False
+    crowded: set[str] = set()
     for page in walk:
         rows.add(page)
-        has_rejected = has_rejected or bool(page.rejected)
+        if len({walk.at(run).replace(microsecond=0) for run in page.records}) == 1:
+            crowded.update(walk.key(run) for run in page.records)
+        has_rejected = has_rejected or bool(lost(page.rejected))
         if len(rows) >= MOST_ROWS:
             yield _noted(rows, stretch, evidence)
             rows = FramedRows(frame_of, walk.key)
@@ -252,8 +257,11 @@ def _read_list(
         doubts.odd += [OddStretch(stretch, odd, reason) for odd in walk.proof.odd]
         if walk.proof.odd:
             return
+        logged = _days_proven_by_log(evidence, crowded) if walk.proof.crowded else set()
+        told = doubts.beyond if walk.proof.crowded else doubts.days
         for day in _doubtful_days(stretch.window, walk.proof):
-            doubts.days.setdefault(day, reason)
+            if day not in logged:
+                told.setdefault(day, reason)
     elif not has_rejected:
         evidence.whole.append(stretch)
 
@@ -284,6 +292,15 @@ def logs_frame(logs: Sequence[WorkflowAppLog]) -> pl.DataFrame:
     known = [log for log in logs if log.workflow_run_id is not None]
     rows = records_frame(raw_table(FEED), WorkflowAppLog, known)
     return rows.with_columns(pl.col("triggered_from").fill_null("app-run"))
+
+
+def _days_proven_by_log(evidence: Evidence, crowded: set[str]) -> set[date]:
+    """Days whose log rows came as many as the log counts, when all runs of full seconds stand in
+    the log: then it proves the runs that the list could not show.
+    """
+    if not crowded <= {run_id for _, run_ids in evidence.logged for run_id in run_ids}:
+        return set()
+    return {day for window, _ in evidence.logged for day in window.days}
 
 
 def _doubtful_days(window: Window, proof: WalkProof) -> Iterable[date]:

@@ -80,10 +80,10 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
 def _take(books: FeedBooks, task: Task, part: Part) -> None:
     """Load a part; with the last one, mark what Dify has no more."""
     with books.commit():
-        books.quarantine(task.app.app_id, part.rejected)
         books.note_unknown(part.unknown)
         for rows, repeated in part.frames:
             books.load_frame(raw_table(FEED), rows, repeated=repeated)
+        books.quarantine(task.app.app_id, part.rejected)
         if part.evidence is None:
             return
         listed = part.evidence.listed
@@ -164,14 +164,13 @@ def _slices(
     for day in task.days.all:
         key = (task.app.app_id, day)
         doubt = lists.days.get(day) or details.get(key)
-        reason = doubt or hidden.get(key) or unlisted
+        reason = doubt or lists.beyond.get(day) or hidden.get(key) or unlisted
         rows = held.get(key, 0)
         yield Slice(
             app_id=task.app.app_id,
             day=day,
             state="incomplete" if doubt else "unproven" if reason else "proven",
             rows=rows,
-            expected=None if reason else rows,
             requests=lists.requests,
             reason=reason,
             is_settled=is_over(sync, day),

@@ -25,11 +25,23 @@ SLICES = Table(
         Column("expected", "BIGINT", "Rows that Dify says it has, where it says so for the slice."),
         Column("requests", "BIGINT", "Requests of the read that covered this slice."),
         Column("reason", "VARCHAR", "Why it is not proven, with both figures; null when it is."),
+        Column(
+            "in_quarantine",
+            "VARCHAR",
+            "What of it, or of what it hangs on, waits in quarantine; part of the reason.",
+        ),
         Column("tries", "BIGINT", "Reads in a row that ended failed or incomplete."),
         Column("bad_since", "TIMESTAMPTZ", "When the first of these reads was, UTC; null if none."),
         Column("is_settled", "BOOLEAN", "Read at least 24 h after the day's end, nothing open."),
         Column("run_id", "VARCHAR", "The run that read it last."),
         Column("read_at", "TIMESTAMPTZ", "When it was read last, UTC."),
+        Column(
+            "deep_read_at",
+            "TIMESTAMPTZ",
+            "When its lists were read whole last, UTC: ratings, deletions and hits, which change "
+            "without a sign, are as they were then.",
+            keeps_last=True,
+        ),
     ),
     keeps_history=False,
 )
@@ -122,6 +134,17 @@ QUARANTINE = Table(
         Column("feed", "VARCHAR", "The feed that asked for it."),
         Column("app_id", "VARCHAR", "The app, where there is one."),
         Column("record_id", "VARCHAR", "Dify's id of the object, when it has a readable one."),
+        Column(
+            "parent_id", "VARCHAR", "The conversation, run or message that lists it; else null."
+        ),
+        Column("slice_date", "DATE", "The local day of its slice; null: none, or not readable."),
+        Column("last_date", "DATE", "The last local day on which it was alive, if it tells."),
+        Column(
+            "odd_fields",
+            "VARCHAR",
+            "The row is loaded, without these columns; null: the object was set aside.",
+        ),
+        Column("odd_figures", "BIGINT", "Of these, how many are money, tokens, time or status."),
         Column("endpoint", "VARCHAR", "The Dify endpoint that answered it."),
         Column("position", "BIGINT", "Its position in the answer, from 0."),
         Column("error_path", "VARCHAR", "The field that is wrong."),

@@ -29,6 +29,7 @@ class Column:
 
     is_volatile: the server changes it on every read; stored, but no change of the row.
     keeps_last: a lookup of the server; null never overwrites a value.
+    keeps_odd: a row that names it in `odd_fields` keeps the value that is held.
     is_signed: holds links whose signature changes on every read; compared without signatures.
     """
 
@@ -38,6 +39,7 @@ class Column:
     is_volatile: bool = False
     keeps_last: bool = False
     is_signed: bool = False
+    keeps_odd: bool = False
 
 
 HISTORY = (

@@ -1,7 +1,7 @@
 """Put a frame into a table by key, so that a second time changes nothing; mark what vanished."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -36,7 +36,8 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
 
     `frame` holds the key and any of the table's columns; columns that it lacks keep their values.
     Of several rows with one key the last counts. A row that returns is absent no more.
-    Volatile columns are stored but count as no change.
+    Volatile columns are stored but count as no change. Columns that a row names in `odd_fields`
+    keep what is held.
     """
     if frame.is_empty():
         return Changes()
@@ -44,6 +45,8 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
         frame = frame.unique(list(table.key), keep="last")
     database.stage("_incoming", frame, table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
+    if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:
+        columns = [replace(column, keeps_odd=True) for column in columns]
     held = _find_held(database, table)
     received = frame.height
     actions = _compare(database, table, columns) if held else {}
@@ -163,6 +166,10 @@ def _same_key(table: Table, side: str = "t") -> str:
 def _incoming(column: Column) -> str:
     """The value to store: a lookup that found nothing keeps what is held."""
     name = f'"{column.name}"'
+    if column.keeps_odd and column.name != "odd_fields":
+        is_odd = f"list_contains(string_split(coalesce(s.odd_fields, ''), ','), '{column.name}')"
+        good = _incoming(replace(column, keeps_odd=False))
+        return f"CASE WHEN {is_odd} THEN t.{name} ELSE {good} END"
     return f"coalesce(s.{name}, t.{name})" if column.keeps_last else f"s.{name}"
 
 

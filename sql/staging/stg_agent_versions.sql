@@ -9,6 +9,7 @@
 -- version_note: Note of whoever published it.
 -- created_by_account_id: Account that published it.
 -- created_at: When it was published, UTC.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -26,6 +27,7 @@ select
     version_note,
     created_by as created_by_account_id,
     created_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -5,6 +5,7 @@
 -- answer: Answer of the editor.
 -- hit_count: How often it gave the answer; moves no time.
 -- created_at: When it was made, UTC.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -18,6 +19,7 @@ select
     answer,
     hit_count,
     created_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

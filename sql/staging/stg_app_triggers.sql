@@ -9,6 +9,7 @@
 -- status: One of enabled, disabled, unauthorized, rate_limited.
 -- created_at: When it was made, UTC.
 -- updated_at: When it was changed last, UTC.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -26,6 +27,7 @@ select
     status,
     created_at,
     updated_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

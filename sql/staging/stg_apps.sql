@@ -36,6 +36,7 @@
 -- deleted_tools: Tools that are gone, JSON list.
 -- detail_extra: As extra, for fields of the detail.
 -- detail_updated_at: The app's updated_at when its detail was read, UTC.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -80,6 +81,7 @@ select
     deleted_tools,
     detail_extra,
     detail_of as detail_updated_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -18,6 +18,7 @@
 -- created_by_end_user_session_id: The API caller's `user`.
 -- created_at: When the run began, UTC.
 -- created_date: Local day of created_at.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -48,6 +49,7 @@ select
     created_by_end_user_session_id,
     created_at,
     (created_at at time zone (select timezone from source))::date as created_date,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

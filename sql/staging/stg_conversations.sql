@@ -30,6 +30,7 @@
 -- source_workflow_id: Workflow that asked the agent.
 -- source_workflow_version: Version of that workflow.
 -- source_node_id: Node of that workflow which the agent is.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -72,6 +73,7 @@ select
     source_workflow_id,
     source_workflow_version,
     source_node_id,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

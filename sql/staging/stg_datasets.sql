@@ -37,6 +37,7 @@
 -- created_at: When it was made, UTC.
 -- updated_by_account_id: Account that changed it last.
 -- updated_at: Last change, UTC; not all changes move it.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -82,6 +83,7 @@ select
     created_at,
     updated_by as updated_by_account_id,
     updated_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

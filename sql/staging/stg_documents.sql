@@ -27,6 +27,7 @@
 -- total_segments: Passages; only asked with fetch.
 -- summary_index_status: State of the summary index.
 -- is_summary_needed: Whether a summary is wanted.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -62,6 +63,7 @@ select
     total_segments,
     summary_index_status,
     need_summary as is_summary_needed,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

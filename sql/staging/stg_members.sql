@@ -10,6 +10,7 @@
 -- last_login_at: Last login, UTC.
 -- last_active_at: Last call, to 10 minutes, UTC.
 -- created_at: When the account was made, UTC.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -28,6 +29,7 @@ select
     last_login_at,
     last_active_at,
     created_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -43,6 +43,7 @@
 -- annotation_hit_created_at: When it gave the answer, UTC.
 -- extra_contents: Further content, JSON (newest servers).
 -- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -98,6 +99,7 @@ select
     annotation_hit_created_at,
     extra_contents,
     message_source,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -39,6 +39,7 @@
 -- created_at: When the node began, UTC.
 -- created_date: Local day of created_at.
 -- finished_at: When it ended, UTC; null while it runs.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -90,6 +91,7 @@ select
     created_at,
     (created_at at time zone (select timezone from source))::date as created_date,
     finished_at,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

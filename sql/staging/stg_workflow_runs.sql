@@ -36,6 +36,7 @@
 -- inputs: Inputs, JSON.
 -- outputs: Outputs, JSON.
 -- detail_extra: As extra, for fields of the detail.
+-- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
@@ -84,6 +85,7 @@ select
     inputs,
     outputs,
     detail_extra,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,
