@@ -123,6 +123,21 @@ def load_children(
         )
 
 
+def load_parts_again(name: str, books: FeedBooks, parts: Sequence[MessageChild]) -> None:
+    """Parts that were set aside and can be read by now; call it inside a transaction.
+
+    `name` is their table.
+    """
+    table = raw_table(name)
+    ids = ", ".join(quoted(part.message_id) for part in parts)
+    moments = books.sync.database.frame(
+        "SELECT message_id, any_value(created_at) AS message_created_at FROM raw.messages "
+        f"WHERE message_id IN ({ids}) GROUP BY ALL"
+    )
+    found = records_frame(table, CHILDREN[name], parts)
+    books.load_frame(table, found.join(moments, on="message_id", how="left"))
+
+
 def _with_odd(messages: Iterable[Message], kind: type[MessageChild]) -> str:
     """Messages that do not show all of their parts of a kind, as SQL; empty: none."""
     kinds = {kind.__name__, *([AgentThought.__name__] if kind is AgentToolCall else [])}

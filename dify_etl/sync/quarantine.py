@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -26,7 +28,9 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.chat_messages import load_messages
 from dify_etl.sync.conversations import load_completion_logs
 from dify_etl.sync.human_inputs import load_forms_again
+from dify_etl.sync.message_parts import CHILDREN, load_parts_again
 from dify_etl.sync.nodes import load_nodes
+from dify_etl.sync.open_quarantine import restate_slices
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
 from dify_etl.warehouse.database import Database, utc_now
@@ -36,6 +40,7 @@ _LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
     App: load_listed_apps,
     Message: load_messages,
     HumanInput: load_forms_again,
+    **{kind: partial(load_parts_again, name) for name, kind in CHILDREN.items()},
     CompletionConversation: load_completion_logs,
     WorkflowAppLog: load_logs,
     WorkflowRun: load_runs,
@@ -60,6 +65,8 @@ class Quarantined:
     feed: str
     app_id: str | None
     rejected: Rejected
+    parent_id: str | None = None
+    at: datetime | None = None  # noon of the local day of its slice, as far as it is known
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,9 @@ def waiting_objects(database: Database) -> list[Quarantined]:
     """Everything in ops.quarantine that is not resolved, oldest first."""
     rows = database.rows(
         """SELECT quarantine_id, feed, app_id, endpoint, position, record_id, error_path, message,
-            raw_json, coalesce(record_class, ''), coalesce(context, '{}')
+            raw_json, coalesce(record_class, ''), coalesce(context, '{}'), parent_id,
+            ((slice_date + INTERVAL 12 HOUR) AT TIME ZONE coalesce(
+                (SELECT any_value(timezone) FROM ops.source), 'UTC'))
         FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY seen_at, quarantine_id"""
     )
     return [
@@ -93,16 +102,25 @@ def waiting_objects(database: Database) -> list[Quarantined]:
                 record_class=row[9],
                 context=orjson.loads(row[10]),
             ),
+            parent_id=row[11],
+            at=row[12],
         )
         for row in rows
     ]
 
 
 def retry_quarantine(sync: Sync) -> Retried:
-    """Parse every waiting object again; load the good ones, keep the others with their error."""
+    """Parse every waiting object again; load the good ones, keep the others with their error.
+
+    Slices of which nothing waits any more are whole again; the next night reads them once more.
+    """
     counted = {"loaded": 0, "wrong": 0, "without_object": 0}
-    for one in waiting_objects(sync.database):
+    waiting = waiting_objects(sync.database)
+    for one in waiting:
         counted[_retry(sync, one)] += 1
+    with sync.database.transaction():
+        for (feed,) in sync.database.rows("SELECT DISTINCT feed FROM ops.slices"):
+            restate_slices(sync.database, feed)
     return Retried(**counted)
 
 
@@ -120,7 +138,7 @@ def _retry(sync: Sync, one: Quarantined) -> str:
                 replace(wrong, position=held.position, record_id=held.record_id)
                 for wrong in batch.rejected
             ]
-            books.quarantine(one.app_id, again)
+            books.quarantine(one.app_id, again, parent_id=one.parent_id, at=one.at)
             return "wrong"
         _LOADERS[record_class](books, batch.records)
         sync.database.execute(

@@ -80,7 +80,8 @@ def test_every_spoiled_row_is_loaded_or_quarantined_alone(workplace: Open, kind:
     place.transport = spoiled
     place.read(case.feeds)
     aside = place.rows(
-        f"SELECT record_id, error_path, raw_json FROM ops.quarantine WHERE feed = '{case.table}'"
+        f"SELECT record_id, error_path, raw_json FROM ops.quarantine "
+        f"WHERE feed = '{case.table}' AND coalesce(record_id NOT LIKE '%/%', true)"  # parts
     )
     loaded = {row[0] for row in place.rows(f"SELECT {case.id_column} FROM raw.{case.table}")}
     quarantined = {row[0] for row in aside}

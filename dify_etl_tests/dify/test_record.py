@@ -25,7 +25,7 @@ from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import JsonText, Record, parse
+from dify_etl.dify.record import JsonText, Record, lost, parse
 from dify_etl.dify.workflow_records import (
     ChatflowRun,
     NodeExecution,
@@ -133,17 +133,11 @@ def test_prompt_may_be_text_instead_of_a_list() -> None:
         ("created_at", "1795220852", "created_at"),
         ("created_at", True, "created_at"),
         ("created_at", 1e30, "created_at"),
-        ("message_tokens", "12", "message_tokens"),
-        ("message_tokens", 1.5, "message_tokens"),
-        ("answer", 7, "answer"),
-        ("feedbacks", {"rating": "like"}, "feedbacks"),
-        ("feedbacks", [None], "feedbacks.0"),
-        ("feedbacks", [{"rating": 1, "from_source": "user"}], "feedbacks.0.rating"),
-        ("metadata", {"usage": {"total_price": "free"}}, "metadata.usage.total_price"),
+        ("conversation_id", 7, "conversation_id"),
     ],
 )
-def test_wrong_type_is_rejected_by_name(field: str, value: Any, path: str) -> None:
-    """A wrong type is never bent; the row is set aside with field and raw JSON."""
+def test_row_without_what_it_needs_is_rejected_by_name(field: str, value: Any, path: str) -> None:
+    """Id, parent and time are never bent or left out; the row is set aside with its raw JSON."""
     raw = {**messages()[0], field: value}
 
     batch = parse(Message, [raw], endpoint="GET /x", context=CONTEXT)
@@ -151,6 +145,54 @@ def test_wrong_type_is_rejected_by_name(field: str, value: Any, path: str) -> No
     assert batch.records == ()
     assert batch.rejected[0].error_path == path
     assert orjson.loads(batch.rejected[0].raw or "") == raw
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path", "name", "figures"),
+    [
+        ("message_tokens", "12", "message_tokens", "message_tokens", 1),
+        ("message_tokens", 1.5, "message_tokens", "message_tokens", 1),
+        ("answer", 7, "answer", "answer", 0),
+        ("query", None, "query", "query", 0),
+        (
+            "metadata",
+            {"usage": {"total_price": "free"}},
+            "metadata.usage.total_price",
+            "total_price",
+            1,
+        ),
+    ],
+)
+def test_odd_field_costs_itself(field: str, value: Any, path: str, name: str, figures: int) -> None:
+    """A wrong type is never bent: the field is null and named, the rest of the row is a record."""
+    raw = {**messages()[0], field: value}
+
+    batch = parse(Message, [raw], endpoint="GET /x", context=CONTEXT)
+
+    (record,), (odd,) = batch.records, batch.rejected
+    assert (type(record), getattr(record, name)) == (Message, None)
+    assert record.odd_fields == odd.odd_fields == (name,)
+    assert (odd.error_path, odd.odd_figures, odd.is_loaded) == (path, figures, True)
+    assert orjson.loads(odd.raw or "") == raw
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ({"rating": "like"}, "from_source"),
+        ([None], "(row)"),
+        ([{"rating": 1, "from_source": "user"}], "rating"),
+    ],
+)
+def test_odd_part_costs_itself(value: Any, path: str) -> None:
+    """A rating that cannot be read is set aside; its message is a whole record."""
+    raw = {**messages()[0], "feedbacks": value}
+
+    batch = parse(Message, [raw], endpoint="GET /x", context=CONTEXT)
+
+    (record,) = batch.records
+    assert batch.rejected == record.odd_fields == record.feedbacks == ()
+    assert [odd.error_path for odd in record.odd_parts] == [path]
 
 
 def test_bad_row_does_not_take_its_neighbours() -> None:
@@ -198,13 +240,16 @@ json_values = some.recursive(
 @given(data=some.data())
 @settings(max_examples=25, deadline=None)
 def test_any_json_is_parsed_or_rejected(record_class: type[Record], data: some.DataObject) -> None:
-    """Whatever Dify sends instead of a row, parsing ends with a record or a rejection."""
+    """Whatever Dify sends instead of a row, parsing ends with a record or a rejection, or with both
+    where only fields are odd.
+    """
     keys = some.sampled_from(sorted(_keys(record_class)))
     row = data.draw(json_values | some.dictionaries(keys, json_values))
 
     batch = parse(record_class, [row], endpoint="x", context=CONTEXT)
 
-    assert len(batch.records) + len(batch.rejected) == 1
+    assert len(batch.records) + len(lost(batch.rejected)) == 1
+    assert len(batch.rejected) <= 1
 
 
 def _keys(record_class: type[Record]) -> Iterator[str]:

@@ -6,13 +6,14 @@ from typing import Any
 import httpx
 
 from dify_etl.simulated import World
+from dify_etl.sync.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 DAY = "2026-03-09"
-AT = NOW.replace(hour=10) - timedelta(days=3)
+AT = NOW.replace(hour=10, second=0) - timedelta(days=3)
 
 
 def answering(place: Workplace, change: Change | None) -> Workplace:
@@ -233,3 +234,25 @@ def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
     ((state, kept, read_at),) = place.rows(sql)
     assert (state, kept) == ("failed", deep_read_at)
     assert read_at > kept
+
+
+def test_retry_that_loads_makes_the_slice_whole(workplace: Open) -> None:
+    """What `quarantine retry` loads is missing no more: its day is proven, and is read once more."""
+    citation = {"position": 1, "document_id": "d", "score": "0.87", "content": "x"}
+    place = workplace(quiet_world("chat"))
+    talk(place.world, at=AT, messages=1)
+    answering(
+        place,
+        rows_changed(
+            "/chat-messages",
+            lambda at, one: {**one, "metadata": {"retriever_resources": [citation]}},
+        ),
+    ).read()
+    assert state_of(place, "messages")[:2] == ("unproven", "1 in quarantine")
+    with place.opened() as sync:
+        sync.database.execute(
+            """UPDATE ops.quarantine SET raw_json = replace(raw_json, '"0.87"', '0.87')"""
+        )
+        assert retry_quarantine(sync).loaded == 1
+    assert place.rows("SELECT score, message_created_at FROM raw.message_citations") == [(0.87, AT)]
+    assert state_of(place, "messages") == ("proven", None, False)
