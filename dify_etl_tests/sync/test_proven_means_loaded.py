@@ -237,7 +237,7 @@ def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
 
 
 def test_retry_that_loads_makes_the_slice_whole(workplace: Open) -> None:
-    """What `quarantine retry` loads is missing no more: its day is proven, and is read once more."""
+    """What `quarantine retry` loads is missing no more: its day is proven, and read again."""
     citation = {"position": 1, "document_id": "d", "score": "0.87", "content": "x"}
     place = workplace(quiet_world("chat"))
     talk(place.world, at=AT, messages=1)
