@@ -77,7 +77,9 @@ def test_every_column_is_compared(whole: Workplace, table: str) -> None:
     """The comparison looks at all columns but those that the simulated world does not decide."""
     compared = {column for row in EXPECTED[table](Told(whole.world, (1, 13, 0))) for column in row}
     named = {column.name for column in RAW_TABLES[table].table.columns}
-    assert compared | NOT_OF_THE_WORLD.get(table, set()) == named
+    if "odd_fields" in named:  # nothing that the simulated Dify answers is odd
+        assert whole.value(f"SELECT count(odd_fields) FROM raw.{table}") == 0
+    assert compared | NOT_OF_THE_WORLD.get(table, set()) == named - {"odd_fields"}
 
 
 def test_every_table_is_filled(whole: Workplace) -> None:
