@@ -1,63 +1,172 @@
-"""Asset checks: the key of every raw table is unique, and every table is read again in time."""
+"""Checks of raw assets: whole by the books, unique by key, read in time, nothing in quarantine.
+
+The step that reads a feed brings them along: checks in steps of their own would be skipped with
+the output of a feed that failed, and would keep the colour of the last good night. They can be run
+alone all the same; then nothing is read.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
 
 import dagster as dg
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.pipeline.raw_assets import FRESH_WITHIN, raw_key
-from dify_etl.pipeline.resources import DifyHome, clear_failures
-from dify_etl.sync.feeds import FEEDS
-from dify_etl.warehouse.database import utc_now
-from dify_etl.warehouse.tables import Table
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.pipeline.asset_keys import raw_key
+from dify_etl.pipeline.markdown import plain
+from dify_etl.sync.feeds import Feed
+from dify_etl.warehouse.database import Database, utc_now
+
+# A night may be missed by some hours, not by a day.
+FRESH_WITHIN = timedelta(hours=36)
+IS_WHOLE = "is_whole"
+IS_FRESH = "is_fresh"
+KEY_IS_UNIQUE = "key_is_unique"
+NOTHING_IN_QUARANTINE = "nothing_in_quarantine"
+SHOWN_LINES = 20
+BAD = "state IN ('failed', 'incomplete')"
+
+# As text: Dagster has this name for type checkers only.
+Metadata: TypeAlias = "Mapping[str, dg.RawMetadataValue]"
+Finding: TypeAlias = tuple[bool, Metadata]
 
 
-def key_checks() -> list[dg.AssetChecksDefinition]:
-    """One check per raw table: no two rows share a key. The tables carry no constraints."""
-    return [_key_check(raw.table) for raw in RAW_TABLES.values()]
-
-
-def freshness_checks() -> list[dg.AssetChecksDefinition]:
-    """One check per feed: the books say that it was read within the last 36 hours."""
-    return [_freshness_check(feed.name) for feed in FEEDS]
-
-
-def _freshness_check(feed: str) -> dg.AssetChecksDefinition:
+def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
+    """Every raw table is whole and unique by key; its feed is fresh and keeps nothing back."""
     hours = FRESH_WITHIN.total_seconds() / 3600
+    specs = [
+        dg.AssetCheckSpec(
+            IS_FRESH,
+            asset=raw_key(feed.name),
+            description=f"A read of {feed.name} that brought what Dify has ended within the last "
+            f"{hours:.0f} hours. Reads that failed do not count.",
+        ),
+        dg.AssetCheckSpec(
+            NOTHING_IN_QUARANTINE,
+            asset=raw_key(feed.name),
+            description=f"No record of {feed.name} waits in ops.quarantine.",
+        ),
+    ]
+    for name in feed.tables:
+        key = ", ".join(raw_table(name).key)
+        specs += [
+            dg.AssetCheckSpec(
+                IS_WHOLE,
+                asset=raw_key(name),
+                description="No slice of its feed failed or is incomplete, on any day since the "
+                "start date. Days that Dagster shows as materialised may have been good earlier: "
+                "this is what holds now.",
+            ),
+            dg.AssetCheckSpec(
+                KEY_IS_UNIQUE,
+                asset=raw_key(name),
+                description=f"No two rows of raw.{name} share {key}.",
+            ),
+        ]
+    return specs
 
-    @dg.asset_check(
-        asset=raw_key(feed),
-        name="is_fresh",
-        description=f"raw.{feed} was read within the last {hours:.0f} hours.",
-    )
-    def check_freshness(dify_home: DifyHome) -> dg.AssetCheckResult:
-        with clear_failures(), dify_home.opened.database() as database:
-            read_at = database.value(
-                "SELECT max(ended_at) FROM ops.runs "
-                "WHERE feed = ? AND (slices_failed = 0 OR slices_proven > 0)",
-                [feed],
-            )
-        is_fresh = read_at is not None and utc_now() - read_at < FRESH_WITHIN
-        return dg.AssetCheckResult(passed=is_fresh, metadata={"last read": str(read_at)})
 
-    return check_freshness
-
-
-def _key_check(table: Table) -> dg.AssetChecksDefinition:
-    key = ", ".join(table.key)
-
-    @dg.asset_check(
-        asset=raw_key(table.name),
-        name="key_is_unique",
-        description=f"No two rows of {table.qualified} share {key}.",
-    )
-    def check_key(dify_home: DifyHome) -> dg.AssetCheckResult:
-        with clear_failures(), dify_home.opened.database() as database:
-            rows = database.rows(
-                f"SELECT {key}, count(*) FROM {table.qualified} GROUP BY {key} "
-                "HAVING count(*) > 1 LIMIT 10"
-            )
-        found = [str(row[:-1]) for row in rows]
-        return dg.AssetCheckResult(
-            passed=not rows, metadata={"keys": dg.MetadataValue.json(found)} if found else {}
+def judged(
+    database: Database, feed: Feed, chosen: Iterable[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """What the chosen checks find in the warehouse. Nothing is asked of Dify."""
+    for key in sorted(chosen):
+        passed, metadata = _JUDGES[key.name](database, feed, key.asset_key.path[-1])
+        yield dg.AssetCheckResult(
+            passed=passed,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata=metadata,
         )
 
-    return check_key
+
+@dataclass(frozen=True)
+class Missing:
+    """Slices of a feed that failed or are incomplete: one app (or the workspace), one reason."""
+
+    app: str
+    days: str
+    state: str
+    tries: int
+    since: str
+    reason: str
+
+    def line(self) -> str:
+        """A line of Markdown; names and reasons are texts of strangers."""
+        often = f"since {self.since}, {self.tries} reads in a row"
+        return f"- {plain(self.app)}, {self.days}: {self.state} {often}. {plain(self.reason)}"
+
+
+def missing_slices(database: Database, feed: str) -> list[Missing]:
+    """What the books say is missing of a feed, whichever run read it last."""
+    rows = database.rows(
+        f"""SELECT coalesce(any_value(a.name), s.app_id, 'workspace'),
+            coalesce(min(slice_date)::VARCHAR || ' to ' || max(slice_date)::VARCHAR
+                || ' (' || count(slice_date) || ' days)', 'whole list'),
+            s.state, max(s.tries), strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'),
+            coalesce(s.reason, 'no reason was told')
+        FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
+        WHERE s.feed = ? AND s.{BAD}
+        GROUP BY s.app_id, s.state, s.reason ORDER BY max(s.tries) DESC, s.app_id, s.reason""",
+        [feed],
+    )
+    return [Missing(*row) for row in rows]
+
+
+def missing_lines(missing: list[Missing]) -> str:
+    """At most 20 lines: which apps and days, how often tried, why, and what to do."""
+    most = SHOWN_LINES - 2
+    lines = [one.line() for one in missing[:most]]
+    if len(missing) > most:
+        lines.append(f"- and {len(missing) - most} more, see ops.slices")
+    lines.append(
+        "- What to do: mend what the reasons name; every night and `dify-etl sync` try it."
+    )
+    return "\n".join(lines)
+
+
+def _whole(database: Database, feed: Feed, table: str) -> Finding:
+    missing = missing_slices(database, feed.name)
+    return not missing, (
+        {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
+    )
+
+
+def _fresh(database: Database, feed: Feed, table: str) -> Finding:
+    read_at = database.value(
+        "SELECT max(ended_at) FROM ops.runs WHERE feed = ? "
+        "AND (slices_proven > 0 OR slices_failed + slices_incomplete = 0)",
+        [feed.name],
+    )
+    is_fresh = read_at is not None and utc_now() - read_at < FRESH_WITHIN
+    return is_fresh, {"last good read": str(read_at or "never")}
+
+
+def _unique(database: Database, feed: Feed, table: str) -> Finding:
+    spec = raw_table(table)
+    key = ", ".join(spec.key)
+    rows = database.rows(
+        f"SELECT {key}, count(*) FROM {spec.qualified} GROUP BY {key} HAVING count(*) > 1 LIMIT 10"
+    )
+    found = [str(row[:-1]) for row in rows]
+    return not rows, ({"keys": dg.MetadataValue.json(found)} if found else {})
+
+
+def _none_quarantined(database: Database, feed: Feed, table: str) -> Finding:
+    waiting = database.value(
+        "SELECT count(*) FROM ops.quarantine WHERE feed = ? AND resolved_at IS NULL", [feed.name]
+    )
+    told: dict[str, dg.RawMetadataValue] = {"records": waiting}
+    if waiting:
+        told["what to do"] = "`dify-etl quarantine list` shows them, `quarantine retry` tries them."
+    return not waiting, told
+
+
+_JUDGES: Mapping[str, Callable[[Database, Feed, str], Finding]] = {
+    IS_WHOLE: _whole,
+    IS_FRESH: _fresh,
+    KEY_IS_UNIQUE: _unique,
+    NOTHING_IN_QUARANTINE: _none_quarantined,
+}

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from dify_etl.connection import effective_settings
-from dify_etl.pipeline.checks import freshness_checks, key_checks
+from dify_etl.pipeline.asset_keys import feed_key
 from dify_etl.pipeline.indexing_assets import indexing_report
 from dify_etl.pipeline.key_assets import (
     KEY_ASSETS,
@@ -23,6 +23,7 @@ from dify_etl.pipeline.raw_assets import raw_assets
 from dify_etl.pipeline.resources import DifyHome
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC, nightly_schedule
 from dify_etl.settings import Settings
+from dify_etl.sync.feeds import FEEDS
 
 
 def code_location(
@@ -30,8 +31,12 @@ def code_location(
 ) -> dg.Definitions:
     """Assets, checks, jobs and schedules. SettingWrong when a setting is bad."""
     settings = settings or effective_settings()
-    loaded = [*raw_assets(settings), *model_assets()]
+    models = model_assets()
+    loaded = [*raw_assets(settings), *models]
     keys = [key for assets in loaded for key in assets.keys]
+    # Not the raw assets: what stands behind one that is skipped is skipped, too.
+    built = [key for assets in models for key in assets.keys]
+    built += [feed_key(feed.name) for feed in FEEDS]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
         selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
@@ -43,8 +48,8 @@ def code_location(
         description="Look at API keys, plan, rotate, revoke; a dry run unless told otherwise.",
     )
     return dg.Definitions(
-        assets=[*loaded, published_copy(keys), sync_verdict(), indexing_report(), *key_assets()],
-        asset_checks=[*key_checks(), *freshness_checks(), *api_key_checks()],
+        assets=[*loaded, published_copy(built), sync_verdict(), indexing_report(), *key_assets()],
+        asset_checks=api_key_checks(),
         jobs=[job, rotation, rollback_job(), *operation_jobs()],
         schedules=[
             nightly_schedule(settings),

@@ -1,9 +1,11 @@
 """Rotation of API keys as assets: inventory -> plan -> rotated -> revoked."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from dify_etl.management.rotation.judging import told
-from dify_etl.pipeline.key_runs import KeyOperations, inventory_table
+from dify_etl.pipeline.key_runs import NO_POLICY, KeyOperations, inventory_table
 from dify_etl.pipeline.markdown import listed
 from dify_etl.pipeline.operation_runs import plan_metadata
 from dify_etl.pipeline.resources import clear_failures
@@ -40,7 +42,7 @@ def _inventory() -> dg.AssetsDefinition:
     )
     def list_keys(key_operations: KeyOperations) -> dg.MaterializeResult[None]:
         with clear_failures():
-            inventory = key_operations.rotation().inventory()
+            inventory = key_operations.look().inventory()
         return dg.MaterializeResult(
             metadata={
                 "keys": len(inventory.keys),
@@ -60,12 +62,19 @@ def _plan() -> dg.AssetsDefinition:
         deps=[INVENTORY],
         group_name="keys",
         kinds={"dify"},
+        output_required=False,
         description="What a rotation would do now, with the id that applying needs.",
     )
-    def plan_rotation(key_operations: KeyOperations) -> dg.MaterializeResult[None]:
+    def plan_rotation(
+        context: dg.AssetExecutionContext, key_operations: KeyOperations
+    ) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
-            planned = key_operations.rotation().plan(key_operations.asked)
-        return dg.MaterializeResult(metadata=plan_metadata(planned.plan, planned.held_back))
+            rotation = key_operations.rotation_of_policy()
+            if rotation is None:
+                context.log.info(NO_POLICY)
+                return
+            planned = rotation.plan(key_operations.asked)
+        yield dg.MaterializeResult(metadata=plan_metadata(planned.plan, planned.held_back))
 
     return plan_rotation
 
@@ -76,11 +85,17 @@ def _rotated() -> dg.AssetsDefinition:
         deps=[ROTATION_PLAN],
         group_name="keys",
         kinds={"dify"},
+        output_required=False,
         description="New keys made, tried and handed over, as the plan says. A dry run makes none.",
     )
-    def rotate_keys(key_operations: KeyOperations) -> dg.MaterializeResult[None]:
+    def rotate_keys(
+        context: dg.AssetExecutionContext, key_operations: KeyOperations
+    ) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
-            rotation = key_operations.rotation()
+            rotation = key_operations.rotation_of_policy()
+            if rotation is None:
+                context.log.info(NO_POLICY)
+                return
             planned = rotation.plan(key_operations.asked)
             metadata: dict[str, dg.RawMetadataValue] = {"dry run": key_operations.dry_run}
             metadata |= plan_metadata(planned.plan, planned.held_back)
@@ -92,7 +107,7 @@ def _rotated() -> dg.AssetsDefinition:
                 finally:
                     key_operations.fill_books()
                 metadata["rotations"] = listed(told(done))
-        return dg.MaterializeResult(metadata=metadata)
+        yield dg.MaterializeResult(metadata=metadata)
 
     return rotate_keys
 
@@ -103,12 +118,18 @@ def _revoked() -> dg.AssetsDefinition:
         deps=[ROTATED],
         group_name="keys",
         kinds={"dify"},
+        output_required=False,
         description="Old keys that nobody uses any more: deleted, and proven dead. Rotations of "
         "the run's plan only, all of them when unattended. A dry run deletes none.",
     )
-    def revoke_keys(key_operations: KeyOperations) -> dg.MaterializeResult[None]:
+    def revoke_keys(
+        context: dg.AssetExecutionContext, key_operations: KeyOperations
+    ) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
-            rotation = key_operations.rotation()
+            rotation = key_operations.rotation_of_policy()
+            if rotation is None:
+                context.log.info(NO_POLICY)
+                return
             metadata: dict[str, dg.RawMetadataValue] = {"dry run": key_operations.dry_run}
             if not key_operations.dry_run:
                 try:
@@ -119,6 +140,6 @@ def _revoked() -> dg.AssetsDefinition:
             kept = rotation.ledger.rotations()
         metadata["proven"] = sum(one.state == "proven" for one in kept)
         metadata["open"] = listed(told(one for one in kept if not one.is_over))
-        return dg.MaterializeResult(metadata=metadata)
+        yield dg.MaterializeResult(metadata=metadata)
 
     return revoke_keys

@@ -14,7 +14,7 @@ from dify_etl.management.rotation.judging import (
 )
 from dify_etl.management.rotation.policy import Policy
 from dify_etl.pipeline.key_assets import INVENTORY, REVOKED
-from dify_etl.pipeline.key_runs import KeyOperations
+from dify_etl.pipeline.key_runs import NO_POLICY, KeyOperations
 from dify_etl.pipeline.markdown import listed
 from dify_etl.pipeline.resources import clear_failures
 
@@ -66,7 +66,16 @@ def _checks(name: str, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefiniti
         context: dg.AssetCheckExecutionContext, key_operations: KeyOperations
     ) -> Iterator[dg.AssetCheckResult]:
         with clear_failures():
-            rotation = key_operations.rotation()
+            rotation = key_operations.rotation_of_policy()
+            if rotation is None:
+                for chosen in sorted(context.selected_asset_check_keys):
+                    yield dg.AssetCheckResult(
+                        passed=True,
+                        asset_key=chosen.asset_key,
+                        check_name=chosen.name,
+                        metadata={"policy": NO_POLICY},
+                    )
+                return
             inventory = rotation.inventory()
         for chosen in sorted(context.selected_asset_check_keys):
             found = JUDGES[chosen.name](inventory, rotation.policy)

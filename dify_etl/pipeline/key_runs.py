@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dify_etl.connection import effective_settings
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.rotation.errors import PolicyMissing
 from dify_etl.management.rotation.inventory import Inventory
 from dify_etl.management.rotation.planning import Asked, RotationPlan
 from dify_etl.management.rotation.running import KeyRotation
@@ -50,6 +51,26 @@ class KeyOperations(DifyOperations):
         policy = Path(self.policy) if self.policy else None
         return key_rotation(self.operator, self.home, effective_settings(), policy=policy)
 
+    def look(self) -> KeyRotation:
+        """For an inventory: without a policy file, where none was asked for, no key has a rule."""
+        return self.rotation_of_policy() or key_rotation(
+            self.operator, self.home, effective_settings(), is_policy_needed=False
+        )
+
+    def rotation_of_policy(self) -> KeyRotation | None:
+        """The rotation; None when there is no policy file and nobody asked for one.
+
+        PolicyMissing when a file is named, or when keys are to be rotated: a schedule whose policy
+        was lost must not stay green.
+        """
+        try:
+            return self.rotation()
+        except PolicyMissing:
+            is_named = self.policy or "rotation_policy" in effective_settings().model_fields_set
+            if is_named or not self.dry_run:
+                raise
+            return None
+
     def agreed_id(self, planned: RotationPlan) -> str | None:
         """The id of the plan to apply, None for that of now. InputWrong: nobody has seen one."""
         if self.plan_id or self.unattended:
@@ -80,3 +101,6 @@ def inventory_table(inventory: Inventory) -> dg.MetadataValue:
         for held in inventory.keys
     ]
     return dg.MetadataValue.md(table(headings, rows))
+
+
+NO_POLICY = "skipped: there is no policy file, so no key is rotated (docs/operations.md tells how)"

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from dify_etl.pipeline.asset_keys import model_key, source_key
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.models import FOLDERS, Model, build, read_model, sql_folder
-
-
-def model_key(qualified: str) -> dg.AssetKey:
-    """The asset of a table or view: schema/name."""
-    return dg.AssetKey(qualified.split("."))
 
 
 def model_assets(folder: Path | None = None) -> list[dg.AssetsDefinition]:
@@ -73,7 +69,7 @@ def _asset_of(model: Model) -> dg.AssetsDefinition:
     @dg.asset(
         key=model_key(model.qualified),
         # The books are written by every feed: they are no asset of their own.
-        deps=[model_key(one) for one in model.reads if not one.startswith("ops.")],
+        deps=[source_key(one) for one in model.reads if not one.startswith("ops.")],
         description=f"{model.grain}\n\n```sql\n{model.query}\n```",
         group_name=model.schema,
         kinds={"sql", "duckdb"},

@@ -1,5 +1,7 @@
 """The last two assets: swap the analysts' copy, then say whether the run may count as good."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from dify_etl.operations.filling import fill_books
@@ -11,6 +13,7 @@ from dify_etl.warehouse.publish import publish
 
 PUBLISHED_COPY = dg.AssetKey("published_copy")
 SYNC_VERDICT = dg.AssetKey("sync_verdict")
+EVERYTHING_READ = "everything_was_read"
 SHOWN_SLICES = 50
 
 
@@ -56,18 +59,29 @@ def sync_verdict() -> dg.AssetsDefinition:
         group_name="publication",
         description="Fails when anything is failed, incomplete or in quarantine, whichever run "
         "read it, with a table of what, since when and why.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERYTHING_READ,
+                asset=SYNC_VERDICT,
+                description="Nothing is failed, incomplete or in quarantine.",
+            )
+        ],
     )
-    def judge_sync(dify_home: DifyHome) -> dg.MaterializeResult[None]:
+    def judge_sync(dify_home: DifyHome) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures(), dify_home.opened.database() as database:
             verdict = judge(database)
-        if not verdict.is_good:
-            raise dg.Failure(
-                description=_in_words(verdict), metadata=_told(verdict), allow_retries=False
-            )
         words = (
             "all that this account is shown was read" if verdict.hidden else "all slices were read"
         )
-        return dg.MaterializeResult(metadata={"verdict": words, **_told(verdict)})
+        words = words if verdict.is_good else _in_words(verdict)
+        # A bad verdict is told before the step fails: else the page would show the last good one.
+        metadata = {"verdict": words, **_told(verdict)}
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[dg.AssetCheckResult(passed=verdict.is_good, metadata=metadata)],
+        )
+        if not verdict.is_good:
+            raise dg.Failure(description=words, metadata=_told(verdict), allow_retries=False)
 
     return judge_sync
 
@@ -79,8 +93,8 @@ def _in_words(verdict: Verdict) -> str:
     return f"{' and '.join(parts)}; what is good is published"
 
 
-def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int]:
-    told: dict[str, dg.MetadataValue | int] = {}
+def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
+    told: dict[str, dg.MetadataValue | int | str] = {}
     if verdict.bad:
         told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
     if verdict.waiting:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from dify_etl.pipeline.asset_keys import feed_key, raw_key
 from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.publication import PUBLISHED_COPY, SYNC_VERDICT
-from dify_etl.pipeline.raw_assets import raw_key
 from dify_etl.pipeline.resources import DifyHome
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC
 from dify_etl.settings import Settings, SettingWrong
@@ -97,7 +97,9 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 def _selection(job: dg.JobDefinition, feeds: Sequence[str]) -> list[dg.AssetKey] | None:
     if not feeds:
         return None
-    left_out = {raw_key(name) for feed in FEEDS if feed.name not in feeds for name in feed.tables}
+    others = [feed for feed in FEEDS if feed.name not in feeds]
+    left_out = {raw_key(name) for feed in others for name in feed.tables}
+    left_out |= {feed_key(feed.name) for feed in others}
     return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
 
 

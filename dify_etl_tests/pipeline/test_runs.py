@@ -14,10 +14,11 @@ import pytest
 from dify_etl.connection import effective_settings
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused
 from dify_etl.errors import ActionableError
-from dify_etl.pipeline.checks import freshness_checks
+from dify_etl.pipeline.checks import IS_FRESH, check_specs
 from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.resources import MAX_RETRIES, clear_failures, holding
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
+from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher
@@ -82,13 +83,16 @@ def test_old_read_fails_the_freshness_check(place: Workplace) -> None:
 def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
     """What the freshness checks alone say."""
     settings = settings_for(place.home)
-    keys = [key for one in freshness_checks() for key in one.check_keys]
+    keys = [spec.key for feed in FEEDS for spec in check_specs(feed) if spec.name == IS_FRESH]
     chosen = dg.AssetSelection.checks(*keys)
     checks = dg.Definitions(jobs=[dg.define_asset_job("checks", selection=chosen)])
     job = dg.Definitions.merge(code_location(settings), checks).resolve_job_def("checks")
     with open_by_hand(place) as opened, holding(opened), dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(instance=instance, run_config=QUIET)
-    return [one for one in result.get_asset_check_evaluations() if one.check_name == "is_fresh"]
+        assert job.execute_in_process(instance=instance, run_config=QUIET).success
+        storage = instance.event_log_storage
+        found = [storage.get_asset_check_execution_history(key, limit=1)[0] for key in keys]
+    events = [one.event.dagster_event for one in found if one.event is not None]
+    return [one.asset_check_evaluation_data for one in events if one is not None]
 
 
 def run_nightly(config: dict[str, object]) -> dg.ExecuteInProcessResult:
