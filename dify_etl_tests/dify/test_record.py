@@ -191,9 +191,9 @@ def test_odd_part_costs_itself(value: Any, path: str) -> None:
     batch = parse(Message, [raw], endpoint="GET /x", context=CONTEXT)
 
     (record,) = batch.records
-    assert not (batch.rejected)
-    assert not (record.odd_fields)
-    assert not (record.feedbacks)
+    assert not batch.rejected
+    assert not record.odd_fields
+    assert not record.feedbacks
     assert [odd.error_path for odd in record.odd_parts] == [path]
 
 
