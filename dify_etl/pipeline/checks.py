@@ -25,7 +25,9 @@ IS_FRESH = "is_fresh"
 KEY_IS_UNIQUE = "key_is_unique"
 NOTHING_IN_QUARANTINE = "nothing_in_quarantine"
 SHOWN_LINES = 20
-BAD = "state IN ('failed', 'incomplete')"
+# Rows that wait in quarantine are missing in their day as well.
+BAD = """(state IN ('failed', 'incomplete')
+    OR (state = 'unproven' AND in_quarantine IS NOT NULL))"""
 
 # As text: Dagster has this name for type checkers only.
 Metadata: TypeAlias = "Mapping[str, dg.RawMetadataValue]"
@@ -54,9 +56,9 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
             dg.AssetCheckSpec(
                 IS_WHOLE,
                 asset=raw_key(name),
-                description="No slice of its feed failed or is incomplete, on any day since the "
-                "start date. Days that Dagster shows as materialised may have been good earlier: "
-                "this is what holds now.",
+                description="No slice of its feed failed, is incomplete or waits in quarantine, on "
+                "any day since the start date. Days that Dagster shows as materialised may have "
+                "been good earlier: this is what holds now.",
             ),
             dg.AssetCheckSpec(
                 KEY_IS_UNIQUE,
@@ -84,7 +86,7 @@ def judged(
 
 @dataclass(frozen=True)
 class Missing:
-    """Slices of a feed that failed or are incomplete: one app (or the workspace), one reason."""
+    """Slices of a feed that are not whole: one app (or the workspace), one reason."""
 
     app: str
     days: str
@@ -107,8 +109,8 @@ def missing_slices(database: Database, feed: str) -> list[Missing]:
                 || ' (' || count(slice_date) || ' days)', 'whole list'),
             s.state, max(s.tries), strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'),
             coalesce(s.reason, 'no reason was told')
-        FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
-        WHERE s.feed = ? AND s.{BAD}
+        FROM (SELECT * FROM ops.slices WHERE feed = ? AND {BAD}) s
+        LEFT JOIN raw.apps a USING (app_id)
         GROUP BY s.app_id, s.state, s.reason ORDER BY max(s.tries) DESC, s.app_id, s.reason""",
         [feed],
     )

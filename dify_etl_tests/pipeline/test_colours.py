@@ -33,7 +33,12 @@ class Nights:
         self.place, self.instance = place, instance
         self.refuse: Callable[[str], int | None] = lambda path: None
         inner = httpx.WSGITransport(app=place.server)
-        place.transport = ChangedAnswers(inner, refuse=lambda path: self.refuse(path))
+        self.change: Callable[[str, Any], Any] = lambda path, answer: answer
+        place.transport = ChangedAnswers(
+            inner,
+            lambda path, answer: self.change(path, answer),
+            refuse=lambda path: self.refuse(path),
+        )
         self.settings = settings_for(place.home)
         place.with_rules(
             start_date=self.settings.start_date, lookback_days=self.settings.lookback_days
@@ -185,3 +190,21 @@ def test_run_without_partitions_says_what_failed(nights: Nights) -> None:
     assert [event.step_key for event in run.all_events if event.is_step_failure] == ["sync_verdict"]
     assert nights.told_days(run) == []
     assert not nights.check()[0]
+
+
+def test_day_with_rows_in_quarantine_is_not_materialised(nights: Nights) -> None:
+    """Conversations without an id: their days are not told, and two checks are red."""
+
+    def spoiled(path: str, answer: Any) -> Any:
+        for row in answer["data"] if "/chat-conversations" in path else ():
+            row["id"] = None
+        return answer
+
+    nights.change = spoiled
+    told = nights.told_days(nights.run())
+    assert DAYS[1] not in told
+    assert DAYS[2] not in told
+    passed, why = nights.check()
+    assert not passed
+    assert "in quarantine" in why
+    assert not nights.check("nothing_in_quarantine")[0]
