@@ -4,13 +4,11 @@ Dify has three shapes of error bodies (`code, message, status`; `errors, message
 the keys), HTML for unknown routes, and message texts that change: only status and code count.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
-import orjson
 
 from dify_etl.dify.deny_list import text_without_secrets
 from dify_etl.dify.errors import (
@@ -27,6 +25,7 @@ from dify_etl.dify.errors import (
     RowNotBuilt,
     UnexpectedAnswer,
 )
+from dify_etl.dify.exact_json import decode
 from dify_etl.dify.rights import right_to, role_for_write
 
 API_PATH = "/console/api"
@@ -71,15 +70,6 @@ def json_of(response: httpx.Response) -> Any:
         return decode(response.content)
     except ValueError as error:
         raise Transient(_no_json(response)) from error
-
-
-def decode(content: bytes) -> Any:
-    """Parse JSON; NaN becomes null and lone surrogates `?`, since Python servers send both."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        value = json.loads(content.decode("utf-8"), parse_constant=lambda name: None)
-        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def code_of(response: httpx.Response) -> str | None:

@@ -181,7 +181,8 @@ class PasswordAuth(httpx.Auth):
         self, response: httpx.Response, *, source: Literal["login", "refresh"]
     ) -> SessionTokens:
         cookies, prefix = cookies_of(response)
-        data = json_of(response).get("data")
+        body = json_of(response)
+        data = body.get("data") if isinstance(body, dict) else None
         found = cookies or (data if isinstance(data, dict) else {})
         access_token = found.get("access_token")
         if not isinstance(access_token, str) or not access_token:

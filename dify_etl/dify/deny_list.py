@@ -10,7 +10,7 @@ everything beside it stays.
 import re
 from typing import Any
 
-import orjson
+from dify_etl.dify.exact_json import decode, encode
 
 REMOVED = "(secret)"
 
@@ -99,7 +99,7 @@ def text_without_secrets(text: str) -> str:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return json_without_secrets(text)
-        except orjson.JSONDecodeError:
+        except ValueError:
             pass  # it only looks like JSON, or is cut off
     for pattern, replacement in _TEXTS:
         text = pattern.sub(replacement, text)
@@ -109,11 +109,11 @@ def text_without_secrets(text: str) -> str:
 def json_without_secrets(text: str) -> str:
     """JSON text without the secrets in it, compact; as it is when it holds none.
 
-    Raises orjson.JSONDecodeError when it is no JSON.
+    Raises ValueError when it is no JSON.
     """
-    held = orjson.loads(text)
+    held = decode(text.encode("utf-8", "replace"))
     kept = without_secrets(held)
-    return text if kept == held else orjson.dumps(kept).decode()
+    return text if kept == held else encode(kept)
 
 
 def _object_without_secrets(held: dict[str, Any]) -> dict[str, Any]:

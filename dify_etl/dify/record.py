@@ -11,8 +11,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, get_origin
 
-import orjson
 from pydantic import (
+    AfterValidator,
     AliasPath,
     BaseModel,
     BeforeValidator,
@@ -29,8 +29,21 @@ from pydantic_core import CoreSchema, core_schema
 
 from dify_etl.dify.deny_list import text_without_secrets, without_secrets
 from dify_etl.dify.errors import UnexpectedAnswer
+from dify_etl.dify.exact_json import decode, encode
 
 JsonRow = dict[str, Any]
+
+# What the columns hold: BIGINT, DECIMAL(28, 10), and a time that has a local day in every zone.
+_BIGINT = {"ge": -(1 << 63), "le": (1 << 63) - 1}
+_MOST_DECIMAL = Decimal("999999999999999999.9999999999")
+_DECIMAL = {"ge": -_MOST_DECIMAL, "le": _MOST_DECIMAL, "allow_inf_nan": False}
+_BOUNDS: Mapping[str, Mapping[str, object]] = {
+    "int": _BIGINT,
+    "decimal": _DECIMAL,
+    "float": {"allow_inf_nan": False},
+}
+_FIRST_INSTANT = datetime(1, 1, 3, tzinfo=UTC)
+_LAST_INSTANT = datetime(9999, 12, 29, tzinfo=UTC)
 
 
 class JsonText(str):
@@ -47,15 +60,12 @@ class JsonText(str):
 
     def load(self) -> Any:
         """The Python value of the text."""
-        return orjson.loads(str(self))  # orjson takes no subclass of str
+        return decode(self.encode())
 
     @classmethod
     def of(cls, value: Any) -> "JsonText":
         """Dump a parsed JSON value; raises ValueError when it is not JSON."""
-        try:
-            return cls(orjson.dumps(value).decode())
-        except orjson.JSONEncodeError as error:
-            raise ValueError("cannot be written as JSON") from error
+        return cls(encode(value))
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -66,7 +76,7 @@ class JsonText(str):
 
 def _instant(value: object) -> object:
     """Epoch seconds to an aware UTC datetime; anything else is left for the strict check."""
-    if type(value) is int or type(value) is float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value, UTC)
         except (OverflowError, OSError, ValueError) as error:
@@ -79,12 +89,42 @@ def _iso_instant(value: object) -> object:
     if type(value) is not str:
         return value
     at = datetime.fromisoformat(value)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is no time that a calendar has") from error
+
+
+def _in_calendar(at: datetime) -> datetime:
+    if not _FIRST_INSTANT <= at <= _LAST_INSTANT:
+        raise ValueError("is a time without a local day in every zone")
+    return at
+
+
+def _writable(value: Any) -> Any:
+    """A field that no known version sends, if it can be kept."""
+    if isinstance(value, dict | list):
+        encode(value)
+    return value
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema with the bounds of the columns at every integer, decimal and float in it."""
+    if isinstance(schema, list):
+        return [_bounded(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {
+        key: one if key in ("metadata", "serialization") else _bounded(one)
+        for key, one in schema.items()
+    }
+    bounds = _BOUNDS.get(str(made.get("type")))
+    return {**bounds, **made} if bounds else made
 
 
 Id = Annotated[str, Field(min_length=1)]
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant)]
+Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_in_calendar)]
+IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant), AfterValidator(_in_calendar)]
 Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero
 
 
@@ -103,7 +143,12 @@ def optional(*path: str, description: str) -> Any:
 
 
 class Record(BaseModel):
-    """One validated JSON object from Dify. Keys that no known version sends are in `extra`."""
+    """One validated JSON object from Dify. Keys that no known version sends are in `extra`.
+
+    Every value that is accepted fits its column: what does not is told by its field.
+    """
+
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_writable)]]
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, hide_input_in_errors=True)
     keeps_raw: ClassVar[bool] = True  # may a rejected row keep its JSON text?
@@ -130,6 +175,11 @@ class Record(BaseModel):
     def odd_fields(self) -> tuple[str, ...]:
         """Fields whose value in Dify's answer was none of theirs: null here."""
         return cast(tuple[str, ...], (self.__pydantic_private__ or {}).get("odd_fields", ()))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema of the fields, with the bounds of their columns."""
+        return cast(CoreSchema, _bounded(handler(source)))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -249,7 +299,7 @@ def parse(
                     record_id=_id_of(row),
                     error_path=path,
                     message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
-                    raw=str(JsonText.of(without_secrets(row))) if record_class.keeps_raw else None,
+                    raw=_kept(row) if record_class.keeps_raw else None,
                     record_class=record_class.__name__,
                     context=context if record_class.keeps_raw else {},
                     odd_fields=odd,
@@ -356,6 +406,14 @@ def unexpected(rejected: Rejected) -> UnexpectedAnswer:
         hint="This server's answer differs from the versions that this client knows; "
         "report the server version, the endpoint and the field.",
     )
+
+
+def _kept(row: Any) -> str | None:
+    """The JSON of a row without its secrets; None when it is nested too deep to be written."""
+    try:
+        return encode(without_secrets(row))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _told(error: ValidationError) -> tuple[str, str]:

@@ -15,7 +15,7 @@ Version = tuple[int, int, int]
 API_PATH = "/console/api"
 NEWEST: Version = (9999, 0, 0)
 TESTED: Version = (1, 16, 1)  # the newest release whose recorded answers the tests play
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?!\d)", re.ASCII)
 
 
 def parse_version(text: str) -> Version:
@@ -114,6 +114,8 @@ class Server:
     def _learn_time(self, date: str) -> None:
         try:
             told = parsedate_to_datetime(date)
-        except ValueError:
+            ahead = told.replace(tzinfo=told.tzinfo or UTC) - self._clock.now()
+            _ = self._clock.now() + 2 * ahead  # a time at the end of the calendar is none
+        except (ValueError, OverflowError):
             return  # a proxy's odd date: our own clock will do
-        self._ahead = told.replace(tzinfo=told.tzinfo or UTC) - self._clock.now()
+        self._ahead = ahead

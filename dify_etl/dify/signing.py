@@ -10,6 +10,7 @@ from dify_etl.dify.tokens import SessionTokens
 
 SESSION_COOKIES = ("access_token", "refresh_token", "csrf_token")
 HOST_PREFIX = "__Host-"
+LAST_SECOND = 32_503_680_000  # of the year 2999: a token that lives longer tells no time
 
 
 def sign(request: httpx.Request, tokens: SessionTokens) -> None:
@@ -49,6 +50,7 @@ def expiry_of(token: str) -> float | None:
     try:
         payload = token.split(".")[1]
         expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
-        return float(expires)
-    except (IndexError, KeyError, ValueError, TypeError):
+        seconds = float(expires)
+        return seconds if 0 < seconds < LAST_SECOND else None
+    except (IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return None

@@ -4,7 +4,7 @@ Long form: one record per local day and figure. Days without rows are not sent a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field
 
 from dify_etl.dify.lists import batch_of
-from dify_etl.dify.record import Id, Record, aliased, optional, unexpected
+from dify_etl.dify.record import Batch, Id, Record, Rejected, aliased, optional
 from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import exact_minute
 
@@ -140,6 +140,22 @@ class DailyStatistic(Record):
         }
 
 
+@dataclass(frozen=True)
+class OddFigure:
+    """A figure that could not be read; `day` is None when its day is what is odd."""
+
+    day: date | None
+    metric: str
+    rejected: Rejected
+
+
+@dataclass(frozen=True)
+class DailyFigures(Batch[DailyStatistic]):
+    """The figures of one answer, and those that could not be read by day and metric."""
+
+    odd: tuple[OddFigure, ...] = ()
+
+
 class Statistics:
     """`dify.statistics`."""
 
@@ -153,22 +169,36 @@ class Statistics:
         metric: StatisticMetric,
         start: datetime | None = None,
         end: datetime | None = None,
-    ) -> list[DailyStatistic]:
+    ) -> DailyFigures:
         """GET one endpoint for `[start, end)`, aware instants; `end` is exclusive at its minute.
 
         Days are days of the account's zone: give their midnights. Without bounds, the whole
         history. Today's figures, and past ones after late feedback or deletion, still change.
-        Raises UnexpectedAnswer for a row that fails validation, AppGone for some other modes.
+        A figure that is null or otherwise odd costs itself alone. Raises UnexpectedAnswer when the
+        answer holds no list, AppGone for some other modes.
         """
         route = f"/apps/{{app_id}}/{metric.path}"
         zone = self._zone()
         query = {"start": exact_minute(start, zone), "end": exact_minute(end, zone)}
         answer = self._session.get(route, query=query, app_id=app_id)
         found: list[DailyStatistic] = []
+        odd: list[OddFigure] = []
         for figure in metric.figures:
             context = {"app_id": app_id, "figure": figure}
             batch = batch_of(DailyStatistic, answer, endpoint=f"GET {route}", context=context)
-            for rejected in batch.rejected:
-                raise unexpected(rejected)
             found.extend(batch.records)
-        return found
+            odd += [_odd(one, answer["data"], figure) for one in batch.rejected]
+        return DailyFigures(tuple(found), tuple(one.rejected for one in odd), tuple(odd))
+
+
+def _odd(rejected: Rejected, rows: list[Any], figure: Figure) -> OddFigure:
+    """Which figure was rejected: Dify gives it no id, so day and metric name it."""
+    row = rows[rejected.position]
+    told = row.get("date") if isinstance(row, dict) else None
+    try:
+        day = date.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        day = None
+    named = f"{day.isoformat() if day else 'no day'}/{figure.metric}"
+    context = {"app_id": rejected.context["app_id"], "metric": figure.metric}
+    return OddFigure(day, figure.metric, replace(rejected, record_id=named, context=context))

@@ -7,9 +7,9 @@ agent-chat apps (`GET apps/{id}/agent/logs`) tells seconds, status and error per
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
 from pydantic import Field
 
+from dify_etl.dify.exact_json import decode, encode
 from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.record import Id, Instant, JsonRow, Record, optional
 
@@ -79,10 +79,10 @@ def _of_tool(text: Any, name: str) -> str | None:
     if not isinstance(text, str) or not text:
         return None
     try:
-        parts = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        parts = decode(text.encode("utf-8", "replace"))
+    except ValueError:
         return text
     if not isinstance(parts, dict) or name not in parts:
         return text
     part = parts[name]
-    return part if isinstance(part, str) else orjson.dumps(part).decode()
+    return part if isinstance(part, str) else encode(part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from operator import itemgetter
 from typing import cast
@@ -16,6 +17,10 @@ from dify_etl.warehouse.tables import POLARS_TYPES, Table
 # Up to so many records a search costs by the call, not by the text: all columns are searched at
 # once, and one by one only when something was found.
 FEW = 200
+
+
+DECIMAL_DIGITS = 28
+TEN_DECIMALS = Decimal("1e-10")
 
 
 def records_frame(
@@ -74,12 +79,20 @@ def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
 def _series(name: str, values: Sequence[object], kind: pl.DataType) -> pl.Series:
     """A column. Polars takes numbers and text several times quicker than decimals and datetimes."""
     if isinstance(kind, pl.Decimal):
-        texts = [None if value is None else str(value) for value in values]
+        texts = [None if value is None else _decimal_text(cast(Decimal, value)) for value in values]
         return pl.Series(name, texts, pl.String()).cast(kind)
     if isinstance(kind, pl.Datetime):
         micros = [None if value is None else _micros(cast(datetime, value)) for value in values]
         return pl.Series(name, micros, pl.Int64()).cast(kind)
     return pl.Series(name, values, kind)
+
+
+def _decimal_text(value: Decimal) -> str:
+    """Its digits, ten of them after the point at most where there are more than the column has."""
+    text = str(value)
+    if len(text) <= DECIMAL_DIGITS and "E" not in text:
+        return text
+    return f"{value.quantize(TEN_DECIMALS):f}"
 
 
 def _micros(moment: datetime) -> int:

@@ -11,6 +11,7 @@ import orjson
 from dify_etl.dify.app_records import App
 from dify_etl.dify.conversations import CompletionConversation, Conversation
 from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.exact_json import decode
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import HumanInput, Message
@@ -130,7 +131,7 @@ def _retry(sync: Sync, one: Quarantined) -> str:
     if held.raw is None or record_class is None:
         return "without_object"
     batch = parse(
-        record_class, [orjson.loads(held.raw)], endpoint=held.endpoint, context=held.context
+        record_class, [decode(held.raw.encode())], endpoint=held.endpoint, context=held.context
     )
     with FeedBooks(sync, one.feed) as books, books.commit():
         if batch.rejected:

@@ -13,7 +13,7 @@ from functools import partial
 import polars as pl
 
 from dify_etl.dify.errors import AppGone
-from dify_etl.dify.statistics import DailyStatistic, StatisticMetric
+from dify_etl.dify.statistics import DailyStatistic, OddFigure, StatisticMetric
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.apps import KnownApp, known_apps
@@ -67,23 +67,28 @@ class Answered:
     """The figures of one app; of an unknown mode, `silent` are the endpoints without an answer."""
 
     figures: tuple[DailyStatistic, ...]
+    odd: tuple[OddFigure, ...] = ()
     silent: tuple[str, ...] = ()
 
 
 def _read(sync: Sync, task: Task) -> Answered:
     figures: list[DailyStatistic] = []
+    odd: list[OddFigure] = []
     silent: dict[str, None] = {}
     for window in task.windows:
         for metric in _metrics(task.app):
             try:
-                figures += sync.dify.statistics.daily(
+                answered = sync.dify.statistics.daily(
                     task.app.app_id, metric, window.start, window.end
                 )
             except AppGone:
                 if task.app.is_known_mode:
                     raise
                 silent[metric.path] = None
-    return Answered(tuple(figures), tuple(silent))
+            else:
+                figures += answered.records
+                odd += answered.odd
+    return Answered(tuple(figures), tuple(odd), tuple(silent))
 
 
 def _metrics(app: KnownApp) -> tuple[StatisticMetric, ...]:
@@ -102,26 +107,44 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     changed = [one for key, one in fresh.items() if latest.get(key, _NEVER) != _value(one)]
     table = raw_table(FEED)
     rows = records_frame(table, DailyStatistic, changed)
-    gone = [key for key, value in latest.items() if value is not None and key not in fresh]
+    wrong = _wrong(answered.odd)
+    gone = [
+        (day, metric)
+        for (day, metric), value in latest.items()
+        if value is not None
+        and (day, metric) not in fresh
+        and metric not in wrong.get(day, {}) | wrong.get(None, {})
+    ]
     rows = pl.concat([rows, _gone_frame(task.app.app_id, gone, rows)])
     counted = Counter(one.statistic_date for one in figures)
     with books.commit():
         books.load_frame(table, _stamped(sync, rows))
         books.count_unchanged(FEED, len(fresh) - len(changed))
-        books.close_slices(
-            [
+        books.quarantine(task.app.app_id, [one.rejected for one in answered.odd])
+        slices = []
+        for day in task.days:
+            bad = wrong.get(None, {}) | wrong.get(day, {})
+            slices.append(
                 Slice(
                     task.app.app_id,
                     day,
-                    "unproven" if reason else "proven",
+                    "incomplete" if bad else "unproven" if reason else "proven",
                     counted[day],
                     requests=len(_metrics(task.app)) * len(task.windows),
-                    reason=reason,
-                    is_settled=is_over(sync, day),
+                    reason="; ".join(bad.values()) or reason,
+                    is_settled=is_over(sync, day) and not bad,
                 )
-                for day in task.days
-            ]
-        )
+            )
+        books.close_slices(slices)
+
+
+def _wrong(odd: Sequence[OddFigure]) -> dict[date | None, dict[str, str]]:
+    """Per day (None: any) the metrics that could not be read, with what is wrong."""
+    found: dict[date | None, dict[str, str]] = {}
+    for one in odd:
+        told = f"{one.metric}: {one.rejected.error_path}: {one.rejected.message}"
+        found.setdefault(one.day, {})[one.metric] = told
+    return found
 
 
 _NEVER = Decimal("NaN")  # equals nothing, not even a null figure

@@ -7,13 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.statistics import DailyStatistic, StatisticMetric
+from dify_etl.dify.statistics import DailyFigures, DailyStatistic, StatisticMetric
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 
 
 def daily(metric: StatisticMetric, *rows: Any) -> list[DailyStatistic]:
+    return list(answered(metric, *rows))
+
+
+def answered(metric: StatisticMetric, *rows: Any) -> DailyFigures:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/profile"):
             return httpx.Response(200, json=PROFILE)
@@ -57,10 +60,27 @@ def test_costs_are_two_figures_a_day() -> None:
     assert price.statistic_date == date(2026, 11, 11)
 
 
-def test_bad_day_is_an_error() -> None:
-    """A day that cannot be read would be a hole in the figures: it is told."""
-    with pytest.raises(UnexpectedAnswer, match="date"):
-        daily(StatisticMetric.DAILY_MESSAGES, {"date": "None", "message_count": 1})
+def test_bad_day_is_named() -> None:
+    """A day that cannot be read would be a hole in the figures: it is told alone."""
+    found = answered(
+        StatisticMetric.DAILY_MESSAGES,
+        {"date": "None", "message_count": 1},
+        {"date": "2026-11-11", "message_count": 2},
+    )
+
+    assert [(one.day, one.metric) for one in found.odd] == [(None, "daily_messages")]
+    assert [one.value for one in found.records] == [Decimal(2)]
+
+
+def test_null_figure_costs_itself() -> None:
+    """A sum of prices that is null is named by day and metric; the tokens beside it are there."""
+    row = {"date": "2026-11-11", "token_count": 7, "total_price": None, "currency": "USD"}
+
+    found = answered(StatisticMetric.TOKEN_COSTS, row)
+
+    assert [one.metric for one in found.records] == ["token_count"]
+    assert [(one.day, one.metric) for one in found.odd] == [(date(2026, 11, 11), "total_price")]
+    assert [one.record_id for one in found.rejected] == ["2026-11-11/total_price"]
 
 
 def test_bounds_are_midnights_of_the_accounts_zone() -> None:

@@ -1,7 +1,7 @@
 """One failure stays one failure: the rest is loaded, and the books name what went wrong."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -376,3 +376,47 @@ def test_shaky_server_is_read_whole(workplace: Open) -> None:
     reports = place.read()
     assert sum(report.retries for report in reports.values()) > 0
     assert differences(place) == []
+
+
+def test_null_figure_costs_its_metric_of_its_day(workplace: Open) -> None:
+    """When Dify answers null for one price of one day, every other figure is loaded and proven."""
+    place = workplace(quiet_world("chat"))
+    days = [NOW.date() - timedelta(days=ago) for ago in (3, 2)]
+    for day in days:
+        talk(place.world, at=datetime(day.year, day.month, day.day, 10, tzinfo=UTC))
+    place.read()
+    held = place.rows("SELECT count(*) FROM raw.daily_statistics")
+
+    def without_price(path: str, answer: Any) -> Any:
+        if path.endswith("statistics/token-costs"):
+            answer["data"][0]["total_price"] = None
+        return answer
+
+    through(place, without_price)
+    place.read()
+
+    wrong = "SELECT slice_date, state, reason LIKE 'total_price: value:%' FROM ops.slices "
+    bad = place.rows(wrong + "WHERE feed = 'daily_statistics' AND state <> 'proven'")
+    assert bad == [(days[0], "incomplete", True)]
+    assert place.rows("SELECT count(*) FROM raw.daily_statistics") == held
+    assert place.rows("SELECT record_id FROM ops.quarantine") == [(f"{days[0]}/total_price",)]
+
+
+def test_tokens_beyond_bigint_cost_their_node(workplace: Open) -> None:
+    """A node that tells 2^63 tokens waits in quarantine by its field; the other app is loaded."""
+    place = workplace(quiet_world("workflow", "chat"))
+    run(place.world, at=NOW - timedelta(days=1))
+    talk(place.world, at=NOW - timedelta(days=1))
+
+    def many_tokens(path: str, answer: Any) -> Any:
+        if path.endswith("/node-executions"):
+            for node in answer["data"]:
+                node["execution_metadata"] = {"total_tokens": 2**63}
+        return answer
+
+    through(place, many_tokens)
+    place.read()
+
+    paths = place.rows("SELECT DISTINCT error_path FROM ops.quarantine")
+    assert paths == [("execution_metadata.total_tokens",)]
+    assert place.value("SELECT count(*) FROM raw.messages") == len(place.world.messages)

@@ -58,8 +58,8 @@ daily_costs as (
         charges.created_date as usage_date,
         charges.currency,
         count(*) as charged_items,
-        coalesce(sum(charges.total_tokens), 0)::bigint as charged_tokens,
-        sum(charges.total_price)::decimal(28, 10) as total_price
+        coalesce(sum(charges.total_tokens), 0)::hugeint as charged_tokens,
+        sum(charges.total_price)::decimal(38, 10) as total_price
     from charges
     join days_read
         on charges.app_id = days_read.app_id and charges.created_date = days_read.slice_date

@@ -86,9 +86,9 @@ talks as (
         count(*) filter (where from_source = 'console') as console_messages,
         count(*) filter (where status = 'error') as error_messages,
         count(distinct end_user_id) as end_users,
-        coalesce(sum(message_tokens), 0)::bigint as prompt_tokens,
-        coalesce(sum(answer_tokens), 0)::bigint as completion_tokens,
-        sum(total_price)::decimal(28, 10) as priced_total,
+        coalesce(sum(message_tokens), 0)::hugeint as prompt_tokens,
+        coalesce(sum(answer_tokens), 0)::hugeint as completion_tokens,
+        sum(total_price)::decimal(38, 10) as priced_total,
         count(distinct currency) as currencies,
         max(currency) as last_currency,
         count(*) filter (where total_price is null) as unpriced_messages,
@@ -112,7 +112,7 @@ work as (
         app_id,
         created_date,
         count(*) as workflow_runs,
-        coalesce(sum(total_tokens), 0)::bigint as workflow_run_tokens
+        coalesce(sum(total_tokens), 0)::hugeint as workflow_run_tokens
     from runs
     group by app_id, created_date
 ),

@@ -79,10 +79,10 @@ message_days as (
         count(distinct conversation_id) as conversations,
         count(distinct conversation_id) filter (where is_from_api) as api_conversations,
         count(distinct end_user_id) as end_users,
-        coalesce(sum(tokens), 0)::bigint as tokens,
-        coalesce(sum(tokens) filter (where is_from_api), 0)::bigint as api_tokens,
-        coalesce(sum(price), 0)::decimal(28, 10) as price,
-        coalesce(sum(price) filter (where is_from_api), 0)::decimal(28, 10) as api_price,
+        coalesce(sum(tokens), 0)::hugeint as tokens,
+        coalesce(sum(tokens) filter (where is_from_api), 0)::hugeint as api_tokens,
+        coalesce(sum(price), 0)::decimal(38, 10) as price,
+        coalesce(sum(price) filter (where is_from_api), 0)::decimal(38, 10) as api_price,
         round(1000 * sum(likes) / sum(joined_rows), 2)::decimal(28, 10) as likes_per_mille,
         round(1000 * avg(latency_seconds), 4)::decimal(28, 10) as latency_milliseconds,
         round(coalesce(sum(answer_tokens) / nullif(sum(latency_seconds), 0), 0), 4)
@@ -123,7 +123,7 @@ run_days as (
         created_date,
         count(*) as runs,
         count(distinct creator_id) as creators,
-        coalesce(sum(total_tokens), 0)::bigint as tokens,
+        coalesce(sum(total_tokens), 0)::hugeint as tokens,
         round(count(*) / nullif(count(distinct creator_id), 0), 2)
         ::decimal(28, 10) as runs_per_creator,
         count(*) filter (where creator_id is null) as untold_creators
@@ -225,8 +225,8 @@ figures_of_mode as (
         apps.app_mode,
         figures.created_date as statistic_date,
         figures.metric,
-        figures.value::decimal(28, 10) as value,
-        figures.lower_value::decimal(28, 10) as lower_value,
+        figures.value::decimal(38, 10) as value,
+        figures.lower_value::decimal(38, 10) as lower_value,
         figures.figure_rows,
         figures.missing_rows::bigint as missing_rows
     from figures
