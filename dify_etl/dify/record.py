@@ -101,10 +101,20 @@ def _in_calendar(at: datetime) -> datetime:
     return at
 
 
-def _writable(value: Any) -> Any:
-    """A field that no known version sends, if it can be kept."""
-    if isinstance(value, dict | list):
+def _writable(value: Any, info: ValidationInfo) -> Any:
+    """A field that no known version sends, if it can be kept.
+
+    Where odd fields are null (the context notes them), it is null, and `extra` is what is odd.
+    """
+    if not isinstance(value, dict | list):
+        return value
+    try:
         encode(value)
+    except ValueError:
+        if not isinstance(info.context, set):
+            raise
+        info.context.add("extra")
+        return None
     return value
 
 
@@ -311,7 +321,8 @@ def parse(
 
 def is_figure(record_class: type[Record], name: str) -> bool:
     """Whether a field tells money, tokens, time or status: what days are summed by."""
-    annotation = str(record_class.model_fields[name].annotation)
+    info = record_class.model_fields.get(name)
+    annotation = str(info.annotation) if info is not None else ""
     is_typed = any(kind in annotation for kind in ("Decimal", "datetime"))
     return is_typed or name in ("status", "currency") or name.endswith(("_tokens", "_seconds"))
 

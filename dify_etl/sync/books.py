@@ -11,10 +11,10 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeVar
 
-import orjson
 import polars as pl
 
 from dify_etl.dify.errors import AppGone, DifyError
+from dify_etl.dify.exact_json import decode
 from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.raw_tables import RAW_TABLES
@@ -39,7 +39,10 @@ from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
 # Feeds whose slices are days: of a row that is set aside, the day is taken from its own time.
-_DAILY = ("conversations", "messages", "workflow_runs", "node_executions")
+_DAILY = (
+    *("conversations", "messages", "workflow_runs", "node_executions"),
+    "daily_statistics",
+)
 # When an object was alive last, as Dify names it.
 _LAST = {"conversations": "updated_at", "workflow_runs": "finished_at"}
 
@@ -339,7 +342,7 @@ class FeedBooks:
         """The local days on which a rejected row began and was alive last, as far as it tells."""
         if self.feed not in _DAILY:
             return None, None
-        row: Any = orjson.loads(one.raw) if one.raw else None
+        row: Any = decode(one.raw.encode()) if one.raw else None
         row = row if isinstance(row, dict) else {}
         run = row.get("workflow_run")
         row = run if isinstance(run, dict) else row  # a log row is of the day of its run

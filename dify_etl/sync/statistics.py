@@ -6,7 +6,7 @@ The bounds are exact (end exclusive), the days are those of the account's zone.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 
@@ -107,44 +107,41 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     changed = [one for key, one in fresh.items() if latest.get(key, _NEVER) != _value(one)]
     table = raw_table(FEED)
     rows = records_frame(table, DailyStatistic, changed)
-    wrong = _wrong(answered.odd)
+    wrong = {(one.day, one.metric) for one in answered.odd}
     gone = [
         (day, metric)
         for (day, metric), value in latest.items()
         if value is not None
         and (day, metric) not in fresh
-        and metric not in wrong.get(day, {}) | wrong.get(None, {})
+        and not {(day, metric), (None, metric)} & wrong
     ]
     rows = pl.concat([rows, _gone_frame(task.app.app_id, gone, rows)])
     counted = Counter(one.statistic_date for one in figures)
     with books.commit():
         books.load_frame(table, _stamped(sync, rows))
         books.count_unchanged(FEED, len(fresh) - len(changed))
-        books.quarantine(task.app.app_id, [one.rejected for one in answered.odd])
-        slices = []
-        for day in task.days:
-            bad = wrong.get(None, {}) | wrong.get(day, {})
-            slices.append(
+        for one in answered.odd:
+            at = None if one.day is None else _noon(sync, one.day)
+            books.quarantine(task.app.app_id, [one.rejected], at=at)
+        books.close_slices(
+            [
                 Slice(
                     task.app.app_id,
                     day,
-                    "incomplete" if bad else "unproven" if reason else "proven",
+                    "unproven" if reason else "proven",
                     counted[day],
                     requests=len(_metrics(task.app)) * len(task.windows),
-                    reason="; ".join(bad.values()) or reason,
-                    is_settled=is_over(sync, day) and not bad,
+                    reason=reason,
+                    is_settled=is_over(sync, day),
                 )
-            )
-        books.close_slices(slices)
+                for day in task.days
+            ]
+        )
 
 
-def _wrong(odd: Sequence[OddFigure]) -> dict[date | None, dict[str, str]]:
-    """Per day (None: any) the metrics that could not be read, with what is wrong."""
-    found: dict[date | None, dict[str, str]] = {}
-    for one in odd:
-        told = f"{one.metric}: {one.rejected.error_path}: {one.rejected.message}"
-        found.setdefault(one.day, {})[one.metric] = told
-    return found
+def _noon(sync: Sync, day: date) -> datetime:
+    """An instant that is of this local day in every zone's rules."""
+    return datetime.combine(day, time(12), sync.rules.zone)
 
 
 _NEVER = Decimal("NaN")  # equals nothing, not even a null figure

@@ -110,12 +110,13 @@ def test_time_without_a_local_day_is_set_aside(at: object) -> None:
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
-def test_deep_json_costs_its_row_alone(depth: int) -> None:
-    """A field nested deeper than JSON can be written is set aside; with an unknown one its row."""
+def test_deep_json_costs_its_field_alone(depth: int) -> None:
+    """A field nested deeper than JSON can be written is null and named, also an unknown one."""
     deep = decode(b'{"a":' * depth + b"1" + b"}" * depth)
     batch = nodes({**NODE, "inputs": deep}, {**NODE, "brand_new": deep}, {**NODE, "id": "good"})
     assert [one.error_path for one in batch.rejected] == ["inputs", "brand_new"]
-    assert [record.odd_fields for record in batch.records] == [("inputs",), ()]
+    assert [record.odd_fields for record in batch.records] == [("inputs",), ("extra",), ()]
+    assert records_frame(raw_table("node_executions"), NodeExecution, batch.records).height == 3
 
 
 def test_lone_surrogates_and_nan_are_loaded() -> None:
