@@ -95,3 +95,18 @@ def test_day_is_as_good_as_its_worst_read(warehouse: HandWritten) -> None:
     warehouse.read_day(date(2026, 3, 3), feeds=("conversations", "messages"))
     marks = [(row["is_proven"], row["is_settled"]) for row in warehouse.rows_of(MART)]
     assert marks == [(False, False), (True, True)]
+
+
+def test_sums_beyond_64_bits_are_exact(warehouse: HandWritten) -> None:
+    """Tokens that add up to more than a BIGINT holds are summed all the same."""
+    warehouse.app("workflow")
+    warehouse.read_day(feeds=("workflow_runs",))
+    for _ in range(2):
+        warehouse.run(total_tokens=6 * 10**18)
+    assert warehouse.one_row_of(MART)["workflow_run_tokens"] == 12 * 10**18
+
+
+def test_tokens_of_one_message_beyond_64_bits_are_exact(chat: HandWritten) -> None:
+    """Prompt and answer may each fill a BIGINT."""
+    chat.message(message_tokens=9 * 10**18, answer_tokens=9 * 10**18)
+    assert chat.one_row_of(MART)["total_tokens"] == 18 * 10**18

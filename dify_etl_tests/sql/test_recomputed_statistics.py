@@ -133,3 +133,13 @@ def test_only_published_runs_are_counted(warehouse: HandWritten) -> None:
     names = ("daily_runs", "daily_terminals", "token_count", "average_app_interactions")
     found = [figure(warehouse, f"workflow_{name}") for name in names]
     assert found == [4, 3, 400, Decimal("1.33")]
+
+
+def test_tokens_beyond_64_bits_are_recomputed(warehouse: HandWritten) -> None:
+    """Prompt and answer of one message may each fill a BIGINT: their sum is exact."""
+    warehouse.app("chat")
+    warehouse.read_day(feeds=("conversations", "messages"))
+    warehouse.message(message_tokens=9 * 10**18, answer_tokens=9 * 10**18, latency_seconds=1e-300)
+    assert figure(warehouse, "token_count") == 18 * 10**18
+    assert figure(warehouse, "tokens_per_second") is None
+    assert warehouse.rows_of("marts.statistics_reconciliation") == []

@@ -21,7 +21,7 @@ messages as (
         created_date,
         from_source = 'api' as is_from_api,
         end_user_id,
-        message_tokens + answer_tokens as tokens,
+        message_tokens::hugeint + answer_tokens as tokens,
         answer_tokens,
         round(total_price, 7) as price,
         latency_seconds
@@ -83,10 +83,15 @@ message_days as (
         coalesce(sum(tokens) filter (where is_from_api), 0)::hugeint as api_tokens,
         coalesce(sum(price), 0)::decimal(38, 10) as price,
         coalesce(sum(price) filter (where is_from_api), 0)::decimal(38, 10) as api_price,
-        round(1000 * sum(likes) / sum(joined_rows), 2)::decimal(28, 10) as likes_per_mille,
-        round(1000 * avg(latency_seconds), 4)::decimal(28, 10) as latency_milliseconds,
-        round(coalesce(sum(answer_tokens) / nullif(sum(latency_seconds), 0), 0), 4)
-        ::decimal(28, 10) as tokens_per_second,
+        round(1000 * sum(likes) / sum(joined_rows), 2)::decimal(38, 10) as likes_per_mille,
+-- A rate that no decimal holds is null.
+        try_cast(
+            round(1000 * avg(latency_seconds), 4) as decimal(38, 10)
+        ) as latency_milliseconds,
+        try_cast(
+            round(coalesce(sum(answer_tokens) / nullif(sum(latency_seconds), 0), 0), 4)
+            as decimal(38, 10)
+        ) as tokens_per_second,
         count(*) filter (where tokens is null) as untold_tokens,
         count(*) filter (where price is null and coalesce(tokens, 1) > 0) as untold_prices,
         count(*) filter (where message_id is null) as untold_likes,
@@ -112,7 +117,7 @@ beginning_days as (
         app_id,
         created_date,
         count(*) as conversations,
-        round(avg(messages), 2)::decimal(28, 10) as average_messages
+        round(avg(messages), 2)::decimal(38, 10) as average_messages
     from conversation_lengths
     group by app_id, created_date
 ),
@@ -125,7 +130,7 @@ run_days as (
         count(distinct creator_id) as creators,
         coalesce(sum(total_tokens), 0)::hugeint as tokens,
         round(count(*) / nullif(count(distinct creator_id), 0), 2)
-        ::decimal(28, 10) as runs_per_creator,
+        ::decimal(38, 10) as runs_per_creator,
         count(*) filter (where creator_id is null) as untold_creators
     from runs
     group by app_id, created_date
