@@ -194,5 +194,6 @@ def test_comparison_of_versions_leaves_nothing_out(agents: Workplace) -> None:
     agents.read(("apps", "agent_versions"))
     wanted = list(EXPECTED["agent_versions"](Told(agents.world, (1, 16, 1))))
     named = {column.name for column in RAW_TABLES["agent_versions"].table.columns}
+    named -= {"odd_fields"}  # of the read, not of the world: `differences` sees that it is null
     assert {column for row in wanted for column in row} == named
     assert agents.value("SELECT count(*) FROM raw.agent_versions") == len(wanted) > 0
