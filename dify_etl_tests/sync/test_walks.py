@@ -129,8 +129,8 @@ def test_total_that_lies_leaves_the_day_incomplete_with_both_figures(chat: Workp
 
 
 def test_page_of_messages_in_one_second_is_named(chat: Workplace) -> None:
-    """More than a page of messages in one second: Dify shows a page of them for ever, and the day is
-    unproven with the count.
+    """More than a page of messages in one second: Dify shows a page of them for ever, so the day
+    is unproven, with the count.
     """
     row = talk(chat.world, at=NOW - timedelta(days=1), messages=130, seconds_apart=0)
     chat.read(TALK)
