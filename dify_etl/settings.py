@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
+from dify_etl.time_zones import zone_of
 
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
 DIFY_BEGINS = date(2023, 5, 15)
@@ -26,7 +27,7 @@ class SettingWrong(ActionableError):
 
 def _zone(name: str) -> str:
     try:
-        ZoneInfo(name)
+        zone_of(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is no time zone") from error
     return name
@@ -207,7 +208,7 @@ class Settings(BaseSettings):
     @cached_property
     def zone(self) -> ZoneInfo:
         """The time zone of all local days."""
-        return ZoneInfo(self.timezone)
+        return zone_of(self.timezone)
 
     def require_credentials(self) -> None:
         """SettingWrong unless there is e-mail and password, or admin key and workspace."""

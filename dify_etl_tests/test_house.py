@@ -98,3 +98,23 @@ def test_help_imports_nothing_heavy(module: str) -> None:
         f"sys.exit({module!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        ("at time zone", ()),
+        ("convert_time_zone", ()),
+        ("available_timezones", ()),
+        (" zoneinfo(", ("time_zones.py",)),
+    ],
+)
+def test_days_are_counted_in_one_place(words: str, allowed: tuple[str, ...]) -> None:
+    """DuckDB, Polars and the system have zone rules of their own: nothing asks them for a day."""
+    sources = [*(ROOT / "dify_etl").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")]
+    guilty = [
+        path.name
+        for path in sources
+        if words in path.read_text(encoding="utf-8").lower() and path.name not in allowed
+    ]
+    assert guilty == []

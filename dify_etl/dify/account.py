@@ -15,6 +15,7 @@ from dify_etl.dify.errors import (
 )
 from dify_etl.dify.record import Id, Instant, JsonText, Record, aliased, optional, parse_one
 from dify_etl.dify.session import Session
+from dify_etl.time_zones import zone_of
 
 POST_WORKSPACE_SINCE = (1, 9, 2)  # GET /workspaces/current before, POST later
 CURRENT, SUMMARY, LIST = "/workspaces/current", "/workspaces/current/summary", "/workspaces"
@@ -189,7 +190,7 @@ class Account:
 
 def _zone_of(timezone: str) -> ZoneInfo:
     try:
-        return ZoneInfo(timezone)
+        return zone_of(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UnexpectedAnswer(
             f"the account has no usable time zone ({timezone!r})",

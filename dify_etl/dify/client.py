@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -120,6 +120,22 @@ class DifyClient:
         """Dify's time, aware UTC, from the `Date` of its answers; ours when it sends none."""
         _ = self._session.version_text
         return self._server.time
+
+    def clock_ahead(self) -> timedelta:
+        """How far Dify's clock is ahead of ours; negative when it is behind."""
+        _ = self._session.version_text
+        return self._server.ahead
+
+    def earlier_time(self) -> datetime:
+        """The earlier of Dify's time and ours, aware UTC: what is past by it is past by both.
+
+        A `Date` may be far from the truth, and so may our own clock.
+        """
+        return self.server_time() - max(timedelta(0), self.clock_ahead())
+
+    def later_time(self) -> datetime:
+        """The later of Dify's time and ours, aware UTC: what comes after it is in the future."""
+        return self.server_time() - min(timedelta(0), self.clock_ahead())
 
     def labelled(self, label: str) -> AbstractContextManager[None]:
         """Count the requests of this thread under `label`; each worker thread sets its own."""

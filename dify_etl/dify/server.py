@@ -98,7 +98,12 @@ class Server:
     @property
     def time(self) -> datetime:
         """The server's time, aware UTC, from its last `Date`; our clock when it sends none."""
-        return self._clock.now() + (self._ahead or timedelta(0))
+        return self._clock.now() + self.ahead
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the server's clock is ahead of ours; negative: behind. None is none told."""
+        return self._ahead or timedelta(0)
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn version and time from the headers of an answer."""

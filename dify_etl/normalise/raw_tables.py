@@ -31,6 +31,7 @@ from dify_etl.dify.workflow_records import (
     WorkflowRunDetail,
 )
 from dify_etl.normalise.columns import columns_of
+from dify_etl.normalise.local_days import day_columns
 from dify_etl.warehouse.tables import Column, Table
 
 
@@ -49,24 +50,37 @@ def _raw(
     records: tuple[type[Record], ...],
     **marks: Iterable[str | Column],
 ) -> RawTable:
-    """Marks: `volatile`, `keeps_last`, `signed` name columns; `more` adds columns of our own."""
+    """Marks: `volatile`, `keeps_last`, `signed` name columns; `more` adds columns of our own.
+
+    Instants by which people count have their local day (`dates`), or day and hour (`clocks`).
+    """
     more = tuple(one for one in marks.pop("more", ()) if isinstance(one, Column))
     known: dict[str, Column] = {}
     for record in records:
         for column in columns_of(record):
             known.setdefault(column.name, column)
+    days = (
+        *day_columns(*_names(marks.pop("clocks", ())), hours=True),
+        *day_columns(*_names(marks.pop("dates", ())), hours=False),
+    )
     last = [known.pop(name) for name in ("odd_fields", "extra") if name in known]
-    columns = (*known.values(), *more, *last)
+    columns = (*known.values(), *more, *days, *last)
     named = {mark: set(names) for mark, names in marks.items()}
     marked = tuple(_marked(column, named) for column in columns)
     return RawTable(Table("raw", name, grain, key, marked), records)
 
 
+def _names(marked: Iterable[str | Column]) -> list[str]:
+    return [str(one) for one in marked]
+
+
 def _marked(column: Column, marks: dict[str, set[str | Column]]) -> Column:
+    # A local day is kept where its instant is.
+    held_by = column.local_of or column.name
     return replace(
         column,
         is_volatile=column.name in marks.get("volatile", ()),
-        keeps_last=column.name in marks.get("keeps_last", ()),
+        keeps_last=held_by in marks.get("keeps_last", ()),
         is_signed=column.name in marks.get("signed", ()),
     )
 
@@ -182,6 +196,7 @@ _TABLES = (
         ("annotation_id",),
         (Annotation,),
         volatile=["hit_count"],
+        clocks=["created_at"],
     ),
     _raw(
         "conversations",
@@ -190,6 +205,8 @@ _TABLES = (
         (Conversation,),
         more=SOURCE_COLUMNS,
         keeps_last=["from_end_user_session_id", "from_account_name"],
+        clocks=["created_at"],
+        dates=["updated_at"],
     ),
     _raw(
         "messages",
@@ -199,6 +216,7 @@ _TABLES = (
         (Message,),
         more=[MESSAGE_SOURCE],
         signed=["answer", "inputs", "message", "metadata", "extra_contents"],
+        clocks=["created_at"],
     ),
     _raw(
         "message_feedbacks",
@@ -209,6 +227,8 @@ _TABLES = (
         more=[FEEDBACK_ID, FEEDBACK_AT, MESSAGE_AT],
         volatile=["position"],
         keeps_last=["from_account_name", "from_account_email", "feedback_id", "created_at"],
+        clocks=["created_at"],
+        dates=["message_created_at"],
     ),
     _raw(
         "message_citations",
@@ -216,6 +236,7 @@ _TABLES = (
         ("message_id", "position"),
         (MessageCitation,),
         more=[MESSAGE_AT],
+        dates=["message_created_at"],
     ),
     _raw(
         "message_files",
@@ -224,6 +245,7 @@ _TABLES = (
         (MessageFile,),
         more=[MESSAGE_AT],
         volatile=["url"],
+        dates=["message_created_at"],
     ),
     _raw(
         "agent_thoughts",
@@ -232,6 +254,7 @@ _TABLES = (
         (AgentThought,),
         more=[MESSAGE_AT],
         signed=["files", "observation"],
+        dates=["message_created_at"],
     ),
     _raw(
         "agent_tool_calls",
@@ -242,6 +265,7 @@ _TABLES = (
         more=[MESSAGE_AT],
         keeps_last=["status", "error", "seconds", "step_tokens"],
         signed=["tool_output"],
+        dates=["message_created_at"],
     ),
     _raw(
         "agent_versions",
@@ -262,6 +286,7 @@ _TABLES = (
             *("action_id", "action_text", "submitted_data", "rendered_content", "answered_by"),
         ],
         signed=["form_content", "form_inputs", "submitted_data", "rendered_content"],
+        clocks=["asked_at", "answered_at"],
     ),
     _raw(
         "workflow_runs",
@@ -288,6 +313,7 @@ _TABLES = (
             "detail_extra",
         ],
         signed=["inputs", "outputs"],
+        clocks=["created_at", "finished_at"],
     ),
     _raw(
         "node_executions",
@@ -296,6 +322,7 @@ _TABLES = (
         (NodeExecution,),
         keeps_last=[*_CREATOR],
         signed=["inputs", "process_data", "outputs", "extras"],
+        clocks=["created_at", "finished_at"],
     ),
     _raw(
         "app_triggers",
@@ -311,6 +338,7 @@ _TABLES = (
         ("archived_run_id",),
         (ArchivedRun,),
         keeps_last=[*_CREATOR],
+        clocks=["created_at"],
     ),
 )
 

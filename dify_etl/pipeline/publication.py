@@ -8,7 +8,7 @@ from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
-from dify_etl.sync.windows import local_date
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.publish import publish
 
 PUBLISHED_COPY = dg.AssetKey("published_copy")

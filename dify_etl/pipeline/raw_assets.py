@@ -26,16 +26,18 @@ from dify_etl.settings import Settings
 from dify_etl.sync.feeds import FEEDS, Feed
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.tables import Table, quoted
+from dify_etl.warehouse.tables import Table
 from dify_etl.warehouse.upsert import Changes
 
 # The column by which a row of a daily table belongs to a day, where it is not created_at.
 DAY_COLUMNS = {
     "daily_statistics": "statistic_date",
-    "message_feedbacks": "message_created_at",
-    "message_citations": "message_created_at",
-    "message_files": "message_created_at",
-    "human_inputs": "asked_at",
+    "message_feedbacks": "message_created_date",
+    "message_citations": "message_created_date",
+    "message_files": "message_created_date",
+    "agent_thoughts": "message_created_date",
+    "agent_tool_calls": "message_created_date",
+    "human_inputs": "asked_date",
 }
 
 Told = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -92,7 +94,7 @@ def _read(
         for name in chosen:
             metadata = {**_metadata(sync.database, raw_table(name), report), **missing}
             if feed.is_daily:
-                counted = _rows_by_day(sync.database, raw_table(name), settings)
+                counted = _rows_by_day(sync.database, raw_table(name))
                 for day in sorted({*asked, *healed}):
                     # A feed without a single slice has no app to read: there is nothing to miss.
                     is_whole = not days.get(day, True) or (not days and day <= sync.today)
@@ -248,9 +250,7 @@ def _costs(report: FeedReport) -> Metadata:
     }
 
 
-def _rows_by_day(database: Database, table: Table, settings: Settings) -> dict[date, int]:
+def _rows_by_day(database: Database, table: Table) -> dict[date, int]:
     """Rows per local day."""
-    column = DAY_COLUMNS.get(table.name, "created_at")
-    local = f"({column} AT TIME ZONE {quoted(settings.timezone)})::DATE"
-    day = column if table.column(column).type == "DATE" else local
+    day = DAY_COLUMNS.get(table.name, "created_date")
     return dict(database.rows(f"SELECT {day}, count(*) FROM {table.qualified} GROUP BY 1"))

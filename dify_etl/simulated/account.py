@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
-
 from dify_etl.simulated.bodies import Field, read_body
 from dify_etl.simulated.calls import Call, Need, Route
 from dify_etl.simulated.errors import ApiError, invalid_param, refusal, unauthorized
@@ -11,6 +9,7 @@ from dify_etl.simulated.paging import page_answer
 from dify_etl.simulated.parameters import Whole
 from dify_etl.simulated.presentation import epoch, known
 from dify_etl.simulated.rows import JsonObject, Member, Workspace
+from dify_etl.time_zones import zone_names
 
 
 def profile(call: Call) -> object:
@@ -133,7 +132,7 @@ def set_timezone(call: Call) -> object:
     """POST /account/timezone: an IANA zone; all statistics of the account follow it."""
     body = read_body(call, "AccountTimezonePayload", Field("timezone", required=True))
     zone = str(body["timezone"])
-    if zone not in available_timezones():
+    if zone not in zone_names():
         raise invalid_param(f"{zone} is not a valid timezone.")
     call.account.timezone = zone
     return profile(call)

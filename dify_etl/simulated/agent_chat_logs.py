@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from json import JSONDecodeError, loads
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.errors import invalid_param, plugin_daemon_down
 from dify_etl.simulated.parameters import Identifier
 from dify_etl.simulated.presentation import account_name
 from dify_etl.simulated.rows import AgentThought, JsonObject, Message
+from dify_etl.time_zones import zone_of
 
 
 def get_agent_logs(call: Call) -> object:
@@ -44,7 +44,7 @@ def _meta(message: Message, call: Call) -> JsonObject:
     config = call.app.app_model_config
     user = call.world.end_users.get(message.from_end_user_id or "")
     executor = account_name(call, message.from_account_id) or (user.session_id if user else None)
-    start = message.created_at.astimezone(ZoneInfo(call.account.timezone))
+    start = message.created_at.astimezone(zone_of(call.account.timezone))
     return {
         "status": "success",
         "executor": executor or "Unknown",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.agent_messages import logged_talks, window_of
 from dify_etl.simulated.agents import SINCE
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.parameters import Parameter
 from dify_etl.simulated.rows import JsonObject, Message
+from dify_etl.time_zones import zone_of
 
 Figures = Callable[[list[Message]], JsonObject]
 
@@ -22,7 +22,7 @@ def summarise(call: Call) -> object:
     asked = call.query(
         "AgentStatisticsQuery", Parameter("start"), Parameter("end"), Parameter("source")
     )
-    zone = ZoneInfo(call.account.timezone)
+    zone = zone_of(call.account.timezone)
     rows = [one for _, talk in logged_talks(call, window_of(asked, call), []) for one in talk]
     days: defaultdict[str, list[Message]] = defaultdict(list)
     for row in rows:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from random import Random
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.rows import App, EndUser
 from dify_etl.simulated.texts import SESSION_IDS
 from dify_etl.simulated.world import World, WorldPlan
+from dify_etl.time_zones import zone_of
 
 Item = TypeVar("Item")
 
@@ -53,7 +53,7 @@ class Chronicle:
 
     def moments(self, per_day: float) -> list[datetime]:
         """Instants over the days of the plan, in order, crowded into working hours."""
-        zone = ZoneInfo(self.plan.timezone)
+        zone = zone_of(self.plan.timezone)
         today = self.now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
         moments = []
         for back in range(self.plan.days - 1, -1, -1):

@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.apps import CHAT_MODES
 from dify_etl.simulated.calls import Call, Route
 from dify_etl.simulated.parameters import Parameter
 from dify_etl.simulated.rows import Conversation, JsonObject, Message, WorkflowRun
 from dify_etl.simulated.time_windows import EndRule, TimeWindow, read_window
+from dify_etl.time_zones import zone_of
 
 Days = dict[str, list[Message]]
 
@@ -32,7 +32,7 @@ def _window(call: Call) -> TimeWindow:
 
 
 def _local_date(call: Call) -> Callable[[datetime], str]:
-    zone = ZoneInfo(call.account.timezone)
+    zone = zone_of(call.account.timezone)
     return lambda at: at.astimezone(zone).strftime("%Y-%m-%d")
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.errors import bad_request
 from dify_etl.simulated.parameters import older_refusal
 from dify_etl.simulated.versions import ServerVersion
+from dify_etl.time_zones import zone_of
 
 MINUTE_FORMAT = "%Y-%m-%d %H:%M"
 
@@ -71,5 +71,5 @@ def _instant(wall: datetime, zone: str) -> datetime:
     So the first of two hours named alike cannot be addressed, and 02:30 that a change of clocks
     leaves out means 03:30.
     """
-    both = [wall.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+    both = [wall.replace(tzinfo=zone_of(zone), fold=fold) for fold in (0, 1)]
     return min(both, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)

@@ -22,7 +22,8 @@ from dify_etl.sync.fetching import FATAL
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import TimedList
-from dify_etl.sync.windows import local_date, windows_of
+from dify_etl.sync.windows import windows_of
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.tables import frame
 
 # A conversation begins with its first question, a moment before or after it.

@@ -17,6 +17,7 @@ from dify_etl.dify.errors import AppGone, DifyError
 from dify_etl.dify.exact_json import decode
 from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.normalise.frames import records_frame, unknown_fields
+from dify_etl.normalise.local_days import with_local_days
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.app_modes import KNOWN_MODES
 from dify_etl.sync.open_quarantine import (
@@ -30,7 +31,7 @@ from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
-from dify_etl.sync.windows import local_date
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.ledger import QUARANTINE, RUNS, SCHEMA_DRIFT, SLICES
 from dify_etl.warehouse.tables import Table, frame, quoted
@@ -116,6 +117,7 @@ class FeedBooks:
 
     def load_frame(self, table: Table, rows: pl.DataFrame, *, repeated: int = 0) -> Changes:
         """Upsert a frame into a table; so many of its rows were received, and counted, before."""
+        rows = with_local_days(table, rows, self.sync.rules.zone)
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         self._resolve(table, rows)
         received = changes.new + changes.changed + changes.unchanged
@@ -204,7 +206,7 @@ class FeedBooks:
         slices = self._with_waiting(slices, feed)
         self.slices.extend(slices)
         held = self._bad_before(feed)
-        read_at = self.sync.dify.server_time()
+        read_at = self.sync.dify.earlier_time()
         rows = [
             {
                 "feed": feed,

@@ -345,7 +345,7 @@ def _book(
     book: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
         "conversation_id": due.conversation_id,
         "app_id": due.app_id,
-        "read_at": sync.dify.server_time(),
+        "read_at": sync.dify.earlier_time(),
     }
     if read is not None:
         again = NEVER if read.is_hidden else due.tries + 1

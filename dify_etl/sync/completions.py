@@ -126,5 +126,5 @@ def _book(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
         "state": state,
         "reason": hidden or (str(one.error) if one.error else None),
         "tries": 0 if hidden or not one.error else log.tries + 1,
-        "read_at": sync.dify.server_time(),
+        "read_at": sync.dify.earlier_time(),
     }

@@ -22,6 +22,7 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Page
 from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.local_days import with_local_days
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
 from dify_etl.sync.agent_logs import LoggedApp, LoggedTalks, look_up_unlisted, walk_logs
@@ -33,7 +34,8 @@ from dify_etl.sync.message_parts import USUAL_BYTES
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead
-from dify_etl.sync.windows import Window, day_start, windows_of
+from dify_etl.sync.windows import Window, windows_of
+from dify_etl.time_zones import day_start
 
 FEED = "conversations"
 
@@ -166,9 +168,8 @@ class _Books:
         """Rows per day of a walk that speaks for its window, margins left out."""
         if read.window is None:
             return {}
-        zone = self.sync.rules.zone.key
         rows = read.rows.rows.unique("conversation_id", keep="last")
-        local = rows["created_at"].dt.convert_time_zone(zone).dt.date()
+        local = with_local_days(raw_table(FEED), rows, self.sync.rules.zone)["created_date"]
         return dict(local.filter(local.is_in(read.window.days)).value_counts().iter_rows())
 
 
@@ -250,7 +251,7 @@ def _has_older(sync: Sync, task: Task, day: date) -> bool:
 
 
 def _clock(sync: Sync) -> Callable[[], datetime]:
-    return sync.dify.server_time
+    return sync.dify.later_time
 
 
 def _created_list(sync: Sync, task: Task) -> TimedList[LoggedConversation, Listed]:

@@ -43,7 +43,7 @@ AHEAD = 100
 def read_conversations(sync: Sync) -> FeedReport:
     """Read the lists of every conversational app; one failed app fails only its slices."""
     with FeedBooks(sync, FEED) as books:
-        bound = upper_bound(sync.dify.server_time())
+        bound = upper_bound(sync.dify.earlier_time())
         apps = {app.app_id: app for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
         days = days_to_read(sync, FEED, tuple(apps))
         tasks = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from dify_etl.sync.run import Sync
-from dify_etl.sync.windows import ONE_DAY, day_start
+from dify_etl.time_zones import ONE_DAY, day_start
 
 # What does not come whole is tried again after 1, 2, 4 nights, and then every so many, for ever.
 MOST_NIGHTS = 7

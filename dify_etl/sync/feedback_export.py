@@ -13,6 +13,7 @@ import polars as pl
 from dify_etl.dify.feedback import ExportedFeedback
 from dify_etl.dify.record import Rejected
 from dify_etl.normalise.frames import records_frame
+from dify_etl.normalise.local_days import with_local_days
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.sync.apps import KnownApp, known_apps
@@ -132,7 +133,8 @@ def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) ->
         _stage(books, [export for _, export in good])
         books.sync.database.execute(
             """UPDATE raw.message_feedbacks t
-            SET feedback_id = s.feedback_id, created_at = s.created_at
+            SET feedback_id = s.feedback_id, created_at = s.created_at,
+                created_date = s.created_date, created_hour = s.created_hour
             FROM _exported s WHERE t.message_id = s.message_id
               AND t.from_source = s.from_source AND t.absent_since IS NULL
               AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
@@ -142,6 +144,7 @@ def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) ->
 
 def _stage(books: FeedBooks, exports: Iterable[Export]) -> None:
     rows = pl.concat([_no_rows(), *(export.rows for export in exports)])
+    rows = with_local_days(raw_table(FEED), rows, books.sync.rules.zone)
     books.sync.database.stage("_exported", rows, raw_table(FEED))
 
 

@@ -11,7 +11,6 @@ from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.report import Slice
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.run import Sync
-from dify_etl.warehouse.tables import quoted
 
 LISTED_ONLY = (
     "the list of completion logs tells no message id, tokens or latency; "
@@ -33,9 +32,8 @@ def close_message_slices(books: FeedBooks) -> None:
 
 def _held(sync: Sync) -> dict[tuple[str, date], int]:
     """Messages in the warehouse by app and local day."""
-    zone = quoted(sync.rules.zone.key)
     rows = sync.database.rows(
-        f"""SELECT app_id, (created_at AT TIME ZONE {zone})::DATE, count(*)
+        """SELECT app_id, created_date, count(*)
         FROM raw.messages GROUP BY ALL"""
     )
     return {(app_id, day): count for app_id, day, count in rows}
@@ -74,10 +72,9 @@ def _doubts(sync: Sync, which: str) -> dict[str, list[Doubt]]:
     """Per app: conversations that are not proven, with the days on which they were alive; `which`
     (SQL over their reads r) names the kind.
     """
-    zone = quoted(sync.rules.zone.key)
     rows = sync.database.rows(
-        f"""SELECT c.app_id, c.conversation_id, (c.created_at AT TIME ZONE {zone})::DATE,
-            (greatest(c.updated_at, c.created_at) AT TIME ZONE {zone})::DATE,
+        f"""SELECT c.app_id, c.conversation_id, c.created_date,
+            greatest(c.updated_date, c.created_date),
             coalesce(r.reason, 'not read yet')
         FROM raw.conversations c JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.conversation_reads r USING (conversation_id)
@@ -124,11 +121,10 @@ def _list_reasons(sync: Sync) -> dict[tuple[str, date], str]:
 
 def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
     """Completion apps: proven only where every log of the day was opened."""
-    zone = quoted(sync.rules.zone.key)
     unopened = {
         (app_id, day)
         for app_id, day in sync.database.rows(
-            f"""SELECT DISTINCT app_id, (created_at AT TIME ZONE {zone})::DATE FROM raw.messages
+            """SELECT DISTINCT app_id, created_date FROM raw.messages
             WHERE message_source = 'list' AND absent_since IS NULL"""
         )
     }

@@ -149,7 +149,7 @@ def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
         "is_nodes_settled": run.is_ended and not is_failed and not is_odd,
         "nodes_reason": reason,
         "nodes_tries": run.tries + 1 if is_failed and not hidden else 0,
-        "nodes_read_at": sync.dify.server_time(),
+        "nodes_read_at": sync.dify.earlier_time(),
     }
 
 
@@ -190,9 +190,8 @@ def _list_doubts(sync: Sync) -> dict[tuple[str, date], dict[str, str]]:
 
 def _held(sync: Sync) -> Counter[tuple[str, date]]:
     """Nodes in the warehouse by app and local day."""
-    zone = quoted(sync.rules.zone.key)
     rows = sync.database.rows(
-        f"""SELECT app_id, (created_at AT TIME ZONE {zone})::DATE, count(*)
+        """SELECT app_id, created_date, count(*)
         FROM raw.node_executions GROUP BY ALL"""
     )
     return Counter({(app_id, day): count for app_id, day, count in rows})
@@ -200,9 +199,8 @@ def _held(sync: Sync) -> Counter[tuple[str, date]]:
 
 def _gone(sync: Sync) -> dict[tuple[str, date], str]:
     """Days with runs whose nodes Dify shows no more."""
-    zone = quoted(sync.rules.zone.key)
     rows = sync.database.rows(
-        f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, count(*)
+        f"""SELECT w.app_id, w.created_date, count(*)
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
         WHERE r.nodes_reason = {quoted(NO_NODES)} GROUP BY ALL"""
     )

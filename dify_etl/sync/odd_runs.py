@@ -12,7 +12,7 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_lists import Doubts, OddStretch, Part, Task, read_stretch
-from dify_etl.sync.windows import local_date
+from dify_etl.time_zones import local_date
 
 MOST_ROUNDS = 20  # odd runs of one list that are gone round in one night
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.sync.clocks import heal_days_to_come, told_difference
 from dify_etl.sync.fetching import in_background
+from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.report import FeedReport
@@ -41,7 +43,7 @@ class OpenHome:
 
     @property
     def began_at(self) -> datetime:
-        """When the run began by Dify's clock, or by ours while nothing was asked yet; UTC."""
+        """When the run began by the earlier of Dify's clock and ours; UTC."""
         return self._began_at or utc_now()
 
     @contextmanager
@@ -49,7 +51,7 @@ class OpenHome:
         """The live file with all raw tables and books. WarehouseBusy when somebody holds it."""
         with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
             if self._began_at is None:
-                _ensure_tables(database)
+                _ensure_tables(database, self.watch)
             yield database
 
     def check_source(self) -> None:
@@ -60,9 +62,21 @@ class OpenHome:
         if self._began_at is None:
             with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
                 asked = in_background(lambda: ask_source(self.dify))
-                _ensure_tables(database)
-                pin_source(database, self.dify, asked.result(), self.rules)
-            self._began_at = self.dify.server_time()
+                _ensure_tables(database, self.watch)
+                answering = asked.result()
+                began_at = self.dify.earlier_time()
+                pin_source(database, self.dify, answering, self.rules, now=began_at)
+                self._mind_clocks(database)
+            self._began_at = began_at
+
+    def _mind_clocks(self, database: Database) -> None:
+        """Say when the clocks disagree; undo what one that was ahead did to this home."""
+        if told := told_difference(self.dify.clock_ahead()):
+            self.watch.tells(f"{told}; no day is proven that is not over by both")
+        with database.transaction():
+            healed = heal_days_to_come(database, self.rules, self.dify.later_time())
+        if healed:
+            self.watch.tells(f"{healed} slices were proven before their days were over; read anew")
 
     @contextmanager
     def sync(self, plan: SyncPlan) -> Iterator[Sync]:
@@ -138,10 +152,12 @@ def open_sync(
         yield sync
 
 
-def _ensure_tables(database: Database) -> None:
-    """Make the raw tables and the books, with their comments."""
+def _ensure_tables(database: Database, watch: Watcher) -> None:
+    """Make the raw tables and the books, with their comments; local days by the rules of now."""
     with database.transaction():
         is_new = not holds_data(database)
         database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
         if is_new:
             note_made_without(database, STEPS)
+        if changed := count_days_anew(database):
+            watch.tells(f"local days are counted by the rules of now: {changed} rows")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from dify_etl.sync.nodes import load_nodes
 from dify_etl.sync.open_quarantine import restate_slices
 from dify_etl.sync.run import Sync
 from dify_etl.sync.runs import load_logs, load_runs
+from dify_etl.time_zones import day_start, zone_of
 from dify_etl.warehouse.database import Database, utc_now
 
 # How a record of each kind is loaded; kinds that are not here come anew with their next list.
@@ -81,11 +82,11 @@ class Retried:
 
 def waiting_objects(database: Database) -> list[Quarantined]:
     """Everything in ops.quarantine that is not resolved, oldest first."""
+    zone = zone_of(database.value("SELECT timezone FROM ops.source") or "UTC")
     rows = database.rows(
         """SELECT quarantine_id, feed, app_id, endpoint, position, record_id, error_path, message,
             raw_json, coalesce(record_class, ''), coalesce(context, '{}'), parent_id,
-            ((slice_date + INTERVAL 12 HOUR) AT TIME ZONE coalesce(
-                (SELECT any_value(timezone) FROM ops.source), 'UTC'))
+            slice_date
         FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY seen_at, quarantine_id"""
     )
     return [
@@ -104,7 +105,7 @@ def waiting_objects(database: Database) -> list[Quarantined]:
                 context=orjson.loads(row[10]),
             ),
             parent_id=row[11],
-            at=row[12],
+            at=None if row[12] is None else day_start(row[12], zone) + timedelta(hours=12),
         )
         for row in rows
     ]

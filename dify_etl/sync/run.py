@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from dify_etl.dify.client import DifyClient
 from dify_etl.sync.fetching import map_together
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.windows import ONE_DAY, Window, deep_days, local_date
+from dify_etl.sync.windows import Window, deep_days
+from dify_etl.time_zones import ONE_DAY, local_date
 from dify_etl.warehouse.database import Database
 
 R = TypeVar("R")
@@ -75,7 +76,8 @@ class NoWatcher:
 class Sync:
     """One run: everything that the readers of the feeds need.
 
-    `now` is the run's begin by Dify's clock, `started_at` by ours; UTC.
+    `now` is the run's begin by the earlier of Dify's clock and ours: what is over by it is over by
+    both. `started_at` is that by ours; UTC.
     """
 
     dify: DifyClient

@@ -127,7 +127,7 @@ def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> 
         and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
         "detail_tries": 0 if hidden or one.error is None else tries + 1,
-        "detail_read_at": sync.dify.server_time(),
+        "detail_read_at": sync.dify.earlier_time(),
     }
 
 
@@ -154,10 +154,9 @@ def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[st
     """Per app and local day: a run whose `part` (detail or nodes) could not be read; those that the
     account is not shown apart.
     """
-    zone = quoted(sync.rules.zone.key)
     failed = f"r.{part}_tries > 0" if is_shown else f"r.{part}_reason LIKE '{NOT_SHOWN}%'"
     rows = sync.database.rows(
-        f"""SELECT w.app_id, (w.created_at AT TIME ZONE {zone})::DATE, w.workflow_run_id,
+        f"""SELECT w.app_id, w.created_date, w.workflow_run_id,
             r.{part}_reason
         FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
         WHERE {failed} AND NOT r.is_{part}_settled AND w.absent_since IS NULL"""

@@ -27,7 +27,8 @@ from dify_etl.sync.days import AppDays
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MARGIN, MOST_ROWS, TimedList
-from dify_etl.sync.windows import Window, day_start, local_date, windows_of
+from dify_etl.sync.windows import Window, windows_of
+from dify_etl.time_zones import day_start, local_date
 
 FEED = "workflow_runs"
 TIMED_LOGS_SINCE = (1, 6, 0)
@@ -215,7 +216,7 @@ def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> It
             elif read.window and not lost(read.rows.rejected.values()):
                 evidence.logged.append((read.window, rows.run_ids))
     if is_timed:
-        yield _Rows.of(logs.read_tail(task.bound, sync.dify.server_time))
+        yield _Rows.of(logs.read_tail(task.bound, sync.dify.later_time))
 
 
 def _log_id(log: WorkflowAppLog) -> str:

@@ -51,7 +51,7 @@ ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not lis
 def read_workflow_runs(sync: Sync) -> FeedReport:
     """Read the lists, then the detail of every run that is due; failed apps fail alone."""
     with FeedBooks(sync, FEED) as books:
-        bound = upper_bound(sync.dify.server_time())
+        bound = upper_bound(sync.dify.earlier_time())
         apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
         tasks = [
             Task(apps[one.app_id], one, bound, deep_stretches(sync, apps[one.app_id], one))
@@ -186,9 +186,8 @@ def _unlisted(sync: Sync, app: KnownApp) -> str | None:
 
 def _held(sync: Sync) -> dict[AppDay, int]:
     """Runs in the warehouse by app and local day."""
-    zone = quoted(sync.rules.zone.key)
     rows = sync.database.rows(
-        f"""SELECT app_id, (created_at AT TIME ZONE {zone})::DATE, count(*)
+        """SELECT app_id, created_date, count(*)
         FROM raw.workflow_runs WHERE created_at IS NOT NULL GROUP BY ALL"""
     )
     return {(app_id, day): count for app_id, day, count in rows}

@@ -1,6 +1,7 @@
 """The source is pinned: a home belongs to one server, workspace, account and time zone."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.client import DifyClient
@@ -12,7 +13,9 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.sync.errors import SourceChanged
+from dify_etl.sync.local_days import keep_calendar
 from dify_etl.sync.run import Sync, SyncRules
+from dify_etl.time_zones import is_same_zone, local_date, rules_digest
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.ledger import SOURCE
 from dify_etl.warehouse.tables import frame
@@ -39,7 +42,12 @@ def ask_source(dify: DifyClient) -> Answering:
 
 
 def pin_source(
-    database: Database, dify: DifyClient, answering: Answering, rules: SyncRules
+    database: Database,
+    dify: DifyClient,
+    answering: Answering,
+    rules: SyncRules,
+    *,
+    now: datetime,
 ) -> None:
     """Check that Dify is what this warehouse was loaded from; the first load pins it.
 
@@ -47,7 +55,7 @@ def pin_source(
     that is not the account's.
     """
     profile, workspace = answering.profile, answering.workspace
-    if profile.timezone != rules.zone.key:
+    if not is_same_zone(profile.timezone, rules.zone.key):
         raise SourceChanged(
             f"the account's time zone is {profile.timezone}, days are kept in {rules.zone.key}",
             where="DIFY_ETL_TIMEZONE",
@@ -62,17 +70,21 @@ def pin_source(
     }
     held = next(iter(database.rows(f"SELECT {', '.join(found)} FROM ops.source")), None)
     for (name, value), pinned in zip(found.items(), held or (), strict=False):
-        if value != pinned:
+        if name == "timezone" and is_same_zone(str(value), str(pinned)):
+            found[name] = pinned  # another name of the same zone
+        elif value != pinned:
             raise _changed(name, pinned, value)
     row = found | {
         "workspace_name": workspace.name,
         "role": answering.role,
         "server_version": dify.server_version,
+        "zone_rules": rules_digest(rules.zone.key),
         "pinned_at": utc_now(),
     }
     names = [*row] if held is None else [*found, "workspace_name", "role", "server_version"]
     with database.transaction():
         upsert(database, SOURCE, frame(SOURCE, [row], names), now=utc_now())
+        keep_calendar(database, rules.zone, rules.start_date, local_date(now, rules.zone))
 
 
 def check_source(sync: Sync) -> None:

@@ -1,6 +1,7 @@
 """Feed daily_statistics: Dify's own figures per app, day and metric; each change is kept.
 
-The bounds are exact (end exclusive), the days are those of the account's zone.
+The days are those of the account's zone. They are asked with a day more on both sides and cut by
+date: the first of two midnights cannot be asked for, and Dify's rules of the zone may be older.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ from dify_etl.sync.fetching import fetch_all
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of
+from dify_etl.time_zones import ONE_DAY
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import frame
 
@@ -79,15 +81,15 @@ def _read(sync: Sync, task: Task) -> Answered:
         for metric in _metrics(task.app):
             try:
                 answered = sync.dify.statistics.daily(
-                    task.app.app_id, metric, window.start, window.end
+                    task.app.app_id, metric, window.start - ONE_DAY, window.end + ONE_DAY
                 )
             except AppGone:
                 if task.app.is_known_mode:
                     raise
                 silent[metric.path] = None
             else:
-                figures += answered.records
-                odd += answered.odd
+                figures += (one for one in answered.records if window.has(one.statistic_date))
+                odd += (one for one in answered.odd if one.day is None or window.has(one.day))
     return Answered(tuple(figures), tuple(odd), tuple(silent))
 
 
@@ -158,9 +160,14 @@ def _latest(sync: Sync, task: Task) -> dict[tuple[date, str], Decimal | None]:
     rows = sync.database.rows(
         """SELECT statistic_date, metric, arg_max(struct_pack(value := value), read_at).value
         FROM raw.daily_statistics WHERE app_id = ? AND account_timezone = ? GROUP BY ALL""",
-        [task.app.app_id, sync.rules.zone.key],
+        [task.app.app_id, _zone(sync)],
     )
     return {(day, metric): value for day, metric, value in rows if day in days}
+
+
+def _zone(sync: Sync) -> str:
+    """The account's zone by the name that is pinned: it may have another one by now."""
+    return str(sync.database.value("SELECT timezone FROM ops.source"))
 
 
 def _gone_frame(app_id: str, gone: Sequence[tuple[date, str]], like: pl.DataFrame) -> pl.DataFrame:
@@ -175,7 +182,7 @@ def _gone_frame(app_id: str, gone: Sequence[tuple[date, str]], like: pl.DataFram
 
 def _stamped(sync: Sync, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
-        pl.lit(sync.rules.zone.key).alias("account_timezone"),
+        pl.lit(_zone(sync)).alias("account_timezone"),
         pl.lit(sync.dify.server_version).alias("server_version"),
         pl.lit(utc_now()).cast(pl.Datetime("us", "UTC")).alias("read_at"),
     )

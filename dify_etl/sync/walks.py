@@ -143,6 +143,8 @@ class TimedList(Generic[R, C]):
         )
 
 
-def upper_bound(server_time: datetime) -> datetime:
-    """The server's clock floored to the minute, minus one: nothing before it is being written."""
-    return server_time.replace(second=0, microsecond=0) - timedelta(minutes=1)
+def upper_bound(earlier_time: datetime) -> datetime:
+    """The earlier of Dify's clock and ours floored to the minute, minus one: nothing before it
+    is being written.
+    """
+    return earlier_time.replace(second=0, microsecond=0) - timedelta(minutes=1)

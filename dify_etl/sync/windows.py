@@ -5,22 +5,11 @@ All arithmetic is done on UTC instants, since a local day may have 23 or 25 hour
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dify_etl.sync.errors import WindowWrong
-
-ONE_DAY = timedelta(days=1)
-
-
-def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The instant at which a local day begins, UTC."""
-    return datetime.combine(day, time.min, zone).astimezone(UTC)
-
-
-def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The local day of an instant."""
-    return instant.astimezone(zone).date()
+from dify_etl.time_zones import ONE_DAY, day_start
 
 
 @dataclass(frozen=True)
@@ -46,6 +35,10 @@ class Window:
         """Its local days in order."""
         count = (self.last - self.first).days + 1
         return tuple(self.first + timedelta(days=index) for index in range(count))
+
+    def has(self, day: date) -> bool:
+        """Whether it is one of these days."""
+        return self.first <= day <= self.last
 
     def halves(self) -> tuple["Window", ...]:
         """The window cut into two; a single day cannot be cut and comes back alone."""

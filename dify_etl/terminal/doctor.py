@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zoneinfo import available_timezones
 
 from dotenv import set_key
 from rich.console import Console
@@ -20,9 +19,12 @@ from dify_etl.dify.errors import NotShown
 from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.settings import Settings
+from dify_etl.sync.clocks import told_difference
 from dify_etl.sync.lock import holder
 from dify_etl.sync.looking_ahead import unreadable_feeds
 from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.server_days import told_days_differ
+from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
 from dify_etl.warehouse.publish import LIVE
@@ -91,6 +93,8 @@ def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
             yield _role(role)
             yield from _newer(dify)
             yield _zone(settings, profile, write=write)
+            yield _clock(dify)
+            yield from _days(dify)
             yield from _feeds(dify, role)
     except ActionableError as error:
         yield Finding(error.where, error.what, error.hint)
@@ -153,10 +157,28 @@ def _role(role: str) -> Finding:
     return Finding("role", f"{role}: {hidden}", advice, is_limit=role in HIDDEN_FROM)
 
 
+def _clock(dify: DifyClient) -> Finding:
+    told = told_difference(dify.clock_ahead())
+    if told is None:
+        return Finding("clock", "Dify's and this machine's agree")
+    advice = "Set the wrong one right (NTP); until then the earlier of both says which day is over."
+    return Finding("clock", told, advice)
+
+
+def _days(dify: DifyClient) -> Iterator[Finding]:
+    """Nobody can mend it here, and syncs are right all the same: a limit."""
+    if dify.account.profile().timezone and (told := told_days_differ(dify)):
+        advice = (
+            "Update the time zones (tzdata) of the server, its database too, or those of this "
+            "program: until then Dify's statistics of some days are not those of the rows."
+        )
+        yield Finding("days", told, advice, is_limit=True)
+
+
 def _zone(settings: Settings, profile: Profile, *, write: bool) -> Finding:
-    if profile.timezone == settings.timezone:
+    if is_same_zone(profile.timezone, settings.timezone):
         return Finding("time zone", settings.timezone)
-    if profile.timezone not in available_timezones():
+    if profile.timezone is None or profile.timezone not in zone_names():
         advice = "Set the account's time zone in Dify, to the one in which you count days."
         told = "no time zone" if not profile.timezone else f"the time zone {profile.timezone!r}"
         return Finding("time zone", f"the account has {told}, which names none", advice)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
 
@@ -14,6 +13,7 @@ from dify_etl.settings import SettingWrong
 from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
 from dify_etl.simulated.server import RunningServer
 from dify_etl.simulated.versions import KNOWN_VERSIONS, ServerVersion
+from dify_etl.time_zones import zone_names
 
 AGENTS = 2  # apps of mode agent, where the server has them
 _LATENCY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
@@ -24,7 +24,7 @@ def run_simulation(
 ) -> None:
     """Serve until interrupted. SettingWrong for what cannot be simulated, or a port in use."""
     seconds, zone = _seconds(latency), str(plan["timezone"])
-    if not _is_zone(zone):
+    if zone not in zone_names():
         raise SettingWrong(
             f"{zone!r} is no time zone", where="--timezone", hint="Write it as Europe/Berlin."
         )
@@ -62,13 +62,6 @@ def _served(dify: SimulatedDify, port: int) -> Iterator[RunningServer]:
                 hint="Choose another one; 0 takes a free one.",
             ) from error
         yield server
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        return bool(ZoneInfo(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
 
 
 def _wait_for_signal() -> None:

@@ -19,7 +19,7 @@ from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.verdict import Verdict, judge
-from dify_etl.sync.windows import asked_window, local_date
+from dify_etl.sync.windows import asked_window
 from dify_etl.terminal.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.terminal.consoles import err
 from dify_etl.terminal.error_messages import print_error
@@ -32,6 +32,7 @@ from dify_etl.terminal.summary import (
     show_summary,
     show_waiting,
 )
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.publish import COPY
 
 QUERIES = (
@@ -144,8 +145,8 @@ def _opened(
 def _partition_tags(settings: Settings, request: SyncRequest, opened: OpenHome) -> dict[str, str]:
     """The partition range of the asked days, or of the look-back."""
     if request.is_night:
-        return lookback_tags(settings, opened.dify.server_time())
-    today = local_date(opened.dify.server_time(), settings.zone)
+        return lookback_tags(settings, opened.dify.earlier_time())
+    today = local_date(opened.dify.earlier_time(), settings.zone)
     first = request.first or settings.start_date
     window = asked_window(first, request.last or today, today=today, zone=settings.zone)
     if window.first < settings.start_date:

@@ -187,8 +187,23 @@ SOURCE = Table(
         Column("account_id", "VARCHAR", "The account that reads."),
         Column("role", "VARCHAR", "Its role in the workspace at the last check."),
         Column("timezone", "VARCHAR", "The account's time zone: the zone of all local days."),
+        Column("zone_rules", "VARCHAR", "SHA-256 of its rules by which the local days were made."),
         Column("server_version", "VARCHAR", "The server's version at the last check."),
         Column("pinned_at", "TIMESTAMPTZ", "When it was pinned, UTC."),
+    ),
+    keeps_history=False,
+)
+
+LOCAL_DAYS = Table(
+    "ops",
+    "local_days",
+    "One row per local day from the start date to the end of this year, for calendars.",
+    ("local_date",),
+    (
+        Column("local_date", "DATE", "The day, in the account's time zone."),
+        Column("starts_at", "TIMESTAMPTZ", "Its first instant, UTC; of two midnights the first."),
+        Column("ends_at", "TIMESTAMPTZ", "Begin of the next day, UTC; not part of this one."),
+        Column("offset_changes", "BIGINT", "How often the clocks change in it; 0 on most days."),
     ),
     keeps_history=False,
 )
@@ -329,6 +344,7 @@ OPS_TABLES = (
     QUARANTINE,
     SCHEMA_DRIFT,
     SOURCE,
+    LOCAL_DAYS,
     RUNS,
     MIGRATIONS,
     PUBLISHED,

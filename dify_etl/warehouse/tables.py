@@ -31,6 +31,7 @@ class Column:
     keeps_last: a lookup of the server; null never overwrites a value.
     keeps_odd: a row that names it in `odd_fields` keeps the value that is held.
     is_signed: holds links whose signature changes on every read; compared without signatures.
+    local_of: it is the local day or hour of this instant of the row.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     keeps_last: bool = False
     is_signed: bool = False
     keeps_odd: bool = False
+    local_of: str | None = None
 
 
 HISTORY = (
@@ -76,6 +78,11 @@ class Table:
     def column(self, name: str) -> Column:
         """The column of that name; KeyError when there is none."""
         return self._by_name[name]
+
+    @cached_property
+    def local_columns(self) -> tuple[Column, ...]:
+        """The columns that are the local day or hour of an instant."""
+        return tuple(column for column in self.columns if column.local_of is not None)
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:

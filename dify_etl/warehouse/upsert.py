@@ -167,7 +167,8 @@ def _incoming(column: Column) -> str:
     """The value to store: a lookup that found nothing keeps what is held."""
     name = f'"{column.name}"'
     if column.keeps_odd and column.name != "odd_fields":
-        is_odd = f"list_contains(string_split(coalesce(s.odd_fields, ''), ','), '{column.name}')"
+        field = column.local_of or column.name  # a local day is kept where its instant is
+        is_odd = f"list_contains(string_split(coalesce(s.odd_fields, ''), ','), '{field}')"
         good = _incoming(replace(column, keeps_odd=False))
         return f"CASE WHEN {is_odd} THEN t.{name} ELSE {good} END"
     return f"coalesce(s.{name}, t.{name})" if column.keeps_last else f"s.{name}"

@@ -9,7 +9,6 @@ from datetime import date
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TextIO
-from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import SecretStr
@@ -23,6 +22,7 @@ from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.sync.verdict import judge
+from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.publish import publish
 from dify_etl_tests.forks import FORKS
 
@@ -110,7 +110,7 @@ def _read(run: ShortRun, said: TextIO) -> int:
         clock=Clock(sleep=lambda seconds: time.sleep(min(seconds, MOST_WAIT))),
         fingerprint_key=b"a key of the tests",
     )
-    rules = SyncRules(zone=ZoneInfo("UTC"), start_date=run.start_date, lookback_days=2, workers=4)
+    rules = SyncRules(zone=zone_of("UTC"), start_date=run.start_date, lookback_days=2, workers=4)
     run_id = f"run {os.getpid()}"
     with (
         client as dify,

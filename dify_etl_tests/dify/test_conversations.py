@@ -1,12 +1,12 @@
 """Conversations and messages: windows in the account's zone, every message once, in order."""
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from dify_etl.dify.errors import AppGone, UnexpectedAnswer
+from dify_etl.time_zones import zone_of
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, Exchange, client, exchange
 
@@ -41,7 +41,7 @@ def test_window_is_told_in_the_accounts_zone() -> None:
     start, end = datetime(2026, 11, 10, tzinfo=UTC), datetime(2026, 11, 11, 0, 0, 1, tzinfo=UTC)
 
     conversations.chat_page("a", start=start, end=end)
-    conversations.completion_page("a", start=start.astimezone(ZoneInfo("America/New_York")))
+    conversations.completion_page("a", start=start.astimezone(zone_of("America/New_York")))
 
     assert asked.queries[0]["start"] == "2026-11-10 08:00"
     assert asked.queries[0]["end"] == "2026-11-11 08:01"

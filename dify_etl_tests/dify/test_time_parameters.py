@@ -14,10 +14,11 @@ from dify_etl.dify.time_parameters import (
     utc_after,
     utc_before,
 )
+from dify_etl.time_zones import zone_of
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-BERLIN = ZoneInfo("Europe/Berlin")
-LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # clocks move by half an hour
+SHANGHAI = zone_of("Asia/Shanghai")
+BERLIN = zone_of("Europe/Berlin")
+LORD_HOWE = zone_of("Australia/Lord_Howe")  # clocks move by half an hour
 
 
 def utc(text: str) -> datetime:
@@ -70,7 +71,7 @@ def test_no_bound_stays_none() -> None:
     at=some.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(
         lambda at: at.replace(tzinfo=UTC)
     ),
-    zone=some.sampled_from([BERLIN, SHANGHAI, LORD_HOWE, ZoneInfo("America/New_York")]),
+    zone=some.sampled_from([BERLIN, SHANGHAI, LORD_HOWE, zone_of("America/New_York")]),
     fold=some.sampled_from([0, 1]),
 )
 def test_window_always_covers_what_was_asked(at: datetime, zone: ZoneInfo, fold: int) -> None:

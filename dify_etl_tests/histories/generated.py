@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from hypothesis import strategies as st
 
-from dify_etl.sync.windows import day_start
+from dify_etl.time_zones import day_start, zone_of
 from dify_etl_tests.histories.history import Change, History, Night
 from dify_etl_tests.histories.run_changes import RUNS
 from dify_etl_tests.histories.talk_changes import TALK
@@ -40,7 +40,7 @@ def all_zones() -> tuple[str, ...]:
 def odd_days(zone: str) -> tuple[date, ...]:
     """The days of 2025 and 2026 that have not 24 hours."""
     days = (date(2025, 1, 1) + timedelta(days=number) for number in range(720))
-    return tuple(day for day in days if _hours(day, ZoneInfo(zone)) != 24)
+    return tuple(day for day in days if _hours(day, zone_of(zone)) != 24)
 
 
 def _hours(day: date, zone: ZoneInfo) -> float:
@@ -65,7 +65,7 @@ def beginnings(draw: st.DrawFn, zone: str) -> datetime:
     odd = odd_days(zone)
     if len(odd) > 0 and draw(st.booleans()):
         day = draw(st.sampled_from(odd)) - timedelta(days=draw(st.integers(0, 2)))
-        start = day_start(day, ZoneInfo(zone))
+        start = day_start(day, zone_of(zone))
     else:
         start = datetime(2026, 3, 12, tzinfo=UTC)
     return start + timedelta(seconds=draw(st.integers(0, 86_399)))

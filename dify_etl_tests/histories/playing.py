@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -17,7 +16,7 @@ from dify_etl.simulated.faults import Faults
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
 from dify_etl.sync.source import ask_source, pin_source
-from dify_etl.sync.windows import local_date
+from dify_etl.time_zones import local_date, zone_of
 from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.histories.history import Change, History, Night, Verb
@@ -145,7 +144,13 @@ class Player:
     def _sync(self, dify: DifyClient) -> Iterator[Sync]:
         self.place.runs += 1
         if self.place.runs == 1:
-            pin_source(self.place.database, dify, ask_source(dify), self.place.rules)
+            pin_source(
+                self.place.database,
+                dify,
+                ask_source(dify),
+                self.place.rules,
+                now=dify.earlier_time(),
+            )
         yield Sync(
             dify=dify,
             database=self.place.database,
@@ -177,7 +182,7 @@ class Player:
     def _pass_time(self, night: Night) -> None:
         now = self.world.now() + timedelta(hours=night.hours)
         if night.to_midnight is not None:
-            zone = ZoneInfo(self.history.timezone)
+            zone = zone_of(self.history.timezone)
             day = local_date(now, zone) + timedelta(days=1)
             now = datetime.combine(day, time.min, zone) + timedelta(seconds=night.to_midnight)
         self.world.set_now(now.astimezone(self.history.began.tzinfo))
@@ -207,7 +212,7 @@ def _place(history: History, database: Database) -> MemoryPlace:
             created_by=world.account_id,
             tenant_id=world.workspace_id,
         )
-    zone = ZoneInfo(history.timezone)
+    zone = zone_of(history.timezone)
     rules = SyncRules(
         zone=zone,
         start_date=local_date(history.began, zone) - timedelta(days=2),

@@ -12,7 +12,7 @@ from typing import Any
 
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.feedback_export import EXPORTED_SINCE
-from dify_etl.sync.windows import local_date
+from dify_etl.time_zones import local_date
 from dify_etl_tests.sync.comparison import EXPECTED, IN_PART, KEYS, held_rows
 from dify_etl_tests.sync.expected_values import Row, Told, version_of
 from dify_etl_tests.sync.workplace import Workplace

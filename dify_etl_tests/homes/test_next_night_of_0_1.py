@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.homes.make_synced_home import ARCHIVE
 from dify_etl_tests.sync.comparison import EXPECTED, differences
@@ -32,6 +33,18 @@ def test_every_table_is_as_in_a_fresh_home(place: Workplace) -> None:
     assert differences(place, tuple(EXPECTED)) == []
     absent = "SELECT count(*) FROM raw.{} WHERE absent_since IS NOT NULL"
     assert [place.value(absent.format(table)) for table in ("apps", "messages")] == [0, 0]
+
+
+def test_local_days_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> None:
+    """Also of rows that this night did not read again: every instant has its day and hour."""
+    fresh = Workplace(lively_world(), tmp_path / "fresh")
+    fresh.read()
+    queries = [
+        f"SELECT {', '.join(c.name for c in raw.table.local_columns)} FROM raw.{name} ORDER BY ALL"
+        for name, raw in RAW_TABLES.items()
+        if raw.table.local_columns
+    ]
+    assert place.answers(queries) == fresh.answers(queries)
 
 
 def test_books_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.sql.hand_written import HandWritten
@@ -37,4 +38,5 @@ def unpinned(empty_file: Path, tmp_path: Path) -> Iterator[HandWritten]:
 def warehouse(unpinned: HandWritten) -> HandWritten:
     """An empty warehouse whose source is a Dify 1.12.1 with an account in Berlin."""
     unpinned.add("ops.source", timezone=ZONE, server_version="1.12.1")
+    unpinned.zone = zone_of(ZONE)
     return unpinned

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.warehouse.database import Database
@@ -43,12 +44,18 @@ class HandWritten:
     """A warehouse to write rows into; values that a row does not name are null or plain."""
 
     database: Database
+    zone: ZoneInfo | None = None
     rows_written: int = 0
 
     def add(self, table: str, **values: Any) -> None:
         """One row of `schema.table`; loaded and changed at noon."""
         if TABLES[table].keeps_history:
             values = {"loaded_at": NOON, "changed_at": NOON} | values
+        for column in TABLES[table].local_columns:
+            at = values.get(column.local_of or "")
+            if at is not None and self.zone is not None:
+                local = at.astimezone(self.zone)
+                values[column.name] = local.date() if column.type == "DATE" else local.hour
         names = ", ".join(values)
         marks = ", ".join("?" for _ in values)
         self.database.execute(

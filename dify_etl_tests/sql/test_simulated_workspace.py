@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from dify_etl.simulated import World, WorldPlan, build_world
+from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.models import build
 from dify_etl.warehouse.publish import LIVE
@@ -15,7 +15,7 @@ from dify_etl_tests.sql.hand_written import MODELS
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 RECONCILED = "marts.statistics_reconciliation"
-UTC = ZoneInfo("UTC")
+UTC = zone_of("UTC")
 Read = Callable[[str, str], Workplace]
 
 
@@ -40,7 +40,7 @@ def hidden_runs(world: World) -> list[str]:
 def read_and_model(world: World, home: Path, version: str, zone: str) -> Workplace:
     """One run over all feeds and the days of the world, and all models."""
     place = Workplace(world, home, version)
-    place.with_rules(zone=ZoneInfo(zone), start_date=NOW.date() - timedelta(days=8)).read()
+    place.with_rules(zone=zone_of(zone), start_date=NOW.date() - timedelta(days=8)).read()
     with open_database(home / LIVE) as database:
         for model in MODELS:
             build(database, model)

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
-from zoneinfo import ZoneInfo
 
 from dify_etl.simulated.rows import Message, WorkflowRun
+from dify_etl.time_zones import zone_of
 from dify_etl_tests.sync.expected_values import Row, Told
 
 Figures = dict[str, Decimal]
@@ -30,7 +30,7 @@ def daily_statistics(told: Told) -> Iterator[Row]:
 def _by_day(
     told: Told,
 ) -> tuple[dict[Key, list[Message]], dict[Key, list[int]], dict[Key, list[WorkflowRun]]]:
-    zone = ZoneInfo(told.world.account.timezone)
+    zone = zone_of(told.world.account.timezone)
     asked, began, runs = defaultdict(list), defaultdict(list), defaultdict(list)
     per_conversation: defaultdict[str, int] = defaultdict(int)
     for message in told.world.messages.values():

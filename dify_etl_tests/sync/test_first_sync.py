@@ -79,7 +79,22 @@ def test_every_column_is_compared(whole: Workplace, table: str) -> None:
     named = {column.name for column in RAW_TABLES[table].table.columns}
     if "odd_fields" in named:  # nothing that the simulated Dify answers is odd
         assert whole.value(f"SELECT count(odd_fields) FROM raw.{table}") == 0
-    assert compared | NOT_OF_THE_WORLD.get(table, set()) == named - {"odd_fields"}
+    local = {column.name for column in RAW_TABLES[table].table.local_columns}
+    assert compared | NOT_OF_THE_WORLD.get(table, set()) == named - {"odd_fields"} - local
+
+
+@pytest.mark.parametrize(
+    "table", sorted(name for name, raw in RAW_TABLES.items() if raw.table.local_columns)
+)
+def test_every_instant_has_its_local_day(whole: Workplace, table: str) -> None:
+    """Days and hours are those of their instants in the account's zone, which is UTC here; where
+    there is no instant, there is no day.
+    """
+    for column in RAW_TABLES[table].table.local_columns:
+        of = "DATE" if column.type == "DATE" else "hour"
+        wanted = f"{column.local_of}::DATE" if of == "DATE" else f"hour({column.local_of})"
+        wrong = f"{column.name} IS DISTINCT FROM {wanted}"
+        assert whole.rows(f"SELECT {column.local_of} FROM raw.{table} WHERE {wrong}") == []
 
 
 def test_every_table_is_filled(whole: Workplace) -> None:

@@ -2,13 +2,13 @@
 
 import contextlib
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from dify_etl.simulated import Faults, SimulatedDify
 from dify_etl.sync.errors import SourceChanged
+from dify_etl.time_zones import zone_of
 from dify_etl_tests.sync.answers_changed import Without
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
@@ -86,8 +86,25 @@ def test_other_time_zone_is_refused(held: Workplace) -> None:
 def test_home_of_another_zone_is_refused(held: Workplace) -> None:
     """A home whose days were kept in one zone is not continued in another."""
     held.world.account.timezone = "Asia/Shanghai"
-    held.with_rules(zone=ZoneInfo("Asia/Shanghai"))
+    held.with_rules(zone=zone_of("Asia/Shanghai"))
     assert_refused(held, "timezone UTC, but now timezone Asia/Shanghai")
+
+
+def test_alias_of_a_zone_is_the_same_zone(workplace: Open) -> None:
+    """The account says Asia/Kolkata where it said Asia/Calcutta: the home goes on, under the name
+    that it has, whichever name is set; no figure is taken for a new one.
+    """
+    place = workplace(quiet_world("chat", timezone="Asia/Calcutta"))
+    place.with_rules(zone=zone_of("Asia/Calcutta"))
+    talk(place.world, at=NOW - timedelta(days=2))
+    feeds = ("apps", "daily_statistics", "conversations", "messages")
+    place.read(feeds)
+    figures = place.rows("SELECT * FROM raw.daily_statistics ORDER BY ALL")
+    place.world.account.timezone = "Asia/Kolkata"
+    for name in ("Asia/Calcutta", "Asia/Kolkata"):
+        place.with_rules(zone=zone_of(name)).read(feeds)
+    assert place.rows("SELECT * FROM raw.daily_statistics ORDER BY ALL") == figures
+    assert place.value("SELECT timezone FROM ops.source") == "Asia/Calcutta"
 
 
 def test_newer_server_is_the_same_source(held: Workplace) -> None:
@@ -141,7 +158,7 @@ def test_days_are_those_of_the_account(workplace: Open) -> None:
     """In a zone far from UTC, statistics and counts per day use the account's local days."""
     world = brief_world()
     world.account.timezone = "Pacific/Auckland"
-    place = workplace(world).with_rules(zone=ZoneInfo("Pacific/Auckland"))
+    place = workplace(world).with_rules(zone=zone_of("Pacific/Auckland"))
     place.read(("apps", "daily_statistics", "conversations"))
     assert differences(place, ("daily_statistics", "conversations")) == []
     assert app_of(world).id in {row[0] for row in place.rows("SELECT app_id FROM ops.slices")}

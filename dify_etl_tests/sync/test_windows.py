@@ -2,24 +2,16 @@
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dify_etl.sync.errors import WindowWrong
-from dify_etl.sync.windows import (
-    ONE_DAY,
-    Window,
-    asked_window,
-    day_start,
-    deep_days,
-    local_date,
-    windows_of,
-)
+from dify_etl.sync.windows import Window, asked_window, deep_days, windows_of
+from dify_etl.time_zones import ONE_DAY, day_start, local_date, zone_of
 
-UTC_ZONE = ZoneInfo("UTC")
+UTC_ZONE = zone_of("UTC")
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Beirut"]
 ZONES += ["Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]
 days = st.dates(date(2005, 1, 1), date(2030, 12, 31))
@@ -39,7 +31,7 @@ days = st.dates(date(2005, 1, 1), date(2030, 12, 31))
 )
 def test_day_has_the_hours_that_its_zone_gives_it(zone: str, day: date, hours: float) -> None:
     """Clocks put forward or back make days of 23, 24.5 and 25 hours."""
-    window = Window(day, day, ZoneInfo(zone))
+    window = Window(day, day, zone_of(zone))
     assert window.end - window.start == timedelta(hours=hours)
 
 
@@ -54,15 +46,15 @@ def test_day_without_midnight_begins_when_the_clocks_jump(
     zone: str, day: date, start: datetime
 ) -> None:
     """Where 00:00 does not exist, the day begins at the instant of the jump."""
-    assert day_start(day, ZoneInfo(zone)) == start
-    assert local_date(start, ZoneInfo(zone)) == day
-    assert local_date(start - timedelta(seconds=1), ZoneInfo(zone)) == day - ONE_DAY
+    assert day_start(day, zone_of(zone)) == start
+    assert local_date(start, zone_of(zone)) == day
+    assert local_date(start - timedelta(seconds=1), zone_of(zone)) == day - ONE_DAY
 
 
 @given(day=days, zone=st.sampled_from(ZONES))
 def test_days_follow_one_another_without_a_gap(day: date, zone: str) -> None:
     """The end of a day is the start of the next, in every zone on every day."""
-    here = ZoneInfo(zone)
+    here = zone_of(zone)
     assert Window(day, day, here).end == day_start(day + ONE_DAY, here)
 
 
@@ -71,7 +63,7 @@ def test_days_follow_one_another_without_a_gap(day: date, zone: str) -> None:
 )
 def test_every_instant_lies_in_its_local_day(instant: datetime, zone: str) -> None:
     """The window of an instant's local day contains it."""
-    at, here = instant.replace(tzinfo=UTC), ZoneInfo(zone)
+    at, here = instant.replace(tzinfo=UTC), zone_of(zone)
     day = local_date(at, here)
     window = Window(day, day, here)
     assert window.start <= at < window.end

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 import httpx
@@ -22,12 +21,13 @@ from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
+from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.windows import Window
+from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.publish import LIVE
 
 NOW = datetime(2026, 3, 12, 15, 30, 20, tzinfo=UTC)
-ZONE = ZoneInfo("UTC")
+ZONE = zone_of("UTC")
 RULES = SyncRules(zone=ZONE, start_date=NOW.date() - timedelta(days=60), workers=4)
 ORIGIN = "http://dify.test"
 
@@ -35,9 +35,9 @@ ORIGIN = "http://dify.test"
 TALK = ("apps", "conversations", "messages")
 
 
-def patient_clock(world: World) -> Clock:
-    """The world's own time; waits cost nothing."""
-    return Clock(now=world.now, sleep=lambda seconds: None)
+def patient_clock(world: World, ahead: timedelta = timedelta(0)) -> Clock:
+    """The world's own time, or so far ahead of it; waits cost nothing."""
+    return Clock(now=lambda: world.now() + ahead, sleep=lambda seconds: None)
 
 
 @dataclass
@@ -53,6 +53,8 @@ class Workplace:
     token_store: TokenStore | None = None
     credentials: Credentials | None = None
     attempts: int = 2
+    ours_ahead: timedelta = timedelta(0)  # of the world's clock, which Dify tells
+    watch: Watcher = field(default_factory=NoWatcher)
     server: SimulatedDify = field(init=False)
     runs: int = 0
 
@@ -69,7 +71,7 @@ class Workplace:
             credentials=self.credentials or password,
             token_store=self.token_store,
             transport=self.transport or self._transport(),
-            clock=patient_clock(self.world),
+            clock=patient_clock(self.world, self.ours_ahead),
             retry=RetryPolicy(attempts=self.attempts),
             fingerprint_key=b"a key of the tests",
         ) as dify:
@@ -98,7 +100,7 @@ class Workplace:
                 dify or own,
                 self.home,
                 plan=plan or SyncPlan(),
-                watch=NoWatcher(),
+                watch=self.watch,
                 wait_seconds=1.0,
                 **settings,
             ) as sync:

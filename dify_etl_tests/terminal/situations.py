@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -67,6 +68,29 @@ def low_role(stage: Stage) -> Iterator[Met]:
         yield Met()
     finally:
         stage.dify.world.set_role("owner")
+
+
+@contextmanager
+def account_without_zone(stage: Stage) -> Iterator[Met]:
+    """The account has no time zone."""
+    account = stage.dify.world.account
+    zone, account.timezone = account.timezone, ""
+    try:
+        yield Met()
+    finally:
+        account.timezone = zone
+
+
+@contextmanager
+def clock_ahead(stage: Stage) -> Iterator[Met]:
+    """The server's clock is a day ahead."""
+    world = stage.dify.world
+    now = world.now()
+    world.set_now(datetime.now(UTC) + timedelta(days=1))
+    try:
+        yield Met()
+    finally:
+        world.set_now(now)
 
 
 @contextmanager

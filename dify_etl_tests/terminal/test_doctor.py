@@ -31,6 +31,9 @@ ILLS = (
         {"DIFY_PASSWORD": "Wrong-pass-1"}),
     Ill("time zone", ("the account has UTC", "Set DIFY_ETL_TIMEZONE=UTC"),
         {"DIFY_ETL_TIMEZONE": "Europe/Berlin"}),
+    Ill("no time zone", ("the account has no time zone", "Set the account's time zone in Dify"),
+        arrange=some.account_without_zone),
+    Ill("clock", ("ahead of this machine's", "Set the wrong one right"), arrange=some.clock_ahead),
     Ill("home", ("is a file", "Set DIFY_ETL_HOME"), arrange=some.home_is_a_file),
     Ill("read-only", ("cannot be written", "Set DIFY_ETL_HOME"), arrange=some.unwritable_home),
     Ill("live file", ("is held by PID", "open the published copy"), arrange=some.held_live_file),
@@ -79,6 +82,14 @@ def test_doctor_of_a_healthy_home(own_copy: Shell) -> None:
     of_dify = ("server", "version", "login", "session store", "workspace", "role", "time zone")
     subjects = (*of_dify, "home", "sync lock", "live file")
     assert [one for one in subjects if one not in answer.out] == []
+
+
+def test_doctor_writes_no_zone_that_is_none(own_copy: Shell, dify: ServedDify) -> None:
+    """An account without a time zone: --write leaves .env as it is."""
+    with some.account_without_zone(Stage(dify, own_copy)):
+        own_copy.run("doctor", "--write")
+    file = own_copy.folder / ".env"
+    assert "TIMEZONE" not in (file.read_text() if file.exists() else "")
 
 
 def test_doctor_says_who_syncs(own_copy: Shell, dify: ServedDify) -> None:

@@ -5,6 +5,8 @@
 -- answer: Answer of the editor.
 -- hit_count: How often it gave the answer; moves no time.
 -- created_at: When it was made, UTC.
+-- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
@@ -19,6 +21,8 @@ select
     answer,
     hit_count,
     created_at,
+    created_date,
+    created_hour,
     odd_fields,
     extra,
     loaded_at,

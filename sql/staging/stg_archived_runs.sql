@@ -18,16 +18,13 @@
 -- created_by_end_user_session_id: The API caller's `user`.
 -- created_at: When the run began, UTC.
 -- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
-
-with source as (
-    select timezone from ops.source
-)
 
 select
     archived_run_id,
@@ -48,7 +45,8 @@ select
     created_by_end_user_is_anonymous as is_end_user_anonymous,
     created_by_end_user_session_id,
     created_at,
-    (created_at at time zone (select timezone from source))::date as created_date,
+    created_date,
+    created_hour,
     odd_fields,
     extra,
     loaded_at,

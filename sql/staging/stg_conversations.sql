@@ -11,6 +11,7 @@
 -- log_read_at: When an editor opened the log in Dify first, UTC.
 -- created_at: When it began, UTC.
 -- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- updated_at: Last message or renaming, UTC; on 1.10 to 1.12 also the first reading of the log.
 -- updated_date: Local day of updated_at.
 -- user_like_count: Likes of end users.
@@ -37,10 +38,6 @@
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
-with source as (
-    select timezone from ops.source
-)
-
 select
     conversation_id,
     app_id,
@@ -53,9 +50,10 @@ select
     app_model_config,
     read_at as log_read_at,
     created_at,
-    (created_at at time zone (select timezone from source))::date as created_date,
+    created_date,
+    created_hour,
     updated_at,
-    (updated_at at time zone (select timezone from source))::date as updated_date,
+    updated_date,
     user_like_count,
     user_dislike_count,
     admin_like_count,

@@ -15,7 +15,10 @@
 -- expires_at: Until when it may be answered, UTC.
 -- asked_at: When the node began to wait, UTC; null: not seen waiting.
 -- asked_date: Local day of asked_at.
+-- asked_hour: Hour of asked_at on the local clock, 0 to 23.
 -- answered_at: When the run went on with the answer, UTC.
+-- answered_date: Local day of answered_at.
+-- answered_hour: Hour of answered_at on the local clock, 0 to 23.
 -- is_submitted: Whether it was answered.
 -- action_id: Id of the button that was chosen.
 -- action_text: Title of that button.
@@ -27,10 +30,6 @@
 -- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
-
-with source as (
-    select timezone from ops.source
-)
 
 select
     human_input_id,
@@ -48,8 +47,11 @@ select
     state,
     expires_at,
     asked_at,
-    (asked_at at time zone (select timezone from source))::date as asked_date,
+    asked_date,
+    asked_hour,
     answered_at,
+    answered_date,
+    answered_hour,
     is_submitted,
     action_id,
     action_text,

@@ -12,6 +12,8 @@
 -- account_email: Its e-mail.
 -- feedback_id: Id of the feedback, from the export (>= 1.10.1).
 -- created_at: When it was given first, from the export, UTC.
+-- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- message_created_at: When the question came, UTC.
 -- message_created_date: Local day of message_created_at.
 -- extra: Fields that Dify sent and no known version has; null: none.
@@ -19,10 +21,6 @@
 -- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
-
-with source as (
-    select timezone from ops.source
-)
 
 select
     message_id,
@@ -38,8 +36,10 @@ select
     from_account_email as account_email,
     feedback_id,
     created_at,
+    created_date,
+    created_hour,
     message_created_at,
-    (message_created_at at time zone (select timezone from source))::date as message_created_date,
+    message_created_date,
     extra,
     loaded_at,
     changed_at,

@@ -19,10 +19,6 @@
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
-with source as (
-    select timezone from ops.source
-)
-
 select
     message_file_id,
     message_id,
@@ -37,7 +33,7 @@ select
     belongs_to,
     upload_file_id,
     message_created_at,
-    (message_created_at at time zone (select timezone from source))::date as message_created_date,
+    message_created_date,
     extra,
     loaded_at,
     changed_at,

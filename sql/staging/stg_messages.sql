@@ -15,6 +15,7 @@
 -- account_id: Account that asked in the console.
 -- created_at: When the question came, UTC.
 -- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- message_tokens: Tokens of the prompt, as Dify's statistics count them.
 -- answer_tokens: Tokens of the answer, as Dify's statistics count them.
 -- latency_seconds: Seconds till the answer was complete.
@@ -50,10 +51,6 @@
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
-with source as (
-    select timezone from ops.source
-)
-
 select
     message_id,
     conversation_id,
@@ -70,7 +67,8 @@ select
     from_end_user_id as end_user_id,
     from_account_id as account_id,
     created_at,
-    (created_at at time zone (select timezone from source))::date as created_date,
+    created_date,
+    created_hour,
     message_tokens,
     answer_tokens,
     latency_seconds,

@@ -38,17 +38,16 @@
 -- tool_provider_id: Who provides that tool.
 -- created_at: When the node began, UTC.
 -- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- finished_at: When it ended, UTC; null while it runs.
+-- finished_date: Local day of finished_at.
+-- finished_hour: Hour of finished_at on the local clock, 0 to 23.
 -- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
 -- extra: Fields that Dify sent and no known version has; null: none.
 -- loaded_at: When this row was first loaded, UTC.
 -- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
-
-with source as (
-    select timezone from ops.source
-)
 
 select
     node_execution_id,
@@ -89,8 +88,11 @@ select
     tool_provider_type,
     tool_provider_id,
     created_at,
-    (created_at at time zone (select timezone from source))::date as created_date,
+    created_date,
+    created_hour,
     finished_at,
+    finished_date,
+    finished_hour,
     odd_fields,
     extra,
     loaded_at,

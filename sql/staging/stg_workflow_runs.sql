@@ -20,7 +20,10 @@
 -- sequence_number: Number of the run in its app (1.0 only).
 -- created_at: When the run began, UTC.
 -- created_date: Local day of created_at.
+-- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- finished_at: When it ended, UTC; null while it is open.
+-- finished_date: Local day of finished_at.
+-- finished_hour: Hour of finished_at on the local clock, 0 to 23.
 -- workflow_app_log_id: Id of the log row.
 -- error_message: Error text.
 -- created_from: One of service-api, web-app, installed-app.
@@ -43,10 +46,6 @@
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
-with source as (
-    select timezone from ops.source
-)
-
 select
     workflow_run_id,
     app_id,
@@ -68,8 +67,11 @@ select
     retry_index,
     sequence_number,
     created_at,
-    (created_at at time zone (select timezone from source))::date as created_date,
+    created_date,
+    created_hour,
     finished_at,
+    finished_date,
+    finished_hour,
     workflow_app_log_id,
     error as error_message,
     created_from,

@@ -1,0 +1,109 @@
+"""Local days and hours of rows, by one set of rules, for all zones of the world."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+
+import polars as pl
+import pytest
+
+from dify_etl.normalise.local_days import with_local_days
+from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.time_zones import (
+    ONE_DAY,
+    day_start,
+    offsets_of_year,
+    rules_digest,
+    zone_names,
+    zone_of,
+)
+
+FIRST, LAST = date(2023, 1, 1), date(2026, 12, 31)
+HOUR = timedelta(hours=1)
+DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
+MESSAGES = raw_table("messages")
+
+
+@cache
+def different_zones() -> tuple[str, ...]:
+    """One name for each set of rules in tzdata: aliases have the days of their zone."""
+    return tuple({rules_digest(name): name for name in sorted(zone_names())}.values())
+
+
+def loaded(instants: pl.Series, zone: str) -> pl.DataFrame:
+    """Messages of these instants as they are loaded, with day and hour."""
+    return with_local_days(MESSAGES, pl.DataFrame({"created_at": instants}), zone_of(zone))
+
+
+def moments(*instants: datetime | None) -> pl.Series:
+    return pl.Series(instants, dtype=pl.Datetime("us", "UTC"))
+
+
+def test_sum_over_days_is_the_whole_in_every_zone() -> None:
+    """Four years of rows, one an hour: each is in one day of every zone, and that day is the one
+    between whose bounds it lies.
+    """
+    begin, end = datetime(2022, 12, 31, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
+    rows = pl.datetime_range(begin, end, HOUR, time_unit="us", eager=True)
+    assert len(different_zones()) > 300
+    for name in different_zones():
+        starts = [day_start(day, zone_of(name)) for day in (*DAYS, LAST + ONE_DAY)]
+        before = [-((begin - start) // HOUR) for start in starts]
+        wanted = [after - so_far for so_far, after in pairwise(before)]
+        local = loaded(rows, name)["created_date"]
+        assert local.is_sorted(), name
+        held = dict(local.value_counts().iter_rows())
+        assert [held.get(day, 0) for day in DAYS] == wanted, name
+
+
+def test_rows_at_the_edges_of_odd_days_are_where_python_has_them() -> None:
+    """The seconds round each midnight and each change of clocks, on all days of four years and in
+    all zones where clocks change: day and hour as Python tells.
+    """
+    second = timedelta(seconds=1)
+    for name in different_zones():
+        zone = zone_of(name)
+        changes = [
+            at.replace(tzinfo=UTC)
+            for year in range(FIRST.year, LAST.year + 1)
+            for at, _ in offsets_of_year(zone, year)[1:]
+        ]
+        days = {(at.astimezone(zone).date() + by * ONE_DAY) for at in changes for by in (-1, 0, 1)}
+        starts = [day_start(day, zone) for day in sorted(days)]
+        edges = [at for start in (*starts, *changes) for at in (start - second, start)]
+        local = [at.astimezone(zone) for at in edges]
+        found = loaded(moments(*edges), name)
+        assert found["created_date"].to_list() == [at.date() for at in local], name
+        assert found["created_hour"].to_list() == [at.hour for at in local], name
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1901, 1, 1, tzinfo=UTC),
+        datetime(2100, 7, 1, 21, 59, 59, tzinfo=UTC),
+        datetime(2100, 7, 1, 22, tzinfo=UTC),
+    ],
+)
+def test_odd_years_are_counted_too(at: datetime) -> None:
+    """Instants before 1970 and in the far future have the day that Python gives them, and spoil
+    no neighbour.
+    """
+    usual = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    found = loaded(moments(at, None, usual), "Europe/Berlin")
+    local = at.astimezone(zone_of("Europe/Berlin"))
+    assert found["created_date"].to_list() == [local.date(), None, date(2026, 3, 29)]
+    assert found["created_hour"].to_list() == [local.hour, None, 3]
+
+
+def test_year_9999_has_a_day() -> None:
+    """The last instant that Dify could tell is no error, though its day is beyond Python's last."""
+    found = loaded(moments(datetime(9999, 12, 31, 12, tzinfo=UTC)), "Europe/Berlin")
+    assert found["created_date"].to_list() == [date(9999, 12, 31)]
+
+
+def test_rows_without_their_instant_bring_no_day() -> None:
+    """A frame that does not tell when leaves the day that the warehouse has."""
+    rows = pl.DataFrame({"message_id": ["a"]})
+    assert with_local_days(MESSAGES, rows, zone_of("UTC")).columns == ["message_id"]

@@ -1,0 +1,43 @@
+"""A server whose rules of the account's zone are not ours."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from dify_etl.sync.server_days import told_days_differ
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import quiet_world, talk
+from dify_etl_tests.sync.workplace import NOW
+
+
+def read_as(zone: str) -> Any:
+    """A change of answers: the profile tells this zone."""
+    return lambda path, answer: (
+        answer | {"timezone": zone} if path.endswith("/account/profile") else answer
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        ("Asia/Shanghai", None),
+        ("Asia/Tokyo", "60 minutes behind"),
+        ("Asia/Jakarta", "60 minutes ahead of"),
+    ],
+)
+def test_server_of_other_rules_is_told(workplace: Open, ours: str, told: str | None) -> None:
+    """What Dify holds for Shanghai's time we hold for another: by how much it differs is said."""
+    place = workplace(quiet_world("chat", timezone="Asia/Shanghai"))
+    talk(place.world, at=NOW)
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), read_as(ours))
+    with place.client() as dify:
+        found = told_days_differ(dify)
+    assert (told in (found or "")) if told else found is None
+
+
+def test_server_without_conversations_tells_nothing(workplace: Open) -> None:
+    """Nothing to ask about is no disagreement."""
+    with workplace(quiet_world("chat", "workflow")).client() as dify:
+        assert told_days_differ(dify) is None
