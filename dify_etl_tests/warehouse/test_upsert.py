@@ -119,3 +119,22 @@ def test_failed_transaction_leaves_nothing(database: Database) -> None:
     with pytest.raises(RuntimeError, match="boom"):
         load_and_break()
     assert database.value("SELECT count(*) FROM raw.notes") == 0
+
+
+def test_local_day_is_kept_with_its_odd_instant(database: Database) -> None:
+    """Where the row names the instant as odd, neither it nor its local day is overwritten."""
+    columns = (
+        Column("visit_id", "VARCHAR", "The visit."),
+        Column("ended_at", "TIMESTAMPTZ", "When it ended, UTC."),
+        Column("ended_date", "DATE", "Local day of ended_at.", local_of="ended_at"),
+        Column("odd_fields", "VARCHAR", "What was odd."),
+    )
+    visits = Table("raw", "visits", "One row per visit.", ("visit_id",), columns)
+    database.ensure(visits)
+    good: dict[str, object] = {"visit_id": "v", "ended_at": FIRST, "ended_date": FIRST.date()}
+    for row in (good, {"visit_id": "v", "odd_fields": "ended_at"}):
+        with database.transaction():
+            upsert(database, visits, frame(visits, [row]), now=LATER)
+    assert database.rows("SELECT ended_at, ended_date, odd_fields FROM raw.visits") == [
+        (FIRST, FIRST.date(), "ended_at")
+    ]
