@@ -129,7 +129,7 @@ class HumanInput(MessageChild):
         return {**_form(row), **context}
 
 
-_SENDS_FORMS = "GET /apps/{app_id}/chat-messages"
+_SENDS_PARTS = "GET /apps/{app_id}/chat-messages"
 _FORM = (
     *("form_id", "node_id", "node_title", "form_content", "inputs", "actions"),
     "expiration_time",
@@ -148,7 +148,7 @@ def _forms(found: Any, ids: JsonRow) -> Batch[HumanInput]:
     if not isinstance(found, list):
         return Batch(())
     batches = [
-        (place, content, parse(HumanInput, [content], endpoint=_SENDS_FORMS, context=ids))
+        (place, content, parse(HumanInput, [content], endpoint=_SENDS_PARTS, context=ids))
         for place, content in enumerate(found)
         if isinstance(content, dict) and content.get("type") == "human_input"
     ]
@@ -292,7 +292,7 @@ class Message(Record):
         for name, kind in _PARTS.items():
             found = row.get(name)
             parts = found if isinstance(found, list | tuple) else [found] if found else []
-            batch = parse(kind, parts, endpoint=_SENDS_FORMS, context=ids)
+            batch = parse(kind, parts, endpoint=_SENDS_PARTS, context=ids)
             row[name] = batch.records
             odd += [
                 replace(one, record_id=f"{ids['message_id']}/{name}/{one.position + 1}")

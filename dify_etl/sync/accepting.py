@@ -72,8 +72,8 @@ class BadRow:
 def find_bad(database: Database, names: Sequence[str]) -> list[BadRow]:
     """The slices that these names mean, each once, by feed, app and day.
 
-    WindowWrong for a name that is none, and for one that means no slice that is failed or
-    incomplete: there is nothing to accept.
+    WindowWrong for a name that is none, for one that means no slice that is failed or incomplete
+    (there is nothing to accept), and for the name of several apps.
     """
     rows = [
         BadRow(*row)
@@ -89,6 +89,10 @@ def find_bad(database: Database, names: Sequence[str]) -> list[BadRow]:
     for text, some in found.items():
         if not some:
             raise _wrong(text, "none of its slices is failed or incomplete")
+        apps = {row.app_id for row in some}
+        if SliceName.of(text).app is not None and len(apps) > 1:
+            ids = ", ".join(sorted(str(app_id) for app_id in apps))
+            raise _wrong(text, f"several apps are called so; name one by its id ({ids})")
     return list(dict.fromkeys(row for some in found.values() for row in some))
 
 

@@ -1,7 +1,7 @@
 """What homes of earlier versions need: the steps, in order. A step that was released never changes.
 
 Version 0.1 kept live tokens in JSON, took talks with agents that it may not see for deleted, and
-had no tables for calls of tools, forms and triggers.
+had no tables for calls of tools, forms and triggers, nor noted the day of what it set aside.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ import polars as pl
 from dify_etl.dify.deny_list import SUSPICIOUS
 from dify_etl.normalise.frames import without_secrets
 from dify_etl.warehouse.database import ArrowStream, Database
+from dify_etl.warehouse.ledger import QUARANTINE
 from dify_etl.warehouse.migrations import Migration
 from dify_etl.warehouse.tables import quoted
 
@@ -137,6 +138,31 @@ def let_newer_columns_be_read(database: Database) -> int:
     return changed
 
 
+def let_quarantine_be_read(database: Database) -> int:
+    """Let be due once more what holds objects in quarantine: entries of 0.1 do not tell their day
+    and what lists them, so they would leave every day of their app unproven. Read again, each is
+    loaded, or set aside with its day. Answers how many objects wait.
+    """
+    database.ensure(QUARANTINE)  # the column of what lists an object is new
+    database.execute(
+        """UPDATE ops.quarantine SET parent_id = CASE feed
+            WHEN 'messages' THEN try_cast(raw_json AS JSON) ->> 'conversation_id'
+            WHEN 'node_executions' THEN context ->> 'workflow_run_id' END
+        WHERE resolved_at IS NULL AND parent_id IS NULL"""
+    )
+    parents = "SELECT parent_id FROM ops.quarantine WHERE resolved_at IS NULL"
+    database.execute(f"DELETE FROM ops.conversation_reads WHERE conversation_id IN ({parents})")
+    database.execute(
+        f"UPDATE ops.run_reads SET is_nodes_settled = false WHERE workflow_run_id IN ({parents})"
+    )
+    database.execute(
+        """UPDATE ops.slices s SET is_settled = false WHERE s.slice_date IS NOT NULL AND EXISTS (
+            SELECT 1 FROM ops.quarantine q WHERE q.resolved_at IS NULL AND q.feed = s.feed
+            AND q.app_id IS NOT DISTINCT FROM s.app_id)"""
+    )
+    return int(database.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") or 0)
+
+
 STEPS = (
     Migration(
         1,
@@ -152,4 +178,5 @@ STEPS = (
         "calls of tools, forms for people and triggers are due, for tables that are new",
         let_newer_columns_be_read,
     ),
+    Migration(5, "what waits in quarantine is read again, for its day", let_quarantine_be_read),
 )

@@ -5,6 +5,7 @@ So an app or run that returns, from a backup or another role's sight, is read an
 
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.books import FeedBooks
+from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import frame
 
 # Figures stay as they are: they tell what Dify counted then.
@@ -26,7 +27,8 @@ APP_IS_GONE = "Dify has this app no more; what could not be read before is lost"
 
 
 def mark_rows_of_gone_apps(books: FeedBooks) -> None:
-    """Mark every row of apps that are absent; their slices wait for nothing any more.
+    """Mark every row of apps that are absent; nobody waits for their slices and what is in
+    quarantine any more.
 
     Call it in the transaction that marks the apps.
     """
@@ -40,6 +42,11 @@ def mark_rows_of_gone_apps(books: FeedBooks) -> None:
         f"WHERE state <> 'absent' AND app_id IN ({_GONE_APPS})"
     )
     forget_runs(books, f"SELECT workflow_run_id FROM ops.run_reads WHERE app_id IN ({_GONE_APPS})")
+    execute(
+        "UPDATE ops.quarantine SET resolved_at = ? "
+        f"WHERE resolved_at IS NULL AND app_id IN ({_GONE_APPS})",
+        [utc_now()],
+    )
     execute(
         "UPDATE ops.slices SET state = 'unproven', tries = 0, reason = ? || coalesce(reason, '') "
         f"WHERE state IN ('failed', 'incomplete') AND app_id IN ({_GONE_APPS})",

@@ -39,6 +39,12 @@ def run_accept(
             where="--reason",
             hint="Say why the hole is accepted: it is shown in every listing.",
         )
+    if until is not None and until < utc_now().date():
+        raise WindowWrong(
+            f"{until} is over, so nothing would be accepted",
+            where="--until",
+            hint="Name a later day, or leave it out: then it counts until the slice changes.",
+        )
     with (
         home_lock(home, wait_seconds=LOCK_WAIT_SECONDS),
         open_database(home / LIVE, wait_seconds=LOCK_WAIT_SECONDS) as database,

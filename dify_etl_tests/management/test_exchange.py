@@ -1,11 +1,14 @@
 """Apps as files: fit for git, and good for making the app again."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
 
 from dify_etl.dify.app_records import App as ListedApp
+from dify_etl.dify.client import DifyClient
 from dify_etl.management.applying import Result
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import (
@@ -50,6 +53,11 @@ class Exporting:
         @staticmethod
         def export_dsl(app_id: str) -> str:
             return f"kind: app\napp:\n  name: '{app_id}'\n  mode: chat\n"
+
+
+def export_all(apps: Sequence[ListedApp], folder: Path) -> Export:
+    """Export these apps of that Dify."""
+    return export_apps(cast(DifyClient, Exporting()), apps, folder, is_all=True)
 
 
 def listed_app(app_id: str) -> ListedApp:
@@ -263,10 +271,10 @@ def test_file_of_0_1_takes_the_whole_id(bench: Workbench, tmp_path: Path) -> Non
 def test_ids_with_the_same_beginning_have_files_of_their_own(tmp_path: Path) -> None:
     """27 apps whose ids begin alike have 27 files, the same after a second export."""
     apps = [listed_app(f"8a1cf00d-0000-4000-8000-{number:012}") for number in range(27)]
-    first = export_apps(Exporting(), apps, tmp_path, is_all=True)  # type: ignore[arg-type]
+    first = export_all(apps, tmp_path)
     files = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert (len(first.written), len(files), len(set(files.values()))) == (27, 27, 27)
-    again = export_apps(Exporting(), apps, tmp_path, is_all=True)  # type: ignore[arg-type]
+    again = export_all(apps, tmp_path)
     assert (again.written, again.strays) == ((), ())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
@@ -276,9 +284,9 @@ def test_id_that_is_none_touches_no_file(tmp_path: Path, app_id: str) -> None:
     """An app with such an id is named as failed; files of others stay as they are."""
     folder = tmp_path / "apps"
     good = listed_app("8a1cf00d-0000-4000-8000-000000000001")
-    export_apps(Exporting(), [good], folder, is_all=True)  # type: ignore[arg-type]
+    export_all([good], folder)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.yml")}
-    done = export_apps(Exporting(), [listed_app(app_id), good], folder, is_all=True)  # type: ignore[arg-type]
+    done = export_all([listed_app(app_id), good], folder)
     assert [reason for _, reason in done.failed] == [
         f"its id {app_id!r} is no UUID, so it names no file"
     ]
@@ -293,7 +301,7 @@ def test_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
     app = listed_app("8a1cf00d-0000-4000-8000-000000000001")
     (folder / file_name(app)).symlink_to(victim)
     (folder / "other-8a1cf00d.yml").symlink_to(victim)
-    export_apps(Exporting(), [app], folder, is_all=True)  # type: ignore[arg-type]
+    export_all([app], folder)
     assert victim.read_text() == "precious"
     assert not (folder / file_name(app)).is_symlink()
     assert (folder / "other-8a1cf00d.yml").is_symlink()

@@ -105,6 +105,22 @@ def test_deleted_app_leaves_no_red_slice(chat: Workplace) -> None:
     assert verdict_of(chat).is_good
 
 
+@pytest.mark.parametrize("route", ["chat-messages", "chat-conversations"])
+def test_deleted_app_leaves_nothing_in_quarantine(chat: Workplace, route: str) -> None:
+    """Objects of an app that is gone by now wait for nobody: the next good night is good."""
+    talk(chat.world, at=NOW - timedelta(days=1), messages=2)
+    inner = httpx.WSGITransport(app=chat.server)
+    chat.transport = ChangedAnswers(
+        inner, rows_changed(route, lambda at, row: {**row, "created_at": "yesterday"})
+    )
+    chat.read(TALK)
+    assert verdict_of(chat).waiting > 0
+    chat.transport = None
+    chat.world.delete_app(app_of(chat.world).id)
+    chat.read()
+    assert verdict_of(chat).is_good
+
+
 def test_quarantine_is_no_good_night(chat: Workplace) -> None:
     """An object that waits makes the verdict red, and a later good read of it makes it good."""
     talk(chat.world, at=NOW - timedelta(minutes=9), messages=2)
@@ -169,6 +185,22 @@ def test_acceptance_ends_with_its_last_day(chat: Workplace) -> None:
 def test_names_of_slices(text: str, name: SliceName) -> None:
     """As the table of the sync shows them; an app's name may hold a colon."""
     assert SliceName.of(text) == name
+
+
+def test_name_of_two_apps_accepts_neither(workplace: Open) -> None:
+    """Both ids are named, and either accepts its own app alone."""
+    place = workplace(quiet_world("chat", "agent-chat"))
+    apps = [app_of(place.world, mode) for mode in ("chat", "agent-chat")]
+    for app in apps:
+        app.name = "the same"
+    refuse(place, "chat-conversations", 403)
+    place.read(TALK)
+    with place.opened() as sync:
+        with pytest.raises(ActionableError) as caught:
+            find_bad(sync.database, ["conversations:the same"])
+        assert all(app.id in str(caught.value) for app in apps)
+        found = find_bad(sync.database, [f"conversations:{apps[0].id}"])
+    assert {row.app_id for row in found} == {apps[0].id}
 
 
 @pytest.mark.parametrize("text", ["members", "", "messages:Bot:2026-13-45", "no such feed"])

@@ -22,6 +22,9 @@ def test_hole_is_listed_accepted_and_told(own_copy: Shell) -> None:
     assert own_copy.run("accept", "conversations").code == 2
     assert own_copy.run("accept", "members", "--reason", "none").code == 2
 
+    over = own_copy.run("accept", "conversations", "--reason", "x", "--until", "2020-01-01")
+    assert over.code == 2, over.text
+
     done = own_copy.run("accept", "conversations", "--reason", "purged [red]before[/] we came")
     assert done.code == 0, done.text
     told = own_copy.run("sync", "--feed", "members", COLUMNS="200")
