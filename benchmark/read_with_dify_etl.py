@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
@@ -19,6 +18,7 @@ from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
+from dify_etl.time_zones import zone_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read(task: Task) -> dict[str, object]:
     """Read the feeds in their order; answers seconds, and requests by feed."""
     moments: list[float] = []
     rules = SyncRules(
-        zone=ZoneInfo("UTC"),
+        zone=zone_of("UTC"),
         start_date=date.fromisoformat(task.start_date),
         deep_read_days=task.deep_read_days,
         workers=workers_for(task.workers),

@@ -75,11 +75,11 @@ def _names(marked: Iterable[str | Column]) -> list[str]:
 
 
 def _marked(column: Column, marks: dict[str, set[str | Column]]) -> Column:
-    # A local day is kept where its instant is.
+    # A local day is kept, or counts as no change, where its instant does.
     held_by = column.local_of or column.name
     return replace(
         column,
-        is_volatile=column.name in marks.get("volatile", ()),
+        is_volatile=held_by in marks.get("volatile", ()),
         keeps_last=held_by in marks.get("keeps_last", ()),
         is_signed=column.name in marks.get("signed", ()),
     )

@@ -8,6 +8,7 @@ from dify_etl.warehouse.database import Database
 
 # What a slow answer and a badly kept clock may make up.
 MOST_DIFFERENCE = timedelta(minutes=5)
+_MARGIN = f"to_seconds({MOST_DIFFERENCE.total_seconds():.0f})"
 
 
 def told_difference(ahead: timedelta) -> str | None:
@@ -24,33 +25,55 @@ def heal_days_to_come(database: Database, rules: SyncRules, latest: datetime) ->
     later of both clocks, UTC. Call it inside a transaction.
 
     Days that have not come yet lose their slices. Days that had not been over when they were read
-    are due once more: the read's own clock was then ahead of the one by which its run ended.
+    are due once more, and so is what was read of single objects in such a run: the read's own
+    clock was then ahead of the one by which its run ended, or is ahead of all clocks of now.
     """
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _misread AS
+        SELECT s.run_id, s.feed, s.app_id, s.slice_date, s.read_at
+        FROM ops.slices s LEFT JOIN ops.runs r ON r.run_id = s.run_id AND r.feed = s.feed
+        WHERE s.is_settled AND s.slice_date IS NOT NULL
+          AND s.read_at > coalesce(r.ended_at, $latest) + {_MARGIN}
+          AND coalesce(s.slice_date > r.ended_at - INTERVAL 3 DAY, true)""",
+        {"latest": latest},
+    )
+    _heal_reads(database, latest)
     to_come = "slice_date > ?"
     today = local_date(latest, rules.zone)
     deleted = int(database.value(f"SELECT count(*) FROM ops.slices WHERE {to_come}", [today]))
     if deleted:
         database.execute(f"DELETE FROM ops.slices WHERE {to_come}", [today])
-    margin = f"to_seconds({MOST_DIFFERENCE.total_seconds():.0f})"
-    late = f"""is_settled AND slice_date IS NOT NULL AND EXISTS (
-        SELECT 1 FROM ops.runs r WHERE r.run_id = s.run_id AND r.feed = s.feed
-          AND s.read_at > r.ended_at + {margin}
-          AND s.slice_date >= r.ended_at::DATE - 2)"""
-    due = int(database.value(f"SELECT count(*) FROM ops.slices s WHERE {late}"))
+    due = int(database.value("SELECT count(*) FROM _misread WHERE slice_date <= ?", [today]))
     if due:
-        database.execute(f"UPDATE ops.slices s SET is_settled = false WHERE {late}")
-    _heal_reads(database, latest + MOST_DIFFERENCE)
+        database.execute(
+            """UPDATE ops.slices s SET is_settled = false FROM _misread m
+            WHERE m.feed = s.feed AND m.app_id IS NOT DISTINCT FROM s.app_id
+              AND m.slice_date = s.slice_date"""
+        )
     return deleted + due
 
 
 def _heal_reads(database: Database, latest: datetime) -> None:
-    """Talks and runs that were read later than now were judged too old to change."""
+    """Talks and runs that such a run read were judged too old to change; so was what seems to have
+    been read later than now.
+    """
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _misreading AS
+        SELECT max(m.read_at) - (max(r.ended_at) - min(r.started_at)) - {_MARGIN} AS since,
+            max(m.read_at) + {_MARGIN} AS until
+        FROM (SELECT run_id, max(read_at) AS read_at FROM _misread GROUP BY ALL) m
+        JOIN ops.runs r USING (run_id) GROUP BY run_id
+        UNION ALL SELECT $latest + {_MARGIN}, TIMESTAMPTZ 'infinity'""",
+        {"latest": latest},
+    )
     for table, column, settled in (
         ("conversation_reads", "read_at", "is_settled"),
         ("run_reads", "detail_read_at", "is_detail_settled"),
         ("run_reads", "nodes_read_at", "is_nodes_settled"),
     ):
         database.execute(
-            f"UPDATE ops.{table} SET {settled} = false, {column} = $at WHERE {column} > $at",
-            {"at": latest},
+            f"""UPDATE ops.{table} SET {settled} = false, {column} = least({column}, $latest)
+            WHERE EXISTS (
+                SELECT 1 FROM _misreading m WHERE {column} BETWEEN m.since AND m.until)""",
+            {"latest": latest},
         )

@@ -13,6 +13,7 @@ from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.time_zones import (
     ONE_DAY,
     day_start,
+    local_date,
     offsets_of_year,
     rules_digest,
     zone_names,
@@ -23,6 +24,8 @@ from dify_etl.warehouse.ledger import LOCAL_DAYS
 from dify_etl.warehouse.tables import Table, frame
 
 ROWS_AT_A_TIME = 200_000
+# Feeds whose slices count the rows of their table by created_at.
+_COUNTED = ("conversations", "messages", "workflow_runs", "node_executions")
 
 
 def count_days_anew(database: Database) -> int:
@@ -30,7 +33,7 @@ def count_days_anew(database: Database) -> int:
     how many rows of raw tables changed. Call it inside a transaction, with all tables in place.
 
     So it is for a home of version 0.1, which kept none, and after an update of tzdata. Where rows
-    went to another day, both days are due once more.
+    went to another day, both days are due once more; for a home of 0.1 its books tell which.
     """
     pinned = next(iter(database.rows("SELECT timezone, zone_rules FROM ops.source")), None)
     if pinned is None or pinned[0] not in zone_names():
@@ -44,9 +47,41 @@ def count_days_anew(database: Database) -> int:
         "UPDATE ops.slices SET is_settled = false FROM _moved m "
         "WHERE slices.app_id = m.app_id AND slice_date = m.local_date"
     )
+    if held is None:
+        _let_days_of_unknown_rules_be_read(database, zone_of(name))
     database.execute("DELETE FROM ops.local_days")
     database.execute("UPDATE ops.source SET zone_rules = ?", [rules_digest(name)])
     return changed
+
+
+def _let_days_of_unknown_rules_be_read(database: Database, zone: ZoneInfo) -> None:
+    """Let be due the days of which the books of version 0.1 hold other counts than there are rows:
+    DuckDB's rules made them; and the statistics of days on which the clocks change, of which 0.1
+    asked for a part.
+    """
+    for feed in _COUNTED:
+        database.execute(
+            f"""UPDATE ops.slices s SET is_settled = false FROM (
+                SELECT x.app_id, x.slice_date FROM ops.slices x LEFT JOIN (
+                    SELECT app_id, created_date, count(*) AS held,
+                        count(*) FILTER (absent_since IS NULL) AS there
+                    FROM raw.{feed} GROUP BY ALL
+                ) n ON n.app_id = x.app_id AND n.created_date = x.slice_date
+                WHERE x.feed = '{feed}' AND x.is_settled AND x.slice_date IS NOT NULL
+                  AND x.rows NOT BETWEEN coalesce(n.there, 0) AND coalesce(n.held, 0)
+            ) d WHERE s.feed = '{feed}' AND s.app_id = d.app_id AND s.slice_date = d.slice_date"""
+        )
+    statistics = "feed = 'daily_statistics' AND slice_date IS NOT NULL"
+    first, last = database.rows(
+        f"SELECT min(slice_date), max(slice_date) FROM ops.slices WHERE {statistics}"
+    )[0]
+    if first is not None:
+        days = {local_date(at, zone) for at in _changes(zone, first, last)}
+        database.execute(
+            f"UPDATE ops.slices SET is_settled = false WHERE {statistics} "
+            "AND list_contains(?::DATE[], slice_date)",
+            [sorted(days)],
+        )
 
 
 def _fill(database: Database, table: Table, zone: ZoneInfo) -> int:
@@ -106,11 +141,7 @@ def keep_calendar(database: Database, zone: ZoneInfo, first: date, today: date) 
 
 def _calendar(zone: ZoneInfo, first: date, last: date) -> Iterator[dict[str, object]]:
     """A row per local day; an end is the next day's begin, so a day may be without hours."""
-    changes = [
-        at.replace(tzinfo=UTC)
-        for year in range(first.year - 1, last.year + 2)
-        for at, _ in _real_changes(zone, year)
-    ]
+    changes = _changes(zone, first, last)
     day, starts_at = first, day_start(first, zone)
     while day <= last:
         ends_at = day_start(day + ONE_DAY, zone)
@@ -124,6 +155,12 @@ def _calendar(zone: ZoneInfo, first: date, last: date) -> Iterator[dict[str, obj
         day, starts_at = day + ONE_DAY, ends_at
 
 
-def _real_changes(zone: ZoneInfo, year: int) -> tuple[tuple[datetime, object], ...]:
-    """The year's changes, without the offset with which it begins."""
-    return offsets_of_year(zone, year)[1:]
+def _changes(zone: ZoneInfo, first: date, last: date) -> list[datetime]:
+    """When the clocks change from the year of `first` to that of `last` and one more beside both,
+    UTC.
+    """
+    return [
+        at.replace(tzinfo=UTC)
+        for year in range(first.year - 1, last.year + 2)
+        for at, _ in offsets_of_year(zone, year)[1:]
+    ]

@@ -1,7 +1,6 @@
 """A home that version 0.1 synced is after the first night of this version as a fresh one."""
 
 import tarfile
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -38,6 +37,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A first load of the same world by this version."""
+    fresh = Workplace(lively_world(), tmp_path_factory.mktemp("fresh"))
+    fresh.read()
+    return fresh
+
+
 def test_every_table_is_as_in_a_fresh_home(place: Workplace) -> None:
     """Rows, new columns and new tables; nothing is absent that is there."""
     assert differences(place, tuple(EXPECTED)) == []
@@ -45,10 +52,8 @@ def test_every_table_is_as_in_a_fresh_home(place: Workplace) -> None:
     assert [place.value(absent.format(table)) for table in ("apps", "messages")] == [0, 0]
 
 
-def test_local_days_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> None:
+def test_local_days_are_as_in_a_fresh_home(place: Workplace, fresh: Workplace) -> None:
     """Also of rows that this night did not read again: every instant has its day and hour."""
-    fresh = Workplace(lively_world(), tmp_path / "fresh")
-    fresh.read()
     queries = [
         f"SELECT {', '.join(c.name for c in raw.table.local_columns)} FROM raw.{name} ORDER BY ALL"
         for name, raw in RAW_TABLES.items()
@@ -57,10 +62,8 @@ def test_local_days_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> 
     assert place.answers(queries) == fresh.answers(queries)
 
 
-def test_books_are_as_in_a_fresh_home(place: Workplace, tmp_path: Path) -> None:
+def test_books_are_as_in_a_fresh_home(place: Workplace, fresh: Workplace) -> None:
     """The state of every slice is that of a first sync of the same days."""
-    fresh = Workplace(lively_world(), tmp_path / "fresh")
-    fresh.read()
     states = "SELECT feed, app_id, slice_date, state, rows FROM ops.slices ORDER BY ALL"
     assert place.rows(states) == fresh.rows(states)
 

@@ -41,7 +41,7 @@ def moments(*instants: datetime | None) -> pl.Series:
 
 def test_sum_over_days_is_the_whole_in_every_zone() -> None:
     """Four years of rows, one an hour: each is in one day of every zone, and that day is the one
-    between whose bounds it lies.
+    between whose bounds it lies. So are the first and the last microsecond of every day.
     """
     begin, end = datetime(2022, 12, 31, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
     rows = pl.datetime_range(begin, end, HOUR, time_unit="us", eager=True)
@@ -54,11 +54,16 @@ def test_sum_over_days_is_the_whole_in_every_zone() -> None:
         assert local.is_sorted(), name
         held = dict(local.value_counts().iter_rows())
         assert [held.get(day, 0) for day in DAYS] == wanted, name
+        assert sum(held.values()) == rows.len(), name
+        edges = pl.Series(starts[:-1], dtype=pl.Datetime("us", "UTC"))
+        assert loaded(edges, name)["created_date"].to_list() == DAYS, name
+        last = loaded(edges - timedelta(microseconds=1), name)["created_date"].to_list()
+        assert last == [FIRST - ONE_DAY, *DAYS[:-1]], name
 
 
-def test_rows_at_the_edges_of_odd_days_are_where_python_has_them() -> None:
-    """The seconds round each midnight and each change of clocks, on all days of four years and in
-    all zones where clocks change: day and hour as Python tells.
+def test_rows_at_the_edges_of_odd_days_are_where_the_statistics_have_them() -> None:
+    """The seconds round each change of clocks of four years, and round the midnights beside it, in
+    every zone: day and hour of the local clock, by which Dify's statistics count.
     """
     second = timedelta(seconds=1)
     for name in different_zones():

@@ -61,16 +61,22 @@ def test_rows_written_after_such_a_night_are_read(place: Workplace) -> None:
     assert place.rows("SELECT DISTINCT state FROM ops.slices") == [("proven",)]
 
 
+def test_what_the_later_clock_alone_has_seen_is_loaded(place: Workplace) -> None:
+    """Our clock stands a month behind: rows of the days between are there, and not proven."""
+    place.world.set_now(NOW + MONTH)
+    talk(place.world, at=NOW + timedelta(days=20))
+    place.ours_ahead = -MONTH
+    place.read(TALK)
+    assert differences(place, ("conversations", "messages")) == []
+    assert place.value(LAST_DAY) == NOW.date()
+
+
 @pytest.mark.parametrize("days", [0, 12, 33])
 def test_home_in_which_days_to_come_were_proven_is_healed(place: Workplace, days: int) -> None:
     """As a version that believed Dify's clock left it: at once, 12 and 33 days later one good night
     reads what was written meanwhile, and nothing in the books is of a day to come.
     """
-    place.world.set_now(NOW + MONTH)
-    place.read(TALK)  # both clocks ahead: as if Dify's alone were believed
-    with duckdb.connect(place.home / LIVE) as connection:
-        connection.execute("UPDATE ops.runs SET started_at = $1, ended_at = $1", [NOW])
-    place.world.set_now(NOW)
+    believe_dify(place)
     for _ in range(days):
         talk(place.world, at=place.pass_time(days=1) - timedelta(hours=3))
     talk(place.world, at=place.world.now() - timedelta(minutes=30))
@@ -79,6 +85,39 @@ def test_home_in_which_days_to_come_were_proven_is_healed(place: Workplace, days
     assert place.value(LAST_DAY) == place.world.now().date()
     wrong = "SELECT count(*) FROM ops.slices WHERE is_settled AND read_at < slice_date + 2"
     assert place.value(wrong) == 0
+
+
+@pytest.mark.parametrize("days", [0, 12, 33])
+def test_talk_that_was_read_in_such_a_night_is_read_again(place: Workplace, days: int) -> None:
+    """Its messages were judged too old to change: the next night reads them, the one after not."""
+    believe_dify(place)
+    assert place.value("SELECT bool_and(is_settled) FROM ops.conversation_reads")
+    night = place.pass_time(days=days)
+    place.read(TALK)
+    place.pass_time(hours=1)
+    place.read(TALK)
+    assert place.value("SELECT max(read_at) FROM ops.conversation_reads") == night
+
+
+@pytest.mark.parametrize("has_run", [True, False])
+def test_night_whose_run_was_killed_is_healed_too(place: Workplace, *, has_run: bool) -> None:
+    """Where no run is in the books, what was read later than now is due."""
+    believe_dify(place)
+    if not has_run:
+        with duckdb.connect(place.home / LIVE) as connection:
+            connection.execute("DELETE FROM ops.runs")
+    place.read(("apps",))
+    late = "is_settled AND slice_date >= DATE '2026-03-11'"
+    assert place.value(f"SELECT count(*) FROM ops.slices WHERE {late}") == 0
+
+
+def believe_dify(place: Workplace) -> None:
+    """Leave the home as a version that believed Dify's clock, which was a month ahead."""
+    place.world.set_now(NOW + MONTH)
+    place.read(TALK)  # both clocks ahead
+    with duckdb.connect(place.home / LIVE) as connection:
+        connection.execute("UPDATE ops.runs SET started_at = $1, ended_at = $1", [NOW])
+    place.world.set_now(NOW)
 
 
 def test_sync_says_how_far_the_clocks_are_apart(place: Workplace) -> None:

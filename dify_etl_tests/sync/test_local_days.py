@@ -15,6 +15,8 @@ from dify_etl_tests.sync.small_worlds import lively_world, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 
 BERLIN = "Europe/Berlin"
+TALKS = "AND feed IN ('conversations', 'messages')"
+OLD = f"AND slice_date < DATE '2026-03-01' {TALKS}"
 LATE = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)  # the 10th in Berlin, at 00:30
 
 
@@ -96,6 +98,47 @@ def test_days_that_lost_or_got_rows_are_due(workplace: Open) -> None:
         "AND slice_date < DATE '2026-03-01' ORDER BY 1"
     )
     assert due == [(date(2026, 2, 17),), (date(2026, 2, 18),)]
+
+
+def test_days_that_0_1_counted_by_other_rules_are_due(workplace: Open) -> None:
+    """DuckDB's rules put the talk of a home of 0.1 into the day before: its books hold it there.
+    After the next night they hold it where it is, and no other day was read again.
+    """
+    place = workplace(quiet_world("chat", timezone=BERLIN)).with_rules(zone=zone_of(BERLIN))
+    talk(place.world, at=LATE - timedelta(days=20), messages=1)
+    place.read(TALK)
+    books = "SELECT feed, slice_date, rows FROM ops.slices WHERE rows > 0 ORDER BY ALL"
+    right = place.rows(books)
+    settled = f"SELECT slice_date FROM ops.slices WHERE NOT is_settled {OLD} GROUP BY 1 ORDER BY 1"
+    assert place.rows(settled) == []
+    forget_columns(place)
+    change(
+        place,
+        f"UPDATE ops.slices SET rows = 1 WHERE slice_date = DATE '2026-02-17' {TALKS}",
+        f"UPDATE ops.slices SET rows = 0 WHERE slice_date = DATE '2026-02-18' {TALKS}",
+    )
+    place.read(("apps",))
+    assert place.rows(settled) == [(date(2026, 2, 17),), (date(2026, 2, 18),)]
+    place.read(TALK)
+    assert place.rows(books) == right
+
+
+def test_statistics_of_days_with_two_midnights_are_due_in_a_home_of_0_1(workplace: Open) -> None:
+    """Version 0.1 asked for a part of such a day; this one reads it whole once more."""
+    azores = zone_of("Atlantic/Azores")
+    place = workplace(quiet_world("chat", timezone=azores.key))
+    place.world.set_now(datetime(2025, 11, 10, 12, tzinfo=UTC))
+    place.with_rules(zone=azores, start_date=date(2025, 10, 20))
+    talk(place.world, at=datetime(2025, 10, 26, 0, 30, tzinfo=UTC), messages=3)
+    figures = ("apps", "daily_statistics")
+    place.read(figures)
+    forget_columns(place)
+    change(place, "UPDATE raw.daily_statistics SET value = 1 WHERE metric = 'daily_messages'")
+    place.read(figures)
+    latest = (
+        "SELECT arg_max(value, read_at) FROM raw.daily_statistics WHERE metric = $$daily_messages$$"
+    )
+    assert place.value(latest) == 3
 
 
 def test_rows_are_in_the_day_of_the_account(workplace: Open) -> None:

@@ -1,5 +1,6 @@
 """A server whose rules of the account's zone are not ours."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -32,6 +33,36 @@ def test_server_of_other_rules_is_told(workplace: Open, ours: str, told: str | N
     place = workplace(quiet_world("chat", timezone="Asia/Shanghai"))
     talk(place.world, at=NOW)
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), read_as(ours))
+    with place.client() as dify:
+        found = told_days_differ(dify)
+    assert (told in (found or "")) if told else found is None
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        (datetime(2026, 3, 11, 16, 20, tzinfo=UTC), "2026-03-11, by tzdata it is 2026-03-12"),
+        (datetime(2026, 3, 12, 6, 0, tzinfo=UTC), None),
+    ],
+    ids=["near midnight", "at noon"],
+)
+def test_database_of_other_rules_is_told(
+    workplace: Open, begun: datetime, told: str | None
+) -> None:
+    """The lists agree, but the database is an hour behind: its statistics have a talk of 00:20 in
+    the day before. Where no talk was near midnight, nobody can tell.
+    """
+    place = workplace(quiet_world("chat", timezone="Asia/Shanghai"))
+    talk(place.world, at=begun)
+    talk(place.world, at=NOW)
+    behind = {"date": f"{(begun + timedelta(hours=7)):%F}"}
+
+    def change(path: str, answer: Any) -> Any:
+        if not path.endswith("/statistics/daily-conversations"):
+            return answer
+        return {"data": [row | behind for row in answer["data"]]}
+
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), change)
     with place.client() as dify:
         found = told_days_differ(dify)
     assert (told in (found or "")) if told else found is None
