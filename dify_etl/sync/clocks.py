@@ -50,7 +50,24 @@ def heal_days_to_come(database: Database, rules: SyncRules, latest: datetime) ->
             WHERE m.feed = s.feed AND m.app_id IS NOT DISTINCT FROM s.app_id
               AND m.slice_date = s.slice_date"""
         )
+    _tell_times_that_were(database, latest)
     return deleted + due
+
+
+def _tell_times_that_were(database: Database, latest: datetime) -> None:
+    """No slice was read, or is bad, since a time to come: its run's own end is when it was. What is
+    read again after a week or some nights would wait for that time, too.
+    """
+    columns = ("read_at", "bad_since", "deep_read_at")
+    late = " OR ".join(f"{column} > $latest + {_MARGIN}" for column in columns)
+    ended = "(SELECT max(ended_at) FROM ops.runs r WHERE r.run_id = s.run_id)"
+    kept = ", ".join(f"{column} = if({column} > n.at, n.at, {column})" for column in columns)
+    database.execute(
+        f"""UPDATE ops.slices s SET {kept} FROM (
+            SELECT rowid AS row_number, least($latest, coalesce({ended}, $latest)) AS at
+            FROM ops.slices s WHERE {late}) n WHERE s.rowid = n.row_number""",
+        {"latest": latest},
+    )
 
 
 def _heal_reads(database: Database, latest: datetime) -> None:

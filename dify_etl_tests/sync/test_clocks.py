@@ -99,6 +99,18 @@ def test_talk_that_was_read_in_such_a_night_is_read_again(place: Workplace, days
     assert place.value("SELECT max(read_at) FROM ops.conversation_reads") == night
 
 
+def test_what_is_read_once_a_week_waits_for_no_time_to_come(place: Workplace) -> None:
+    """The export of ratings of such a night is a week old after a week, not after a month."""
+    believe_dify(place)
+    exported = "SELECT max(read_at) FROM ops.slices WHERE feed = 'message_feedbacks'"
+    assert place.value(exported) == NOW + MONTH
+    place.read(("apps",))
+    assert place.value(exported) == NOW
+    week = place.pass_time(days=8)
+    place.read(TALK)
+    assert place.value(exported) == week
+
+
 @pytest.mark.parametrize("has_run", [True, False])
 def test_night_whose_run_was_killed_is_healed_too(place: Workplace, *, has_run: bool) -> None:
     """Where no run is in the books, what was read later than now is due."""
