@@ -201,6 +201,7 @@ def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> It
         collect=partial(FramedRows, logs_frame, _log_id),
         is_timed=is_timed,
         together=sync.together,
+        most_pages=sync.dify.bounds.pages,
     )
     windows = list(windows_of(task.days.all, sync.rules.zone))
     if not is_timed:
@@ -234,6 +235,7 @@ def _read_list(
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
         is_newest_first=True,
+        most_pages=sync.dify.bounds.pages,
     )
 
     def frame_of(runs: Sequence[WorkflowRun]) -> pl.DataFrame:
