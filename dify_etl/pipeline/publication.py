@@ -58,12 +58,12 @@ def sync_verdict() -> dg.AssetsDefinition:
         deps=[PUBLISHED_COPY],
         group_name="publication",
         description="Fails when anything is failed, incomplete or in quarantine, whichever run "
-        "read it, with a table of what, since when and why.",
+        "read it, or a model does not build, with a table of what, since when and why.",
         check_specs=[
             dg.AssetCheckSpec(
                 EVERYTHING_READ,
                 asset=SYNC_VERDICT,
-                description="Nothing is failed, incomplete or in quarantine.",
+                description="Nothing is failed, incomplete or in quarantine; all models are built.",
             )
         ],
     )
@@ -90,6 +90,8 @@ def _in_words(verdict: Verdict) -> str:
     parts = [f"{len(verdict.bad)} slices could not be read whole"] if verdict.bad else []
     if verdict.waiting:
         parts.append(f"{verdict.waiting} objects wait in quarantine (`dify-etl quarantine list`)")
+    if verdict.broken:
+        parts.append(f"{len(verdict.broken)} models could not be built and stay as they were")
     return f"{' and '.join(parts)}; what is good is published"
 
 
@@ -99,6 +101,9 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
         told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
     if verdict.waiting:
         told["in quarantine"] = verdict.waiting
+    if verdict.broken:
+        rows = [(one.model, one.reason, one.hint) for one in verdict.broken]
+        told["models"] = dg.MetadataValue.md(table(("model", "reason", "what to do"), rows))
     if verdict.accepted:
         told["accepted"] = dg.MetadataValue.json([list(one) for one in verdict.accepted])
     if verdict.hidden:

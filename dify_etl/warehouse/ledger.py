@@ -240,6 +240,23 @@ MIGRATIONS = Table(
     keeps_history=False,
 )
 
+MODELS = Table(
+    "ops",
+    "models",
+    "One row per model of sql/: how its last build ended.",
+    ("model",),
+    (
+        Column("model", "VARCHAR", "The view or table, such as marts.app_daily_usage."),
+        Column("state", "VARCHAR", "built, or failed: then the table of its last build stays."),
+        Column("reason", "VARCHAR", "Why it failed; null when it did not."),
+        Column("hint", "VARCHAR", "What to do about it; null when it did not."),
+        Column("built_at", "TIMESTAMPTZ", "When it was built last, UTC; null: never."),
+        Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
+        Column("run_id", "VARCHAR", "The run that tried it last."),
+    ),
+    keeps_history=False,
+)
+
 PUBLISHED = Table(
     "ops",
     "published",
@@ -331,6 +348,7 @@ OPS_TABLES = (
     SOURCE,
     RUNS,
     MIGRATIONS,
+    MODELS,
     PUBLISHED,
     AUDIT,
     KEY_ROTATIONS,
