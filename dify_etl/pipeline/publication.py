@@ -7,6 +7,7 @@ import dagster as dg
 from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.resources import DifyHome, clear_failures
+from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.publish import publish
@@ -14,7 +15,6 @@ from dify_etl.warehouse.publish import publish
 PUBLISHED_COPY = dg.AssetKey("published_copy")
 SYNC_VERDICT = dg.AssetKey("sync_verdict")
 EVERYTHING_READ = "everything_was_read"
-SHOWN_SLICES = 50
 
 
 def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -112,6 +112,7 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
 
 
 def _as_markdown(bad: list[BadSlice]) -> str:
-    more = len(bad) - SHOWN_SLICES
-    headings = ("feed", "app", "days", "state", "since", "what happened, and what to do")
-    return table(headings, bad[:SHOWN_SLICES], f"and {more} more in ops.slices" if more > 0 else "")
+    causes = by_cause(bad)
+    more = len(causes) - SHOWN_CAUSES
+    told = f"and {more} more causes in ops.slices" if more > 0 else ""
+    return table(CAUSE_HEADINGS, causes[:SHOWN_CAUSES], told)

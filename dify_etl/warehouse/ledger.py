@@ -175,6 +175,22 @@ SCHEMA_DRIFT = Table(
     keeps_history=False,
 )
 
+UNFORESEEN_ERRORS = Table(
+    "ops",
+    "unforeseen_errors",
+    "One row per place in the code at which a read met an error that nobody foresaw: a bug.",
+    ("error_id",),
+    (
+        Column("error_id", "VARCHAR", "The feed, and a digest of kind and trace."),
+        Column("feed", "VARCHAR", "The feed that was read."),
+        Column("kind", "VARCHAR", "The error's class."),
+        Column("trace", "VARCHAR", "Where in the code, innermost last; it holds no value."),
+        Column("run_id", "VARCHAR", "The run that met it last."),
+        Column("seen_at", "TIMESTAMPTZ", "When it was met last, UTC."),
+    ),
+    keeps_history=False,
+)
+
 SOURCE = Table(
     "ops",
     "source",
@@ -345,6 +361,7 @@ OPS_TABLES = (
     RUN_READS,
     QUARANTINE,
     SCHEMA_DRIFT,
+    UNFORESEEN_ERRORS,
     SOURCE,
     RUNS,
     MIGRATIONS,
