@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from dify_etl.dify.errors import AppGone, DifyError
+from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.exact_json import decode
 from dify_etl.dify.record import JsonText, Record, Rejected
 from dify_etl.dify.usage import Measure
@@ -31,7 +31,7 @@ from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
-from dify_etl.sync.unforeseen import BEGINNING, Unforeseen, collected
+from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.sync.windows import local_date
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.ledger import (
@@ -360,7 +360,7 @@ class FeedBooks:
         now = utc_now()
         rows = [
             {
-                "error_id": f"{self.feed} {one.digest}",
+                "error_id": f"{self.feed} {digest_of(one)}",
                 "feed": self.feed,
                 "kind": one.kind,
                 "trace": one.trace,

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
+from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost, Unforeseen
 from dify_etl.dify.usage import Usage
 from dify_etl.sync.fetching import (
     fetch_all,
@@ -14,7 +14,6 @@ from dify_etl.sync.fetching import (
     in_background,
     map_together,
 )
-from dify_etl.sync.unforeseen import Unforeseen
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
 WORKERS = 3
