@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 PAGE_SIZES = (100, 98, 96)
 MAX_LIMIT = 100  # Dify's bound; beyond it some lists truncate silently
 CURSOR_TRIES = 3  # a cursor row may be deleted between two requests
+MOST_PAGES_OF_A_SECOND = 100  # in a row; Dify itself goes on behind that second
 MOST_STALE_PAGES = 20  # in a row without a new row: then the total means nothing
 MOST_PAGES = AnswerBounds().pages
 
@@ -195,6 +196,7 @@ class CursorWalk(Generic[R]):
         cursors: Sequence[str | None] = self.entries
         limit = self.limit
         reached: datetime | None = None
+        crowded = 0
         newest: datetime | None = None  # the second of the cursor, than which no row is newer
         for pages in count(1):
             _bound_pages(pages, self.most_pages)
@@ -226,6 +228,9 @@ class CursorWalk(Generic[R]):
                 doubts |= self._doubt(page)
                 if not page.records or is_known or not page.has_more:
                     break
+                crowded = crowded + 1 if reached == newest else 1
+                if crowded > MOST_PAGES_OF_A_SECOND:
+                    raise _not_older(self._second(page.records[0]))
                 cursors = [self.key(page.records[0])]
                 newest = self._second(page.records[0])
         self.proof = WalkProof(
@@ -376,7 +381,7 @@ def _bound_pages(pages: int, most: int) -> None:
 
 def _not_older(newest: datetime) -> UnexpectedAnswer:
     return UnexpectedAnswer(
-        f"rows newer than the cursor's {newest:%Y-%m-%d %H:%M:%S} UTC came behind it",
+        f"behind the cursor at {newest:%Y-%m-%d %H:%M:%S} UTC came rows that are not older",
         where="cursor paging",
         hint="The server does not go on to older rows; report its version and the endpoint.",
     )

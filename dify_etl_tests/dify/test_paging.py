@@ -371,7 +371,7 @@ def _endless(step: int) -> CursorWalk[Row]:
 
 @pytest.mark.parametrize(
     ("step", "pages", "told"),
-    [(-100, 50, "DIFY_ETL_MAX_PAGES"), (100, 2, "newer than the cursor"), (0, 2, "newer than")],
+    [(-100, 50, "DIFY_ETL_MAX_PAGES"), (100, 2, "not older"), (0, 2, "not older")],
 )
 def test_list_without_an_end_ends(step: int, pages: int, told: str) -> None:
     """One that gets no older ends at once, one that gets older and older at the bound."""
@@ -392,3 +392,20 @@ def test_pages_of_a_numbered_list_are_bounded() -> None:
 
     with pytest.raises(UnexpectedAnswer, match="DIFY_ETL_MAX_PAGES"):
         ids(walk)
+
+
+def test_second_without_an_end_ends() -> None:
+    """Full pages of new rows in one second, one after another: a hundred are taken."""
+    numbers = count()
+    walk = CursorWalk(
+        lambda cursor, limit: Page(
+            tuple(row(next(numbers), 0) for _ in range(limit)), has_more=True
+        ),
+        key=lambda row: row.row_id,
+        at=lambda row: row.at,
+    )
+    taken: list[Page[Row]] = []
+
+    with pytest.raises(UnexpectedAnswer, match="not older"):
+        deque(map(taken.append, walk), maxlen=0)
+    assert len(taken) == 101
