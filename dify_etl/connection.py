@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.tokens import TokenStore, token_store_from
@@ -91,6 +92,11 @@ def open_dify(settings: Settings, *, token_store: TokenStore | None = None) -> I
         limits=RequestLimits(
             max_concurrency=settings.max_concurrency,
             requests_per_second=settings.requests_per_second,
+        ),
+        bounds=AnswerBounds(
+            mebibytes=settings.max_answer_mib,
+            seconds=settings.max_answer_seconds,
+            pages=settings.max_pages,
         ),
         fingerprint_key=fingerprint_key(home_of(settings)),
     ) as dify:

@@ -179,6 +179,27 @@ class Settings(BaseSettings):
         description="Most requests per second; unset: only the concurrency is limited.",
         examples=["5"],
     )
+    max_answer_mib: int = Field(
+        256,
+        ge=1,
+        validation_alias="DIFY_ETL_MAX_ANSWER_MIB",
+        description="Longest answer that is taken, in MiB after decompression.",
+        examples=["256"],
+    )
+    max_answer_seconds: float = Field(
+        900,
+        gt=0,
+        validation_alias="DIFY_ETL_MAX_ANSWER_SECONDS",
+        description="Longest time from the first byte of an answer to its last.",
+        examples=["900"],
+    )
+    max_pages: int = Field(
+        100_000,
+        ge=1,
+        validation_alias="DIFY_ETL_MAX_PAGES",
+        description="Most pages of one list.",
+        examples=["100000"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",

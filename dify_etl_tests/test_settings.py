@@ -22,6 +22,9 @@ GOOD = (
     ("DIFY_ETL_COMPLETION_DETAIL", "true", "completion_detail"),
     ("DIFY_ETL_MAX_CONCURRENCY", "4", "max_concurrency"),
     ("DIFY_ETL_REQUESTS_PER_SECOND", "2.5", "requests_per_second"),
+    ("DIFY_ETL_MAX_ANSWER_MIB", "64", "max_answer_mib"),
+    ("DIFY_ETL_MAX_ANSWER_SECONDS", "60", "max_answer_seconds"),
+    ("DIFY_ETL_MAX_PAGES", "500", "max_pages"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
     ("DIFY_ETL_ROTATION_POLICY", "/etc/dify/rotation.toml", "rotation_policy"),
     ("DIFY_SERVICE_API_URL", "https://api.example.com/v1", "service_api_url"),
@@ -50,6 +53,7 @@ BAD = (
     ("DIFY_ETL_DEEP_READ_DAYS", "-1", "greater than or equal to 0"),
     ("DIFY_ETL_COMPLETION_DETAIL", "perhaps", "boolean"),
     ("DIFY_ETL_MAX_CONCURRENCY", "1000", "less than or equal to 64"),
+    ("DIFY_ETL_MAX_ANSWER_MIB", "0", "greater than or equal to 1"),
     ("DIFY_ETL_SCHEDULE", "every night", "cron"),
 )
 

@@ -170,6 +170,7 @@ class Agents:
         return PageWalk(
             lambda page, limit: self.logs_page(app_id, agent_id, page, limit, start=start, end=end),
             key=lambda row: row.key,
+            most_pages=self._session.bounds.pages,
         )
 
     def logs_page(
@@ -205,6 +206,7 @@ class Agents:
         return PageWalk(
             lambda page, limit: self.log_messages_page(agent_id, conversation_id, page, limit),
             key=lambda row: row.message_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def log_messages_page(

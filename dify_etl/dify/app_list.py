@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from dify_etl.dify.app_records import App
 from dify_etl.dify.errors import DifyError, LoginRefused, NotAllowed, Refused, SessionLost
 from dify_etl.dify.odd_rows import OddRows
-from dify_etl.dify.paging import PageWalk, WalkProof
+from dify_etl.dify.paging import MOST_PAGES, PageWalk, WalkProof
 from dify_etl.dify.record import Page
 
 # Asked where the server does not name its modes; those that it refuses, it does not have.
@@ -77,6 +77,7 @@ class AppsWalk:
 
     ask: AskMode
     modes: Callable[[], Modes]
+    most_pages: int = MOST_PAGES
     proof: WalkProof = field(default_factory=WalkProof, init=False)
     is_broken: bool = field(default=False, init=False)
 
@@ -109,7 +110,11 @@ class AppsWalk:
         self.proof = WalkProof(len(ids), len(ids), len(ids), 1, not doubts, doubts, odd=odd)
 
     def _whole(self, mode: str | None) -> _ModeList:
-        walk = PageWalk(lambda page, limit: self.ask(mode, page, limit), key=self.key)
+        walk = PageWalk(
+            lambda page, limit: self.ask(mode, page, limit),
+            key=self.key,
+            most_pages=self.most_pages,
+        )
         pages = tuple(walk)
         name = f"list of mode {mode}" if mode else "list without a mode"
         doubt = None if walk.proof.is_proven else f"{name}: {walk.proof.reason}"

@@ -41,14 +41,16 @@ class Apps(AppWrites):
         """The list as a walk that can prove itself: without a mode, the lists of all modes."""
         if filters.get("mode") is not None:
             return PageWalk(
-                lambda page, limit: self.page(page, limit, **filters), key=lambda app: app.app_id
+                lambda page, limit: self.page(page, limit, **filters),
+                key=lambda app: app.app_id,
+                most_pages=self._session.bounds.pages,
             )
 
         def ask(mode: str | None, page: int, limit: int) -> Page[App]:
             asked: AppFilters = {**filters, "mode": mode}
             return self.page(page, limit, **asked)
 
-        return AppsWalk(ask, self._accepted_modes)
+        return AppsWalk(ask, self._accepted_modes, self._session.bounds.pages)
 
     def _accepted_modes(self) -> Modes:
         """Asked once per client; without filters, which no server needs for its refusal."""

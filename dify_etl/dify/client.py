@@ -19,11 +19,13 @@ from dify_etl.dify.auth import (
     PasswordAuth,
     PasswordCredentials,
 )
+from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.conversations import Conversations
 from dify_etl.dify.datasets import Datasets
 from dify_etl.dify.members import Members
+from dify_etl.dify.outage import OutagePatience
 from dify_etl.dify.server import Server, Version, newer_than_tested
 from dify_etl.dify.service_api import ServiceApi
 from dify_etl.dify.session import RetryPolicy, Session
@@ -59,6 +61,8 @@ class DifyClient:
         clock: Clock | None = None,
         fingerprint_key: bytes | None = None,
         on_request: Callable[[RequestDone], None] | None = None,
+        bounds: AnswerBounds | None = None,
+        patience: OutagePatience | None = None,
     ) -> None:
         clock = clock or Clock()
         if credentials is None:
@@ -73,6 +77,8 @@ class DifyClient:
             limits=limits,
             retry=retry,
             clock=clock,
+            bounds=bounds,
+            patience=patience,
         )
         self.account = Account(self._session)
         self.apps = Apps(self._session)
@@ -136,6 +142,11 @@ class DifyClient:
     def later_time(self) -> datetime:
         """The later of Dify's time and ours, aware UTC: what comes after it is in the future."""
         return self.server_time() - min(timedelta(0), self.clock_ahead())
+
+    @property
+    def bounds(self) -> AnswerBounds:
+        """What is too much of an answer, and of a list."""
+        return self._session.bounds
 
     def labelled(self, label: str) -> AbstractContextManager[None]:
         """Count the requests of this thread under `label`; each worker thread sets its own."""

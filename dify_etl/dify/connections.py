@@ -4,9 +4,12 @@ One client for all would look at every connection, under one lock, for each requ
 """
 
 import logging
+import time
 from collections.abc import Callable
 
 import httpx
+
+from dify_etl.dify.bounds import AnswerBounds, read_within
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
 
@@ -15,7 +18,7 @@ class Connections:
     """Lends a client for each sending; the one that came back last, whose connection is warm.
 
     `on_sent` and `on_answered` are called for each request sent, those of a login too; the answer
-    is read whole by then. `transport` replaces the network, in tests.
+    is read whole by then, within `bounds`. `transport` replaces the network, in tests.
     """
 
     def __init__(
@@ -24,11 +27,15 @@ class Connections:
         on_sent: Callable[[httpx.Request], None],
         on_answered: Callable[[httpx.Response], None],
         transport: httpx.BaseTransport | None = None,
+        bounds: AnswerBounds | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         _hush_wire_log()
+        self._bounds = bounds or AnswerBounds()
+        self._monotonic = monotonic
         self._hooks: dict[str, list[Callable[..., None]]] = {
             "request": [on_sent],
-            "response": [_read, on_answered],
+            "response": [self._read, on_answered],
         }
         self._transport = transport
         self._tls = True if transport else httpx.create_ssl_context()
@@ -36,7 +43,9 @@ class Connections:
         self._idle: list[httpx.Client] = []
 
     def send(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send a request, signed by `auth`; raises httpx.RequestError or OSError."""
+        """Send a request, signed by `auth`; raises httpx.RequestError (AnswerTooMuch too) or
+        OSError.
+        """
         client = self._borrow()
         try:
             return client.send(request, auth=auth)
@@ -47,6 +56,13 @@ class Connections:
         """Close them all."""
         for client in self._all:
             client.close()
+
+    def _read(self, response: httpx.Response) -> None:
+        """Read it whole, and let go of the wire: httpx makes answer and stream hold each other, so
+        that each answer with all its text would wait for the garbage collector.
+        """
+        read_within(response, self._bounds, self._monotonic)
+        response.stream = httpx.ByteStream(b"")
 
     def _borrow(self) -> httpx.Client:
         try:
@@ -82,14 +98,6 @@ class _CookielessClient(httpx.Client):
 
 
 _NO_COOKIES = _NoCookies()
-
-
-def _read(response: httpx.Response) -> None:
-    """Read it whole, and let go of the wire: httpx makes answer and stream hold each other, so
-    that each answer with all its text would wait for the garbage collector.
-    """
-    response.read()
-    response.stream = httpx.ByteStream(b"")
 
 
 def _hush_wire_log() -> None:

@@ -189,6 +189,7 @@ class Conversations:
         return PageWalk(
             lambda page, limit: self.chat_page(app_id, page, limit, **filters),
             key=lambda conversation: conversation.conversation_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def chat_page(
@@ -221,6 +222,7 @@ class Conversations:
         return PageWalk(
             lambda page, limit: self.completion_page(app_id, page, limit, **filters),
             key=lambda conversation: conversation.conversation_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def completion_page(
@@ -264,6 +266,7 @@ class Conversations:
             ),
             key=lambda message: message.message_id,
             at=lambda message: message.created_at,
+            most_pages=self._session.bounds.pages,
         )
 
     def messages_page(
@@ -328,6 +331,7 @@ class Conversations:
         return PageWalk(
             lambda page, limit: self.annotations_page(app_id, page, limit),
             key=lambda annotation: annotation.annotation_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def annotations_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[Annotation]:

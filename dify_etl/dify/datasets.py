@@ -173,6 +173,7 @@ class Datasets:
         return PageWalk(
             lambda page, limit: self.page(page, limit, **filters),
             key=lambda dataset: dataset.dataset_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def page(
@@ -207,6 +208,7 @@ class Datasets:
         return PageWalk(
             lambda page, limit: self.documents_page(dataset_id, page, limit),
             key=lambda document: document.document_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def documents_page(

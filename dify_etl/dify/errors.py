@@ -20,6 +20,7 @@ DifyError                what happened, where, what to do
 ├── NotDify              something answers there, but it is not Dify
 ├── UnexpectedAnswer     Dify answered what no known version answers
 ├── IncompleteWalk       a list could not be proven complete (only when asked to be strict)
+├── Unforeseen           a bug that an answer brought to light: it costs what asked for it
 └── TokenStoreFailed     the place that keeps the session cannot be read or written
 """
 
@@ -192,6 +193,21 @@ class UnexpectedAnswer(DifyError):
 
 class IncompleteWalk(DifyError):
     """A list was read to its end, but could not be proven complete."""
+
+
+class Unforeseen(DifyError):
+    """A bug that an answer or a row brought to light.
+
+    `kind` is the class of the error that it was, `trace` where in the code, without its words:
+    they may quote what Dify sent.
+    """
+
+    def __init__(
+        self, what: str, *, where: str, hint: str, kind: str = "", trace: str = ""
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.kind = kind
+        self.trace = trace
 
 
 class TokenStoreFailed(DifyError):

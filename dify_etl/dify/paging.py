@@ -5,12 +5,13 @@ Rows may come twice; none is lost silently.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Generic, Protocol, TypeVar
 
+from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.errors import (
     DifyError,
     IncompleteWalk,
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 PAGE_SIZES = (100, 98, 96)
 MAX_LIMIT = 100  # Dify's bound; beyond it some lists truncate silently
 CURSOR_TRIES = 3  # a cursor row may be deleted between two requests
+MOST_PAGES_OF_A_SECOND = 100  # in a row; Dify itself goes on behind that second
+MOST_STALE_PAGES = 20  # in a row without a new row: then the total means nothing
+MOST_PAGES = AnswerBounds().pages
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class PageWalk(Generic[R]):
 
     Rows that Dify cannot show are gone round with smaller pages: the others come, and the walk is
     not proven. Unless `goes_round`, OddPage is raised instead.
+
+    A total that promises more than comes is believed for MOST_STALE_PAGES pages in a row. Raises
+    UnexpectedAnswer after `most_pages`.
     """
 
     ask: Callable[[int, int], Page[R]]
@@ -71,6 +78,7 @@ class PageWalk(Generic[R]):
     page_sizes: Sequence[int] = PAGE_SIZES
     together: MapPages[R] = map
     goes_round: bool = True
+    most_pages: int = MOST_PAGES
     proof: WalkProof = field(default_factory=WalkProof, init=False)
 
     def __iter__(self) -> Iterator[Page[R]]:
@@ -80,13 +88,21 @@ class PageWalk(Generic[R]):
             found: set[str] = set()
             totals: list[int | None] = []
             around = AroundOddRows(self.ask, self.goes_round)
+            stale = odd = 0
             for page in self._pages(size, around, self.together if tries == 1 else map):
-                found |= _ids(page, self.key)
+                ids = _ids(page, self.key)
+                is_new = bool(ids - found) or len(around.rows) > odd
+                stale, odd = 0 if is_new else stale + 1, len(around.rows)
+                found |= ids
                 totals.append(page.total)
                 yield page
+                _bound_pages(len(totals), self.most_pages)
+                if stale >= MOST_STALE_PAGES:
+                    break
             union |= found
-            self.proof = _verdict(found, union, totals, tries, around.rows)
-            if self.proof.is_proven or _all_but_odd(self.proof):
+            self.proof = _verdict(found, union, totals, tries, around.rows, stale)
+            is_lying = stale >= MOST_STALE_PAGES  # to pages of another size as well
+            if self.proof.is_proven or is_lying or _all_but_odd(self.proof):
                 return
 
     def in_order(self, page: Page[R]) -> Sequence[R]:
@@ -98,7 +114,7 @@ class PageWalk(Generic[R]):
     ) -> Iterator[Page[R]]:
         first = around.pages(1, size)
         yield from first
-        last = math.ceil((first[0].total or 0) / size)
+        last = -(-(first[0].total or 0) // size)
         if last > 1:
             for pages in ask_all(lambda number: around.pages(number, size), range(last, 1, -1)):
                 yield from pages
@@ -111,12 +127,15 @@ def _verdict(
     totals: list[int | None],
     tries: int,
     odd: Sequence[OddRows],
+    stale: int,
 ) -> WalkProof:
     first, last = totals[0], totals[-1]
     is_proven = (
         not odd and first is not None and first == last and first in (len(found), len(union))
     )
     reason = f"{len(union)} distinct rows, total {first} before and {last} after"
+    if stale >= MOST_STALE_PAGES:
+        reason += f"; {stale} pages in a row brought no new row, so no more were asked"
     if odd:
         places = dict.fromkeys(one.place for one in odd)
         missing = max(1, (last or 0) - len(union))
@@ -154,6 +173,8 @@ class CursorWalk(Generic[R]):
     reached only from an older row's id, with which another walk may begin (`entries`: the best
     first, the next when a row is gone). To find that row soon: `is_newest_first` tells how Dify
     sorts a page, and `expected` how many rows there are, if it is known.
+
+    Raises UnexpectedAnswer when pages bring new rows and do not get older, and after `most_pages`.
     """
 
     ask: Callable[[str | None, int], Page[R]]
@@ -164,6 +185,7 @@ class CursorWalk(Generic[R]):
     entries: Sequence[str | None] = (None,)
     is_newest_first: bool = False
     expected: int | None = None
+    most_pages: int = MOST_PAGES
     proof: WalkProof = field(default_factory=WalkProof, init=False)
     _asked_at: str | None = field(default=None, init=False)
 
@@ -174,7 +196,10 @@ class CursorWalk(Generic[R]):
         cursors: Sequence[str | None] = self.entries
         limit = self.limit
         reached: datetime | None = None
-        while True:
+        crowded = 0
+        newest: datetime | None = None  # the second of the cursor, than which no row is newer
+        for pages in count(1):
+            _bound_pages(pages, self.most_pages)
             try:
                 page = self._ask_any(cursors, limit)
             except DifyError as error:
@@ -190,17 +215,24 @@ class CursorWalk(Generic[R]):
             reached = min((self._second(row) for row in page.records), default=reached)
             if page.row_count < limit or self.stop(page):
                 break
+            if newest is not None and any(self._second(row) > newest for row in page.records):
+                raise _repeated(page) if is_known else _not_older(newest)
             if newer := self._rows_of_newer_seconds(page):
                 if is_known:
                     raise _repeated(page)
-                cursors = newer
+                cursors = [self.key(row) for row in newer[:CURSOR_TRIES]]
+                newest = self._second(newer[:CURSOR_TRIES][-1])
             elif limit < MAX_LIMIT:
                 limit = MAX_LIMIT
             else:
                 doubts |= self._doubt(page)
                 if not page.records or is_known or not page.has_more:
                     break
+                crowded = crowded + 1 if reached == newest else 1
+                if crowded > MOST_PAGES_OF_A_SECOND:
+                    raise _not_older(self._second(page.records[0]))
                 cursors = [self.key(page.records[0])]
+                newest = self._second(page.records[0])
         self.proof = WalkProof(
             rows=len(seen),
             tries=1,
@@ -256,13 +288,13 @@ class CursorWalk(Generic[R]):
         except DifyError:
             return False
 
-    def _rows_of_newer_seconds(self, page: Page[R]) -> list[str]:
-        """Keys of the rows that are newer than the page's oldest second, oldest first."""
+    def _rows_of_newer_seconds(self, page: Page[R]) -> list[R]:
+        """The rows that are newer than the page's oldest second, oldest first."""
         if not page.records:
             return []
         oldest = min(self._second(row) for row in page.records)
         newer = [row for row in reversed(page.records) if self._second(row) > oldest]
-        return [self.key(row) for row in sorted(newer, key=self._second)]
+        return sorted(newer, key=self._second)
 
     def _second(self, row: R) -> datetime:
         return self.at(row).replace(microsecond=0)
@@ -336,6 +368,23 @@ def _ids(page: Page[R], key: Callable[[R], str]) -> set[str]:
     """Ids of all rows that Dify sent; a rejected row counts when its id could be read."""
     ids = {key(record) for record in page.records}
     return ids | {one.record_id for one in page.rejected if one.record_id is not None}
+
+
+def _bound_pages(pages: int, most: int) -> None:
+    if pages > most:
+        raise UnexpectedAnswer(
+            f"the list did not end after {most} pages",
+            where="paging",
+            hint="No Dify that is known does this; DIFY_ETL_MAX_PAGES sets the bound.",
+        )
+
+
+def _not_older(newest: datetime) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"behind the cursor at {newest:%Y-%m-%d %H:%M:%S} UTC came rows that are not older",
+        where="cursor paging",
+        hint="The server does not go on to older rows; report its version and the endpoint.",
+    )
 
 
 def _repeated(page: Page[R]) -> UnexpectedAnswer:

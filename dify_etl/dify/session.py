@@ -14,10 +14,18 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.answers import Transient, failure_of, is_dify, json_of, where_of
+from dify_etl.dify.bounds import AnswerBounds, AnswerTooMuch
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.concurrency import AdaptiveLimit, RequestLimits
 from dify_etl.dify.connections import Connections
-from dify_etl.dify.errors import DifyError, DifyUnavailable, NotDify, RateLimited
+from dify_etl.dify.errors import (
+    DifyError,
+    DifyUnavailable,
+    NotDify,
+    RateLimited,
+    UnexpectedAnswer,
+)
+from dify_etl.dify.outage import Outage, OutagePatience
 from dify_etl.dify.server import Server, Version, parse_version, url_below
 from dify_etl.dify.usage import RequestDone, Usage
 from dify_etl.dify.writes import Written, is_maybe_done, request_id_of, unanswered
@@ -127,9 +135,12 @@ class Session:
         limits: RequestLimits | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
+        bounds: AnswerBounds | None = None,
+        patience: OutagePatience | None = None,
     ) -> None:
         limits = limits or RequestLimits()
         self.server = server
+        self.bounds = bounds or AnswerBounds()
         self._auth = auth
         self._usage = usage
         self._retry = retry or RetryPolicy()
@@ -139,7 +150,14 @@ class Session:
         self._version_lock = threading.Lock()
         self.limit = AdaptiveLimit(limits, clock=self._clock)
         self._connections = Connections(
-            on_sent=self._on_sent, on_answered=self._on_answered, transport=transport
+            on_sent=self._on_sent,
+            on_answered=self._on_answered,
+            transport=transport,
+            bounds=self.bounds,
+            monotonic=self._clock.monotonic,
+        )
+        self._outage = Outage(
+            server.origin, self._is_well, clock=self._clock, patience=patience or OutagePatience()
         )
 
     def get(self, route: str, *, query: Query | None = None, **ids: str) -> Any:
@@ -215,12 +233,13 @@ class Session:
 
     def _repeated(self, call: Call) -> Any:
         for attempt in range(1, self._retry.attempts + 1):
+            self._outage.check()
             try:
                 answer = self._sent(call, self._request(call, is_retry=attempt > 1)).value
                 self._earn_retry()
                 return answer
             except Transient as failure:
-                if self._is_a_rows(failure):
+                if self._is_a_rows(failure) or isinstance(failure.__cause__, AnswerTooMuch):
                     raise failure.error from failure.__cause__
                 if attempt == self._retry.attempts or not self._spend_retry():
                     raise failure.error from failure.__cause__
@@ -234,6 +253,21 @@ class Session:
         return (
             _IS_ROW_SUSPECTED.get() and isinstance(error, DifyUnavailable) and error.status == 500
         )
+
+    def _is_well(self) -> bool:
+        """Whether Dify answers a question that takes its database: GET /account/profile. As long as
+        it never told its version, how to log in is not known: then any answer will do.
+        """
+        call = Call("GET", "/account/profile")
+        if self.server.version_text is None:
+            call = Call("GET", VERSION_ROUTES[0], is_public=True)
+        try:
+            self._judged(self._exchange(self._request(call, is_retry=True), call), call)
+        except Transient:
+            return False
+        except DifyError:
+            pass  # an answer as well: what it means is told to those who asked for something
+        return True
 
     def _earn_retry(self) -> None:
         with self._lock:
@@ -249,9 +283,14 @@ class Session:
             try:
                 response = self._exchange(request, call)
                 answer = self._judged(response, call)
-            except Transient:
+            except Transient as failure:
                 self.limit.overloaded(admission)
+                self._outage.failed(failure.error)
                 raise
+            except DifyError:
+                self._outage.answered()
+                raise
+            self._outage.answered()
             self.limit.succeeded(call.route, admission)
             return Written(answer, response.status_code, request_id_of(response))
 
@@ -325,6 +364,9 @@ def _params(query: Query) -> Iterator[tuple[str, str]]:
 def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
     """A failure below HTTP. A bad certificate does not heal by asking again."""
     where = f"{where_of(request)} at {request.url.host}"
+    if isinstance(error, AnswerTooMuch):
+        hint = f"No Dify that is known does this; {error.setting} sets the bound."
+        return Transient(UnexpectedAnswer(error.what, where=where, hint=hint))
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return DifyUnavailable(

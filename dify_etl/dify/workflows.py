@@ -77,6 +77,7 @@ class Workflows:
         return PageWalk(
             lambda page, limit: self.app_logs_page(app_id, page, limit, **filters),
             key=lambda row: row.workflow_app_log_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def app_logs_page(
@@ -113,6 +114,7 @@ class Workflows:
             lambda last_id, limit: self.runs_page(app_id, last_id, limit, **filters),
             key=lambda run: run.workflow_run_id,
             at=lambda run: run.created_at,
+            most_pages=self._session.bounds.pages,
         )
 
     def runs_page(
@@ -142,6 +144,7 @@ class Workflows:
             lambda last_id, limit: self.chatflow_runs_page(app_id, last_id, limit, **filters),
             key=lambda run: run.workflow_run_id,
             at=lambda run: run.created_at,
+            most_pages=self._session.bounds.pages,
         )
 
     def chatflow_runs_page(
@@ -229,6 +232,7 @@ class Workflows:
         return PageWalk(
             lambda page, limit: self.archived_runs_page(app_id, page, limit),
             key=lambda row: row.archived_run_id,
+            most_pages=self._session.bounds.pages,
         )
 
     def archived_runs_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[ArchivedRun]:

@@ -5,8 +5,8 @@ the output of a feed that failed, and would keep the colour of the last good nig
 alone all the same; then nothing is read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ import dagster as dg
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.pipeline.asset_keys import raw_key
 from dify_etl.pipeline.markdown import plain
+from dify_etl.sync.causes import cause_of, some_of
 from dify_etl.sync.feeds import Feed
 from dify_etl.warehouse.database import Database, utc_now
 
@@ -86,10 +87,14 @@ def judged(
 
 @dataclass(frozen=True)
 class Missing:
-    """Slices of a feed that are not whole: one app (or the workspace), one reason."""
+    """Slices of a feed that are not whole for one cause, of one or several apps (or the workspace);
+    `tries` is of the app that failed most often.
+    """
 
     app: str
-    days: str
+    first: str | None  # local days; None for lists without days
+    last: str | None
+    days: int  # of the app with most of them
     state: str
     tries: int
     since: str
@@ -98,15 +103,15 @@ class Missing:
     def line(self) -> str:
         """A line of Markdown; names and reasons are texts of strangers."""
         often = f"since {self.since}, {self.tries} reads in a row"
-        return f"- {plain(self.app)}, {self.days}: {self.state} {often}. {plain(self.reason)}"
+        days = f"{self.first} to {self.last} ({self.days} days)" if self.first else "whole list"
+        return f"- {plain(self.app)}, {days}: {self.state} {often}. {plain(self.reason)}"
 
 
 def missing_slices(database: Database, feed: str) -> list[Missing]:
-    """What the books say is missing of a feed, whichever run read it last."""
+    """What the books say is missing of a feed, whichever run read it last, by cause."""
     rows = database.rows(
         f"""SELECT coalesce(any_value(a.name), s.app_id, 'workspace'),
-            coalesce(min(slice_date)::VARCHAR || ' to ' || max(slice_date)::VARCHAR
-                || ' (' || count(slice_date) || ' days)', 'whole list'),
+            min(slice_date)::VARCHAR, max(slice_date)::VARCHAR, count(slice_date),
             s.state, max(s.tries), strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'),
             coalesce(s.reason, 'no reason was told')
         FROM (SELECT * FROM ops.slices WHERE feed = ? AND {BAD}) s
@@ -114,7 +119,22 @@ def missing_slices(database: Database, feed: str) -> list[Missing]:
         GROUP BY s.app_id, s.state, s.reason ORDER BY max(s.tries) DESC, s.app_id, s.reason""",
         [feed],
     )
-    return [Missing(*row) for row in rows]
+    groups: dict[tuple[str, str], list[Missing]] = {}
+    for one in (Missing(*row) for row in rows):
+        groups.setdefault((one.state, cause_of(one.reason)), []).append(one)
+    return [_together(group) for group in groups.values()]
+
+
+def _together(group: Sequence[Missing]) -> Missing:
+    """Apps that miss something for one cause, as one."""
+    return replace(
+        group[0],
+        app=some_of(one.app for one in group),
+        first=min((one.first for one in group if one.first), default=None),
+        last=max((one.last for one in group if one.last), default=None),
+        days=max(one.days for one in group),
+        since=min(one.since for one in group),
+    )
 
 
 def missing_lines(missing: list[Missing]) -> str:

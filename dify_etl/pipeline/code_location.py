@@ -15,7 +15,7 @@ from dify_etl.pipeline.key_assets import (
 from dify_etl.pipeline.key_checks import api_key_checks
 from dify_etl.pipeline.key_rollback import rollback_job
 from dify_etl.pipeline.key_runs import KeyOperations
-from dify_etl.pipeline.model_assets import model_assets
+from dify_etl.pipeline.model_assets import MODELS_TRIED, model_assets
 from dify_etl.pipeline.operation_jobs import operation_jobs, retry_schedule
 from dify_etl.pipeline.operation_runs import DifyOperations
 from dify_etl.pipeline.publication import PUBLISHED_COPY, SYNC_VERDICT, published_copy, sync_verdict
@@ -32,11 +32,10 @@ def code_location(
     """Assets, checks, jobs and schedules. SettingWrong when a setting is bad."""
     settings = settings or effective_settings()
     models = model_assets()
-    loaded = [*raw_assets(settings), *models]
+    loaded = [*raw_assets(settings), models]
     keys = [key for assets in loaded for key in assets.keys]
-    # Not the raw assets: what stands behind one that is skipped is skipped, too.
-    built = [key for assets in models for key in assets.keys]
-    built += [feed_key(feed.name) for feed in FEEDS]
+    # Not raw assets and models: what stands behind one that is skipped is skipped, too.
+    built = [MODELS_TRIED, *(feed_key(feed.name) for feed in FEEDS)]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
         selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],

@@ -1,45 +1,134 @@
-"""Model assets: every SQL file under sql/ is one, made from the file alone.
+"""Model assets: every SQL file under sql/ is one, made from the file alone; one step builds all.
 
-A file that cannot be read is an asset too, one that fails by itself: the raw assets still load,
-and the published copy stays as it was.
+They are built one by one. A model that fails is told no materialisation and fails its check; its
+table stays that of its last build, the others are built, and what is good is published.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from dify_etl.pipeline.asset_keys import model_key, source_key
+from dify_etl.pipeline.markdown import plain
 from dify_etl.pipeline.resources import DifyHome, clear_failures
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.models import FOLDERS, Model, build, read_model, sql_folder
+from dify_etl.warehouse.model_builds import build_or_keep, forget_models, note_build
+from dify_etl.warehouse.models import FOLDERS, Model, read_model, sql_folder
+
+# Told whenever the step ends: what comes behind hangs on it, and not on models that may fail.
+MODELS_TRIED = dg.AssetKey("models_tried")
+IS_BUILT = "is_built"
+BUILD_MODELS = "build_models"
+
+Told = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def model_assets(folder: Path | None = None) -> list[dg.AssetsDefinition]:
-    """One asset per SQL file under `folder`, the project's sql/ when none is given."""
+@dataclass(frozen=True)
+class SqlFile:
+    """A file under sql/: its model, or what is wrong with it."""
+
+    path: Path
+    model: Model | None
+    error: ModelBroken | None = None
+
+    @property
+    def qualified(self) -> str:
+        """schema.name."""
+        return f"{self.path.parent.name}.{self.path.stem}"
+
+
+def sql_files(folder: Path | None = None) -> list[SqlFile]:
+    """All files under `folder` (the project's sql/), each after those that it reads; broken ones,
+    and those that need each other, at the end.
+    """
     root = folder or sql_folder()
-    models: list[Model] = []
-    broken: list[dg.AssetsDefinition] = []
-    for path in (path for schema in FOLDERS for path in sorted((root / schema).glob("*.sql"))):
-        try:
-            models.append(read_model(path))
-        except ModelBroken as error:
-            broken.append(_failing_asset(path, error))
-    circular = _circular(models)
-    broken += [_failing_asset(model.path, _circle(model, circular)) for model in circular]
-    return [_asset_of(model) for model in models if model not in circular] + broken
+    found = [_read(path) for schema in FOLDERS for path in sorted((root / schema).glob("*.sql"))]
+    good = [one.model for one in found if one.model is not None]
+    ordered, circular = _in_order(good)
+    return [
+        *(SqlFile(model.path, model) for model in ordered),
+        *(SqlFile(model.path, model, _circle(model, circular)) for model in circular),
+        *(one for one in found if one.model is None),
+    ]
 
 
-def _circular(models: Iterable[Model]) -> Sequence[Model]:
-    """The models that wait for one another, and those that wait for them."""
-    left = list(models)
+def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
+    """One step with an asset per SQL file, and `models_tried`."""
+    files = sql_files(folder)
+
+    @dg.multi_asset(
+        name=BUILD_MODELS,
+        specs=[*(_spec(one) for one in files), _tried_spec(files)],
+        check_specs=[
+            dg.AssetCheckSpec(
+                IS_BUILT,
+                asset=model_key(one.qualified),
+                description="Its last build was good. When not, its table is an older one.",
+            )
+            for one in files
+        ],
+        can_subset=True,
+    )
+    def build_models(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
+        chosen = [one for one in files if model_key(one.qualified) in context.selected_asset_keys]
+        broken: list[ModelBroken] = []
+        with clear_failures(), dify_home.opened.database() as database:
+            for one in chosen:
+                error = one.error
+                if error is None and one.model is not None:
+                    error = build_or_keep(database, one.model)
+                note_build(database, one.qualified, error, run_id=dify_home.opened.run_id)
+                broken += [error] if error else []
+                yield from _told(context, database, one, error)
+            forget_models(database, [one.qualified for one in files])
+            if MODELS_TRIED in context.selected_asset_keys:
+                yield dg.MaterializeResult(
+                    asset_key=MODELS_TRIED,
+                    metadata={"built": len(chosen) - len(broken), "failed": len(broken)},
+                )
+            elif broken:
+                raise broken[0]  # nobody behind this step judges the run
+
+    return build_models
+
+
+def _told(
+    context: dg.AssetExecutionContext, database: Database, file: SqlFile, error: ModelBroken | None
+) -> Iterator[Told]:
+    key = model_key(file.qualified)
+    if error is None:
+        rows = database.value(f"SELECT count(*) FROM {file.qualified}")
+        yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": rows})
+    else:
+        context.log.error(str(error))
+    if dg.AssetCheckKey(key, IS_BUILT) in context.selected_asset_check_keys:
+        told = {"error": dg.MetadataValue.md(plain(str(error)))} if error else {}
+        yield dg.AssetCheckResult(
+            passed=error is None, asset_key=key, check_name=IS_BUILT, metadata=told
+        )
+
+
+def _read(path: Path) -> SqlFile:
+    try:
+        return SqlFile(path, read_model(path))
+    except ModelBroken as error:
+        return SqlFile(path, None, error)
+
+
+def _in_order(models: Iterable[Model]) -> tuple[list[Model], list[Model]]:
+    """The models, each after those that it reads; and those that wait for one another."""
+    left, ordered = list(models), []
     while left:
         names = {model.qualified for model in left}
-        waiting = [model for model in left if names & set(model.reads)]
-        if len(waiting) == len(left):
-            return left
-        left = waiting
-    return ()
+        ready = [model for model in left if not names & set(model.reads)]
+        if not ready:
+            break
+        ordered += ready
+        left = [model for model in left if model not in ready]
+    return ordered, left
 
 
 def _circle(model: Model, circular: Sequence[Model]) -> ModelBroken:
@@ -51,25 +140,21 @@ def _circle(model: Model, circular: Sequence[Model]) -> ModelBroken:
     )
 
 
-def _failing_asset(path: Path, error: ModelBroken) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=dg.AssetKey([path.parent.name, path.stem]),
-        description=f"This file is broken. {error}",
-        group_name=path.parent.name,
-        kinds={"sql", "duckdb"},
-    )
-    def build_model() -> dg.MaterializeResult[None]:
-        with clear_failures():
-            raise error
-
-    return build_model
-
-
-def _asset_of(model: Model) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=model_key(model.qualified),
+def _spec(file: SqlFile) -> dg.AssetSpec:
+    model = file.model
+    if model is None or file.error is not None:
+        return dg.AssetSpec(
+            model_key(file.qualified),
+            skippable=True,
+            description=f"This file is broken. {file.error}",
+            group_name=file.path.parent.name,
+            kinds={"sql", "duckdb"},
+        )
+    return dg.AssetSpec(
+        model_key(file.qualified),
         # The books are written by every feed: they are no asset of their own.
         deps=[source_key(one) for one in model.reads if not one.startswith("ops.")],
+        skippable=True,
         description=f"{model.grain}\n\n```sql\n{model.query}\n```",
         group_name=model.schema,
         kinds={"sql", "duckdb"},
@@ -80,11 +165,15 @@ def _asset_of(model: Model) -> dg.AssetsDefinition:
             ),
         },
     )
-    def build_model(dify_home: DifyHome) -> dg.MaterializeResult[None]:
-        with clear_failures(), dify_home.opened.database() as database:
-            with database.transaction():
-                build(database, model)
-            rows = database.value(f"SELECT count(*) FROM {model.qualified}")
-        return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
-    return build_model
+
+def _tried_spec(files: Sequence[SqlFile]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        MODELS_TRIED,
+        deps=[model_key(one.qualified) for one in files],
+        skippable=True,
+        description="Every model was built or left as it was; ops.models says which. "
+        "The published copy hangs on it.",
+        group_name="publication",
+        kinds={"sql", "duckdb"},
+    )

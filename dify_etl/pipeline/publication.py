@@ -7,6 +7,7 @@ import dagster as dg
 from dify_etl.operations.filling import fill_books
 from dify_etl.pipeline.markdown import table
 from dify_etl.pipeline.resources import DifyHome, clear_failures
+from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.publish import publish
@@ -14,7 +15,6 @@ from dify_etl.warehouse.publish import publish
 PUBLISHED_COPY = dg.AssetKey("published_copy")
 SYNC_VERDICT = dg.AssetKey("sync_verdict")
 EVERYTHING_READ = "everything_was_read"
-SHOWN_SLICES = 50
 
 
 def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -58,12 +58,12 @@ def sync_verdict() -> dg.AssetsDefinition:
         deps=[PUBLISHED_COPY],
         group_name="publication",
         description="Fails when anything is failed, incomplete or in quarantine, whichever run "
-        "read it, with a table of what, since when and why.",
+        "read it, or a model does not build, with a table of what, since when and why.",
         check_specs=[
             dg.AssetCheckSpec(
                 EVERYTHING_READ,
                 asset=SYNC_VERDICT,
-                description="Nothing is failed, incomplete or in quarantine.",
+                description="Nothing is failed, incomplete or in quarantine; all models are built.",
             )
         ],
     )
@@ -90,6 +90,8 @@ def _in_words(verdict: Verdict) -> str:
     parts = [f"{len(verdict.bad)} slices could not be read whole"] if verdict.bad else []
     if verdict.waiting:
         parts.append(f"{verdict.waiting} objects wait in quarantine (`dify-etl quarantine list`)")
+    if verdict.broken:
+        parts.append(f"{len(verdict.broken)} models could not be built and stay as they were")
     return f"{' and '.join(parts)}; what is good is published"
 
 
@@ -99,6 +101,9 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
         told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
     if verdict.waiting:
         told["in quarantine"] = verdict.waiting
+    if verdict.broken:
+        rows = [(one.model, one.reason, one.hint) for one in verdict.broken]
+        told["models"] = dg.MetadataValue.md(table(("model", "reason", "what to do"), rows))
     if verdict.accepted:
         told["accepted"] = dg.MetadataValue.json([list(one) for one in verdict.accepted])
     if verdict.hidden:
@@ -107,6 +112,7 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
 
 
 def _as_markdown(bad: list[BadSlice]) -> str:
-    more = len(bad) - SHOWN_SLICES
-    headings = ("feed", "app", "days", "state", "since", "what happened, and what to do")
-    return table(headings, bad[:SHOWN_SLICES], f"and {more} more in ops.slices" if more > 0 else "")
+    causes = by_cause(bad)
+    more = len(causes) - SHOWN_CAUSES
+    told = f"and {more} more causes in ops.slices" if more > 0 else ""
+    return table(CAUSE_HEADINGS, causes[:SHOWN_CAUSES], told)

@@ -24,6 +24,7 @@ from dify_etl.pipeline.partitions import daily_partitions, window_of
 from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.settings import Settings
 from dify_etl.sync.feeds import FEEDS, Feed
+from dify_etl.sync.reading import read_feed
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import Table
@@ -84,7 +85,7 @@ def _read(
     plan = dify_home.plan(window_of(context, settings))
     with dify_home.opened.sync(plan) as sync:
         bad_before = {day for day, is_bad in _days(sync.database, feed).items() if is_bad}
-        report = feed.read(sync)
+        report = read_feed(sync, feed)
         dify_home.opened.reports.append(report)
         context.log.info(told(report))
         days = _days(sync.database, feed)
@@ -98,6 +99,7 @@ def _read(
                 for day in sorted({*asked, *healed}):
                     # A feed without a single slice has no app to read: there is nothing to miss.
                     is_whole = not days.get(day, True) or (not days and day <= sync.today)
+                    is_whole = is_whole and not report.is_given_up
                     rows = {"dagster/partition_row_count": counted.get(day, 0)}
                     _tell(context, name, {**metadata, **rows}, is_whole=is_whole, day=day)
             elif missing:

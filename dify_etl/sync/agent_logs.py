@@ -113,6 +113,7 @@ def walk_logs(sync: Sync, app: LoggedApp, days: Sequence[date], bound: datetime)
         key=lambda row: row.key,
         collect=lambda: FramedRows(lambda rows: _frame(app, rows), lambda row: row.key),
         together=sync.together,
+        most_pages=sync.dify.bounds.pages,
     )
     frames = [talks.rows]
     try:

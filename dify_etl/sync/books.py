@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from dify_etl.dify.errors import AppGone, DifyError
+from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.exact_json import decode
 from dify_etl.dify.record import JsonText, Record, Rejected
+from dify_etl.dify.usage import Measure
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.local_days import with_local_days
 from dify_etl.normalise.raw_tables import RAW_TABLES
@@ -31,9 +32,16 @@ from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
-from dify_etl.warehouse.ledger import QUARANTINE, RUNS, SCHEMA_DRIFT, SLICES
+from dify_etl.warehouse.ledger import (
+    QUARANTINE,
+    RUNS,
+    SCHEMA_DRIFT,
+    SLICES,
+    UNFORESEEN_ERRORS,
+)
 from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 
@@ -68,6 +76,8 @@ class FeedBooks:
         self.changes: dict[str, Changes] = {}
         self.quarantined = 0
         self.slices: list[Slice] = []
+        self._unforeseen: list[Unforeseen] = []
+        self._is_given_up = False
         self._drift: set[str] = set()
         self._started_at = utc_now()
         self._clock = time.monotonic()
@@ -75,6 +85,7 @@ class FeedBooks:
     def __enter__(self) -> "FeedBooks":
         self._open = ExitStack()
         self._open.enter_context(self.sync.dify.labelled(self.feed))
+        self._open.enter_context(collected(self._unforeseen))
         self._usage = self._open.enter_context(self.sync.dify.usage.measure(self.feed))
         return self
 
@@ -235,6 +246,17 @@ class FeedBooks:
         with self.commit():
             self.close_slices([self.unread(app_id, day, error) for day in days])
 
+    def give_up(self, error: Unforeseen, usage: Measure) -> FeedReport:
+        """The read ended with a bug; `usage` is what it took. The feed as a whole is failed, until
+        it is read to its end.
+        """
+        self._unforeseen.append(error)
+        self._is_given_up = True
+        self._usage = usage
+        with self.commit():
+            self.close_slices([Slice(None, None, "failed", reason=str(error))])
+        return self.report()
+
     def unread(self, app_id: str | None, day: date | None, error: DifyError) -> Slice:
         """The slice of a read that ended with an error: unproven where this role is not shown it,
         and where an app of a mode that is not known has no such feed; else failed.
@@ -256,6 +278,9 @@ class FeedBooks:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""
         with self.commit():
             self._restate()
+            self._write_unforeseen()
+            if not self._is_given_up:
+                self._forget_giving_up()
         usage = self._usage.total
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
@@ -268,6 +293,7 @@ class FeedBooks:
             seconds=time.monotonic() - self._clock,
             states=dict(states),
             failures=tuple(one for one in self.slices if one.state in ("failed", "incomplete")),
+            is_given_up=self._is_given_up,
         )
         with self.commit():
             self._write_drift()
@@ -322,6 +348,31 @@ class FeedBooks:
         database = self.sync.database
         resolve_vanished(database, self.feed, run_id=self.sync.run_id, since=self._started_at)
         restate_slices(database, self.feed)
+
+    def _forget_giving_up(self) -> None:
+        """A read of all apps that came to its end says more than an earlier one that did not."""
+        if not self.sync.plan.apps:
+            self.sync.database.execute(
+                "DELETE FROM ops.slices WHERE feed = ? AND app_id IS NULL AND slice_date IS NULL "
+                "AND run_id <> ? AND starts_with(reason, ?)",
+                [self.feed, self.sync.run_id, BEGINNING],
+            )
+
+    def _write_unforeseen(self) -> None:
+        now = utc_now()
+        rows = [
+            {
+                "error_id": f"{self.feed} {digest_of(one)}",
+                "feed": self.feed,
+                "kind": one.kind,
+                "trace": one.trace,
+                "run_id": self.sync.run_id,
+                "seen_at": now,
+            }
+            for one in self._unforeseen
+        ]
+        if rows:
+            upsert(self.sync.database, UNFORESEEN_ERRORS, frame(UNFORESEEN_ERRORS, rows), now=now)
 
     def _waits_any(self) -> bool:
         return bool(

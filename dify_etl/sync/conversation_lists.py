@@ -284,6 +284,7 @@ def _timed(
         key=lambda row: row.conversation_id,
         collect=partial(Listed.of, kind),
         together=sync.together,
+        most_pages=sync.dify.bounds.pages,
     )
 
 

@@ -11,6 +11,8 @@ from threading import Condition, Thread
 from typing import Generic, TypeVar, cast
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
+from dify_etl.errors import ActionableError
+from dify_etl.sync.unforeseen import noted
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -106,8 +108,8 @@ def fetch_all(
     At most `ahead` tasks (twice as many as workers unless told) are under way or wait to be taken;
     tell more where results are small, so that fetching goes on while they are loaded. Threads wait
     while results of `room` altogether, by their `size`, wait to be taken: so memory stays bounded.
-    The threads work in the caller's context. A DifyError of one task is its outcome; a lost session
-    or a bug ends everything.
+    The threads work in the caller's context. A DifyError of one task is its outcome, and so is an
+    error that nobody foresaw, as Unforeseen; a lost session ends everything.
     """
     return fetch_parts(
         tasks, lambda task: (fetch(task),), workers=workers, ahead=ahead, room=room, size=size
@@ -183,7 +185,7 @@ class _Fetching(Generic[T, R]):
         self._came: SimpleQueue[tuple[T, R, int] | Future[None]] = SimpleQueue()
 
     def check(self) -> None:
-        """Raise the lost session or the bug that came, once all before it was taken."""
+        """Raise the lost session that came, once all before it was taken."""
         if self._fatal is not None:
             raise self._fatal
 
@@ -204,6 +206,8 @@ class _Fetching(Generic[T, R]):
                 held += size
                 continue
             task, error = self.pending.pop(one), one.exception()
+            if isinstance(error, Exception) and not isinstance(error, ActionableError):
+                error = noted(error)
             if isinstance(error, DifyError) and not isinstance(error, FATAL):
                 batch.append(Fetched(task, None, error))
             elif error is not None:
@@ -257,10 +261,16 @@ def in_background(fetch: Callable[[], R]) -> Future[R]:
 
 
 def attempt(task: T, fetch: Callable[[], R]) -> Fetched[T, R]:
-    """Run `fetch` in this thread; a DifyError is its outcome, a lost session is raised."""
+    """Run `fetch` in this thread; a DifyError is its outcome, and an error that nobody foresaw; a
+    lost session is raised, and so is what is no matter of Dify.
+    """
     try:
         return Fetched(task, fetch())
     except FATAL:
         raise
     except DifyError as error:
         return Fetched(task, None, error)
+    except ActionableError:
+        raise
+    except Exception as error:
+        return Fetched(task, None, noted(error))

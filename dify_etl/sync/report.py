@@ -25,7 +25,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class FeedReport:
-    """What a read of one feed did. Seconds are wall time; bytes are bodies as received."""
+    """What a read of one feed did. Seconds are wall time; bytes are bodies as received.
+
+    `is_given_up`: it ended with a bug, so nothing is said of slices that it did not come to.
+    """
 
     feed: str
     table_changes: dict[str, Changes]
@@ -36,6 +39,7 @@ class FeedReport:
     seconds: float
     states: dict[str, int]
     failures: tuple[Slice, ...]
+    is_given_up: bool = False
 
     @property
     def changes(self) -> Changes:

@@ -202,6 +202,7 @@ def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> It
         collect=partial(FramedRows, logs_frame, _log_id),
         is_timed=is_timed,
         together=sync.together,
+        most_pages=sync.dify.bounds.pages,
     )
     windows = list(windows_of(task.days.all, sync.rules.zone))
     if not is_timed:
@@ -235,6 +236,7 @@ def _read_list(
         at=lambda run: run.created_at,
         stop=lambda page: any(run.created_at < oldest_wanted for run in page.records),
         is_newest_first=True,
+        most_pages=sync.dify.bounds.pages,
     )
 
     def frame_of(runs: Sequence[WorkflowRun]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.warehouse.model_builds import BrokenModel, broken_models
 
 # Whether an acceptance x is of the slice s as it is now, on the day $today.
 _IS_ACCEPTED = """x.feed = s.feed AND x.app_id IS NOT DISTINCT FROM s.app_id
@@ -62,17 +63,18 @@ class AcceptedHole(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the books say; `waiting` are objects in quarantine."""
+    """What the books say; `waiting` are objects in quarantine, `broken` models not built."""
 
     bad: list[BadSlice]
     accepted: list[AcceptedHole]
     hidden: list[HiddenFeed]
     waiting: int
+    broken: list[BrokenModel]
 
     @property
     def is_good(self) -> bool:
-        """All is proven, or unproven for a reason out of our reach, or accepted."""
-        return not self.bad and not self.waiting
+        """All is proven, or unproven for a reason out of our reach, or accepted; and built."""
+        return not self.bad and not self.waiting and not self.broken
 
 
 def judge(database: Database) -> Verdict:
@@ -86,6 +88,7 @@ def judge(database: Database) -> Verdict:
         waiting=int(
             database.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL")
         ),
+        broken=broken_models(database),
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from dify_etl.dify.odd_rows import OddPage
-from dify_etl.dify.paging import MapPages, PageWalk
+from dify_etl.dify.paging import MOST_PAGES, MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
 from dify_etl.sync.windows import Window
 
@@ -77,7 +77,7 @@ class TimedList(Generic[R, C]):
     """A page-number list that can be asked by time: `ask(start, end, page, limit)`.
 
     `collect` makes what takes the pages of one walk. `is_timed` is False for servers that ignore
-    the time: such a list is never cut. `together` as in PageWalk.
+    the time: such a list is never cut. `together` and `most_pages` as in PageWalk.
     """
 
     ask: Ask[R]
@@ -85,6 +85,7 @@ class TimedList(Generic[R, C]):
     collect: Callable[[], C]
     is_timed: bool = True
     together: MapPages[R] = map
+    most_pages: int = MOST_PAGES
 
     def read(self, window: Window, bound: datetime) -> Iterator[WindowRead[C]]:
         """Read the window, not beyond `bound`; unproven and huge stretches are cut in halves.
@@ -140,6 +141,7 @@ class TimedList(Generic[R, C]):
             lambda page, limit: self.ask(start, end, page, limit),
             key=self.key,
             together=self.together,
+            most_pages=self.most_pages,
         )
 
 

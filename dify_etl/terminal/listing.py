@@ -6,6 +6,8 @@ from rich.table import Table as RichTable
 
 from dify_etl.connection import effective_settings, home_of
 from dify_etl.errors import ActionableError
+from dify_etl.sync.feeds import FEEDS
+from dify_etl.sync.report import STATES
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.publish import COPY
 
@@ -15,7 +17,11 @@ class NothingPublished(ActionableError):
 
 
 def list_tables(console: Console) -> int:
-    """Schema, table, rows and grain of everything published. NothingPublished before that."""
+    """Schema, table, rows, state and grain of everything published. NothingPublished before that.
+
+    "Last read whole" is of the slice for which it is longest ago: what Dify lets change without a
+    sign, such as ratings and deletions, is proven through that day.
+    """
     copy = home_of(effective_settings()) / COPY
     if not copy.exists():
         raise NothingPublished(
@@ -33,7 +39,10 @@ def _show(console: Console, connection: duckdb.DuckDBPyConnection) -> None:
     table = RichTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
     table.add_column("table")
     table.add_column("rows", justify="right")
+    table.add_column("how whole")
+    table.add_column("last read whole")
     table.add_column("grain")
+    states = _states(connection)
     found = connection.execute(
         """SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE NOT internal
         UNION ALL SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal
@@ -41,9 +50,51 @@ def _show(console: Console, connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     for schema, name, comment in found:
         rows = connection.execute(f'SELECT count(*) FROM {schema}."{name}"').fetchall()[0][0]
-        table.add_row(f"{schema}.{name}", f"{rows:,}", comment or "")
+        whole, read = states.get(f"{schema}.{name}", ("", ""))
+        table.add_row(f"{schema}.{name}", f"{rows:,}", whole, read, comment or "")
     console.print(table)
     published = connection.execute(
         "SELECT max(published_at), max(through_date) FROM ops.published"
     ).fetchall()
     console.print(f"published {published[0][0]:%Y-%m-%d %H:%M} UTC, through {published[0][1]}")
+
+
+def _states(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
+    """By table: the states of its feed's slices with what waits in quarantine, and the day (UTC)
+    before which nothing of it was read last; of a model that fails since when it does.
+    """
+    is_older = not connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'models'"
+    ).fetchall()
+    if is_older:  # the copy is of a version that kept no such books
+        return {}
+    waiting = dict(
+        connection.execute(
+            "SELECT feed, count(*) FROM ops.quarantine WHERE resolved_at IS NULL GROUP BY feed"
+        ).fetchall()
+    )
+    slices = connection.execute(
+        """SELECT feed, map_from_entries(list((state, slices))), min(read_whole)::DATE::VARCHAR
+        FROM (SELECT feed, state, count(*) AS slices, min(deep_read_at) AS read_whole
+            FROM ops.slices GROUP BY feed, state) GROUP BY feed"""
+    ).fetchall()
+    told = {}
+    for feed, states, read_whole in slices:
+        parts = [f"{states[one]} {one}" for one in STATES if states.get(one)]
+        parts += [f"{waiting[feed]} in quarantine"] if feed in waiting else []
+        whole = "proven" if set(states) == {"proven"} and len(parts) == 1 else ", ".join(parts)
+        told[feed] = (whole, read_whole or "never")
+    found = {
+        f"raw.{name}": told[feed.name]
+        for feed in FEEDS
+        for name in feed.tables
+        if feed.name in told
+    }
+    failed = connection.execute(
+        "SELECT model, failed_since::DATE::VARCHAR, built_at::DATE::VARCHAR FROM ops.models "
+        "WHERE state = 'failed'"
+    ).fetchall()
+    return found | {
+        model: (f"not built since {since}", f"{built}" if built else "never")
+        for model, since, built in failed
+    }

@@ -6,11 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed
 from dify_etl.warehouse.upsert import Changes
-
-SHOWN_SLICES = 50
 
 
 def show_summary(console: Console, reports: list[FeedReport], seconds: float) -> None:
@@ -36,17 +35,18 @@ def show_summary(console: Console, reports: list[FeedReport], seconds: float) ->
 
 
 def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
-    """What is not whole, since when, and why; further ones stand in ops.slices."""
+    """What is not whole, since when, and why, by cause; each slice stands in ops.slices."""
     if not bad:
         return
+    causes = by_cause(bad)
     table = RichTable(title="Not read whole", title_justify="left")
-    for heading in ("feed", "app", "days", "state", "since", "what happened, and what to do"):
+    for heading in CAUSE_HEADINGS:
         table.add_column(heading, overflow="fold")
-    for row in bad[:SHOWN_SLICES]:
+    for row in causes[:SHOWN_CAUSES]:
         table.add_row(*(escape(text) for text in row))
     console.print(table)
-    if len(bad) > SHOWN_SLICES:
-        console.print(f"and {len(bad) - SHOWN_SLICES} more in ops.slices")
+    if len(causes) > SHOWN_CAUSES:
+        console.print(f"and {len(causes) - SHOWN_CAUSES} more causes in ops.slices")
     console.print(
         f"They are tried again. A hole that stays: dify-etl accept {quote(bad[0].name)} "
         "--reason '…'",

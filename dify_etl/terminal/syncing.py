@@ -22,7 +22,7 @@ from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.sync.windows import asked_window
 from dify_etl.terminal.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.terminal.consoles import err
-from dify_etl.terminal.error_messages import print_error
+from dify_etl.terminal.error_messages import ErrorMessage, print_error
 from dify_etl.terminal.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.terminal.progress import progress_on
 from dify_etl.terminal.summary import (
@@ -97,7 +97,10 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     show_bad_slices(console, verdict.bad)
     show_accepted(console, verdict.accepted)
     show_waiting(console, verdict.waiting)
-    for message in outcome.failures.messages:
+    broken = [
+        ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken
+    ]
+    for message in [*outcome.failures.messages, *broken]:
         print_error(err, message)
     for trace in outcome.failures.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)

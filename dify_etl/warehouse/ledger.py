@@ -175,6 +175,22 @@ SCHEMA_DRIFT = Table(
     keeps_history=False,
 )
 
+UNFORESEEN_ERRORS = Table(
+    "ops",
+    "unforeseen_errors",
+    "One row per place in the code at which a read met an error that nobody foresaw: a bug.",
+    ("error_id",),
+    (
+        Column("error_id", "VARCHAR", "The feed, and a digest of kind and trace."),
+        Column("feed", "VARCHAR", "The feed that was read."),
+        Column("kind", "VARCHAR", "The error's class."),
+        Column("trace", "VARCHAR", "Where in the code, innermost last; it holds no value."),
+        Column("run_id", "VARCHAR", "The run that met it last."),
+        Column("seen_at", "TIMESTAMPTZ", "When it was met last, UTC."),
+    ),
+    keeps_history=False,
+)
+
 SOURCE = Table(
     "ops",
     "source",
@@ -251,6 +267,23 @@ MIGRATIONS = Table(
             "When the file was written anew, so that what the step took out is nowhere in it, UTC; "
             "null where nothing had to be.",
         ),
+    ),
+    keeps_history=False,
+)
+
+MODELS = Table(
+    "ops",
+    "models",
+    "One row per model of sql/: how its last build ended.",
+    ("model",),
+    (
+        Column("model", "VARCHAR", "The view or table, such as marts.app_daily_usage."),
+        Column("state", "VARCHAR", "built, or failed: then the table of its last build stays."),
+        Column("reason", "VARCHAR", "Why it failed; null when it did not."),
+        Column("hint", "VARCHAR", "What to do about it; null when it did not."),
+        Column("built_at", "TIMESTAMPTZ", "When it was built last, UTC; null: never."),
+        Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
+        Column("run_id", "VARCHAR", "The run that tried it last."),
     ),
     keeps_history=False,
 )
@@ -343,10 +376,12 @@ OPS_TABLES = (
     RUN_READS,
     QUARANTINE,
     SCHEMA_DRIFT,
+    UNFORESEEN_ERRORS,
     SOURCE,
     LOCAL_DAYS,
     RUNS,
     MIGRATIONS,
+    MODELS,
     PUBLISHED,
     AUDIT,
     KEY_ROTATIONS,

@@ -4,19 +4,28 @@ import gc
 import gzip
 import json
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from dify_etl.dify.bounds import AnswerBounds
+from dify_etl.dify.clock import Clock
 from dify_etl.dify.connections import Connections
+from dify_etl.dify.errors import UnexpectedAnswer
+from dify_etl.dify.server import Server
+from dify_etl.dify.session import Session
+from dify_etl.dify.usage import RequestDone, Usage
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import client
 
+S = TypeVar("S", bound=ThreadingHTTPServer)
 ROWS = json.dumps({"data": ["row"] * 1_000})
 
 
@@ -57,7 +66,13 @@ class CompressingHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def compressing_server() -> Iterator[CompressingServer]:
-    server = CompressingServer()
+    with serving(CompressingServer()) as server:
+        yield server
+
+
+@contextmanager
+def serving(server: S) -> Iterator[S]:
+    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -135,3 +150,50 @@ def test_no_cookie_is_kept_or_set() -> None:
     ours = connections()
     with ours._borrow() as one, pytest.raises(AttributeError, match="keeps no cookies"):
         one.cookies = {"a": "b"}
+
+
+class ExcessiveHandler(BaseHTTPRequestHandler):
+    """Answers more than anybody wants: a small body that swells, or one that never ends."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("x-version", "1.16.1")
+        if self.path.endswith("swelling"):
+            body = gzip.compress(b"[" + b" " * (3 << 20) + b"]")
+            self.send_header("content-encoding", "gzip")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"1\r\n \r\n")
+                time.sleep(0.01)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be quiet."""
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [("swelling", "DIFY_ETL_MAX_ANSWER_MIB"), ("dripping", "DIFY_ETL_MAX_ANSWER_SECONDS")],
+)
+def test_answer_beyond_the_bounds_is_dropped(path: str, setting: str) -> None:
+    """After decompression, and although bytes come all the time; it is asked once."""
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), ExcessiveHandler)) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        sent: list[RequestDone] = []
+        session = Session(
+            Server(address, Clock()),
+            httpx.Auth(),
+            usage=Usage(sent.append),
+            bounds=AnswerBounds(mebibytes=2, seconds=0.1),
+        )
+        with pytest.raises(UnexpectedAnswer, match=setting):
+            session.get_with_key(httpx.URL(address), f"/{path}", key=SecretStr("none"))
+        assert len(sent) == 1
+        session.close()

@@ -1,6 +1,8 @@
 """Walks lose no row while the list moves, and know when they cannot be sure."""
 
 import logging
+from collections import deque
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -326,3 +328,84 @@ def test_page_that_fails_is_no_empty_list() -> None:
     with pytest.raises(Refused):
         ids(walk)
     assert not walk.proof.is_proven
+
+
+def test_total_that_promises_more_than_comes_is_not_believed_for_ever() -> None:
+    """A total of a million over twelve rows ends after a few pages, unproven."""
+    moving = NumberedList(rows(*range(12)))
+    asked: list[int] = []
+
+    def ask(page: int, limit: int) -> Page[Row]:
+        asked.append(page)
+        return Page(moving(page, limit).records, total=1_000_000)
+
+    walk = PageWalk(ask, key=lambda row: row.row_id)
+
+    assert len(ids(walk)) == 12
+    assert len(asked) < 30
+    assert not walk.proof.is_proven
+    assert "brought no new row" in walk.proof.reason
+
+
+def test_total_beyond_any_figure_is_not_believed() -> None:
+    """The first page comes; the rest is asked for a while."""
+    walk = PageWalk(
+        lambda page, limit: Page(tuple(rows(1)), total=10**18), key=lambda row: row.row_id
+    )
+
+    assert len(ids(walk)) == 1
+    assert not walk.proof.is_proven
+
+
+def _endless(step: int) -> CursorWalk[Row]:
+    """A list that always has a full page of new rows, each page `step` seconds after the last."""
+    numbers = count()
+
+    def ask(cursor: str | None, limit: int) -> Page[Row]:
+        page = next(numbers)
+        found = (row(100 * page + place, 1000 + step * page - place) for place in range(limit))
+        return Page(tuple(found), has_more=True)
+
+    return CursorWalk(ask, key=lambda row: row.row_id, at=lambda row: row.at, most_pages=50)
+
+
+@pytest.mark.parametrize(
+    ("step", "pages", "told"),
+    [(-100, 50, "DIFY_ETL_MAX_PAGES"), (100, 2, "not older"), (0, 2, "not older")],
+)
+def test_list_without_an_end_ends(step: int, pages: int, told: str) -> None:
+    """One that gets no older ends at once, one that gets older and older at the bound."""
+    taken: list[Page[Row]] = []
+    with pytest.raises(UnexpectedAnswer, match=told):
+        deque(map(taken.append, _endless(step)), maxlen=0)
+    assert len(taken) == pages
+
+
+def test_pages_of_a_numbered_list_are_bounded() -> None:
+    """A list that has a new row on every page for ever is left at the bound, with its name."""
+    numbers = count()
+    walk = PageWalk(
+        lambda page, limit: Page((row(next(numbers)),), total=10**9),
+        key=lambda row: row.row_id,
+        most_pages=50,
+    )
+
+    with pytest.raises(UnexpectedAnswer, match="DIFY_ETL_MAX_PAGES"):
+        ids(walk)
+
+
+def test_second_without_an_end_ends() -> None:
+    """Full pages of new rows in one second, one after another: a hundred are taken."""
+    numbers = count()
+    walk = CursorWalk(
+        lambda cursor, limit: Page(
+            tuple(row(next(numbers), 0) for _ in range(limit)), has_more=True
+        ),
+        key=lambda row: row.row_id,
+        at=lambda row: row.at,
+    )
+    taken: list[Page[Row]] = []
+
+    with pytest.raises(UnexpectedAnswer, match="not older"):
+        deque(map(taken.append, walk), maxlen=0)
+    assert len(taken) == 101

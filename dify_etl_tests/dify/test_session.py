@@ -358,3 +358,95 @@ def test_odd_json_of_python_servers_is_read(text: bytes) -> None:
     server = PretendServer(answer=lambda request: httpx.Response(200, content=text))
 
     assert session(server).get("/x") in ({"id": None}, {"id": "?"})
+
+
+class DyingServer:
+    """A good server that breaks every connection while `is_away`."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.asked = 0
+        self.server = PretendServer()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if self.is_away:
+            raise httpx.ConnectError("refused")
+        return self.server(request)
+
+
+def ask_often(dify: DifyClient, times: int) -> list[str]:
+    """Ask so often; the reasons of those that failed."""
+    told = []
+    for _ in range(times):
+        try:
+            dify.account.profile()
+        except DifyUnavailable as error:
+            told.append(error.what)
+    return told
+
+
+def test_server_that_is_gone_is_asked_no_more() -> None:
+    """After fifty failures in a row it is waited for two minutes; then all that is left fails."""
+    server = DyingServer()
+    slept: list[float] = []
+    clock = Clock(sleep=slept.append)
+    dify = client(server, clock=clock)
+    dify.account.profile()
+    server.is_away, server.asked = True, 0
+
+    told = ask_often(dify, 500)
+
+    assert len(told) == 500
+    assert server.asked < 60
+    assert 100 < sum(slept) < 200
+    assert set(told[50:]) == {told[-1]}
+    assert "Dify is gone: 50 requests failed in a row" in told[-1]
+
+
+def test_server_that_restarts_is_waited_for() -> None:
+    """A server that is back within two minutes costs what failed before, and nothing more."""
+    server = DyingServer()
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        server.is_away = sum(slept) < 60
+
+    dify = client(server, clock=Clock(sleep=sleep))
+    dify.account.profile()
+    server.is_away = True
+
+    assert len(ask_often(dify, 500)) == 50
+
+
+def test_failures_of_one_route_are_no_outage() -> None:
+    """Hundreds of failures in a row on a server that answers otherwise: nothing is waited for."""
+    server = PretendServer(
+        answer=lambda request: httpx.Response(500 if "apps" in request.url.path else 200, json={})
+    )
+    slept: list[float] = []
+    dify = client(server, clock=Clock(sleep=slept.append))
+
+    failed = 0
+    for _ in range(200):
+        with pytest.raises(DifyUnavailable, match="500"):
+            dify.apps.get("4c2ac8d8-0000-0000-0000-000000000000")
+        failed += 1
+
+    assert (failed, slept) == (200, [])
+    assert server.count("/account/profile") == 3
+
+
+def test_server_that_was_never_there_is_not_waited_for_twice() -> None:
+    """Without a version nobody can log in: the question is then the version itself."""
+    slept: list[float] = []
+    server = DyingServer()
+    server.is_away = True
+    dify = client(server, clock=Clock(sleep=slept.append))
+
+    told = ask_often(dify, 70)
+
+    assert len(told) == 70
+    assert "Dify is gone" in told[-1]
+    assert 100 < sum(slept) < 200

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost
+from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost, Unforeseen
 from dify_etl.dify.usage import Usage
 from dify_etl.sync.fetching import (
     fetch_all,
@@ -14,6 +14,7 @@ from dify_etl.sync.fetching import (
     in_background,
     map_together,
 )
+from dify_etl.warehouse.errors import WarehouseUnwritable
 
 WORKERS = 3
 
@@ -244,10 +245,25 @@ def test_lost_session_ends_everything(error: type[LoginRefused] | type[SessionLo
     assert len(tried) <= 2 * WORKERS
 
 
-def test_bug_is_raised() -> None:
-    """An error that is not Dify's is no outcome: it is raised as it is."""
-    with pytest.raises(ZeroDivisionError):
-        list(fetch_all([1, 0], lambda number: 1 // number, workers=WORKERS))
+def test_bug_costs_its_own_task() -> None:
+    """An error that nobody foresaw is an outcome as well, with its place and without its words."""
+    outcomes = {one.task: one for one in fetch_all([1, 0], lambda n: 1 // n, workers=WORKERS)}
+
+    assert outcomes[1].result == 1
+    assert isinstance(outcomes[0].error, Unforeseen)
+    assert "ZeroDivisionError" in outcomes[0].error.what
+    assert "in <lambda>" in outcomes[0].error.trace
+    assert "by zero" not in str(outcomes[0].error) + outcomes[0].error.trace
+
+
+def test_disk_that_is_full_is_no_outcome() -> None:
+    """What is no matter of a task, such as a file that cannot be written, is raised."""
+
+    def fetch(number: int) -> int:
+        raise WarehouseUnwritable("full", where="home", hint="free space")
+
+    with pytest.raises(WarehouseUnwritable):
+        list(fetch_all([1], fetch, workers=WORKERS))
 
 
 def test_consumer_that_stops_ends_the_fetching() -> None:

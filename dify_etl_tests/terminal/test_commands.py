@@ -119,8 +119,10 @@ def _read(master: int) -> bytes:
 
 
 def test_tables_lists_what_is_published(loaded: Shell) -> None:
-    """Every table and view with its rows and grain, and how fresh they are."""
+    """Every table and view with rows, state and grain, and how fresh they are."""
     answer = loaded.run("tables", COLUMNS="240")
+    assert f"raw.datasets 6 proven {today()} One row per dataset" in answer.text
+    assert f"raw.messages 2 7 proven, 1 unproven {today()} One row" in answer.text
     assert answer.code == 0
     assert "marts.app_daily_usage" in answer.text
     assert "staging.stg_messages 2 One row per message" in answer.text
