@@ -96,6 +96,15 @@ class DifyClient:
         return self._server.origin
 
     @property
+    def seal(self) -> str:
+        """A secret of whoever has the fingerprint key, for this server: HMAC-SHA256, in hex.
+
+        Empty without that key. Ids of plans are hashed with it, so that nobody can work them out
+        who has not seen them.
+        """
+        return self.api_keys.fingerprint_of(SecretStr(f"plans for {self.origin}")) or ""
+
+    @property
     def server_version(self) -> str:
         """Dify's version, from the `X-Version` header; asked once. Raises NotDify."""
         return self._session.version_text
