@@ -116,7 +116,11 @@ def run_config(job: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def launch(
-    job: str, config: dict[str, Any], *, only: dg.AssetKey | None = None, **tags: str
+    job: str,
+    config: dict[str, Any],
+    *,
+    only: dg.AssetKey | None = None,
+    tags: dict[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a job with this config, as a request to Dagster's API may."""
     with dg.DagsterInstance.ephemeral() as instance:
@@ -126,7 +130,7 @@ def launch(
             .execute_in_process(
                 instance=instance,
                 run_config=run_config(job, config),
-                tags={key.replace("__", "/"): text for key, text in tags.items()},
+                tags=tags,
                 asset_selection=[only] if only else None,
                 raise_on_error=False,
             )
@@ -152,8 +156,8 @@ def test_nothing_is_applied_unseen(stage: Stage, job: str) -> None:
     if job == "delete_apps":
         assert forked(("sync", "--full"), stage.folder, os.environ).code == 0
     config = JOBS[job](stage) | {"dry_run": False}
-    schedule = {"dagster__schedule_name": f"{job}_schedule", "dagster__tick": "1"}
-    result = launch(job, config, **schedule)
+    tags = {"dagster/schedule_name": f"{job}_schedule", "dagster/tick": "1"}
+    result = launch(job, config, tags=tags)
     assert "there is no plan_id" in failure(result)
     assert stage.writes == []
     assert stage.old_key.token in stage.sink or job == ROLL_BACK
