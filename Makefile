@@ -1,6 +1,6 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak check format setup lock clean bench
+.PHONY: help demo dev browser test soak check format setup lock clean bench
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,9 @@ endif
 
 demo: $(READY) ## read 30 days of a simulated Dify 1.16.1 into dify_data/demo/dify.duckdb
 	$(BIN)/dify-etl demo
+
+browser: $(READY) ## in Chromium: pages of strangers against the UI, and the UI itself (needs chromium)
+	$(BIN)/python -m dify_etl_tests.ui.browser
 
 dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL is not set)
 	$(BIN)/dify-etl dev

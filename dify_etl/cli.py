@@ -35,6 +35,12 @@ app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 
 
+Host = Annotated[
+    str, typer.Option(help="Address to serve; other than loopback takes DIFY_ETL_UI_PASSWORD.")
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")]
+
+
 def main() -> None:
     """The entry point `dify-etl`."""
     app()
@@ -187,14 +193,24 @@ def quarantine_retry(*, debug: Debug = False) -> None:
 @app.command()
 def dev(
     *,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    host: Host = "127.0.0.1",
+    port: Port = 3000,
     debug: Debug = False,
 ) -> None:
     """Start the Dagster UI with this project; on the simulated Dify when no server is set."""
     with clear_errors(debug=debug):
         from dify_etl.terminal.developing import run_dagster
 
-        run_dagster(port)
+        run_dagster(out, host=host, port=port, log_format="colored")
+
+
+@app.command()
+def serve(*, host: Host = "127.0.0.1", port: Port = 3000, debug: Debug = False) -> None:
+    """The same for a server: logs are JSON lines, for what collects them."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.developing import run_dagster
+
+        run_dagster(out, host=host, port=port, log_format="json")
 
 
 def _day(text: str | None, option: str) -> date | None:

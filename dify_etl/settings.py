@@ -54,6 +54,14 @@ def _url(text: str) -> str:
     return text.strip()
 
 
+def _hosts(text: str) -> str:
+    # No `*`: then the name of any page would do, and the list would be there for nothing.
+    for name in (part.strip() for part in text.split(",")):
+        if name and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+", name):
+            raise ValueError(f"{name!r} is no name of a host; it stands without scheme and port")
+    return text
+
+
 def _token_store(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     known = ("file:", "redis://", "rediss://", "unix://")
@@ -220,6 +228,25 @@ class Settings(BaseSettings):
         "host than the console.",
         examples=["https://api.dify.example.com/v1"],
     )
+
+    ui_allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        validation_alias="DIFY_ETL_HOSTS",
+        description="Names beside localhost under which the Dagster UI may be reached, with commas "
+        "between them.",
+        examples=["etl.example.com"],
+    )
+    ui_password: SecretStr | None = Field(
+        None,
+        validation_alias="DIFY_ETL_UI_PASSWORD",
+        description="What everybody has to give who opens the Dagster UI; needed by --host.",
+        examples=["a long password"],
+    )
+
+    @cached_property
+    def ui_hosts(self) -> tuple[str, ...]:
+        """Names beside loopback under which the Dagster UI may be reached."""
+        return tuple(name.strip() for name in self.ui_allowed_hosts.split(",") if name.strip())
 
     @cached_property
     def is_simulated(self) -> bool:

@@ -23,6 +23,7 @@ SLOW = (
     "sync/test_source.py",
     "sync/test_time_zones.py",
     "test_readme.py",
+    "ui/test_process_tree.py",
 )
 
 TOLD = "told"

@@ -1,5 +1,7 @@
 """`DifyClient`: opens the way to one Dify, and holds one room per noun."""
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -84,6 +86,7 @@ class DifyClient:
         self.apps = Apps(self._session)
         self.agents = Agents(self._session, self.account.zone)
         self.api_keys = ApiKeys(self._session, fingerprint_key)
+        self._seal = _seal(fingerprint_key, self.origin)
         self.workflows = Workflows(self._session)
         self.datasets = Datasets(self._session)
         self.members = Members(self._session)
@@ -94,6 +97,15 @@ class DifyClient:
     def origin(self) -> str:
         """Scheme, host, port and path prefix, such as `https://dify.example.com`."""
         return self._server.origin
+
+    @property
+    def seal(self) -> str:
+        """A secret of whoever has the fingerprint key, for this server: HMAC-SHA256, in hex.
+
+        Empty without that key. Ids of plans are hashed with it, so that nobody can work them out
+        who has not seen them.
+        """
+        return self._seal
 
     @property
     def server_version(self) -> str:
@@ -199,3 +211,8 @@ def _auth(credentials: Credentials, server: Server, store: TokenStore, clock: Cl
     if isinstance(credentials, AdminKeyCredentials):
         return AdminKeyAuth(credentials, server=server)
     return PasswordAuth(credentials, server=server, store=store, clock=clock)
+
+
+def _seal(key: bytes | None, origin: str) -> str:
+    told = f"plans for {origin}".encode()
+    return hmac.new(key, told, hashlib.sha256).hexdigest() if key else ""

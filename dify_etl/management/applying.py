@@ -133,9 +133,8 @@ class Operator:
 
     def operation(self, name: str, actions: Sequence[Action], notes: Sequence[str]) -> Operation:
         """The operation of those actions that change something."""
-        plan = plan_of(
-            name, self.dify.origin, self.workspace_id, [action.step for action in actions]
-        )
+        steps = [action.step for action in actions]
+        plan = plan_of(name, self.dify.origin, self.workspace_id, steps, seal=self.dify.seal)
         kept = tuple(action for action in actions if action.step in plan.steps)
         return Operation(plan, kept, tuple(notes))
 

@@ -1,10 +1,12 @@
 """A plan: what an operation would change, step by step, before anything is sent.
 
 No plan is stored. Its id is a hash of its content: applying plans anew, and a world that has moved
-gives another id. States hold no secrets: `step` hides them before a plan can hold them.
+gives another id. The hash is keyed by the home: who gives an id has read the plan. States hold no
+secrets: `step` hides them before a plan can hold them.
 """
 
 import hashlib
+import hmac
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -69,17 +71,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps of one operation on one workspace, in the order in which they are done."""
+    """All steps of one operation on one workspace, in the order in which they are done.
+
+    `seal`: the secret of the home that is planned from (`DifyClient.seal`); it is never shown.
+    """
 
     operation: str
     origin: str
     workspace_id: str
     steps: tuple[Step, ...] = field(default=())
+    seal: str = field(default="", repr=False)
 
     @property
     def plan_id(self) -> str:
-        """The first 12 hex digits of a SHA-256 over everything that would be done and to what."""
-        return hashlib.sha256(canonical(self._content())).hexdigest()[:ID_LENGTH]
+        """The first 12 hex digits of a keyed SHA-256 over all that would be done and to what."""
+        key = self.seal.encode()
+        return hmac.new(key, canonical(self._content()), hashlib.sha256).hexdigest()[:ID_LENGTH]
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -148,7 +155,8 @@ def check_fresh(plan: Plan, agreed_id: str, *, shown: Plan | None = None) -> Non
         told += ["agreed to:", *shown.lines()]
     told += ["now:", *(plan.lines() if plan.steps else ["nothing is left to do"])]
     again = (
-        f"If the plan of now is right, apply {plan.plan_id}."
+        f"If the plan of now is right, apply {plan.plan_id}. An id holds for the DIFY_ETL_HOME in "
+        "which the plan was made."
         if plan.steps
         else "Nothing is left to do; `dify-etl audit list` tells what was done from here."
     )
@@ -172,7 +180,9 @@ def deleted_names(plan: Plan) -> set[str]:
     return {step.target.name for step in plan.steps if step.is_deletion}
 
 
-def plan_of(operation: str, origin: str, workspace_id: str, steps: Sequence[Step]) -> Plan:
+def plan_of(
+    operation: str, origin: str, workspace_id: str, steps: Sequence[Step], *, seal: str = ""
+) -> Plan:
     """A plan of these steps, without those that change nothing."""
     kept = tuple(step for step in steps if step.before != step.after)
-    return Plan(operation, origin, workspace_id, kept)
+    return Plan(operation, origin, workspace_id, kept, seal)

@@ -1,10 +1,12 @@
 """Rotation of API keys as assets: inventory -> plan -> rotated -> revoked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
 from dify_etl.management.rotation.judging import told
+from dify_etl.management.rotation.planning import REVOCATION
 from dify_etl.pipeline.key_runs import NO_POLICY, KeyOperations, inventory_table
 from dify_etl.pipeline.markdown import listed
 from dify_etl.pipeline.operation_runs import plan_metadata
@@ -28,8 +30,11 @@ def key_assets() -> list[dg.AssetsDefinition]:
 
 def rotation_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every day at half past four, once it is turned on."""
-    config = {"dry_run": False, "unattended": True}
-    run_config = {"resources": {KEY_OPERATIONS: {"config": config}}}
+
+    def run_config(token: str) -> Mapping[str, Any]:
+        config = {"dry_run": False, "schedule_token": token}
+        return {"resources": {KEY_OPERATIONS: {"config": config}}}
+
     return sleeping_schedule(settings, ROTATE_KEYS, "30 4 * * *", run_config)
 
 
@@ -101,9 +106,9 @@ def _rotated() -> dg.AssetsDefinition:
             metadata |= plan_metadata(planned.plan, planned.held_back)
             if not key_operations.dry_run:
                 try:
-                    done = rotation.apply(
-                        key_operations.agreed_id(planned), key_operations.asked, revokes=False
-                    )
+                    plan = planned.plan
+                    agreed = key_operations.agreed_id(context, plan.operation, plan)
+                    done = rotation.apply(agreed, key_operations.asked, revokes=False)
                 finally:
                     key_operations.fill_books()
                 metadata["rotations"] = listed(told(done))
@@ -120,7 +125,7 @@ def _revoked() -> dg.AssetsDefinition:
         kinds={"dify"},
         output_required=False,
         description="Old keys that nobody uses any more: deleted, and proven dead. Rotations of "
-        "the run's plan only, all of them when unattended. A dry run deletes none.",
+        "the run's plan only; all of them in a run of the schedule. A dry run deletes none.",
     )
     def revoke_keys(
         context: dg.AssetExecutionContext, key_operations: KeyOperations
@@ -133,7 +138,7 @@ def _revoked() -> dg.AssetsDefinition:
             metadata: dict[str, dg.RawMetadataValue] = {"dry run": key_operations.dry_run}
             if not key_operations.dry_run:
                 try:
-                    done = rotation.revoke(key_operations.plan_id or None)
+                    done = rotation.revoke(key_operations.agreed_id(context, REVOCATION))
                 finally:
                     key_operations.fill_books()
                 metadata["rotations"] = listed(told(done))

@@ -5,7 +5,7 @@ import dagster as dg
 from dify_etl.management.rotation.judging import told
 from dify_etl.pipeline.key_runs import KeyOperations
 from dify_etl.pipeline.markdown import listed
-from dify_etl.pipeline.operation_runs import plan_metadata
+from dify_etl.pipeline.operation_runs import nobody_agreed, plan_metadata
 from dify_etl.pipeline.resources import clear_failures
 
 ROLL_BACK = "roll_back_api_keys"
@@ -22,8 +22,9 @@ def rollback_job() -> dg.JobDefinition:
             metadata = plan_metadata(planned.plan, planned.held_back)
             if not key_operations.dry_run:
                 try:
-                    agreed = key_operations.agreed_id(planned) or planned.plan.plan_id
-                    done = rotation.roll_back(chosen, agreed)
+                    if not key_operations.plan_id:  # no schedule takes a rotation back
+                        raise nobody_agreed(planned.plan.operation, planned.plan)
+                    done = rotation.roll_back(chosen, key_operations.plan_id)
                 finally:
                     key_operations.fill_books()
                 metadata["rotations"] = listed(told([done]))

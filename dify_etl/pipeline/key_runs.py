@@ -1,26 +1,25 @@
 """One run over API keys in Dagster: what it was asked for, and how it tells what it did."""
 
-from pathlib import Path
-
 import dagster as dg
 from pydantic import Field
 
 from dify_etl.connection import effective_settings
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.plan import Plan
 from dify_etl.management.rotation.errors import PolicyMissing
 from dify_etl.management.rotation.inventory import Inventory
-from dify_etl.management.rotation.planning import Asked, RotationPlan
+from dify_etl.management.rotation.planning import Asked
 from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.operations.filling import fill_books_of
 from dify_etl.operations.key_rotation import key_rotation
 from dify_etl.pipeline.markdown import table
-from dify_etl.pipeline.operation_runs import DifyOperations
+from dify_etl.pipeline.operation_configs import GIVEN_BY_A_SCHEDULE
+from dify_etl.pipeline.operation_runs import DifyOperations, consume_token
 
 
 class KeyOperations(DifyOperations):
     """What is done with API keys. Without a word nothing is changed, only the plan is shown."""
 
-    policy: str = Field(default="", description="Policy file; empty: DIFY_ETL_ROTATION_POLICY.")
     targets: list[str] = Field(
         default=[], description="Apps, or `app / consumer`: due or not, and no other."
     )
@@ -31,12 +30,7 @@ class KeyOperations(DifyOperations):
     plan_id: str = Field(
         default="", description="Id of the plan that a dry run showed; needed to apply it."
     )
-    unattended: bool = Field(
-        default=False,
-        description="Apply the plan of the moment without its id: for a schedule. The policy's "
-        "most_per_run holds.",
-    )
-
+    schedule_token: str = Field(default="", description=GIVEN_BY_A_SCHEDULE)
     rollback: str = Field(
         default="", description="For the job roll_back_api_keys: id of the rotation to take back."
     )
@@ -47,9 +41,11 @@ class KeyOperations(DifyOperations):
         return Asked(tuple(self.targets), frozenset(self.compromised))
 
     def rotation(self) -> KeyRotation:
-        """Policy, sinks and ledger of this run."""
-        policy = Path(self.policy) if self.policy else None
-        return key_rotation(self.operator, self.home, effective_settings(), policy=policy)
+        """Policy, sinks and ledger of this run.
+
+        No run chooses its policy: a policy names programs, and planning already runs them.
+        """
+        return key_rotation(self.operator, self.home, effective_settings())
 
     def look(self) -> KeyRotation:
         """For an inventory: without a policy file, where none was asked for, no key has a rule."""
@@ -60,26 +56,34 @@ class KeyOperations(DifyOperations):
     def rotation_of_policy(self) -> KeyRotation | None:
         """The rotation; None when there is no policy file and nobody asked for one.
 
-        PolicyMissing when a file is named, or when keys are to be rotated: a schedule whose policy
+        PolicyMissing when a file is set, or when keys are to be rotated: a schedule whose policy
         was lost must not stay green.
         """
         try:
             return self.rotation()
         except PolicyMissing:
-            is_named = self.policy or "rotation_policy" in effective_settings().model_fields_set
+            is_named = "rotation_policy" in effective_settings().model_fields_set
             if is_named or not self.dry_run:
                 raise
             return None
 
-    def agreed_id(self, planned: RotationPlan) -> str | None:
-        """The id of the plan to apply, None for that of now. InputWrong: nobody has seen one."""
-        if self.plan_id or self.unattended:
-            return self.plan_id or None
-        raise InputWrong(
-            "there is no plan_id, so nobody has seen what would be done",
-            where=planned.plan.operation,
-            hint=f"Run it with dry_run first. The plan of now has the id {planned.plan.plan_id}.",
-        )
+    def agreed_id(
+        self, context: dg.AssetExecutionContext, operation: str, plan: Plan | None = None
+    ) -> str | None:
+        """The id of the plan to apply; None for that of now, in a run of the schedule.
+
+        InputWrong: nobody has seen a plan, or the run of a schedule asks for more than the policy.
+        """
+        if self.plan_id:
+            return self.plan_id
+        if self.schedule_token and self.asked != Asked():
+            raise InputWrong(
+                "a schedule rotates what its policy says is due, and nothing that is asked for",
+                where=operation,
+                hint="Leave schedule_token out, run it with dry_run, and give the plan's id.",
+            )
+        consume_token(context, self.home, self.schedule_token, operation, plan)
+        return None
 
     def fill_books(self) -> None:
         """Rotations and audit for analysts; when the database is held, the next run brings them."""

@@ -8,6 +8,11 @@ MOST_REMOVED = 5
 MOST_MEMBERS = 50
 MOST_DOCUMENTS = 20
 
+GIVEN_BY_A_SCHEDULE = (
+    "Leave it empty, and give plan_id: the schedule gives each of its runs a token of its own, "
+    "which is good for that run and no other."
+)
+
 
 class PlanConfig(dg.Config):
     """Shared by all: without a word nothing is changed, only the plan is shown."""
@@ -136,10 +141,7 @@ class ExamineConfig(dg.Config):
 class RetryIndexingConfig(PlanConfig, ExamineConfig):
     """Retry documents that failed or are stuck."""
 
-    unattended: bool = Field(
-        default=False,
-        description="Apply the plan of the moment without its id: for a schedule. The cap holds.",
-    )
+    schedule_token: str = Field(default="", description=GIVEN_BY_A_SCHEDULE)
     tries: int = Field(default=3, ge=1, description="Tries after which a document is given up.")
     follow_seconds: float = Field(
         default=120.0, gt=0, description="Seconds for which each retry is followed."

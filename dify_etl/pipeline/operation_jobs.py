@@ -1,6 +1,6 @@
 """A job per operation on Dify. Each shows its plan, and applies it only when its id is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,8 +74,11 @@ def operation_jobs() -> list[dg.JobDefinition]:
 
 def retry_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every night at four, once it is turned on: what failed is retried, within the cap."""
-    config = {"dry_run": False, "unattended": True}
-    run_config = {"ops": {op_of(RETRY_INDEXING): {"config": config}}}
+
+    def run_config(token: str) -> Mapping[str, Any]:
+        config = {"dry_run": False, "schedule_token": token}
+        return {"ops": {op_of(RETRY_INDEXING): {"config": config}}}
+
     return sleeping_schedule(settings, RETRY_INDEXING, "0 4 * * *", run_config)
 
 
@@ -94,11 +97,12 @@ def _job(
         config = config_class(**context.op_config)
         with clear_failures():
             return run_operation(
+                context,
                 dify_operations,
                 plan(dify_operations, config),
                 config,
                 typed=getattr(config, "names", ()),
-                is_unattended=getattr(config, "unattended", False),
+                schedule_token=getattr(config, "schedule_token", ""),
             )
 
     @dg.job(name=name, description=config_class.__doc__)

@@ -16,6 +16,7 @@ from dify_etl.operations.filling import fill_books_of
 from dify_etl.pipeline.markdown import fenced, listed, plain
 from dify_etl.pipeline.operation_configs import PlanConfig
 from dify_etl.pipeline.resources import clear_failures
+from dify_etl.pipeline.schedule_tokens import ScheduleTokens
 
 
 class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
@@ -58,27 +59,27 @@ class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
 
 
 def run_operation(
+    context: dg.OpExecutionContext,
     operations: DifyOperations,
     operation: Operation,
     config: PlanConfig,
     *,
     typed: Sequence[str] = (),
-    is_unattended: bool = False,
+    schedule_token: str = "",
 ) -> dg.Output[None]:
-    """Show the plan; with `dry_run` false apply it and fail when a step did not come out well."""
+    """Show the plan; with `dry_run` false apply it and fail when a step did not come out well.
+
+    InputWrong when nobody agreed to it: neither a person, who gives its id, nor a schedule.
+    """
     plan = operation.plan
     is_nothing = not plan.steps and not config.plan_id
     if config.dry_run or is_nothing:
         return _shown(operation, Cap(config.most))
-    if not config.plan_id and not is_unattended:
-        raise InputWrong(
-            "there is no plan_id, so nobody has seen what would be done",
-            where=plan.operation,
-            hint=f"Run it with dry_run first. The plan of now has the id {plan.plan_id}.",
-        )
-    results = operations.operator.apply(
-        operation, config.plan_id or plan.plan_id, cap=Cap(config.most), typed=typed
-    )
+    agreed = config.plan_id
+    if not agreed:
+        consume_token(context, operations.home, schedule_token, plan.operation, plan)
+        agreed = plan.plan_id
+    results = operations.operator.apply(operation, agreed, cap=Cap(config.most), typed=typed)
     fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
     metadata = plan_metadata(plan, operation.notes) | {
         "results": dg.MetadataValue.md(
@@ -93,6 +94,37 @@ def run_operation(
             allow_retries=False,
         )
     return dg.Output(None, metadata=metadata)
+
+
+def consume_token(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    home: Path,
+    token: str,
+    operation: str,
+    plan: Plan | None = None,
+) -> None:
+    """Let the run of a schedule go on without the id of a plan; once for each token.
+
+    InputWrong without a token that a tick of the run's job wrote into the home: nothing else in a
+    run's config or tags proves who asked for it. It tells the id of the `plan` of now.
+    """
+    if not token:
+        raise nobody_agreed(operation, plan)
+    run, failed = context.run, None
+    if run.parent_run_id and (parent := context.instance.get_run_by_id(run.parent_run_id)):
+        is_failed = parent.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+        failed = parent.run_id if is_failed else None
+    ScheduleTokens(home).consume(token, run.job_name, run.run_id, retried_run_id=failed)
+
+
+def nobody_agreed(operation: str, plan: Plan | None = None) -> InputWrong:
+    """What to raise where an id is missing; it tells that of the `plan` of now."""
+    now = f" The plan of now has the id {plan.plan_id}." if plan else ""
+    return InputWrong(
+        "there is no plan_id, so nobody has seen what would be done",
+        where=operation,
+        hint=f"Run it with dry_run first.{now}",
+    )
 
 
 def _shown(operation: Operation, cap: Cap) -> dg.Output[None]:

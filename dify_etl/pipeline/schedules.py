@@ -1,11 +1,13 @@
 """When and over which days the job `nightly_sync` runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
+from dify_etl.connection import home_of
+from dify_etl.pipeline.schedule_tokens import ScheduleTokens
 from dify_etl.settings import Settings, SettingWrong
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -26,15 +28,24 @@ def night_config() -> dict[str, object]:
 
 
 def sleeping_schedule(
-    settings: Settings, job: str, cron: str, run_config: Mapping[str, Any]
+    settings: Settings, job: str, cron: str, run_config: Callable[[str], Mapping[str, Any]]
 ) -> dg.ScheduleDefinition:
-    """A schedule of an operation on Dify: stopped until somebody turns it on."""
+    """A schedule of an operation on Dify: stopped until somebody turns it on.
+
+    `run_config` makes the config of a run out of the token by which the run shows that this
+    schedule asked for it. Each tick writes a token of its own into the home.
+    """
+
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        token = ScheduleTokens(home_of(settings)).write(job)
+        return dg.RunRequest(run_config=run_config(token))
+
     return dg.ScheduleDefinition(
         name=f"{job}_schedule",
         job_name=job,
         cron_schedule=cron,
         execution_timezone=settings.timezone,
-        run_config=run_config,
+        execution_fn=ask,
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
 

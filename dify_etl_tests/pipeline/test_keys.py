@@ -19,11 +19,10 @@ from dify_etl.simulated.faults import Fault
 from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.pipeline.night import QUIET
+from dify_etl_tests.pipeline.ticks import ticked
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import ServedDify
 from dify_etl_tests.terminal.small_policies import bots_key
-
-UNATTENDED: dict[str, Any] = {"dry_run": False, "unattended": True}
 
 
 @dataclass
@@ -55,6 +54,13 @@ class KeyRun:
 def run_keys(job: str = ROTATE_KEYS, **config: object) -> KeyRun:
     """Run a job as the launchpad does."""
     return _run(code_location(effective_settings()).resolve_job_def(job), config)
+
+
+def of_the_schedule() -> dict[str, Any]:
+    """The config that a tick of the schedule gives to its run."""
+    request = ticked(ROTATE_KEYS)
+    config: dict[str, Any] = request.run_config["resources"][KEY_OPERATIONS]["config"]
+    return config
 
 
 def look(*checks: str) -> dict[str, bool]:
@@ -142,7 +148,7 @@ def test_handing_over_and_revoking_are_assets_of_their_own(world: World, old_key
 
 def test_rotation_is_taken_back(world: World, old_key: ApiKey, tmp_path: Path) -> None:
     """The rollback is a job of its own: shown first, then the bot has its old key again."""
-    run_keys(**UNATTENDED)
+    run_keys(**of_the_schedule())
     (rotation,) = RotationLedger(tmp_path / "home").rotations()
     config: dict[str, Any] = {"rollback": rotation.rotation_id}
     plan_id = run_keys(ROLL_BACK, **config).told[f"run_{ROLL_BACK}"]["plan_id"]
@@ -166,12 +172,9 @@ def test_schedule_is_off_until_somebody_wants_it(world: World, old_key: ApiKey) 
     """The schedule is stopped; turned on, it rotates unattended, night by night to the end."""
     schedule = code_location(effective_settings()).resolve_schedule_def(f"{ROTATE_KEYS}_schedule")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    with dg.build_schedule_context() as context:
-        (request,) = schedule.evaluate_tick(context).run_requests or ()
-    config = request.run_config["resources"][KEY_OPERATIONS]["config"]
-    assert run_keys(**config).result.success
+    assert run_keys(**of_the_schedule()).result.success
     pass_time(world, hours=30)
-    assert run_keys(**config).told["api_keys_revoked"]["proven"] == 1
+    assert run_keys(**of_the_schedule()).told["api_keys_revoked"]["proven"] == 1
     assert len(keys_of_app(world)) == 1
 
 
@@ -193,7 +196,7 @@ def test_check_can_be_run_alone(world: World, old_key: ApiKey, name: str) -> Non
 def test_key_over_age_fails_its_check(world: World, old_key: ApiKey) -> None:
     """A key that is older than 90 days is named, until its rotation has begun."""
     assert look("no_key_over_age") == {"no_key_over_age": False}
-    run_keys(**UNATTENDED)
+    run_keys(**of_the_schedule())
     assert look("no_key_over_age") == {"no_key_over_age": True}
 
 
@@ -218,8 +221,8 @@ def test_stuck_rotation_fails_its_check_and_the_run(world: World, old_key: ApiKe
     """A rotation that waits for a person is red at once, where failed runs are watched."""
     app_of(world, "chat").enable_api = False
     for _ in range(2):
-        assert run_keys(**UNATTENDED).passed["no_rotation_stuck"]
-    ran = run_keys(**UNATTENDED)
+        assert run_keys(**of_the_schedule()).passed["no_rotation_stuck"]
+    ran = run_keys(**of_the_schedule())
     assert not ran.passed["no_rotation_stuck"]
     assert not ran.result.success
     assert "the app's API is off" in ran.told["api_keys_revoked"]["open"]
@@ -239,7 +242,8 @@ def test_no_token_stands_in_what_dagster_keeps(
     (tmp_path / "dagster").mkdir()
     own_settings.server.faults = Faults(after_request=lose_new_keys)
     with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
-        for config in ({}, {"dry_run": False, "plan_id": "stale"}, UNATTENDED, UNATTENDED):
+        stale = {"dry_run": False, "plan_id": "stale"}
+        for config in ({}, stale, of_the_schedule(), of_the_schedule()):
             job.execute_in_process(
                 instance=instance,
                 run_config={"resources": {KEY_OPERATIONS: {"config": config}}},

@@ -15,6 +15,7 @@ from dify_etl.pipeline.operation_jobs import op_of
 from dify_etl.simulated import World
 from dify_etl.simulated.rows import App
 from dify_etl_tests.pipeline.night import QUIET
+from dify_etl_tests.pipeline.ticks import ticked
 from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import ServedDify
 
@@ -182,9 +183,7 @@ def test_nightly_retry_is_off_until_somebody_wants_it(own_settings: ServedDify) 
     """The schedule is stopped; turned on, it retries unattended within its cap."""
     schedule = code_location(effective_settings()).resolve_schedule_def("retry_indexing_schedule")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    with dg.build_schedule_context() as context:
-        (request,) = schedule.evaluate_tick(context).run_requests or ()
-    config = request.run_config["ops"][op_of("retry_indexing")]["config"]
+    config = ticked("retry_indexing").run_config["ops"][op_of("retry_indexing")]["config"]
     document = own_settings.world.documents[failing_document(own_settings.world)]
     result = run("retry_indexing", **config, follow_seconds=0.1, datasets=["the handbook"])
     assert result.success

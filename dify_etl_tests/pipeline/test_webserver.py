@@ -1,5 +1,6 @@
 """A running Dagster, asked through its GraphQL API as its UI does it."""
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
+from websockets import InvalidStatus, Origin, Subprotocol
+from websockets.sync.client import connect
 
 from dify_etl.sync.feeds import FEEDS
 
@@ -43,6 +46,7 @@ class RunningDagster:
 
     def __init__(self, port: int, home: Path) -> None:
         self._url = f"http://127.0.0.1:{port}/graphql"
+        self.port = port
         self.home = home
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -75,7 +79,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def dagster_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster]:
-    """`dify-etl dev` on the simulated Dify, with its daemon, ended by its process group."""
+    """`dify-etl dev` on the simulated Dify, with its daemon, ended by Ctrl-C."""
     folder, port = tmp_path_factory.mktemp("dagster_ui"), free_port()
     inherited = {name: text for name, text in os.environ.items() if "DIFY" not in name}
     variables = inherited | {"DIFY_ETL_HOME": str(folder / "data")}
@@ -95,13 +99,47 @@ def dagster_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDags
             assert serving.poll() is None, (folder / "log").read_text()
             yield running
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(serving.pid, signal.SIGTERM)
+            started = descendants(serving.pid)
+            serving.send_signal(signal.SIGINT)
             try:
-                serving.wait(timeout=20)
+                serving.wait(timeout=60)
             except subprocess.TimeoutExpired:
-                os.killpg(serving.pid, signal.SIGKILL)
+                serving.kill()
                 serving.wait()
+    # The root, as Ctrl-C ends it, takes everything with it.
+    assert serving.returncode == 130, (folder / "log").read_text()
+    assert len(started) >= 3
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+
+
+def descendants(root: int) -> list[int]:
+    """Ids of all processes that a process, or one of those, has started."""
+    found = [root]
+    for pid in found:
+        for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += [int(child) for child in tasks.read_text().split()]
+    return found[1:]
+
+
+def test_gate_stands_before_the_socket(dagster_ui: RunningDagster) -> None:
+    """An image of a stranger launches nothing; the UI's websocket opens, a stranger's does not."""
+    foreign = {"Origin": "http://evil.example"}
+    address = f"127.0.0.1:{dagster_ui.port}"
+    params = {"query": LAUNCH, "variables": json.dumps({"params": {"selector": SELECTOR}})}
+    by_image = httpx.get(f"http://{address}/graphql", params=params, timeout=60)
+    assert by_image.status_code == 405
+    rebound = httpx.get(f"http://{address}/", headers={"Host": "evil.example"}, timeout=60)
+    assert rebound.status_code == 421
+    assert httpx.get(f"http://{address}/", timeout=60).headers["x-frame-options"] == "DENY"
+    socket_address = f"ws://{address}/graphql"
+    protocol = [Subprotocol("graphql-ws")]
+    with pytest.raises(InvalidStatus) as refused:
+        connect(socket_address, subprotocols=protocol, additional_headers=foreign)
+    assert refused.value.response.status_code == 403
+    with connect(socket_address, subprotocols=protocol, origin=Origin(f"http://{address}")) as ours:
+        ours.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(ours.recv(timeout=60)) == {"type": "connection_ack"}
+    assert dagster_ui.ask("{ runsOrError { ... on Runs { count } } }")["runsOrError"]["count"] == 0
 
 
 def test_night_and_backfill_pass_through_the_api(dagster_ui: RunningDagster) -> None:

@@ -261,7 +261,7 @@ def _plan(
 ) -> Plan:
     workspace = dify.account.current_workspace().workspace_id
     steps = tuple(_step(operation, one, inventory) for one in rotations)
-    return Plan(operation, dify.origin, workspace, steps)
+    return Plan(operation, dify.origin, workspace, steps, dify.seal)
 
 
 def _step(operation: str, rotation: Rotation, inventory: Inventory) -> Step:

@@ -107,7 +107,7 @@ class KeyRotation:
             after={"state": "rolled_back", "new_key": None},
             is_irreversible=True,
         )
-        plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,))
+        plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
         check_takes_back(self._work(plan), rotation)
         return RotationPlan(plan, (rotation,), ())
 

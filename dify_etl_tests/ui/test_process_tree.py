@@ -1,0 +1,142 @@
+"""Processes that live and end together, with all that they started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dify_etl.ui.process_tree import ProcessTree, Service, ServiceEnded, running
+
+# Starts a process of its own, tells both ids, and waits.
+PARENT = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(f"{os.getpid()} {child.pid}")
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+time.sleep(60)
+"""
+STUBBORN = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PARENT
+
+
+def service(code: str, told: Path, name: str = "the parent") -> Service:
+    return Service(name, (sys.executable, "-c", code, str(told)))
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not waited for does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_end_reaches_what_a_process_started(tmp_path: Path) -> None:
+    """Nobody is left behind."""
+    told = tmp_path / "told"
+    with running() as tree:
+        tree.start(service(PARENT, told))
+        tree.wait(until=told.exists)
+        pids = [int(text) for text in told.read_text().split()]
+        assert all(is_there(pid) for pid in pids)
+    assert [pid for pid in pids if is_there(pid)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("raise SystemExit(3)", "the daemon ended with code 3"),
+        ("", "the daemon ended with code 0"),
+        ("import os; os.kill(os.getpid(), 9)", "the daemon was killed by SIGKILL"),
+    ],
+)
+def test_dead_process_is_named_and_ends_the_others(tmp_path: Path, code: str, how: str) -> None:
+    """A UI without its daemon would look well while no night runs."""
+    told = tmp_path / "told"
+    with running() as tree:
+        tree.start(service(PARENT, told))
+        tree.wait(until=told.exists)
+        tree.start(service(code, told, "the daemon"))
+        with pytest.raises(ServiceEnded, match=how):
+            tree.wait()
+    assert [pid for pid in told.read_text().split() if is_there(int(pid))] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_the_wait(tmp_path: Path, number: signal.Signals) -> None:
+    """The tree tells which it was, and has given the signals back afterwards."""
+    before = signal.getsignal(number)
+    with running() as tree:
+        os.kill(os.getpid(), number)
+        tree.wait()
+        assert tree.asked_by == number
+        tree.start(service(PARENT, tmp_path / "told"))
+    assert signal.getsignal(number) is before
+    assert not (tmp_path / "told").exists()
+
+
+def test_second_signal_ends_stubborn_processes_at_once(tmp_path: Path) -> None:
+    """Who presses Ctrl-C twice does not want to wait."""
+    told = tmp_path / "told"
+    began = time.monotonic()
+    with running() as tree:
+        tree.start(service(STUBBORN, told))
+        tree.wait(until=told.exists)
+        asking = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                "import os, time; time.sleep(0.4); os.kill(os.getppid(), 2);"
+                "time.sleep(0.4); os.kill(os.getppid(), 2)",
+            ]
+        )
+        tree.wait()
+    asking.wait()
+    assert [pid for pid in told.read_text().split() if is_there(int(pid))] == []
+    assert time.monotonic() - began < 15
+
+
+ROOT = """
+import sys
+from pathlib import Path
+from dify_etl.ui.process_tree import Service, running
+with running() as tree:
+    tree.start(Service("it", (sys.executable, "-c", sys.argv[1], sys.argv[2])))
+    tree.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a child of it")
+def test_killed_root_leaves_no_process(tmp_path: Path) -> None:
+    """SIGKILL of `dify-etl dev` ends the others, too: the system tells them."""
+    told = tmp_path / "told"
+    root = subprocess.Popen([sys.executable, "-c", ROOT, PARENT, str(told)])
+    wait_until(told.exists)
+    parent, child = (int(text) for text in told.read_text().split())
+    root.kill()
+    root.wait()
+    wait_until(lambda: not is_there(parent))
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+
+
+def test_nothing_is_started_once_the_end_was_asked_for(tmp_path: Path) -> None:
+    """A signal between two starts."""
+    tree = ProcessTree()
+    tree.note(signal.SIGTERM)
+    tree.start(service(PARENT, tmp_path / "told"))
+    tree.wait()
+    tree.end()
+    assert not (tmp_path / "told").exists()
