@@ -40,8 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the slow folders and files."""
     here = Path(__file__).parent
     slow = [here / name for name in SLOW]
+    is_slow: dict[Path, bool] = {}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
+        if item.path not in is_slow:
+            is_slow[item.path] = any(item.path.is_relative_to(path) for path in slow)
+        if is_slow[item.path]:
             item.add_marker(pytest.mark.slow)
 
 

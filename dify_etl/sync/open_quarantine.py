@@ -55,7 +55,10 @@ class Waiting:
 
 def open_entries(database: Database, feed: str) -> list[Waiting]:
     """What may speak of slices of this feed: its own entries, and those of what it hangs on."""
-    feeds = ", ".join(quoted(one) for one in {feed, "apps", PARENTS.get(feed, ("apps",))[0]})
+    names = {feed, "apps", PARENTS.get(feed, ("apps",))[0]}
+    if not _is_open(database, *names):
+        return []
+    feeds = ", ".join(quoted(one) for one in names)
     rows = database.rows(
         f"""SELECT feed, app_id, coalesce(record_id, quarantine_id), slice_date, last_date,
             CASE WHEN odd_fields IS NULL THEN NULL ELSE odd_figures END
@@ -63,6 +66,16 @@ def open_entries(database: Database, feed: str) -> list[Waiting]:
         ORDER BY seen_at, quarantine_id"""
     )
     return [Waiting(*row) for row in rows]
+
+
+def _is_open(database: Database, *feeds: str) -> bool:
+    """Whether anything of these feeds waits: of most it is nothing, and to ask that is quick."""
+    listed = ", ".join(quoted(one) for one in feeds)
+    return bool(
+        database.rows(
+            f"SELECT 1 FROM ops.quarantine WHERE resolved_at IS NULL AND feed IN ({listed}) LIMIT 1"
+        )
+    )
 
 
 def what_waits(
@@ -155,6 +168,8 @@ def resolve_vanished(database: Database, feed: str, *, run_id: str, since: datet
     What a list that this run read whole, `since` then, did not bring again, Dify has no more. Rows
     that only their parent lists go with it.
     """
+    if not _is_open(database, feed):
+        return
     if feed in _GONE:
         condition, given = f"parent_id IN ({_GONE[feed]})", []
     else:

@@ -13,7 +13,14 @@ import duckdb
 import polars as pl
 
 from dify_etl.warehouse import errors
-from dify_etl.warehouse.tables import Table, create_statement, quoted, table_comment
+from dify_etl.warehouse.tables import (
+    POLARS_TYPES,
+    Column,
+    Table,
+    create_statement,
+    quoted,
+    table_comment,
+)
 
 # The newest format that tools with DuckDB 1.5 still open.
 STORAGE_VERSION = "v1.5.0"
@@ -81,10 +88,7 @@ class Database:
 
     def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
         """Put a frame into a temporary table with the column types of `table`."""
-        types = ", ".join(
-            f'CAST("{column}" AS {table.column(column).type}) AS "{column}"'
-            for column in frame.columns
-        )
+        types = ", ".join(_typed(table.column(name), kind) for name, kind in frame.schema.items())
         # DuckDB finds it by its name here, where execute is called: to register it as a view first
         # takes longer than to load a few rows.
         _frame = ArrowStream(frame)
@@ -127,6 +131,15 @@ class Database:
                 "WHERE database_name = 'live'"
             )
         }
+
+
+def _typed(column: Column, kind: pl.DataType) -> str:
+    """A column of a frame as its table has it. A cast costs more than to read a few rows, so there
+    is none where DuckDB makes that type of the frame's by itself.
+    """
+    if column.type != "JSON" and kind == POLARS_TYPES[column.type]:
+        return f'"{column.name}"'
+    return f'CAST("{column.name}" AS {column.type}) AS "{column.name}"'
 
 
 def _changes(table: Table, held: Mapping[tuple[str, str, str | None], str | None]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A night of Dagster in this process, on a workplace of the tests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -43,8 +44,10 @@ def settings_for(home: Path) -> Settings:
     return load_settings(DIFY_ETL_HOME=home, DIFY_ETL_START_DATE=first, DIFY_ETL_LOOKBACK_DAYS=3)
 
 
-def night_of(place: Workplace, config: dict[str, object] | None = None) -> Night:
-    """Run nightly_sync over the look-back of the workplace."""
+def night_of(
+    place: Workplace, config: dict[str, object] | None = None, only: Sequence[str] = ()
+) -> Night:
+    """Run nightly_sync over the look-back of the workplace; of its assets `only` these of raw."""
     settings = settings_for(place.home)
     place.with_rules(start_date=settings.start_date, lookback_days=settings.lookback_days)
     tags = {
@@ -66,6 +69,7 @@ def night_of(place: Workplace, config: dict[str, object] | None = None) -> Night
                 instance=instance,
                 tags=tags,
                 run_config=(config or night_config()) | QUIET,
+                asset_selection=[dg.AssetKey(["raw", name]) for name in only] or None,
                 raise_on_error=False,
             )
         )

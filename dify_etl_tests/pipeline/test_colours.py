@@ -24,6 +24,8 @@ DAYS = [(NOW - timedelta(days=back)).date().isoformat() for back in (3, 2, 1, 0)
 RANGE = {RANGE_START: DAYS[0], RANGE_END: DAYS[-1]}
 CONVERSATIONS = dg.AssetKey(["raw", "conversations"])
 VERDICT = dg.AssetKey("sync_verdict")
+# Whole nights are for what the whole of them shows: of most it is one list.
+LISTS = [dg.AssetKey(["raw", "apps"]), CONVERSATIONS]
 
 
 class Nights:
@@ -116,17 +118,17 @@ def test_new_day_that_failed_is_not_materialised(nights: Nights) -> None:
 
 def test_day_that_was_good_before_turns_red_and_heals(nights: Nights) -> None:
     """A bad night tells no day anew and its check says so; the next good one tells all again."""
-    assert nights.told_days(nights.run()) == DAYS
+    assert nights.told_days(nights.run(asset_selection=LISTS)) == DAYS
     assert nights.check()[0]
     nights.refuse = refuses(app_of(nights.place.world, "chat").id)
-    assert nights.told_days(nights.run()) == []
+    assert nights.told_days(nights.run(asset_selection=LISTS)) == []
     assert not nights.check()[0]
     seen = nights.instance.fetch_observations(CONVERSATIONS, limit=1).records[0]
     assert seen.asset_observation is not None
     assert "missing" in seen.asset_observation.metadata
     nights.refuse = lambda path: None
     # Days of history that the bad night's deep read could not list are told again, too.
-    assert nights.told_days(nights.run())[-len(DAYS) :] == DAYS
+    assert nights.told_days(nights.run(asset_selection=LISTS))[-len(DAYS) :] == DAYS
     assert nights.check()[0]
 
 
@@ -147,7 +149,8 @@ def test_backfill_of_raw_assets_tells_whole_days_only(nights: Nights) -> None:
 def test_full_list_that_failed_is_not_materialised(nights: Nights) -> None:
     """Members that were refused: no event, a red check, and what needs them is read."""
     nights.refuse = lambda path: 500 if path.endswith("/members") else None
-    run = nights.run()
+    lists = [dg.AssetKey(["raw", name]) for name in ("apps", "members", "datasets", "documents")]
+    run = nights.run(asset_selection=lists)
     made = {event.asset_key for event in run.get_asset_materialization_events()}
     assert dg.AssetKey(["raw", "members"]) not in made
     assert dg.AssetKey(["raw", "datasets"]) in made
@@ -157,15 +160,15 @@ def test_full_list_that_failed_is_not_materialised(nights: Nights) -> None:
 def test_a_read_that_failed_makes_nothing_fresh(nights: Nights) -> None:
     """Freshness is that of the last read that brought something."""
     nights.refuse = lambda path: 500 if path.endswith("/members") else None
-    nights.run()
+    nights.run(asset_selection=[dg.AssetKey(["raw", "members"])])
     assert nights.check("is_fresh", "members") == (False, "never")
 
 
 def test_verdict_shows_the_last_night(nights: Nights) -> None:
     """After a good night and a bad one its newest event is the bad verdict, with its table."""
-    nights.run()
+    nights.run(asset_selection=[*LISTS, VERDICT])
     nights.refuse = refuses(app_of(nights.place.world, "chat").id)
-    nights.run()
+    nights.run(asset_selection=[*LISTS, VERDICT])
     event = nights.instance.get_latest_materialization_event(VERDICT)
     assert event is not None
     assert event.asset_materialization is not None
@@ -201,7 +204,7 @@ def test_day_with_rows_in_quarantine_is_not_materialised(nights: Nights) -> None
         return answer
 
     nights.change = spoiled
-    told = nights.told_days(nights.run())
+    told = nights.told_days(nights.run(asset_selection=LISTS))
     assert DAYS[1] not in told
     assert DAYS[2] not in told
     passed, why = nights.check()

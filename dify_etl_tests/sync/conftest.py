@@ -8,8 +8,10 @@ import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.simulated import World
+from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl.warehouse.migrations import note_made_without
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.dify.conftest import redis_server, redis_url
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world
@@ -22,13 +24,16 @@ Open = Callable[..., Workplace]
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A live file with all tables and no row: making the tables anew is most of a small sync."""
+    """A live file as the first run of this version makes it, with all tables and no row: making
+    the tables anew is most of a small sync.
+    """
     path = tmp_path_factory.mktemp("empty") / LIVE
     with open_database(path) as database, database.transaction():
         for raw in RAW_TABLES.values():
             database.ensure(raw.table)
         for table in OPS_TABLES:
             database.ensure(table)
+        note_made_without(database, STEPS)
     return path
 
 

@@ -1,5 +1,6 @@
 """The verdict is over the books: a hole is red until it is filled, accepted, or its object gone."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import httpx
@@ -39,17 +40,21 @@ def hole(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "status"),
-    [("chat-conversations", 403), ("statistics/daily-messages", 500), ("/workflow-runs/", 500)],
+    ("route", "status", "feeds", "tables"),
+    [
+        ("chat-conversations", 403, TALK, ("conversations", "messages")),
+        ("statistics/daily-messages", 500, ("apps", "daily_statistics"), ("daily_statistics",)),
+        ("/workflow-runs/", 500, ("apps", "workflow_runs", "node_executions"), ("workflow_runs",)),
+    ],
+    ids=["talks", "figures", "runs"],
 )
 def test_nothing_is_given_up_however_long_it_failed(
-    workplace: Open, route: str, status: int
+    workplace: Open, route: str, status: int, feeds: Sequence[str], tables: tuple[str, ...]
 ) -> None:
     """After many bad nights, beyond the look-back, an app that answers again lacks nothing at once,
     and a single thing that failed nothing within a week.
     """
     place = workplace(quiet_world("chat", "workflow")).with_rules(lookback_days=2)
-    feeds = (*TALK, "daily_statistics", "workflow_runs", "node_executions")
     refuse(place, route, status)
     for _ in range(MANY_NIGHTS):
         talk(place.world, at=place.world.now() - timedelta(hours=2), messages=1)
@@ -63,7 +68,7 @@ def test_nothing_is_given_up_however_long_it_failed(
         place.pass_time(days=1)
 
     assert verdict_of(place).bad == []
-    assert differences(place, ("conversations", "messages", "workflow_runs")) == []
+    assert differences(place, tables) == []
 
 
 def test_gaps_between_tries_grow_to_a_week() -> None:

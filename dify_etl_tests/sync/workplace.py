@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx
 from pydantic import SecretStr
 
@@ -25,6 +24,7 @@ from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.windows import Window
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.publish import LIVE
+from dify_etl_tests.duckdb_files import opened_to_read
 
 NOW = datetime(2026, 3, 12, 15, 30, 20, tzinfo=UTC)
 ZONE = zone_of("UTC")
@@ -127,8 +127,7 @@ class Workplace:
 
     def answers(self, queries: Sequence[str]) -> list[list[tuple[Any, ...]]]:
         """What the warehouse answers to several queries, in one opening of the file."""
-        with duckdb.connect(self.home / LIVE, read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with opened_to_read(self.home / LIVE) as connection:
             return [connection.execute(sql).fetchall() for sql in queries]
 
     def value(self, sql: str) -> Any:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from dify_etl.simulated import SimulatedDify, World
+from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.forks import FORKS
 
 COMMAND = (str(Path(sys.executable).with_name("dify-etl")),)
@@ -91,7 +90,7 @@ class Shell:
 
     def rows(self, sql: str, *, file: str = "dify.duckdb") -> list[tuple[Any, ...]]:
         """What the published copy answers."""
-        with duckdb.connect(self.home / file, read_only=True) as connection:
+        with opened_to_read(self.home / file) as connection:
             return connection.execute(sql).fetchall()
 
 

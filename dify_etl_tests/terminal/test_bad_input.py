@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import duckdb
 import pytest
 
 from dify_etl.warehouse.publish import COPY, LIVE
+from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.terminal import situations as some
 from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.terminal.situations import Arrange, Stage
@@ -114,9 +114,10 @@ ANEW = ("no such host", "live file held", "role too low", "no such time zone")
 @pytest.mark.parametrize(
     "bad", [*SERVERS, *ACCOUNTS, *DAYS, *SETTINGS, *FILES], ids=lambda bad: bad.name
 )
-def test_bad_input_ends_with_a_clear_message(bad: Bad, own_copy: Shell, dify: ServedDify) -> None:
+def test_bad_input_ends_with_a_clear_message(
+    bad: Bad, own_copy: Shell, dify: ServedDify, loaded_content: list[object]
+) -> None:
     """Exit code and words are as promised; no traceback, no noise, no secret, no data changed."""
-    before = content(own_copy)
     with bad.arrange(Stage(dify, own_copy)) as met:
         words = [word.replace(".app", " app") for word in bad.command.split()]
         run = own_copy.run_anew if bad.name in ANEW else own_copy.run
@@ -125,12 +126,18 @@ def test_bad_input_ends_with_a_clear_message(bad: Bad, own_copy: Shell, dify: Se
     assert [one for one in (*bad.says, *met.says) if one not in answer.text] == [], answer.text
     assert_quiet(answer, own_copy)
     if bad.name != "role too low":  # that one publishes what could be read
-        assert content(own_copy) == before
+        assert content(own_copy) == loaded_content
+
+
+@pytest.fixture(scope="module")
+def loaded_content(loaded: Shell) -> list[object]:
+    """What every copy of the loaded home holds before a test."""
+    return content(loaded)
 
 
 def content(shell: Shell) -> list[object]:
     """Every row of the live file, and the bytes of the copy."""
-    with duckdb.connect(shell.home / LIVE, read_only=True) as connection:
+    with opened_to_read(shell.home / LIVE) as connection:
         tables = connection.execute(
             "SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1"
         ).fetchall()
