@@ -73,7 +73,10 @@ def plan_keys(
 ) -> None:
     """Show what `rotate` would do now, and the id of that plan."""
     with clear_errors(debug=debug), _opened(policy) as rotation:
-        _show(rotation.plan(_asked(target, compromised)))
+        planned = rotation.plan(_asked(target, compromised))
+        _show(planned)
+        if planned.stopped:
+            raise typer.Exit(FAILED)
 
 
 @keys.command("rotate")
@@ -88,12 +91,16 @@ def rotate_keys(
     """Begin rotations that are due and go on with open ones; without --apply only the plan."""
     with clear_errors(debug=debug), _opened(policy) as rotation:
         asked = _asked(target, compromised)
+        planned = rotation.plan(asked)
         if apply is None:
-            _show(rotation.plan(asked))
-            return
-        done = rotation.apply(apply, asked)
-        _show_rotations(done)
-        if any(one.needs_person or one.state == "failed" or one.tries for one in done):
+            _show(planned)
+        else:
+            show_notes(out, planned.held_back)
+            done = rotation.apply(apply, asked)
+            _show_rotations(done)
+            if any(one.needs_person or one.state == "failed" or one.tries for one in done):
+                raise typer.Exit(FAILED)
+        if planned.stopped:
             raise typer.Exit(FAILED)
 
 
@@ -101,9 +108,12 @@ def rotate_keys(
 def show_status(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    policy: PolicyFile = None,
     debug: Debug = False,
 ) -> None:
-    """Show open rotations and what they wait for; exit code 1 when one waits for a person."""
+    """Show open rotations, what they wait for, and targets that cannot be rotated; exit code 1
+    when one waits for a person.
+    """
     with clear_errors(debug=debug):
         from dify_etl.connection import effective_settings, home_of
         from dify_etl.management.rotation.ledger import RotationLedger
@@ -113,7 +123,10 @@ def show_status(
         _show_rotations(shown)
         if not shown:
             out.print("No rotation is open.")
-        if any(one.needs_person for one in shown):
+        # What the ledger tells stands there already, should Dify not answer.
+        problems = _problems(policy)
+        show_notes(out, problems)
+        if problems or any(one.needs_person for one in shown):
             raise typer.Exit(FAILED)
 
 
@@ -133,6 +146,25 @@ def roll_back_rotation(
             _show(rotation.plan_rollback(rotation_id))
             return
         _show_rotations([rotation.roll_back(rotation_id, apply)])
+
+
+def _problems(policy: Path | None) -> tuple[str, ...]:
+    """What of the policy cannot be. Without a target nothing of Dify is asked."""
+    from dify_etl.connection import effective_settings
+    from dify_etl.management.rotation.errors import PolicyMissing
+    from dify_etl.management.rotation.inventory import policy_problems
+    from dify_etl.management.rotation.policy import read_policy
+
+    try:
+        rules = read_policy(policy or effective_settings().rotation_policy)
+    except PolicyMissing:
+        if policy is not None:
+            raise
+        return ()
+    if not rules.targets:
+        return ()
+    with opened_operator() as (operator, _):
+        return policy_problems(operator.dify, rules)
 
 
 def _asked(target: list[str] | None, compromised: list[str] | None) -> "Asked":

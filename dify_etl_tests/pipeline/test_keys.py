@@ -217,6 +217,16 @@ def test_target_without_a_key_fails_its_check(world: World, old_key: ApiKey) -> 
     assert look(name) == {name: False}
 
 
+def test_twin_of_an_app_fails_its_check(world: World, old_key: ApiKey) -> None:
+    """A target whose app name fits two apps is red; both ids are named."""
+    twin = app_of(world, "workflow")
+    twin.name = app_of(world, "chat").name
+    ran = run_keys(**UNATTENDED)
+    assert not ran.passed["exactly_one_current_key_per_target"]
+    assert str(old_key.app_id) in str(ran.told["api_key_inventory"]["problems"])
+    assert twin.id in str(ran.told["api_key_inventory"]["problems"])
+
+
 def test_stuck_rotation_fails_its_check_and_the_run(world: World, old_key: ApiKey) -> None:
     """A rotation that waits for a person is red at once, where failed runs are watched."""
     app_of(world, "chat").enable_api = False

@@ -104,3 +104,41 @@ def test_keys_are_listed_before_there_is_a_policy(own: Shell, old_key: ApiKey) -
     assert answer.code == 0, answer.text
     assert old_key.id in answer.out
     assert "unowned" in answer.out
+
+
+@pytest.mark.parametrize("words", [("plan",), ("rotate",), ("status",)], ids=" ".join)
+def test_a_twin_of_an_app_does_not_stop_rotation_unheard(
+    own: Shell, rotated_dify: ServedDify, words: tuple[str, ...]
+) -> None:
+    """Whoever gives an app the name of a target's: exit code 1, and both ids are named."""
+    app, twin = app_of(rotated_dify.world, "chat"), app_of(rotated_dify.world, "workflow")
+    assert own.run("keys", *words).code == 0
+    twin.name = app.name
+    answer = own.run("keys", *words)
+    assert answer.code == 1, answer.text
+    assert app.id in answer.text
+    assert twin.id in answer.text
+
+
+def test_a_twin_is_told_beside_a_plan_that_is_applied(
+    own: Shell, rotated_dify: ServedDify, old_key: ApiKey
+) -> None:
+    """What can be rotated is; exit code 1 all the same, since a target was passed over."""
+    world, policy = rotated_dify.world, own.folder / "rotation.toml"
+    other = world.add_app(
+        name="another",
+        mode="chat",
+        at=world.now(),
+        created_by=world.account_id,
+        tenant_id=world.workspace_id,
+    )
+    policy.write_text(
+        policy.read_text()
+        + '\n[[targets]]\nconsumer = "site"\napp = "another"\nsink = "bot"\nentry = "SITE_KEY"\n'
+    )
+    app_of(world, "workflow").name = "another"
+    words = ["keys", "rotate", "--compromised", old_key.id]
+    done = own.run(*words, "--apply", plan_id(own.run(*words)))
+    assert done.code == 1
+    assert "proven" in done.out
+    assert other.id in done.text

@@ -86,6 +86,11 @@ def take_inventory(
     )
 
 
+def policy_problems(dify: DifyClient, policy: Policy) -> tuple[str, ...]:
+    """What of the policy cannot be: targets that fit no app of Dify or several, and the like."""
+    return tuple(targets_of(policy, tuple(every_app(dify)))[1])
+
+
 def current_key_id(rotations: Iterable[Rotation]) -> str | None:
     """The key that the last promotion of a target made, rotations oldest first."""
     promoted = [one.new_key_id for one in rotations if one.is_promoted]

@@ -42,12 +42,14 @@ class Asked:
 class RotationPlan:
     """The plan, and for each of its steps the rotation that it begins or goes on with.
 
-    `held_back`: what is due but waits for a later run, or cannot be planned, and why.
+    `held_back`: what is due but waits for a later run, or cannot be planned, and why. `stopped`:
+    those lines of it that no later run mends by itself, so that a person has to hear of them.
     """
 
     plan: Plan
     rotations: tuple[Rotation, ...]
-    held_back: tuple[str, ...]
+    held_back: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 def plan_rotations(
@@ -61,13 +63,14 @@ def plan_rotations(
     RotationRefused when a compromised key belongs to no target.
     """
     asked = asked or Asked()
-    _check_targets(asked, [*inventory.targets, *inventory.rotations])
+    _check_targets(asked, [*inventory.targets, *inventory.rotations], inventory.problems)
     planner = _Planner(dify, policy, inventory, sinks, asked)
     rotations = (*planner.going_on(), *planner.beginning())
     _check_compromised(asked, rotations)
     plan = _plan(OPERATION, dify, inventory, rotations)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
-    return RotationPlan(plan, with_plan, (*inventory.problems, *planner.held_back))
+    stopped = (*inventory.problems, *planner.stopped)
+    return RotationPlan(plan, with_plan, (*stopped, *planner.held_back), stopped)
 
 
 def plan_revocations(
@@ -75,7 +78,7 @@ def plan_revocations(
 ) -> RotationPlan:
     """The rest of rotations whose plan was agreed to: they keep its id."""
     rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
-    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations), rotations, ())
+    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations), rotations)
 
 
 class _Planner:
@@ -90,6 +93,7 @@ class _Planner:
         self._dify, self._policy, self._inventory = dify, policy, inventory
         self._sinks, self._asked = sinks, asked
         self.held_back: list[str] = []
+        self.stopped: list[str] = []
 
     def going_on(self) -> list[Rotation]:
         """Open rotations, with what the policy says about them now."""
@@ -114,7 +118,7 @@ class _Planner:
                 if draft is not None:
                     due.append((not draft.is_compromised, self._made(target), draft))
             except (SinkFailed, RotationRefused, KeyError) as error:
-                self.held_back.append(f"{target.name}: {error}")
+                self.stopped.append(f"{target.name}: {error}")
         due.sort(key=lambda one: one[:2])
         most = self._policy.most_per_run
         self.held_back += [f"{one.name}: waits for a later run" for *_, one in due[most:]]
@@ -289,11 +293,13 @@ def _goal(rotation: Rotation) -> str:
     return rotation.ending or "proven"
 
 
-def _check_targets(asked: Asked, known: Sequence[KeyTarget | Rotation]) -> None:
+def _check_targets(
+    asked: Asked, known: Sequence[KeyTarget | Rotation], problems: Sequence[str]
+) -> None:
     for name in asked.targets:
         if not any(Asked((name,)).names(one) for one in known):
             raise TargetUnknown(
-                f"the policy has no target named {name!r}",
+                "; ".join([f"the policy has no target named {name!r} to rotate", *problems]),
                 where="--target",
                 hint="Name an app, or `app / consumer`, as `dify-etl keys list` shows them.",
             )

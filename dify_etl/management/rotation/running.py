@@ -48,8 +48,12 @@ class KeyRotation:
         """What a run would do now, and what would stop it. Nothing is changed."""
         inventory = self.inventory(all_apps=False)
         planned = plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
-        stopped = tuple(self._obstacles(planned.rotations))
-        return replace(planned, held_back=(*planned.held_back, *stopped))
+        obstacles = tuple(self._obstacles(planned.rotations))
+        return replace(
+            planned,
+            held_back=(*planned.held_back, *obstacles),
+            stopped=(*planned.stopped, *obstacles),
+        )
 
     def _obstacles(self, rotations: Sequence[Rotation]) -> Iterator[str]:
         """Why a key that is promised could not be made now: a line per rotation."""
@@ -109,7 +113,7 @@ class KeyRotation:
         )
         plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
         check_takes_back(self._work(plan), rotation)
-        return RotationPlan(plan, (rotation,), ())
+        return RotationPlan(plan, (rotation,))
 
     def roll_back(self, rotation_id: str, plan_id: str) -> Rotation:
         """Give the sink its old key again, then delete the new one."""

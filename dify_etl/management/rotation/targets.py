@@ -42,7 +42,7 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
     have one entry of a sink.
     """
     found: list[KeyTarget] = []
-    problems: list[str] = []
+    problems = _excluded_twins(policy, apps)
     for rule in policy.targets:
         if rule.datasets:
             found.append(KeyTarget(None, DATASETS, rule.consumer, rule.sink, rule.entry, rule))
@@ -55,7 +55,7 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
             )
             continue
         if rule.app and len(meant) != 1:
-            what = "several apps have this name or id" if meant else "there is no such app"
+            what = _several(meant) if meant else "there is no such app"
             problems.append(f"target {rule.consumer!r}, app {rule.app!r}: {what}")
             continue
         found.extend(_target(rule, app) for app in meant)
@@ -65,6 +65,22 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
     ]
     # They would take the entry from each other, so none of them is rotated.
     return tuple(one for one in found if (one.sink, one.entry) not in shared), problems
+
+
+def _several(apps: Sequence[App]) -> str:
+    """Whoever may name an app can make such a twin: only the ids tell which one was meant."""
+    ids = ", ".join(sorted(app.app_id for app in apps))
+    return f"{len(apps)} apps have this name, and none is chosen: write an id for it ({ids})"
+
+
+def _excluded_twins(policy: Policy, apps: Sequence[App]) -> list[str]:
+    """A name under exclude.apps that several apps have: one of them may only be called so."""
+    named = {name: [app for app in apps if app.name == name] for name in policy.exclude.apps}
+    return [
+        f"exclude, app {name!r}: {_several(meant)}"
+        for name, meant in named.items()
+        if len(meant) > 1 and not any(app.app_id == name for app in apps)
+    ]
 
 
 def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
@@ -80,6 +96,7 @@ def _tags(app: App) -> set[str]:
 
 
 def _is_excluded(app: App, policy: Policy) -> bool:
+    # A name that several apps have excludes all of them, and is told as a problem.
     return app.app_id in policy.exclude.apps or app.name in policy.exclude.apps
 
 
