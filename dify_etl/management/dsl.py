@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from dify_etl.dify.workflow_records import WorkflowVersion
+from dify_etl.management.bounded_yaml import YamlWrong, read_yaml
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.redaction import without_secrets
 
@@ -74,13 +75,13 @@ def lacks_of(text: str, *, where: str) -> tuple[str, ...]:
     found = workflow.get("environment_variables") if isinstance(workflow, dict) else None
     secrets = [
         str(one.get("name"))
-        for one in found or ()
+        for one in (found if isinstance(found, list) else ())
         if isinstance(one, dict) and one.get("value_type") == "secret" and not one.get("value")
     ]
     omitted = [
         asset
         for package in (packages.values() if isinstance(packages, dict) else ())
-        for asset in (package.get("omitted_assets") if isinstance(package, dict) else None) or ()
+        for asset in _listed(package, "omitted_assets")
     ]
     lacks = []
     if secrets:
@@ -103,7 +104,14 @@ def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:
         "conversation_variables": version.conversation_variables,
     }
     told = {name: part.load() for name, part in parts.items() if part is not None}
-    return _dumped(document | {"workflow": (document.get("workflow") or {}) | told})
+    workflow = document.get("workflow")
+    held = workflow if isinstance(workflow, dict) else {}
+    return _dumped(document | {"workflow": held | told})
+
+
+def _listed(part: Any, name: str) -> list[Any]:
+    found = part.get(name) if isinstance(part, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _dumped(document: Any) -> str:
@@ -120,11 +128,10 @@ def _dumped(document: Any) -> str:
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise _wrong("it is no YAML", where + line) from None
+        document = read_yaml(text)
+    except YamlWrong as error:
+        line = f", line {error.line}" if error.line else ""
+        raise _wrong(error.what, where + line) from None
     if not isinstance(document, dict) or document.get("kind", "app") != "app":
         raise _wrong("it is no DSL of an app", where)
     return document

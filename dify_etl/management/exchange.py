@@ -31,6 +31,7 @@ from dify_etl.management.redaction import State
 IMPORT, OVERWRITE = "apps.import", "apps.import_over"
 SUFFIX = ".yml"
 LONGEST_STEM = 60
+MOST_BYTES = 200  # of a stem: with id, suffix and what stands before while writing, 255 is the end
 # What Dify's ids are. Anything else could lead out of the folder, or mean other files.
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 # The names of exported files: a stem, and the app's id; version 0.1 took its first 8 characters.
@@ -59,6 +60,7 @@ class Export:
 def file_name(app: App) -> str:
     """`support-bot-8a1cf00d-….yml`: readable, and the app's own whatever it is called."""
     stem = re.sub(r"[^\w]+", "-", app.name.lower()).strip("-")[:LONGEST_STEM] or "app"
+    stem = stem.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
     return f"{stem}-{app.app_id}{SUFFIX}"
 
 

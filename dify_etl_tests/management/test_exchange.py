@@ -10,6 +10,7 @@ import yaml
 from dify_etl.dify.app_records import App as ListedApp
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.applying import Result
+from dify_etl.management.dsl import stable_dsl
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.exchange import (
     Export,
@@ -63,6 +64,71 @@ def export_all(apps: Sequence[ListedApp], folder: Path) -> Export:
 def listed_app(app_id: str) -> ListedApp:
     """An app called one, of a mode without drafts."""
     return ListedApp.model_construct(app_id=app_id, name="one", mode="chat")
+
+
+LAUGHS = "a0: &a0 ha\n" + "".join(
+    f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 9)}]\n" for one in range(1, 12)
+)
+HOSTILE = {
+    "a billion laughs": LAUGHS,
+    "a long text a thousand times": f"t: &t {'x' * 100_000}\nl: [{', '.join(['*t'] * 1000)}]\n",
+    "a part within itself": "loop: &loop {again: *loop}\n",
+    "depth 5,000": "deep: " + "[" * 5000 + "]" * 5000 + "\n",
+    "depth 5,000 in lines": "".join(f"{' ' * one}d:\n" for one in range(5000)),
+    "a 13th month": "day: 2026-13-45\n",
+    "a date before time": "day: 0001-01-01T00:00:00+99:99\n",
+    "an integer of 5,000 digits": f"number: {'9' * 5000}\n",
+    "an integer of 4,000 digits": f"number: {'9' * 4000}\n",
+    "a list as a name": "? [1, 2]\n: x\n",
+    "names of two kinds": "{1: x, a: y}\n",
+    "bytes": "photo: !!binary aGVsbG8=\n",
+    "an object of Python": "!!python/object/apply:os.system [true]\n",
+    "half a character": 'text: "\\ud800"\n',
+}
+
+
+class HostileDify:
+    """Exports the given DSL for each app."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        held = dict(zip(map(id_of, range(len(texts))), texts, strict=True))
+
+        class apps:
+            export_dsl = staticmethod(held.__getitem__)
+
+        self.apps = apps
+
+
+def id_of(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_dsl_costs_its_own_app_at_most(tmp_path: Path, name: str) -> None:
+    """Whoever may save a draft cannot end, stop or slow the export of the other apps; and the same
+    text is refused, not obeyed, when it is imported.
+    """
+    good = "kind: app\napp: {name: good, mode: chat}\n"
+    bad = "kind: app\napp: {name: bad, mode: chat}\n" + HOSTILE[name]
+    dify = cast(DifyClient, HostileDify([good, bad, good]))
+    done = export_apps(dify, [listed_app(id_of(one)) for one in range(3)], tmp_path, is_all=True)
+    assert len(done.written) == 2
+    assert [app for app, _ in done.failed] == ["one"]
+    with pytest.raises(InputWrong):
+        stable_dsl(bad, where="DSL of bad")
+
+
+def test_aliases_that_dify_writes_are_read(tmp_path: Path) -> None:
+    """Two nodes with the same list: Dify's own export has an alias for the second."""
+    text = "kind: app\napp: {name: x, mode: chat}\na: &id001 [1, 2]\nb: *id001\n"
+    assert "b:\n- 1\n- 2\n" in stable_dsl(text, where="a test").text
+
+
+def test_long_name_in_wide_letters_makes_a_file(tmp_path: Path) -> None:
+    """255 bytes are the most that a name may have; the export of all does not end on it."""
+    app = ListedApp.model_construct(app_id=id_of(1), name="𠀀" * 100, mode="chat")
+    (path,) = export_all([app], tmp_path).written
+    assert path.exists()
 
 
 def test_second_export_changes_no_file(bench: Workbench, tmp_path: Path) -> None:
