@@ -33,8 +33,9 @@ demo: $(READY) ## read 30 days of a simulated Dify 1.16.1 into dify_data/demo/di
 browser: $(READY) ## in Chromium: pages of strangers against the UI, and the UI itself (needs chromium)
 	$(BIN)/python -m dify_etl_tests.ui.browser
 
-dev: $(READY) ## the Dagster UI on port 3000 (simulated Dify when DIFY_BASE_URL is not set)
-	$(BIN)/dify-etl dev
+# Newcomers have neither a server nor an .env: they are shown the simulated Dify.
+dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BASE_URL nor .env is there)
+	$(BIN)/dify-etl dev $(if $(or $(DIFY_BASE_URL),$(wildcard .env)),,--simulated)
 
 test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 2 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")

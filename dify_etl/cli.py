@@ -16,14 +16,15 @@ from dify_etl.terminal.consoles import out
 from dify_etl.terminal.indexing_commands import indexing
 from dify_etl.terminal.key_commands import keys
 from dify_etl.terminal.member_commands import members
+from dify_etl.terminal.simulated_option import Commands
 
-app = typer.Typer(
+app = Commands(
     name="dify-etl",
     help="Reads a whole Dify workspace into DuckDB, loses nothing and can show so.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-quarantine = typer.Typer(
+quarantine = Commands(
     help="Objects of Dify that are no valid record: list them, load them after a fix.",
     no_args_is_help=True,
 )
@@ -46,7 +47,7 @@ def main() -> None:
     app()
 
 
-@app.command()
+@app.command(takes_simulated=False)
 def demo(*, debug: Debug = False) -> None:
     """Read 30 days of a simulated Dify into dify_data/demo/dify.duckdb."""
     with clear_errors(debug=debug):
@@ -116,7 +117,7 @@ def accept(
         raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last))
 
 
-@app.command()
+@app.command(takes_simulated=False)
 def simulate(
     *,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
@@ -197,7 +198,7 @@ def dev(
     port: Port = 3000,
     debug: Debug = False,
 ) -> None:
-    """Start the Dagster UI with this project; on the simulated Dify when no server is set."""
+    """Start the Dagster UI with this project."""
     with clear_errors(debug=debug):
         from dify_etl.terminal.developing import run_dagster
 

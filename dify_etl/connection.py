@@ -1,4 +1,4 @@
-"""The Dify of the settings: a server, or the simulated one when no server is named."""
+"""The Dify of the settings (a server, or the simulated one when told so), and its home."""
 
 import fcntl
 import json
@@ -14,15 +14,19 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from dify_etl import private_home
+from dify_etl.dify.account import Workspace
 from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.tokens import TokenStore, token_store_from
-from dify_etl.settings import DIFY_BEGINS, Settings, load_settings
+from dify_etl.process_lock import flock
+from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
+from dify_etl.warehouse.publish import LIVE, CopyPlace
 
 DEMO_PLAN = WorldPlan(
     seed=7,
@@ -37,8 +41,11 @@ DEMO_PLAN = WorldPlan(
 _FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
 _PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
 DEMO_HOME = "demo"
+SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 KEY_FILE = "fingerprint.key"
 WORLD_FILE = "world.json"
+
+Tell = Callable[[str], None]
 
 
 def home_of(settings: Settings) -> Path:
@@ -46,8 +53,18 @@ def home_of(settings: Settings) -> Path:
     return settings.home / DEMO_HOME if settings.is_simulated else settings.home
 
 
+def copy_place(settings: Settings) -> CopyPlace:
+    """Where the copy for analysts stands, and who may read it; a demo's stays in its home.
+
+    SettingWrong when this machine knows no such group.
+    """
+    is_elsewhere = settings.copy_folder is not None and not settings.is_simulated
+    folder = settings.copy_folder if is_elsewhere else None
+    return CopyPlace(folder or home_of(settings), settings.copy_access)
+
+
 def effective_settings(**overrides: Any) -> Settings:
-    """The settings; without a server those of the demo: all days of its workspace, in UTC."""
+    """The settings; simulated, those of the demo: all days of its workspace, in UTC."""
     settings = load_settings(**overrides)
     if not settings.is_simulated:
         return settings
@@ -71,16 +88,100 @@ def rules_of(settings: Settings) -> SyncRules:
 
 
 @contextmanager
-def open_dify(settings: Settings, *, token_store: TokenStore | None = None) -> Iterator[DifyClient]:
+def open_dify(
+    settings: Settings, *, tell: Tell | None = None, token_store: TokenStore | None = None
+) -> Iterator[DifyClient]:
     """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
 
-    SettingWrong when the account is missing; WarehouseUnwritable when the home cannot be made.
+    With `tell` it is a run: its first line names server, workspace and home, and the home becomes
+    private; without, the home is left as it is. SettingWrong when no server is named or the account
+    is missing, or the home belongs to the other kind of Dify; WarehouseUnwritable when the home
+    cannot be made.
     """
+    if not settings.is_simulated:
+        settings.require_credentials()
+    check_kind(settings)
+    if tell is not None:
+        _remember(settings)  # before anything else is made in the folder
+    with _client(settings, token_store) as dify:
+        if tell is not None:
+            tell(first_line(settings, dify.account.current_workspace()))
+            _make_private(settings, tell)
+        yield dify
+
+
+def first_line(settings: Settings, workspace: Workspace) -> str:
+    """What a run says first: server, workspace and home."""
+    return (  # the name is somebody's text, hence !r
+        f"{server_name(settings)}, workspace {workspace.name!r} ({workspace.workspace_id!r}), "
+        f"home {home_of(settings).absolute()}"
+    )
+
+
+def server_name(settings: Settings) -> str:
+    """Which Dify the settings name, in words."""
+    if settings.is_simulated:
+        return "the simulated Dify (it forgets what is done to it)"
+    return settings.base_url or "no server (DIFY_BASE_URL is not set)"
+
+
+def check_kind(settings: Settings) -> None:
+    """SettingWrong when the home belongs to the simulated Dify and a server is set, or the other
+    way round: their rows, keys and audits must never mix.
+    """
+    home, wanted = home_of(settings), SIMULATED if settings.is_simulated else SERVER
+    held = private_home.remembered(home).get("dify")
+    if held is None and (home / WORLD_FILE).exists():
+        held = SIMULATED
+    if held in (None, wanted):
+        return
+    what = {SIMULATED: "the simulated Dify", SERVER: "a server's Dify"}
+    raise SettingWrong(
+        f"this home belongs to {what.get(str(held), 'another Dify')}, not to {what[wanted]}",
+        where=str(home.absolute()),
+        hint="Set DIFY_ETL_HOME to a folder of its own. With --simulated, or "
+        "DIFY_ETL_SIMULATED=true, the folder `demo` in it is used.",
+    )
+
+
+def _remember(settings: Settings) -> None:
+    """Make the home, and note of which Dify it is, and whether the folder is the home's alone."""
+    home = home_of(settings)
+    _make_home(home)
+    try:
+        if "dify" not in private_home.remembered(home):
+            is_home = settings.is_simulated or (home / LIVE).exists()
+            is_shared = not is_home and private_home.holds_others(home)
+            kind = SIMULATED if settings.is_simulated else SERVER
+            private_home.remember(home, {"dify": kind, "is_shared": is_shared})
+    except OSError as error:
+        raise translated(home / private_home.HOME_FILE, error) from error
+
+
+def _make_private(settings: Settings, tell: Tell) -> None:
+    """Let nobody but its owner read the home; who could until now is told before."""
+    home, place = home_of(settings), copy_place(settings)
+    if readers := private_home.other_readers(home):
+        tell(
+            f"Until now {readers} could read what is in {home.absolute()}. From now on only "
+            f"{private_home.user_name()} can; DIFY_ETL_COPY_GROUP opens the copy for a group."
+        )
+    try:
+        private_home.make_private(home, place.access, place.path)
+    except OSError as error:
+        # A folder of another account, or a file system without modes: the data come first.
+        tell(
+            f"{home.absolute()} cannot be made private: {error.strerror}. Give the folder to "
+            f"{private_home.user_name()}, mode 0700, or set DIFY_ETL_HOME elsewhere."
+        )
+
+
+@contextmanager
+def _client(settings: Settings, token_store: TokenStore | None) -> Iterator[DifyClient]:
     if settings.is_simulated:
         with _simulated_client(home_of(settings)) as dify:
             yield dify
         return
-    settings.require_credentials()
     assert settings.base_url is not None
     with DifyClient(
         settings.base_url,
@@ -116,7 +217,7 @@ def fingerprint_key(home: Path) -> bytes:
 
 def _make_home(home: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=private_home.PRIVATE_FOLDER, parents=True, exist_ok=True)
     except OSError as error:
         reason = "a file is in the way" if home.exists() else error.strerror
         raise WarehouseUnwritable(
@@ -133,7 +234,7 @@ def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
         if path.exists() and (held := path.read_bytes()):
             return held
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # another process may start at the same time
+            flock(file, fcntl.LOCK_EX)  # another process may start at the same time
             held = file.read()
             if not held:
                 held = content()

@@ -1,5 +1,6 @@
 """Every setting, from the environment or `.env`, in one class; one clear error when wrong."""
 
+import grp
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
+from dify_etl.private_home import Access
 from dify_etl.time_zones import zone_of
 
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
@@ -76,6 +78,24 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _mode(text: str) -> str:
+    # Nobody but the owner writes the copy, and nobody runs it.
+    if not re.fullmatch(r"0?[46][04][04]", text.strip()) or int(text, 8) & 0o600 != 0o600:
+        raise ValueError(f"{text!r} is no mode of a file that others may only read")
+    return text.strip()
+
+
+def _gid(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise SettingWrong(
+            f"DIFY_ETL_COPY_GROUP is wrong: this machine knows no group {text!r}",
+            where="environment and .env",
+            hint="Set it to a group of this machine, by name or number, or leave it out.",
+        ) from None
+
+
 def _past_day(day: date) -> date:
     if day > date.today() + timedelta(days=1):  # it may be tomorrow already where Dify is
         raise ValueError(f"{day} lies in the future")
@@ -94,6 +114,12 @@ class Settings(BaseSettings):
         validation_alias="DIFY_BASE_URL",
         description="Your Dify's address, with or without /console/api.",
         examples=["https://dify.example.com"],
+    )
+    simulated: bool = Field(
+        False,
+        validation_alias="DIFY_ETL_SIMULATED",
+        description="Use the simulated Dify, whatever server is named; as --simulated does.",
+        examples=["true"],
     )
     email: str | None = Field(
         None,
@@ -229,6 +255,24 @@ class Settings(BaseSettings):
         examples=["https://api.dify.example.com/v1"],
     )
 
+    copy_folder: Path | None = Field(
+        None,
+        validation_alias="DIFY_ETL_COPY",
+        description="Folder of dify.duckdb, the copy for analysts; unset: the home.",
+        examples=["/srv/analysts"],
+    )
+    copy_mode: Annotated[str, AfterValidator(_mode)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_COPY_MODE",
+        description="Mode of that copy; unset: 0600, or 0640 with DIFY_ETL_COPY_GROUP.",
+        examples=["0640"],
+    )
+    copy_group: str | None = Field(
+        None,
+        validation_alias="DIFY_ETL_COPY_GROUP",
+        description="Group of that copy, by name or number; its members may read it.",
+        examples=["analysts"],
+    )
     ui_allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         validation_alias="DIFY_ETL_HOSTS",
@@ -250,8 +294,15 @@ class Settings(BaseSettings):
 
     @cached_property
     def is_simulated(self) -> bool:
-        """Whether no server is named, so that the simulated Dify stands in."""
-        return self.base_url is None
+        """Whether it was told that the simulated Dify stands in for a server."""
+        return self.simulated
+
+    @cached_property
+    def copy_access(self) -> Access:
+        """Who may read the copy. SettingWrong when this machine knows no such group."""
+        gid = None if self.copy_group is None else _gid(self.copy_group)
+        default = 0o600 if gid is None else 0o640
+        return Access(int(self.copy_mode, 8) if self.copy_mode else default, gid)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -261,6 +312,14 @@ class Settings(BaseSettings):
     def require_credentials(self) -> None:
         """SettingWrong unless there is e-mail and password, or admin key and workspace."""
         missing = self._missing_credential()
+        if missing == "DIFY_BASE_URL":
+            raise SettingWrong(
+                "DIFY_BASE_URL is not set, so there is no Dify to ask",
+                where=f"environment and {ENV_FILE.absolute()}",
+                hint=f"Set it, for example DIFY_BASE_URL={_example(missing)}; a schedule has "
+                "neither the environment nor the folder of your shell. To look at a simulated "
+                "Dify: --simulated, or DIFY_ETL_SIMULATED=true.",
+            )
         if missing:
             raise SettingWrong(
                 f"{missing} is not set",

@@ -24,6 +24,7 @@ from dify_etl.settings import SettingWrong, setting_names
 from dify_etl.simulated import SimulatedDify, WorldPlan, build_world, serve
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
+SIMULATED: dict[str, Any] = {"DIFY_ETL_SIMULATED": True}
 NEWER = '{"now": "2026-11-02T08:00:00+00:00", "version": "2.0.0"}'
 
 
@@ -35,9 +36,41 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_nothing_set_is_no_simulated_dify() -> None:
+    """A schedule without its environment must not end well on pretended data."""
+    settings = effective_settings()
+    assert not settings.is_simulated
+    with pytest.raises(SettingWrong, match="DIFY_BASE_URL is not set"), open_dify(settings):
+        raise AssertionError("opened without a server")
+    assert list(Path().iterdir()) == []
+
+
+def test_home_remembers_of_which_dify_it_is() -> None:
+    """A home of the simulated Dify takes no server's data, and the other way round."""
+    world = build_world(WorldPlan(apps=1, days=1, conversations_per_day=0))
+    lines: list[str] = []
+    with open_dify(effective_settings(**SIMULATED), tell=lines.append):
+        pass
+    assert lines[0].startswith("the simulated Dify")
+    assert str(Path("dify_data/demo").absolute()) in lines[0]
+    account = {"DIFY_EMAIL": world.account.email, "DIFY_PASSWORD": world.account.password}
+    with serve(SimulatedDify(world)) as server:
+        given = {"DIFY_BASE_URL": server.base_url, **account}
+        mixed = effective_settings(DIFY_ETL_HOME="dify_data/demo", **given)
+        with pytest.raises(SettingWrong, match="belongs to the simulated Dify"), open_dify(mixed):
+            raise AssertionError("mixed")
+        with open_dify(effective_settings(DIFY_ETL_HOME="other/demo", **given), tell=lines.append):
+            pass
+    back = effective_settings(DIFY_ETL_HOME="other", **SIMULATED)
+    with pytest.raises(SettingWrong, match="belongs to a server's Dify"), open_dify(back):
+        raise AssertionError("mixed")
+    assert lines[1].startswith(server.base_url)
+    assert world.workspace_id in lines[1]
+
+
 def test_demo_has_a_home_of_its_own() -> None:
     """Simulated rows never mix with a server's."""
-    simulated = effective_settings()
+    simulated = effective_settings(**SIMULATED)
     real = effective_settings(DIFY_BASE_URL="https://dify.example.com")
     assert home_of(simulated) == Path("dify_data/demo")
     assert home_of(real) == Path("dify_data")
@@ -45,7 +78,7 @@ def test_demo_has_a_home_of_its_own() -> None:
 
 def test_demo_covers_all_days_of_its_workspace_in_its_zone() -> None:
     """Whatever zone is set, the demo counts in that of its account, from its first day."""
-    settings = effective_settings(DIFY_ETL_TIMEZONE="Asia/Tokyo")
+    settings = effective_settings(**SIMULATED, DIFY_ETL_TIMEZONE="Asia/Tokyo")
     assert settings.timezone == DEMO_PLAN.timezone
     with open_dify(settings) as dify:
         first = dify.server_time().date() - timedelta(days=DEMO_PLAN.days)
@@ -56,7 +89,7 @@ def test_demo_covers_all_days_of_its_workspace_in_its_zone() -> None:
 
 def test_demo_stands_still() -> None:
     """Every run into the same home sees the same workspace at the same moment."""
-    settings = effective_settings()
+    settings = effective_settings(**SIMULATED)
     seen = []
     for _ in range(2):
         with open_dify(settings) as dify:
@@ -67,7 +100,7 @@ def test_demo_stands_still() -> None:
 
 def test_demo_is_the_newest_dify_with_agents() -> None:
     """A new home simulates Dify 1.16.1, and keeps what it simulates."""
-    settings = effective_settings()
+    settings = effective_settings(**SIMULATED)
     with open_dify(settings) as dify:
         assert dify.server_version == "1.16.1"
         assert [app.mode for app in dify.apps.list(mode="agent")] == ["agent", "agent"]
@@ -82,7 +115,7 @@ def test_older_demo_keeps_its_workspace() -> None:
     home = Path("dify_data/demo")
     home.mkdir(parents=True)
     (home / "world.json").write_text('{"now": "2026-11-28T03:00:00+00:00"}')
-    with open_dify(effective_settings()) as dify:
+    with open_dify(effective_settings(**SIMULATED)) as dify:
         assert dify.server_version == "1.12.1"
         apps = sorted(app.app_id for app in dify.apps.list())
     # The ids as 0.1 made them of this time.
@@ -99,7 +132,7 @@ def test_damaged_world_file_is_named(content: str) -> None:
     home.mkdir(parents=True)
     (home / "world.json").write_text(content)
     with pytest.raises(WarehouseUnwritable, match=r"world\.json is damaged"):
-        effective_settings()
+        effective_settings(**SIMULATED)
 
 
 def test_fingerprint_key_is_private_and_stays(tmp_path: Path) -> None:

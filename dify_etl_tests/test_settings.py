@@ -26,6 +26,10 @@ GOOD = (
     ("DIFY_ETL_MAX_ANSWER_SECONDS", "60", "max_answer_seconds"),
     ("DIFY_ETL_MAX_PAGES", "500", "max_pages"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
+    ("DIFY_ETL_SIMULATED", "true", "simulated"),
+    ("DIFY_ETL_COPY", "/srv/analysts", "copy_folder"),
+    ("DIFY_ETL_COPY_MODE", "0640", "copy_mode"),
+    ("DIFY_ETL_COPY_GROUP", "analysts", "copy_group"),
     ("DIFY_ETL_ROTATION_POLICY", "/etc/dify/rotation.toml", "rotation_policy"),
     ("DIFY_SERVICE_API_URL", "https://api.example.com/v1", "service_api_url"),
 )
@@ -41,6 +45,9 @@ BAD = (
     ("DIFY_BASE_URL", f"https://me:{SECRET}@dify.example.com", "password"),
     ("DIFY_BASE_URL", "https://dify.example.com:port", "no address"),
     ("DIFY_SERVICE_API_URL", "api.example.com", "http://"),
+    ("DIFY_ETL_COPY_MODE", "0666", "only read"),
+    ("DIFY_ETL_COPY_MODE", "u=rw", "only read"),
+    ("DIFY_ETL_COPY_MODE", "4755", "only read"),
     ("DIFY_SERVICE_API_URL", f"https://me:{SECRET}@api.example.com", "password"),
     ("DIFY_TOKEN_STORE", f"mysql://:{SECRET}@localhost", "memory, file"),
     ("REDIS_URL", f"http://:{SECRET}@localhost", "redis://"),
@@ -133,10 +140,11 @@ def test_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPat
 
 
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DIFY_BASE_URL= is how a shell turns the server off."""
+    """DIFY_BASE_URL= is how a shell turns the server off; that alone simulates none."""
     monkeypatch.setenv("DIFY_BASE_URL", "")
     settings = load_settings()
-    assert settings.is_simulated
+    assert settings.base_url is None
+    assert not settings.is_simulated
     assert settings.start_date == DIFY_BEGINS
 
 
@@ -170,9 +178,10 @@ def test_missing_credential_is_named(given: dict[str, str], missing: str) -> Non
     """The first missing one is named, with an example and the other way to sign in."""
     with pytest.raises(SettingWrong) as caught:
         load_settings(**given).require_credentials()
-    assert caught.value.what == f"{missing} is not set"
+    assert caught.value.what.startswith(f"{missing} is not set")
     assert f"{missing}=" in caught.value.hint
-    assert "DIFY_ADMIN_API_KEY and DIFY_WORKSPACE_ID" in caught.value.hint
+    other = "--simulated" if missing == "DIFY_BASE_URL" else "DIFY_ADMIN_API_KEY and DIFY_WORKSPACE"
+    assert other in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import redis
 from redis.exceptions import LockError, RedisError
 
 from dify_etl.dify.errors import TokenStoreFailed
+from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable, flock
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,9 @@ class FileTokenStore:
         deadline = time.monotonic() + self._lock_seconds
         while True:
             try:
-                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except LockUnavailable as error:
+                raise self._failed("locked", error) from error
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise self._failed("locked", error) from error
@@ -146,7 +149,9 @@ class FileTokenStore:
         return TokenStoreFailed(
             f"the session file cannot be {verb}: {reason}",
             where=str(self._path),
-            hint="Fix its permissions, end the other process, or keep the session elsewhere.",
+            hint=f"{ADVICE_WITHOUT_LOCKS} Or set DIFY_TOKEN_STORE=memory."
+            if isinstance(error, LockUnavailable)
+            else "Fix its permissions, end the other process, or keep the session elsewhere.",
         )
 
 

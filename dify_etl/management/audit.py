@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dify_etl.management.errors import AuditUnwritable
 from dify_etl.management.plan import Plan
 from dify_etl.management.redaction import audited, state_hash
+from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable, flock
 
 AUDIT_FILE = "audit.jsonl"
 
@@ -107,17 +108,19 @@ class AuditFile:
         try:
             self._append(entry.model_dump_json().encode() + b"\n")
         except OSError as error:
+            is_lockless = isinstance(error, LockUnavailable)
+            advice = "Free disk space or fix the permissions."
             raise AuditUnwritable(
                 f"the audit cannot be written: {error.strerror}",
                 where=str(self.path),
-                hint="Free disk space or fix the permissions. Steps that are in the audit already "
-                "were done; nothing more was sent.",
+                hint=f"{ADVICE_WITHOUT_LOCKS if is_lockless else advice} Steps that are in the "
+                "audit already were done; nothing more was sent.",
             ) from error
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            flock(file, fcntl.LOCK_EX)
             # A process that died while writing left half a line: it must not take ours with it.
             end = file.seek(0, os.SEEK_END)
             if end and os.pread(file.fileno(), 1, end - 1) != b"\n":

@@ -15,7 +15,7 @@ from dify_etl.management.plan import Cap, Plan
 from dify_etl.operations.filling import fill_books_of
 from dify_etl.pipeline.markdown import fenced, listed, plain
 from dify_etl.pipeline.operation_configs import PlanConfig
-from dify_etl.pipeline.resources import clear_failures
+from dify_etl.pipeline.resources import clear_failures, teller
 from dify_etl.pipeline.schedule_tokens import ScheduleTokens
 
 
@@ -53,7 +53,7 @@ class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
             with clear_failures():
                 settings = effective_settings()
                 self._home = home_of(settings)
-                dify = stack.enter_context(open_dify(settings))
+                dify = stack.enter_context(open_dify(settings, tell=teller(context)))
                 self._operator = operator_of(dify, AuditFile(self._home / AUDIT_FILE))
             yield self
 

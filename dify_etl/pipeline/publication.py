@@ -38,6 +38,7 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
                 run_id=home.run_id,
                 through=through,
                 wait_seconds=home.wait_seconds,
+                place=home.copy,
             )
         return dg.MaterializeResult(
             metadata={

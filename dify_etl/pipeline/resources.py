@@ -7,7 +7,14 @@ from contextvars import ContextVar
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
+from dify_etl.connection import (
+    Tell,
+    copy_place,
+    effective_settings,
+    home_of,
+    open_dify,
+    rules_of,
+)
 from dify_etl.dify.errors import DifyUnavailable, RateLimited
 from dify_etl.errors import ActionableError
 from dify_etl.sync.errors import WindowWrong
@@ -64,11 +71,24 @@ def holding(opened: OpenHome) -> Iterator[None]:
         _HELD.reset(token)
 
 
-def _open(stack: ExitStack, run_id: str) -> OpenHome:
+def _open(stack: ExitStack, run_id: str, tell: Tell) -> OpenHome:
     settings = effective_settings()
-    dify = stack.enter_context(open_dify(settings))
+    dify = stack.enter_context(open_dify(settings, tell=tell))
     home, rules = home_of(settings), rules_of(settings)
-    return stack.enter_context(open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher()))
+    copy = copy_place(settings)
+    return stack.enter_context(
+        open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher(), copy=copy)
+    )
+
+
+def teller(context: dg.InitResourceContext) -> Tell:
+    """Lines into the log of the run."""
+
+    def tell(line: str) -> None:
+        if context.log is not None:
+            context.log.info(line)
+
+    return tell
 
 
 def check_apps(opened: OpenHome, asked: Sequence[str]) -> None:
@@ -119,7 +139,8 @@ class DifyHome(dg.ConfigurableResource["DifyHome"]):
             with clear_failures():
                 self._opened = _HELD.get()
                 if self._opened is None:
-                    self._opened = _open(stack, context.run.run_id if context.run else "")
+                    run_id = context.run.run_id if context.run else ""
+                    self._opened = _open(stack, run_id, teller(context))
                     check_apps(self._opened, self.apps)
             yield self
 

@@ -20,7 +20,7 @@ from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
-from dify_etl.warehouse.publish import LIVE
+from dify_etl.warehouse.publish import LIVE, CopyPlace
 
 LOCK_WAIT_SECONDS = 60.0
 # Thresholds of the garbage collector while a sync runs.
@@ -37,6 +37,7 @@ class OpenHome:
     run_id: str
     watch: Watcher
     wait_seconds: float = LOCK_WAIT_SECONDS
+    copy: CopyPlace | None = None
     started_at: datetime = field(default_factory=utc_now, init=False)
     reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
@@ -108,14 +109,17 @@ def open_home(
     run_id: str,
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
+    copy: CopyPlace | None = None,
 ) -> Iterator[OpenHome]:
     """Hold the home's lock for a run. AnotherSync names who else holds it after the wait.
+
+    `copy` is where the copy for analysts stands, None: in the home.
 
     A home that an earlier version made is mended first, see `sync.migrations`.
     """
     with home_lock(path, wait_seconds=wait_seconds), _rare_collections():
-        migrate_home(path, STEPS, wait_seconds=wait_seconds, tell=watch.tells)
-        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds)
+        migrate_home(path, STEPS, wait_seconds=wait_seconds, tell=watch.tells, place=copy)
+        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds, copy)
 
 
 @contextmanager

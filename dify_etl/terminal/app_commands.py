@@ -9,6 +9,7 @@ import typer
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.operating import Apply, Asked, Most, Names, Yes, operate
+from dify_etl.terminal.simulated_option import Commands
 
 if TYPE_CHECKING:
     from dify_etl.management.applying import Operation, Operator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 MOST_APPS = 10
 MOST_DELETED = 1
 
-apps = typer.Typer(
+apps = Commands(
     help="Apps of the workspace: look, make, change, publish, move, delete.", no_args_is_help=True
 )
 AnApp = Annotated[str, typer.Argument(help="Id or name of an app.", metavar="APP")]

@@ -6,8 +6,9 @@ import typer
 
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
+from dify_etl.terminal.simulated_option import Commands
 
-audit = typer.Typer(help="What was done to Dify from this home.", no_args_is_help=True)
+audit = Commands(help="What was done to Dify from this home.", no_args_is_help=True)
 
 
 @audit.command("list")

@@ -7,6 +7,7 @@ codes, other control characters, marks that turn the direction of text) is shown
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -30,6 +31,15 @@ class HarmlessConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Every text that is printed, also in the cells of tables, comes through here."""
         return super().render_str(harmless(text), **options)
+
+
+def teller(console: Console) -> Callable[[str], None]:
+    """Prints lines as they are, whole: for what a run says of itself before it begins."""
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return tell
 
 
 out = HarmlessConsole(width=LOG_COLUMNS)

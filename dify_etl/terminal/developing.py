@@ -12,10 +12,11 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from dify_etl.connection import effective_settings, home_of
+from dify_etl.connection import check_kind, effective_settings, home_of, server_name
 from dify_etl.pipeline.schedules import nightly_schedule
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.terminal.clear_errors import INTERRUPTED
+from dify_etl.terminal.consoles import err, teller
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 from dify_etl.warehouse.errors import translated
 
@@ -32,6 +33,11 @@ def run_dagster(console: Console, *, host: str, port: int, log_format: str) -> N
     processes ends by itself. Ends with exit code 130 after Ctrl-C.
     """
     settings = effective_settings()
+    if not settings.is_simulated:
+        settings.require_credentials()  # else every run would end with this
+    check_kind(settings)
+    tell = teller(err)
+    tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
     nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
     with closing(listening_socket(settings, host, port)) as listening:
         os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
@@ -131,7 +137,7 @@ def dagster_home(settings: Settings) -> Path:
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
     target = home / "dagster.yaml"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if INSTANCE_SETTINGS.exists() and not target.exists():
             target.write_bytes(INSTANCE_SETTINGS.read_bytes())
     except OSError as error:

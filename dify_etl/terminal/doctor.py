@@ -12,22 +12,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.connection import effective_settings, home_of, kept_sessions, open_dify
+from dify_etl.connection import (
+    copy_place,
+    effective_settings,
+    first_line,
+    home_of,
+    kept_sessions,
+    open_dify,
+    server_name,
+)
 from dify_etl.dify.account import Profile
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import NotShown
 from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
+from dify_etl.private_home import other_readers, user_name
+from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable
 from dify_etl.settings import Settings
 from dify_etl.sync.clocks import told_difference
-from dify_etl.sync.lock import holder
+from dify_etl.sync.lock import NAME as LOCK
+from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.looking_ahead import unreadable_feeds
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.server_days import told_days_differ
+from dify_etl.terminal.consoles import teller
 from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
-from dify_etl.warehouse.publish import LIVE
+from dify_etl.warehouse.publish import LIVE, sweep_left_behind
 
 SCARCE_BYTES = 1 << 30
 LEAST_VERSION = (1, 0, 0)
@@ -66,7 +78,10 @@ class Finding:
 def examine(console: Console, *, write: bool) -> int:
     """Print the findings; 0 when nothing must be done, else 1. `write` puts the zone into .env."""
     settings = effective_settings()
-    findings = [*_examine_dify(settings, write=write), *_examine_home(settings)]
+    findings = [
+        *_examine_dify(settings, console, write=write),
+        *_examine_home(settings),
+    ]
     table = RichTable(title="dify-etl doctor", title_justify="left")
     for heading in ("", "checked", "found", "what to do"):
         table.add_column(heading, overflow="fold")
@@ -76,9 +91,9 @@ def examine(console: Console, *, write: bool) -> int:
     return 1 if any(one.to_do and not one.is_limit for one in findings) else 0
 
 
-def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
+def _examine_dify(settings: Settings, console: Console, *, write: bool) -> Iterator[Finding]:
     """Server, version, login, workspace, role, time zone; stops at the first that fails."""
-    server = settings.base_url or "the simulated Dify (DIFY_BASE_URL is not set)"
+    server = server_name(settings)
     try:
         # A kept session would hide a wrong password: log in anew.
         with open_dify(settings, token_store=MemoryTokenStore()) as dify:
@@ -88,6 +103,7 @@ def _examine_dify(settings: Settings, *, write: bool) -> Iterator[Finding]:
             yield Finding("login", f"as {profile.email}")
             yield _sessions(settings, dify)
             workspace = dify.account.current_workspace()
+            teller(console)(first_line(settings, workspace))
             yield Finding("workspace", f"{workspace.name} ({workspace.workspace_id})")
             role = dify.account.role_in(workspace)
             yield _role(role)
@@ -206,6 +222,35 @@ def _examine_home(settings: Settings) -> Iterator[Finding]:
         return
     yield _tried("sync lock", lambda: _lock(home))
     yield _tried("live file", lambda: _live(home))
+    yield _tried("privacy", lambda: _privacy(home))
+    swept = _tried("left behind", lambda: _left_behind(settings, home))
+    if swept.found:
+        yield swept
+
+
+def _privacy(home: Path) -> Finding:
+    """Who reads along, before the next run makes the home private."""
+    readers = other_readers(home)
+    if readers is None:
+        return Finding("privacy", f"only {user_name()} reads the files of the home")
+    return Finding(
+        "privacy",
+        f"{readers} can read the files of the home",
+        "The next sync makes the home private (folder 0700, files 0600). To let a group read the "
+        "copy, set DIFY_ETL_COPY_GROUP, or DIFY_ETL_COPY for a folder of its own.",
+    )
+
+
+def _left_behind(settings: Settings, home: Path) -> Finding:
+    """Sweeps what killed publications left: it holds all rows, those in quarantine too."""
+    if not (home / LOCK).exists() or holder(home) is not None:
+        return Finding("left behind", "")  # what a sync is writing is no left-over
+    folders = {home, copy_place(settings).target.parent}
+    with home_lock(home, wait_seconds=0.0):
+        swept = [sweep_left_behind(folder) for folder in sorted(folders)]
+    files, size = (sum(one) for one in zip(*swept, strict=True))
+    found = f"removed {files} files, {size / (1 << 20):.1f} MiB" if files else ""
+    return Finding("left behind", found)
 
 
 def _tried(subject: str, look: Callable[[], Finding]) -> Finding:
@@ -213,6 +258,8 @@ def _tried(subject: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except ActionableError as error:
         return Finding(subject, error.what, error.hint)
+    except LockUnavailable as error:
+        return Finding(subject, str(error.strerror), ADVICE_WITHOUT_LOCKS)
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
         return Finding(subject, reason, "Fix its permissions, or set DIFY_ETL_HOME elsewhere.")

@@ -9,6 +9,7 @@ from rich.markup import escape
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import err, out
 from dify_etl.terminal.operating import Apply, Asked, Most, opened_operator, operate
+from dify_etl.terminal.simulated_option import Commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST_DOCUMENTS = 20
 SHOWN_DOCUMENTS = 5
 
-indexing = typer.Typer(
+indexing = Commands(
     help="Documents that failed, are stuck or paused: list them, retry them.", no_args_is_help=True
 )
 Datasets = Annotated[

@@ -11,13 +11,14 @@ from rich.markup import escape
 from dify_etl.terminal.clear_errors import FAILED, Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.operating import Apply, opened_operator, show_lines, show_notes
+from dify_etl.terminal.simulated_option import Commands
 
 if TYPE_CHECKING:
     from dify_etl.management.rotation.planning import Asked, RotationPlan
     from dify_etl.management.rotation.running import KeyRotation
     from dify_etl.management.rotation.states import Rotation
 
-keys = typer.Typer(help="API keys: list them, and rotate them by the policy.", no_args_is_help=True)
+keys = Commands(help="API keys: list them, and rotate them by the policy.", no_args_is_help=True)
 PolicyFile = Annotated[
     Path | None,
     typer.Option("--policy", help="The policy; else DIFY_ETL_ROTATION_POLICY, rotation.toml."),

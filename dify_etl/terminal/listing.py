@@ -4,7 +4,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from dify_etl.connection import effective_settings, home_of
+from dify_etl.connection import DEMO_HOME, copy_place, effective_settings, home_of
 from dify_etl.errors import ActionableError
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.report import STATES
@@ -22,10 +22,13 @@ def list_tables(console: Console) -> int:
     "Last read whole" is of the slice for which it is longest ago: what Dify lets change without a
     sign, such as ratings and deletions, is proven through that day.
     """
-    copy = home_of(effective_settings()) / COPY
+    settings = effective_settings()
+    copy = copy_place(settings).path
     if not copy.exists():
+        is_demo = not settings.is_simulated and (home_of(settings) / DEMO_HOME / COPY).exists()
+        demo = " The demo's tables: `dify-etl tables --simulated`." if is_demo else ""
         raise NothingPublished(
-            "nothing is published yet", where=str(copy), hint="Run `dify-etl sync` first."
+            "nothing is published yet", where=str(copy), hint=f"Run `dify-etl sync` first.{demo}"
         )
     try:
         with duckdb.connect(str(copy), read_only=True) as connection:

@@ -8,11 +8,12 @@ import typer
 from dify_etl.terminal.clear_errors import Debug, clear_errors
 from dify_etl.terminal.consoles import out
 from dify_etl.terminal.operating import Apply, Asked, Most, Names, Yes, opened_operator, operate
+from dify_etl.terminal.simulated_option import Commands
 
 MOST_MEMBERS = 50
 MOST_REMOVED = 5
 
-members = typer.Typer(
+members = Commands(
     help="Members of the workspace: list, invite, change roles, remove.", no_args_is_help=True
 )
 Who = Annotated[list[str], typer.Argument(help="E-mail or id of a member.", metavar="WHO")]

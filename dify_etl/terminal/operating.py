@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dify_etl.terminal.clear_errors import FAILED
-from dify_etl.terminal.consoles import err
+from dify_etl.terminal.consoles import err, teller
 
 if TYPE_CHECKING:
     from dify_etl.management.applying import Operation, Operator, Result
@@ -51,9 +51,7 @@ def opened_operator() -> "Iterator[tuple[Operator, Path]]":
 
     settings = effective_settings()
     home = home_of(settings)
-    if settings.is_simulated:
-        err.print("DIFY_BASE_URL is not set: the simulated Dify forgets what is done to it.")
-    with open_dify(settings) as dify:
+    with open_dify(settings, tell=teller(err)) as dify:
         yield operator_of(dify, AuditFile(home / AUDIT_FILE)), home
 
 

@@ -9,10 +9,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
+from dify_etl.connection import (
+    copy_place,
+    effective_settings,
+    home_of,
+    open_dify,
+    rules_of,
+)
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
+from dify_etl.terminal.consoles import err, teller
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import QUARANTINE
 from dify_etl.warehouse.publish import LIVE
@@ -72,13 +79,14 @@ def _waiting(live: Path) -> list[Quarantined]:
 def _opened() -> Iterator[Sync]:
     settings = effective_settings()
     with (
-        open_dify(settings) as dify,
+        open_dify(settings, tell=teller(err)) as dify,
         open_home(
             dify,
             home_of(settings),
             rules=rules_of(settings),
             run_id=str(uuid.uuid4()),
             watch=NoWatcher(),
+            copy=copy_place(settings),
         ) as home,
         home.sync(SyncPlan()) as sync,
     ):

@@ -10,7 +10,13 @@ from datetime import date
 from rich.console import Console
 from rich.markup import escape
 
-from dify_etl.connection import effective_settings, home_of, open_dify, rules_of
+from dify_etl.connection import (
+    copy_place,
+    effective_settings,
+    home_of,
+    open_dify,
+    rules_of,
+)
 from dify_etl.pipeline.resources import DifyHome, check_apps, holding
 from dify_etl.pipeline.schedules import RANGE_END, RANGE_START, lookback_tags
 from dify_etl.settings import DIFY_BEGINS, Settings
@@ -21,7 +27,7 @@ from dify_etl.sync.report import FeedReport
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.sync.windows import asked_window
 from dify_etl.terminal.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
-from dify_etl.terminal.consoles import err
+from dify_etl.terminal.consoles import err, teller
 from dify_etl.terminal.error_messages import ErrorMessage, print_error
 from dify_etl.terminal.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.terminal.progress import progress_on
@@ -33,7 +39,6 @@ from dify_etl.terminal.summary import (
     show_waiting,
 )
 from dify_etl.time_zones import local_date
-from dify_etl.warehouse.publish import COPY
 
 QUERIES = (
     "SELECT app_name, sum(messages) AS messages, sum(total_price) AS price\n"
@@ -71,9 +76,9 @@ class _Outcome:
 
 def run_demo(console: Console, *, is_debug: bool) -> int:
     """The nightly sync of all 30 days of the simulated Dify, whatever server the settings name."""
-    settings = effective_settings(DIFY_BASE_URL=None, DIFY_ETL_START_DATE=DIFY_BEGINS)
+    settings = effective_settings(DIFY_ETL_SIMULATED=True, DIFY_ETL_START_DATE=DIFY_BEGINS)
     code = _run(settings, SyncRequest(is_debug=is_debug), console)
-    copy = home_of(settings) / COPY
+    copy = copy_place(settings).path
     if copy.exists():
         console.print(f"\nThe data is in [bold]{escape(str(copy))}[/]. Three queries to try:\n")
         for query in QUERIES:
@@ -131,7 +136,7 @@ def _opened(
     settings: Settings, request: SyncRequest, run_id: str, console: Console
 ) -> Iterator[OpenHome]:
     with (
-        open_dify(settings) as dify,
+        open_dify(settings, tell=teller(console)) as dify,
         progress_on(console) as watch,
         open_home(
             dify,
@@ -140,6 +145,7 @@ def _opened(
             run_id=run_id,
             watch=watch,
             wait_seconds=request.wait_seconds,
+            copy=copy_place(settings),
         ) as opened,
     ):
         yield opened

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from dify_etl.private_home import private_files
 from dify_etl.warehouse import errors
 from dify_etl.warehouse.tables import (
     POLARS_TYPES,
@@ -171,6 +172,11 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise errors.translated(path, error) from error
+    with private_files():  # the log and what spills beside the file as well
+        yield from _opened(path, wait_seconds)
+
+
+def _opened(path: Path, wait_seconds: float) -> Iterator[Database]:
     instance = _IDLE.pop() if _IDLE else duckdb.connect()
     connection = instance.cursor()
     try:

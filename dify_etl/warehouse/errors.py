@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.errors import ActionableError
+from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable
 
 
 class WarehouseError(ActionableError):
@@ -65,6 +66,12 @@ def busy(path: Path, error: duckdb.Error, waited_seconds: float) -> WarehouseBus
 
 def translated(path: Path, error: duckdb.Error | OSError) -> Exception:
     """The actionable error behind a DuckDB or file-system one; the same error when it is a bug."""
+    if isinstance(error, LockUnavailable):
+        return WarehouseUnwritable(
+            f"cannot lock {path.name}: {error.strerror}",
+            where=str(path.parent),
+            hint=f"{ADVICE_WITHOUT_LOCKS} Nothing was read.",
+        )
     if isinstance(error, OSError) or any(sign in str(error).lower() for sign in _UNWRITABLE):
         return WarehouseUnwritable(
             f"cannot write {path.name}: {str(error).splitlines()[0]}",

@@ -6,7 +6,6 @@ it is cut off, the next start goes on where it stopped. New columns need no step
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +13,12 @@ from pathlib import Path
 
 import duckdb
 
+from dify_etl.private_home import give, private_files
 from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.ledger import MIGRATIONS
-from dify_etl.warehouse.publish import COPY, LIVE
+from dify_etl.warehouse.publish import LIVE, CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import quoted
-
-# What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.
-_LEFT_BEHIND = re.compile(
-    r"\.dify\.duckdb\.(\d+)(\.anew)?(\.wal)?|(live|dify)\.duckdb\.anew(\.wal)?"
-)
 
 
 @dataclass(frozen=True)
@@ -48,20 +43,27 @@ def migrate_home(
     wait_seconds: float,
     tell: Callable[[str], None],
     compression: str = "auto",
+    place: CopyPlace | None = None,
 ) -> None:
-    """Run the steps that this home lacks on its live file and its published copy.
+    """Run the steps that this home lacks on its live file and its published copy (`place`).
 
     Call it under the home's lock. Readers of the copy keep the old one until they open it anew.
     `tell` gets a line per step; `compression` is DuckDB's. WarehouseBusy, WarehouseUnwritable.
     """
-    _clear_left_behind(home)
-    live, copy = home / LIVE, home / COPY
+    try:
+        live = (home / LIVE).resolve()  # where a link stands, the file behind it is mended
+        copy = (place or CopyPlace(home)).target
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise translated(home / LIVE, OSError(str(error))) from error
+    for folder in {home, live.parent, copy.parent}:
+        sweep_left_behind(folder)
     if live.exists():
         _migrate(live, live, migrations, wait_seconds, tell, compression)
     for_copy = [one for one in migrations if one.is_for_copy]
     if copy.exists() and _lacks(copy, for_copy):
         with _private_copy(copy) as fresh:
             _migrate(fresh, copy, for_copy, wait_seconds, tell, compression)
+        give(copy, (place or CopyPlace(home)).access)
 
 
 def holds_data(database: Database) -> bool:
@@ -160,7 +162,7 @@ def _private_copy(copy: Path) -> Iterator[Path]:
     fresh = copy.with_name(f".{copy.name}.{os.getpid()}")
     try:
         try:
-            with copy.open("rb") as source, fresh.open("wb") as written:
+            with private_files(), copy.open("rb") as source, fresh.open("wb") as written:
                 while block := source.read(8 << 20):
                     written.write(block)
         except OSError as error:
@@ -192,23 +194,3 @@ def _note(database: Database, one: Migration, rows: int | None) -> None:
         "INSERT INTO ops.migrations (number, step, rows, applied_at) VALUES (?, ?, ?, ?)",
         [one.number, one.step, rows, utc_now()],
     )
-
-
-def _clear_left_behind(home: Path) -> None:
-    for path in home.glob("*") if home.is_dir() else ():
-        found = _LEFT_BEHIND.fullmatch(path.name)
-        if found and not _is_running(found.group(1)):
-            path.unlink(missing_ok=True)
-
-
-def _is_running(process: str | None) -> bool:
-    """Whether the process that makes a copy still lives; None: no process is told."""
-    if process is None:
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return int(process) != os.getpid()

@@ -5,14 +5,19 @@ would drop that process's lock on it.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from dify_etl.errors import ActionableError
+from dify_etl.private_home import Access, give, private_files
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.ledger import PUBLISHED
@@ -23,50 +28,135 @@ LIVE = "live.duckdb"
 COPY = "dify.duckdb"
 
 
-def publish(home: Path, *, run_id: str, through: date, wait_seconds: float = 60.0) -> Path:
-    """Make `home/dify.duckdb` the state of `home/live.duckdb`; answers its path.
+# What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.
+_LEFT_BEHIND = re.compile(
+    r"\.dify\.duckdb\.(\d+)(\.anew)?(\.wal|\.tmp)?|(live|dify)\.duckdb\.anew(\.wal|\.tmp)?"
+)
+IDLE_SECONDS = 3600.0  # a copy that is being made is written to all the time
+
+
+@dataclass(frozen=True)
+class CopyPlace:
+    """Where the copy for analysts stands, and who may read it."""
+
+    folder: Path
+    access: Access = field(default_factory=Access)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / COPY
+
+    @property
+    def target(self) -> Path:
+        """What is replaced: where the operator made a link, the file behind it. OSError: a loop."""
+        return self.path.resolve() if self.path.is_symlink() else self.path
+
+
+def publish(
+    home: Path,
+    *,
+    run_id: str,
+    through: date,
+    wait_seconds: float = 60.0,
+    place: CopyPlace | None = None,
+) -> Path:
+    """Make `dify.duckdb` (in the home, or at `place`) the state of `home/live.duckdb`; answers its
+    path.
 
     Analysts with the old copy open keep reading it; whoever opens it afterwards sees the new one.
-    WarehouseBusy, WarehouseUnwritable: the old copy stays.
+    Call it under the home's lock. WarehouseBusy, WarehouseUnwritable: the old copy stays.
     """
-    live, copy = home / LIVE, home / COPY
+    live, place = home / LIVE, place or CopyPlace(home)
+    try:
+        target = place.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_left_behind(target.parent)
+    except (OSError, RuntimeError) as error:  # Python before 3.13 tells a loop of links so
+        raise _not_made(str(error), place.path) from error
     with open_database(live, wait_seconds=wait_seconds) as database:
         database.ensure(PUBLISHED)
         row = {"published_at": utc_now(), "run_id": run_id, "through_date": through}
         with database.transaction():
             upsert(database, PUBLISHED, frame(PUBLISHED, [row]), now=utc_now())
         database.execute("CHECKPOINT live")
-        _copy_in_child(live, copy)
-    return copy
+        _copy_in_child(live, target, place.access)
+    return place.path
 
 
-def _copy_in_child(live: Path, copy: Path) -> None:
+def sweep_left_behind(folder: Path) -> tuple[int, int]:
+    """Delete what killed copies and rewritings left in a folder; answers files and bytes.
+
+    Call it under the home's lock. What a living process wrote to within the hour stays.
+    """
+    files = size = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        found = _LEFT_BEHIND.fullmatch(path.name)
+        if not found or path.is_symlink() or _is_in_use(path, found[1]):
+            continue
+        parts = [one for one in (path, *path.rglob("*")) if one.is_file()]
+        files, size = files + len(parts), size + sum(one.stat().st_size for one in parts)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return files, size
+
+
+def _is_in_use(path: Path, process: str | None) -> bool:
+    """Whether the process that makes a copy still does; None: no process is told."""
+    if process is None or int(process) == os.getpid():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # somebody else's process
+    # A number comes again, in containers every night: then only the file tells.
+    return time.time() - path.stat().st_mtime < IDLE_SECONDS
+
+
+def _copy_in_child(live: Path, copy: Path, access: Access) -> None:
+    given = [str(live), str(copy), str(access.mode), str(-1 if access.gid is None else access.gid)]
     child = subprocess.run(
-        [sys.executable, "-m", "dify_etl.warehouse.publish", str(live), str(copy)],
+        [sys.executable, "-m", "dify_etl.warehouse.publish", *given],
         capture_output=True,
         text=True,
         check=False,
     )
     if child.returncode:
         last = child.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise WarehouseUnwritable(
-            f"the published copy was not made: {last[0]}",
-            where=str(copy),
-            hint="The old copy stays. Free disk space (a copy needs as much as the live file) "
-            "and run again.",
-        )
+        raise _not_made(last[0], copy)
 
 
-def copy_and_replace(live: Path, copy: Path) -> None:
-    """The child's work: copy, take out what analysts must not get, fsync, rename onto the copy."""
+def _not_made(reason: str, copy: Path) -> WarehouseUnwritable:
+    return WarehouseUnwritable(
+        f"the published copy was not made: {reason}",
+        where=str(copy),
+        hint="The old copy stays. Free disk space (a copy needs as much as the live file), or "
+        "correct DIFY_ETL_COPY, DIFY_ETL_COPY_GROUP or what stands in the way, and run again.",
+    )
+
+
+def copy_and_replace(live: Path, copy: Path, access: Access | None = None) -> None:
+    """The child's work: copy, take out what analysts must not get, fsync, rename onto the copy.
+
+    Until the last step the file is its owner's alone.
+    """
     fresh = copy.with_name(f".{copy.name}.{os.getpid()}")
+    parent = os.getppid()
     try:
-        with live.open("rb") as source, fresh.open("wb") as target:
-            while block := source.read(8 << 20):
-                target.write(block)
-        _take_out_raw_json(fresh)
+        with private_files():
+            with live.open("rb") as source, fresh.open("wb") as target:
+                while block := source.read(8 << 20):
+                    target.write(block)
+            _take_out_raw_json(fresh)
+        give(fresh, access or Access())
         with fresh.open("rb") as written:
             os.fsync(written.fileno())
+        if os.getppid() != parent:
+            return  # the run died meanwhile: another one may have published newer rows
         fresh.replace(copy)
     except (OSError, duckdb.Error) as error:
         raise translated(copy, error) from error
@@ -110,6 +200,8 @@ def _write_anew(path: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        copy_and_replace(Path(sys.argv[1]), Path(sys.argv[2]))
+        _mode, _gid = int(sys.argv[3]), int(sys.argv[4])
+        _access = Access(_mode, None if _gid < 0 else _gid)
+        copy_and_replace(Path(sys.argv[1]), Path(sys.argv[2]), _access)
     except ActionableError as error:
         sys.exit(error.what)  # the parent adds where and what to do

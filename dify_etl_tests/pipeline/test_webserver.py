@@ -86,7 +86,7 @@ def dagster_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDags
     variables["PATH"] = f"{Path(sys.executable).parent}:{inherited['PATH']}"
     with (folder / "log").open("w") as log:
         serving = subprocess.Popen(
-            ["dify-etl", "dev", "--port", str(port)],
+            ["dify-etl", "dev", "--simulated", "--port", str(port)],
             cwd=folder,
             env=variables,
             stdout=log,

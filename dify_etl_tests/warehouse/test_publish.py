@@ -1,19 +1,24 @@
 """The published copy is whole, is swapped under its readers, and stays when publishing fails."""
 
+import os
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+from dify_etl.private_home import Access
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
 from dify_etl.warehouse.ledger import QUARANTINE
-from dify_etl.warehouse.publish import copy_and_replace, publish
+from dify_etl.warehouse.publish import CopyPlace, copy_and_replace, publish
 
 THROUGH = date(2026, 3, 2)
 
@@ -145,6 +150,86 @@ def test_failure_keeps_the_old_copy(home: Path) -> None:
         copy_and_replace(broken, copy)
     assert copy.read_bytes() == before
     assert not list(home.glob(".dify*"))
+
+
+def test_killed_publication_leaves_nothing_for_long(home: Path) -> None:
+    """A copy that is being made is its owner's alone; killed, the next publication sweeps it, with
+    all that stands beside it; other files stay.
+    """
+    copy, pipe = published(home), home / "slow"
+    os.mkfifo(pipe)
+    command = [
+        sys.executable,
+        "-m",
+        "dify_etl.warehouse.publish",
+        str(pipe),
+        str(copy),
+        "420",
+        "-1",
+    ]
+    with subprocess.Popen(command) as child, pipe.open("wb") as source:
+        source.write(b"raw rows")
+        source.flush()
+        fresh = home / f".dify.duckdb.{child.pid}"
+        wait_until(lambda: fresh.exists())
+        assert stat.S_IMODE(fresh.stat().st_mode) == 0o600
+        child.kill()
+        child.wait()
+    for name in (".anew", ".wal", ".tmp"):
+        fresh.with_name(fresh.name + name).write_bytes(b"raw rows")
+    (home / ".dify.duckdb.mine").write_text("stays")
+    published(home)
+    assert [path.name for path in home.glob(".dify*")] == [".dify.duckdb.mine"]
+
+
+def test_number_of_a_process_that_came_again_saves_no_stray(home: Path) -> None:
+    """In a container the same numbers run every night: what is old is swept all the same."""
+    published(home)
+    stray = home / f".dify.duckdb.{os.getppid()}"
+    stray.write_bytes(b"raw rows")
+    published(home)
+    assert stray.exists()  # it may be of somebody who publishes now
+    os.utime(stray, (0, 0))
+    published(home)
+    assert not stray.exists()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Poll, ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_link_in_place_of_the_copy_stays_one(home: Path, tmp_path_factory: Any) -> None:
+    """The file behind it is replaced, where the operator wants the copy to be."""
+    elsewhere = tmp_path_factory.mktemp("analysts") / "dify.duckdb"
+    (home / "dify.duckdb").symlink_to(elsewhere)
+    copy = published(home)
+    assert copy.is_symlink()
+    assert not elsewhere.is_symlink()
+    with reader(elsewhere) as connection:
+        assert count(connection) == 1
+
+
+def test_loop_of_links_is_refused(home: Path) -> None:
+    """One clear error."""
+    (home / "dify.duckdb").symlink_to(home / "dify.duckdb")
+    with pytest.raises(WarehouseUnwritable, match="not made"):
+        published(home)
+
+
+@pytest.mark.parametrize(("mode", "is_elsewhere"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_copy_is_for_whom_it_is_meant(home: Path, mode: int, is_elsewhere: bool) -> None:
+    """Its folder, mode and group are those of the place."""
+    folder = home / "analysts" if is_elsewhere else home
+    place = CopyPlace(folder, Access(mode, os.getegid()))
+    copy = publish(home, run_id="run", through=THROUGH, place=place)
+    assert copy == folder / "dify.duckdb"
+    assert stat.S_IMODE(copy.stat().st_mode) == mode
+    assert copy.stat().st_gid == os.getegid()
+    assert stat.S_IMODE((home / "live.duckdb").stat().st_mode) == 0o600
 
 
 def test_copy_that_cannot_be_replaced_says_so(home: Path) -> None:

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from dify_etl.management.rotation.errors import RotationError, RotationRunning
 from dify_etl.management.rotation.states import Rotation
-from dify_etl.process_lock import LockHeld, process_lock
+from dify_etl.process_lock import (
+    ADVICE_WITHOUT_LOCKS,
+    LockHeld,
+    LockUnavailable,
+    process_lock,
+)
 
 LEDGER_FILE = "key_rotations.sqlite"
 LOCK_FILE = "rotation.lock"
@@ -26,10 +31,17 @@ class RotationLedger:
 
     @contextmanager
     def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
-        """Only one process of a home rotates at a time. Raises RotationRunning."""
+        """Only one process of a home rotates at a time. Raises RotationRunning, RotationError."""
         with ExitStack() as held:
             try:
                 held.enter_context(process_lock(self._lock, wait_seconds=wait_seconds))
+            except OSError as error:
+                is_lockless = isinstance(error, LockUnavailable)
+                raise RotationError(
+                    f"the lock of rotations cannot be held: {error.strerror}",
+                    where=str(self._lock),
+                    hint=ADVICE_WITHOUT_LOCKS if is_lockless else "Fix its permissions.",
+                ) from error
             except LockHeld as error:
                 raise RotationRunning(
                     f"keys are being rotated already: {error}",

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from dify_etl.management.rotation.errors import SinkFailed
 from dify_etl.management.rotation.sinks.protocol import Stage
+from dify_etl.process_lock import flock
 
 BOM = "\ufeff"
 Format = Literal["dotenv", "json"]
@@ -157,7 +158,7 @@ class FileSink:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+                flock(folder, fcntl.LOCK_EX)
                 yield
             finally:
                 os.close(folder)

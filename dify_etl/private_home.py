@@ -1,0 +1,184 @@
+"""Who may read a home: its owner alone. The published copy may be for others, if they are told.
+
+A home holds every conversation of a company, sessions, and what rotations are about to do.
+"""
+
+import grp
+import json
+import os
+import pwd
+import re
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME_FILE = "home.json"
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+# Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
+_OURS = re.compile(
+    r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
+    r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|dagster|demo"
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may read the published copy beside the owner: bits of its mode, and its group."""
+
+    mode: int = PRIVATE_FILE
+    gid: int | None = None
+
+    @property
+    def through(self) -> int:
+        """The bits that a folder needs, so that these reach the copy in it and list nothing."""
+        group = 0o010 if self.mode & 0o040 else 0
+        return group | (0o001 if self.mode & 0o004 else 0)
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Files that are made inside, DuckDB's too, may be read by their owner alone.
+
+    The umask is the process's: threads may overlap, and the last one gives it back.
+    """
+    with _LOCK:
+        if not _INSIDE:
+            _BEFORE.append(os.umask(0o077))
+        _INSIDE.append(None)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _INSIDE.pop()
+            if not _INSIDE:
+                os.umask(_BEFORE.pop())
+
+
+_LOCK = threading.Lock()
+_INSIDE: list[None] = []
+_BEFORE: list[int] = []
+
+
+def other_readers(home: Path) -> str | None:
+    """Who beside the owner may read what dify-etl keeps in a home, in words; None: nobody.
+
+    The copy is left out: who reads it, is set.
+    """
+    files = [path for path in _own(home) if path.is_file() and path.name != "dify.duckdb"]
+    for what, reads, passes in (
+        ("every account of this machine", stat.S_IROTH, stat.S_IXOTH),
+        (f"the group {_group_name(home)}", stat.S_IRGRP, stat.S_IXGRP),
+    ):
+        if files and _can_pass(home, passes):
+            open_to = sorted(path.name for path in files if path.stat().st_mode & reads)
+            if open_to:
+                return f"{what} (folder {_octal(home)}; {', '.join(open_to[:5])})"
+    return None
+
+
+def make_private(home: Path, access: Access | None = None, copy: Path | None = None) -> None:
+    """The folder 0700, what dify-etl keeps in it 0600, folders of it 0700, and the copy as `access`
+    says; where the copy stands in the home, its readers may pass through, but list nothing.
+
+    The mode of a folder that also serves others (`is_shared`) stays. Raises OSError.
+    """
+    access = access or Access()
+    copy = copy or home / "dify.duckdb"
+    is_inside = copy.parent.resolve() == home.resolve()
+    for path in _own(home):
+        wanted = PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE
+        if path != copy and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(wanted)
+    if copy.exists():
+        give(copy, access)
+    if not is_shared(home):
+        _set(home, PRIVATE_FOLDER | (access.through if is_inside else 0))
+        if is_inside and access.gid is not None and home.stat().st_gid != access.gid:
+            os.chown(home, -1, access.gid)
+
+
+def give(path: Path, access: Access) -> None:
+    """Let those read a file whom `access` names. Raises OSError."""
+    if access.gid is not None and path.stat().st_gid != access.gid:
+        os.chown(path, -1, access.gid)
+    _set(path, access.mode)
+
+
+def is_shared(home: Path) -> bool:
+    """Whether the folder is not the home's alone: it had other files when it became a home, or it
+    is one that a machine or a user lives in.
+    """
+    place = home.resolve()
+    lived_in = {Path("/"), Path.cwd(), Path(tempfile.gettempdir()).resolve()}
+    with suppress(RuntimeError, OSError):
+        lived_in.add(Path.home().resolve())
+    if place in lived_in or place.stat().st_mode & stat.S_ISVTX:
+        return True
+    return bool(remembered(home).get("is_shared"))
+
+
+def remembered(home: Path) -> dict[str, object]:
+    """What a home wrote down of itself: `dify` (server or simulated), `is_shared`."""
+    try:
+        held = json.loads((home / HOME_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def remember(home: Path, note: dict[str, object]) -> None:
+    """Write that down, for the owner alone. Raises OSError."""
+    with private_files():
+        (home / HOME_FILE).write_text(json.dumps(note), "utf-8")
+
+
+def holds_others(home: Path) -> bool:
+    """Whether something stands in a folder that dify-etl did not make."""
+    return any(not _OURS.fullmatch(path.name) for path in home.iterdir())
+
+
+def _own(home: Path) -> list[Path]:
+    """What dify-etl keeps in a home; links are left alone, they are the operator's."""
+    if not home.is_dir():
+        return []
+    return [one for one in home.iterdir() if _OURS.fullmatch(one.name) and not one.is_symlink()]
+
+
+def _can_pass(home: Path, bit: int) -> bool:
+    """Whether others (or the home's group) get as far as into the folder."""
+    place, gid = home.resolve(), home.stat().st_gid
+    for folder in (place, *place.parents):
+        held = folder.stat()
+        is_group = bit == stat.S_IXGRP and held.st_gid == gid and held.st_mode & stat.S_IXGRP
+        if not (held.st_mode & stat.S_IXOTH or is_group):
+            return False
+    return bool(place.stat().st_mode & bit)
+
+
+def _set(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def _octal(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):04o}"
+
+
+def _group_name(path: Path) -> str:
+    gid = path.stat().st_gid
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def user_name() -> str:
+    """The account that this process runs as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
