@@ -12,6 +12,7 @@ import yaml
 from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.management.bounded_yaml import YamlWrong, read_yaml
 from dify_etl.management.errors import InputWrong
+from dify_etl.management.known_secrets import without_known_secrets
 from dify_etl.management.redaction import without_secrets
 
 # What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
@@ -48,21 +49,45 @@ class Dsl:
     shown: str
 
 
+@dataclass(frozen=True)
+class SharedDsl:
+    """A DSL for git: stable, and without known secrets. `hidden`: where those were; `doubtful`:
+    what may hold others. Both name nodes and variables.
+    """
+
+    text: str
+    hidden: tuple[str, ...]
+    doubtful: tuple[str, ...]
+
+
+def shared_dsl(text: str, *, where: str) -> SharedDsl:
+    """The stable DSL with `(secret)` in place of each known secret. InputWrong: as `stable_dsl`."""
+    document = _checked(text, where)
+    masked = without_known_secrets(_without_looks(document))
+    return SharedDsl(_dumped(masked.document), masked.hidden, masked.doubtful)
+
+
 def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
     """The DSL with sorted keys, LF, no folded lines and nothing of the editor's last look.
 
     `name`: as if the app in it were called so. InputWrong when it is no DSL of an app.
     """
+    document = _checked(text, where)
+    app = document["app"]
+    if name:
+        app["name"] = name
+    plain = _without_looks(document)
+    shown = without_secrets(without_known_secrets(plain).document)
+    description = str(app.get("description") or "")
+    return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+
+
+def _checked(text: str, where: str) -> dict[str, Any]:
     document = _parsed(text, where)
     app = document.get("app")
     if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
         raise _wrong("it holds no app with a name and a mode", where)
-    if name:
-        app["name"] = name
-    plain = _without_looks(document)
-    shown = without_secrets(plain)
-    description = str(app.get("description") or "")
-    return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+    return document
 
 
 def lacks_of(text: str, *, where: str) -> tuple[str, ...]:

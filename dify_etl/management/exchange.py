@@ -10,6 +10,7 @@ from pathlib import Path
 from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import DslImport
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.deny_list import REMOVED
 from dify_etl.dify.errors import DifyError
 from dify_etl.management.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.management.apps import (
@@ -21,7 +22,7 @@ from dify_etl.management.apps import (
     state_of,
     target_of,
 )
-from dify_etl.management.dsl import Dsl, stable_dsl
+from dify_etl.management.dsl import Dsl, shared_dsl, stable_dsl
 from dify_etl.management.errors import InputWrong
 from dify_etl.management.files import read_text
 from dify_etl.management.plan import Step, Target
@@ -48,6 +49,8 @@ class Export:
     """The files of a folder after an export: what each app became, and what belongs to none.
 
     `empty`: names of apps that have nothing to export yet, since nobody has saved a draft.
+    `hidden`: app, and where secrets were that stand in no file; `doubtful`: app, and what may hold
+    others.
     """
 
     written: tuple[Path, ...]
@@ -55,6 +58,8 @@ class Export:
     failed: tuple[tuple[str, str], ...]  # app, reason
     strays: tuple[Path, ...] = ()
     empty: tuple[str, ...] = ()
+    hidden: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[tuple[str, str], ...] = ()
 
 
 def file_name(app: App) -> str:
@@ -65,7 +70,8 @@ def file_name(app: App) -> str:
 
 
 def export_apps(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bool) -> Export:
-    """Write the stable DSL of each app, without secrets, where it differs from the file there.
+    """Write the stable DSL of each app, without known secrets, where it differs from the file
+    there.
 
     A renamed app takes its file along. Nothing outside the folder is touched, no link is followed,
     and only files with names that an export gives are moved. With `is_all`, files of apps that are
@@ -88,6 +94,8 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
     unchanged: list[Path] = []
     failed: list[tuple[str, str]] = []
     empty: list[str] = []
+    hidden: list[tuple[str, str]] = []
+    doubtful: list[tuple[str, str]] = []
     files = _ExportedFiles(folder, apps)
     for app in apps:
         if not _ID.fullmatch(app.app_id):
@@ -95,14 +103,16 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
             continue
         try:
             exported = exported_dsl(dify, app)
-            text = None if exported is None else stable_dsl(exported, where=_dsl_of(app)).text
+            dsl = None if exported is None else shared_dsl(exported, where=_dsl_of(app))
         except (DifyError, InputWrong) as error:
             failed.append((app.name, str(error)))
             continue
-        if text is None:
+        if dsl is None:
             empty.append(app.name)
             continue
-        path, is_written = files.write(app, text.encode())
+        hidden += [(app.name, place) for place in dsl.hidden]
+        doubtful += [(app.name, place) for place in dsl.doubtful]
+        path, is_written = files.write(app, dsl.text.encode())
         (written if is_written else unchanged).append(path)
     strays = files.strays()
     if not is_all:
@@ -113,6 +123,8 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
         tuple(failed),
         tuple(strays if is_all else ()),
         tuple(empty if is_all else ()),
+        tuple(hidden),
+        tuple(doubtful),
     )
 
 
@@ -215,7 +227,7 @@ def import_operation(
         state = None if app_id is None else state_of(dify, app_id, list(after))
         return Found(state, app_id, _told(answer, _publishing(dsl.mode, app_id)))
 
-    note = _publishing(dsl.mode, None)
+    note = "; ".join(one for one in (_filling(dsl), _publishing(dsl.mode, None)) if one)
     target, wanted = Target("app", None, wanted_name), {**after, "dsl": dsl.shown}
     action = Action(
         Step(IMPORT, target, None, wanted, note=note),
@@ -225,6 +237,17 @@ def import_operation(
         is_done=lambda found: found.state == after,
     )
     return operator.operation(IMPORT, [action], ())
+
+
+def _filling(dsl: Dsl) -> str:
+    """What an export took out does not come back by itself."""
+    number = dsl.text.count(REMOVED)
+    if not number:
+        return ""
+    return (
+        f"the file holds {REMOVED} {number} times, where an export took secrets out: write them "
+        "into it first, or into the app afterwards"
+    )
 
 
 def _publishing(mode: str, app_id: str | None) -> str:
@@ -263,7 +286,7 @@ def overwrite_operation(
         state = seen.state or {}
         return state != before and state.get("name") == wanted_name
 
-    note = _publishing(found.mode, found.app_id)
+    note = "; ".join(one for one in (_filling(dsl), _publishing(found.mode, found.app_id)) if one)
     if found.workflow_id is not None:
         note = f"what is published stays; {note}"
     action = Action(

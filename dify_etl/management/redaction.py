@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from dify_etl.dify import deny_list
 from dify_etl.dify.deny_list import REMOVED
+from dify_etl.management.known_secrets import without_keys
 
 State = Mapping[str, JsonValue]
 
@@ -16,8 +17,10 @@ LONGEST = 200  # characters of one text in the audit
 
 
 def without_secrets(value: JsonValue) -> JsonValue:
-    """The same JSON with `(secret)` wherever it holds one, as the client knows them."""
-    kept: JsonValue = deny_list.without_secrets(value)
+    """The same JSON with `(secret)` wherever it holds one, as the client knows them, and where a
+    text holds what has the shape of a key.
+    """
+    kept: JsonValue = without_keys(deny_list.without_secrets(value))
     return kept
 
 

@@ -70,6 +70,9 @@ class ExportAppsConfig(dg.Config):
 
     apps: list[str] = Field(default=[], description="Ids or names; empty: every app.")
     folder: str = Field(description="Folder for the files; fit for git.")
+    fail_on_secret: bool = Field(
+        default=False, description="Fail when an app holds a secret, or may hold one."
+    )
 
 
 class ImportAppConfig(PlanConfig):

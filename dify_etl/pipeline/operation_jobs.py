@@ -213,9 +213,13 @@ def _export_job() -> dg.JobDefinition:
             "files of no app": dg.MetadataValue.json([str(path) for path in done.strays]),
             "without a draft": dg.MetadataValue.json(list(done.empty)),
             "failed": dg.MetadataValue.json(dict(done.failed)),
+            "known secrets left out": dg.MetadataValue.json([list(one) for one in done.hidden]),
+            "may hold others": dg.MetadataValue.json([list(one) for one in done.doubtful]),
         }
         if done.failed:
             raise dg.Failure("some apps were not exported", metadata, allow_retries=False)
+        if config.fail_on_secret and (done.hidden or done.doubtful):
+            raise dg.Failure("apps hold secrets, or may", metadata, allow_retries=False)
         return dg.Output(None, metadata=metadata)
 
     @dg.job(name="export_apps", description=ExportAppsConfig.__doc__)

@@ -164,13 +164,21 @@ def export(
     *,
     all_: Annotated[bool, typer.Option("--all", help="Every app of the workspace.")] = False,
     to: Annotated[Path, typer.Option(help="Folder for the files; fit for git.")] = Path("apps"),
+    fail_on_secret: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-secret", help="Exit code 1 when an app holds a secret, or may hold one."
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write the DSL of apps as files that change only when the app does; without secrets."""
+    """Write the DSL of apps as files that change only when the app does; known secrets are left
+    out, and what may hold others is named.
+    """
     with clear_errors(debug=debug):
         from dify_etl.terminal.app_views import export_to
 
-        raise typer.Exit(export_to(out, app or (), to, is_all=all_))
+        raise typer.Exit(export_to(out, app or (), to, is_all=all_, fails_on_secret=fail_on_secret))
 
 
 @apps.command("import")

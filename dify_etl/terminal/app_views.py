@@ -61,8 +61,17 @@ def show_app(console: Console, text: str) -> None:
     console.print(table)
 
 
-def export_to(console: Console, texts: Sequence[str], folder: Path, *, is_all: bool) -> int:
-    """Export these apps or all, tell what changed; 1 when an app could not be exported."""
+def export_to(
+    console: Console,
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    is_all: bool,
+    fails_on_secret: bool = False,
+) -> int:
+    """Export these apps or all, tell what changed and where secrets are; 1 when an app could not
+    be exported or, with `fails_on_secret`, has or may have a secret.
+    """
     if bool(texts) == is_all:
         raise InputWrong(
             "name the apps to export, or say --all", where="apps export", hint="One of the two."
@@ -87,4 +96,15 @@ def export_to(console: Console, texts: Sequence[str], folder: Path, *, is_all: b
         )
     for name, reason in export.failed:
         err.print(f"{escape(name)} was not exported: {escape(reason)}", soft_wrap=True)
-    return 1 if export.failed else 0
+    _show_places(console, "Known secrets were left out of the files", export.hidden)
+    _show_places(console, "May hold other secrets: look before you share", export.doubtful)
+    has_secret = bool(export.hidden or export.doubtful)
+    return 1 if export.failed or (fails_on_secret and has_secret) else 0
+
+
+def _show_places(console: Console, title: str, places: Sequence[tuple[str, str]]) -> None:
+    if places:
+        console.print(f"{title}:", highlight=False)
+    for name, place in places:
+        told = f"  {name}: {place or 'outside of any node'}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
