@@ -5,12 +5,12 @@ the keys), HTML for unknown routes, and message texts that change: only status a
 """
 
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 
 from dify_etl.dify.deny_list import text_without_secrets
+from dify_etl.dify.echoes import repeats, unless_repeated
 from dify_etl.dify.errors import (
     AppGone,
     DifyError,
@@ -47,7 +47,42 @@ _CHOICES = re.compile(r"Input should be ((?:'[\w-]+'(?:, | or )?)+)")
 # The first line of pydantic's text when an answer of Dify's own, and no parameter, does not fit.
 _UNBUILT = re.compile(r"\d+ validation errors? for \w*Response", re.ASCII)
 _FIELD = re.compile(r"\w{1,40}(\.\w{1,40}){0,4}", re.ASCII)
-SHORTEST_SECRET = 4  # characters of a word that counts as quoted
+_CODE = re.compile(r"[a-zA-Z][\w.-]{1,60}", re.ASCII)
+UNKNOWN_CODE = "unknown_code"  # in place of what is none, or repeats what was sent
+# What recorded servers and their sources answer to a login or a refresh.
+LOGIN_CODES = frozenset(
+    {
+        "account_banned",
+        "account_not_found",
+        "account_not_link_tenant",
+        "already_setup",
+        "authentication_failed",
+        "bad_request",
+        "email_code_error",
+        "email_code_login_limit",
+        "email_or_password_mismatch",
+        "email_password_login_limit",
+        "education_account_in_freeze",
+        "account_in_freeze",
+        "forbidden",
+        "init_validate_failed",
+        "invalid_email",
+        "invalid_param",
+        "invalid_token",
+        "method_not_allowed",
+        "not_allowed_create_workspace",
+        "not_found",
+        "not_init_validated",
+        "not_setup",
+        "password_mismatch",
+        "too_many_requests",
+        "unauthorized",
+        "unprocessable_entity",
+        "unsupported_media_type",
+        "workspace_not_allowed_create",
+        "workspaces_limit_exceeded",
+    }
+)
 
 
 class Transient(Exception):
@@ -73,10 +108,17 @@ def json_of(response: httpx.Response) -> Any:
 
 
 def code_of(response: httpx.Response) -> str | None:
-    """Dify's own code of an error; None when the body has none."""
+    """Dify's own code of an error; None when the body has none, a word of ours where the text is
+    no code or repeats what was sent.
+    """
     body = _body(response)
     found = body.get("code") or body.get("custom")
-    return found if isinstance(found, str) else None
+    if not isinstance(found, str) or not found:
+        return None
+    is_code = _CODE.fullmatch(found) is not None
+    if is_code and response.request.url.path.endswith(UNTOLD_ROUTES):
+        is_code = found in LOGIN_CODES  # a password may look like a code
+    return found if is_code and not repeats(found, response.request) else UNKNOWN_CODE
 
 
 def failure_of(response: httpx.Response) -> DifyError | Transient:
@@ -256,12 +298,16 @@ def _server_error(status: int, where: str) -> DifyUnavailable:
 def _redirected(response: httpx.Response, where: str) -> NotDify:
     target = httpx.URL(response.headers.get("location", ""))
     to = f"{target.scheme}://{target.netloc.decode()}" if target.host else "another path"
+    # A host is told in lower case, from which no encoding can be read back.
+    is_untold = response.request.url.path.endswith(UNTOLD_ROUTES)
+    to = "another address" if is_untold else unless_repeated(to, response.request)
     return _not_dify(f"HTTP {response.status_code} redirects to {to}", where)
 
 
 def _no_json(response: httpx.Response) -> DifyError:
     where = where_of(response.request)
     kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = unless_repeated(kind, response.request)
     if not is_dify(response):
         return _not_dify(f"the answer is {kind} without Dify's X-Version header", where)
     return UnexpectedAnswer(
@@ -290,43 +336,18 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _message(response: httpx.Response) -> str | None:
-    """The first line of Dify's message; to a write only when it quotes nothing that was sent."""
+    """The first line of Dify's message, when it repeats nothing that was sent."""
     message = _body(response).get("message")
     if not isinstance(message, str) or not message:
         return _failed_import(response)
-    told = text_without_secrets(message.splitlines()[0])[:TOLD_CHARACTERS]
+    first = message.splitlines()[0]
     request = response.request
-    return told if request.method == "GET" or not _quotes(told, request) else None
-
-
-def _quotes(told: str, request: httpx.Request) -> bool:
-    """Whether a word of the message was among the values sent: these may be secrets.
-
-    The newest servers answer with the whole input, and a login may quote the password, which
-    newer clients send in Base64.
-    """
-    if told.startswith(("[", "{")) or request.url.path.endswith(UNTOLD_ROUTES):
-        return True
-    sent = [*_texts(decode(request.content) if request.content else None)]
-    words = [word.strip(".") for word in re.findall(r"[^\s'\"`,;:=()\[\]{}]+", told)]
-    return any(
-        one in other
-        for value in sent
-        for one, other in [(value, told), *((word, value) for word in words)]
-        if len(one) >= SHORTEST_SECRET
-    )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts and figures in JSON, but not its keys: those are Dify's own words."""
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, str | int | float):
-        yield str(value)
+    # The newest servers answer a write with the whole input.
+    is_input = request.method != "GET" and first.startswith(("[", "{"))
+    checked = first[: 2 * TOLD_CHARACTERS]
+    if is_input or request.url.path.endswith(UNTOLD_ROUTES) or repeats(checked, request):
+        return None
+    return text_without_secrets(first)[:TOLD_CHARACTERS]
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from dify_etl.dify.clock import Clock
+from dify_etl.dify.echoes import repeats
 from dify_etl.dify.errors import NotDify
 
 Version = tuple[int, int, int]
@@ -15,6 +16,8 @@ Version = tuple[int, int, int]
 API_PATH = "/console/api"
 NEWEST: Version = (9999, 0, 0)
 TESTED: Version = (1, 16, 1)  # the newest release whose recorded answers the tests play
+UNREADABLE = "unreadable"  # in place of a version that is none, or repeats what was sent
+_VERSION_TEXT = re.compile(r"[\w.+/ -]{1,60}", re.ASCII)
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?!\d)", re.ASCII)
 
 
@@ -105,9 +108,13 @@ class Server:
         """How far the server's clock is ahead of ours; negative: behind. None is none told."""
         return self._ahead or timedelta(0)
 
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn version and time from the headers of an answer."""
+    def observe(self, headers: Mapping[str, str], request: httpx.Request | None = None) -> None:
+        """Learn version and time from the headers of an answer to a request."""
         if version := headers.get("x-version"):
+            # It is told in errors and kept in tables.
+            is_version = _VERSION_TEXT.fullmatch(version) is not None
+            if request is not None and (not is_version or repeats(version, request)):
+                version = UNREADABLE
             self._version_text = version
         if date := headers.get("date"):
             self._learn_time(date)

@@ -331,7 +331,7 @@ class Session:
         if response.status_code == 401:  # refused for its session, sent again with another
             told["is_under_way"] = False
         if told.get("is_console", True):
-            self.server.observe(response.headers)
+            self.server.observe(response.headers, response.request)
         size = response.num_bytes_downloaded or len(response.content)
         self._count(response.request, status=response.status_code, size=size)
 

@@ -4,12 +4,14 @@ Dify makes another object with every POST. So a write is sent once: when the out
 `WriteUnanswered` tells so, and whoever wrote reads back what is there now.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import httpx
 
+from dify_etl.dify.echoes import repeats
 from dify_etl.dify.errors import DifyError, UnexpectedAnswer, WriteUnanswered
 from dify_etl.dify.record import Record, parse_one
 
@@ -24,6 +26,7 @@ NOTHING_SENT = (
     httpx.UnsupportedProtocol,
     ConnectionRefusedError,
 )
+_REQUEST_ID = re.compile(r"[\w:./=+-]{1,128}", re.ASCII)
 REQUEST_ID_HEADERS = ("x-request-id", "x-trace-id")  # of a proxy, of tracing
 
 
@@ -41,9 +44,12 @@ class Written(Generic[T]):
 
 
 def request_id_of(response: httpx.Response) -> str | None:
-    """The id under which the server or its proxy logged the request."""
+    """The id under which the server or its proxy logged the request; None where it is no id, or
+    repeats what was sent: it goes into the audit.
+    """
     found = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
-    return next((one for one in found if one), None)
+    known = (one for one in found if one and _REQUEST_ID.fullmatch(one))
+    return next((one for one in known if not repeats(one, response.request)), None)
 
 
 def is_maybe_done(request: httpx.Request, cause: BaseException | None) -> bool:

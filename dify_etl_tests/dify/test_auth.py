@@ -1,6 +1,8 @@
 """Logging in, staying logged in, and never locking an account, on every server generation."""
 
+import base64
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from dify_etl.dify import DifyClient
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import (
     AccountLocked,
+    DifyError,
     DifyUnavailable,
     LoginRefused,
     NotDify,
@@ -335,6 +338,74 @@ def test_secrets_are_in_no_text(tmp_path: Path, caplog: pytest.LogCaptureFixture
     secrets = [PASSWORD, tokens.access_token if tokens else "none", "refresh-1", "csrf-"]
     assert tokens is not None
     assert [secret for secret in secrets for text in texts if secret in text] == []
+
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 of more": lambda text: base64.b64encode(f"pw={text}!".encode()).decode(),
+    "without padding": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "hex": lambda text: text.encode().hex(),
+    "percent": lambda text: "".join(f"%{one:02x}" for one in text.encode()),
+    "backwards": lambda text: text[::-1],
+    "as a code": lambda text: re.sub(r"\W", "_", text.lower()),
+}
+WHERE = ("code", "message", "custom", "x-version", "location", "content-type", "x-request-id")
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("encoding", ECHOES)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_login_that_echoes_the_password_tells_nothing(
+    version: str, encoding: str, where: str
+) -> None:
+    """Whatever place of its answer a server writes it to, plainly or encoded: no error holds it,
+    and a refusal stays one.
+    """
+    echo = ECHOES[encoding](PASSWORD)
+    assert echo != PASSWORD or encoding == "plain"
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/ping"):
+            return exchange(version, "auth", "setup-status-after").response()
+        told = {"code": "authentication_failed", "message": "no", "status": 401}
+        headers = {"x-version": version.removeprefix("v")}
+        if where in told or where == "custom":
+            body: dict[str, object] = {**told, where: echo}
+            if where == "custom":
+                del body["code"]
+        else:
+            headers[where] = f"https://{echo}/" if where == "location" else echo
+            body = dict(told)
+        status = 302 if where == "location" else 401
+        return httpx.Response(status, json=body, headers=headers)
+
+    with pytest.raises(DifyError) as caught:
+        client(server).account.profile()
+    text = f"{caught.value!r} {caught.value} {caught.value.hint}".lower()
+    assert echo.lower() not in text
+    assert PASSWORD.lower() not in text
+    if where not in ("location", "content-type"):
+        assert isinstance(caught.value, LoginRefused)
+
+
+@pytest.mark.parametrize("encoding", [one for one in ECHOES if one != "as a code"])
+def test_read_that_echoes_the_session_tells_nothing(encoding: str) -> None:
+    """A session opens as much as a password does."""
+    good = PretendServer()
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/account/profile"):
+            return good(request)
+        token = request.headers.get("x-csrf-token") or request.headers["authorization"]
+        echo = ECHOES[encoding](token.removeprefix("Bearer "))
+        told = {"code": "bad", "message": f"no user of {echo}", "status": 400}
+        return httpx.Response(400, json=told, headers={"x-version": "1.12.1"})
+
+    with pytest.raises(DifyError) as caught:
+        client(server).account.profile()
+    assert str(caught.value).startswith("Dify answers 400: bad [")
 
 
 def logging_in_meets(version: str, name: str) -> DifyClient:

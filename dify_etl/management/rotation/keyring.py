@@ -106,9 +106,9 @@ class Keyring:
             return None
         told = service.info()
         if told.name != app.name:
-            return f"it opens an app named {told.name!r}, not {app.name!r}"
+            return f"it opens another app than {app.name!r}"  # what answers had the key
         if told.mode is not None and told.mode != app.mode:
-            return f"it opens an app of mode {told.mode}, not {app.mode}"
+            return f"it opens an app of another mode than {app.mode}"
         return None
 
     def _app(self) -> AppDetail | None:
