@@ -296,7 +296,10 @@ def _server_error(status: int, where: str) -> DifyUnavailable:
 
 
 def _redirected(response: httpx.Response, where: str) -> NotDify:
-    target = httpx.URL(response.headers.get("location", ""))
+    try:
+        target = httpx.URL(response.headers.get("location", ""))
+    except httpx.InvalidURL:
+        target = httpx.URL("")
     to = f"{target.scheme}://{target.netloc.decode()}" if target.host else "another path"
     # A host is told in lower case, from which no encoding can be read back.
     is_untold = response.request.url.path.endswith(UNTOLD_ROUTES)

@@ -154,6 +154,13 @@ class ApiKeys:
         """The fingerprint under which lists show this token; None without a fingerprint key."""
         return fingerprint(token.get_secret_value(), self._fingerprint_key)
 
+    def digest_of(self, value: SecretStr) -> str | None:
+        """A keyed hash of whatever text, a key or not; None without a fingerprint key."""
+        if self._fingerprint_key is None:
+            return None
+        text = value.get_secret_value().encode()
+        return hmac.new(self._fingerprint_key, text, hashlib.sha256).hexdigest()
+
     def is_of(self, key: ApiKey, token: SecretStr) -> bool | None:
         """Whether a listed key is the one with this token; None where its mask shows too little.
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -50,7 +51,8 @@ def api_url(base_url: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(base_url.strip())
-    except httpx.InvalidURL as error:
+        _ = urlsplit(str(url)).port  # httpx takes 99999
+    except (httpx.InvalidURL, ValueError) as error:
         raise _bad_address() from error
     if url.scheme not in ("http", "https") or not url.host:
         raise _bad_address()

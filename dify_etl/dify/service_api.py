@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import Field, SecretStr
@@ -64,7 +65,8 @@ class ServiceApi:
 def _address(api_base_url: str) -> httpx.URL:
     try:
         address = httpx.URL(api_base_url.strip())
-    except httpx.InvalidURL:
+        _ = urlsplit(str(address)).port  # httpx takes 99999
+    except (httpx.InvalidURL, ValueError):
         address = httpx.URL("")
     if address.scheme not in ("http", "https") or not address.host or address.userinfo:
         raise NotDify(

@@ -131,6 +131,23 @@ def show_status(
             raise typer.Exit(FAILED)
 
 
+@keys.command("adopt")
+def adopt_entry(
+    target: Annotated[str, typer.Argument(help="App, or `app / consumer`, as `keys list` shows.")],
+    *,
+    policy: PolicyFile = None,
+    apply: Apply = None,
+    debug: Debug = False,
+) -> None:
+    """Let rotations of a target overwrite what its entry holds now, though it is no key of it."""
+    with clear_errors(debug=debug), _opened(policy) as rotation:
+        if apply is None:
+            _show(rotation.plan_adoption(target))
+            return
+        rotation.adopt(target, apply)
+        out.print("Adopted: the next rotation may overwrite it.")
+
+
 @keys.command("rollback")
 def roll_back_rotation(
     rotation_id: Annotated[

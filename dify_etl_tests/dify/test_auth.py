@@ -322,6 +322,17 @@ def test_redirect_names_the_address_to_use() -> None:
         client(server).account.profile()
 
 
+@pytest.mark.parametrize("location", ["https://[broken", "https://a:99999/", "\x7f://", ""])
+def test_redirect_to_nowhere_is_named(location: str) -> None:
+    """A broken address in a redirect is a server's fault, and no bug of ours."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(301, headers={"location": location})
+
+    with pytest.raises(NotDify):
+        client(server).account.profile()
+
+
 def test_secrets_are_in_no_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Passwords and tokens show in no repr, log line or error."""
     server = PretendServer(password="another")

@@ -105,7 +105,10 @@ def test_no_console_session_goes_along(world: World) -> None:
     assert dify.server_version == "1.12.1"  # the service API does not speak for the console
 
 
-@pytest.mark.parametrize("address", ["", "dify.test/v1", "ftp://dify.test", "http://a:b@dify.test"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "dify.test/v1", "ftp://dify.test", "http://a:b@dify.test", "http://a:99999", "http://[a"],
+)
 def test_an_odd_address_is_refused(world: World, address: str) -> None:
     """Before any key is sent anywhere."""
     with pytest.raises(NotDify):

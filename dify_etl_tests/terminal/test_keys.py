@@ -142,3 +142,30 @@ def test_a_twin_is_told_beside_a_plan_that_is_applied(
     assert done.code == 1
     assert "proven" in done.out
     assert other.id in done.text
+
+
+def test_app_under_the_name_of_another_gets_no_entry(
+    own: Shell, rotated_dify: ServedDify, old_key: ApiKey
+) -> None:
+    """An editor swaps the names of two apps: the bot's entry keeps its key, and no key is made."""
+    chat, other = app_of(rotated_dify.world, "chat"), app_of(rotated_dify.world, "workflow")
+    chat.name, other.name = other.name, chat.name
+    before = set(rotated_dify.world.api_keys)
+    shown = own.run("keys", "rotate", "--target", "the chat app")
+    assert shown.code == 1
+    assert "no key of this target" in shown.text
+    assert set(rotated_dify.world.api_keys) == before
+    assert (own.folder / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
+
+
+def test_an_entry_is_adopted_from_the_terminal(own: Shell, rotated_dify: ServedDify) -> None:
+    """Shown first, done with the plan's id; then the rotation may go on."""
+    (own.folder / "bot.env").write_text("DIFY_KEY=put-it-here\n")
+    words = ["keys", "adopt", "the chat app / bot"]
+    shown = own.run(*words)
+    assert str(own.folder / "bot.env") in shown.out
+    assert own.run(*words, "--apply", plan_id(shown)).code == 0
+    words = ["keys", "rotate", "--target", "the chat app"]
+    done = own.run(*words, "--apply", plan_id(own.run(*words)))
+    assert "overlap" in done.out, done.text
+    assert "keys.adopt" in own.run("audit", "list", COLUMNS="300").out

@@ -72,11 +72,17 @@ def _ask(work: Work, rotation: Rotation) -> Rotation:
         return work.waiting(rotation, "waits until the key of another rotation of the app is found")
     ring = work.keyring(rotation)
     ring.check_ready()
-    work.held(rotation, "current")  # a sink that cannot be read is told before a key is made
-    listed = tuple(key.api_key_id for key in ring.listed())
+    # A sink that cannot be read, or holds what is not ours, is told before a key is made.
+    found = work.held(rotation, "current")
+    keys = ring.listed()
+    work.check_ours(rotation, found, keys)
     rotation = work.save(
         rotation.having(
-            listed_key_ids=listed, create_began_at=work.now, create_ended_at=None, message=""
+            listed_key_ids=tuple(key.api_key_id for key in keys),
+            found_digest=None if found is None else work.dify.api_keys.digest_of(found),
+            create_began_at=work.now,
+            create_ended_at=None,
+            message="",
         )
     )
     work.record(rotation, "begun", "make a key")

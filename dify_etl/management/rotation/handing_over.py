@@ -40,6 +40,7 @@ def promote(work: Work, rotation: Rotation) -> Rotation:
     if current != rotation.new_fingerprint:
         if work.fingerprint_held(rotation, "pending") != rotation.new_fingerprint:
             return work.save(rotation.having(state="planned"))
+        _check_unchanged(work, rotation)
         rotation = work.save(rotation.having(replaced_fingerprint=current))
         key_id = rotation.new_key_id or ""
         work.change_sink(rotation, "promote", lambda sink: sink.promote(rotation.entry, key_id))
@@ -51,6 +52,14 @@ def promote(work: Work, rotation: Rotation) -> Rotation:
             )
     work.record(rotation, "verified", "promoted and read back")
     return work.save(rotation.reached("current", promoted_at=work.now))
+
+
+def _check_unchanged(work: Work, rotation: Rotation) -> None:
+    """PersonNeeded when somebody put something of his own into the entry since the key was made."""
+    held = work.held(rotation, "current")
+    if held is None or work.dify.api_keys.digest_of(held) == rotation.found_digest:
+        return
+    work.check_ours(rotation, held, work.keyring(rotation).listed())
 
 
 def announce(work: Work, rotation: Rotation) -> Rotation:

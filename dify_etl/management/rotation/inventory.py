@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -46,6 +46,7 @@ class Inventory:
     rotations: tuple[Rotation, ...]
     problems: tuple[str, ...]
     unseen: tuple[str, ...] = ()
+    adopted: Mapping[str, frozenset[str]] = field(default_factory=dict)  # digests by target
 
     def of_app(self, app_id: str | None) -> tuple[HeldKey, ...]:
         """The keys of an app, None: of the datasets."""

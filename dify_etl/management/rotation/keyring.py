@@ -119,9 +119,16 @@ class Keyring:
         if self._service_api_url:
             return self._service_api_url
         told = (app.api_base_url if app is not None else None) or f"{self._dify.origin}/v1"
-        if _origin(told) != _origin(self._dify.origin):
+        try:
+            is_console = _origin(told) == _origin(self._dify.origin)
+        except ValueError:  # a port that is none, a broken bracket
             raise self._refused(
-                f"Dify tells {told} as its service API, which is not where the console is",
+                f"Dify tells {told!r} as its service API, which is no address",
+                "Correct SERVICE_API_URL of the server, or set DIFY_SERVICE_API_URL.",
+            ) from None
+        if not is_console:
+            raise self._refused(
+                f"Dify tells {told!r} as its service API, which is not where the console is",
                 "Set DIFY_SERVICE_API_URL to that address if it is right: keys are sent there.",
             )
         return told

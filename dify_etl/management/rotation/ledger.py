@@ -20,6 +20,10 @@ from dify_etl.process_lock import (
 LEDGER_FILE = "key_rotations.sqlite"
 LOCK_FILE = "rotation.lock"
 BUSY_SECONDS = 30.0
+_ADOPTIONS = (
+    "CREATE TABLE IF NOT EXISTS adoptions "
+    "(target_id TEXT, digest TEXT, PRIMARY KEY (target_id, digest))"
+)
 
 
 class RotationLedger:
@@ -57,6 +61,23 @@ class RotationLedger:
         with self._opened() as ledger:
             rows = ledger.execute("SELECT body FROM rotations ORDER BY rowid").fetchall()
         return tuple(Rotation.model_validate_json(body) for (body,) in rows)
+
+    def adoptions(self, target_id: str) -> frozenset[str]:
+        """Digests of what the operator adopted for a target."""
+        if not self.path.exists():
+            return frozenset()
+        with self._opened() as ledger:
+            ledger.execute(_ADOPTIONS)
+            rows = ledger.execute(
+                "SELECT digest FROM adoptions WHERE target_id = ?", [target_id]
+            ).fetchall()
+        return frozenset(digest for (digest,) in rows)
+
+    def adopt(self, target_id: str, digest: str) -> None:
+        """Keep that a rotation of the target may overwrite the value with this digest."""
+        with self._opened() as ledger, ledger:
+            ledger.execute(_ADOPTIONS)
+            ledger.execute("INSERT OR IGNORE INTO adoptions VALUES (?, ?)", [target_id, digest])
 
     def write(self, rotation: Rotation) -> None:
         """Keep the rotation as it is now."""

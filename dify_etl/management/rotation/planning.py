@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from dify_etl.dify.client import DifyClient
 from dify_etl.management.errors import TargetUnknown
 from dify_etl.management.plan import Plan, Step, Target
+from dify_etl.management.rotation.adopting import advice_for, is_ours
 from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
 from dify_etl.management.rotation.inventory import HeldKey, Inventory, current_key_id
 from dify_etl.management.rotation.policy import Policy
@@ -67,18 +68,22 @@ def plan_rotations(
     planner = _Planner(dify, policy, inventory, sinks, asked)
     rotations = (*planner.going_on(), *planner.beginning())
     _check_compromised(asked, rotations)
-    plan = _plan(OPERATION, dify, inventory, rotations)
+    plan = _plan(OPERATION, dify, inventory, rotations, sinks)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     stopped = (*inventory.problems, *planner.stopped)
     return RotationPlan(plan, with_plan, (*stopped, *planner.held_back), stopped)
 
 
 def plan_revocations(
-    dify: DifyClient, policy: Policy, inventory: Inventory, handed_over: Sequence[Rotation]
+    dify: DifyClient,
+    policy: Policy,
+    inventory: Inventory,
+    handed_over: Sequence[Rotation],
+    sinks: Mapping[str, SecretSink],
 ) -> RotationPlan:
     """The rest of rotations whose plan was agreed to: they keep its id."""
     rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
-    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations), rotations)
+    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations, sinks), rotations)
 
 
 class _Planner:
@@ -135,6 +140,13 @@ class _Planner:
         reason = "compromised" if leaked else self._reason(target)
         if reason is None:
             return None
+        held = self._sinks[target.sink].read(target.entry, "current")
+        if not holds_ours(self._dify, self._inventory, target, held):
+            raise RotationRefused(
+                "the entry holds something that is no key of this target",
+                where=f"sink {target.sink}, {self._sinks[target.sink].place(target.entry)}",
+                hint=advice_for(target.name),
+            )
         return Rotation(
             rotation_id=uuid.uuid4().hex,
             target_id=target.target_id,
@@ -260,15 +272,52 @@ def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) ->
     return rotation
 
 
+def named_target(inventory: Inventory, name: str) -> KeyTarget:
+    """The one target of a name. TargetUnknown when there is none, or several."""
+    found = [target for target in inventory.targets if Asked((name,)).names(target)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(repr(one.name) for one in found or inventory.targets)
+    raise TargetUnknown(
+        f"{'several targets have' if found else 'no target has'} the name {name!r}",
+        where="rotation policy",
+        hint=f"Name one of: {names or 'none, the policy has no target'}.",
+    )
+
+
+def holds_ours(
+    dify: DifyClient, inventory: Inventory, target: KeyTarget, held: SecretStr | None
+) -> bool:
+    """Whether a rotation of the target may overwrite what its entry holds."""
+    return is_ours(
+        dify.api_keys,
+        held,
+        listed=[one.key for one in inventory.of_app(target.app_id)],
+        made=inventory.of_target(target),
+        adopted=inventory.adopted.get(target.target_id, frozenset()),
+    )
+
+
 def _plan(
-    operation: str, dify: DifyClient, inventory: Inventory, rotations: Sequence[Rotation]
+    operation: str,
+    dify: DifyClient,
+    inventory: Inventory,
+    rotations: Sequence[Rotation],
+    sinks: Mapping[str, SecretSink],
 ) -> Plan:
     workspace = dify.account.current_workspace().workspace_id
-    steps = tuple(_step(operation, one, inventory) for one in rotations)
+    steps = tuple(_step(operation, one, inventory, sinks) for one in rotations)
     return Plan(operation, dify.origin, workspace, steps, dify.seal)
 
 
-def _step(operation: str, rotation: Rotation, inventory: Inventory) -> Step:
+def _step(
+    operation: str,
+    rotation: Rotation,
+    inventory: Inventory,
+    sinks: Mapping[str, SecretSink],
+) -> Step:
+    sink = sinks.get(rotation.sink)
+    place = rotation.entry if sink is None else sink.place(rotation.entry)
     made = {held.key.api_key_id: held.key.created_at for held in inventory.keys}
     old = {key: made[key].isoformat() for key in rotation.old_key_ids if key in made}
     is_begun = rotation.new_key_id is not None or rotation.create_began_at is not None
@@ -280,7 +329,7 @@ def _step(operation: str, rotation: Rotation, inventory: Inventory) -> Step:
             "state": _goal(rotation),
             "keys": {},
             "new_key": rotation.new_key_id or "(made by Dify)",
-            "sink": f"{rotation.sink}: {rotation.entry}",
+            "sink": f"{rotation.sink}: {place}",
             "reason": rotation.reason,
             "grace_hours": rotation.grace.total_seconds() / 3600,
         },

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.management.audit import AuditTrail, Signature
+from dify_etl.management.audit import AuditTrail, Outcome, Signature
 from dify_etl.management.plan import Plan, Step, Target, check_fresh
+from dify_etl.management.rotation.adopting import ADOPTION, adoption_step
 from dify_etl.management.rotation.errors import RotationRefused
 from dify_etl.management.rotation.inventory import Inventory, take_inventory
 from dify_etl.management.rotation.keyring import Keyring
@@ -13,6 +14,8 @@ from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.management.rotation.planning import (
     Asked,
     RotationPlan,
+    holds_ours,
+    named_target,
     plan_revocations,
     plan_rotations,
 )
@@ -20,6 +23,7 @@ from dify_etl.management.rotation.policy import Policy
 from dify_etl.management.rotation.rotating import advance
 from dify_etl.management.rotation.sinks.protocol import SecretSink
 from dify_etl.management.rotation.states import REVOKING, Rotation, State
+from dify_etl.management.rotation.targets import KeyTarget
 from dify_etl.management.rotation.withdrawing import check_takes_back
 from dify_etl.management.rotation.work import Notify, Work, nobody
 
@@ -42,7 +46,9 @@ class KeyRotation:
     def inventory(self, *, all_apps: bool = True) -> Inventory:
         """All keys, or those of the policy's targets."""
         rotations = self.ledger.rotations()
-        return take_inventory(self.dify, self.policy, rotations, all_apps=all_apps)
+        taken = take_inventory(self.dify, self.policy, rotations, all_apps=all_apps)
+        adopted = {one.target_id: self.ledger.adoptions(one.target_id) for one in taken.targets}
+        return replace(taken, adopted=adopted)
 
     def plan(self, asked: Asked | None = None) -> RotationPlan:
         """What a run would do now, and what would stop it. Nothing is changed."""
@@ -97,8 +103,46 @@ class KeyRotation:
                 if one.state in REVOKING and plan_id in (None, one.plan_id)
             ]
             inventory = self.inventory(all_apps=False)
-            planned = plan_revocations(self.dify, self.policy, inventory, handed_over)
+            planned = plan_revocations(self.dify, self.policy, inventory, handed_over, self.sinks)
             return self._advanced(planned.plan, planned.rotations)
+
+    def plan_adoption(self, name: str) -> RotationPlan:
+        """What it would mean to let rotations of a target overwrite what its entry holds now.
+
+        Nothing is to be done where it is empty or ours. TargetUnknown, SinkFailed.
+        """
+        _, _, plan = self._adoption(name)
+        return RotationPlan(plan, ())
+
+    def adopt(self, name: str, plan_id: str) -> None:
+        """Let rotations of a target overwrite that value, and no other. PlanStale."""
+        with self.ledger.exclusive():
+            target, digest, plan = self._adoption(name)
+            check_fresh(plan, plan_id)
+            self._record_adoption(plan, "begun")
+            self.ledger.adopt(target.target_id, digest)
+            self._record_adoption(plan, "verified")
+
+    def _record_adoption(self, plan: Plan, outcome: Outcome) -> None:
+        at = self.dify.server_time()
+        self.trail.record(
+            Signature(plan, self.actor).entry(1, outcome, at=at, message="what the entry holds")
+        )
+
+    def _adoption(self, name: str) -> tuple[KeyTarget, str, Plan]:
+        """The target of a name, the digest of what its entry holds, and the plan to adopt it."""
+        inventory = self.inventory(all_apps=False)
+        target = named_target(inventory, name)
+        sink = self.sinks[target.sink]
+        held = sink.read(target.entry, "current")
+        digest = None if held is None else self.dify.api_keys.digest_of(held)
+        steps: tuple[Step, ...] = ()
+        if digest is not None and not holds_ours(self.dify, inventory, target, held):
+            place = f"{target.sink}: {sink.place(target.entry)}"
+            of_target = Target("keys of target", target.target_id, target.name)
+            steps = (adoption_step(of_target, place, digest),)
+        workspace = self.dify.account.current_workspace().workspace_id
+        return target, digest or "", Plan(ADOPTION, self.dify.origin, workspace, steps)
 
     def plan_rollback(self, rotation_id: str) -> RotationPlan:
         """What taking a rotation back would do. RotationRefused when it cannot be taken back."""

@@ -59,7 +59,8 @@ class Rotation(BaseModel):
     create_ended_at: datetime | None = None
     new_key_id: str | None = None
     new_fingerprint: str | None = None
-    # Handing it over: what the sink held before.
+    # Handing it over: what the sink held when the key was asked for (a digest), and before.
+    found_digest: str | None = None
     replaced_fingerprint: str | None = None
     promoted_at: datetime | None = None
     probed_at: datetime | None = None  # our own call with the new key

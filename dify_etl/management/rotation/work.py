@@ -1,16 +1,18 @@
 """What the steps of a rotation work with: Dify, the sinks, the ledger and the audit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue, SecretStr
 
+from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError, NotFound, WriteUnanswered
 from dify_etl.dify.writes import Written
 from dify_etl.management.audit import AuditTrail, Outcome, Signature
+from dify_etl.management.rotation.adopting import advice_for, is_ours
 from dify_etl.management.rotation.errors import PersonNeeded, SinkFailed
 from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.ledger import RotationLedger
@@ -83,6 +85,20 @@ class Work:
     def fingerprint_held(self, rotation: Rotation, stage: Stage) -> str | None:
         """The fingerprint of it."""
         return self.keyring(rotation).fingerprint(self.held(rotation, stage))
+
+    def check_ours(
+        self, rotation: Rotation, held: SecretStr | None, listed: Sequence[ApiKey]
+    ) -> None:
+        """PersonNeeded when the entry holds what no rotation of the target may overwrite."""
+        made = [one for one in self.ledger.rotations() if one.target_id == rotation.target_id]
+        adopted = self.ledger.adoptions(rotation.target_id)
+        if is_ours(self.dify.api_keys, held, listed=listed, made=made, adopted=adopted):
+            return
+        raise PersonNeeded(
+            "the entry holds something that is no key of this target",
+            where=f"sink {rotation.sink}, {self._sink(rotation).place(rotation.entry)}",
+            hint=advice_for(rotation.name),
+        )
 
     def change_sink(
         self, rotation: Rotation, what: str, change: Callable[[SecretSink], None]

@@ -11,6 +11,7 @@ from dify_etl.management.errors import PlanStale
 from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
 from dify_etl.management.rotation.planning import Asked
 from dify_etl.management.rotation.states import Rotation
+from dify_etl.management.rotation.targets import DATASETS
 from dify_etl.simulated import Faults
 from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.management.rotation.generated import History, Night, Server
@@ -223,6 +224,20 @@ class Player:
                 self.shop.policy = self.shop.policy.model_copy(update={"targets": rules})
             elif one.needs_person and "which of these keys is ours" in one.message:
                 self._exclude_human_keys()
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """A key that a human deleted is no key of the target any more: a person says it may go."""
+        if not self.deleted_by_human:
+            return
+        rotation = self.shop.rotation()
+        for name in self.shop.named:
+            of_datasets = self.shop.named[name].app_id is None
+            target = f"{DATASETS if of_datasets else self.shop.app.name} / {name}"
+            plan = rotation.plan_adoption(target).plan
+            if plan.steps:
+                rotation.adopt(target, plan.plan_id)
+                self.counts["adopted"] += 1
 
     def _exclude_human_keys(self) -> None:
         exclude = self.shop.policy.exclude.model_copy(

@@ -243,6 +243,17 @@ def test_keys_are_sent_nowhere_else(tmp_path: Path) -> None:
     assert len(shop.world.api_keys) == 1
 
 
+@pytest.mark.parametrize("url", ["https://dify.test:99999", "http://[dify.test", "http://\x1b:1:2"])
+def test_service_api_without_an_address_is_named(tmp_path: Path, url: str) -> None:
+    """What Dify tells is no address: no key is made, and the message says what to correct."""
+    shop = Workshop(tmp_path, service_api_url=url)
+    assert "no address" in " ".join(shop.rotation().plan().stopped)
+    shop.night()
+    assert "DIFY_SERVICE_API_URL" in only(shop).message
+    assert "\x1b" not in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
 def test_a_key_that_opens_another_app_is_withdrawn(tmp_path: Path) -> None:
     """When the call tells another app, the new key is deleted and consumers keep the old one."""
     shop = Workshop(tmp_path)

@@ -123,6 +123,9 @@ class UnluckySink:
     def __init__(self, sink: SecretSink, mishap: Mishap) -> None:
         self._sink, self._mishap = sink, mishap
 
+    def place(self, entry: str) -> str:
+        return self._sink.place(entry)
+
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         self._mishap.at("sink fails")
         return self._sink.read(entry, stage)

@@ -49,6 +49,10 @@ class AwsSink:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    def place(self, entry: str) -> str:
+        """The secret."""
+        return f"secret {entry}"
+
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         """The secret string of the version with that stage."""
         version = self._version(entry, stage)

@@ -52,6 +52,10 @@ class CommandSink:
         self._environment = environment
         self._timeout = timeout_seconds
 
+    def place(self, entry: str) -> str:
+        """The entry, and the program that knows where it is."""
+        return f"{entry} by {self._command[0]}"
+
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         """What the program prints, without the line's end."""
         held = self._run("read", entry, stage).strip()

@@ -7,6 +7,7 @@ the replacement of the first file.
 """
 
 import fcntl
+import glob
 import json
 import os
 import re
@@ -37,6 +38,10 @@ class FileSink:
         self._path = path.expanduser().resolve()  # a link stays one: the file behind it changes
         self._format = format
         self._beside = self._path.with_name(f".{self._path.name}.rotation.json")
+
+    def place(self, entry: str) -> str:
+        """The entry, and the file behind all links."""
+        return f"{entry} in {self._path}"
 
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         """What stands there. SinkFailed."""
@@ -159,9 +164,16 @@ class FileSink:
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
                 flock(folder, fcntl.LOCK_EX)
+                self._sweep()
                 yield
             finally:
                 os.close(folder)
+
+    def _sweep(self) -> None:
+        """What a killed replacement left holds every secret of the file; call it with the lock."""
+        for path in (self._path, self._beside):
+            for stray in path.parent.glob(f"{glob.escape(_stray_prefix(path))}*"):
+                stray.unlink(missing_ok=True)
 
     def _failed(self, entry: str, what: str) -> SinkFailed:
         return SinkFailed(
@@ -169,6 +181,11 @@ class FileSink:
             where=f"{self._path}, entry {entry}",
             hint="Check the file, and that this account may read and replace it.",
         )
+
+
+def _stray_prefix(path: Path) -> str:
+    """Of files that are about to take the place of another; nobody else names files so."""
+    return f".{path.name}.dify-etl-"
 
 
 def _bindings(text: str) -> list[Binding]:
@@ -252,7 +269,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _replace(path: Path, text: str, *, keeps_rights: bool = True) -> None:
     """Replace a file in one step, with its owner, group, mode and ACL if there was one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_stray_prefix(path))
     try:
         with os.fdopen(descriptor, "wb") as file:
             if keeps_rights and path.exists():

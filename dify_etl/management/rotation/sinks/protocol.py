@@ -14,6 +14,10 @@ class SecretSink(Protocol):
     Every method raises SinkFailed, which names the entry and never quotes what it holds.
     """
 
+    def place(self, entry: str) -> str:
+        """Where the entry is, for people: the file and variable, the secret, the path and field."""
+        ...
+
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         """What stands there, None when nothing does."""
         ...

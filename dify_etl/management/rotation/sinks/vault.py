@@ -76,6 +76,11 @@ class VaultSink:
         self._secrets = secrets
         self._mount = mount
 
+    def place(self, entry: str) -> str:
+        """The field, and the path with its mount."""
+        path, field = _parts(entry)
+        return f"field {field} of {self._mount}/{path}"
+
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         """The field of the entry: pending, current, or as it was before."""
         path, field = _parts(entry)

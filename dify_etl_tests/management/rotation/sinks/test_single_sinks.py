@@ -250,3 +250,15 @@ def test_aws_name_is_a_name() -> None:
     """A name that AWS knows none of is refused unasked."""
     with pytest.raises(SinkFailed, match="no name or ARN"):
         AwsSink(object()).read("bots\nother", "current")
+
+
+def test_what_a_killed_replacement_left_is_swept(tmp_path: Path) -> None:
+    """It holds every secret of the file; what somebody else keeps beside it stays."""
+    file = tmp_path / "keys.env"
+    file.write_text("WEB=old\n")
+    stray, mine = tmp_path / ".keys.env.dify-etl-a1b2c3d4", tmp_path / ".keys.env.original"
+    for path in (stray, mine):
+        path.write_text("WEB=old\n")
+    FileSink(file, "dotenv").stage("WEB", "id", SecretStr("app-new4567890123456789012"))
+    assert not stray.exists()
+    assert mine.exists()
