@@ -51,7 +51,7 @@ def api_url(base_url: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(base_url.strip())
-        _ = urlsplit(str(url)).port  # httpx takes 99999
+        _ = urlsplit(base_url.strip()).port  # httpx takes 99999
     except (httpx.InvalidURL, ValueError) as error:
         raise _bad_address() from error
     if url.scheme not in ("http", "https") or not url.host:

@@ -65,7 +65,7 @@ class ServiceApi:
 def _address(api_base_url: str) -> httpx.URL:
     try:
         address = httpx.URL(api_base_url.strip())
-        _ = urlsplit(str(address)).port  # httpx takes 99999
+        _ = urlsplit(api_base_url.strip()).port  # httpx takes 99999
     except (httpx.InvalidURL, ValueError):
         address = httpx.URL("")
     if address.scheme not in ("http", "https") or not address.host or address.userinfo:
