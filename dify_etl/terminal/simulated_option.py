@@ -18,7 +18,7 @@ _Simulated = Annotated[
 class Commands(typer.Typer):
     """A group whose commands all take --simulated: as if DIFY_ETL_SIMULATED=true were set."""
 
-    def command(
+    def command(  # type: ignore[override]  # of Typer's options only `name` is spelled out
         self, name: str | None = None, *, takes_simulated: bool = True, **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """As Typer's; without the option where `takes_simulated` is false."""

@@ -170,7 +170,8 @@ def test_export_tells_where_secrets_are(bench: Workbench, tmp_path: Path) -> Non
     app = app_of(bench.world, "workflow")
     for workflow in bench.world.workflows.values():
         if workflow.app_id == app.id:
-            workflow.graph["nodes"][0]["data"] |= NODES["header"]
+            nodes: Any = workflow.graph["nodes"]
+            nodes[0]["data"] |= NODES["header"]
     with bench.client() as dify:
         done = export_apps(dify, list(dify.apps.list()), tmp_path, is_all=True)
     assert (app.name, "node 'Call' (http-request)") in done.hidden
