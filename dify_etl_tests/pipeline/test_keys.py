@@ -272,3 +272,13 @@ def test_no_token_stands_in_what_dagster_keeps(
     assert marked.found_in_files(tmp_path / "dagster") == []
     assert marked.found_in_files(tmp_path / "home") == []
     assert marked.found_in_files(tmp_path) != []  # the bot's file has its key
+
+
+def test_run_without_its_environment_fails(
+    old_key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a schedule launches where the settings are lost is red, and no simulated success."""
+    monkeypatch.delenv("DIFY_BASE_URL")
+    ran = run_keys(**UNATTENDED)
+    assert not ran.result.success
+    assert "DIFY_BASE_URL is not set" in ran.failures
