@@ -367,7 +367,7 @@ WHERE = ("code", "message", "custom", "x-version", "location", "content-type", "
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("encoding", ECHOES)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS[1::2])  # Base64, and plain
 def test_login_that_echoes_the_password_tells_nothing(
     version: str, encoding: str, where: str
 ) -> None:

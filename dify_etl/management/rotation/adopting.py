@@ -2,7 +2,7 @@
 under another's name, must not cost somebody's password.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from pydantic import SecretStr
 
@@ -19,11 +19,11 @@ def is_ours(
     *,
     listed: Iterable[ApiKey],
     made: Iterable[Rotation],
-    adopted: Collection[str],
+    adopted: Callable[[], Collection[str]],
 ) -> bool:
     """Whether an entry is empty, or holds a key that Dify lists for the target (where it masks
     them: one whose mask fits), that a rotation of the target made or replaced, or a value that the
-    operator adopted for it (`adopted`: digests).
+    operator adopted for it (`adopted`: their digests, asked last).
     """
     if held is None or not held.get_secret_value().strip():
         return True
@@ -33,7 +33,7 @@ def is_ours(
     fingerprint = keys.fingerprint_of(held)
     if fingerprint is not None and fingerprint in known:
         return True
-    return keys.digest_of(held) in adopted
+    return keys.digest_of(held) in adopted()
 
 
 def advice_for(name: str) -> str:
@@ -52,4 +52,5 @@ def adoption_step(target: Target, place: str, digest: str) -> Step:
         target=target,
         before={"place": place, "holds": held, "may be overwritten": False},
         after={"place": place, "holds": held, "may be overwritten": True},
+        note=f"{place} holds {held}",
     )

@@ -1,8 +1,8 @@
 """All keys of the workspace, and whose each is: of a target, of a rotation, of nobody known."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -34,6 +34,10 @@ class HeldKey:
         return (now - self.key.created_at).days
 
 
+def _nothing(target_id: str) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Inventory:
     """What is there at one moment. `problems`: what of the policy fits nothing in Dify; `unseen`:
@@ -46,7 +50,7 @@ class Inventory:
     rotations: tuple[Rotation, ...]
     problems: tuple[str, ...]
     unseen: tuple[str, ...] = ()
-    adopted: Mapping[str, frozenset[str]] = field(default_factory=dict)  # digests by target
+    adopted: Callable[[str], frozenset[str]] = _nothing  # digests, by the id of a target
 
     def of_app(self, app_id: str | None) -> tuple[HeldKey, ...]:
         """The keys of an app, None: of the datasets."""

@@ -294,7 +294,7 @@ def holds_ours(
         held,
         listed=[one.key for one in inventory.of_app(target.app_id)],
         made=inventory.of_target(target),
-        adopted=inventory.adopted.get(target.target_id, frozenset()),
+        adopted=lambda: inventory.adopted(target.target_id),
     )
 
 

@@ -47,8 +47,7 @@ class KeyRotation:
         """All keys, or those of the policy's targets."""
         rotations = self.ledger.rotations()
         taken = take_inventory(self.dify, self.policy, rotations, all_apps=all_apps)
-        adopted = {one.target_id: self.ledger.adoptions(one.target_id) for one in taken.targets}
-        return replace(taken, adopted=adopted)
+        return replace(taken, adopted=self.ledger.adoptions)
 
     def plan(self, asked: Asked | None = None) -> RotationPlan:
         """What a run would do now, and what would stop it. Nothing is changed."""

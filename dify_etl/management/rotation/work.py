@@ -91,8 +91,13 @@ class Work:
     ) -> None:
         """PersonNeeded when the entry holds what no rotation of the target may overwrite."""
         made = [one for one in self.ledger.rotations() if one.target_id == rotation.target_id]
-        adopted = self.ledger.adoptions(rotation.target_id)
-        if is_ours(self.dify.api_keys, held, listed=listed, made=made, adopted=adopted):
+        if is_ours(
+            self.dify.api_keys,
+            held,
+            listed=listed,
+            made=made,
+            adopted=lambda: self.ledger.adoptions(rotation.target_id),
+        ):
             return
         raise PersonNeeded(
             "the entry holds something that is no key of this target",
