@@ -221,7 +221,7 @@ def test_twin_of_an_app_fails_its_check(world: World, old_key: ApiKey) -> None:
     """A target whose app name fits two apps is red; both ids are named."""
     twin = app_of(world, "workflow")
     twin.name = app_of(world, "chat").name
-    ran = run_keys(**UNATTENDED)
+    ran = run_keys()
     assert not ran.passed["exactly_one_current_key_per_target"]
     assert str(old_key.app_id) in str(ran.told["api_key_inventory"]["problems"])
     assert twin.id in str(ran.told["api_key_inventory"]["problems"])
@@ -279,6 +279,6 @@ def test_run_without_its_environment_fails(
 ) -> None:
     """What a schedule launches where the settings are lost is red, and no simulated success."""
     monkeypatch.delenv("DIFY_BASE_URL")
-    ran = run_keys(**UNATTENDED)
+    ran = run_keys()
     assert not ran.result.success
     assert "DIFY_BASE_URL is not set" in ran.failures

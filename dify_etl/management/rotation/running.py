@@ -141,7 +141,11 @@ class KeyRotation:
             of_target = Target("keys of target", target.target_id, target.name)
             steps = (adoption_step(of_target, place, digest),)
         workspace = self.dify.account.current_workspace().workspace_id
-        return target, digest or "", Plan(ADOPTION, self.dify.origin, workspace, steps)
+        return (
+            target,
+            digest or "",
+            Plan(ADOPTION, self.dify.origin, workspace, steps, self.dify.seal),
+        )
 
     def plan_rollback(self, rotation_id: str) -> RotationPlan:
         """What taking a rotation back would do. RotationRefused when it cannot be taken back."""
