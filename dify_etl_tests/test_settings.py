@@ -27,6 +27,7 @@ GOOD = (
     ("DIFY_ETL_MAX_PAGES", "500", "max_pages"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
     ("DIFY_ETL_SIMULATED", "true", "simulated"),
+    ("DIFY_ETL_HOSTS", "etl.example.com", "ui_allowed_hosts"),
     ("DIFY_ETL_COPY", "/srv/analysts", "copy_folder"),
     ("DIFY_ETL_COPY_MODE", "0640", "copy_mode"),
     ("DIFY_ETL_COPY_GROUP", "analysts", "copy_group"),
@@ -36,6 +37,7 @@ GOOD = (
 SECRETS = (
     ("DIFY_PASSWORD", SECRET, "password"),
     ("DIFY_ADMIN_API_KEY", SECRET, "admin_api_key"),
+    ("DIFY_ETL_UI_PASSWORD", SECRET, "ui_password"),
     ("DIFY_TOKEN_STORE", f"redis://:{SECRET}@localhost/0", "token_store"),
     ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
 )
