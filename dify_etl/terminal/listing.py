@@ -1,5 +1,8 @@
 """Show what stands in the published copy."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -8,6 +11,7 @@ from dify_etl.connection import DEMO_HOME, copy_place, effective_settings, home_
 from dify_etl.errors import ActionableError
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.report import STATES
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.publish import COPY
 
@@ -32,20 +36,20 @@ def list_tables(console: Console) -> int:
         )
     try:
         with duckdb.connect(str(copy), read_only=True) as connection:
-            _show(console, connection)
+            _show(console, connection, settings.zone)
     except duckdb.Error as error:
         raise translated(copy, error) from error
     return 0
 
 
-def _show(console: Console, connection: duckdb.DuckDBPyConnection) -> None:
+def _show(console: Console, connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> None:
     table = RichTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
     table.add_column("table")
     table.add_column("rows", justify="right")
     table.add_column("how whole")
     table.add_column("last read whole")
     table.add_column("grain")
-    states = _states(connection)
+    states = _states(connection, zone)
     found = connection.execute(
         """SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE NOT internal
         UNION ALL SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal
@@ -62,10 +66,14 @@ def _show(console: Console, connection: duckdb.DuckDBPyConnection) -> None:
     console.print(f"published {published[0][0]:%Y-%m-%d %H:%M} UTC, through {published[0][1]}")
 
 
-def _states(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
-    """By table: the states of its feed's slices with what waits in quarantine, and the day (UTC)
+def _states(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> dict[str, tuple[str, str]]:
+    """By table: the states of its feed's slices with what waits in quarantine, and the local day
     before which nothing of it was read last; of a model that fails since when it does.
     """
+
+    def day(at: datetime | None) -> str:
+        return local_date(at, zone).isoformat() if at else "never"
+
     is_older = not connection.execute(
         "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'models'"
     ).fetchall()
@@ -77,7 +85,7 @@ def _states(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]
         ).fetchall()
     )
     slices = connection.execute(
-        """SELECT feed, map_from_entries(list((state, slices))), min(read_whole)::DATE::VARCHAR
+        """SELECT feed, map_from_entries(list((state, slices))), min(read_whole)
         FROM (SELECT feed, state, count(*) AS slices, min(deep_read_at) AS read_whole
             FROM ops.slices GROUP BY feed, state) GROUP BY feed"""
     ).fetchall()
@@ -86,7 +94,7 @@ def _states(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]
         parts = [f"{states[one]} {one}" for one in STATES if states.get(one)]
         parts += [f"{waiting[feed]} in quarantine"] if feed in waiting else []
         whole = "proven" if set(states) == {"proven"} and len(parts) == 1 else ", ".join(parts)
-        told[feed] = (whole, read_whole or "never")
+        told[feed] = (whole, day(read_whole))
     found = {
         f"raw.{name}": told[feed.name]
         for feed in FEEDS
@@ -94,10 +102,8 @@ def _states(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]
         if feed.name in told
     }
     failed = connection.execute(
-        "SELECT model, failed_since::DATE::VARCHAR, built_at::DATE::VARCHAR FROM ops.models "
-        "WHERE state = 'failed'"
+        "SELECT model, failed_since, built_at FROM ops.models WHERE state = 'failed'"
     ).fetchall()
     return found | {
-        model: (f"not built since {since}", f"{built}" if built else "never")
-        for model, since, built in failed
+        model: (f"not built since {day(since)}", day(built)) for model, since, built in failed
     }
