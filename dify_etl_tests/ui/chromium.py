@@ -116,7 +116,9 @@ def chromium(folder: Path, names: str) -> Iterator[Callable[[], Tab]]:
         def tab() -> Tab:
             made = httpx.put(f"http://127.0.0.1:{port}/json/new?about:blank", timeout=60).json()
             connections.append(
-                connect(made["webSocketDebuggerUrl"], max_size=None, open_timeout=60, ping_interval=None)
+                connect(
+                    made["webSocketDebuggerUrl"], max_size=None, open_timeout=60, ping_interval=None
+                )
             )
             return Tab(connections[-1])
 
