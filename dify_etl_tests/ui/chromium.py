@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 600.0  # a busy machine takes minutes for what else takes seconds
 
 
 def wait_for(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
