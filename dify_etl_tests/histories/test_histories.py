@@ -17,7 +17,7 @@ from dify_etl_tests.histories.playing import Player
 SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
 CHANCE = random.SystemRandom().randrange(1, 2**32)
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_260_312)
-USUAL = {"talk": 30, "runs": 30, "workspace": 15}
+USUAL = {"talk": 20, "runs": 20, "workspace": 12}
 # Parts of a family, which run side by side on several cores.
 PARTS = [("talk", 1), ("talk", 2), ("talk", 3), ("runs", 1), ("runs", 2), ("runs", 3)]
 PARTS += [("workspace", 1), ("workspace", 2)]
