@@ -44,7 +44,7 @@ def list_tables(console: Console) -> int:
 
 def _show(console: Console, connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> None:
     table = RichTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
-    table.add_column("table")
+    table.add_column("table", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("how whole")
     table.add_column("last read whole")
