@@ -20,6 +20,10 @@ _LONG = re.compile(rb"[\d.]{16,}(?:[eE][+-]?\d+)?")
 _TEXT_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?', re.DOTALL)
 _MOST_DIGITS_OF_INT = 20  # of an integer that may fit into 64 bits
 _BITS_64 = 1 << 64
+# Where the parsers give up, what lies deeper than this is cut off, so that the rest can be read.
+_MOST_LEVELS = 100
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_CUT = "\ue000nested too deep\ue000"
 
 
 class LongNumber(float):
@@ -48,11 +52,19 @@ class LongNumber(float):
         return hash(self.digits)
 
 
+class TooDeep:
+    """Stands for what is nested deeper than a parser goes: no field takes it, nothing writes it."""
+
+    def __repr__(self) -> str:
+        return "(nested too deep)"
+
+
 def decode(content: bytes) -> Any:
     """Parse JSON; NaN becomes null and lone surrogates `?`, since Python servers send both.
 
     Of a key that comes twice the last value counts. Numbers that would lose digits are LongNumber.
-    Raises ValueError when it is no JSON, or nested deeper than a parser goes.
+    What is nested deeper than a parser goes is TooDeep, and costs its field, not its neighbours.
+    Raises ValueError when it is no JSON.
     """
     if _loses_digits(content):
         return _slowly(content)
@@ -121,16 +133,51 @@ def _plain(number: str) -> tuple[str, str, int]:
 
 def _slowly(content: bytes) -> Any:
     try:
-        value = json.loads(
-            content.decode("utf-8"),
-            parse_constant=lambda name: None,
-            parse_float=_number,
-            parse_int=_number,
-        )
-        # Lone surrogates, which no column takes, become a question mark.
-        return _without_surrogates(value) if b"\\u" in content else value
-    except RecursionError as error:
+        return _read(content)
+    except RecursionError:
+        cut = _cut(content)
+    try:
+        return _with_cuts(_read(cut))
+    except RecursionError as error:  # brackets that nothing closes
         raise ValueError("the JSON is nested too deep") from error
+
+
+def _read(content: bytes) -> Any:
+    """By the standard library. Raises RecursionError when it is nested too deep."""
+    value = json.loads(
+        content.decode("utf-8"),
+        parse_constant=lambda name: None,
+        parse_float=_number,
+        parse_int=_number,
+    )
+    # Lone surrogates, which no column takes, become a question mark.
+    return _without_surrogates(value) if b"\\u" in content else value
+
+
+def _cut(content: bytes) -> bytes:
+    """The JSON with a mark in the place of each list and object that lies too deep."""
+    kept: list[bytes] = []
+    level = start = 0
+    for found in _TEXT_OR_BRACKET.finditer(content):
+        token = found[0]
+        if token in (b"[", b"{"):
+            level += 1
+            if level == _MOST_LEVELS + 1:
+                kept.append(content[start : found.start()])
+        elif token in (b"]", b"}"):
+            level -= 1
+            if level == _MOST_LEVELS:
+                kept.append(json.dumps(_CUT).encode())
+                start = found.end()
+    return b"".join([*kept, content[start:]])
+
+
+def _with_cuts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_cuts(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _with_cuts(one) for name, one in value.items()}
+    return TooDeep() if isinstance(value, str) and value == _CUT else value
 
 
 def _number(text: str) -> int | float:

@@ -20,7 +20,14 @@ from dify_etl.dify.errors import (
     RowNotBuilt,
     UnexpectedAnswer,
 )
-from dify_etl.dify.odd_rows import AroundOddRows, OddRows, may_be_a_row, newest_rows, words_of
+from dify_etl.dify.odd_rows import (
+    BEYOND,
+    AroundOddRows,
+    OddRows,
+    may_be_a_row,
+    newest_rows,
+    words_of,
+)
 from dify_etl.dify.record import Page, Record, unexpected
 
 R = TypeVar("R", bound=Record)
@@ -114,7 +121,7 @@ class PageWalk(Generic[R]):
     ) -> Iterator[Page[R]]:
         first = around.pages(1, size)
         yield from first
-        last = -(-(first[0].total or 0) // size)
+        last = min(-(-(first[0].total or 0) // size), BEYOND)
         if last > 1:
             for pages in ask_all(lambda number: around.pages(number, size), range(last, 1, -1)):
                 yield from pages

@@ -29,11 +29,12 @@ from pydantic_core import CoreSchema, core_schema
 
 from dify_etl.dify.deny_list import text_without_secrets, without_secrets
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.exact_json import decode, encode
+from dify_etl.dify.exact_json import TooDeep, decode, encode
 
 JsonRow = dict[str, Any]
 
 # What the columns hold: BIGINT, DECIMAL(28, 10), and a time that has a local day in every zone.
+# Dify is of 2023: an earlier time is none, and would end the walk of a list that is sorted by it.
 _BIGINT = {"ge": -(1 << 63), "le": (1 << 63) - 1}
 _MOST_DECIMAL = Decimal("999999999999999999.9999999999")
 _DECIMAL = {"ge": -_MOST_DECIMAL, "le": _MOST_DECIMAL, "allow_inf_nan": False}
@@ -42,7 +43,7 @@ _BOUNDS: Mapping[str, Mapping[str, object]] = {
     "decimal": _DECIMAL,
     "float": {"allow_inf_nan": False},
 }
-_FIRST_INSTANT = datetime(1, 1, 3, tzinfo=UTC)
+_FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _LAST_INSTANT = datetime(9999, 12, 29, tzinfo=UTC)
 
 
@@ -97,8 +98,17 @@ def _iso_instant(value: object) -> object:
 
 def _in_calendar(at: datetime) -> datetime:
     if not _FIRST_INSTANT <= at <= _LAST_INSTANT:
-        raise ValueError("is a time without a local day in every zone")
+        raise ValueError("is a time before Dify was, or without a local day in every zone")
     return at
+
+
+def instant_of(value: object) -> datetime | None:
+    """The time of epoch seconds, UTC, if a column takes it."""
+    try:
+        at = _instant(value)
+        return _in_calendar(at) if isinstance(at, datetime) else None
+    except ValueError:
+        return None
 
 
 def _writable(value: Any, info: ValidationInfo) -> Any:
@@ -106,7 +116,7 @@ def _writable(value: Any, info: ValidationInfo) -> Any:
 
     Where odd fields are null (the context notes them), it is null, and `extra` is what is odd.
     """
-    if not isinstance(value, dict | list):
+    if not isinstance(value, dict | list | TooDeep):
         return value
     try:
         encode(value)

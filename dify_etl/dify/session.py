@@ -263,8 +263,8 @@ class Session:
             call = Call("GET", VERSION_ROUTES[0], is_public=True)
         try:
             self._judged(self._exchange(self._request(call, is_retry=True), call), call)
-        except Transient:
-            return False
+        except Transient as failure:
+            return isinstance(failure.error, RateLimited)
         except DifyError:
             pass  # an answer as well: what it means is told to those who asked for something
         return True
@@ -285,7 +285,10 @@ class Session:
                 answer = self._judged(response, call)
             except Transient as failure:
                 self.limit.overloaded(admission)
-                self._outage.failed(failure.error)
+                if isinstance(failure.error, RateLimited):
+                    self._outage.answered()  # it is there, and asks for patience
+                else:
+                    self._outage.failed(failure.error)
                 raise
             except DifyError:
                 self._outage.answered()
@@ -298,9 +301,17 @@ class Session:
         if call.is_signed and self.server.version_text is None:
             _ = self.version_text  # how to log in depends on it
         extensions = {"route": call.route, "label": self._usage.label, "is_retry": is_retry}
+        try:
+            url = url_below(call.address or self.server.api, call.target)
+        except httpx.InvalidURL as error:
+            raise UnexpectedAnswer(
+                "an id that Dify told is none: no address takes it",
+                where=f"{call.method} {call.route}",
+                hint="Look at the row in Dify's database, and mend or delete it.",
+            ) from error
         return httpx.Request(
             call.method,
-            url_below(call.address or self.server.api, call.target),
+            url,
             json=call.body,
             headers={**HEADERS, **call.key_header},
             extensions={**extensions, "is_console": call.key is None},

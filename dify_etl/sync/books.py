@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import polars as pl
 
 from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.exact_json import decode
-from dify_etl.dify.record import JsonText, Record, Rejected
+from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.dify.usage import Measure
 from dify_etl.normalise.frames import records_frame, unknown_fields
 from dify_etl.normalise.local_days import with_local_days
@@ -384,12 +384,8 @@ class FeedBooks:
 
     def _local_date(self, seconds: object) -> date | None:
         """The local day of epoch seconds as Dify sends them; None when they are no time."""
-        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-            return None
-        try:
-            return local_date(datetime.fromtimestamp(seconds, UTC), self.sync.rules.zone)
-        except (OverflowError, OSError, ValueError):
-            return None
+        at = instant_of(seconds)
+        return None if at is None else local_date(at, self.sync.rules.zone)
 
     def _days_of(self, one: Rejected, at: datetime | None) -> tuple[date | None, date | None]:
         """The local days on which a rejected row began and was alive last, as far as it tells."""

@@ -99,7 +99,8 @@ def test_price_of_any_writing_is_loaded(price: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "at", [253402300799, -62135596800, 10**15, -(10**15), 10**40, 1.5e300, True, "1749397672"]
+    "at",
+    [253402300799, -62135596800, 0, -1, 10**15, -(10**15), 10**40, 1.5e300, True, "1749397672"],
 )
 def test_time_without_a_local_day_is_set_aside(at: object) -> None:
     """A time at an end of the calendar, in milliseconds or of another type names its field."""
@@ -109,7 +110,7 @@ def test_time_without_a_local_day_is_set_aside(at: object) -> None:
     assert [one.error_path for one in batch.rejected] == ["created_at"]
 
 
-@pytest.mark.parametrize("depth", [300, 1000])
+@pytest.mark.parametrize("depth", [300, 1000, 1100, 100_000])
 def test_deep_json_costs_its_field_alone(depth: int) -> None:
     """A field nested deeper than JSON can be written is null and named, also an unknown one."""
     deep = decode(b'{"a":' * depth + b"1" + b"}" * depth)
@@ -117,6 +118,17 @@ def test_deep_json_costs_its_field_alone(depth: int) -> None:
     assert [one.error_path for one in batch.rejected] == ["inputs", "brand_new"]
     assert [record.odd_fields for record in batch.records] == [("inputs",), ("extra",), ()]
     assert records_frame(raw_table("node_executions"), NodeExecution, batch.records).height == 3
+
+
+@pytest.mark.parametrize("depth", [1100, 100_000])
+def test_deep_json_costs_no_neighbour(depth: int) -> None:
+    """The rest of an answer is read, brackets in its texts and all, and nothing writes the mark."""
+    deep = b"[" * depth + b"]" * depth
+    good = {"text": 'a "[[[" b', "list": [{"a": [1]}]}
+    found = decode(b'[%s,{"deep":%s},%s]' % (encode(good).encode(), deep, encode(good).encode()))
+    assert [found[0], found[2]] == [good, good]
+    with pytest.raises(ValueError, match="JSON"):
+        encode(found[1])
 
 
 def test_lone_surrogates_and_nan_are_loaded() -> None:

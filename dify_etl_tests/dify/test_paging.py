@@ -357,6 +357,23 @@ def test_total_beyond_any_figure_is_not_believed() -> None:
     assert not walk.proof.is_proven
 
 
+def test_total_beyond_the_last_page_number_is_not_asked_for() -> None:
+    """Dify refuses page numbers beyond 99,999: that refusal is not taken for odd rows there."""
+    asked: list[int] = []
+
+    def ask(page: int, limit: int) -> Page[Row]:
+        asked.append(page)
+        assert len(asked) < 100, "the walk has no end"
+        if page > 99_999:
+            raise Refused("Dify answers 400", where="GET /x", hint="", status=400)
+        return Page(tuple(rows(1) if page == 1 else ()), total=1_773_329_420_000)
+
+    walk = PageWalk(ask, key=lambda row: row.row_id)
+
+    assert len(ids(walk)) == 1
+    assert not walk.proof.is_proven
+
+
 def _endless(step: int) -> CursorWalk[Row]:
     """A list that always has a full page of new rows, each page `step` seconds after the last."""
     numbers = count()

@@ -450,3 +450,22 @@ def test_server_that_was_never_there_is_not_waited_for_twice() -> None:
     assert len(told) == 70
     assert "Dify is gone" in told[-1]
     assert 100 < sum(slept) < 200
+
+
+def test_server_that_asks_for_patience_is_not_gone() -> None:
+    """A server that answers 429 for a long time is there; each request is as patient as ever."""
+    server = PretendServer(answer=lambda request: httpx.Response(429, json={}))
+    slept: list[float] = []
+    dify = client(server, clock=Clock(sleep=slept.append))
+
+    for _ in range(120):
+        with pytest.raises(RateLimited):
+            dify.account.profile()
+
+    assert slept == []
+
+
+def test_id_that_no_address_takes_is_named() -> None:
+    """An id longer than any address ends as an error with the route, not as a bug."""
+    with pytest.raises(UnexpectedAnswer, match="no address takes it"):
+        session(PretendServer()).get("/apps/{app_id}", app_id="x" * 70_000)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import JsonValue
 
 from dify_etl.management.dsl import shared_dsl, stable_dsl
 from dify_etl.management.exchange import export_apps, import_operation
@@ -160,9 +161,9 @@ def test_looks_of_a_key(text: str, is_key: bool) -> None:
 
 def test_plans_and_audits_hide_shapes_of_keys() -> None:
     """Whatever an operation changes: a prompt, a description, a model configuration."""
-    state = {"pre_prompt": f"Use sk-{CANARY}", "list": [f"AKIA{'A1' * 8}"]}
-    assert CANARY not in str(without_secrets(state))  # type: ignore[arg-type]
-    assert "AKIA" not in str(without_secrets(state))  # type: ignore[arg-type]
+    state: dict[str, JsonValue] = {"pre_prompt": f"Use sk-{CANARY}", "list": [f"AKIA{'A1' * 8}"]}
+    assert CANARY not in str(without_secrets(state))
+    assert "AKIA" not in str(without_secrets(state))
 
 
 def test_export_tells_where_secrets_are(bench: Workbench, tmp_path: Path) -> None:

@@ -36,23 +36,18 @@ def open_home(loaded: Shell) -> Iterator[Shell]:
 
 def reads(path: Path) -> bool:
     """Whether a stranger gets the first bytes of a file."""
-    # The folders of the interpreter may be closed to others, hence no Python of ours.
-    done = subprocess.run(
-        ["head", "-c", "4", str(path)],
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
-        cwd="/",
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode == 0
+    return succeeds_for_a_stranger("head", "-c", "4", str(path))
 
 
 def lists(folder: Path) -> bool:
     """Whether a stranger sees the names of files."""
+    return succeeds_for_a_stranger("ls", str(folder))
+
+
+def succeeds_for_a_stranger(*command: str) -> bool:
+    """The folders of the interpreter may be closed to others, hence no Python of ours."""
     done = subprocess.run(
-        ["ls", str(folder)],
+        command,
         user=NOBODY,
         group=NOBODY,
         extra_groups=[],

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,11 +66,11 @@ def test_doctor_tells_it(own_copy: Shell) -> None:
     assert "✓ live file" in answer.text
 
 
-def test_no_key_is_made_without_locks(tmp_path: pytest.TempPathFactory) -> None:
+def test_no_key_is_made_without_locks(tmp_path: Path) -> None:
     """A rotation that cannot keep others out does nothing."""
     world = small_world()
     with served(world) as dify:
-        shell = Shell(tmp_path, dify.variables(some_days_ago(3)))  # type: ignore[arg-type]
+        shell = Shell(tmp_path, dify.variables(some_days_ago(3)))
         key = bots_key(world, shell.folder)
         before = set(world.api_keys)
         shown = shell.run("keys", "rotate", "--compromised", key.id)
