@@ -303,6 +303,8 @@ def parse(
     rejected: list[Rejected] = []
     for position, row in enumerate(rows):
         prepared = record_class.prepare(row, context) if type(row) is dict else row
+        if type(prepared) is dict:
+            prepared = _looked_into(prepared, _looks_into(record_class))
         try:
             records.append(record_class.model_validate(prepared))
         except ValidationError as error:
@@ -335,6 +337,40 @@ def is_figure(record_class: type[Record], name: str) -> bool:
     annotation = str(info.annotation) if info is not None else ""
     is_typed = any(kind in annotation for kind in ("Decimal", "datetime"))
     return is_typed or name in ("status", "currency") or name.endswith(("_tokens", "_seconds"))
+
+
+class _Unreadable:
+    """Stands for what would be in an object if there was one: no field takes it."""
+
+
+@cache
+def _looks_into(record_class: type[Record]) -> JsonRow:
+    """The objects that fields look into: key, then what they look for there."""
+    tree: JsonRow = {}
+    for info in record_class.model_fields.values():
+        if isinstance(info.validation_alias, AliasPath):
+            *keys, last = (str(one) for one in info.validation_alias.path)
+            inner = tree
+            for key in keys:
+                inner = inner.setdefault(key, {})
+            inner.setdefault(last, _Unreadable())
+    return tree
+
+
+def _looked_into(row: JsonRow, tree: JsonRow) -> JsonRow:
+    """The row with what no field takes in the place of what should be an object and is none.
+
+    Pydantic takes a field that looks into a number for one that is not there, and so for null.
+    """
+    odd: JsonRow = {}
+    for key, inner in tree.items():
+        held = row.get(key)
+        if not isinstance(inner, dict) or not held:
+            continue
+        found = _looked_into(held, inner) if isinstance(held, dict) else inner
+        if found is not held:
+            odd[key] = found
+    return {**row, **odd} if odd else row
 
 
 def _without_what_is_odd(

@@ -4,18 +4,21 @@ A slice is proven only when all that Dify told for it is in its table. So rows t
 leave it unproven, and so do the app, conversation, run or dataset that it hangs on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.tables import quoted
 
-# The feed that lists what the rows of a feed hang on, and what Dify calls one such object.
-PARENTS = {
-    "messages": ("conversations", "conversation"),
-    "node_executions": ("workflow_runs", "run"),
-    "documents": ("datasets", "dataset"),
+# The feeds that list what the rows of a feed hang on, and what Dify calls one such object. Runs of
+# debugging are in no list: their message alone tells of them.
+_OF_TALK = {"conversations": "conversation", "messages": "message"}
+PARENTS: Mapping[str, Mapping[str, str]] = {
+    "messages": {"conversations": "conversation"},
+    "workflow_runs": _OF_TALK,
+    "node_executions": {"workflow_runs": "run", **_OF_TALK},
+    "documents": {"datasets": "dataset"},
 }
 
 # What hangs on these is shown no more.
@@ -55,7 +58,7 @@ class Waiting:
 
 def open_entries(database: Database, feed: str) -> list[Waiting]:
     """What may speak of slices of this feed: its own entries, and those of what it hangs on."""
-    names = {feed, "apps", PARENTS.get(feed, ("apps",))[0]}
+    names = {feed, "apps", *PARENTS.get(feed, ())}
     if not _is_open(database, *names):
         return []
     feeds = ", ".join(quoted(one) for one in names)
@@ -99,13 +102,14 @@ def _above(
     entries: Iterable[Waiting], feed: str, app_id: str | None, day: date | None
 ) -> list[str]:
     """The objects in quarantine on which rows of the slice hang."""
-    parent, noun = PARENTS.get(feed, (None, ""))
+    parents = PARENTS.get(feed, {})
     found = []
     for one in entries:
         if one.figures is not None:
             continue
-        if one.feed == parent and one.app_id == app_id and one.lives_on(day):
-            found.append(f"{noun} {one.known_by} in quarantine")
+        if one.feed in parents and one.app_id == app_id and one.lives_on(day):
+            if "/" not in one.known_by or one.feed != "messages":  # nothing hangs on their parts
+                found.append(f"{parents[one.feed]} {one.known_by} in quarantine")
         elif one.feed == "apps" != feed and app_id is not None and one.known_by == app_id:
             found.append(f"app {app_id} in quarantine")
     more = [f"and {len(found) - 3} more"] if len(found) > 3 else []

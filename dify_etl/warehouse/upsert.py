@@ -1,13 +1,13 @@
 """Put a frame into a table by key, so that a second time changes nothing; mark what vanished."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.tables import Column, Table
+from dify_etl.warehouse.tables import Column, Table, quoted
 
 # What Dify appends to a link to let anybody read the file for a while; new on every read.
 SIGNATURE = r"(timestamp|nonce|sign)=[A-Za-z0-9_=%.-]+"
@@ -47,6 +47,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:
         columns = [replace(column, keeps_odd=True) for column in columns]
+    columns = [_with_told(one, frame.columns) for one in columns]
     held = _find_held(database, table)
     received = frame.height
     actions = _compare(database, table, columns) if held else {}
@@ -163,9 +164,30 @@ def _same_key(table: Table, side: str = "t") -> str:
     return " AND ".join(f'{side}."{name}" IS NOT DISTINCT FROM s."{name}"' for name in table.key)
 
 
+@dataclass(frozen=True)
+class _OddFields(Column):
+    """The column `odd_fields` of rows that tell the columns `told`, and nothing of the others."""
+
+    told: tuple[str, ...] = ()
+
+
+def _with_told(column: Column, told: Sequence[str]) -> Column:
+    if column.name != "odd_fields":
+        return column
+    return _OddFields(column.name, column.type, column.description, told=tuple(told))
+
+
 def _incoming(column: Column) -> str:
     """The value to store: a lookup that found nothing keeps what is held."""
     name = f'"{column.name}"'
+    if isinstance(column, _OddFields):
+        # A row has several sources, as a list and a detail: each speaks of its own columns.
+        told = ", ".join(quoted(one) for one in column.told)
+        both = f"""list_concat(
+            list_filter(string_split(t.{name}, ','), lambda x: x NOT IN ({told})),
+            list_filter(string_split(coalesce(s.{name}, ''), ','), lambda x: x <> ''))"""
+        joined = f"array_to_string(list_sort(list_distinct({both})), ',')"
+        return f"CASE WHEN t.{name} IS NULL THEN s.{name} ELSE nullif({joined}, '') END"
     if column.keeps_odd and column.name != "odd_fields":
         field = column.local_of or column.name  # a local day is kept where its instant is
         is_odd = f"list_contains(string_split(coalesce(s.odd_fields, ''), ','), '{field}')"

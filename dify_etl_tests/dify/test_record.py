@@ -227,6 +227,23 @@ def test_rejected_row_shows_no_content() -> None:
     assert "private words" not in repr(rejected) + rejected.message
 
 
+@pytest.mark.parametrize("value", [7, "none", [1], True])
+def test_field_is_odd_where_there_is_no_object_to_look_into(value: Any) -> None:
+    """A number in the place of usage or counts is no absence of them: each field is named."""
+    (record,) = parse(
+        Message,
+        [{**messages()[0], "metadata": {"usage": value}}],
+        endpoint="x",
+        context=CONTEXT,
+    ).records
+    assert record.total_price is None
+    assert {"total_price", "total_tokens", "currency"} <= set(record.odd_fields)
+    (none,) = parse(
+        Message, [{**messages()[0], "metadata": {"usage": None}}], endpoint="x", context=CONTEXT
+    ).records
+    assert none.odd_fields == ()
+
+
 json_values = some.recursive(
     some.none()
     | some.booleans()

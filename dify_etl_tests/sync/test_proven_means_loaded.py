@@ -144,6 +144,30 @@ def test_days_below_an_app_without_mode_are_not_proven(workplace: Open) -> None:
     ]
 
 
+def test_row_of_an_impossible_time_leaves_all_days_of_its_app_in_doubt(workplace: Open) -> None:
+    """1970 is no day of Dify's: the row may be of any day, so none is proven without it."""
+    place = workplace(quiet_world("chat"))
+    row = talk(place.world, at=AT)
+    answering(place, changed("/chat-conversations", lambda one: one["id"] == row.id, created_at=0))
+    place.read()
+    assert state_of(place, "conversations")[:2] == ("unproven", "1 in quarantine")
+
+
+def test_day_of_a_run_that_only_its_message_tells_is_not_proven(workplace: Open) -> None:
+    """A run of debugging is in no list: while its message waits, its day names the message."""
+    place = workplace(quiet_world("advanced-chat"))
+    row = talk(place.world, at=AT, messages=1, mode="advanced-chat")
+    message_id = place.world.messages_of_conversation[row.id].entries[0][1]
+    answering(place, changed("/chat-messages", lambda one: True, created_at=None)).read()
+    for feed in ("workflow_runs", "node_executions"):
+        assert state_of(place, feed)[:2] == (
+            "unproven",
+            f"message {message_id} in quarantine",
+        )
+    answering(place, None).read()
+    assert state_of(place, "workflow_runs")[0] == "proven"
+
+
 def test_odd_citation_costs_the_citation(workplace: Open) -> None:
     """A message with a citation of external knowledge keeps its tokens; the citation waits under
     its message's id, its neighbour is loaded.

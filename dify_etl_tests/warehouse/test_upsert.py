@@ -138,3 +138,36 @@ def test_local_day_is_kept_with_its_odd_instant(database: Database) -> None:
     assert database.rows("SELECT ended_at, ended_date, odd_fields FROM raw.visits") == [
         (FIRST, FIRST.date(), "ended_at")
     ]
+
+
+RUNS = Table(
+    "raw",
+    "runs",
+    "One row per run.",
+    ("run_id",),
+    (
+        Column("run_id", "VARCHAR", "The run."),
+        Column("app_id", "VARCHAR", "Its app."),
+        Column("steps", "BIGINT", "Its steps, by the list."),
+        Column("error", "VARCHAR", "Its error, by the detail."),
+        Column("odd_fields", "VARCHAR", "What was odd."),
+    ),
+)
+
+
+def load_run(database: Database, *rows: dict[str, object]) -> Changes:
+    database.ensure(RUNS)
+    with database.transaction():
+        return upsert(database, RUNS, frame(RUNS, rows, tuple(rows[0])), now=LATER)
+
+
+def test_each_source_of_a_row_speaks_of_its_own_odd_fields(database: Database) -> None:
+    """What was odd in the list stays named when the detail comes, and goes with a well list."""
+    run: dict[str, object] = {"run_id": "r", "app_id": "a"}
+    load_run(database, {**run, "steps": None, "odd_fields": "steps"})
+    load_run(database, {**run, "error": "x", "odd_fields": None})
+    assert database.value("SELECT odd_fields FROM raw.runs") == "steps"
+    load_run(database, {**run, "error": None, "odd_fields": "error"})
+    assert database.value("SELECT odd_fields FROM raw.runs") == "error,steps"
+    load_run(database, {**run, "steps": 3, "odd_fields": None})
+    assert database.rows("SELECT steps, error, odd_fields FROM raw.runs") == [(3, "x", "error")]
