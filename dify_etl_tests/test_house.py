@@ -124,3 +124,13 @@ def test_days_are_counted_by_one_set_of_rules(whose: str) -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in sources}
     found = {path.name: wrong.findall(text) for path, text in texts.items() if wrong.search(text)}
     assert found == {}
+
+
+def test_locks_are_taken_in_one_place() -> None:
+    """Whoever asks the kernel for a lock alone tells a full disk where the file system has none."""
+    found = [
+        path.name
+        for path in (ROOT / "dify_etl").rglob("*.py")
+        if "fcntl.flock(" in path.read_text(encoding="utf-8")
+    ]
+    assert found == ["process_lock.py"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from dify_etl.management.errors import InputWrong
+from dify_etl.process_lock import flock
 from dify_etl.warehouse.errors import translated
 
 FOLDER = "schedule_tokens"
@@ -97,7 +98,7 @@ class ScheduleTokens:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     with path.open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        flock(file, fcntl.LOCK_EX)
         yield file
 
 
