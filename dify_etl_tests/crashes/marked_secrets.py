@@ -55,6 +55,9 @@ def _rows(path: Path) -> bytes:
     return repr(rows).encode()
 
 
+CREATED = 1_760_000_000  # epoch seconds, as Dify sends them
+
+
 def mark_world(world: World, secrets: MarkedSecrets) -> None:
     """Give the world's own secrets marks: password, API keys, and what opens an app's page."""
     world.account.password = secrets.mark("password")
@@ -74,7 +77,12 @@ class LeakyDify:
             {"id": 5, "type": "app", "token": secrets.mark("key of a bad id")},
             {"id": None, "token": [secrets.mark("key in a list")]},
             {"id": "a", "type": "app", "created_at": "?", "secret": secrets.mark("unknown field")},
-            {"id": "b", "type": "app", "created_at": 1, "token": secrets.mark("key of a good row")}
+            {
+                "id": "b",
+                "type": "app",
+                "created_at": CREATED,
+                "token": secrets.mark("key of a good row"),
+            }
             | {"last_used_at": None, "plain": secrets.mark("unknown field of a good row")},
             secrets.mark("key without a row"),
         ]
