@@ -16,7 +16,7 @@ class App(Record):
     mode: str = aliased(
         "mode", description="chat, agent-chat, advanced-chat, completion, workflow, agent, …"
     )
-    agent_id: str | None = optional(
+    agent_id: Id | None = optional(
         "bound_agent_id", description="agent that the app is bound to (mode agent)"
     )
     description: str | None = optional(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.record import Batch, Page, Record, parse
+from dify_etl.dify.record import Batch, Page, Record, parse_each_once
 
 R = TypeVar("R", bound=Record)
 
@@ -45,7 +45,7 @@ def batch_of(
             where=endpoint,
             hint="Report the server version and the endpoint.",
         )
-    return parse(record_class, rows, endpoint=endpoint, context=context)
+    return parse_each_once(record_class, rows, endpoint=endpoint, context=context)
 
 
 def _whole(value: Any) -> int | None:

@@ -194,7 +194,7 @@ class Message(Record):
     parent_message_id: str | None = optional(
         description="message before; the nil UUID for the first of a service API conversation"
     )
-    workflow_run_id: str | None = optional(description="run behind the answer (advanced-chat)")
+    workflow_run_id: Id | None = optional(description="run behind the answer (advanced-chat)")
     query: str = aliased("query", description="the question")
     answer: str = aliased("answer", description='the answer; "" while it is written')
     inputs: JsonText | None = optional(description="variables of the app, JSON")

@@ -181,7 +181,8 @@ class CursorWalk(Generic[R]):
     first, the next when a row is gone). To find that row soon: `is_newest_first` tells how Dify
     sorts a page, and `expected` how many rows there are, if it is known.
 
-    Raises UnexpectedAnswer when pages bring new rows and do not get older, and after `most_pages`.
+    Raises UnexpectedAnswer when pages bring new rows, most of which are not older, and after
+    `most_pages`.
     """
 
     ask: Callable[[str | None, int], Page[R]]
@@ -222,7 +223,7 @@ class CursorWalk(Generic[R]):
             reached = min((self._second(row) for row in page.records), default=reached)
             if page.row_count < limit or self.stop(page):
                 break
-            if newest is not None and any(self._second(row) > newest for row in page.records):
+            if newest is not None and self._is_newer(page, newest):
                 raise _repeated(page) if is_known else _not_older(newest)
             if newer := self._rows_of_newer_seconds(page):
                 if is_known:
@@ -302,6 +303,11 @@ class CursorWalk(Generic[R]):
         oldest = min(self._second(row) for row in page.records)
         newer = [row for row in reversed(page.records) if self._second(row) > oldest]
         return sorted(newer, key=self._second)
+
+    def _is_newer(self, page: Page[R], than: datetime) -> bool:
+        """Whether most of its rows are: a single one may have a time that is wrong."""
+        newer = sum(self._second(row) > than for row in page.records)
+        return 2 * newer > len(page.records)
 
     def _second(self, row: R) -> datetime:
         return self.at(row).replace(microsecond=0)

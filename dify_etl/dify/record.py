@@ -5,7 +5,7 @@ Types are strict: a wrong type is rejected, never bent. Unknown keys land in `ex
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -142,7 +142,17 @@ def _bounded(schema: Any) -> Any:
     return {**bounds, **made} if bounds else made
 
 
-Id = Annotated[str, Field(min_length=1)]
+# Ids become parts of paths: one that no path takes, or that leads elsewhere, is none.
+_MOST_OF_AN_ID = 255
+
+
+def _askable(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("leads to another path")
+    return value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=_MOST_OF_AN_ID), AfterValidator(_askable)]
 Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_in_calendar)]
 IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant), AfterValidator(_in_calendar)]
 Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero
@@ -242,6 +252,8 @@ class Rejected:
     message: str
     # Without secrets; None for rows that are secrets.
     raw: str | None = field(default=None, repr=False)
+    # When it lived, where it is too deep to be kept.
+    times: Mapping[str, Any] = field(default_factory=dict, repr=False)
     record_class: str = ""  # with `context` what it takes to parse `raw` again
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
     odd_fields: tuple[str, ...] = ()  # the row is a record all the same, but for these fields
@@ -312,23 +324,66 @@ def parse(
             records += [found] if found is not None else []
             if why is None:
                 continue
-            path, message = _told(why)
+            one = _set_aside(record_class, row, _told(why), endpoint, position, context)
             odd = found.odd_fields if found is not None else ()
-            rejected.append(
-                Rejected(
-                    endpoint=endpoint,
-                    position=position,
-                    record_id=_id_of(row),
-                    error_path=path,
-                    message=message if record_class.keeps_raw else f"{message} ({_shape(row)})",
-                    raw=_kept(row) if record_class.keeps_raw else None,
-                    record_class=record_class.__name__,
-                    context=context if record_class.keeps_raw else {},
-                    odd_fields=odd,
-                    odd_figures=sum(is_figure(record_class, name) for name in odd),
-                )
-            )
+            figures = sum(is_figure(record_class, name) for name in odd)
+            rejected.append(replace(one, odd_fields=odd, odd_figures=figures))
     return Batch(tuple(records), tuple(rejected))
+
+
+def parse_each_once(
+    record_class: type[RecordT],
+    rows: Sequence[Any],
+    *,
+    endpoint: str,
+    context: Mapping[str, Any] | None = None,
+) -> Batch[RecordT]:
+    """As `parse`, for the rows of one answer: of two that differ and have one id, which of them is
+    it nobody can say, so the later one is set aside. Logs of agents, which need nothing, tell of
+    one conversation in several rows.
+    """
+    ids = [_id_of(row) for row in rows]
+    is_known_by_id = record_class.needs or not record_class.keeps_raw
+    if len({*ids}) == len(ids) or not is_known_by_id:
+        return parse(record_class, rows, endpoint=endpoint, context=context)
+    first: dict[str, Any] = {}
+    kept: list[Any] = []
+    twins: list[Rejected] = []
+    for position, (row_id, row) in enumerate(zip(ids, rows, strict=True)):
+        if row_id is None or first.setdefault(row_id, row) == row:
+            kept.append(row)
+        else:
+            told = ("id", "another row of the same answer has this id, and is not the same")
+            twins.append(_set_aside(record_class, row, told, endpoint, position, context or {}))
+    batch = parse(record_class, kept, endpoint=endpoint, context=context)
+    return Batch(batch.records, (*batch.rejected, *twins))
+
+
+def _set_aside(
+    record_class: type[Record],
+    row: Any,
+    told: tuple[str, str],
+    endpoint: str,
+    position: int,
+    context: Mapping[str, Any],
+) -> Rejected:
+    """The row as quarantine keeps it, with the path and message of its error; of secrets only
+    their shape.
+    """
+    keeps_raw = record_class.keeps_raw
+    path, message = told
+    raw = _kept(row) if keeps_raw else None
+    return Rejected(
+        endpoint=endpoint,
+        position=position,
+        record_id=_id_of(row),
+        error_path=path,
+        message=message if keeps_raw else f"{message} ({_shape(row)})",
+        raw=raw,
+        times=_times(row) if keeps_raw and raw is None else {},
+        record_class=record_class.__name__,
+        context=context if keeps_raw else {},
+    )
 
 
 def is_figure(record_class: type[Record], name: str) -> bool:
@@ -455,6 +510,16 @@ def parse_but_odd_fields(
     return batch
 
 
+def check_identity(told: str, asked: str, *, endpoint: str) -> None:
+    """Raise UnexpectedAnswer when an answer is about another object than the one asked for."""
+    if told != asked:
+        raise UnexpectedAnswer(
+            f"asked for {asked}, Dify answered with {told[:80]!r}",
+            where=endpoint,
+            hint="Look for a proxy that mixes up answers; report the server version.",
+        )
+
+
 def unexpected(rejected: Rejected) -> UnexpectedAnswer:
     """The error for a row that may not be set aside; names endpoint, record and field."""
     return UnexpectedAnswer(
@@ -471,6 +536,16 @@ def _kept(row: Any) -> str | None:
         return encode(without_secrets(row))
     except (ValueError, RecursionError):
         return None
+
+
+def _times(row: Any) -> JsonRow:
+    """What a row tells of when it lived, as Dify sends it: the numbers among its times."""
+    if not isinstance(row, dict):
+        return {}
+    run = row.get("workflow_run")  # a log row is of the day of its run
+    found = {name: value for name, value in row.items() if name.endswith("_at")}
+    found |= _times(run)
+    return {name: value for name, value in found.items() if type(value) in (int, float)}
 
 
 def _told(error: ValidationError) -> tuple[str, str]:

@@ -74,8 +74,8 @@ class WorkflowRun(_Created):
 class ChatflowRun(WorkflowRun):
     """A run behind a message (GET advanced-chat/workflow-runs)."""
 
-    conversation_id: str | None = optional(description="conversation of the message")
-    message_id: str | None = optional(description="message that the run answered")
+    conversation_id: Id | None = optional(description="conversation of the message")
+    message_id: Id | None = optional(description="message that the run answered")
 
 
 class WorkflowRunDetail(WorkflowRun):

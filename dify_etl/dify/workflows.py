@@ -331,5 +331,13 @@ def _run_query(last_id: str | None, limit: int, filters: RunFilters) -> Query:
 
 
 def _is_nothing(answer: Any) -> bool:
-    """Up to 1.14 Dify answers an object of nulls where there is no row, later null."""
-    return answer is None or (isinstance(answer, dict) and answer.get("id", "") is None)
+    """Up to 1.14 Dify answers an object of nulls where there is no row, later null. An object
+    that lacks its id alone is a row, and odd.
+    """
+    if not isinstance(answer, dict):
+        return answer is None
+    return "id" in answer and not any(map(_tells, answer.values()))
+
+
+def _tells(value: Any) -> bool:
+    return any(map(_tells, value.values())) if isinstance(value, dict) else bool(value)

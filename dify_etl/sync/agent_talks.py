@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dify_etl.dify.agents import AgentLogMessage
-from dify_etl.dify.errors import DifyError, NotFound, Refused
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, Refused, UnexpectedAnswer
 from dify_etl.dify.messages import Message
 from dify_etl.dify.odd_rows import may_be_a_row, words_of
-from dify_etl.dify.record import Rejected
+from dify_etl.dify.record import Rejected, check_identity
 from dify_etl.sync.chat_messages import ConversationRead, Due, read_conversation
 from dify_etl.sync.fetching import FATAL
 from dify_etl.sync.message_parts import size_of
@@ -19,6 +19,9 @@ from dify_etl.sync.run import Sync
 from dify_etl.sync.tool_logs import with_tool_logs
 
 OF_WORKFLOW = "talk of a workflow whose app no list shows: the agent's log alone tells of it"
+# What tells of one message alone; NoSuchEndpoint answers an id that is no UUID.
+_OF_ONE_MESSAGE = (NotFound, NoSuchEndpoint, Refused, UnexpectedAnswer)
+_MESSAGE = "GET /apps/{app_id}/messages/{message_id}"
 OTHERS_DEBUGGING = "debugging talk of another account: Dify shows its messages to that one alone"
 
 
@@ -97,16 +100,19 @@ def _whole(sync: Sync, due: Due, logged: Mapping[str, AgentLogMessage]) -> _Foun
             continue
         try:
             batch = sync.dify.conversations.message_batch(due.app_id, message_id)
+            for one in batch:
+                check_identity(one.message_id, message_id, endpoint=_MESSAGE)
+                check_identity(one.conversation_id, due.conversation_id, endpoint=_MESSAGE)
         except FATAL:
             raise
         except DifyError as error:
-            is_its_own = isinstance(error, NotFound | Refused) or may_be_a_row(error)
+            is_its_own = isinstance(error, _OF_ONE_MESSAGE) or may_be_a_row(error)
             failure = None if is_its_own else error
             found.doubts.append(f"message {message_id}: {words_of(error)}")
             found.logged.append(row)
             continue
-        found.messages += [_with_price(message, row) for message in batch.records]
         found.rejected += batch.rejected
+        found.messages += [_with_price(message, row) for message in batch.records]
     return found
 
 

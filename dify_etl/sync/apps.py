@@ -10,7 +10,7 @@ from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
 from dify_etl.dify.paging import WalkProof
-from dify_etl.dify.record import Rejected, lost
+from dify_etl.dify.record import Batch, Rejected, check_identity, lost
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.app_modes import COMPLETION_MODES, KNOWN_MODES
@@ -142,7 +142,14 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
     hidden: list[str] = []
     gone: list[str] = []
     failed: list[str] = []
-    for fetched in fetch_all(due, sync.dify.apps.detail, workers=sync.rules.workers):
+
+    def fetch(app_id: str) -> Batch[AppDetail]:
+        batch = sync.dify.apps.detail(app_id)
+        for detail in batch:
+            check_identity(detail.app_id, app_id, endpoint="GET /apps/{app_id}")
+        return batch
+
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
         if fetched.result is not None:
             details += fetched.result
             odd += fetched.result.rejected

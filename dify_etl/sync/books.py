@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -43,7 +43,7 @@ from dify_etl.warehouse.ledger import (
     UNFORESEEN_ERRORS,
 )
 from dify_etl.warehouse.tables import Table, frame, quoted
-from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+from dify_etl.warehouse.upsert import Changes, Foreign, mark_absent, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
@@ -52,6 +52,8 @@ _DAILY = (
     *("conversations", "messages", "workflow_runs", "node_executions"),
     "daily_statistics",
 )
+# What is wrong with a row whose id a row of another app has; its own fields are well.
+FOREIGN = "(owner)"
 # When an object was alive last, as Dify names it.
 _LAST = {"conversations": "updated_at", "workflow_runs": "finished_at"}
 
@@ -131,6 +133,8 @@ class FeedBooks:
         rows = with_local_days(table, rows, self.sync.rules.zone)
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         self._resolve(table, rows)
+        for one in changes.foreign:
+            self.quarantine(one.app_id, [_foreign(table, one)], parent_id=one.parent_id, at=one.at)
         received = changes.new + changes.changed + changes.unchanged
         self._count(table, Changes(unchanged=max(0, received - repeated)))
         return changes
@@ -143,8 +147,12 @@ class FeedBooks:
         loaded = pl.concat([rows[name].cast(pl.String) for name in ids]).drop_nulls().unique()
         self.sync.database.execute(
             "UPDATE ops.quarantine SET resolved_at = ? WHERE resolved_at IS NULL AND feed = ? "
-            "AND run_id <> ? AND list_contains(?, record_id)",
-            [utc_now(), self.feed, self.sync.run_id, loaded.to_list()],
+            "AND run_id <> ? AND list_contains(?, record_id) "
+            "AND (error_path <> ? OR list_contains(?, app_id))",
+            [
+                *(utc_now(), self.feed, self.sync.run_id, loaded.to_list()),
+                *(FOREIGN, rows["app_id"].unique().to_list() if "app_id" in rows else []),
+            ],
         )
 
     @cached_property
@@ -391,8 +399,8 @@ class FeedBooks:
         """The local days on which a rejected row began and was alive last, as far as it tells."""
         if self.feed not in _DAILY:
             return None, None
-        row: Any = decode(one.raw.encode()) if one.raw else None
-        row = row if isinstance(row, dict) else {}
+        row: Any = decode(one.raw.encode()) if one.raw else one.times
+        row = row if isinstance(row, Mapping) else {}
         run = row.get("workflow_run")
         row = run if isinstance(run, dict) else row  # a log row is of the day of its run
         first = self._local_date(row.get("created_at"))
@@ -474,6 +482,17 @@ class FeedBooks:
             [self.sync.run_id],
         )
         return {feed: Changes(*counts) for feed, *counts in rows}
+
+
+def _foreign(table: Table, one: Foreign) -> Rejected:
+    """A row with an id that a row of another app has: which of them is it, nobody can say."""
+    return Rejected(
+        endpoint=table.qualified,
+        position=0,
+        record_id=one.key,
+        error_path=FOREIGN,
+        message="a row of another app, conversation, run or dataset has this id",
+    )
 
 
 def _ids_of(table: Table) -> tuple[str, ...]:

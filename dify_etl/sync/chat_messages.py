@@ -36,6 +36,7 @@ from dify_etl.sync.message_parts import (
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.run_details import PATIENCE
+from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
@@ -241,11 +242,11 @@ def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> Conv
     walk.limit, walk.stop = limit, lambda page: _meets(page, known)
     walk.expected = due.message_count
     messages: dict[str, Message] = {}
-    rejected: dict[str, Rejected] = {}
+    rejected: dict[tuple[str, str], Rejected] = {}
     for page in walk:
         messages.update((message.message_id, message) for message in page.records)
-        rejected.update((one.record_id or repr(one), one) for one in page.rejected)
-    held = len({*messages, *rejected} | known)
+        rejected.update((known_by(one), one) for one in page.rejected)
+    held = len({*messages, *(row_id for row_id, _ in rejected)} | known)
     found = tuple(messages.values())
     return ConversationRead(
         found,
@@ -282,7 +283,8 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
     for due, read in good:
         if not due.known_ids:
             books.read_anew([due.conversation_id])
-        books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id, at=due.begun_at)
+        # One whose time cannot be read may be of any day on which the talk lived.
+        books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id)
         if read.logged:
             load_logged_messages(books, due.app_id, read.logged)
     ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])

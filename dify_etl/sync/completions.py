@@ -11,6 +11,7 @@ import polars as pl
 
 from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
+from dify_etl.dify.record import check_identity
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.sync.annotated_messages import ANNOTATED_OTHERWISE
@@ -56,6 +57,11 @@ class OpenedLog:
 def read_log(sync: Sync, log: DueLog) -> OpenedLog:
     """GET completion-conversations/{id}."""
     detail = sync.dify.conversations.completion_detail(log.app_id, log.conversation_id)
+    talks = [detail.conversation_id]
+    talks += [detail.message.conversation_id] if detail.message else []
+    for told in talks:
+        where = "GET completion-conversations/{conversation_id}"
+        check_identity(told, log.conversation_id, endpoint=where)
     return OpenedLog(detail.message)
 
 

@@ -290,10 +290,19 @@ def _timed(
 
 def listed_messages(records: Sequence[LoggedConversation]) -> pl.DataFrame:
     """What the list of a completion app tells of its messages."""
+    table = raw_table("messages")
     return (
-        records_frame(raw_table("messages"), CompletionConversation, records)
+        records_frame(table, CompletionConversation, records)
         .drop("status", "extra", "app_model_config", strict=False)
         .with_columns(
-            pl.lit(None, pl.String).alias("message_id"), pl.lit("list").alias("message_source")
+            pl.lit(None, pl.String).alias("message_id"),
+            pl.lit("list").alias("message_source"),
+            # Of what is odd in a log, only what a message has is odd in the message.
+            pl.col("odd_fields")
+            .str.split(",")
+            .list.set_intersection(sorted(table.names))
+            .list.sort()
+            .list.join(",")
+            .replace("", None),
         )
     )

@@ -161,7 +161,7 @@ def read_documents(sync: Sync) -> FeedReport:
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {one.result.reason}"] if one.result.reason else []
         with books.commit():
-            weak = next(iter(private), None) or _hidden_datasets(sync)
+            weak = next(iter(private), None) or _hidden_datasets(sync) or _unlisted_datasets(sync)
             state = "incomplete" if reasons else "unproven" if weak else "proven"
             reason = "; ".join(reasons[:3]) or weak
             books.close_slices([Slice(None, None, state, count, None, requests, reason)])
@@ -299,6 +299,15 @@ def _of_walk(walk: PageWalk[R]) -> Listed:
         rows.requests,
         None if walk.proof.is_proven else walk.proof.reason,
     )
+
+
+def _unlisted_datasets(sync: Sync) -> str | None:
+    """Why there may be datasets that nobody was asked for: their list could not be read."""
+    reason = sync.database.value(
+        "SELECT min(reason) FROM ops.slices "
+        "WHERE feed = 'datasets' AND state IN ('failed', 'incomplete')"
+    )
+    return None if reason is None else f"the list of datasets: {reason}"
 
 
 def _hidden_datasets(sync: Sync) -> str | None:

@@ -97,22 +97,26 @@ def load_children(
     """
     if not messages:
         return
-    moments = rows.select("message_id", message_created_at="created_at").unique("message_id")
-    books.sync.database.stage("_read", moments.select("message_id"), raw_table("messages"))
+    key = ["conversation_id", "message_id"]
+    moments = rows.select(*key, message_created_at="created_at").unique(key)
+    books.sync.database.stage("_read", moments.select(key), raw_table("messages"))
+    if not are_new:  # what is still odd is set aside again below
+        books.read_anew(message.message_id for message in messages)
     for name, kind in CHILDREN.items():
         table = raw_table(name)
         parts = list(_parts(messages, name))
         books.note_drift(parts)
         found = records_frame(table, kind, parts)
-        found = found.join(moments, on="message_id", how="left", maintain_order="left")
+        found = found.join(moments, on=key, how="left", maintain_order="left")
         books.load_frame(table, found)
         if not are_new:
-            scope = "t.message_id IN (SELECT message_id FROM _read)"
+            scope = (
+                "EXISTS (SELECT 1 FROM _read r WHERE r.message_id = t.message_id "
+                "AND r.conversation_id = t.conversation_id)"
+            )
             if not_all := _with_odd(messages, kind):
                 scope += f" AND t.message_id NOT IN ({not_all})"
             books.mark_absent(table, scope=scope, present=found)
-    if not are_new:
-        books.read_anew(message.message_id for message in messages)
     load_forms(books, messages, are_new=are_new, scope="SELECT message_id FROM _read")
     for message in messages:
         books.quarantine(

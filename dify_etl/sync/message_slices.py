@@ -65,12 +65,15 @@ Doubt = tuple[date, date, str]
 # role is not shown, and those that nothing shows to this account.
 NOT_FOR_ROLE = f"coalesce(r.reason, '') LIKE '{NOT_SHOWN}%'"
 BEYOND = f"r.state = 'unproven' AND NOT {NOT_FOR_ROLE}"
+# Logs of completion apps were asked for only where they may be opened.
+OF_LOG = "a.mode = 'completion' AND r.state IS NOT NULL"
+OF_TALK = "a.mode <> 'completion'"
 OPEN = f"coalesce(r.state, 'unread') <> 'unproven' AND NOT {NOT_FOR_ROLE}"
 
 
-def _doubts(sync: Sync, which: str) -> dict[str, list[Doubt]]:
+def _doubts(sync: Sync, which: str, among: str = OF_TALK) -> dict[str, list[Doubt]]:
     """Per app: conversations that are not proven, with the days on which they were alive; `which`
-    (SQL over their reads r) names the kind.
+    (SQL over their reads r) names the kind, `among` (over apps a and reads) the conversations.
     """
     rows = sync.database.rows(
         f"""SELECT c.app_id, c.conversation_id, c.created_date,
@@ -78,7 +81,7 @@ def _doubts(sync: Sync, which: str) -> dict[str, list[Doubt]]:
             coalesce(r.reason, 'not read yet')
         FROM raw.conversations c JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.conversation_reads r USING (conversation_id)
-        WHERE c.absent_since IS NULL AND a.mode <> 'completion'
+        WHERE c.absent_since IS NULL AND {among}
           AND coalesce(r.state, 'unread') NOT IN ('proven', 'absent')
           AND {which}"""
     )
@@ -129,13 +132,16 @@ def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterato
         )
     }
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
+    doubts, unseen = _doubts(sync, OPEN, OF_LOG), _doubts(sync, NOT_FOR_ROLE, OF_LOG)
     apps = tuple(app.app_id for app in known_apps(sync, *COMPLETION_MODES))
     for one in days_to_read(sync, "messages", apps, is_asked=False):
         for day in one.all:
             slice_id = (one.app_id, day)
             only_listed = LISTED_ONLY if slice_id in unopened else None
-            reason = lists.get(slice_id) or hidden.get(slice_id) or only_listed
-            state = "incomplete" if slice_id in lists else "unproven" if reason else "proven"
+            doubt = lists.get(slice_id) or _doubt_on(doubts[one.app_id], day)
+            weak = hidden.get(slice_id) or _hidden_on(unseen[one.app_id], day) or only_listed
+            reason = doubt or weak
+            state = "incomplete" if doubt else "unproven" if weak else "proven"
             yield Slice(
                 app_id=one.app_id,
                 day=day,

@@ -2,12 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from dify_etl.dify.errors import NoSuchEndpoint, NotFound
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.sync.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
@@ -15,7 +15,7 @@ from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_due_again, is_over
 from dify_etl.sync.due import take_due
-from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.fetching import Fetched, attempt, fetch_all
 from dify_etl.sync.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
@@ -46,10 +46,13 @@ class DueRun:
 
 @dataclass(frozen=True)
 class RunNodes:
-    """The nodes of a run, and the forms that it waits for as far as its pause tells them."""
+    """The nodes of a run, and the forms that it waits for as far as its pause tells them: `error`
+    is why it does not.
+    """
 
     nodes: Batch[NodeExecution]
-    waiting: tuple[WaitingForm, ...] = ()
+    waiting: Batch[WaitingForm] = field(default_factory=lambda: Batch(()))
+    error: DifyError | None = None
 
 
 def read_node_executions(sync: Sync) -> FeedReport:
@@ -79,10 +82,10 @@ def _read(sync: Sync, run: DueRun) -> RunNodes:
     is_waiting = any(one.node_type == NODE_TYPE and one.status == "paused" for one in nodes)
     if run.has_message or not is_waiting:
         return RunNodes(nodes)
-    try:
-        return RunNodes(nodes, room.waiting_forms(run.workflow_run_id).records)
-    except (NotFound, NoSuchEndpoint):
+    forms = attempt(run.workflow_run_id, lambda: room.waiting_forms(run.workflow_run_id))
+    if isinstance(forms.error, NotFound | NoSuchEndpoint):
         return RunNodes(nodes)  # ended meanwhile and removed, or a server that does not tell it
+    return RunNodes(nodes, forms.result or Batch(()), forms.error)
 
 
 def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
@@ -113,14 +116,13 @@ def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> 
     read = [(one.task, one.result) for one in outcomes if one.result is not None]
     nodes = [node for _, found in read for node in found.nodes]
     with books.commit():
-        load_nodes(books, nodes, [form for _, found in read for form in found.waiting])
         books.read_anew(run.workflow_run_id for run, _ in read)
+        load_nodes(books, nodes, [form for _, found in read for form in found.waiting.records])
         for run, found in read:
             books.quarantine(
                 run.app_id,
-                found.nodes.rejected,
+                (*found.nodes.rejected, *found.waiting.rejected),
                 parent_id=run.workflow_run_id,
-                at=run.created_at,
             )
         rows = [_book(books.sync, one) for one in outcomes]
         if rows:
@@ -137,12 +139,13 @@ def load_nodes(
 
 def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
     run, batch = one.task, one.result.nodes if one.result else None
+    error = one.result.error if one.result else one.error
     is_empty = batch is not None and not len(batch) and not batch.rejected
     is_gone = is_empty and run.total_steps > 0
     is_odd = batch is not None and bool(batch.rejected)
-    is_failed = batch is None or (is_gone and run.tries + 1 < MOST_EMPTY)
-    hidden = why_not_shown(sync, one.error)
-    reason = hidden or (f"failed: {one.error}" if batch is None else NO_NODES if is_gone else None)
+    is_failed = error is not None or (is_gone and run.tries + 1 < MOST_EMPTY)
+    hidden = why_not_shown(sync, error)
+    reason = hidden or (f"failed: {error}" if error else NO_NODES if is_gone else None)
     return {
         "workflow_run_id": run.workflow_run_id,
         # What waits in quarantine is asked again every night, until it is well.

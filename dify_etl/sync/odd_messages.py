@@ -22,6 +22,7 @@ from dify_etl.sync.feedback_export import EXPORTED_SINCE, Export, read_export
 from dify_etl.sync.fetching import Fetched, fetch_all
 from dify_etl.sync.message_parts import size_of
 from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import quoted
 
 MOST_ENTRIES = 20  # ids per conversation with which a walk is begun
@@ -106,21 +107,22 @@ class _Behind:
 
     talk: OddTalk
     messages: dict[str, Message] = field(default_factory=dict)
-    rejected: dict[str, Rejected] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], Rejected] = field(default_factory=dict)
 
     def add(self, page: Page[Message]) -> None:
         """Take a page in."""
         self.messages.update((message.message_id, message) for message in page.records)
-        self.rejected.update((one.record_id or repr(one), one) for one in page.rejected)
+        self.rejected.update((known_by(one), one) for one in page.rejected)
 
     def has(self, message_id: str) -> bool:
         """Whether this message was shown, now or before."""
-        return any(message_id in ids for ids in (self.talk.read_ids, self.messages, self.rejected))
+        return message_id in self.ids
 
     @property
     def ids(self) -> set[str]:
         """Every message that was shown."""
-        return {*self.talk.read_ids, *self.messages, *self.rejected}
+        set_aside = (row_id for row_id, _ in self.rejected)
+        return {*self.talk.read_ids, *self.messages, *set_aside}
 
 
 def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:

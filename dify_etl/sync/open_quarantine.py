@@ -35,7 +35,7 @@ class Waiting:
     """One open entry. `first` and `last` are the local days that it speaks of; None: not known.
 
     `figures` counts the odd fields that are money, tokens, time or status; None: the object itself
-    was set aside.
+    was set aside. A log of a completion app is the row of its message, too.
     """
 
     feed: str
@@ -44,6 +44,12 @@ class Waiting:
     first: date | None
     last: date | None
     figures: int | None
+    is_log: bool = False
+
+    def is_of(self, feed: str) -> bool:
+        """Whether it is a row of this feed, or an odd field of one."""
+        is_message = self.is_log and self.figures is not None and feed == "messages"
+        return self.feed == feed or is_message
 
     def begins_on(self, day: date | None) -> bool:
         """Whether it is a row of this day."""
@@ -64,7 +70,8 @@ def open_entries(database: Database, feed: str) -> list[Waiting]:
     feeds = ", ".join(quoted(one) for one in names)
     rows = database.rows(
         f"""SELECT feed, app_id, coalesce(record_id, quarantine_id), slice_date, last_date,
-            CASE WHEN odd_fields IS NULL THEN NULL ELSE odd_figures END
+            CASE WHEN odd_fields IS NULL THEN NULL ELSE odd_figures END,
+            coalesce(record_class = 'CompletionConversation', false)
         FROM ops.quarantine WHERE resolved_at IS NULL AND feed IN ({feeds})
         ORDER BY seen_at, quarantine_id"""
     )
@@ -88,7 +95,7 @@ def what_waits(
     if not entries:
         return None
     own = [
-        one for one in entries if one.feed == feed and one.app_id == app_id and one.begins_on(day)
+        one for one in entries if one.is_of(feed) and one.app_id == app_id and one.begins_on(day)
     ]
     aside = len({one.known_by for one in own if one.figures is None})
     odd = sum(one.figures for one in own if one.figures is not None)

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from dify_etl.dify.errors import DifyError
-from dify_etl.dify.record import Batch
+from dify_etl.dify.record import Batch, check_identity
 from dify_etl.dify.workflow_records import WorkflowRunDetail
 from dify_etl.normalise.frames import records_frame
 from dify_etl.normalise.raw_tables import raw_table
@@ -46,7 +46,10 @@ def read_run_details(books: FeedBooks) -> None:
     books.expect(count)
 
     def fetch(run: DueRun) -> Batch[WorkflowRunDetail] | None:
-        return sync.dify.workflows.run_detail(run[1], run[0])
+        batch = sync.dify.workflows.run_detail(run[1], run[0])
+        for detail in batch or ():
+            check_identity(detail.workflow_run_id, run[0], endpoint="GET workflow-runs/{run_id}")
+        return batch
 
     outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
     for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):

@@ -8,8 +8,8 @@ without them, and their day says why.
 from dataclasses import replace
 
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, NotShown, Refused
-from dify_etl.dify.messages import Message
-from dify_etl.dify.record import Batch
+from dify_etl.dify.messages import AgentThought, Message
+from dify_etl.dify.record import Batch, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.sync.chat_messages import ConversationRead, Due
 from dify_etl.sync.fetching import FATAL
@@ -54,6 +54,9 @@ def _logged(sync: Sync, due: Due, message: Message) -> Message:
     if not message.tool_calls:
         return message
     log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
+    odd = [one for one in message.odd_parts if one.record_class == AgentThought.__name__]
+    if rejected := (*log.rejected, *odd):  # which step of the one is which of the other?
+        raise unexpected(rejected[0])
     steps = [thought.agent_thought_id for thought in message.agent_thoughts]
     calls = tuple(
         _joined(call, steps.index(call.agent_thought_id), log) for call in message.tool_calls
@@ -63,7 +66,7 @@ def _logged(sync: Sync, due: Due, message: Message) -> Message:
 
 def _joined(call: AgentToolCall, place: int, log: Batch[LoggedStep]) -> AgentToolCall:
     """A log that shows other steps than the message is not believed."""
-    if log.rejected or place >= len(log):
+    if place >= len(log):
         return call
     step = log.records[place]
     if call.call_position > len(step.tool_calls):

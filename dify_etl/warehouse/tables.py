@@ -80,6 +80,11 @@ class Table:
         return self._by_name[name]
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of its columns."""
+        return frozenset(column.name for column in self.columns)
+
+    @cached_property
     def local_columns(self) -> tuple[Column, ...]:
         """The columns that are the local day or hour of an instant."""
         return tuple(column for column in self.columns if column.local_of is not None)

@@ -21,6 +21,7 @@ from dify_etl.dify.conversations import (
     Conversation,
 )
 from dify_etl.dify.datasets import Dataset, Document, IndexingStatus
+from dify_etl.dify.exact_json import decode
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.members import Member
@@ -242,6 +243,33 @@ def test_field_is_odd_where_there_is_no_object_to_look_into(value: Any) -> None:
         Message, [{**messages()[0], "metadata": {"usage": None}}], endpoint="x", context=CONTEXT
     ).records
     assert none.odd_fields == ()
+
+
+@pytest.mark.parametrize("row_id", [".", "..", "x" * 256])
+def test_id_that_no_path_takes_is_none(row_id: str) -> None:
+    """An id becomes a part of paths: one that leads elsewhere, or is longer than any, is odd."""
+    batch = parse(Message, [{**messages()[0], "id": row_id}], endpoint="x", context=CONTEXT)
+    assert [one.error_path for one in batch.rejected if not one.is_loaded] == ["id"]
+
+
+def test_second_row_of_an_id_is_set_aside() -> None:
+    """Two rows of one answer with one id: the later one waits, unless both are the same."""
+    first, second = messages()[:2]
+    answer = {"data": [first, {**second, "id": first["id"]}, first]}
+    page = page_of(Message, answer, endpoint="GET /x", context=CONTEXT)
+    assert [record.query for record in page] == [first["query"]] * 2
+    assert [(one.record_id, one.position, one.error_path) for one in page.rejected] == [
+        (first["id"], 1, "id")
+    ]
+    assert page.row_count == 3
+
+
+def test_row_that_cannot_be_kept_tells_its_times() -> None:
+    """Nested deeper than anything is written: when it lived is kept, for its day's sake."""
+    row = {**messages()[0], "id": decode(b"[" * 1_100 + b"]" * 1_100)}
+    (rejected,) = parse(Message, [row], endpoint="x", context=CONTEXT).rejected
+    assert rejected.raw is None
+    assert rejected.times["created_at"] == row["created_at"]
 
 
 json_values = some.recursive(

@@ -168,6 +168,31 @@ def test_day_of_a_run_that_only_its_message_tells_is_not_proven(workplace: Open)
     assert state_of(place, "workflow_runs")[0] == "proven"
 
 
+def test_row_with_the_id_of_another_app_waits(workplace: Open) -> None:
+    """It is named for its app, the other app keeps its row, and a well night loads both."""
+    place = workplace(quiet_world("chat", "chat"))
+    apps = list(place.world.apps)
+    keys = [
+        place.world.add_api_key(tenant_id=place.world.workspace_id, at=AT, app_id=app)
+        for app in apps
+    ]
+    answering(place, changed("/api-keys", lambda one: one["id"] in keys[1].id, id=keys[0].id))
+    place = place.with_rules(workers=1)
+    held = "SELECT app_id FROM raw.app_api_keys WHERE absent_since IS NULL"
+    doubt = "SELECT reason FROM ops.slices WHERE feed = 'app_api_keys' AND state <> 'proven'"
+    for _ in range(2):  # the next night its owner's row is loaded, and the other one still waits
+        place.read(("apps", "app_api_keys"))
+        assert len(place.rows(held)) == 1
+        assert place.rows("SELECT record_id FROM ops.quarantine WHERE resolved_at IS NULL") == [
+            (keys[0].id,)
+        ]
+        assert place.rows(doubt) == [("1 in quarantine",)]
+    answering(place, None).read(("apps", "app_api_keys"))
+    assert {app for (app,) in place.rows(held)} == set(apps)
+    assert place.rows(doubt) == []
+    assert place.rows("SELECT record_id FROM ops.quarantine WHERE resolved_at IS NULL") == []
+
+
 def test_odd_citation_costs_the_citation(workplace: Open) -> None:
     """A message with a citation of external knowledge keeps its tokens; the citation waits under
     its message's id, its neighbour is loaded.

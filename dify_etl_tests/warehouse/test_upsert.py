@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.normalise.raw_tables import raw_table
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
@@ -171,3 +172,38 @@ def test_each_source_of_a_row_speaks_of_its_own_odd_fields(database: Database) -
     assert database.value("SELECT odd_fields FROM raw.runs") == "error,steps"
     load_run(database, {**run, "steps": 3, "odd_fields": None})
     assert database.rows("SELECT steps, error, odd_fields FROM raw.runs") == [(3, "x", "error")]
+
+
+def test_row_of_another_app_is_not_overwritten(database: Database) -> None:
+    """An id that two apps have is told; the row stays with the first, until that has it no more."""
+    first: dict[str, object] = {"run_id": "r", "app_id": "a", "steps": 1}
+
+    def told(*rows: dict[str, object]) -> list[tuple[str, str | None]]:
+        return [(one.key, one.app_id) for one in load_run(database, *rows).foreign]
+
+    assert told(first, {**first, "app_id": "b"}) == [("r", "b")]
+    assert told({**first, "app_id": "b", "steps": 2}) == [("r", "b")]
+    assert database.rows("SELECT app_id, steps FROM raw.runs") == [("a", 1)]
+    with database.transaction():
+        mark_absent(database, RUNS, scope="true", present=frame(RUNS, []), now=LATER)
+    assert told({**first, "app_id": "b", "steps": 2}) == []
+    assert database.rows("SELECT app_id, steps FROM raw.runs") == [("b", 2)]
+
+
+def test_talk_of_an_agent_may_move_to_the_app_that_began_it(database: Database) -> None:
+    """And back: an agent's log shows it where the app's list does not. To no third app."""
+    table = raw_table("conversations")
+
+    def load(app_id: str, source: str | None) -> list[str | None]:
+        row = {"conversation_id": "c", "app_id": app_id, "source_app_id": source}
+        told = {name: value for name, value in row.items() if value is not None}
+        with database.transaction():
+            changes = upsert(database, table, frame(table, [told], [*told]), now=LATER)
+        return [one.app_id for one in changes.foreign]
+
+    database.ensure(table)
+    assert load("agent", "flow") == []
+    assert load("flow", None) == []
+    assert load("agent", "flow") == []
+    assert database.value("SELECT app_id FROM raw.conversations") == "agent"
+    assert load("other", None) == ["other"]
