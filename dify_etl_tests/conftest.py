@@ -8,6 +8,7 @@ import pytest
 # Whole syncs one after another, nights of Dagster, processes, kills, generated histories.
 SLOW = (
     "crashes",
+    "fuzz",
     "histories",
     "pipeline",
     "terminal",
