@@ -346,17 +346,21 @@ def parse_each_once(
     is_known_by_id = record_class.needs or not record_class.keeps_raw
     if len({*ids}) == len(ids) or not is_known_by_id:
         return parse(record_class, rows, endpoint=endpoint, context=context)
-    first: dict[str, Any] = {}
-    kept: list[Any] = []
-    twins: list[Rejected] = []
+    first: dict[str | None, Any] = {}
+    records: list[RecordT] = []
+    rejected: list[Rejected] = []
     for position, (row_id, row) in enumerate(zip(ids, rows, strict=True)):
-        if row_id is None or first.setdefault(row_id, row) == row:
-            kept.append(row)
-        else:
+        if row_id in first and first[row_id] != row:
             told = ("id", "another row of the same answer has this id, and is not the same")
-            twins.append(_set_aside(record_class, row, told, endpoint, position, context or {}))
-    batch = parse(record_class, kept, endpoint=endpoint, context=context)
-    return Batch(batch.records, (*batch.rejected, *twins))
+            one = _set_aside(record_class, row, told, endpoint, position, context or {})
+            rejected.append(one)
+            continue
+        batch = parse(record_class, [row], endpoint=endpoint, context=context)
+        records += batch.records
+        rejected += [replace(one, position=position) for one in batch.rejected]
+        if row_id is not None and batch.records:
+            first[row_id] = row
+    return Batch(tuple(records), tuple(rejected))
 
 
 def _set_aside(
