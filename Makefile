@@ -1,12 +1,14 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev browser test soak check format setup lock clean bench
+.PHONY: help demo dev browser test soak check format setup lock clean bench \
+  sbom audit
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
+SUPPLY := .venv-supply
 UV := $(shell command -v uv 2>/dev/null)
 
 help: ## list the targets
@@ -59,20 +61,30 @@ format: $(READY) ## put the source into its format
 lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-strip-extras --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-strip-extras --no-annotate --no-header supply_chain/requirements.in -o supply_chain/requirements.lock
 
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
 
-# The peers' dependencies are not ours, hence an environment of their own.
+sbom: $(READY) $(SUPPLY)/.ready ## a CycloneDX list of what users install, into dist/dify-etl.cdx.json
+	$(BIN)/python -m supply_chain.sbom --cyclonedx $(SUPPLY)/bin/cyclonedx-py --output dist/dify-etl.cdx.json
+
+audit: $(READY) $(SUPPLY)/.ready ## known weaknesses of dependencies and code; "no data" (error 3) without PyPI
+	$(BIN)/python -m supply_chain.audit --pip-audit $(SUPPLY)/bin/pip-audit --bandit $(SUPPLY)/bin/bandit
+
+# What the tools of others depend on is not ours, hence environments of their own.
 $(BENCH)/.ready: benchmark/requirements.lock
+$(SUPPLY)/.ready: supply_chain/requirements.lock
+$(BENCH)/.ready $(SUPPLY)/.ready:
 ifdef UV
-	$(UV) venv -q --allow-existing --python $(PYTHON) $(BENCH)
-	$(UV) pip install -q --python $(BENCH)/bin/python --require-hashes -r $<
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(@D)
+	$(UV) pip install -q --python $(@D)/bin/python --require-hashes -r $<
 else
-	$(PYTHON) -m venv --without-pip $(BENCH)
-	$(PYTHON) -m pip --python $(BENCH)/bin/python install -q --require-hashes -r $<
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --python $(@D)/bin/python install -q --require-hashes -r $<
 endif
-	@echo '*' > $(BENCH)/.gitignore
+	@echo '*' > $(@D)/.gitignore
 	@touch $@
 
 clean: ## remove the virtual environment and caches; data stays

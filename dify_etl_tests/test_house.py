@@ -1,11 +1,16 @@
 """The house: every feed has all its pieces, and the documents name what there is."""
 
+import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.settings import setting_names
@@ -134,3 +139,33 @@ def test_locks_are_taken_in_one_place() -> None:
         if "fcntl.flock(" in path.read_text(encoding="utf-8")
     ]
     assert found == ["process_lock.py"]
+
+
+def imported_by(folder: Path) -> set[str]:
+    """The top-level modules that the code of a folder imports anywhere."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_what_is_imported_is_declared() -> None:
+    """No import works only because somebody else's package brings it along."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    declared = {canonicalize_name(Requirement(one).name) for one in project["dependencies"]}
+    declared |= {canonicalize_name(Requirement(one).name) for one in extras}
+    brought = packages_distributions()
+    ours = {"dify_etl", "_typeshed"}  # the second stands in type checkers only
+    foreign = imported_by(ROOT / "dify_etl") - sys.stdlib_module_names - ours
+    undeclared = {
+        name
+        for name in foreign
+        if not {canonicalize_name(one) for one in brought.get(name, ())} & declared
+    }
+    assert foreign
+    assert undeclared == set()

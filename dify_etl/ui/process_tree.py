@@ -53,7 +53,7 @@ class ProcessTree:
         """Start a process, unless the end was asked for already."""
         if self._asked:
             return
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 # parts of dify-etl itself
             service.command,
             stdin=subprocess.DEVNULL,
             pass_fds=service.descriptors,

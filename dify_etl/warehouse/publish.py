@@ -119,7 +119,7 @@ def _is_in_use(path: Path, process: str | None) -> bool:
 
 def _copy_in_child(live: Path, copy: Path, access: Access) -> None:
     given = [str(live), str(copy), str(access.mode), str(-1 if access.gid is None else access.gid)]
-    child = subprocess.run(
+    child = subprocess.run(  # nosec B603 # this module, with paths of the settings
         [sys.executable, "-m", "dify_etl.warehouse.publish", *given],
         capture_output=True,
         text=True,

@@ -1,0 +1,1 @@
+"""What stands behind dify-etl: the list of what it installs, and what is known against it."""
