@@ -10,19 +10,20 @@ ActionableError
 └── management.rotation.errors.RotationError  the rotation of keys: policy, sink, a person needed
 """
 
+from dify_etl.control_codes import harmless
+
 
 class ActionableError(Exception):
     """An error that a user can act on.
 
     `what` tells the fact, `where` the place (endpoint, app, file, setting), `hint` the next step.
-    None of the three may ever hold a secret: they are printed, logged and stored.
+    None of the three may ever hold a secret: they are printed, logged and stored. What a terminal
+    would obey in a name or in the words of a server is written out.
     """
 
     def __init__(self, what: str, *, where: str, hint: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what, self.where, self.hint = harmless(what), harmless(where), harmless(hint)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return f"{self.what} [{self.where}] {self.hint}"

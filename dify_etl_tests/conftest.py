@@ -16,6 +16,7 @@ SLOW = (
     "management/rotation/test_histories.py",
     "management/test_app_deletion.py",
     "sql/test_simulated_workspace.py",
+    "strangers",
     "sync/test_deletion.py",
     "sync/test_failures.py",
     "sync/test_feedback.py",

@@ -15,6 +15,7 @@ from dify_etl.connection import (
     open_dify,
     rules_of,
 )
+from dify_etl.control_codes import harmless
 from dify_etl.dify.errors import DifyUnavailable, RateLimited
 from dify_etl.errors import ActionableError
 from dify_etl.sync.errors import WindowWrong
@@ -86,7 +87,7 @@ def teller(context: dg.InitResourceContext) -> Tell:
 
     def tell(line: str) -> None:
         if context.log is not None:
-            context.log.info(line)
+            context.log.info(harmless(line))
 
     return tell
 

@@ -1,36 +1,39 @@
 """The two consoles: what a command answers goes to stdout, what went wrong to stderr.
 
-Names and messages in Dify are texts of strangers. What a terminal would obey in them (escape
-codes, other control characters, marks that turn the direction of text) is shown, not sent.
+What a terminal would obey in texts of strangers (escape codes, other control characters, marks that
+turn the direction of text) is shown, not sent.
 """
 
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from dify_etl.control_codes import harmless
 
 # A log is no 80 columns wide: lines that go into a file are not folded there.
 LOG_COLUMNS = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-
-# C0 but tab and newline, DEL, C1; marks and isolates of direction; line and paragraph separators.
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def harmless(text: str) -> str:
-    """The text with everything that a terminal would obey written out, as `\\x1b`."""
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class HarmlessConsole(Console):
     """A console that sends no control code which stands in a text; its own colours it does."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every text that is printed, also in the cells of tables, comes through here."""
+        """Every text that is printed, also in the cells of tables, comes through here: before
+        columns are measured.
+        """
         return super().render_str(harmless(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What comes to the console in another way, such as tracebacks and bars."""
+        for one in super().render(renderable, options):
+            yield one if one.control else one._replace(text=harmless(one.text))
 
 
 def teller(console: Console) -> Callable[[str], None]:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from dify_etl.control_codes import harmless
 from dify_etl.terminal.clear_errors import FAILED
 from dify_etl.terminal.consoles import err, teller
 
@@ -134,4 +135,11 @@ def _typed_names(operation: "Operation") -> tuple[str, ...]:
     if not names or not sys.stdin.isatty():
         return ()
     show_lines(err, operation.plan.lines())
-    return tuple(typer.prompt(f"Type {name} to delete it", err=True) for name in names)
+    return tuple(_typed(name) for name in names)
+
+
+def _typed(name: str) -> str:
+    """What was typed; the name when it is what was shown of it."""
+    shown = harmless(name)
+    typed: str = typer.prompt(f"Type {shown} to delete it", err=True)
+    return name if typed == shown else typed

@@ -4,7 +4,6 @@ Each run here is one that a page of a stranger could launch without seeing any a
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,24 @@ import pytest
 
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.code_location import code_location
-from dify_etl.pipeline.key_assets import KEY_OPERATIONS, REVOKED, ROTATE_KEYS
+from dify_etl.pipeline.key_assets import REVOKED, ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
-from dify_etl.pipeline.operation_jobs import op_of
 from dify_etl.pipeline.schedule_tokens import FOLDER
-from dify_etl.pipeline.schedules import NIGHTLY_SYNC
 from dify_etl.simulated import Faults, World
 from dify_etl.simulated.faults import Fault
-from dify_etl.simulated.rows import JsonObject
-from dify_etl_tests.pipeline.night import QUIET
-from dify_etl_tests.pipeline.ticks import ticked
-from dify_etl_tests.sync.small_worlds import app_of, failing_document
+from dify_etl_tests.pipeline.every_job import (
+    JOBS,
+    ONLY_READING,
+    begun,
+    launch,
+    run_config,
+    scheduled,
+    something_for_every_job,
+)
 from dify_etl_tests.terminal.command_line import ServedDify, forked
 from dify_etl_tests.terminal.small_policies import bots_key
 
-ONLY_READING = {NIGHTLY_SYNC, "export_apps"}
 NO_WRITES = ("/console/api/login", "/console/api/refresh-token", "/console/api/workspaces/current")
-MEMBER = "one@example.com"
-DSL = "app: {name: made, mode: workflow}\nkind: app\nversion: 0.1.5\n"
 
 
 @dataclass
@@ -43,16 +42,7 @@ class Stage:
     writes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.old_key = bots_key(self.world, self.folder, days=100)
-        account = self.world.add_account(name="One", email=MEMBER, at=self.world.now())
-        workspace = self.world.workspace_id
-        self.world.join(account.id, workspace, role="normal", at=self.world.now())
-        failing_document(self.world)
-        graph: JsonObject = {"nodes": [], "edges": []}
-        self.world.save_draft(app_of(self.world, "workflow").id, graph, at=self.world.now())
-        (self.folder / "app.yml").write_text(
-            f"{DSL}workflow: {{graph: {{nodes: [], edges: []}}}}\n"
-        )
+        self.old_key = something_for_every_job(self.world, self.folder)
         self.dify.server.faults = Faults(after_request=self._note)
 
     @property
@@ -63,6 +53,12 @@ class Stage:
     def sink(self) -> str:
         return (self.folder / "bot.env").read_text()
 
+    def config_of(self, job: str) -> dict[str, Any]:
+        """What the job is asked for; what went before to make that possible does not count."""
+        config = JOBS[job](self.world, self.folder)
+        self.writes.clear()
+        return config
+
     def _note(self, number: int, method: str, path: str, status: int) -> Fault | None:
         if method != "GET" and path not in NO_WRITES:
             self.writes.append(f"{method} {path}")
@@ -72,69 +68,6 @@ class Stage:
 @pytest.fixture
 def stage(own_settings: ServedDify, tmp_path: Path) -> Stage:
     return Stage(own_settings, tmp_path)
-
-
-# What each job would be asked to do; the wall is met after the plan was made.
-JOBS: dict[str, Callable[[Stage], dict[str, Any]]] = {
-    "create_app": lambda stage: {"name": "made", "mode": "chat"},
-    "update_app": lambda stage: {"app": app_of(stage.world, "chat").id, "is_api_on": False},
-    "publish_apps": lambda stage: {"apps": [app_of(stage.world, "workflow").id]},
-    "import_app": lambda stage: {"file": str(stage.folder / "app.yml")},
-    "delete_apps": lambda stage: {
-        "apps": [app_of(stage.world, "chat").id],
-        "names": [app_of(stage.world, "chat").name],
-        "accept_unproven": True,
-    },
-    "invite_members": lambda stage: {"emails": ["me@evil.example"], "role": "admin"},
-    "set_member_role": lambda stage: {"members": [MEMBER], "role": "admin"},
-    "remove_members": lambda stage: {"members": [MEMBER], "names": [MEMBER]},
-    "retry_indexing": lambda stage: {"second_look_seconds": 0.0},
-    ROTATE_KEYS: lambda stage: {},
-    ROLL_BACK: lambda stage: {"rollback": begun(stage)},
-}
-
-
-def begun(stage: Stage) -> str:
-    """The id of a rotation that a person began, with nothing written since."""
-    from dify_etl.management.rotation.ledger import RotationLedger
-
-    assert launch(ROTATE_KEYS, scheduled()).success
-    stage.writes.clear()
-    (rotation,) = RotationLedger(stage.folder / "home").rotations()
-    return rotation.rotation_id
-
-
-def scheduled() -> dict[str, Any]:
-    config: dict[str, Any] = ticked(ROTATE_KEYS).run_config["resources"][KEY_OPERATIONS]["config"]
-    return config
-
-
-def run_config(job: str, config: dict[str, Any]) -> dict[str, Any]:
-    if job in (ROTATE_KEYS, ROLL_BACK):
-        return {"resources": {KEY_OPERATIONS: {"config": config}}} | QUIET
-    return {"ops": {op_of(job): {"config": config}}} | QUIET
-
-
-def launch(
-    job: str,
-    config: dict[str, Any],
-    *,
-    only: dg.AssetKey | None = None,
-    tags: dict[str, str] | None = None,
-) -> dg.ExecuteInProcessResult:
-    """Run a job with this config, as a request to Dagster's API may."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        return (
-            code_location(effective_settings())
-            .resolve_job_def(job)
-            .execute_in_process(
-                instance=instance,
-                run_config=run_config(job, config),
-                tags=tags,
-                asset_selection=[only] if only else None,
-                raise_on_error=False,
-            )
-        )
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
@@ -155,7 +88,7 @@ def test_nothing_is_applied_unseen(stage: Stage, job: str) -> None:
     """Without the id of a plan every job plans, and then stops, whatever its tags say."""
     if job == "delete_apps":
         assert forked(("sync", "--full"), stage.folder, os.environ).code == 0
-    config = JOBS[job](stage) | {"dry_run": False}
+    config = stage.config_of(job) | {"dry_run": False}
     tags = {"dagster/schedule_name": f"{job}_schedule", "dagster/tick": "1"}
     result = launch(job, config, tags=tags)
     assert "there is no plan_id" in failure(result)
@@ -166,14 +99,15 @@ def test_nothing_is_applied_unseen(stage: Stage, job: str) -> None:
 @pytest.mark.parametrize("job", [ROTATE_KEYS, "retry_indexing"])
 def test_made_up_token_proves_nothing(stage: Stage, job: str) -> None:
     """Only what the schedule's tick wrote into the home counts."""
-    config = JOBS[job](stage) | {"dry_run": False, "schedule_token": "x" * 43}
+    config = stage.config_of(job) | {"dry_run": False, "schedule_token": "x" * 43}
     assert "this run's schedule_token proves nothing" in failure(launch(job, config))
     assert stage.writes == []
 
 
 def test_revoking_alone_takes_a_plan(stage: Stage) -> None:
     """The second half of a rotation, selected by itself, deletes no key that nobody agreed to."""
-    begun(stage)
+    begun(stage.folder)
+    stage.writes.clear()
     stage.world.set_now(stage.world.now())
     for rotated in ({}, {"plan_id": "0123456789ab"}):
         launch(ROTATE_KEYS, {"dry_run": False} | rotated, only=REVOKED)
@@ -204,7 +138,7 @@ def test_plan_of_another_home_is_not_agreed_to(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who knows Dify as well as the operator still cannot work out the id of a plan."""
-    config = JOBS["invite_members"](stage)
+    config = stage.config_of("invite_members")
     ids = []
     for home in ("stranger", "home"):
         monkeypatch.setenv("DIFY_ETL_HOME", str(stage.folder / home))

@@ -4,6 +4,7 @@ from io import StringIO
 
 import pytest
 from rich.table import Table
+from rich.traceback import Traceback
 
 from dify_etl.pipeline.markdown import fenced, plain, table
 from dify_etl.terminal.consoles import HarmlessConsole
@@ -27,6 +28,7 @@ def test_no_control_code_of_a_text_is_sent(markup: bool) -> None:
     for sent in (printed(EVIL, markup=markup), printed(cell, markup=markup)):
         assert not set(sent) & set("\x1b\x07\x9b\r\u202e")
         assert "a\\x1b[2Jb" in sent
+    assert "\\x1b[2J" in printed(Traceback.from_exception(ValueError, ValueError(EVIL), None))
     assert printed("客服\n✍️ ok") == "客服\n✍️ ok\n"
 
 
