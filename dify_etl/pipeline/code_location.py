@@ -5,6 +5,7 @@ import dagster as dg
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.asset_keys import feed_key
 from dify_etl.pipeline.indexing_assets import indexing_report
+from dify_etl.pipeline.key_adoption import adoption_job
 from dify_etl.pipeline.key_assets import (
     KEY_ASSETS,
     KEY_OPERATIONS,
@@ -49,7 +50,7 @@ def code_location(
     return dg.Definitions(
         assets=[*loaded, published_copy(built), sync_verdict(), indexing_report(), *key_assets()],
         asset_checks=api_key_checks(),
-        jobs=[job, rotation, rollback_job(), *operation_jobs()],
+        jobs=[job, rotation, rollback_job(), adoption_job(), *operation_jobs()],
         schedules=[
             nightly_schedule(settings),
             retry_schedule(settings),

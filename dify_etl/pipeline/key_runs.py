@@ -34,6 +34,11 @@ class KeyOperations(DifyOperations):
     rollback: str = Field(
         default="", description="For the job roll_back_api_keys: id of the rotation to take back."
     )
+    adopt: str = Field(
+        default="",
+        description="For the job adopt_entry: app, or `app / consumer`, whose entry may be "
+        "overwritten.",
+    )
 
     @property
     def asked(self) -> Asked:

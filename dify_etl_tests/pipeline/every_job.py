@@ -9,6 +9,7 @@ import dagster as dg
 from dify_etl.connection import effective_settings
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.pipeline.code_location import code_location
+from dify_etl.pipeline.key_adoption import ADOPT
 from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.pipeline.operation_jobs import op_of
@@ -54,7 +55,14 @@ JOBS: dict[str, Callable[[World, Path], dict[str, Any]]] = {
     "retry_indexing": lambda world, folder: {"second_look_seconds": 0.0},
     ROTATE_KEYS: lambda world, folder: {},
     ROLL_BACK: lambda world, folder: {"rollback": begun(folder)},
+    ADOPT: lambda world, folder: {"adopt": with_foreign_entry(world, folder)},
 }
+
+
+def with_foreign_entry(world: World, folder: Path) -> str:
+    """The target of the policy, whose entry holds what is no key of it now."""
+    (folder / "bot.env").write_text("DIFY_KEY=somebody's\n")
+    return app_of(world, "chat").id
 
 
 def begun(folder: Path) -> str:
@@ -72,7 +80,7 @@ def scheduled() -> dict[str, Any]:
 
 def run_config(job: str, config: dict[str, Any]) -> dict[str, Any]:
     """Where the config of a job stands at the launchpad."""
-    if job in (ROTATE_KEYS, ROLL_BACK):
+    if job in (ROTATE_KEYS, ROLL_BACK, ADOPT):
         return {"resources": {KEY_OPERATIONS: {"config": config}}} | QUIET
     return {"ops": {op_of(job): {"config": config}}} | QUIET
 

@@ -11,6 +11,7 @@ import pytest
 from dify_etl.connection import effective_settings
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.pipeline.code_location import code_location
+from dify_etl.pipeline.key_adoption import ADOPT
 from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_checks import JUDGES
 from dify_etl.pipeline.key_rollback import ROLL_BACK
@@ -157,6 +158,24 @@ def test_rotation_is_taken_back(world: World, old_key: ApiKey, tmp_path: Path) -
     assert "rolled_back" in ran.told[f"run_{ROLL_BACK}"]["rotations"]
     assert (tmp_path / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
     assert keys_of_app(world) == {old_key.id}
+
+
+def test_entry_is_adopted(world: World, old_key: ApiKey, tmp_path: Path) -> None:
+    """A job of its own: shown first, without the value; then the next rotation overwrites it."""
+    (tmp_path / "bot.env").write_text("DIFY_KEY=put-it-here\n")
+    config: dict[str, Any] = {"adopt": "the chat app / bot"}
+    shown = run_keys(ADOPT, **config).told[f"run_{ADOPT}"]
+    assert str(tmp_path / "bot.env") in shown["plan"]
+    assert "put-it-here" not in str(shown)
+    for plan_id in ("", "0123456789ab"):
+        refused = run_keys(ADOPT, **config, dry_run=False, plan_id=plan_id)
+        assert shown["plan_id"] in refused.failures
+    assert "rotations" in run_keys(**of_the_schedule()).told["api_keys_rotated"]
+    assert keys_of_app(world) == {old_key.id}
+    assert run_keys(ADOPT, **config, dry_run=False, plan_id=shown["plan_id"]).result.success
+    run_keys(**of_the_schedule())
+    (new,) = keys_of_app(world) - {old_key.id}
+    assert (tmp_path / "bot.env").read_text() == f"DIFY_KEY={world.api_keys[new].token}\n"
 
 
 @pytest.mark.parametrize("plan_id", ["", "0123456789ab"])

@@ -13,6 +13,7 @@ import pytest
 
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.code_location import code_location
+from dify_etl.pipeline.key_adoption import ADOPT
 from dify_etl.pipeline.key_assets import REVOKED, ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.pipeline.schedule_tokens import FOLDER
@@ -93,7 +94,9 @@ def test_nothing_is_applied_unseen(stage: Stage, job: str) -> None:
     result = launch(job, config, tags=tags)
     assert "there is no plan_id" in failure(result)
     assert stage.writes == []
-    assert stage.old_key.token in stage.sink or job == ROLL_BACK
+    audit = stage.folder / "home" / "audit.jsonl"
+    assert not audit.exists() or "keys.adopt" not in audit.read_text()
+    assert stage.old_key.token in stage.sink or job in (ROLL_BACK, ADOPT)
 
 
 @pytest.mark.parametrize("job", [ROTATE_KEYS, "retry_indexing"])

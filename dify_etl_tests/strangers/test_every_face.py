@@ -26,6 +26,7 @@ from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.settings import setting_names
 from dify_etl.simulated import SimulatedDify, World, serve
 from dify_etl.simulated.rows import ApiKey
+from dify_etl.terminal.consoles import err, out
 from dify_etl_tests.pipeline.every_job import (
     JOBS,
     MEMBER,
@@ -33,6 +34,7 @@ from dify_etl_tests.pipeline.every_job import (
     run_config,
     scheduled,
     something_for_every_job,
+    with_foreign_entry,
 )
 from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.strangers.planting import EVIL, PlantedDify, as_it_is
@@ -84,7 +86,18 @@ def definitions() -> dg.Definitions:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def wide() -> Iterator[None]:
+    """Consoles that fold no name, whatever runs the tests."""
+    widths = [(console, console.width) for console in (out, err)]
+    for console, _ in widths:
+        console.width = 400
+    yield
+    for console, width in widths:
+        console.width = width
+
+
+@pytest.fixture(scope="module")
+def stage(wide: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("strangers")
     world = small_world()
     planted = PlantedDify(SimulatedDify(world, "1.12.1"))
@@ -111,12 +124,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         planted.change = as_it_is
         stage.events[ROTATE_KEYS] = run_job(stage, ROTATE_KEYS)
         yield stage
-
-
-def foreign_entry(stage: Stage) -> str:
-    """The target, whose entry holds what is no key of it."""
-    (stage.folder / "bot.env").write_text("DIFY_KEY=somebody's\n")
-    return stage.id_of("chat")
 
 
 # What each command is asked; the operator's own words name no stranger's place.
@@ -148,7 +155,7 @@ COMMANDS: dict[str, Words] = {
     "keys status": lambda stage: [["--all"]],
     "keys rollback": lambda stage: [[rotation_of(stage)]],
     "audit list": lambda stage: [[]],
-    "keys adopt": lambda stage: [[foreign_entry(stage)]],
+    "keys adopt": lambda stage: [[with_foreign_entry(stage.world, stage.folder)]],
 }
 # These start servers, and say nothing of what stands in Dify; their jobs are walked below.
 SERVERS = {"dev", "serve", "simulate", "demo"}
@@ -191,7 +198,7 @@ def config_of(stage: Stage, job: str) -> dict[str, Any]:
     if job == NIGHTLY_SYNC:
         return {"resources": {"dify_home": {"config": {"catch_up": True}}}}
     if job == "export_apps":
-        return run_config(job, {"folder": str(stage.folder / "exported")})
+        return run_config(job, {})
     if job == LOOK:
         return {"ops": {"indexing_report": {"config": {"second_look_seconds": 0.0}}}}
     if job == ROTATE_KEYS:
