@@ -10,7 +10,7 @@ from dify_etl.pipeline.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
 from dify_etl.time_zones import local_date
-from dify_etl.warehouse.publish import publish
+from dify_etl.warehouse.publish import left_copy, publish
 
 PUBLISHED_COPY = dg.AssetKey("published_copy")
 SYNC_VERDICT = dg.AssetKey("sync_verdict")
@@ -33,6 +33,7 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
         with clear_failures():
             with home.database() as database:
                 fill_books(database, home.path)
+            left = left_copy(home.path, home.copy) if home.copy else None
             copy = publish(
                 home.path,
                 run_id=home.run_id,
@@ -40,6 +41,8 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
                 wait_seconds=home.wait_seconds,
                 place=home.copy,
             )
+        if left:
+            home.watch.tells(f"{left} was deleted: the copy for analysts is {copy.absolute()} now.")
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(copy.resolve()),

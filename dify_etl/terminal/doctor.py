@@ -39,7 +39,7 @@ from dify_etl.terminal.consoles import teller
 from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
-from dify_etl.warehouse.publish import LIVE, sweep_left_behind
+from dify_etl.warehouse.publish import LIVE, left_copy, sweep_left_behind
 
 SCARCE_BYTES = 1 << 30
 LEAST_VERSION = (1, 0, 0)
@@ -226,6 +226,12 @@ def _examine_home(settings: Settings) -> Iterator[Finding]:
     swept = _tried("left behind", lambda: _left_behind(settings, home))
     if swept.found:
         yield swept
+    if (old := left_copy(home, copy_place(settings))) is not None:
+        yield Finding(
+            "old copy",
+            f"{old} holds all rows of its day, while DIFY_ETL_COPY is another folder",
+            "The next sync deletes it, once the copy there is made.",
+        )
 
 
 def _privacy(home: Path) -> Finding:

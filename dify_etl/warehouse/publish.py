@@ -65,6 +65,7 @@ def publish(
     path.
 
     Analysts with the old copy open keep reading it; whoever opens it afterwards sees the new one.
+    With the copy elsewhere, one that was left in the home is deleted once the new one stands.
     Call it under the home's lock. WarehouseBusy, WarehouseUnwritable: the old copy stays.
     """
     live, place = home / LIVE, place or CopyPlace(home)
@@ -81,7 +82,19 @@ def publish(
             upsert(database, PUBLISHED, frame(PUBLISHED, [row]), now=utc_now())
         database.execute("CHECKPOINT live")
         _copy_in_child(live, target, place.access)
+    if (old := left_copy(home, place)) is not None:
+        for path in (old, old.with_name(f"{old.name}.wal")):
+            path.unlink(missing_ok=True)
     return place.path
+
+
+def left_copy(home: Path, place: CopyPlace) -> Path | None:
+    """The copy that an earlier setting left in the home, when `place` is elsewhere: all
+    conversations, as of then. A link is the operator's, and no such copy.
+    """
+    old = home / COPY
+    is_left = old.is_file() and not old.is_symlink() and place.folder.resolve() != home.resolve()
+    return old if is_left else None
 
 
 def sweep_left_behind(folder: Path) -> tuple[int, int]:

@@ -104,6 +104,35 @@ def test_copy_in_a_folder_of_its_own(open_home: Shell) -> None:
     assert "marts.app_daily_usage" in open_home.run("tables", **place).text
 
 
+def test_copy_that_moves_leaves_none_behind(own_copy: Shell) -> None:
+    """DIFY_ETL_COPY set later: the old copy in the home, with all conversations, is told, and
+    deleted once the new one stands.
+    """
+    old, place = own_copy.home / "dify.duckdb", {"DIFY_ETL_COPY": str(own_copy.folder / "analysts")}
+    answer = own_copy.run("doctor", COLUMNS=WIDE, **place)
+    assert answer.code == 1
+    assert "old copy" in answer.text
+    answer = own_copy.run(*WORDS, **place)
+    assert answer.code == 0, answer.text
+    assert f"{old} was deleted" in answer.text
+    assert not old.exists()
+    assert (own_copy.folder / "analysts" / "dify.duckdb").exists()
+    assert "old copy" not in own_copy.run("doctor", COLUMNS=WIDE, **place).text
+
+
+def test_old_copy_stays_while_the_new_one_cannot_be_made(own_copy: Shell) -> None:
+    """Analysts are never left without one; a link in its place is the operator's."""
+    blocked = own_copy.folder / "blocked"
+    blocked.write_text("no folder")
+    assert own_copy.run(*WORDS, DIFY_ETL_COPY=str(blocked)).code != 0
+    old = own_copy.home / "dify.duckdb"
+    kept = old.rename(own_copy.folder / "elsewhere.duckdb")
+    old.symlink_to(kept)
+    own_copy.run(*WORDS, DIFY_ETL_COPY=str(own_copy.folder / "analysts"))
+    assert old.is_symlink()
+    assert kept.exists()
+
+
 def test_unknown_group_is_named(open_home: Shell) -> None:
     """Exit code 2 before anything is done."""
     answer = open_home.run(*WORDS, DIFY_ETL_COPY_GROUP="no-such-group")
