@@ -44,6 +44,7 @@ DEMO_HOME = "demo"
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 KEY_FILE = "fingerprint.key"
 WORLD_FILE = "world.json"
+EXPORTS = "exports"
 
 Tell = Callable[[str], None]
 
@@ -61,6 +62,13 @@ def copy_place(settings: Settings) -> CopyPlace:
     is_elsewhere = settings.copy_folder is not None and not settings.is_simulated
     folder = settings.copy_folder if is_elsewhere else None
     return CopyPlace(folder or home_of(settings), settings.copy_access)
+
+
+def export_place(settings: Settings) -> Path:
+    """Where the job `export_apps` writes: no run chooses its folder; a demo's stays in its home."""
+    is_elsewhere = settings.export_folder is not None and not settings.is_simulated
+    chosen = settings.export_folder if is_elsewhere else None
+    return chosen or home_of(settings) / EXPORTS
 
 
 def effective_settings(**overrides: Any) -> Settings:

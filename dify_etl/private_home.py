@@ -21,7 +21,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
-    r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|dagster|demo|schedule_tokens"
+    r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
 )
 
 

@@ -273,6 +273,13 @@ class Settings(BaseSettings):
         description="Group of that copy, by name or number; its members may read it.",
         examples=["analysts"],
     )
+    export_folder: Path | None = Field(
+        None,
+        validation_alias="DIFY_ETL_EXPORTS",
+        description="Folder into which the Dagster job export_apps writes; unset: exports in the "
+        "home.",
+        examples=["/srv/dify-apps"],
+    )
     ui_allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         validation_alias="DIFY_ETL_HOSTS",

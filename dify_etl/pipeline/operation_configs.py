@@ -66,10 +66,9 @@ class PublishAppsConfig(PlanConfig):
 
 
 class ExportAppsConfig(dg.Config):
-    """Write the DSL of apps into a folder; changes nothing in Dify."""
+    """Write the DSL of apps into the folder DIFY_ETL_EXPORTS; changes nothing in Dify."""
 
     apps: list[str] = Field(default=[], description="Ids or names; empty: every app.")
-    folder: str = Field(description="Folder for the files; fit for git.")
     fail_on_secret: bool = Field(
         default=False, description="Fail when an app holds a secret, or may hold one."
     )

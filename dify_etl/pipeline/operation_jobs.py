@@ -1,13 +1,14 @@
 """A job per operation on Dify. Each shows its plan, and applies it only when its id is given."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
 
-from dify_etl.connection import effective_settings
+from dify_etl.connection import effective_settings, export_place, home_of
 from dify_etl.management.app_deletion import delete_operation
 from dify_etl.management.applying import Operation
 from dify_etl.management.apps import (
@@ -50,6 +51,7 @@ from dify_etl.pipeline.operation_configs import (
 from dify_etl.pipeline.operation_runs import DifyOperations, run_operation
 from dify_etl.pipeline.resources import clear_failures
 from dify_etl.pipeline.schedules import sleeping_schedule
+from dify_etl.private_home import private_files
 from dify_etl.settings import Settings
 
 C = TypeVar("C", bound=PlanConfig)
@@ -206,8 +208,12 @@ def _export_job() -> dg.JobDefinition:
         dify = dify_operations.operator.dify
         with clear_failures():
             apps = found_apps(dify, config.apps) if config.apps else every_app(dify)
-            done = export_apps(dify, apps, Path(config.folder), is_all=not config.apps)
+            settings = effective_settings()
+            folder = export_place(settings)
+            with private_files() if folder.is_relative_to(home_of(settings)) else nullcontext():
+                done = export_apps(dify, apps, folder, is_all=not config.apps)
         metadata: dict[str, dg.MetadataValue] = {
+            "folder": dg.MetadataValue.path(folder.absolute()),
             "written": dg.MetadataValue.int(len(done.written)),
             "unchanged": dg.MetadataValue.int(len(done.unchanged)),
             "files of no app": dg.MetadataValue.json([str(path) for path in done.strays]),

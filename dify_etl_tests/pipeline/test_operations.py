@@ -190,13 +190,29 @@ def test_nightly_retry_is_off_until_somebody_wants_it(own_settings: ServedDify) 
     assert document.indexing_status == "waiting"
 
 
-def test_apps_are_exported_into_a_folder(own_settings: ServedDify, tmp_path: Path) -> None:
+def test_apps_are_exported_into_the_folder_of_the_home(
+    own_settings: ServedDify, tmp_path: Path
+) -> None:
     """One file per app but for the one that nobody has drawn; a second run writes none."""
-    folder = tmp_path / "apps"
-    first, second = (told(run("export_apps", folder=str(folder))) for _ in "12")
+    first, second = (told(run("export_apps")) for _ in "12")
     assert (first["written"], second["written"]) == (len(own_settings.world.apps) - 1, 0)
     assert len(first["without a draft"]) == 1
+    folder = tmp_path / "home" / "exports"
+    assert first["folder"] == str(folder)
     assert len(list(folder.iterdir())) == first["written"]
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_setting_moves_the_exports_and_no_run_does(
+    own_settings: ServedDify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that may launch runs in a bare Dagster names no folder of this machine."""
+    monkeypatch.setenv("DIFY_ETL_EXPORTS", str(tmp_path / "git"))
+    with pytest.raises(dg.DagsterInvalidConfigError, match='unexpected config entry "folder"'):
+        run("export_apps", folder=str(tmp_path / "elsewhere"))
+    run("export_apps")
+    assert list((tmp_path / "git").iterdir())
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_import_over_an_app_takes_and_refuses_what_the_command_does(
