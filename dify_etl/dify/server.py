@@ -84,6 +84,8 @@ class Server:
         self._clock = clock
         self._version_text: str | None = None
         self._ahead: timedelta | None = None
+        self._told: datetime | None = None
+        self._told_at = 0.0  # by the clock that does not jump
 
     @property
     def origin(self) -> str:
@@ -102,8 +104,13 @@ class Server:
 
     @property
     def time(self) -> datetime:
-        """The server's time, aware UTC, from its last `Date`; our clock when it sends none."""
-        return self._clock.now() + self.ahead
+        """The server's time, aware UTC, from its last `Date`; our clock when it sends none.
+
+        What has passed since then is counted by a clock that nobody sets: ours may jump meanwhile.
+        """
+        if self._told is None:
+            return self._clock.now()
+        return self._told + timedelta(seconds=self._clock.monotonic() - self._told_at)
 
     @property
     def ahead(self) -> timedelta:
@@ -128,8 +135,9 @@ class Server:
     def _learn_time(self, date: str) -> None:
         try:
             told = parsedate_to_datetime(date)
-            ahead = told.replace(tzinfo=told.tzinfo or UTC) - self._clock.now()
+            told = told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
+            ahead = told - self._clock.now()
             _ = self._clock.now() + 2 * ahead  # a time at the end of the calendar is none
         except (ValueError, OverflowError):
             return  # a proxy's odd date: our own clock will do
-        self._ahead = ahead
+        self._ahead, self._told, self._told_at = ahead, told, self._clock.monotonic()

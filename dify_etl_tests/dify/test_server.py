@@ -123,10 +123,27 @@ def test_server_time_is_the_servers(date: str | None, ahead: timedelta) -> None:
     headers = {"x-version": "1.12.1"} | ({"date": date} if date else {})
 
     dify = client(
-        lambda request: httpx.Response(200, json={}, headers=headers), clock=Clock(now=lambda: NOW)
+        lambda request: httpx.Response(200, json={}, headers=headers),
+        clock=Clock(now=lambda: NOW, monotonic=lambda: 0.0),
     )
 
     assert dify.server_time() == NOW + ahead
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_server_time_does_not_jump_with_our_clock(days: int) -> None:
+    """Between two answers somebody sets our clock: the server's time goes on by the second."""
+    now, passed = [NOW], [0.0]
+    headers = {"x-version": "1.12.1", "date": "Fri, 20 Nov 2026 12:05:00 GMT"}
+    dify = client(
+        lambda request: httpx.Response(200, json={}, headers=headers),
+        clock=Clock(now=lambda: now[0], monotonic=lambda: passed[0]),
+    )
+    dify.server_time()
+    now[0] += timedelta(days=days)
+    passed[0] += 7.0
+
+    assert dify.server_time() == NOW + timedelta(minutes=5, seconds=7)
 
 
 def test_credentials_are_needed() -> None:
