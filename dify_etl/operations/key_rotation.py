@@ -14,6 +14,7 @@ from dify_etl.management.rotation.policy import Policy, read_policy
 from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.management.rotation.sinks.command import shown_environment
 from dify_etl.management.rotation.sinks.opening import open_sink
+from dify_etl.management.rotation.targets import used_sinks
 from dify_etl.management.rotation.work import Notify, nobody
 from dify_etl.settings import Settings
 
@@ -38,13 +39,14 @@ def key_rotation(
         if is_policy_needed or policy is not None:
             raise
         rules = Policy()
-    used = {rule.sink for rule in rules.targets}
+    ledger = RotationLedger(home)
+    used = used_sinks(rules, ledger.rotations())
     command = rules.notify.command if rules.notify else None
     return KeyRotation(
         dify=operator.dify,
         policy=rules,
         sinks={name: open_sink(config) for name, config in rules.sinks.items() if name in used},
-        ledger=RotationLedger(home),
+        ledger=ledger,
         trail=operator.trail,
         actor=operator.actor,
         service_api_url=settings.service_api_url,

@@ -45,12 +45,14 @@ class RotationPlan:
 
     `held_back`: what is due but waits for a later run, or cannot be planned, and why. `stopped`:
     those lines of it that no later run mends by itself, so that a person has to hear of them.
+    `targets`: all that the policy has.
     """
 
     plan: Plan
     rotations: tuple[Rotation, ...]
     held_back: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    targets: tuple[KeyTarget, ...] = ()
 
 
 def plan_rotations(
@@ -71,7 +73,8 @@ def plan_rotations(
     plan = _plan(OPERATION, dify, inventory, rotations, sinks)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     stopped = (*inventory.problems, *planner.stopped)
-    return RotationPlan(plan, with_plan, (*stopped, *planner.held_back), stopped)
+    held_back = (*stopped, *planner.held_back)
+    return RotationPlan(plan, with_plan, held_back, stopped, inventory.targets)
 
 
 def plan_revocations(
@@ -83,7 +86,8 @@ def plan_revocations(
 ) -> RotationPlan:
     """The rest of rotations whose plan was agreed to: they keep its id."""
     rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
-    return RotationPlan(_plan(REVOCATION, dify, inventory, rotations, sinks), rotations)
+    plan = _plan(REVOCATION, dify, inventory, rotations, sinks)
+    return RotationPlan(plan, rotations, targets=inventory.targets)
 
 
 class _Planner:
@@ -262,13 +266,18 @@ class _Planner:
 
 
 def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) -> Rotation:
-    """With what the policy says now; as it was where the policy has no such target any more."""
+    """With what the policy says now. Where it has no such target any more, what has begun goes on
+    as it was; no key is made for nobody.
+    """
     for target in inventory.targets:
         if target.target_id == rotation.target_id:
             return rotation.having(
                 grace_seconds=policy.grace(target.rule).total_seconds(),
                 revoke_unobserved=policy.revokes_unobserved(target.rule),
             )
+    if rotation.state == "planned" and not rotation.has_asked:
+        message = "the policy has no such target any more, and no key was made"
+        return rotation.having(state="withdrawing", ending="failed", message=message, tries=0)
     return rotation
 
 
@@ -320,7 +329,6 @@ def _step(
     place = rotation.entry if sink is None else sink.place(rotation.entry)
     made = {held.key.api_key_id: held.key.created_at for held in inventory.keys}
     old = {key: made[key].isoformat() for key in rotation.old_key_ids if key in made}
-    is_begun = rotation.new_key_id is not None or rotation.create_began_at is not None
     return Step(
         operation=operation,
         target=Target("keys of target", rotation.target_id, rotation.name),
@@ -334,7 +342,7 @@ def _step(
             "grace_hours": rotation.grace.total_seconds() / 3600,
         },
         is_irreversible=bool(old),
-        note=rotation.message if is_begun else "",
+        note=rotation.message if rotation.has_asked else "",
     )
 
 

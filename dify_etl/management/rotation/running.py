@@ -63,8 +63,7 @@ class KeyRotation:
     def _obstacles(self, rotations: Sequence[Rotation]) -> Iterator[str]:
         """Why a key that is promised could not be made now: a line per rotation."""
         for one in rotations:
-            is_begun = one.new_key_id is not None or one.create_began_at is not None
-            if is_begun or one.state != "planned":
+            if one.has_asked or one.state != "planned":
                 continue
             ring = Keyring(self.dify, one.app_id, service_api_url=self.service_api_url)
             try:
@@ -88,7 +87,7 @@ class KeyRotation:
             for rotation in planned.rotations:
                 self.ledger.write(rotation)
             halts = () if revokes else REVOKING
-            return self._advanced(planned.plan, planned.rotations, halts)
+            return self._advanced(planned, planned.rotations, halts)
 
     def revoke(self, plan_id: str | None = None) -> tuple[Rotation, ...]:
         """Watch, revoke and prove, for the rotations that an applied plan (None: any) handed over.
@@ -103,7 +102,7 @@ class KeyRotation:
             ]
             inventory = self.inventory(all_apps=False)
             planned = plan_revocations(self.dify, self.policy, inventory, handed_over, self.sinks)
-            return self._advanced(planned.plan, planned.rotations)
+            return self._advanced(planned, planned.rotations)
 
     def plan_adoption(self, name: str) -> RotationPlan:
         """What it would mean to let rotations of a target overwrite what its entry holds now.
@@ -159,8 +158,9 @@ class KeyRotation:
             is_irreversible=True,
         )
         plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
-        check_takes_back(self._work(plan), rotation)
-        return RotationPlan(plan, (rotation,))
+        planned = RotationPlan(plan, (rotation,), targets=self.inventory(all_apps=False).targets)
+        check_takes_back(self._work(planned), rotation)
+        return planned
 
     def roll_back(self, rotation_id: str, plan_id: str) -> Rotation:
         """Give the sink its old key again, then delete the new one."""
@@ -175,12 +175,12 @@ class KeyRotation:
                 tries=0,
             )
             self.ledger.write(leaving)
-            return self._advanced(planned.plan, [leaving])[0]
+            return self._advanced(planned, [leaving])[0]
 
     def _advanced(
-        self, plan: Plan, rotations: Sequence[Rotation], halts: Collection[State] = ()
+        self, planned: RotationPlan, rotations: Sequence[Rotation], halts: Collection[State] = ()
     ) -> tuple[Rotation, ...]:
-        work = self._work(plan)
+        work = self._work(planned)
         done = []
         for number, rotation in enumerate(rotations, start=1):
             work.number = number
@@ -199,13 +199,14 @@ class KeyRotation:
             hint="`dify-etl keys status` lists them.",
         )
 
-    def _work(self, plan: Plan) -> Work:
+    def _work(self, planned: RotationPlan) -> Work:
         return Work(
             dify=self.dify,
             sinks=self.sinks,
             ledger=self.ledger,
             trail=self.trail,
-            signature=Signature(plan, self.actor),
+            signature=Signature(planned.plan, self.actor),
+            targets=planned.targets,
             service_api_url=self.service_api_url,
             kept_key_ids=frozenset(self.policy.exclude.key_ids),
             notify=self.notify,

@@ -78,6 +78,11 @@ class Rotation(BaseModel):
         return self.state in OVER
 
     @property
+    def has_asked(self) -> bool:
+        """Whether Dify was asked for a key: there may be one."""
+        return self.new_key_id is not None or self.create_began_at is not None
+
+    @property
     def is_promoted(self) -> bool:
         """Whether consumers got the new key."""
         return self.state in PROMOTED

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dify_etl.dify.app_records import App
 from dify_etl.management.rotation.policy import Policy, TargetRule
+from dify_etl.management.rotation.states import Rotation
 
 DATASETS = "(datasets)"
 # What Dify's ids are. Anything else could be a path in a sink.
@@ -65,6 +66,15 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
     ]
     # They would take the entry from each other, so none of them is rotated.
     return tuple(one for one in found if (one.sink, one.entry) not in shared), problems
+
+
+def used_sinks(policy: Policy, rotations: Iterable[Rotation]) -> frozenset[str]:
+    """Names of the policy's sinks that a target or an open rotation uses: a target may have left
+    its sink, or the policy, since its rotation began.
+    """
+    named = {rule.sink for rule in policy.targets}
+    named |= {one.sink for one in rotations if not one.is_over}
+    return frozenset(named & {*policy.sinks})
 
 
 def _several(apps: Sequence[App]) -> str:

@@ -17,6 +17,9 @@ def check_takes_back(work: Work, rotation: Rotation) -> None:
 
 def withdraw(work: Work, rotation: Rotation) -> Rotation:
     """Restore, then delete. Where the old key has died meanwhile, the new one stays."""
+    if not rotation.has_asked:  # nor has a sink got anything
+        assert rotation.ending is not None
+        return work.end(rotation, rotation.ending, "verified", rotation.message)
     if _is_handed_over(work, rotation):
         if not _old_serves(work, rotation):
             return _stay(work, rotation)

@@ -13,11 +13,12 @@ from dify_etl.dify.errors import DifyError, NotFound, WriteUnanswered
 from dify_etl.dify.writes import Written
 from dify_etl.management.audit import AuditTrail, Outcome, Signature
 from dify_etl.management.rotation.adopting import advice_for, is_ours
-from dify_etl.management.rotation.errors import PersonNeeded, SinkFailed
+from dify_etl.management.rotation.errors import PersonNeeded, RotationRefused, SinkFailed
 from dify_etl.management.rotation.keyring import Keyring
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.management.rotation.sinks.protocol import SecretSink, Stage
 from dify_etl.management.rotation.states import Rotation, State
+from dify_etl.management.rotation.targets import KeyTarget
 
 # From 1.13 on the service API keeps keys in a cache, and uses are written down by a worker.
 CACHED_SINCE = (1, 13, 0)
@@ -42,6 +43,7 @@ class Work:
     signature: Signature
     service_api_url: str | None = None
     kept_key_ids: frozenset[str] = frozenset()  # keys that the policy says are nobody's business
+    targets: tuple[KeyTarget, ...] = ()  # all of the policy: a key may be in several entries
     notify: Notify = nobody
     number: int = 1
     # Tokens of deleted keys, for the proof that they no longer work; never written anywhere.
@@ -120,9 +122,11 @@ class Work:
     def delete_key(self, rotation: Rotation, key_id: str, why: str) -> None:
         """Delete a key and read back that it is gone; gone already is as good.
 
-        Raises what the client raises; a deletion may safely be asked for again.
+        Raises what the client raises, and RotationRefused while another consumer still gets the
+        key; a deletion may safely be asked for again.
         """
         ring = self.keyring(rotation)
+        self._check_unheld(rotation, key_id, ring.key(key_id))
         self.record(rotation, "begun", f"delete key: {why}", key_id=key_id)
         try:
             answer: Written[None] | None = ring.delete(key_id)
@@ -140,6 +144,37 @@ class Work:
                 where=rotation.name,
                 hint="Run again; if it stays, delete it in the console.",
             )
+
+    def _check_unheld(self, rotation: Rotation, key_id: str, key: ApiKey | None) -> None:
+        """RotationRefused while the entry of another target holds the key, for whatever reason."""
+        own = (rotation.sink, rotation.entry)
+        for target in self.targets:
+            if target.app_id != rotation.app_id or (target.sink, target.entry) == own:
+                continue
+            try:
+                held = self.sinks[target.sink].read(target.entry, "current")
+            except SinkFailed:
+                if rotation.is_compromised:  # a key that leaked waits for no other sink
+                    continue
+                raise
+            if held is not None and self._is_it(key_id, key, held):
+                raise RotationRefused(
+                    f"key {key_id} cannot be deleted: {target.name} still gets it from sink "
+                    f"{target.sink}, entry {target.entry}",
+                    where=rotation.name,
+                    hint=f"`dify-etl keys plan --target '{target.name}'` gives it a key of its "
+                    "own. Nothing is deleted until then.",
+                )
+
+    def _is_it(self, key_id: str, key: ApiKey | None, held: SecretStr) -> bool:
+        """Whether an entry holds a key, by what was made; else by what the list shows of it."""
+        made = {one.new_key_id: one.new_fingerprint for one in self.ledger.rotations()}
+        print_ = self.dify.api_keys.fingerprint_of(held)
+        if made.get(key_id) is not None:
+            return print_ == made[key_id]
+        if print_ is not None and print_ in made.values():
+            return False
+        return key is not None and self.dify.api_keys.is_of(key, held) is True
 
     def record(
         self,

@@ -70,7 +70,8 @@ class Workshop:
         self.app = next(iter(self.world.apps.values()))
         self.ledger = RotationLedger(self.home)
         self.audit = AuditFile(self.home / AUDIT_FILE)
-        self.sinks: dict[str, SecretSink] = {"file": FileSink(self.home / "keys.env", "dotenv")}
+        self.paths = {"file": self.home / "keys.env", "other": self.home / "other.env"}
+        self.sinks: dict[str, SecretSink] = {"file": FileSink(self.paths["file"], "dotenv")}
         self.told: list[Any] = []
         places: list[tuple[str, str | None]] = [(name, self.app.id) for name in consumers]
         places += [("library", None)] if has_datasets else []
@@ -95,6 +96,13 @@ class Workshop:
         at = self.world.now() - timedelta(days=days)
         return self.world.add_api_key(tenant_id=self.world.workspace_id, at=at, app_id=app_id)
 
+    def add_key_like(self, key: ApiKey) -> ApiKey:
+        """The same, and by its first and last characters it cannot be told from another."""
+        made = self.add_key(key.app_id)
+        middle = made.token[10:-6]
+        made.token = key.token[:10] + middle + key.token[-6:]
+        return made
+
     def use(self, token: str) -> int:
         """A consumer calls the service API; answers the status."""
         path = "/v1/info" if token.startswith("app-") else "/v1/datasets"
@@ -112,8 +120,18 @@ class Workshop:
 
     def all_held(self) -> dict[str, str]:
         """Everything that consumers get from the sink, by entry."""
-        lines = (self.home / "keys.env").read_text().splitlines()
+        return self.held_in("file")
+
+    def held_in(self, sink: str) -> dict[str, str]:
+        """Everything that consumers get from a file, by entry."""
+        path = self.paths[sink]
+        lines = path.read_text().splitlines() if path.exists() else []
         return dict(line.split("=", 1) for line in lines)
+
+    def put(self, sink: str, entry: str, token: str) -> None:
+        """The operator writes an entry himself."""
+        held = {**self.held_in(sink), entry: token}
+        self.paths[sink].write_text("".join(f"{key}={value}\n" for key, value in held.items()))
 
     def dify(self, **options: Any) -> DifyClient:
         """A client of the owner that never waits."""
