@@ -28,31 +28,65 @@ Trouble = Literal[
     "second run",
     "human deletes new key",
     "human deletes old key",
+    "human deletes every key",
     "human makes a key",
+    "human makes a key that looks alike",
+    "human takes all slots",
+    "sink is denied",
+    "sink takes no writes",
+    "clock jumps ahead",
+    "clock jumps back",
 ]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 Act = Literal[
     "human makes a key",
+    "human makes a key that looks alike",
+    "human takes all slots",
     "human deletes new key",
     "human deletes old key",
+    "human deletes every key",
     "old key is used",
     "rollback",
     "leak",
+    "sink is denied",
+    "sink takes no writes",
+    "clock jumps ahead",
+    "clock jumps back",
+    # What the policy says from here on. Who moves an entry copies what it holds.
+    "target added",
+    "target added that shares a key",
+    "target removed",
+    "target put back",
+    "entry moved",
+    "entry moved, its key named",
+    "sink moved",
+    "sink removed",
+    "no grace",
+    "ten days of grace",
+    "keys may become older",
+    "keys must be younger",
 ]
 ACTS: tuple[Act, ...] = get_args(Act)
+# late: the plan was shown before people did something, and is applied after it.
+Way = Literal["command line", "command line, late", "schedule"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 @dataclass(frozen=True)
 class Night:
     """Hours until it, what people do before it, and the trouble in it: which, and where.
 
-    `place`: the how manieth opportunity, from 0; it may come in a later night.
+    `place`: the how manieth opportunity, from 0; it may come in a later night. `jump_days`: how far
+    the clock of this machine jumps, if it does; `denied_hours`: how long a sink is denied.
     """
 
     hours: float
     act: Act | None
     trouble: Trouble | None
     place: int
+    way: Way = "command line"
+    jump_days: float = 1.1
+    denied_hours: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,12 +101,15 @@ class Server:
 
 @dataclass(frozen=True)
 class History:
-    """A server, the consumers of its app, and some nights."""
+    """A server, the consumers of its app, and some nights. `names_keys`: the policy says which keys
+    the consumers use today; else those are never revoked.
+    """
 
     server: Server
     consumers: tuple[str, ...]
     has_datasets: bool
     nights: tuple[Night, ...]
+    names_keys: bool = True
 
 
 OLD = ("1.0.0", "1.7.2", "1.12.1")
@@ -100,7 +137,14 @@ PLACES: dict[Trouble, int] = {
     "second run": 60,
     "human deletes new key": 40,
     "human deletes old key": 60,
+    "human deletes every key": 60,
     "human makes a key": 40,
+    "human makes a key that looks alike": 40,
+    "human takes all slots": 40,
+    "sink is denied": 16,
+    "sink takes no writes": 3,
+    "clock jumps ahead": 200,
+    "clock jumps back": 200,
 }
 
 
@@ -111,6 +155,7 @@ def history(chance: Random) -> History:
         consumers=chance.choice((("web",), ("web",), ("web",), ("web", "batch"))),
         has_datasets=chance.random() < 0.2,
         nights=tuple(_night(chance) for _ in range(chance.choice((1, 1, 2, 2, 3)))),
+        names_keys=chance.random() < 0.85,
     )
 
 
@@ -118,9 +163,12 @@ def _night(chance: Random) -> Night:
     trouble = chance.choice((*TROUBLES, None))
     return Night(
         hours=chance.choice((1.0, 13.0, 26.0, 26.0)),
-        act=chance.choice(ACTS) if chance.random() < 0.4 else None,
+        act=chance.choice(ACTS) if chance.random() < 0.5 else None,
         trouble=trouble,
         place=chance.randrange(PLACES.get(trouble, WRITES)) if trouble else 0,
+        way=chance.choice(WAYS),
+        jump_days=chance.choice((0.1, 1.1, 9.0, 400.0, 3650.0)),
+        denied_hours=chance.choice((0.2, 30.0, 100.0)),
     )
 
 
@@ -136,10 +184,16 @@ def _smaller(large: History) -> Iterator[History]:
     for at, night in enumerate(large.nights):
         rest = large.nights[:at], large.nights[at + 1 :]
         yield replace(large, nights=(*rest[0], *rest[1]))
-        for less in (replace(night, act=None), replace(night, trouble=None)):
+        for less in (
+            replace(night, act=None),
+            replace(night, trouble=None),
+            replace(night, way="command line"),
+        ):
             if less != night:
                 yield replace(large, nights=(*rest[0], less, *rest[1]))
     if len(large.consumers) > 1:
         yield replace(large, consumers=large.consumers[:1])
     if large.has_datasets:
         yield replace(large, has_datasets=False)
+    if not large.names_keys:
+        yield replace(large, names_keys=True)

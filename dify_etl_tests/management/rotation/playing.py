@@ -1,20 +1,26 @@
 """Plays a history of rotations, and looks at every moment whether the promises hold."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
+from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import DifyError
+from dify_etl.dify.tokens import MemoryTokenStore
 from dify_etl.management.errors import PlanStale
 from dify_etl.management.rotation.errors import RotationRefused, SinkFailed
 from dify_etl.management.rotation.planning import Asked
+from dify_etl.management.rotation.running import KeyRotation
+from dify_etl.management.rotation.sinks.file import FileSink
 from dify_etl.management.rotation.states import Rotation
-from dify_etl.management.rotation.targets import DATASETS
+from dify_etl.management.rotation.targets import used_sinks
 from dify_etl.simulated import Faults
-from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.management.rotation.generated import History, Night, Server
+from dify_etl_tests.management.rotation.people import People
+from dify_etl_tests.management.rotation.promises import Promises
 from dify_etl_tests.management.rotation.troubles import (
     Crash,
     Mishap,
@@ -22,9 +28,10 @@ from dify_etl_tests.management.rotation.troubles import (
     UnluckySink,
     UnluckyTrail,
 )
-from dify_etl_tests.management.rotation.workshop import Served, Workshop
+from dify_etl_tests.management.rotation.workshop import NOW, Served, Workshop
 
-MOST_QUIET_NIGHTS = 40
+MOST_QUIET_NIGHTS = 60
+Flaw = Callable[[KeyRotation], KeyRotation]
 
 
 @lru_cache
@@ -40,10 +47,14 @@ def _served(server: Server) -> Served:
     return Served(server.version, **options)
 
 
-class Player:
-    """One history over a world of its own."""
+def _none(rotation: KeyRotation) -> KeyRotation:
+    return rotation
 
-    def __init__(self, history: History, folder: Path) -> None:
+
+class Player:
+    """One history over a world of its own. `flaw`: what is wrong with the rotation on purpose."""
+
+    def __init__(self, history: History, folder: Path, *, flaw: Flaw = _none) -> None:
         server = history.server
         self.shop = Workshop(
             folder,
@@ -52,154 +63,151 @@ class Player:
             has_datasets=history.has_datasets,
             served=_served(server),
         )
+        self.shop.sinks["other"] = FileSink(self.shop.paths["other"], "dotenv")
         self.history = history
-        self.seen: dict[str, ApiKey] = dict(self.shop.world.api_keys)  # every key that ever was
-        self.by_human: set[str] = set()
-        self.deleted_by_human: set[str] = set()
-        self.made: list[str] = []  # by our requests, whatever we heard of it
-        self.revoked: list[str] = []
-        self.proven: set[str] = set()
+        self.people = People(self.shop, history)
+        self.promises = Promises(self.shop, self.people, shows_uses=server.shows_uses)
         self.counts: Counter[str] = Counter()
+        self._flaw = flaw
         self._mishap = self._trouble(None)
         self._dify: DifyClient | None = None
+        self._wanted: Asked | None = None  # by a person, in the nights at the end
 
     def play(self) -> None:
         """All nights with their troubles, then nights until all is over."""
         for night in self.history.nights:
             self.shop.pass_time(hours=night.hours)
+            self.people.expect(night)
+            shown = self._plan_id() if night.way == "command line, late" else None
             if night.act is not None:
-                self._act(night.act)
-                self.counts[f"before a run: {night.act}"] += 1
-                self.shop.pass_time(minutes=30)
+                self._act_before(night)
             if self._mishap.happened:
                 self._mishap = self._trouble(night)
-            self._night(night)
+            self._night(night, shown)
         self._become_quiet()
-        self._check_end()
+        self.promises.check_end()
+
+    def _act_before(self, night: Night) -> None:
+        if night.act in ("rollback", "leak"):  # the run itself
+            is_done = True
+        else:
+            is_done = self.people.act(str(night.act), self._open())
+        self.counts[f"before a run: {night.act}"] += is_done
+        self.shop.pass_time(minutes=30)
 
     def _trouble(self, night: Night | None) -> Mishap:
         return Mishap(
             self.shop,
             night.trouble if night else None,
             night.place if night else 0,
-            checked=self._check,
-            act=self._act,
-            wrote=self._wrote,
+            checked=self.promises.check,
+            act=lambda act: self.people.act(act, self._open()),
+            wrote=self.promises.wrote,
+            handed_over=self.promises.handed_over,
+            denies=self.people.denies,
         )
 
-    def _night(self, night: Night | None = None) -> bool:
+    def _client(self) -> DifyClient:
+        """With the clock of this machine, which may be wrong and may jump."""
+        world = self.shop.world
+        return self.shop.dify(
+            token_store=MemoryTokenStore() if self.people.skew else self.shop.store,
+            clock=Clock(
+                sleep=lambda seconds: None,
+                now=self.people.now,
+                monotonic=lambda: (world.now() - NOW).total_seconds(),
+            ),
+        )
+
+    def _rotation(self) -> KeyRotation:
+        """As the next process has it."""
+        shop, mishap = self.shop, self._mishap
+        self._dify = self._dify or self._client()
+        opened = used_sinks(shop.policy, shop.ledger.rotations())
+        return self._flaw(
+            replace(
+                shop.rotation(self._dify),
+                sinks={
+                    name: UnluckySink(name, shop.sinks[name], mishap) for name in sorted(opened)
+                },
+                ledger=UnluckyLedger(shop, mishap),
+                trail=UnluckyTrail(shop, mishap),
+            )
+        )
+
+    def _plan_id(self) -> str | None:
+        """What a person was shown; None when there was nothing to see."""
+        try:
+            return self._rotation().plan().plan.plan_id
+        except (RotationRefused, SinkFailed, DifyError):
+            return None
+
+    def _night(self, night: Night | None = None, shown: str | None = None) -> bool:
         """One run; answers whether there was anything to do."""
         mishap, shop = self._mishap, self.shop
         waits = not mishap.happened
         shop.server.faults = mishap.faults()
-        self._dify = self._dify or shop.dify()
-        rotation = replace(
-            shop.rotation(self._dify),
-            sinks={name: UnluckySink(sink, mishap) for name, sink in shop.sinks.items()},
-            ledger=UnluckyLedger(shop, mishap),
-            trail=UnluckyTrail(shop, mishap),
-        )
         done: tuple[Rotation, ...] = ()
+        before = len(self.promises.made), len(self.promises.revoked)
         try:
-            if night and night.act == "rollback" and self._open():
-                chosen = self._open()[0].rotation_id
-                planned = rotation.plan_rollback(chosen)
-                done = (rotation.roll_back(chosen, planned.plan.plan_id),)
-            elif night:  # shown, agreed to, done
-                asked = self._asked(night)
-                done = rotation.apply(rotation.plan(asked).plan.plan_id, asked)
-            else:
-                done = rotation.apply(None)
+            done = self._run(self._rotation(), night, shown)
         except Crash:
             self._dify = None  # the next process begins with nothing in its hands
-        except (RotationRefused, SinkFailed, DifyError, PlanStale):
+        except PlanStale:
+            self.counts["stale plans"] += 1
+            after = len(self.promises.made), len(self.promises.revoked)
+            is_ours = mishap.trouble != "second run"
+            assert before == after or not is_ours, "a stale plan changed something"
+        except (RotationRefused, SinkFailed, DifyError):
             pass
+        self.promises.is_handing_over = False
         shop.server.faults = Faults()
         if waits and mishap.happened:
             self.counts[str(mishap.trouble)] += 1
-        self._check()
-        self._check_proofs()
+        self.promises.check()
+        self.promises.check_proofs()
         return bool(done)
 
-    def _asked(self, night: Night) -> Asked:
-        if night.act != "leak":
-            return Asked()
-        old = [key for one in self._open() for key in one.old_key_ids]
-        return Asked(compromised=frozenset(old[:1] or [self.shop.named[self._first].id]))
+    def _run(
+        self, rotation: KeyRotation, night: Night | None, shown: str | None
+    ) -> tuple[Rotation, ...]:
+        if night and night.act == "rollback" and self._open():
+            chosen = self._open()[0].rotation_id
+            planned = rotation.plan_rollback(chosen)
+            return (rotation.roll_back(chosen, planned.plan.plan_id),)
+        asked = self._asked(night)
+        if asked == Asked() and (night is None or night.way == "schedule"):
+            return self._scheduled(rotation)
+        self.counts["by a plan's id"] += 1
+        if shown is None or asked != Asked():
+            shown = rotation.plan(asked).plan.plan_id
+        return rotation.apply(shown, asked)
 
-    @property
-    def _first(self) -> str:
-        return next(iter(self.shop.named))
+    def _scheduled(self, rotation: KeyRotation) -> tuple[Rotation, ...]:
+        """What the assets of Dagster do, one after the other."""
+        self.counts["by the schedule"] += 1
+        self.promises.is_handing_over = True
+        done = rotation.apply(None, revokes=False)
+        self.promises.is_handing_over = False
+        return (*done, *rotation.revoke())
+
+    def _asked(self, night: Night | None) -> Asked:
+        if night is None or night.act != "leak":
+            return (self._wanted if night is None else None) or Asked()
+        old = [key for one in self._open() for key in one.old_key_ids]
+        return Asked(compromised=frozenset(old[:1] or [self.shop.named[self.people.first].id]))
 
     def _open(self) -> list[Rotation]:
         return [one for one in self.shop.ledger.rotations() if not one.is_over]
-
-    def _act(self, act: str) -> bool:
-        """What a person does in the console, or a consumer with its key; whether it was there."""
-        self._look()
-        keys = self.shop.world.api_keys
-        if act == "human makes a key":
-            made = self.shop.add_key(self.shop.app.id)
-            made.last_used_at = made.created_at  # people make keys to use them
-            self.by_human.add(made.id)
-        elif act == "old key is used":
-            self.shop.use(self.shop.named[self._first].token)
-        elif act.startswith("human deletes"):
-            ids = [one.new_key_id for one in self._open()]
-            if act == "human deletes old key":
-                ids = [key.id for key in self.shop.named.values()]
-            there = [one for one in ids if one is not None and one in keys]
-            for key_id in there[:1]:
-                self.deleted_by_human.add(key_id)
-                self.shop.world.delete_api_key(key_id)
-            return bool(there)
-        return True
-
-    def _wrote(self, method: str, path: str) -> None:
-        """The server has done a write of ours: it was announced in the audit before."""
-        entries = self.shop.audit.entries()
-        if method == "POST":
-            (new,) = set(self.shop.world.api_keys) - set(self.seen) - self.by_human
-            self.made.append(new)
-            begun = [one for one in entries if one.message.startswith("make a key")]
-            assert len([one for one in begun if one.outcome == "begun"]) >= len(self.made)
-        else:
-            self.revoked.append(path.rsplit("/", 1)[1])
-            told = [one.outcome for one in entries if one.target_id == self.revoked[-1]]
-            assert "begun" in told
-        self._look()
-
-    def _look(self) -> None:
-        self.seen.update(self.shop.world.api_keys)
-
-    def _check(self) -> None:
-        """Consumers have a key that works, but for keys that a human deleted; ours alone go."""
-        self._look()
-        keys = self.shop.world.api_keys
-        alive = {key.token for key in keys.values()}
-        excused = {self.seen[one].token for one in self.deleted_by_human}
-        held = self.shop.all_held()
-        for name in self.shop.named:
-            assert held.get(name.upper()) in alive | excused, "no working key in the sink"
-        gone = set(self.seen) - set(keys) - self.deleted_by_human
-        assert not gone & self.by_human, "a human's key was revoked"
-
-    def _check_proofs(self) -> None:
-        """What is called proven is dead at this moment, caches or not."""
-        for one in self.shop.ledger.rotations():
-            if one.state == "proven" and one.rotation_id not in self.proven:
-                self.proven.add(one.rotation_id)
-                tokens = [self.seen[key_id].token for key_id in one.old_key_ids]
-                assert all(self.shop.use(token) == 401 for token in tokens), "not dead"
 
     def _become_quiet(self) -> None:
         """Nights in which nothing new goes wrong, until nothing is left to do."""
         for _ in range(MOST_QUIET_NIGHTS):
             self.shop.pass_time(hours=30)
-            self._decide()
+            self._wanted = self.people.decide(self._open())
             waits = not self._mishap.happened
             was_busy = self._night() or (waits and self._mishap.happened)
-            if not was_busy and not self._open():
+            if not was_busy and not self._open() and not self.people.denies(True):
                 if not self._is_resting():
                     return
                 self.shop.pass_time(days=8)
@@ -212,51 +220,3 @@ class Player:
             one.state == "rolled_back" and (self.shop.world.now() - one.updated_at).days < 8
             for one in last.values()
         )
-
-    def _decide(self) -> None:
-        """What a person does about a rotation that waits for one."""
-        for one in self._open():
-            if one.needs_person and "cannot be observed" in one.message:
-                rules = tuple(
-                    rule.model_copy(update={"revoke_unobserved": True})
-                    for rule in self.shop.policy.targets
-                )
-                self.shop.policy = self.shop.policy.model_copy(update={"targets": rules})
-            elif one.needs_person and "which of these keys is ours" in one.message:
-                self._exclude_human_keys()
-        self._adopt()
-
-    def _adopt(self) -> None:
-        """A key that a human deleted is no key of the target any more: a person says it may go."""
-        if not self.deleted_by_human:
-            return
-        rotation = self.shop.rotation()
-        for name in self.shop.named:
-            of_datasets = self.shop.named[name].app_id is None
-            target = f"{DATASETS if of_datasets else self.shop.app.name} / {name}"
-            plan = rotation.plan_adoption(target).plan
-            if plan.steps:
-                rotation.adopt(target, plan.plan_id)
-                self.counts["adopted"] += 1
-
-    def _exclude_human_keys(self) -> None:
-        exclude = self.shop.policy.exclude.model_copy(
-            update={"key_ids": tuple(sorted(self.by_human))}
-        )
-        self.shop.policy = self.shop.policy.model_copy(update={"exclude": exclude})
-
-    def _check_end(self) -> None:
-        """One current key per target, no orphan, a full audit, and no key outside the sink."""
-        keys = self.shop.world.api_keys
-        ours = set(keys) - self.by_human
-        held = {self.shop.held(name.upper()) for name in self.shop.named}
-        assert {keys[key_id].token for key_id in ours} == held, "not the one current key"
-        assert len(ours) == len(self.shop.named), "a key is left over"
-        told: Counter[str | None] = Counter()
-        for entry in self.shop.audit.entries():
-            told[entry.target_id] += entry.outcome in ("verified", "failed")
-        silent = {one for one in (*self.made, *self.revoked) if not told[one]}
-        assert not silent - self.deleted_by_human, "the audit does not tell what came of it"
-        written = self.shop.written() + str(self.shop.told).encode()
-        shown = [key.id for key in self.seen.values() if key.token.encode() in written]
-        assert not shown, "a token is written down"

@@ -33,8 +33,9 @@ class Crash(BaseException):
 
 
 class Mishap:
-    """Makes one thing go wrong in `shop`, once; calls `checked` wherever anything may change, and
-    `wrote` for each write that the server has done.
+    """Makes one thing go wrong in `shop`, once; calls `checked` wherever anything may change,
+    `wrote` for each write that the server has done, and `handed_over` for each entry that got a
+    key. `denies` tells whether sinks are denied to readers, or to those who write.
     """
 
     def __init__(
@@ -46,9 +47,12 @@ class Mishap:
         checked: Callable[[], None],
         act: Callable[[str], bool],
         wrote: Callable[[str, str], None],
+        handed_over: Callable[[str, str], None] = lambda sink, entry: None,
+        denies: Callable[[bool], bool] = lambda is_write: False,
     ) -> None:
         self._shop, self.trouble, self._left = shop, trouble, place
         self._checked, self._act, self._wrote = checked, act, wrote
+        self.handed_over, self._denies = handed_over, denies
         self.happened = trouble is None
         self._loses = False  # the answer of this request
 
@@ -57,6 +61,7 @@ class Mishap:
         return Faults(before_request=self._before, after_request=self._after)
 
     def _before(self, number: int, method: str, path: str) -> Fault | None:
+        self._jump()
         if self._is_here("crash before request", method, path):
             raise Crash
         if self._is_here("lost answer, and a human makes a key", method, path):
@@ -75,6 +80,7 @@ class Mishap:
             if status < 300:
                 self._wrote(method, path)
             self._checked()
+        self._jump()
         if self._is_here("crash after request", method, path):
             raise Crash
         if self._loses:
@@ -95,6 +101,19 @@ class Mishap:
         self._left -= 1
         return self.happened
 
+    def _jump(self) -> None:
+        """The clock of this machine, if it is to jump here."""
+        if self.trouble in ("clock jumps ahead", "clock jumps back") and self._counts():
+            self._act(self.trouble)
+
+    def deny(self, *, is_write: bool) -> None:
+        """SinkFailed while the sink is denied, which it may be from here on."""
+        denial = "sink takes no writes" if is_write else "sink is denied"
+        if self.trouble in ("sink is denied", denial) and self._counts():
+            self._act(self.trouble)
+        if self._denies(is_write):
+            raise SinkFailed("permission denied", where="test", hint="none")
+
     def _run_again(self) -> None:
         """Another process, with a session of its own, which must be refused once ours has begun."""
         dify = self._shop.dify(token_store=MemoryTokenStore())
@@ -104,6 +123,7 @@ class Mishap:
 
     def at(self, trouble: Trouble) -> None:
         """Where a crash of the sink, the ledger or the audit may happen."""
+        self._jump()
         if self.trouble == trouble and self._counts():
             raise (
                 SinkFailed("made to fail", where="test", hint="none")
@@ -120,32 +140,36 @@ def _is_write(method: str, path: str) -> bool:
 class UnluckySink:
     """A sink in which the mishap may happen."""
 
-    def __init__(self, sink: SecretSink, mishap: Mishap) -> None:
-        self._sink, self._mishap = sink, mishap
+    def __init__(self, name: str, sink: SecretSink, mishap: Mishap) -> None:
+        self._name, self._sink, self._mishap = name, sink, mishap
 
     def place(self, entry: str) -> str:
         return self._sink.place(entry)
 
     def read(self, entry: str, stage: Stage) -> SecretStr | None:
         self._mishap.at("sink fails")
+        self._mishap.deny(is_write=False)
         return self._sink.read(entry, stage)
 
     def stage(self, entry: str, key_id: str, token: SecretStr) -> None:
         self._around(lambda: self._sink.stage(entry, key_id, token))
 
     def promote(self, entry: str, key_id: str) -> None:
-        self._around(lambda: self._sink.promote(entry, key_id))
+        self._around(lambda: self._sink.promote(entry, key_id), entry)
 
     def restore(self, entry: str) -> None:
-        self._around(lambda: self._sink.restore(entry))
+        self._around(lambda: self._sink.restore(entry), entry)
 
     def discard(self, entry: str) -> None:
         self._around(lambda: self._sink.discard(entry))
 
-    def _around(self, change: Callable[[], None]) -> None:
+    def _around(self, change: Callable[[], None], entry: str | None = None) -> None:
         self._mishap.at("sink fails")
+        self._mishap.deny(is_write=True)
         self._mishap.at("crash before sink")
         change()
+        if entry is not None:
+            self._mishap.handed_over(self._name, entry)
         self._mishap.at("crash after sink")
 
 
