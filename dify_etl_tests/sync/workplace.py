@@ -37,7 +37,11 @@ TALK = ("apps", "conversations", "messages")
 
 def patient_clock(world: World, ahead: timedelta = timedelta(0)) -> Clock:
     """The world's own time, or so far ahead of it; waits cost nothing."""
-    return Clock(now=lambda: world.now() + ahead, sleep=lambda seconds: None)
+    return Clock(
+        now=lambda: world.now() + ahead,
+        monotonic=lambda: world.now().timestamp(),
+        sleep=lambda seconds: None,
+    )
 
 
 @dataclass

@@ -267,7 +267,7 @@ class _Planner:
 
 def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) -> Rotation:
     """With what the policy says now. Where it has no such target any more, what has begun goes on
-    as it was; no key is made for nobody.
+    as it was, but for what the defaults allow; no key is made for nobody.
     """
     for target in inventory.targets:
         if target.target_id == rotation.target_id:
@@ -278,7 +278,8 @@ def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) ->
     if rotation.state == "planned" and not rotation.has_asked:
         message = "the policy has no such target any more, and no key was made"
         return rotation.having(state="withdrawing", ending="failed", message=message, tries=0)
-    return rotation
+    allows = rotation.revoke_unobserved or policy.defaults.revoke_unobserved
+    return rotation.having(revoke_unobserved=allows)
 
 
 def named_target(inventory: Inventory, name: str) -> KeyTarget:

@@ -84,8 +84,8 @@ def _still_needed(work: Work, rotation: Rotation, new: ApiKey, old: list[ApiKey]
             "whether the old key is still in use cannot be observed: Dify does not even show our "
             "own use of the new one",
             where=rotation.name,
-            hint="Make sure yourself, then set revoke_unobserved = true for the target; or let "
-            "Dify's worker for api_token run.",
+            hint="Make sure yourself, then set revoke_unobserved = true for the target, or under "
+            "[defaults] where the policy has it no more; or let Dify's worker for api_token run.",
         )
     quiet = max(rotation.grace, 2 * lag)
     last_used = max((key.last_used_at for key in old if key.last_used_at), default=None)

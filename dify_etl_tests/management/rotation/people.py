@@ -206,8 +206,6 @@ class People:
                 for rule in (*self.rules.values(), *self._removed.values()):
                     rule["revoke_unobserved"] = True
                 self._defaults["revoke_unobserved"] = True
-                if one.consumer in self._removed:  # what is not in the policy is as it was
-                    self.rules[one.consumer] = self._removed.pop(one.consumer)
             elif "which of these keys is ours" in one.message:
                 self._excluded |= self.by_human - self.named_ever
             elif "has no sink" in one.message:

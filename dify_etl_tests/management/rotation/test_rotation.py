@@ -82,6 +82,20 @@ def test_what_cannot_be_observed_needs_a_person(tmp_path: Path) -> None:
     assert shop.named["web"].id not in shop.world.api_keys
 
 
+def test_the_defaults_speak_for_a_target_that_left(tmp_path: Path) -> None:
+    """Its old key cannot be observed, and its entry was renamed: a person's word still counts."""
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    shop.night()
+    shop.pass_time(hours=40)
+    shop.night()
+    assert only(shop).needs_person
+
+    allowed = shop.policy.defaults.model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (), "defaults": allowed})
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id not in shop.world.api_keys
+
+
 def test_a_cache_that_still_answers_is_waited_for(tmp_path: Path) -> None:
     """Deleted is not proven: the old key must be refused once the cache's ten minutes are over."""
     shop = Workshop(tmp_path, "1.14.2", deleted_key_lives=500)
