@@ -30,6 +30,7 @@ from dify_etl.sync.message_parts import (
     is_settled,
     load_children,
     mark_messages_absent,
+    mark_messages_deleted,
     may_wait,
     size_of,
 )
@@ -69,6 +70,7 @@ class Due:
     tries: int
     known_ids: frozenset[str]
     begun_at: datetime
+    held_before: int = 0  # messages that the last read found
     agent_id: str | None = None  # its app's, which is of mode agent
     is_own: bool = False  # whether the account that reads had it
     account_id: str | None = None  # whoever had it in the console
@@ -143,7 +145,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
         sync.database,
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in SEEN)},
-            c.created_at, a.agent_id, c.from_account_id,
+            c.created_at, coalesce(r.held_count, 0), a.agent_id, c.from_account_id,
             coalesce(c.from_account_id = (SELECT account_id FROM ops.source), false), a.mode,
             c.source_type,
             r.state = 'proven' AND r.is_settled AND NOT ({_differ(*RATINGS, "paused_count")})
@@ -177,7 +179,9 @@ def _differ(*names: str) -> str:
 
 
 def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
-    begun_at, agent_id, account_id, is_own, mode, source, is_append = row[3 + len(SEEN) :]
+    begun_at, held_before, agent_id, account_id, is_own, mode, source, is_append = row[
+        3 + len(SEEN) :
+    ]
     return Due(
         row[0],
         row[1],
@@ -185,6 +189,7 @@ def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
         row[2],
         _known(sync, row[0], is_append=is_append),
         begun_at,
+        held_before=held_before,
         agent_id=agent_id,
         account_id=account_id,
         is_own=is_own,
@@ -198,7 +203,8 @@ def _known(sync: Sync, conversation_id: str, *, is_append: bool | None) -> froze
     if not is_append or sync.plan.is_full:
         return frozenset()
     rows = sync.database.rows(
-        "SELECT message_id FROM raw.messages WHERE conversation_id = ?", [conversation_id]
+        "SELECT message_id FROM raw.messages WHERE conversation_id = ? AND absent_since IS NULL",
+        [conversation_id],
     )
     return frozenset(row[0] for row in rows)
 
@@ -230,8 +236,8 @@ def _is_listed(sync: Sync, due: Due) -> bool:
 def _read(sync: Sync, due: Due) -> ConversationRead:
     if due.known_ids:
         read = _walk(sync, due, due.known_ids)
-        if read.reason is None or read.odd:
-            return read
+        if read.odd or (read.reason is None and read.held == due.message_count):
+            return read  # more than are told: of those that were known some are gone
     read = _walk(sync, due, frozenset())
     is_all = read.reason is None or read.odd or read.is_hidden
     return read if is_all else _walk(sync, due, frozenset(), limit=97)
@@ -287,10 +293,35 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
         books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id)
         if read.logged:
             load_logged_messages(books, due.app_id, read.logged)
+    _mark_deleted(books, good)
     ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])
     rows = [_book(books.sync, one, ended) for one in reads]
     books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
     _mark_gone(books, [one.task.conversation_id for one in reads if _is_gone(one)])
+
+
+def _mark_deleted(books: FeedBooks, reads: Sequence[tuple[Due, ConversationRead]]) -> None:
+    """A conversation that was read whole, and had been read before, tells which of its messages
+    Dify has no more. Of agents the log may know some that the list does not show.
+    """
+    whole = [
+        (due, read)
+        for due, read in reads
+        if due.held_before
+        and due.agent_id is None
+        and read.reason is None
+        and read.held == len(read.ids)
+    ]
+    if not whole:
+        return
+    listed = ", ".join(quoted(due.conversation_id) for due, _ in whole)
+    held = books.sync.database.rows(
+        "SELECT message_id FROM raw.messages WHERE absent_since IS NULL AND message_id IS NOT NULL "
+        f"AND conversation_id IN ({listed})"
+    )
+    shown: frozenset[str] = frozenset().union(*(read.ids for _, read in whole))
+    if gone := {message_id for (message_id,) in held} - shown:
+        mark_messages_deleted(books, gone)
 
 
 def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:

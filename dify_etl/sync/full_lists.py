@@ -28,7 +28,7 @@ from dify_etl.sync.apps import known_apps
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import Fetched, attempt, fetch_all
 from dify_etl.sync.report import FeedReport, Slice
-from dify_etl.sync.rights import role_of, why_not_shown
+from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.walks import Rows
@@ -161,7 +161,8 @@ def read_documents(sync: Sync) -> FeedReport:
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {one.result.reason}"] if one.result.reason else []
         with books.commit():
-            weak = next(iter(private), None) or _hidden_datasets(sync) or _unlisted_datasets(sync)
+            unlisted = _unlisted_datasets(sync)
+            weak = next(iter(private), None) or unlisted or _hidden_datasets(sync)
             state = "incomplete" if reasons else "unproven" if weak else "proven"
             reason = "; ".join(reasons[:3]) or weak
             books.close_slices([Slice(None, None, state, count, None, requests, reason)])
@@ -302,12 +303,16 @@ def _of_walk(walk: PageWalk[R]) -> Listed:
 
 
 def _unlisted_datasets(sync: Sync) -> str | None:
-    """Why there may be datasets that nobody was asked for: their list could not be read."""
-    reason = sync.database.value(
-        "SELECT min(reason) FROM ops.slices "
-        "WHERE feed = 'datasets' AND state IN ('failed', 'incomplete')"
-    )
-    return None if reason is None else f"the list of datasets: {reason}"
+    """Why there may be datasets that nobody was asked for: their list was not read whole, or is
+    not shown to this account.
+    """
+    rows = sync.database.rows("SELECT state, reason FROM ops.slices WHERE feed = 'datasets'")
+    for state, reason in rows:
+        if state == "unproven" and reason.startswith(NOT_SHOWN):
+            return str(reason)  # as all reasons of rights begin
+        if state in ("failed", "incomplete"):
+            return f"the list of datasets: {reason}"
+    return None if rows else "the list of datasets was not read yet"
 
 
 def _hidden_datasets(sync: Sync) -> str | None:

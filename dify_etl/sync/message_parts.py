@@ -167,5 +167,14 @@ def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
     )
 
 
+def mark_messages_deleted(books: FeedBooks, message_ids: Collection[str]) -> None:
+    """Single messages that Dify has no more, with their parts."""
+    listed = ", ".join(quoted(one) for one in sorted(message_ids))
+    for name in ("messages", *PARTS):
+        table = raw_table(name)
+        scope = f"t.message_id IN ({listed})"
+        books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+
+
 def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:
     return chain.from_iterable(map(attrgetter(_ATTRIBUTES.get(name, name)), messages))

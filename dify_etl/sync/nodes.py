@@ -20,7 +20,7 @@ from dify_etl.sync.human_inputs import NODE_TYPE, load_human_nodes, settle_state
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
 from dify_etl.sync.run import Sync
-from dify_etl.sync.run_details import AHEAD, COMMIT_RUNS, app_list, run_doubts
+from dify_etl.sync.run_details import AHEAD, COMMIT_RUNS, GONE, app_list, run_doubts
 from dify_etl.warehouse.ledger import RUN_READS
 from dify_etl.warehouse.tables import frame, quoted
 
@@ -174,7 +174,7 @@ def _slices(sync: Sync) -> Iterator[Slice]:
                 state="incomplete" if doubt else "unproven" if weak else "proven",
                 rows=held[key],
                 reason=doubt or weak,
-                is_settled=is_over(sync, day),
+                is_settled=is_over(sync, day) and not (weak or "").endswith(GONE),
             )
 
 

@@ -35,6 +35,10 @@ AHEAD = 200
 
 DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
 
+# Of a run that a list still shows this may be a passing fault: it is asked again, and its day
+# listed again, until one of them says otherwise.
+GONE = "gone: Dify has no such run any more"
+
 # The status of a run whose status is odd: its nodes are read all the same.
 UNREADABLE = "unreadable"
 
@@ -119,6 +123,7 @@ def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> 
     run_id, app_id, tries = one.task
     detail = one.result.records[0] if one.result else None
     is_odd = detail is not None and bool(detail.odd_fields)
+    is_listed = one.error is None and detail is None and _is_listed(sync, run_id)
     hidden = why_not_shown(sync, one.error)
     reason = hidden or _reason(detail, one.error, sync.now)
     return {
@@ -127,11 +132,22 @@ def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> 
         "status": (detail.status or UNREADABLE) if detail else None,
         "is_detail_settled": one.error is None
         and not is_odd
+        and not is_listed
         and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
-        "detail_tries": 0 if hidden or one.error is None else tries + 1,
+        "detail_tries": 0 if hidden or (one.error is None and not is_listed) else tries + 1,
         "detail_read_at": sync.dify.earlier_time(),
     }
+
+
+def _is_listed(sync: Sync, run_id: str) -> bool:
+    """Whether a list showed the run, and none since then that it is gone."""
+    return bool(
+        sync.database.rows(
+            "SELECT 1 FROM raw.workflow_runs WHERE workflow_run_id = ? AND absent_since IS NULL",
+            [run_id],
+        )
+    )
 
 
 def _is_over(detail: WorkflowRunDetail, now: datetime) -> bool:
@@ -147,17 +163,18 @@ def _reason(detail: WorkflowRunDetail | None, error: DifyError | None, now: date
     if error is not None:
         return f"failed: {error}"
     if detail is None:
-        return "gone: Dify has no such run any more"
+        return GONE
     if is_zombie(detail.status, detail.created_at, now):
         return f"zombie: {detail.status} since {detail.created_at:%Y-%m-%d %H:%M} UTC"
     return None
 
 
 def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[str, date], str]:
-    """Per app and local day: a run whose `part` (detail or nodes) could not be read; those that the
-    account is not shown apart.
+    """Per app and local day: a run whose `part` (detail or nodes) could not be read; apart those
+    that the account is not shown, and those of which a list tells and no detail.
     """
-    failed = f"r.{part}_tries > 0" if is_shown else f"r.{part}_reason LIKE '{NOT_SHOWN}%'"
+    unshown = f"(r.{part}_reason LIKE '{NOT_SHOWN}%' OR r.detail_reason = {quoted(GONE)})"
+    failed = f"r.{part}_tries > 0 AND NOT {unshown}" if is_shown else unshown
     rows = sync.database.rows(
         f"""SELECT w.app_id, w.created_date, w.workflow_run_id,
             r.{part}_reason
@@ -165,6 +182,6 @@ def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[st
         WHERE {failed} AND NOT r.is_{part}_settled AND w.absent_since IS NULL"""
     )
     return {
-        (app_id, day): f"run {run_id}: {reason}" if is_shown else reason
+        (app_id, day): f"run {run_id}: {reason}" if is_shown or reason == GONE else reason
         for app_id, day, run_id, reason in rows
     }

@@ -22,7 +22,7 @@ from dify_etl.sync.fetching import fetch_parts
 from dify_etl.sync.odd_runs import go_round_odd_runs
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
-from dify_etl.sync.run_details import read_run_details, run_doubts
+from dify_etl.sync.run_details import GONE, read_run_details, run_doubts
 from dify_etl.sync.run_lists import (
     FEED,
     LISTED_RUNS_SINCE,
@@ -173,7 +173,7 @@ def _slices(
             rows=rows,
             requests=lists.requests,
             reason=reason,
-            is_settled=is_over(sync, day),
+            is_settled=is_over(sync, day) and not (reason or "").endswith(GONE),
         )
 
 

@@ -170,3 +170,22 @@ def test_run_that_lost_its_log_row_alone_is_there(workplace: Open) -> None:
     place.world.unlog_run(run_id)
     place.read(("apps", "workflow_runs"))
     assert absent(place, "workflow_runs") == 0
+
+
+@pytest.mark.parametrize("held", [2, 130])
+def test_deleted_message_is_absent_with_its_parts(workplace: Open, held: int) -> None:
+    """A retention job takes one message, and two are written: the one is marked, also in a long
+    conversation of which only the newer messages are due.
+    """
+    place = workplace(quiet_world("chat"))
+    row = talk(place.world, at=NOW - timedelta(days=2), messages=held)
+    first = first_message(place.world, row)
+    place.world.give_feedback(first, "like", at=NOW - timedelta(days=2))
+    place.read(TALK)
+    place.pass_time(days=1)
+    place.world.take_message(first)
+    for query in ("one", "two"):
+        place.world.add_message(row.id, at=place.world.now() - timedelta(hours=2), query=query)
+    place.read(TALK)
+    assert differences(place, TABLES) == []
+    assert (absent(place, "messages"), absent(place, "message_feedbacks")) == (1, 1)
