@@ -173,7 +173,8 @@ def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[st
     """Per app and local day: a run whose `part` (detail or nodes) could not be read; apart those
     that the account is not shown, and those of which a list tells and no detail.
     """
-    unshown = f"(r.{part}_reason LIKE '{NOT_SHOWN}%' OR r.detail_reason = {quoted(GONE)})"
+    reasons = f"r.{part}_reason LIKE '{NOT_SHOWN}%' OR r.detail_reason = {quoted(GONE)}"
+    unshown = f"coalesce({reasons}, false)"
     failed = f"r.{part}_tries > 0 AND NOT {unshown}" if is_shown else unshown
     rows = sync.database.rows(
         f"""SELECT w.app_id, w.created_date, w.workflow_run_id,

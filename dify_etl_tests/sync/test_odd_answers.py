@@ -43,8 +43,10 @@ def test_documents_are_unproven_without_the_list_of_datasets(workplace: Open) ->
     """Nobody was asked for documents, so none is proven to be absent."""
     place = workplace(quiet_world("chat"))
     failing_document(place.world)
+    place.read(("documents",))
+    state = "SELECT state, reason LIKE 'the list of datasets%' FROM ops.slices"
+    assert place.rows(f"{state} WHERE feed = 'documents'") == [("unproven", True)]
     answering(place, answered("/datasets", data=5)).read(("datasets", "documents"))
-    state = "SELECT state, reason LIKE 'the list of datasets: %' FROM ops.slices"
     assert place.rows(f"{state} WHERE feed = 'documents'") == [("unproven", True)]
     answering(place, None).read(("datasets", "documents"))
     assert place.rows(f"{state} WHERE feed = 'documents'") == [("proven", None)]

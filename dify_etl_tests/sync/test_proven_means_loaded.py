@@ -9,7 +9,7 @@ from dify_etl.simulated import World
 from dify_etl.sync.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import app_of, lively_world, quiet_world, run, talk
+from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 DAY = "2026-03-09"
@@ -305,23 +305,6 @@ def test_retry_that_loads_makes_the_slice_whole(workplace: Open) -> None:
         assert retry_quarantine(sync).loaded == 1
     assert place.rows("SELECT score, message_created_at FROM raw.message_citations") == [(0.87, AT)]
     assert state_of(place, "messages") == ("proven", None, False)
-
-
-def test_documents_of_datasets_that_could_not_be_listed_are_not_proven(workplace: Open) -> None:
-    """The list of datasets is refused on the first night: none is known, so no document is."""
-    place = workplace(lively_world())
-    inner = httpx.WSGITransport(app=place.server)
-    place.transport = ChangedAnswers(
-        inner, refuse=lambda path: 400 if path == "/console/api/datasets" else None
-    )
-    place.read(("datasets", "documents"))
-    ((state, reason),) = place.rows("SELECT state, reason FROM ops.slices WHERE feed = 'documents'")
-    assert state == "incomplete"
-    assert reason.startswith("list of datasets: ")
-    answering(place, None).read(("datasets", "documents"))
-    assert place.rows("SELECT state, reason FROM ops.slices WHERE feed = 'documents'") == [
-        ("proven", None)
-    ]
 
 
 def test_listed_run_whose_detail_is_missing_for_a_night_is_read_later(workplace: Open) -> None:
