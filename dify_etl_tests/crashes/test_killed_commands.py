@@ -93,10 +93,15 @@ def copy_opens(home: Path) -> bool:
 
 
 def happens(world: World, chance: random.Random) -> None:
-    """More talks and runs, and a conversation and a run less."""
+    """More talks and runs, and a conversation and a run less. A run of a chatflow keeps the name of
+    its conversation in the warehouse, and loses it in Dify: so none of these goes.
+    """
     go_on(world, world.now() - timedelta(hours=chance.randrange(2, 40)), talks=1)
     deletions: tuple[tuple[dict[str, object], Callable[[str], None]], ...] = (
-        (dict(world.conversations), world.delete_conversation),
+        (
+            {key: row for key, row in world.conversations.items() if row.mode != "advanced-chat"},
+            world.delete_conversation,
+        ),
         (dict(world.workflow_runs), world.delete_run),
     )
     for rows, delete in deletions:
