@@ -10,6 +10,7 @@ from dify_etl.time_zones import day_start, zone_names, zone_of
 from dify_etl_tests.histories.history import Change, History, Night
 from dify_etl_tests.histories.run_changes import RUNS
 from dify_etl_tests.histories.talk_changes import TALK
+from dify_etl_tests.histories.trouble_changes import TROUBLES
 from dify_etl_tests.histories.workspace_changes import WORKSPACE
 
 VERSIONS = ("1.12.1", "1.14.2", "1.7.2")
@@ -79,25 +80,31 @@ def changes(draw: st.DrawFn, verbs: tuple[str, ...]) -> Change:
 
 
 @st.composite
-def nights(draw: st.DrawFn, verbs: tuple[str, ...]) -> Night:
-    """Hours pass, perhaps up to a midnight; things happen before the run and during it."""
+def nights(draw: st.DrawFn, verbs: tuple[str, ...], troubles: tuple[str, ...]) -> Night:
+    """Hours pass, perhaps up to a midnight; things happen before the run and during it, and with
+    `troubles` some go wrong.
+    """
     one = changes(verbs)
+    wrong = draw(st.lists(changes(troubles), max_size=2)) if troubles else []
+    meanwhile = changes(verbs + troubles)
     return Night(
         hours=draw(st.sampled_from((0.1, 1.0, 20.0, 24.0, 24.0, 30.0, 75.0))),
         to_midnight=draw(st.sampled_from((None, None, -1.0, 0.0, 0.6, 90.0))),
-        before=tuple(draw(st.lists(one, min_size=3, max_size=10))),
-        during=tuple(draw(st.lists(st.tuples(st.integers(0, 24), one), max_size=6))),
+        before=(*draw(st.lists(one, min_size=3, max_size=10)), *wrong),
+        during=tuple(draw(st.lists(st.tuples(st.integers(0, 24), meanwhile), max_size=6))),
     )
 
 
 @st.composite
 def histories(draw: st.DrawFn, family: str) -> History:
-    """A history of one family: talk, runs or workspace."""
+    """A history of one family: talk, runs or workspace; every other one has troubles."""
     zone = draw(zones())
+    troubles = draw(st.sampled_from(((), tuple(TROUBLES))))
+    one = nights(_verbs(family), troubles)
     return History(
         family=family,
         modes=_modes(draw, family),
-        nights=tuple(draw(st.lists(nights(_verbs(family)), min_size=1, max_size=3))),
+        nights=tuple(draw(st.lists(one, min_size=1, max_size=5 if troubles else 3))),
         version=draw(st.sampled_from(VERSIONS)),
         timezone=zone,
         began=draw(beginnings(zone)),

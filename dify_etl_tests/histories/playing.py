@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.simulated import World, WorldPlan, build_world
 from dify_etl.simulated.faults import Faults
+from dify_etl.sync.clocks import heal_days_to_come
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
 from dify_etl.sync.source import ask_source, pin_source
+from dify_etl.sync.verdict import judge
 from dify_etl.time_zones import local_date, zone_of
 from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.histories.history import Change, History, Night, Verb
 from dify_etl_tests.histories.promises import (
-    Rows,
+    UNJUDGED,
+    NightBegun,
+    Past,
     Truth,
     broken_promises,
     rows_in_dify,
@@ -29,6 +34,8 @@ from dify_etl_tests.histories.promises import (
 )
 from dify_etl_tests.histories.run_changes import RUNS
 from dify_etl_tests.histories.talk_changes import TALK
+from dify_etl_tests.histories.trouble_changes import TROUBLES
+from dify_etl_tests.histories.troubles import TroubledAnswers, Troubles
 from dify_etl_tests.histories.workspace_changes import WORKSPACE
 from dify_etl_tests.sync.workplace import Workplace
 
@@ -77,6 +84,11 @@ class MemoryPlace(Workplace):
     """A workplace whose warehouse is in memory and whose client lives as long as the history."""
 
     database: Database = field(kw_only=True)
+    troubles: Troubles = field(kw_only=True)
+
+    def our_time(self) -> datetime:
+        """Our clock, as the troubles have it."""
+        return self.world.now() + self.troubles.ours_ahead
 
     def answers(self, queries: Any) -> list[list[tuple[Any, ...]]]:
         """What the warehouse answers to several queries."""
@@ -88,11 +100,17 @@ class Player:
 
     def __init__(self, history: History, database: Database) -> None:
         self.history = history
-        self.place = _place(history, emptied(database))
+        self.troubles = Troubles(history.family, earliest=history.began)
+        self.place = _place(history, emptied(database), self.troubles)
+        self.place.transport = TroubledAnswers(
+            httpx.WSGITransport(app=self.place.server), self.troubles, self.place.world
+        )
         self.changes = 0
         self._asked = 0
         self._waiting: list[tuple[int, Change]] = []
-        self._meanwhile: list[dict[str, Rows]] = []
+        self._past = Past()
+        self._nights: dict[str, NightBegun] = {}
+        self._latest = history.began
         self._known: dict[str, object] = {}
         self.place.server.faults = Faults(before_request=self._before_request)
 
@@ -104,38 +122,56 @@ class Player:
     def play(self) -> None:
         """All nights, and the nights of rest. AssertionError for a broken promise."""
         with self.place.client() as dify:
-            for night in self.history.nights:
+            for number, night in enumerate(self.history.nights, 1):
+                self.troubles.begin(number)
                 self._pass_time(night)
                 self._make(*night.before)
                 self._night(dify, night.during)
-            for hours in REST_HOURS:
+            self.troubles.end()
+            self.world.set_now(max(self._latest, self.world.now()))  # what was of days to come is
+            for hours in self._rest():
                 self._pass_time(Night(hours=hours))
                 self._night(dify, ())
-        left = unlike_in_the_end(self.place, self.history.family)
+        left = unlike_in_the_end(self.place, self.history.family, self._past)
         assert left == [], "\n".join(left[:20])
+        assert judge(self.place.database).is_good
+
+    def _rest(self) -> tuple[float, ...]:
+        """The nights of rest: one more where the first one's own reading marks logs as read."""
+        return (*REST_HOURS, 24.0) if self.history.completion_detail else REST_HOURS
 
     def _night(self, dify: DifyClient, during: tuple[tuple[int, Change], ...]) -> None:
-        before, self._meanwhile = Truth.of(self.place, self.history.family), []
+        before = Truth.of(self.place, self.history.family)
+        moment = self._past.look(before.rows)
         self._asked, self._waiting = 0, sorted(during, key=lambda one: one[0])
-        began, is_still = self.world.now(), not during and not self.history.completion_detail
+        is_still = not during and not self.history.completion_detail
         untouched = self.world.snapshot() if is_still else {}
         with self._sync(dify) as sync:
-            wanted = self._feeds()
-            for feed in FEEDS:
-                if feed.name in wanted:
-                    feed.read(sync)
+            self._nights[sync.run_id] = NightBegun(moment, sync.now - UNJUDGED)
+            self.read(sync)
         if is_still:
             assert self.world.snapshot() == untouched, "the reading has left a trace"
         self._make(*(change for _, change in self._waiting))
         self._waiting = []
         family = self.history.family
-        wrong = broken_promises(self.place, family, before, self._meanwhile, began)
+        self._past.look(rows_in_dify(self.place, family))
+        wrong = broken_promises(self.place, family, before, self._past, self._nights)
         assert wrong == [], f"night {self.place.runs}:\n" + "\n".join(wrong[:20])
+
+    def read(self, sync: Sync) -> None:
+        """The feeds of the night, in their order."""
+        wanted = self._feeds()
+        for feed in FEEDS:
+            if feed.name in wanted:
+                feed.read(sync)
 
     def _feeds(self) -> set[str]:
         """The feeds of this night: for speed without lists of which nothing changed since."""
         feeds = set(FEEDS_OF[self.history.family])
         if self.history.family == "workspace":
+            return feeds
+        if self.troubles.is_any or self._waiting_troubles():
+            self._known = {}
             return feeds
         known, self._known = self._known, _small_lists(self.world)
         return feeds - {name for name, rows in self._known.items() if known.get(name) == rows}
@@ -151,16 +187,28 @@ class Player:
                 self.place.rules,
                 now=dify.earlier_time(),
             )
+        else:
+            dify.account.profile()  # tells Dify's clock
+        self._heal(dify)
         yield Sync(
             dify=dify,
             database=self.place.database,
             rules=self.place.rules,
             plan=SyncPlan(),
             run_id=f"night {self.place.runs}",
-            now=self.world.now().replace(microsecond=0),
+            now=dify.earlier_time().replace(microsecond=0),
             started_at=utc_now(),
             watch=NoWatcher(),
         )
+
+    def _heal(self, dify: DifyClient) -> None:
+        """As every run does it when it opens a home."""
+        database = self.place.database
+        with database.transaction():
+            heal_days_to_come(database, self.place.rules, dify.later_time())
+
+    def _waiting_troubles(self) -> bool:
+        return any(change.verb in TROUBLES for _, change in self._waiting)
 
     def _before_request(self, number: int, method: str, path: str) -> None:
         if path.removeprefix("/console/api").startswith(UNCOUNTED):
@@ -169,14 +217,18 @@ class Player:
             while self._waiting and self._waiting[0][0] <= self._asked:
                 self._make(self._waiting.pop(0)[1])
                 if self._waiting:  # what the last change leaves is still there after the night
-                    self._meanwhile.append(rows_in_dify(self.place, self.history.family))
+                    self._past.look(rows_in_dify(self.place, self.history.family))
             self._asked += 1
 
     def _make(self, *changes: Change) -> None:
         for change in changes:
             with self.world.lock:
                 self.world.set_now(self.world.now() + timedelta(seconds=change.after))
-                VERBS[change.verb](self.world, change)
+                if change.verb in TROUBLES:
+                    TROUBLES[change.verb](self.troubles, self.world, change)
+                else:
+                    VERBS[change.verb](self.world, change)
+                self._latest = max(self._latest, self.world.now())
             self.changes += 1
 
     def _pass_time(self, night: Night) -> None:
@@ -186,6 +238,7 @@ class Player:
             day = local_date(now, zone) + timedelta(days=1)
             now = datetime.combine(day, time.min, zone) + timedelta(seconds=night.to_midnight)
         self.world.set_now(now.astimezone(self.history.began.tzinfo))
+        self._latest = max(self._latest, now)
 
 
 def _small_lists(world: World) -> dict[str, object]:
@@ -194,7 +247,7 @@ def _small_lists(world: World) -> dict[str, object]:
     return {"apps": set(world.apps), "annotations": notes}
 
 
-def _place(history: History, database: Database) -> MemoryPlace:
+def _place(history: History, database: Database, troubles: Troubles) -> MemoryPlace:
     plan = WorldPlan(
         seed=1,
         apps=0,
@@ -221,4 +274,6 @@ def _place(history: History, database: Database) -> MemoryPlace:
         completion_detail=history.completion_detail,
         workers=1,
     )
-    return MemoryPlace(world, Path("memory"), history.version, rules, database=database)
+    return MemoryPlace(
+        world, Path("memory"), history.version, rules, database=database, troubles=troubles
+    )

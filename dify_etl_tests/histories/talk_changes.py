@@ -161,6 +161,13 @@ def delete(world: World, change: Change) -> None:
         world.delete_conversation(row.id)
 
 
+def delete_message(world: World, change: Change) -> None:
+    """A retention job removes one message; its conversation stays, no timestamp moves."""
+    row = picked(world.messages.values(), change.pick)
+    if row is not None:
+        world.take_message(row.id)
+
+
 def forget_user(world: World, change: Change) -> None:
     """An end user's row goes; lookups of the session find nothing any more."""
     row = picked(world.end_users.values(), change.pick)
@@ -204,7 +211,7 @@ TALK: dict[str, Verb] = {
     for verb in (
         *(ask, debug, ask_half, say_more, finish, fail),
         *(rate, withdraw, move_rating, annotate, unannotate),
-        *(rename, open_log, delete, forget_user, delete_app),
+        *(rename, open_log, delete, delete_message, forget_user, delete_app),
         *(burst_of_talks, burst_of_messages),
     )
 }

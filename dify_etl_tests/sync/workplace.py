@@ -1,6 +1,6 @@
 """A simulated Dify, a client of it and a home: one night after another, as a test wants them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -35,13 +35,9 @@ ORIGIN = "http://dify.test"
 TALK = ("apps", "conversations", "messages")
 
 
-def patient_clock(world: World, ahead: timedelta = timedelta(0)) -> Clock:
-    """The world's own time, or so far ahead of it; waits cost nothing."""
-    return Clock(
-        now=lambda: world.now() + ahead,
-        monotonic=lambda: world.now().timestamp(),
-        sleep=lambda seconds: None,
-    )
+def patient_clock(now: Callable[[], datetime]) -> Clock:
+    """A clock that tells this time; waits cost nothing."""
+    return Clock(now=now, monotonic=lambda: now().timestamp(), sleep=lambda seconds: None)
 
 
 @dataclass
@@ -75,11 +71,15 @@ class Workplace:
             credentials=self.credentials or password,
             token_store=self.token_store,
             transport=self.transport or self._transport(),
-            clock=patient_clock(self.world, self.ours_ahead),
+            clock=patient_clock(self.our_time),
             retry=RetryPolicy(attempts=self.attempts),
             fingerprint_key=b"a key of the tests",
         ) as dify:
             yield dify
+
+    def our_time(self) -> datetime:
+        """What our own clock tells."""
+        return self.world.now() + self.ours_ahead
 
     def _transport(self) -> httpx.BaseTransport | None:
         """In process, unless a server listens at the address."""
