@@ -22,6 +22,7 @@ from dify_etl.normalise.local_days import with_local_days
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.sync.app_modes import KNOWN_MODES
 from dify_etl.sync.open_quarantine import (
+    LOG_ID,
     open_entries,
     resolve_vanished,
     restate_slices,
@@ -498,7 +499,7 @@ def _foreign(table: Table, one: Foreign) -> Rejected:
 def _ids_of(table: Table) -> tuple[str, ...]:
     """The columns that may hold the id by which the quarantine knows an object of this table."""
     own = table.key if len(table.key) == 1 else ()
-    return (*own, "message_id", "workflow_app_log_id")
+    return (*own, "message_id", LOG_ID)
 
 
 def _badness(one: Slice, before: _Badness, read_at: datetime) -> dict[str, object]:

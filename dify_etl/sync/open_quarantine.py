@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.tables import quoted
 
@@ -20,6 +21,8 @@ PARENTS: Mapping[str, Mapping[str, str]] = {
     "node_executions": {"workflow_runs": "run", **_OF_TALK},
     "documents": {"datasets": "dataset"},
 }
+
+LOG_ID = "workflow_app_log_id"
 
 # What hangs on these is shown no more.
 _GONE = {
@@ -188,11 +191,17 @@ def resolve_vanished(database: Database, feed: str, *, run_id: str, since: datet
         own = """FROM ops.slices s WHERE s.feed = q.feed AND s.app_id IS NOT DISTINCT FROM q.app_id
             AND (q.slice_date IS NULL OR s.slice_date = q.slice_date)"""
         is_read = "s.run_id = ? AND (s.state = 'proven' OR s.reason = s.in_quarantine)"
-        condition = f"""seen_at < ? AND EXISTS (SELECT 1 {own})
-            AND NOT EXISTS (SELECT 1 {own} AND NOT coalesce({is_read}, false))"""
+        condition = f"""(seen_at < ? AND EXISTS (SELECT 1 {own})
+            AND NOT EXISTS (SELECT 1 {own} AND NOT coalesce({is_read}, false)))"""
         given = [since, run_id]
+        table = RAW_TABLES[feed].table
+        # A row that is held, and that a list since then showed no more; runs are known by their
+        # log, too.
+        for name in ({*table.key} if len(table.key) == 1 else set()) | (table.names & {LOG_ID}):
+            condition += f""" OR record_id IN (
+                SELECT "{name}" FROM {table.qualified} WHERE absent_since IS NOT NULL)"""
     database.execute(
         f"""UPDATE ops.quarantine q SET resolved_at = ?
-        WHERE resolved_at IS NULL AND feed = ? AND {condition}""",
+        WHERE resolved_at IS NULL AND feed = ? AND ({condition})""",
         [utc_now(), feed, *given],
     )

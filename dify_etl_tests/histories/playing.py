@@ -84,7 +84,7 @@ class MemoryPlace(Workplace):
     """A workplace whose warehouse is in memory and whose client lives as long as the history."""
 
     database: Database = field(kw_only=True)
-    troubles: Troubles = field(kw_only=True)
+    troubles: Troubles = field(default_factory=lambda: Troubles("workspace"))
 
     def our_time(self) -> datetime:
         """Our clock, as the troubles have it."""
@@ -100,7 +100,7 @@ class Player:
 
     def __init__(self, history: History, database: Database) -> None:
         self.history = history
-        self.troubles = Troubles(history.family, earliest=history.began)
+        self.troubles = Troubles(history.family)
         self.place = _place(history, emptied(database), self.troubles)
         self.place.transport = TroubledAnswers(
             httpx.WSGITransport(app=self.place.server), self.troubles, self.place.world

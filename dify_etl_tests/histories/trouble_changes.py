@@ -92,9 +92,10 @@ def set_our_clock(troubles: Troubles, world: World, change: Change) -> None:
 
 
 def jump(troubles: Troubles, world: World, change: Change) -> None:
-    """Both clocks jump, and what is written then is of that time; not behind the beginning."""
-    now = world.now() + _jump(change)
-    world.set_now(max(now, troubles.earliest))
+    """Both clocks jump ahead, and what is written then is of that time. A Dify whose own clock
+    went back would write rows into days that are over and proven: only a deep read finds these.
+    """
+    world.set_now(world.now() + abs(_jump(change)))
 
 
 def _jump(change: Change) -> timedelta:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -91,7 +91,6 @@ class Troubles:
     """What is wrong in this night: `dify_ahead` and `ours_ahead` are of the world's clock."""
 
     family: str
-    earliest: datetime  # the world's clock never jumps behind this
     night: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     odd_rows: list[OddRow] = field(default_factory=list)

@@ -17,7 +17,7 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.test_proven_means_loaded import AT, answering, changed, state_of
-from dify_etl_tests.sync.workplace import TALK, Workplace
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 
 WAITING = "SELECT record_id, error_path FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY 2"
 
@@ -236,3 +236,21 @@ def test_message_that_is_set_aside_is_missing_on_its_own_day(
     assert state_of(place, "messages", "2026-03-10")[0] == "unproven"
     first = state_of(place, "messages", "2026-03-09")[0]
     assert first == ("unproven" if "created_at" in odd else "proven")
+
+
+def test_deleted_run_of_an_old_server_leaves_no_doubt(workplace: Open) -> None:
+    """Before 1.9 no day of runs is proven: what vanished there waits for nobody all the same."""
+    place = workplace(quiet_world("workflow"), "1.7.2")
+    odd = run(place.world, at=NOW - timedelta(hours=5))
+    run(place.world, at=NOW - timedelta(hours=4))
+
+    def with_odd_tokens(at: int, one: Any) -> Any:
+        told = one["workflow_run"]
+        return {**one, "workflow_run": {**told, "total_tokens": "7"}} if told["id"] == odd else one
+
+    answering(place, rows_changed("/workflow-app-logs", with_odd_tokens)).read()
+    assert place.rows(WAITING) != []
+    place.world.delete_run(odd)
+    answering(place, None).pass_time(days=1)
+    place.read()
+    assert place.rows(WAITING) == []
