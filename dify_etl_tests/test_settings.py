@@ -30,6 +30,7 @@ GOOD = (
     ("DIFY_ETL_HOSTS", "etl.example.com", "ui_allowed_hosts"),
     ("DIFY_ETL_COPY", "/srv/analysts", "copy_folder"),
     ("DIFY_ETL_COPY_MODE", "0640", "copy_mode"),
+    ("DIFY_ETL_EXPORTS", "/srv/dify-apps", "export_folder"),
     ("DIFY_ETL_COPY_GROUP", "analysts", "copy_group"),
     ("DIFY_ETL_ROTATION_POLICY", "/etc/dify/rotation.toml", "rotation_policy"),
     ("DIFY_SERVICE_API_URL", "https://api.example.com/v1", "service_api_url"),

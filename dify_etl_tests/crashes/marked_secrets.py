@@ -121,18 +121,25 @@ class LeakyDify:
             status = "403 FORBIDDEN"
             body = json.dumps({"code": "forbidden", "message": "no", "status": 403}).encode()
         elif status.startswith("200") and path.endswith("/api-keys"):
-            body = json.dumps(self._with_malformed(body)).encode()
+            body = json.dumps(self._with_malformed(path, body)).encode()
         elif status.startswith("200") and path.endswith(("/chat-messages", "/node-executions")):
             body = json.dumps(self._with_forms(body)).encode()
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
-    def _with_malformed(self, body: bytes) -> Any:
+    def _with_malformed(self, path: str, body: bytes) -> Any:
+        """More keys; what has an id is another one in each list."""
         try:
             answer = json.loads(body)
         except ValueError:
             return {}  # cut off by the faults
-        return {**answer, "data": [*answer["data"], *self._malformed]}
+        own = [
+            {**row, "id": f"{row['id']} of {path[-60:]}"}
+            if isinstance(row, dict) and isinstance(row["id"], str)
+            else row
+            for row in self._malformed
+        ]
+        return {**answer, "data": [*answer["data"], *own]}
 
     def _with_forms(self, body: bytes) -> Any:
         """Every row with the token of a form, one more that is no record, and a text with JSON."""
