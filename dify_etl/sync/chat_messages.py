@@ -70,7 +70,7 @@ class Due:
     tries: int
     known_ids: frozenset[str]
     begun_at: datetime
-    held_before: int = 0  # messages that the last read found
+    is_known: bool = False  # whether it was asked for before
     agent_id: str | None = None  # its app's, which is of mode agent
     is_own: bool = False  # whether the account that reads had it
     account_id: str | None = None  # whoever had it in the console
@@ -145,7 +145,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
         sync.database,
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in SEEN)},
-            c.created_at, coalesce(r.held_count, 0), a.agent_id, c.from_account_id,
+            c.created_at, r.conversation_id IS NOT NULL, a.agent_id, c.from_account_id,
             coalesce(c.from_account_id = (SELECT account_id FROM ops.source), false), a.mode,
             c.source_type,
             r.state = 'proven' AND r.is_settled AND NOT ({_differ(*RATINGS, "paused_count")})
@@ -179,9 +179,7 @@ def _differ(*names: str) -> str:
 
 
 def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
-    begun_at, held_before, agent_id, account_id, is_own, mode, source, is_append = row[
-        3 + len(SEEN) :
-    ]
+    begun_at, is_known, agent_id, account_id, is_own, mode, source, is_append = row[3 + len(SEEN) :]
     return Due(
         row[0],
         row[1],
@@ -189,7 +187,7 @@ def _due(sync: Sync, row: tuple[Any, ...]) -> Due:
         row[2],
         _known(sync, row[0], is_append=is_append),
         begun_at,
-        held_before=held_before,
+        is_known=is_known,
         agent_id=agent_id,
         account_id=account_id,
         is_own=is_own,
@@ -307,7 +305,7 @@ def _mark_deleted(books: FeedBooks, reads: Sequence[tuple[Due, ConversationRead]
     whole = [
         (due, read)
         for due, read in reads
-        if due.held_before
+        if due.is_known
         and due.agent_id is None
         and read.reason is None
         and read.held == len(read.ids)

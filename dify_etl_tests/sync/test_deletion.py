@@ -189,3 +189,23 @@ def test_deleted_message_is_absent_with_its_parts(workplace: Open, held: int) ->
     place.read(TALK)
     assert differences(place, TABLES) == []
     assert (absent(place, "messages"), absent(place, "message_feedbacks")) == (1, 1)
+
+
+def test_deleted_message_is_absent_after_a_night_of_refusals(workplace: Open) -> None:
+    """The night after the deletion the app answered 500: the one after that marks the message."""
+    place = workplace(quiet_world("chat"))
+    row = talk(place.world, at=NOW - timedelta(days=1), messages=1)
+    place.read(TALK)
+    place.world.take_message(first_message(place.world, row))
+    place.pass_time(hours=5)
+    inner = httpx.WSGITransport(app=place.server)
+    is_refused = ("chat-messages", "chat-conversations")
+    place.transport = ChangedAnswers(
+        inner, refuse=lambda path: 500 if path.endswith(is_refused) else None
+    )
+    place.read(TALK)
+    place.transport = None
+    place.pass_time(days=1)
+    place.read(TALK)
+    assert differences(place, TABLES) == []
+    assert absent(place, "messages") == 1
