@@ -194,9 +194,11 @@ def test_deleted_message_is_absent_with_its_parts(workplace: Open, held: int) ->
 def test_deleted_message_is_absent_after_a_night_of_refusals(workplace: Open) -> None:
     """The night after the deletion the app answered 500: the one after that marks the message."""
     place = workplace(quiet_world("chat"))
-    row = talk(place.world, at=NOW - timedelta(days=1), messages=1)
+    at = NOW - timedelta(hours=1)
+    row = place.world.add_conversation(app_of(place.world).id, at=at)
+    message = place.world.add_message(row.id, at=at, query="?", answer=None)  # is read again
     place.read(TALK)
-    place.world.take_message(first_message(place.world, row))
+    place.world.take_message(message.id)
     place.pass_time(hours=5)
     inner = httpx.WSGITransport(app=place.server)
     is_refused = ("chat-messages", "chat-conversations")
