@@ -5,6 +5,7 @@ the simulated Dify are imported where they are used, so that --help answers at o
 """
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from dify_etl.terminal.consoles import out
 from dify_etl.terminal.indexing_commands import indexing
 from dify_etl.terminal.key_commands import keys
 from dify_etl.terminal.member_commands import members
+from dify_etl.terminal.query_format import QueryFormat
 from dify_etl.terminal.simulated_option import Commands
 
 app = Commands(
@@ -165,12 +167,67 @@ def doctor(
 
 
 @app.command()
-def tables(*, debug: Debug = False) -> None:
+def tables(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One table: its columns and a row.")
+    ] = None,
+    *,
+    debug: Debug = False,
+) -> None:
     """List the tables of the published copy with grain, rows and how fresh they are."""
     with clear_errors(debug=debug):
-        from dify_etl.terminal.listing import list_tables
+        from dify_etl.terminal.listing import describe_table, list_tables
 
-        raise typer.Exit(list_tables(out))
+        raise typer.Exit(describe_table(out, name) if name else list_tables(out))
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="As `select …`; without any, a shell.")
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A file of SQL instead.")
+    ] = None,
+    form: Annotated[
+        QueryFormat, typer.Option("--format", help="How the answer is shown.")
+    ] = QueryFormat.TABLE,
+    debug: Debug = False,
+) -> None:
+    """Ask the published copy in SQL, also while a sync runs; needs no Dify."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.querying import run_query
+
+        raise typer.Exit(run_query(out, sql, file=file, form=form))
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|QUERY", help="A table or view, or a SELECT.")
+    ],
+    *,
+    to: Annotated[Path, typer.Option("--to", help="File: .parquet, .csv, .xlsx or .jsonl.")],
+    app_: Annotated[
+        list[str] | None, typer.Option("--app", help="Id or name of an app; repeat for more.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First local day, 2026-01-31.")
+    ] = None,
+    to_date: Annotated[
+        str | None, typer.Option("--to-date", metavar="DATE", help="Last local day, included.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a table, view or query of the published copy into a file for others."""
+    with clear_errors(debug=debug):
+        from dify_etl.terminal.exporting import ExportRequest, run_export
+        from dify_etl.warehouse.published_copy import RowChoice
+
+        choice = RowChoice(tuple(app_ or ()), _day(from_, "--from"), _day(to_date, "--to-date"))
+        raise typer.Exit(run_export(out, ExportRequest(what, to, choice, may_replace=force)))
 
 
 @quarantine.command("list")

@@ -15,6 +15,9 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl import private_home
+from dify_etl.data_places import DEMO_HOME as DEMO_HOME
+from dify_etl.data_places import copy_folder_of
+from dify_etl.data_places import home_of as home_of
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.client import DifyClient
@@ -40,7 +43,6 @@ DEMO_PLAN = WorldPlan(
 # The workspace of a home whose file names no version: dify-etl 0.1 made it.
 _FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
 _PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
-DEMO_HOME = "demo"
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 KEY_FILE = "fingerprint.key"
 WORLD_FILE = "world.json"
@@ -49,19 +51,12 @@ EXPORTS = "exports"
 Tell = Callable[[str], None]
 
 
-def home_of(settings: Settings) -> Path:
-    """Where the files are: the simulated Dify has a home of its own, so that data never mix."""
-    return settings.home / DEMO_HOME if settings.is_simulated else settings.home
-
-
 def copy_place(settings: Settings) -> CopyPlace:
     """Where the copy for analysts stands, and who may read it; a demo's stays in its home.
 
     SettingWrong when this machine knows no such group.
     """
-    is_elsewhere = settings.copy_folder is not None and not settings.is_simulated
-    folder = settings.copy_folder if is_elsewhere else None
-    return CopyPlace(folder or home_of(settings), settings.copy_access)
+    return CopyPlace(copy_folder_of(settings), settings.copy_access)
 
 
 def export_place(settings: Settings) -> Path:

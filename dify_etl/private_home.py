@@ -22,6 +22,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
+    r"|query_history"
 )
 
 

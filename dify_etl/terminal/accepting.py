@@ -14,9 +14,9 @@ from dify_etl.sync.accepting import BadRow, accept, find_bad
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.verdict import judge
-from dify_etl.terminal.listing import NothingPublished
 from dify_etl.terminal.summary import show_accepted, show_bad_slices, show_waiting
 from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.publish import LIVE
 

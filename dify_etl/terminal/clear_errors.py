@@ -52,6 +52,8 @@ def _exit_code(error: Exception, failed: int) -> int:
     from dify_etl.management.rotation.errors import PolicyWrong
     from dify_etl.settings import SettingWrong
     from dify_etl.sync.errors import WindowWrong
+    from dify_etl.warehouse.errors import ExportRefused, QueryWrong
 
     wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown | PolicyWrong
+    wrong_use |= QueryWrong | ExportRefused
     return WRONG_USE if isinstance(error, wrong_use) else failed

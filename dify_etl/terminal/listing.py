@@ -7,39 +7,87 @@ import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from dify_etl.connection import DEMO_HOME, copy_place, effective_settings, home_of
-from dify_etl.errors import ActionableError
+from dify_etl.connection import effective_settings
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.report import STATES
+from dify_etl.terminal.answer_tables import cell
+from dify_etl.terminal.published import published_copy
 from dify_etl.time_zones import local_date
-from dify_etl.warehouse.errors import translated
-from dify_etl.warehouse.publish import COPY
+from dify_etl.warehouse.published_copy import (
+    CopyTable,
+    columns_of,
+    find_table,
+    opened_copy,
+    tables_of,
+)
 
-
-class NothingPublished(ActionableError):
-    """No sync has made the analysts' copy yet."""
+EXAMPLE_CHARACTERS = 40
+_ROWS_TO_CHOOSE_FROM = 50
 
 
 def list_tables(console: Console) -> int:
     """Schema, table, rows, state and grain of everything published. NothingPublished before that.
 
     "Last read whole" is of the slice for which it is longest ago: what Dify lets change without a
-    sign, such as ratings and deletions, is proven through that day.
+    sign, such as ratings and deletions, is proven through that day. A view has the state of its
+    table; of a mart it is the local day on which it was built.
     """
-    settings = effective_settings()
-    copy = copy_place(settings).path
-    if not copy.exists():
-        is_demo = not settings.is_simulated and (home_of(settings) / DEMO_HOME / COPY).exists()
-        demo = " The demo's tables: `dify-etl tables --simulated`." if is_demo else ""
-        raise NothingPublished(
-            "nothing is published yet", where=str(copy), hint=f"Run `dify-etl sync` first.{demo}"
-        )
-    try:
-        with duckdb.connect(str(copy), read_only=True) as connection:
-            _show(console, connection, settings.zone)
-    except duckdb.Error as error:
-        raise translated(copy, error) from error
+    copy = published_copy()
+    with opened_copy(copy) as connection:
+        _show(console, connection, effective_settings().zone)
     return 0
+
+
+def describe_table(console: Console, name: str) -> int:
+    """Grain, rows, state and columns of one table: type, a row as an example, and what it holds.
+
+    QueryWrong: there is none of that name.
+    """
+    copy = published_copy()
+    with opened_copy(copy) as connection:
+        table = find_table(connection, name)
+        rows = connection.execute(f"SELECT count(*) FROM {table.sql}").fetchall()[0][0]
+        states = _states(connection, effective_settings().zone)
+        whole, read = states.get(table.qualified, ("", ""))
+        told = f"{table.qualified}: {rows:,} rows"
+        told += f", {whole}" if whole else ""
+        told += f", last read whole {read}" if read else ""
+        console.print(told, markup=False, highlight=False)
+        console.print(table.grain, markup=False, highlight=False)
+        console.print(_columns(connection, table), highlight=False)
+        same = [one for one in tables_of(connection) if one.name == table.name != name]
+        others = [one.qualified for one in same if one != table]
+        if others and "." not in name:
+            console.print(f"Also called so: {', '.join(others)}", markup=False, highlight=False)
+    return 0
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> RichTable:
+    shown = RichTable()
+    shown.add_column("column", no_wrap=True)
+    shown.add_column("type")
+    shown.add_column("example", max_width=EXAMPLE_CHARACTERS, overflow="fold")
+    shown.add_column("what it holds")
+    comments = dict(
+        connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() "
+            "WHERE schema_name = ? AND table_name = ? AND NOT internal",
+            [table.schema, table.name],
+        ).fetchall()
+    )
+    columns = columns_of(connection, table.sql)
+    example = _example(connection, table) or ("",) * len(columns)
+    for (name, kind), value in zip(columns, example, strict=True):
+        shown.add_row(
+            name, kind, cell(value, width=EXAMPLE_CHARACTERS), cell(comments.get(name) or "")
+        )
+    return shown
+
+
+def _example(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> tuple[object, ...] | None:
+    """Of the first rows the one that tells most: with the fewest nulls. None: there is no row."""
+    rows = connection.execute(f"SELECT * FROM {table.sql} LIMIT {_ROWS_TO_CHOOSE_FROM}").fetchall()
+    return max(rows, key=lambda row: sum(value is not None for value in row), default=None)
 
 
 def _show(console: Console, connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> None:
@@ -47,18 +95,13 @@ def _show(console: Console, connection: duckdb.DuckDBPyConnection, zone: ZoneInf
     table.add_column("table", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("how whole")
-    table.add_column("last read whole")
+    table.add_column("last read whole, or built")
     table.add_column("grain")
     states = _states(connection, zone)
-    found = connection.execute(
-        """SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE NOT internal
-        UNION ALL SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal
-        ORDER BY 1, 2"""
-    ).fetchall()
-    for schema, name, comment in found:
-        rows = connection.execute(f'SELECT count(*) FROM {schema}."{name}"').fetchall()[0][0]
-        whole, read = states.get(f"{schema}.{name}", ("", ""))
-        table.add_row(f"{schema}.{name}", f"{rows:,}", whole, read, comment or "")
+    for one in tables_of(connection):
+        rows = connection.execute(f"SELECT count(*) FROM {one.sql}").fetchall()[0][0]
+        whole, read = states.get(one.qualified, ("", ""))
+        table.add_row(one.qualified, f"{rows:,}", whole, read, cell(one.grain))
     console.print(table)
     published = connection.execute(
         "SELECT max(published_at), max(through_date) FROM ops.published"
@@ -101,9 +144,12 @@ def _states(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> dict[str, 
         for name in feed.tables
         if feed.name in told
     }
-    failed = connection.execute(
-        "SELECT model, failed_since, built_at FROM ops.models WHERE state = 'failed'"
+    found |= {name.replace("raw.", "staging.stg_"): state for name, state in found.items()}
+    models = connection.execute(
+        "SELECT model, failed_since, built_at FROM ops.models WHERE state = 'failed' "
+        "OR model LIKE 'marts.%'"
     ).fetchall()
     return found | {
-        model: (f"not built since {day(since)}", day(built)) for model, since, built in failed
+        model: (f"not built since {day(since)}" if since else "built", day(built))
+        for model, since, built in models
     }

@@ -25,7 +25,7 @@ from dify_etl.warehouse.tables import (
 
 # The newest format that tools with DuckDB 1.5 still open.
 STORAGE_VERSION = "v1.5.0"
-SCHEMAS = ("raw", "staging", "marts", "ops")
+SCHEMAS = ("raw", "staging", "marts", "exports", "ops")
 
 
 class ArrowStream:

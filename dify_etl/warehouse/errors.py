@@ -3,7 +3,10 @@
 WarehouseError
 ├── WarehouseBusy        another process holds the file
 ├── WarehouseUnwritable  disk full, no permission, read-only home
-└── ModelBroken          a SQL file that cannot be built
+├── ModelBroken          a SQL file that cannot be built
+├── NothingPublished     there is no copy for analysts yet
+├── QueryWrong           what was asked of the copy cannot be answered
+└── ExportRefused        a file that cannot be written as asked
 """
 
 import re
@@ -29,6 +32,18 @@ class WarehouseUnwritable(WarehouseError):
 
 class ModelBroken(WarehouseError):
     """A SQL file under sql/ whose header or query is wrong."""
+
+
+class NothingPublished(WarehouseError):
+    """No sync has made the analysts' copy yet."""
+
+
+class QueryWrong(WarehouseError):
+    """A query, a table, an app or a filter that the published copy cannot answer."""
+
+
+class ExportRefused(WarehouseError):
+    """A file of that name, kind or size is not written; what stood there is as it was."""
 
 
 _HOLDER = re.compile(r"lock is held in (?P<command>.*?) \(PID (?P<pid>\d+)\)")

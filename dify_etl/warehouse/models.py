@@ -1,4 +1,4 @@
-"""Models: one SQL file is one view (sql/staging) or one table (sql/marts).
+"""Models: one SQL file is one view (sql/staging, sql/exports) or one table (sql/marts).
 
 A file begins with comment lines: the first says the grain ("One row per app per local day."), then
 one line per column, "-- column: sentence". Its dependencies are the tables that its query names.
@@ -19,7 +19,8 @@ from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.tables import quoted
 
-FOLDERS = {"staging": "VIEW", "marts": "TABLE"}
+# Exports are wide rows to hand out: as tables they would hold every text twice.
+FOLDERS = {"staging": "VIEW", "marts": "TABLE", "exports": "VIEW"}
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 

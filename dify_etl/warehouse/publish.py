@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from dify_etl.data_places import COPY as COPY
 from dify_etl.errors import ActionableError
 from dify_etl.private_home import Access, give, private_files
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
@@ -25,7 +26,6 @@ from dify_etl.warehouse.tables import frame, quoted
 from dify_etl.warehouse.upsert import upsert
 
 LIVE = "live.duckdb"
-COPY = "dify.duckdb"
 
 
 # What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.

@@ -22,7 +22,7 @@ from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
-GROUPS = ("raw", "staging", "marts", "publication", "operations", "keys")
+GROUPS = ("raw", "staging", "marts", "exports", "publication", "operations", "keys")
 DAILY = {name for feed in FEEDS if feed.is_daily for name in feed.tables}
 
 

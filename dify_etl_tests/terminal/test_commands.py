@@ -125,8 +125,21 @@ def test_tables_lists_what_is_published(loaded: Shell) -> None:
     assert f"raw.messages 2 7 proven, 1 unproven {today()} One row" in answer.text
     assert answer.code == 0
     assert "marts.app_daily_usage" in answer.text
-    assert "staging.stg_messages 2 One row per message" in answer.text
+    assert f"staging.stg_messages 2 7 proven, 1 unproven {today()} One row" in answer.text
+    assert re.search(rf"marts.app_daily_usage \d+ built {today()} One row per app", answer.text)
     assert f"through {today()}" in answer.text
+
+
+def test_tables_of_one_name_shows_its_columns(loaded: Shell) -> None:
+    """Grain, rows, state, and each column with type, an example and its sentence."""
+    answer = loaded.run("tables", "messages", COLUMNS="240")
+    assert answer.code == 0, answer.text
+    assert f"raw.messages: 2 rows, 7 proven, 1 unproven, last read whole {today()}" in answer.text
+    assert "query VARCHAR a question" in answer.text
+    assert re.search(r"created_date DATE \d{4}-\d\d-\d\d Local day of created_at", answer.text)
+    both = loaded.run("tables", "conversations", COLUMNS="240").text
+    assert "exports.conversations: 2 rows" in both
+    assert loaded.run("tables", "massages").code == 2
 
 
 def test_simulate_prints_settings_that_work(tmp_path: Path) -> None:

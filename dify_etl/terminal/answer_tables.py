@@ -1,0 +1,44 @@
+"""Rows of a query on a terminal: texts of strangers are shown, and never obeyed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dify_etl.control_codes import harmless
+
+MOST_ROWS = 1_000
+MOST_CHARACTERS = 400
+_NARROW = 8  # fewer characters for each column, and a row is shown as lines
+
+
+def cell(value: Any, *, width: int = MOST_CHARACTERS) -> Text:
+    """A value in at most `width` characters, without markup; null is told from an empty text."""
+    if value is None:
+        return Text("NULL", style="dim")
+    text = str(value)
+    return Text(harmless(text if len(text) <= width else text[: width - 1] + "…"))
+
+
+def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; where the terminal is too narrow for its columns, lines `name: value` by row."""
+    shown = rows[:MOST_ROWS]
+    if len(names) * _NARROW <= console.width:
+        table = Table()
+        for name in names:
+            table.add_column(Text(harmless(name)))
+        for row in shown:
+            table.add_row(*map(cell, row))
+        console.print(table, highlight=False)
+    else:
+        for number, row in enumerate(shown, start=1):
+            table = Table.grid(padding=(0, 1))
+            for name, value in zip(names, row, strict=True):
+                table.add_row(Text(harmless(name), style="bold"), cell(value))
+            console.print(f"── row {number}", highlight=False)
+            console.print(table, highlight=False)
+    more = len(rows) > len(shown)
+    told = f"the first {MOST_ROWS:,} rows; --format csv, or export, has all" if more else ""
+    console.print(told or f"{len(rows):,} row{'' if len(rows) == 1 else 's'}", highlight=False)
