@@ -132,7 +132,9 @@ COMMANDS: dict[str, Words] = {
     "sync": lambda stage: [["--feed", "conversations", "--debug"]],
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],
-    "tables": lambda stage: [[]],
+    "tables": lambda stage: [[], ["raw.apps"]],
+    "query": lambda stage: [["select name from raw.apps"], ["select error('x\x1b[2J')"]],
+    "export": lambda stage: [["raw.apps", "--to", "apps.csv"]],
     "quarantine list": lambda stage: [[]],
     "quarantine retry": lambda stage: [[]],
     "apps list": lambda stage: [[]],
@@ -159,9 +161,11 @@ COMMANDS: dict[str, Words] = {
 }
 # These start servers, and say nothing of what stands in Dify; their jobs are walked below.
 SERVERS = {"dev", "serve", "simulate", "demo"}
-# These tell ids, numbers and what the operator gave; all others show what strangers wrote.
+# These tell ids, numbers and what the operator gave, or cut what is long; all others show what
+# strangers wrote.
 NO_NAMES = {
     "tables",
+    "export",
     "quarantine retry",
     "apps create",
     "apps export",
