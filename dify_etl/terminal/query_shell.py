@@ -23,7 +23,8 @@ def run_shell(console: Console, copy: Path) -> int:
     """Become DuckDB's shell, read-only and in UTC; without one, ask line by line."""
     duckdb = shutil.which("duckdb")
     if duckdb:
-        os.execve(duckdb, [duckdb, "-readonly", str(copy)], {**os.environ, "TZ": "UTC"})
+        arguments = [duckdb, "-readonly", str(copy)]
+        os.execve(duckdb, arguments, {**os.environ, "TZ": "UTC"})  # nosec B606: found on PATH
     console.print(
         "A plain shell: end a query with ; and leave with exit or Ctrl-D. "
         "`pip install duckdb-cli` brings DuckDB's own, with completion and paging.",
