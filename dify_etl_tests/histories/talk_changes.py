@@ -162,9 +162,16 @@ def delete(world: World, change: Change) -> None:
 
 
 def delete_message(world: World, change: Change) -> None:
-    """A retention job removes one message; its conversation stays, no timestamp moves."""
+    """A retention job removes one message; its conversation stays, no timestamp moves. That of a
+    completion goes with its message: a log without one says nothing that would tell it.
+    """
     row = picked(world.messages.values(), change.pick)
-    if row is not None:
+    if row is None:
+        return
+    talk = world.conversations.get(row.conversation_id)
+    if talk is not None and talk.mode == "completion":
+        world.delete_conversation(talk.id)
+    else:
         world.take_message(row.id)
 
 
