@@ -27,7 +27,7 @@ from dify_etl.sync.conversation_lists import (
 )
 from dify_etl.sync.days import days_to_read
 from dify_etl.sync.fetching import Fetched, fetch_batches
-from dify_etl.sync.message_parts import mark_messages_absent
+from dify_etl.sync.message_parts import mark_messages_absent, mark_messages_deleted
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
@@ -169,8 +169,14 @@ def _load_listed_messages(
     books: FeedBooks, listed: pl.DataFrame, repeated: Collection[str] = ()
 ) -> None:
     """The messages that a list brings, unless more is known already. Those of the `repeated`
-    conversations were counted before.
+    conversations were counted before. A log that tells no text at all has no message (any more).
     """
+    says_nothing = pl.all_horizontal(
+        pl.col("inputs", "query", "message", "answer", "odd_fields").is_null()
+    )
+    empty = listed.filter(says_nothing)["conversation_id"].to_list()
+    mark_messages_deleted(books, empty, by="conversation_id")
+    listed = listed.filter(~says_nothing)
     if listed.is_empty():
         return
     opened = books.sync.database.frame(

@@ -157,22 +157,25 @@ def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
 
     The books forget that these were read: a conversation that returns is due again.
     """
-    for name in ("messages", *PARTS):
-        table = raw_table(name)
-        scope = f"t.conversation_id IN ({conversations})"
-        books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+    _mark_absent(books, f"t.conversation_id IN ({conversations})")
     books.sync.database.execute(
         "UPDATE ops.conversation_reads SET state = 'absent', is_settled = true "
         f"WHERE conversation_id IN ({conversations})"
     )
 
 
-def mark_messages_deleted(books: FeedBooks, message_ids: Collection[str]) -> None:
-    """Single messages that Dify has no more, with their parts."""
-    listed = ", ".join(quoted(one) for one in sorted(message_ids))
+def mark_messages_deleted(books: FeedBooks, ids: Iterable[str], *, by: str = "message_id") -> None:
+    """Single messages that Dify has no more, with their parts; their conversations stay. `by` is
+    the column of the ids: `conversation_id` for logs of completions, which have one message each.
+    """
+    if listed := ", ".join(quoted(one) for one in sorted(ids)):
+        _mark_absent(books, f"t.{by} IN ({listed})")
+
+
+def _mark_absent(books: FeedBooks, scope: str) -> None:
+    """Rows of messages and of their parts; `scope` is SQL over t."""
     for name in ("messages", *PARTS):
         table = raw_table(name)
-        scope = f"t.message_id IN ({listed})"
         books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
 
 

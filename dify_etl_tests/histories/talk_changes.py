@@ -162,16 +162,9 @@ def delete(world: World, change: Change) -> None:
 
 
 def delete_message(world: World, change: Change) -> None:
-    """A retention job removes one message; its conversation stays, no timestamp moves. That of a
-    completion goes with its message: a log without one says nothing that would tell it.
-    """
+    """A retention job removes one message; its conversation stays, no timestamp moves."""
     row = picked(world.messages.values(), change.pick)
-    if row is None:
-        return
-    talk = world.conversations.get(row.conversation_id)
-    if talk is not None and talk.mode == "completion":
-        world.delete_conversation(talk.id)
-    else:
+    if row is not None:
         world.take_message(row.id)
 
 

@@ -211,3 +211,20 @@ def test_deleted_message_is_absent_after_a_night_of_refusals(workplace: Open) ->
     place.read(TALK)
     assert differences(place, TABLES) == []
     assert absent(place, "messages") == 1
+
+
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_log_of_a_completion_without_its_message(workplace: Open, is_opened: bool) -> None:
+    """Its list tells no text any more: the message is marked, and none is made up in its place."""
+    place = workplace(quiet_world("completion")).with_rules(completion_detail=is_opened)
+    at = NOW - timedelta(hours=5)
+    row = talk(place.world, at=at, messages=1, mode="completion")
+    place.world.give_feedback(first_message(place.world, row), "like", at=at)
+    place.read(TALK)
+    assert place.value("SELECT count(*) FROM raw.messages WHERE absent_since IS NULL") == 1
+    place.world.take_message(first_message(place.world, row))
+    place.pass_time(hours=8)
+    place.read(TALK)
+    assert place.value("SELECT count(*) FROM raw.messages WHERE absent_since IS NULL") == 0
+    assert (absent(place, "messages"), absent(place, "message_feedbacks")) == (1, 1)
+    assert absent(place, "conversations") == 0
