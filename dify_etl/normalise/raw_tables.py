@@ -48,9 +48,14 @@ def _raw(
     grain: str,
     key: tuple[str, ...],
     records: tuple[type[Record], ...],
+    *,
+    owners: tuple[str, ...] = (),
+    listed_by: str | None = None,
+    moves_to: str | None = None,
     **marks: Iterable[str | Column],
 ) -> RawTable:
-    """Marks: `volatile`, `keeps_last`, `signed` name columns; `more` adds columns of our own.
+    """`owners`, `listed_by` and `moves_to` as of Table. Marks: `volatile`, `keeps_last`, `signed`
+    name columns; `more` adds columns of our own.
 
     Instants by which people count have their local day (`dates`), or day and hour (`clocks`).
     """
@@ -67,7 +72,10 @@ def _raw(
     columns = (*known.values(), *more, *days, *last)
     named = {mark: set(names) for mark, names in marks.items()}
     marked = tuple(_marked(column, named) for column in columns)
-    return RawTable(Table("raw", name, grain, key, marked), records)
+    table = Table(
+        *("raw", name, grain, key, marked), owners=owners, listed_by=listed_by, moves_to=moves_to
+    )
+    return RawTable(table, records)
 
 
 def _names(marked: Iterable[str | Column]) -> list[str]:
@@ -152,6 +160,7 @@ _TABLES = (
         ("api_key_id",),
         (ApiKey,),
         volatile=["last_used_at"],
+        owners=("app_id",),
     ),
     _raw(
         "dataset_api_keys",
@@ -174,6 +183,7 @@ _TABLES = (
         ("document_id",),
         (Document,),
         volatile=["hit_count"],
+        owners=("dataset_id",),
     ),
     _raw(
         "members",
@@ -197,6 +207,7 @@ _TABLES = (
         (Annotation,),
         volatile=["hit_count"],
         clocks=["created_at"],
+        owners=("app_id",),
     ),
     _raw(
         "conversations",
@@ -207,6 +218,8 @@ _TABLES = (
         keeps_last=["from_end_user_session_id", "from_account_name"],
         clocks=["created_at"],
         dates=["updated_at"],
+        owners=("app_id",),
+        moves_to="source_app_id",
     ),
     _raw(
         "messages",
@@ -229,6 +242,8 @@ _TABLES = (
         keeps_last=["from_account_name", "from_account_email", "feedback_id", "created_at"],
         clocks=["created_at"],
         dates=["message_created_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "message_citations",
@@ -237,6 +252,8 @@ _TABLES = (
         (MessageCitation,),
         more=[MESSAGE_AT],
         dates=["message_created_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "message_files",
@@ -246,6 +263,8 @@ _TABLES = (
         more=[MESSAGE_AT],
         volatile=["url"],
         dates=["message_created_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "agent_thoughts",
@@ -255,6 +274,8 @@ _TABLES = (
         more=[MESSAGE_AT],
         signed=["files", "observation"],
         dates=["message_created_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "agent_tool_calls",
@@ -266,12 +287,15 @@ _TABLES = (
         keeps_last=["status", "error", "seconds", "step_tokens"],
         signed=["tool_output"],
         dates=["message_created_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "agent_versions",
         "One row per published version of an agent.",
         ("agent_version_id",),
         (AgentVersion,),
+        owners=("app_id",),
     ),
     _raw(
         "human_inputs",
@@ -287,6 +311,8 @@ _TABLES = (
         ],
         signed=["form_content", "form_inputs", "submitted_data", "rendered_content"],
         clocks=["asked_at", "answered_at"],
+        owners=("conversation_id",),
+        listed_by="message_id",
     ),
     _raw(
         "workflow_runs",
@@ -314,6 +340,7 @@ _TABLES = (
         ],
         signed=["inputs", "outputs"],
         clocks=["created_at", "finished_at"],
+        owners=("app_id",),
     ),
     _raw(
         "node_executions",
@@ -323,6 +350,8 @@ _TABLES = (
         keeps_last=[*_CREATOR],
         signed=["inputs", "process_data", "outputs", "extras"],
         clocks=["created_at", "finished_at"],
+        owners=("workflow_run_id",),
+        listed_by="workflow_run_id",
     ),
     _raw(
         "app_triggers",
@@ -330,6 +359,7 @@ _TABLES = (
         ("app_trigger_id",),
         (AppTrigger,),
         volatile=["icon"],
+        owners=("app_id",),
     ),
     _raw(
         "archived_runs",
@@ -339,6 +369,7 @@ _TABLES = (
         (ArchivedRun,),
         keeps_last=[*_CREATOR],
         clocks=["created_at"],
+        owners=("app_id",),
     ),
 )
 

@@ -44,7 +44,7 @@ from dify_etl.warehouse.ledger import (
     UNFORESEEN_ERRORS,
 )
 from dify_etl.warehouse.tables import Table, frame, quoted
-from dify_etl.warehouse.upsert import Changes, Foreign, mark_absent, upsert
+from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
@@ -134,11 +134,28 @@ class FeedBooks:
         rows = with_local_days(table, rows, self.sync.rules.zone)
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         self._resolve(table, rows)
-        for one in changes.foreign:
-            self.quarantine(one.app_id, [_foreign(table, one)], parent_id=one.parent_id, at=one.at)
+        for row in changes.foreign:
+            self._set_foreign_aside(table, row)
         received = changes.new + changes.changed + changes.unchanged
         self._count(table, Changes(unchanged=max(0, received - repeated)))
         return changes
+
+    def _set_foreign_aside(self, table: Table, row: Mapping[str, Any]) -> None:
+        """A row with an id that a row of another app has: which of them is it, nobody can say.
+
+        What is a part of a row of this feed is known by that, too.
+        """
+        parent = row[table.listed_by] if table.listed_by else None
+        ids = [row[name] for name in table.key if name != table.listed_by]
+        rejected = Rejected(
+            endpoint=table.qualified,
+            position=0,
+            record_id="/".join(map(str, ids if table.name == self.feed else [parent, *ids])),
+            error_path=FOREIGN,
+            message="a row of another app, conversation, run or dataset has this id",
+        )
+        at = row.get("message_created_at") or row.get("created_at")
+        self.quarantine(row.get("app_id"), [rejected], parent_id=parent, at=at)
 
     def _resolve(self, table: Table, rows: pl.DataFrame) -> None:
         """What waited in quarantine and is loaded now waits no more."""
@@ -483,17 +500,6 @@ class FeedBooks:
             [self.sync.run_id],
         )
         return {feed: Changes(*counts) for feed, *counts in rows}
-
-
-def _foreign(table: Table, one: Foreign) -> Rejected:
-    """A row with an id that a row of another app has: which of them is it, nobody can say."""
-    return Rejected(
-        endpoint=table.qualified,
-        position=0,
-        record_id=one.key,
-        error_path=FOREIGN,
-        message="a row of another app, conversation, run or dataset has this id",
-    )
 
 
 def _ids_of(table: Table) -> tuple[str, ...]:

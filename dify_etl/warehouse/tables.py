@@ -55,7 +55,11 @@ HISTORY = (
 class Table:
     """One table: its grain (a sentence), its key columns, its columns.
 
-    keeps_history adds loaded_at, changed_at and absent_since, which `upsert` maintains.
+    keeps_history adds loaded_at, changed_at and absent_since, which `upsert` maintains. `owners`
+    are columns of what a row is of for ever, as its app, of which its key says nothing: a row that
+    comes with another owner is another row. It is the same one when it comes for the owner in its
+    column `moves_to`. `listed_by` is the column of the object in which Dify lists the row, where
+    that is not its app.
     """
 
     schema: str
@@ -64,6 +68,9 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     keeps_history: bool = True
+    owners: tuple[str, ...] = ()
+    listed_by: str | None = None
+    moves_to: str | None = None
 
     @property
     def qualified(self) -> str:

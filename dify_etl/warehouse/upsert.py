@@ -1,8 +1,9 @@
 """Put a frame into a table by key, so that a second time changes nothing; mark what vanished."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -11,33 +12,20 @@ from dify_etl.warehouse.tables import Column, Table, quoted
 
 # What Dify appends to a link to let anybody read the file for a while; new on every read.
 SIGNATURE = r"(timestamp|nonce|sign)=[A-Za-z0-9_=%.-]+"
-# Of a talk: the app that began it with another app's agent.
-SOURCE_APP = "source_app_id"
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """A row that was not loaded: another owner (an app, a talk, a run or a dataset) has its key.
-
-    `parent_id` is the message or run that lists it, if there is one; `at` is the time, UTC, by
-    whose day it counts, if it has one.
-    """
-
-    key: str
-    app_id: str | None
-    parent_id: str | None
-    at: datetime | None
 
 
 @dataclass(frozen=True)
 class Changes:
-    """How many rows of a load were new, changed, unchanged; and how many were marked absent."""
+    """How many rows of a load were new, changed, unchanged; and how many were marked absent.
+
+    `foreign` are rows, by column, that were not loaded, as their key is held for another owner.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     absent: int = 0
-    foreign: tuple[Foreign, ...] = ()
+    foreign: tuple[Mapping[str, Any], ...] = ()
 
     def __add__(self, other: "Changes") -> "Changes":
         return Changes(
@@ -54,12 +42,12 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
 
     `frame` holds the key and any of the table's columns; columns that it lacks keep their values.
     Of several rows with one key the last counts. A row that returns is absent no more. A row whose
-    key is held for another app, talk, run or dataset is not loaded, but told. Volatile columns are
+    key is held for another owner is not loaded, but told. Volatile columns are
     stored but count as no change. Columns that a row names in `odd_fields` keep what is held.
     """
     if frame.is_empty():
         return Changes()
-    foreign: tuple[Foreign, ...] = ()
+    foreign: tuple[Mapping[str, Any], ...] = ()
     if frame.select(table.key).n_unique() < frame.height:
         frame, foreign = _of_one_owner_each(table, frame)
         frame = frame.unique(list(table.key), keep="last")
@@ -77,73 +65,43 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
         _insert(database, table, columns, now=now, is_all=not held)
     if actions.get("foreign"):
         others = database.frame("SELECT * FROM _actions WHERE _action = 'foreign'")
-        foreign += _told(table, others)
+        foreign += _once(table, others.drop("_action"))
     changed = actions.get("changed", 0)
     return Changes(received - held, changed, held - changed, foreign=foreign)
 
 
 def _of_one_owner_each(
     table: Table, frame: pl.DataFrame
-) -> tuple[pl.DataFrame, tuple[Foreign, ...]]:
+) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
     """The rows without those whose key an earlier row of another owner has; these, too."""
-    owners = _owners(table, frame.columns)
+    owners = [one for one in table.owners if one in frame.columns]
     if not owners:
         return frame, ()
     is_other = pl.any_horizontal(
         (pl.col(name) != pl.col(name).first().over(list(table.key))).fill_null(False)
         for name in owners
     )
-    return frame.filter(~is_other), _told(table, frame.filter(is_other))
+    return frame.filter(~is_other), _once(table, frame.filter(is_other))
 
 
-def _told(table: Table, others: pl.DataFrame) -> tuple[Foreign, ...]:
-    """Rows that are not loaded, as quarantine names them: parts by their message, too."""
-    time = next((one for one in ("message_created_at", "created_at") if one in others), None)
-    parent = "message_id" if _is_part(table) else "workflow_run_id"
-    names = dict.fromkeys((parent, *table.key) if _is_part(table) else table.key)
-    return tuple(
-        Foreign(
-            "/".join(str(row[name]) for name in names),
-            row.get("app_id"),
-            row.get(parent) if parent not in table.key or _is_part(table) else None,
-            row[time] if time else None,
-        )
-        for row in others.unique(list(table.key), maintain_order=True).iter_rows(named=True)
-    )
+def _once(table: Table, rows: pl.DataFrame) -> tuple[Mapping[str, Any], ...]:
+    return tuple(rows.unique(list(table.key), maintain_order=True).iter_rows(named=True))
 
 
-def _is_part(table: Table) -> bool:
-    """Whether its rows are parts of messages."""
-    return "message_id" in table.names and table.name not in ("messages", "workflow_runs")
+def _is_foreign(table: Table, names: Collection[str]) -> str:
+    """SQL over the held row t and the new row s: another owner has the key; empty without owners.
 
-
-def _owners(table: Table, names: Collection[str]) -> tuple[str, ...]:
-    """Columns of what a row is of for ever: its app, run or dataset, unless its key names it.
-
-    Parts of a message are of its conversation, which may move to another app.
+    `names` are the columns that the new row tells.
     """
-    if not table.keeps_history:
-        return ()
-    owners = (
-        ("conversation_id",) if _is_part(table) else ("app_id", "workflow_run_id", "dataset_id")
-    )
-    is_of_talk = "conversation_id" in table.key and len(table.key) > 1
-    return (
-        () if is_of_talk else tuple(one for one in owners if one in names and one not in table.key)
-    )
-
-
-def _is_elsewhere(table: Table, owner: str, names: Collection[str]) -> str:
-    """SQL over the held row t and the new row s: they are of different owners.
-
-    A talk with an agent as a node of a workflow is the agent's app's, or the workflow's,
-    whichever list shows it.
-    """
-    sql = f't."{owner}" <> s."{owner}"'
-    if owner != "app_id" or SOURCE_APP not in table.names:
-        return sql
-    sql += f' AND s.app_id IS DISTINCT FROM t."{SOURCE_APP}"'
-    return sql + f' AND t.app_id IS DISTINCT FROM s."{SOURCE_APP}"' if SOURCE_APP in names else sql
+    found = []
+    for owner in (one for one in table.owners if one in names):
+        sql = f't."{owner}" <> s."{owner}"'
+        if table.moves_to is not None:
+            sql += f' AND s."{owner}" IS DISTINCT FROM t."{table.moves_to}"'
+            if table.moves_to in names:
+                sql += f' AND t."{owner}" IS DISTINCT FROM s."{table.moves_to}"'
+        found.append(f"({sql})")
+    return " OR ".join(found)
 
 
 def _find_held(database: Database, table: Table) -> int:
@@ -166,10 +124,8 @@ def _compare(database: Database, table: Table, columns: list[Column]) -> dict[st
     if table.keeps_history:
         counted.append("t.absent_since IS NOT NULL")
     volatile = [_differs(column) for column in columns if column.is_volatile]
-    names = [column.name for column in columns]
-    owners = _owners(table, names)
-    is_other = " OR ".join(f"({_is_elsewhere(table, name, names)})" for name in owners)
-    foreign = f"WHEN t.absent_since IS NULL AND ({is_other}) THEN 'foreign'" if owners else ""
+    is_other = _is_foreign(table, [column.name for column in columns])
+    foreign = f"WHEN t.absent_since IS NULL AND ({is_other}) THEN 'foreign'" if is_other else ""
     different = database.value(
         f"""CREATE OR REPLACE TEMP TABLE _actions AS
         SELECT * FROM (SELECT s.*, CASE {foreign}
@@ -178,7 +134,7 @@ def _compare(database: Database, table: Table, columns: list[Column]) -> dict[st
         FROM {table.qualified} t JOIN _held h ON t.rowid = h._row JOIN _incoming s
             ON {_same_key(table, "h")}) WHERE _action IS NOT NULL"""
     )
-    if not different or not (volatile or owners):
+    if not different or not (volatile or foreign):
         return {"changed": int(different)}
     return dict(database.rows("SELECT _action, count(*) FROM _actions GROUP BY 1"))
 

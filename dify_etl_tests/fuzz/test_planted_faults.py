@@ -112,7 +112,8 @@ def merged_twins(plant: pytest.MonkeyPatch) -> None:
 
 
 def stolen_rows(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(upsert, "_owners", lambda *args: ())
+    plant.setattr(upsert, "_is_foreign", lambda *args: "")
+    plant.setattr(upsert, "_of_one_owner_each", lambda table, frame: (frame, ()))
 
 
 def parts_that_cost_their_message(plant: pytest.MonkeyPatch) -> None:

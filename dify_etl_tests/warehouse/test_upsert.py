@@ -153,6 +153,7 @@ RUNS = Table(
         Column("error", "VARCHAR", "Its error, by the detail."),
         Column("odd_fields", "VARCHAR", "What was odd."),
     ),
+    owners=("app_id",),
 )
 
 
@@ -178,8 +179,8 @@ def test_row_of_another_app_is_not_overwritten(database: Database) -> None:
     """An id that two apps have is told; the row stays with the first, until that has it no more."""
     first: dict[str, object] = {"run_id": "r", "app_id": "a", "steps": 1}
 
-    def told(*rows: dict[str, object]) -> list[tuple[str, str | None]]:
-        return [(one.key, one.app_id) for one in load_run(database, *rows).foreign]
+    def told(*rows: dict[str, object]) -> list[tuple[str, str]]:
+        return [(one["run_id"], one["app_id"]) for one in load_run(database, *rows).foreign]
 
     assert told(first, {**first, "app_id": "b"}) == [("r", "b")]
     assert told({**first, "app_id": "b", "steps": 2}) == [("r", "b")]
@@ -194,12 +195,12 @@ def test_talk_of_an_agent_may_move_to_the_app_that_began_it(database: Database) 
     """And back: an agent's log shows it where the app's list does not. To no third app."""
     table = raw_table("conversations")
 
-    def load(app_id: str, source: str | None) -> list[str | None]:
+    def load(app_id: str, source: str | None) -> list[str]:
         row = {"conversation_id": "c", "app_id": app_id, "source_app_id": source}
         told = {name: value for name, value in row.items() if value is not None}
         with database.transaction():
             changes = upsert(database, table, frame(table, [told], [*told]), now=LATER)
-        return [one.app_id for one in changes.foreign]
+        return [one["app_id"] for one in changes.foreign]
 
     database.ensure(table)
     assert load("agent", "flow") == []
