@@ -27,3 +27,8 @@ class ActionableError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what} [{self.where}] {self.hint}"
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether it is what DuckDB makes of Ctrl-C: a plain RuntimeError."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"

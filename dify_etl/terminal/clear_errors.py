@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dify_etl.errors import ActionableError
+from dify_etl.errors import ActionableError, is_interrupt
 from dify_etl.terminal.consoles import err
 from dify_etl.terminal.error_messages import ErrorMessage, print_error
 
@@ -18,6 +18,7 @@ NOT_WHOLE = FAILED = 1
 WRONG_USE = 2
 NOTHING_PUBLISHED = 3
 INTERRUPTED = 130
+_STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
 
 
 @contextmanager
@@ -28,11 +29,14 @@ def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        err.print("Stopped. What was committed is kept; the next run reads the rest.")
+        err.print(_STOPPED)
         raise typer.Exit(INTERRUPTED) from None
     except typer.Exit:
         raise
     except Exception as error:
+        if is_interrupt(error):
+            err.print(_STOPPED)
+            raise typer.Exit(INTERRUPTED) from None
         if debug:
             err.print_exception()
         print_error(err, _message(error))

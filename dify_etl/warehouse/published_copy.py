@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from dify_etl.errors import is_interrupt
 from dify_etl.warehouse.errors import QueryWrong, WarehouseError, translated
 
 # Where a name without a schema is looked for: what is made for people first.
@@ -30,6 +31,7 @@ class CopyTable:
     schema: str
     name: str
     grain: str
+    is_view: bool = False
 
     @property
     def qualified(self) -> str:
@@ -77,7 +79,9 @@ def sql_errors(where: str) -> Iterator[None]:
     """What DuckDB says against a query becomes QueryWrong: one sentence, and a hint."""
     try:
         yield
-    except duckdb.InterruptException:
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if not (isinstance(error, duckdb.InterruptException) or is_interrupt(error)):
+            raise
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
         raise _query_wrong(error, where) from error
@@ -99,9 +103,11 @@ def statements_of(
 def make_answer(
     connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, where: str
 ) -> str:
-    """A temporary view of a query, so that it can be filtered and written; answers its name.
+    """A temporary table of a query's rows, so that they can be filtered and written; answers its
+    name. DuckDB spills what is more than its memory.
 
-    QueryWrong when the statement is no SELECT.
+    The rows are there before any is written: a COPY of DuckDB 2.0 often never ends when its query
+    fails amid the rows. QueryWrong when it fails, or is no SELECT.
     """
     if statement.type != duckdb.StatementType.SELECT:
         raise QueryWrong(
@@ -110,7 +116,7 @@ def make_answer(
             hint="Other statements are shown by `dify-etl query` as a table.",
         )
     with sql_errors(where):
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {ANSWER} AS\n{statement.query}")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {ANSWER} AS\n{statement.query}")
     return ANSWER
 
 
@@ -124,12 +130,12 @@ def columns_of(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple
 def tables_of(connection: duckdb.DuckDBPyConnection) -> list[CopyTable]:
     """All tables and views of the copy, by schema and name."""
     rows = connection.execute(
-        """SELECT schema_name, table_name, comment FROM duckdb_tables()
+        """SELECT schema_name, table_name, comment, false FROM duckdb_tables()
         WHERE NOT internal AND NOT temporary UNION ALL
-        SELECT schema_name, view_name, comment FROM duckdb_views()
+        SELECT schema_name, view_name, comment, true FROM duckdb_views()
         WHERE NOT internal AND NOT temporary ORDER BY 1, 2"""
     ).fetchall()
-    return [CopyTable(schema, name, comment or "") for schema, name, comment in rows]
+    return [CopyTable(schema, name, told or "", is_view) for schema, name, told, is_view in rows]
 
 
 def find_table(connection: duckdb.DuckDBPyConnection, name: str) -> CopyTable:

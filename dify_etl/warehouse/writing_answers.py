@@ -4,11 +4,14 @@ Nothing is held whole: a file of a million rows takes the memory of some thousan
 """
 
 import os
+import shutil
+import signal
 import threading
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 import duckdb
 
@@ -81,11 +84,32 @@ def copied_rows(
     """What writes a query's rows by DuckDB's own COPY."""
 
     def write(path: Path) -> int:
-        with sql_errors(where):
+        with sql_errors(where), _ending_at_once(path.parent):
             done = connection.execute(copy_statement(select, str(path), form)).fetchall()
         return int(done[0][0])
 
     return write
+
+
+@contextmanager
+def _ending_at_once(folder: Path) -> Iterator[None]:
+    """While DuckDB writes into a folder of ours, Ctrl-C removes it and ends the process, exit 130:
+    a COPY of DuckDB 2.0 that is interrupted often never ends.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.write(2, b"Stopped; nothing was written.\n")
+        os._exit(130)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def streamed(
@@ -113,9 +137,6 @@ def streamed(
             yield piece
     finally:
         os.close(reading)  # whoever stopped early: the writer ends at its next write
-        with suppress(duckdb.Error):
-            if thread.is_alive():
-                connection.interrupt()
         thread.join()
     if errors:
         raise errors[0]

@@ -153,6 +153,8 @@ class Player:
             assert self.world.snapshot() == untouched, "the reading has left a trace"
         self._make(*(change for _, change in self._waiting))
         self._waiting = []
+        if _small_lists(self.world) != self._known:  # changed meanwhile, and maybe read halfway
+            self._known = {}
         family = self.history.family
         self._past.look(rows_in_dify(self.place, family))
         wrong = broken_promises(self.place, family, before, self._past, self._nights)
