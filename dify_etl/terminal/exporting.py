@@ -121,10 +121,7 @@ def _source(connection: duckdb.DuckDBPyConnection, what: str) -> tuple[str, str]
     if _NAME.fullmatch(what.strip()):
         table = find_table(connection, what.strip())
         order = ORDERED_BY.get(table.qualified)
-        if table.is_view and not order:  # it may fail amid its rows: they are read before
-            what = f"FROM {table.sql}"
-        else:
-            return table.sql, f" ORDER BY {order}" if order else ""
+        return table.sql, f" ORDER BY {order}" if order else ""
     statements = statements_of(connection, what, "export")
     if len(statements) > 1:
         raise QueryWrong(

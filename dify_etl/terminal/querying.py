@@ -4,7 +4,6 @@ import codecs
 import os
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 from rich.console import Console
@@ -40,10 +39,7 @@ def run_query(console: Console, sql: str | None, *, file: Path | None, form: Que
             where="--format",
             hint='Redirect it (> file.parquet), or `dify-etl export "select …" --to file.parquet`.',
         )
-    with (
-        TemporaryDirectory(prefix="dify-etl-query-") as spill,
-        opened_copy(copy, temp_directory=spill) as connection,
-    ):
+    with opened_copy(copy) as connection:
         *before, last = statements_of(connection, text, where)
         with sql_errors(where):
             for one in before:

@@ -31,7 +31,6 @@ class CopyTable:
     schema: str
     name: str
     grain: str
-    is_view: bool = False
 
     @property
     def qualified(self) -> str:
@@ -103,11 +102,9 @@ def statements_of(
 def make_answer(
     connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, where: str
 ) -> str:
-    """A temporary table of a query's rows, so that they can be filtered and written; answers its
-    name. DuckDB spills what is more than its memory.
+    """A temporary view of a query, so that it can be filtered and written; answers its name.
 
-    The rows are there before any is written: a COPY of DuckDB 2.0 often never ends when its query
-    fails amid the rows. QueryWrong when it fails, or is no SELECT.
+    QueryWrong when the statement is no SELECT.
     """
     if statement.type != duckdb.StatementType.SELECT:
         raise QueryWrong(
@@ -116,7 +113,7 @@ def make_answer(
             hint="Other statements are shown by `dify-etl query` as a table.",
         )
     with sql_errors(where):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {ANSWER} AS\n{statement.query}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {ANSWER} AS\n{statement.query}")
     return ANSWER
 
 
@@ -130,12 +127,12 @@ def columns_of(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple
 def tables_of(connection: duckdb.DuckDBPyConnection) -> list[CopyTable]:
     """All tables and views of the copy, by schema and name."""
     rows = connection.execute(
-        """SELECT schema_name, table_name, comment, false FROM duckdb_tables()
+        """SELECT schema_name, table_name, comment FROM duckdb_tables()
         WHERE NOT internal AND NOT temporary UNION ALL
-        SELECT schema_name, view_name, comment, true FROM duckdb_views()
+        SELECT schema_name, view_name, comment FROM duckdb_views()
         WHERE NOT internal AND NOT temporary ORDER BY 1, 2"""
     ).fetchall()
-    return [CopyTable(schema, name, told or "", is_view) for schema, name, told, is_view in rows]
+    return [CopyTable(schema, name, comment or "") for schema, name, comment in rows]
 
 
 def find_table(connection: duckdb.DuckDBPyConnection, name: str) -> CopyTable:

@@ -28,7 +28,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return hand_made(tmp_path_factory.mktemp("ends"))
 
 
-@pytest.mark.parametrize("words", ["export --to x.csv --force", "query --format json"])
+@pytest.mark.parametrize(
+    "words", ["export --to x.csv", "export --to x.parquet", "query --format json"]
+)
 def test_broken_queries_end(copy: Shell, tmp_path: Path, words: str) -> None:
     """An error amid the rows is told, each time, and nothing is left."""
     command, *options = words.split()
