@@ -85,7 +85,7 @@ def copied_rows(
 
     def write(path: Path) -> int:
         with sql_errors(where):
-            _try(connection, select, form)
+            _try(connection, select)
         with sql_errors(where), _ending_at_once(path.parent):
             done = connection.execute(copy_statement(select, str(path), form)).fetchall()
         return int(done[0][0])
@@ -93,12 +93,11 @@ def copied_rows(
     return write
 
 
-def _try(connection: duckdb.DuckDBPyConnection, select: str, form: str) -> None:
-    """Read all rows once, and hold none: what fails amid them fails here. A COPY of DuckDB 2.0 into
-    text often never ends when its query fails.
+def _try(connection: duckdb.DuckDBPyConnection, select: str) -> None:
+    """Read all rows once, and hold none: what fails amid them fails here. A COPY of DuckDB 2.0
+    often never ends when its query fails.
     """
-    if form != "parquet":
-        connection.execute(f"SELECT bit_xor(hash(t)) FROM ({select}) t").fetchall()
+    connection.execute(f"SELECT bit_xor(hash(t)) FROM ({select}) t").fetchall()
 
 
 @contextmanager
@@ -129,7 +128,7 @@ def streamed(
 
     DuckDB writes into a pipe: to open /dev/stdout would cut off a file that is appended to.
     """
-    _try(connection, select, form)
+    _try(connection, select)
     reading, writing = os.pipe()
     errors: list[Exception] = []
 
