@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 import orjson
 
 from benchmark.rendered import RenderedDify
-from dify_etl.simulated import World
+from dify_simulated import World
 
 # Stands in kept answers where an id's first eight digits were; the nil UUID is left as it is.
 MARK = b'"ffffffff-'

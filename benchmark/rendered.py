@@ -12,7 +12,7 @@ from werkzeug.http import http_date
 from werkzeug.test import Client, TestResponse
 
 from benchmark.worlds import CHAT_MODES, Traffic, readable_ids, readable_runs
-from dify_etl.simulated import SimulatedDify, World
+from dify_simulated import SimulatedDify, World
 
 API = "/console/api"
 OK = b"HTTP/1.1 200 OK"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from dify_etl.simulated import World, WorldPlan, build_world
+from dify_simulated import World, WorldPlan, build_world
 
 # All worlds stand still at this moment unless the benchmark moves their clocks.
 NOW = datetime(2026, 6, 10, 12, 0, 20, tzinfo=UTC)

@@ -25,11 +25,11 @@ from dify_etl.dify.concurrency import RequestLimits
 from dify_etl.dify.tokens import TokenStore, token_store_from
 from dify_etl.process_lock import flock
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings
-from dify_etl.simulated import SimulatedDify, WorldPlan, build_world
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.publish import LIVE, CopyPlace
+from dify_simulated import SimulatedDify, WorldPlan, build_world
 
 DEMO_PLAN = WorldPlan(
     seed=7,

@@ -21,8 +21,8 @@ from dify_etl.connection import (
 )
 from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore, RedisTokenStore
 from dify_etl.settings import SettingWrong, setting_names
-from dify_etl.simulated import SimulatedDify, WorldPlan, build_world, serve
 from dify_etl.warehouse.errors import WarehouseUnwritable
+from dify_simulated import SimulatedDify, WorldPlan, build_world, serve
 
 SIMULATED: dict[str, Any] = {"DIFY_ETL_SIMULATED": True}
 NEWER = '{"now": "2026-11-02T08:00:00+00:00", "version": "2.0.0"}'

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
 from dify_etl_tests.terminal.command_line import Answer, forked
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

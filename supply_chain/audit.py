@@ -112,10 +112,10 @@ def dependencies_verdict(pip_audit: Sequence[str], lock: Path) -> Verdict:
         return of_dependencies(of_ours, report_of([*told, "--no-deps", "--requirement", str(weak)]))
 
 
-def code_verdict(bandit: Sequence[str], folder: Path, reviewed: Path) -> Verdict:
-    """What bandit says about a folder beyond what was reviewed."""
+def code_verdict(bandit: Sequence[str], folders: Sequence[str], reviewed: Path) -> Verdict:
+    """What bandit says about folders beyond what was reviewed."""
     options = ["--configfile=pyproject.toml", "--format=json", "--output={}"]
-    report = report_of([*bandit, "--quiet", "--recursive", *options, str(folder)])
+    report = report_of([*bandit, "--quiet", "--recursive", *options, *folders])
     return of_code(report, tomllib.loads(reviewed.read_text("utf-8")))
 
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--bandit", required=True, help="the program bandit")
     asked = parser.parse_args()
     verdicts = [
-        code_verdict([asked.bandit], Path("dify_etl"), REVIEWED),
+        code_verdict([asked.bandit], ("dify_etl", "dify_simulated"), REVIEWED),
         dependencies_verdict([asked.pip_audit], Path("requirements.lock")),
     ]
     code = exit_code(verdicts)

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from dify_etl.settings import SettingWrong
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
-from dify_etl.simulated.server import RunningServer
-from dify_etl.simulated.versions import KNOWN_VERSIONS, ServerVersion
 from dify_etl.time_zones import zone_names
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve
+from dify_simulated.server.serving import RunningServer
+from dify_simulated.versions import KNOWN_VERSIONS, ServerVersion
 
 AGENTS = 2  # apps of mode agent, where the server has them
 _LATENCY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")

@@ -9,7 +9,7 @@ from werkzeug.test import Client
 from benchmark.copied import CopiedDify
 from benchmark.rendered import API, RenderedDify, canonical
 from benchmark.worlds import hard_world
-from dify_etl.simulated import SimulatedDify, World
+from dify_simulated import SimulatedDify, World
 
 VERSION = "1.12.1"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from dify_etl.simulated import SimulatedDify, World
+from dify_simulated import SimulatedDify, World
 
 StartResponse = Callable[..., Any]
 

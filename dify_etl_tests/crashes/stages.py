@@ -14,11 +14,11 @@ from typing import Any
 import duckdb
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
-from dify_etl.simulated.faults import Faults
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.crashes.short_runs import ShortRun
 from dify_etl_tests.sync.small_worlds import run, talk
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve
+from dify_simulated.server.faults import Faults
 
 MODES = ("chat", "workflow", "completion", "advanced-chat")
 # What differs between two good runs: our own clock, and links signed anew.

@@ -7,11 +7,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import World
 from dify_etl_tests.crashes.spoiled_answers import SpoiledAnswers
 from dify_etl_tests.sync.conftest import Open, empty_file, workplace
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW
+from dify_simulated import World
 
 __all__ = ["empty_file", "workplace"]
 

@@ -9,11 +9,11 @@ from threading import Thread
 
 import pytest
 
-from dify_etl.simulated import SimulatedDify
-from dify_etl.simulated.faults import Faults
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.short_runs import ShortRun
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
+from dify_simulated import SimulatedDify
+from dify_simulated.server.faults import Faults
 
 RUNS = int(os.environ.get("SOAK_FAULTS", "0")) or 1
 

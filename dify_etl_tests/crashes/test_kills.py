@@ -13,10 +13,10 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.simulated.faults import Faults
 from dify_etl.warehouse.publish import COPY
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
+from dify_simulated.server.faults import Faults
 
 # Two thirds of the kills come after some time, a third before some request.
 KILLS = int(os.environ.get("SOAK_KILLS", "0")) or 10

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.simulated import SimulatedDify, serve
-from dify_etl.simulated.faults import Faults
 from dify_etl_tests.crashes.marked_secrets import LeakyDify, MarkedSecrets, mark_world
 from dify_etl_tests.crashes.stages import small_past
 from dify_etl_tests.terminal.command_line import Shell
+from dify_simulated import SimulatedDify, serve
+from dify_simulated.server.faults import Faults
 
 FAULTS = Faults(seed=4, server_errors=0.01, truncated=0.01, html=0.01, resets=0.01)
 

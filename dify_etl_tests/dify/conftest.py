@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from dify_etl.simulated import World
 from dify_etl_tests.dify.pretend_workspace import quiet_world
+from dify_simulated import World
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.clock import Clock
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world
-from dify_etl.simulated.build_workspace import PASSWORD
-from dify_etl.simulated.rows import App
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world
+from dify_simulated.world.build_workspace import PASSWORD
+from dify_simulated.world.rows import App
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EVERY_VERSION = ("1.0.0", "1.7.2", "1.9.2", "1.11.0", "1.12.1", "1.14.2")

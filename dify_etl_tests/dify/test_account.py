@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from dify_etl.dify.errors import DifyError, LoginRefused, UnexpectedAnswer
-from dify_etl.simulated import SimulatedDify, World
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, client_of
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
+from dify_simulated import SimulatedDify, World
 
 RECORDED = ("1.7.2", "1.12.1", "1.16.1", "main-2026-08")
 CURRENT, SUMMARY = "/workspaces/current", "/workspaces/current/summary"

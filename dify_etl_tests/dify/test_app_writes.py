@@ -7,9 +7,6 @@ import yaml
 
 from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.dify.errors import AppGone, NotAllowed, NotSent, Refused, WriteUnanswered
-from dify_etl.simulated import Faults, SimulatedDify, World
-from dify_etl.simulated.faults import Fault
-from dify_etl.simulated.rows import App, JsonObject
 from dify_etl_tests.dify.pretend_workspace import (
     EDITOR,
     EVERY_VERSION,
@@ -19,6 +16,9 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import Faults, SimulatedDify, World
+from dify_simulated.server.faults import Fault
+from dify_simulated.world.rows import App, JsonObject
 
 
 def looks(app: App) -> tuple[object, ...]:

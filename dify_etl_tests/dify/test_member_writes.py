@@ -4,7 +4,6 @@ import httpx
 import pytest
 
 from dify_etl.dify.errors import NotAllowed, NotFound, NotSent, Refused, WriteUnanswered
-from dify_etl.simulated import SimulatedDify, World
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.pretend_workspace import (
     EDITOR,
@@ -12,6 +11,7 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange, playing
+from dify_simulated import SimulatedDify, World
 
 PENDING = "pat@dify.test"
 OWNER = "owner@dify.test"

@@ -6,7 +6,6 @@ import pytest
 
 from dify_etl.dify.errors import AppGone, NotAllowed, NotFound, NotSent, Refused
 from dify_etl.dify.model_config import STAMPS, ModelConfig
-from dify_etl.simulated import SimulatedDify, World
 from dify_etl_tests.dify.pretend_workspace import (
     EVERY_VERSION,
     NORMAL,
@@ -14,6 +13,7 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, exchanges
+from dify_simulated import SimulatedDify, World
 
 MODEL = {"provider": "langgenius/openai/openai", "name": "gpt-4o", "completion_params": {}}
 WHOLE: dict[str, Any] = {

@@ -7,8 +7,6 @@ from pydantic import SecretStr
 from dify_etl.dify import DifyClient
 from dify_etl.dify.api_keys import MOST_KEYS, fingerprint
 from dify_etl.dify.errors import NotAllowed, NotFound, Refused, WriteUnanswered
-from dify_etl.simulated import Faults, SimulatedDify, World
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.pretend_workspace import (
     EDITOR,
@@ -18,6 +16,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.dify.recordings import client
+from dify_simulated import Faults, SimulatedDify, World
+from dify_simulated.server.faults import Fault
 
 
 def key_ids(dify: DifyClient, app_id: str) -> set[str]:

@@ -5,8 +5,6 @@ from datetime import timedelta
 import pytest
 
 from dify_etl.dify.errors import AppGone, NotAllowed, Refused, WriteUnanswered
-from dify_etl.simulated import Faults, SimulatedDify, World
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.dify.pretend_workspace import (
     EVERY_VERSION,
     NORMAL,
@@ -14,6 +12,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     app_of,
     client_of,
 )
+from dify_simulated import Faults, SimulatedDify, World
+from dify_simulated.server.faults import Fault
 
 
 @pytest.mark.parametrize("version", EVERY_VERSION)

@@ -6,8 +6,6 @@ import pytest
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.errors import NotFound, Refused
-from dify_etl.simulated import SimulatedDify, World
-from dify_etl.simulated.rows import Document
 from dify_etl_tests.dify.pretend_workspace import (
     EVERY_VERSION,
     NORMAL,
@@ -15,6 +13,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World
+from dify_simulated.world.rows import Document
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

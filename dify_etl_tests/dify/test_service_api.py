@@ -9,8 +9,6 @@ from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.errors import DifyUnavailable, KeyRefused, NotDify, ServiceApiOff
-from dify_etl.simulated import SimulatedDify, World, serve
-from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.dify.pretend_workspace import (
     EVERY_VERSION,
     NOW,
@@ -18,6 +16,8 @@ from dify_etl_tests.dify.pretend_workspace import (
     client_of,
 )
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
+from dify_simulated import SimulatedDify, World, serve
+from dify_simulated.world.rows import ApiKey
 
 ADDRESS = "http://dify.test/v1"
 MINUTE = timedelta(minutes=1)

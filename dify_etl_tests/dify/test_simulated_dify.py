@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dify_etl.dify import DifyClient
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.session import RetryPolicy
-from dify_etl.simulated import Faults, SimulatedDify, World, WorldPlan, build_world, serve
+from dify_simulated import Faults, SimulatedDify, World, WorldPlan, build_world, serve
 
 CHATS = ("chat", "agent-chat", "advanced-chat")
 VERSIONS = ("1.0.0", "1.7.2", "1.9.2", "1.10.1", "1.12.1", "1.14.2")

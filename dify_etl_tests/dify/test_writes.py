@@ -14,11 +14,11 @@ from dify_etl.dify.errors import (
     WriteUnanswered,
 )
 from dify_etl.dify.writes import Written
-from dify_etl.simulated import Faults, SimulatedDify, World, serve
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.pretend_workspace import app_of, client_of
 from dify_etl_tests.dify.test_session import session
+from dify_simulated import Faults, SimulatedDify, World, serve
+from dify_simulated.server.faults import Fault
 
 Failure = httpx.Response | Exception
 KEYS = "/apps/{app_id}/api-keys"

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import World
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.reading import read_feed
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
@@ -24,6 +23,7 @@ from dify_etl_tests.fuzz.altered_answers import AlteredAnswers, Case, Heard
 from dify_etl_tests.fuzz.objects import Found
 from dify_etl_tests.histories.playing import MemoryPlace, emptied
 from dify_etl_tests.sync.workplace import RULES
+from dify_simulated import World
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]

@@ -13,7 +13,6 @@ from dify_etl.dify import exact_json, lists, record
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record
-from dify_etl.simulated import World
 from dify_etl.sync import books, open_quarantine
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.report import Slice
@@ -26,6 +25,7 @@ from dify_etl_tests.fuzz.judging import Judge
 from dify_etl_tests.fuzz.loads import Load, Loads
 from dify_etl_tests.sync.small_worlds import first_message, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW
+from dify_simulated import World
 
 SEED = 7
 MOST_SYNCS = 12

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from dify_etl.simulated import World
+from dify_simulated import World
 
 T = TypeVar("T")
 

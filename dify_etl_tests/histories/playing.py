@@ -12,8 +12,6 @@ import httpx
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import World, WorldPlan, build_world
-from dify_etl.simulated.faults import Faults
 from dify_etl.sync.clocks import heal_days_to_come
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
@@ -38,6 +36,8 @@ from dify_etl_tests.histories.trouble_changes import TROUBLES
 from dify_etl_tests.histories.troubles import TroubledAnswers, Troubles
 from dify_etl_tests.histories.workspace_changes import WORKSPACE
 from dify_etl_tests.sync.workplace import Workplace
+from dify_simulated import World, WorldPlan, build_world
+from dify_simulated.server.faults import Faults
 
 VERBS: dict[str, Verb] = {**TALK, **RUNS, **WORKSPACE}
 FEEDS_OF = {

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import WorkflowRun
 from dify_etl_tests.histories.history import Change, Verb, picked
 from dify_etl_tests.histories.talk_changes import ask, ask_half, delete, finish
+from dify_simulated import World
+from dify_simulated.world.rows import WorkflowRun
 
 ORIGINS = ("app-run", "app-run", "debugging", "schedule", "webhook")
 ENDS = ("succeeded", "failed", "stopped", "partial-succeeded")

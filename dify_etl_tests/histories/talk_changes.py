@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import Conversation, JsonObject, Message
 from dify_etl_tests.histories.history import Change, Verb, picked
+from dify_simulated import World
+from dify_simulated.world.rows import Conversation, JsonObject, Message
 
 # After a day a message is taken for settled: what is finished later moves nothing.
 STILL_READ = timedelta(hours=20)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from dify_etl.simulated import World
 from dify_etl_tests.histories.history import Change, picked
 from dify_etl_tests.histories.troubles import WAYS, OddRow, Refusal, Troubles, refusals_of
+from dify_simulated import World
 
 T = TypeVar("T")
 TroubleVerb = Callable[[Troubles, World, Change], None]

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from dify_etl.simulated import World
+from dify_simulated import World
 
 ODD = {"not": "this"}
 FIGURES = (

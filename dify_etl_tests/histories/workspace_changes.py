@@ -1,9 +1,9 @@
 """What can happen to apps, keys, members, datasets and documents while Dify is read."""
 
-from dify_etl.simulated import World
-from dify_etl.simulated.tables import whole_second
 from dify_etl_tests.histories.history import Change, Verb, picked
 from dify_etl_tests.histories.talk_changes import annotate, ask, delete, delete_app, unannotate
+from dify_simulated import World
+from dify_simulated.world.tables import whole_second
 
 MODES = ("chat", "workflow", "completion", "advanced-chat", "agent-chat")
 

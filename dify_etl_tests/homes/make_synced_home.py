@@ -12,9 +12,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from dify_etl.simulated import SimulatedDify, serve
 from dify_etl_tests.sync.small_worlds import lively_world
 from dify_etl_tests.sync.workplace import RULES
+from dify_simulated import SimulatedDify, serve
 
 ARCHIVE = Path(__file__).parent / "home-0.1-synced.tar.xz"
 

@@ -13,10 +13,10 @@ from dify_etl.management.errors import EscrowRefused, NotConfirmed, TooMuch
 from dify_etl.management.exchange import import_operation, read_dsl
 from dify_etl.management.plan import Cap
 from dify_etl.operations.sync_books import escrow_of
-from dify_etl.simulated.rows import App, JsonObject
 from dify_etl_tests.dify.pretend_workspace import NOW, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, undrawn_app
 from dify_etl_tests.sync.workplace import RULES, ZONE, Workplace
+from dify_simulated.world.rows import App, JsonObject
 
 FEEDS = ("apps", "conversations", "messages", "workflow_runs", "node_executions")
 

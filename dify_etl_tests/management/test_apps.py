@@ -20,10 +20,10 @@ from dify_etl.management.apps import (
 from dify_etl.management.errors import InputWrong, PlanStale, TargetUnknown
 from dify_etl.management.model_configs import read_config
 from dify_etl.management.plan import Cap
-from dify_etl.simulated import Faults
-from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EDITOR, EVERY_VERSION, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, drop_requests, lose_answers
+from dify_simulated import Faults
+from dify_simulated.world.rows import App
 
 NOTHING = AppChanges()
 

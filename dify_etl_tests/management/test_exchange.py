@@ -22,9 +22,9 @@ from dify_etl.management.exchange import (
     read_dsl,
 )
 from dify_etl.management.publishing import publish_operation
-from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, lose_answers, undrawn_app
+from dify_simulated.world.rows import App
 
 MODES = ("chat", "agent-chat", "workflow", "advanced-chat", "completion")
 

@@ -6,10 +6,10 @@ import pytest
 
 from dify_etl.management.errors import TargetUnknown
 from dify_etl.management.indexing import Examination, Report, examine, shown_error
-from dify_etl.simulated import Faults
-from dify_etl.simulated.faults import Fault
-from dify_etl.simulated.rows import Dataset, Document
 from dify_etl_tests.management.workbench import Workbench
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
+from dify_simulated.world.rows import Dataset, Document
 
 BUSY = ("waiting", "parsing", "cleaning", "splitting", "indexing")
 

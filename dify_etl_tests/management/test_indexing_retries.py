@@ -9,9 +9,9 @@ import pytest
 from dify_etl.management.applying import Operation, Result
 from dify_etl.management.indexing import examine
 from dify_etl.management.indexing_retries import Patience, RetryHistory, retry_operation
-from dify_etl.simulated.rows import Document
 from dify_etl_tests.management.test_indexing import document, own_dataset
 from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
+from dify_simulated.world.rows import Document
 
 DATASET = ["the handbook"]
 RETRIES = "/datasets/{dataset_id}/retry"

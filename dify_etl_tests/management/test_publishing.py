@@ -8,9 +8,9 @@ from dify_etl.management.apps import create_operation, drafted
 from dify_etl.management.errors import InputWrong, PlanStale
 from dify_etl.management.plan import Cap
 from dify_etl.management.publishing import publish_operation
-from dify_etl.simulated.rows import App, JsonObject
 from dify_etl_tests.dify.pretend_workspace import EVERY_VERSION, app_of
 from dify_etl_tests.management.workbench import Workbench, applied, lose_answers
+from dify_simulated.world.rows import App, JsonObject
 
 
 def versions_of(bench: Workbench, app: App) -> int:

@@ -11,10 +11,10 @@ from dify_etl.dify.clock import Clock
 from dify_etl.management.applying import Operation, Operator, Result, operator_of
 from dify_etl.management.audit import AUDIT_FILE, AuditEntry, AuditFile
 from dify_etl.management.plan import Cap
-from dify_etl.simulated import Faults, SimulatedDify, World
-from dify_etl.simulated.faults import Fault
-from dify_etl.simulated.rows import App
 from dify_etl_tests.dify.pretend_workspace import client_of, quiet_world
+from dify_simulated import Faults, SimulatedDify, World
+from dify_simulated.server.faults import Fault
+from dify_simulated.world.rows import App
 
 ANY = Cap(1000)
 

@@ -14,12 +14,12 @@ from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.pipeline.operation_jobs import op_of
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import ApiKey, JsonObject
 from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.pipeline.ticks import ticked
 from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.small_policies import bots_key
+from dify_simulated import World
+from dify_simulated.world.rows import ApiKey, JsonObject
 
 ONLY_READING = {NIGHTLY_SYNC, "export_apps"}
 MEMBER = "one@example.com"

@@ -15,15 +15,15 @@ from dify_etl.pipeline.key_adoption import ADOPT
 from dify_etl.pipeline.key_assets import KEY_OPERATIONS, ROTATE_KEYS
 from dify_etl.pipeline.key_checks import JUDGES
 from dify_etl.pipeline.key_rollback import ROLL_BACK
-from dify_etl.simulated import Faults, World
-from dify_etl.simulated.faults import Fault
-from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.pipeline.ticks import ticked
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import ServedDify
 from dify_etl_tests.terminal.small_policies import bots_key
+from dify_simulated import Faults, World
+from dify_simulated.server.faults import Fault
+from dify_simulated.world.rows import ApiKey
 
 
 @dataclass

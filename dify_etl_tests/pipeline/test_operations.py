@@ -12,12 +12,12 @@ import pytest
 from dify_etl.connection import effective_settings
 from dify_etl.pipeline.code_location import code_location
 from dify_etl.pipeline.operation_jobs import op_of
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import App
 from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.pipeline.ticks import ticked
 from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import ServedDify
+from dify_simulated import World
+from dify_simulated.world.rows import App
 
 
 def run(name: str, /, **config: object) -> dg.ExecuteInProcessResult:

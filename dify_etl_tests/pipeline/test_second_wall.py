@@ -17,8 +17,6 @@ from dify_etl.pipeline.key_adoption import ADOPT
 from dify_etl.pipeline.key_assets import REVOKED, ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.pipeline.schedule_tokens import FOLDER
-from dify_etl.simulated import Faults, World
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.pipeline.every_job import (
     JOBS,
     ONLY_READING,
@@ -30,6 +28,8 @@ from dify_etl_tests.pipeline.every_job import (
 )
 from dify_etl_tests.terminal.command_line import ServedDify, forked
 from dify_etl_tests.terminal.small_policies import bots_key
+from dify_simulated import Faults, World
+from dify_simulated.server.faults import Fault
 
 NO_WRITES = ("/console/api/login", "/console/api/refresh-token", "/console/api/workspaces/current")
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world
-from dify_etl.simulated.rows import App
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world
+from dify_simulated.world.rows import App
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 

@@ -7,10 +7,10 @@ from json import dumps, loads
 
 import httpx
 
-from dify_etl.simulated import SimulatedDify
 from dify_etl_tests.simulated.contract_replay import BASE, Replay
 from dify_etl_tests.simulated.contract_world import LOCKED_OUT
 from dify_etl_tests.simulated.recorded_exchanges import Exchange
+from dify_simulated import SimulatedDify
 
 Headers = dict[str, str]
 PROFILE = "/console/api/account/profile"

@@ -7,10 +7,10 @@ from re import fullmatch, search, sub
 
 import httpx
 
-from dify_etl.simulated import SimulatedDify
-from dify_etl.simulated.versions import ServerVersion
 from dify_etl_tests.simulated.contract_world import EMAILS, Casting, ContractWorld
 from dify_etl_tests.simulated.recorded_exchanges import Exchange
+from dify_simulated import SimulatedDify
+from dify_simulated.versions import ServerVersion
 
 BASE = "http://dify.test"
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from json import dumps
 from re import compile as compile_pattern
 
-from dify_etl.simulated import World, WorldPlan, build_world
-from dify_etl.simulated.app_writes import first_settings
-from dify_etl.simulated.rows import App, Conversation, JsonObject, WorkflowRun
 from dify_etl_tests.simulated.recorded_exchanges import Exchange, all_exchanges
+from dify_simulated import World, WorldPlan, build_world
+from dify_simulated.endpoints.app_writes import first_settings
+from dify_simulated.world.rows import App, Conversation, JsonObject, WorkflowRun
 
 NOW = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
 _UUID = compile_pattern(

@@ -6,8 +6,8 @@ from base64 import b64encode
 
 import httpx
 
-from dify_etl.simulated import SimulatedDify
-from dify_etl.simulated.versions import SessionStyle
+from dify_simulated import SimulatedDify
+from dify_simulated.versions import SessionStyle
 
 BASE = "http://dify.test/console/api"
 

@@ -8,10 +8,10 @@ from re import sub
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.json_shape import Shape, differences
 from dify_etl_tests.simulated.recorded_exchanges import Exchange, exchanges
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world
 
 VERSIONS = ("1.16.1", "main-2026-08")
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"

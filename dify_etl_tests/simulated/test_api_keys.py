@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World
-from dify_etl.simulated.rows import App
 from dify_etl_tests.simulated.signing_in import signed_in, stranger
+from dify_simulated import SimulatedDify, World
+from dify_simulated.world.rows import App
 
 
 def info(dify: SimulatedDify, token: str) -> httpx.Response:

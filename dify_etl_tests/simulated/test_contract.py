@@ -10,7 +10,6 @@ from re import sub
 import httpx
 import pytest
 
-from dify_etl.simulated.versions import ServerVersion
 from dify_etl_tests.simulated.contract_auth import AuthReplay
 from dify_etl_tests.simulated.contract_left_out import (
     LEFT_OUT,
@@ -31,6 +30,7 @@ from dify_etl_tests.simulated.recorded_exchanges import (
     exchange,
     exchanges,
 )
+from dify_simulated.versions import ServerVersion
 
 # Types that the servers are known to give, though no recorded row happens to have them.
 DOCUMENTED = {

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world
-from dify_etl.simulated.rows import App
 from dify_etl_tests.simulated.json_shape import Shape, differences
 from dify_etl_tests.simulated.recorded_exchanges import exchange, exchanges
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world
+from dify_simulated.world.rows import App
 
 NOW = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
 VERSIONS = ("1.16.1", "main-2026-08")

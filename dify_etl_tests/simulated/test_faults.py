@@ -8,10 +8,10 @@ from json import JSONDecodeError
 import httpx
 import pytest
 
-from dify_etl.simulated import Faults, SimulatedDify, World, serve
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in, stranger
+from dify_simulated import Faults, SimulatedDify, World, serve
+from dify_simulated.server.faults import Fault
 
 
 def ask(world: World, faults: Faults) -> httpx.Response:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dify_etl.simulated.indexes import TimeIndex, page_of, sorted_by_time
+from dify_simulated.world.indexes import TimeIndex, page_of, sorted_by_time
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = st.lists(st.integers(0, 6), max_size=30)

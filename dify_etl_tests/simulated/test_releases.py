@@ -9,13 +9,13 @@ from re import sub
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, serve
-from dify_etl.simulated.calls import Need
-from dify_etl.simulated.routes import CONSOLE_ROUTES
-from dify_etl.simulated.rows import App
-from dify_etl.simulated.versions import KNOWN_VERSIONS
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World, serve
+from dify_simulated.server.calls import Need
+from dify_simulated.server.routes import CONSOLE_ROUTES
+from dify_simulated.versions import KNOWN_VERSIONS
+from dify_simulated.world.rows import App
 
 # Keys of one dataset: a route without a table behind it, 500 on every release.
 BROKEN_IN_DIFY = "/datasets/<uuid:dataset_id>/api-keys"

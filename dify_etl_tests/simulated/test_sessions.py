@@ -7,9 +7,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import login_body, signed_in, stranger
+from dify_simulated import SimulatedDify, World
 
 STYLES = ("1.0.0", "1.7.2", "1.9.1", "1.9.2", "1.10.1", "1.11.0", "1.12.1", "1.13.0", "1.14.2")
 

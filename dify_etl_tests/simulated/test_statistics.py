@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World
-from dify_etl.simulated.rows import App
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World
+from dify_simulated.world.rows import App
 
 EVENING = datetime(2026, 11, 18, 20, 0, tzinfo=UTC)
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World
-from dify_etl.simulated.errors import ApiError
-from dify_etl.simulated.rows import App
-from dify_etl.simulated.time_windows import EndRule, read_window
-from dify_etl.simulated.versions import ServerVersion
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World
+from dify_simulated.server.errors import ApiError
+from dify_simulated.server.time_windows import EndRule, read_window
+from dify_simulated.versions import ServerVersion
+from dify_simulated.world.rows import App
 
 NOON = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
 NEW = ServerVersion("1.12.1")

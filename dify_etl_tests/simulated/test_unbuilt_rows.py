@@ -7,11 +7,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify
 from dify_etl_tests.simulated.recorded_exchanges import exchange
 from dify_etl_tests.simulated.signing_in import signed_in
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW
+from dify_simulated import SimulatedDify
 
 NEWEST = ("1.16.1", "main-2026-08")
 DEAD = "https://dead.example.test/a.png"

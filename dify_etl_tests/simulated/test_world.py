@@ -7,10 +7,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world
-from dify_etl.simulated.rows import App
 from dify_etl_tests.simulated.conftest import NOW
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world
+from dify_simulated.world.rows import App
 
 
 def test_the_same_plan_gives_the_same_world(world: World) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.simulated import World, WorldPlan, build_world
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.models import build
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sql.hand_written import MODELS
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_simulated import World, WorldPlan, build_world
 
 RECONCILED = "marts.statistics_reconciliation"
 UTC = zone_of("UTC")

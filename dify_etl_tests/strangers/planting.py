@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dify_etl.simulated import SimulatedDify
+from dify_simulated import SimulatedDify
 
 StartResponse = Callable[..., Any]
 

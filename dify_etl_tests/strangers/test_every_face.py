@@ -24,8 +24,6 @@ from dify_etl.pipeline.key_assets import ROTATE_KEYS
 from dify_etl.pipeline.key_rollback import ROLL_BACK
 from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.settings import setting_names
-from dify_etl.simulated import SimulatedDify, World, serve
-from dify_etl.simulated.rows import ApiKey
 from dify_etl.terminal.consoles import err, out
 from dify_etl_tests.pipeline.every_job import (
     JOBS,
@@ -40,6 +38,8 @@ from dify_etl_tests.pipeline.night import QUIET
 from dify_etl_tests.strangers.planting import EVIL, PlantedDify, as_it_is
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.small_servers import small_world, some_days_ago, today
+from dify_simulated import SimulatedDify, World, serve
+from dify_simulated.world.rows import ApiKey
 
 OBEYED = re.compile("\x1b\\[2J|\x1b\\]|[\x07\x9b\u202e]")
 # An image, a link or HTML that no backslash makes plain.

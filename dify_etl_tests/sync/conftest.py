@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import World
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import OPS_TABLES
@@ -16,6 +15,7 @@ from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.dify.conftest import redis_server, redis_url
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world
 from dify_etl_tests.sync.workplace import Workplace
+from dify_simulated import World
 
 __all__ = ["redis_server", "redis_url"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from dify_etl.simulated.rows import HumanInputForm
 from dify_etl_tests.sync.expected_runs import visible_runs
 from dify_etl_tests.sync.expected_values import Row, Told, second
+from dify_simulated.world.rows import HumanInputForm
 
 OPEN = ("paused", "running", "scheduled")
 

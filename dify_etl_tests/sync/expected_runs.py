@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dify_etl.simulated.rows import NodeExecution, WorkflowAppLog, WorkflowRun
-from dify_etl.simulated.tables import whole_second
 from dify_etl_tests.sync.expected_values import Row, Told, money, second
+from dify_simulated.world.rows import NodeExecution, WorkflowAppLog, WorkflowRun
+from dify_simulated.world.tables import whole_second
 
 
 def visible_runs(told: Told) -> list[WorkflowRun]:

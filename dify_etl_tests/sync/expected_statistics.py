@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 
-from dify_etl.simulated.rows import Message, WorkflowRun
 from dify_etl.time_zones import zone_of
 from dify_etl_tests.sync.expected_values import Row, Told
+from dify_simulated.world.rows import Message, WorkflowRun
 
 Figures = dict[str, Decimal]
 Key = tuple[str, str]  # app and local day

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from json import dumps, loads
 from typing import Any
 
-from dify_etl.simulated.rows import Conversation, Feedback, Message
 from dify_etl_tests.sync.expected_values import Row, Told, money, second
+from dify_simulated.world.rows import Conversation, Feedback, Message
 
 COMPACT: Any = {"ensure_ascii": False, "separators": (",", ":")}
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import Message
-from dify_etl.simulated.versions import ServerVersion
+from dify_simulated import World
+from dify_simulated.versions import ServerVersion
+from dify_simulated.world.rows import Message
 
 Row = dict[str, Any]
 Version = tuple[int, ...]

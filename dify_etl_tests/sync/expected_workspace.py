@@ -4,8 +4,8 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 
-from dify_etl.simulated.rows import ApiKey, App, Document, JsonObject
 from dify_etl_tests.sync.expected_values import Row, Told, second
+from dify_simulated.world.rows import ApiKey, App, Document, JsonObject
 
 FINGERPRINT_KEY = b"a key of the tests"
 

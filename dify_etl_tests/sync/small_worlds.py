@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from dify_etl.simulated import World, WorldPlan, build_world
-from dify_etl.simulated.rows import App, Conversation, WorkflowRun
-from dify_etl.simulated.versions import ServerVersion
 from dify_etl_tests.sync.workplace import NOW
+from dify_simulated import World, WorldPlan, build_world
+from dify_simulated.versions import ServerVersion
+from dify_simulated.world.rows import App, Conversation, WorkflowRun
 
 
 def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1") -> World:

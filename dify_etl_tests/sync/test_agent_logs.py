@@ -5,13 +5,13 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import Conversation, Message
 from dify_etl.sync.agent_talks import OF_WORKFLOW
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import agent_world, app_of, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated import World
+from dify_simulated.world.rows import Conversation, Message
 
 DEAD = "gone.example"
 

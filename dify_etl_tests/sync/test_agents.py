@@ -5,7 +5,6 @@ import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
 from dify_etl.operations.sync_books import LiveSyncBooks
-from dify_etl.simulated.rows import App, Conversation
 from dify_etl.sync.agent_talks import OTHERS_DEBUGGING
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import EXPECTED, differences
@@ -13,6 +12,7 @@ from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.expected_values import Told
 from dify_etl_tests.sync.small_worlds import agent_world, app_of
 from dify_etl_tests.sync.workplace import TALK, Workplace
+from dify_simulated.world.rows import App, Conversation
 
 VERSIONS = ("1.15.0", "1.16.1", "main-2026-08")
 TABLES = (

@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.simulated.rows import Conversation
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, first_message, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated.world.rows import Conversation
 
 TABLES = ("conversations", "messages", "message_feedbacks")
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import World
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import (
@@ -23,6 +22,7 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_simulated import World
 
 MODES = ("chat", "workflow", "completion", "advanced-chat")
 TALKING = ("conversations", "messages", "message_feedbacks", "message_citations", "message_files")

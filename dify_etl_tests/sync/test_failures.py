@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from dify_etl.dify.auth import PasswordCredentials
 from dify_etl.dify.errors import LoginRefused
-from dify_etl.simulated import Faults, SimulatedDify
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, rows_changed
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
@@ -23,6 +22,7 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated import Faults, SimulatedDify
 
 MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
 

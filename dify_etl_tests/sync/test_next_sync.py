@@ -7,8 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
-from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
 from dify_etl_tests.sync.comparison import differences, held_rows
@@ -22,6 +20,8 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.workplace import NOW, TALK, ZONE, Workplace
+from dify_simulated import Faults, SimulatedDify, WorldPlan, build_world
+from dify_simulated.server.app import RecordedRequest
 
 RUNS = ("apps", "workflow_runs", "node_executions")
 DAILY = ("conversations", "messages", "workflow_runs")

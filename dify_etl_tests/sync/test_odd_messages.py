@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import Conversation
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated import World
+from dify_simulated.world.rows import Conversation
 
 DEAD = "dead.example.test"
 BEGAN = NOW - timedelta(days=2)

@@ -5,12 +5,12 @@ from typing import Any
 
 import httpx
 
-from dify_etl.simulated import World
 from dify_etl.sync.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_simulated import World
 
 DAY = "2026-03-09"
 AT = NOW.replace(hour=10, second=0) - timedelta(days=3)

@@ -6,7 +6,6 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.simulated import Faults, SimulatedDify
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.time_zones import zone_of
 from dify_etl_tests.sync.answers_changed import Without
@@ -14,6 +13,7 @@ from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, brief_world, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated import Faults, SimulatedDify
 
 
 @pytest.fixture

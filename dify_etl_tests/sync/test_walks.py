@@ -9,7 +9,6 @@ import pytest
 
 from dify_etl.dify.members import Member
 from dify_etl.dify.record import Page
-from dify_etl.simulated import Faults, SimulatedDify, World
 from dify_etl.sync import walks
 from dify_etl.sync.walks import MOST_ROWS, TAIL_ROUNDS, Ask, TimedList, upper_bound
 from dify_etl.sync.windows import Window
@@ -18,6 +17,7 @@ from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, ZONE, Workplace
+from dify_simulated import Faults, SimulatedDify, World
 
 WINDOW = Window(date(2026, 3, 1), date(2026, 3, 8), ZONE)
 BOUND = datetime(2026, 3, 12, 15, 29, tzinfo=ZONE)

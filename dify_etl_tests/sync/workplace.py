@@ -15,8 +15,6 @@ from dify_etl.dify.client import Credentials, DifyClient
 from dify_etl.dify.clock import Clock
 from dify_etl.dify.session import RetryPolicy
 from dify_etl.dify.tokens import TokenStore
-from dify_etl.simulated import SimulatedDify, World, serve
-from dify_etl.simulated.app import RecordedRequest
 from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
@@ -25,6 +23,8 @@ from dify_etl.sync.windows import Window
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.duckdb_files import opened_to_read
+from dify_simulated import SimulatedDify, World, serve
+from dify_simulated.server.app import RecordedRequest
 
 NOW = datetime(2026, 3, 12, 15, 30, 20, tzinfo=UTC)
 ZONE = zone_of("UTC")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dify_etl.simulated import SimulatedDify, World
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.forks import FORKS
+from dify_simulated import SimulatedDify, World
 
 COMMAND = (str(Path(sys.executable).with_name("dify-etl")),)
 OURS = ("DIFY_", "REDIS_URL", "DAGSTER_", "SSL_CERT", "COLUMNS")

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from pathlib import Path
 
-from dify_etl.simulated import World
-from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.sync.small_worlds import app_of
+from dify_simulated import World
+from dify_simulated.world.rows import ApiKey
 
 POLICY = """
 [sinks.bot]

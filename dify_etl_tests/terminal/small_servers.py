@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
-from dify_etl.simulated import SimulatedDify, World, WorldPlan, build_world, serve
 from dify_etl_tests.terminal.command_line import ServedDify
+from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve
 
 MODES = ("chat", "workflow", "completion")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dify_etl.simulated.rows import ApiKey, App
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.terminal.small_policies import bots_key
 from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
+from dify_simulated.world.rows import ApiKey, App
 
 
 @pytest.fixture

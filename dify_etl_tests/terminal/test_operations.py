@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dify_etl.simulated.rows import App
 from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_etl_tests.terminal.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
+from dify_simulated.world.rows import App
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dify_etl.simulated import Faults
 from dify_etl.warehouse.publish import COPY
 from dify_etl_tests.terminal.command_line import COMMAND, ServedDify, Shell
 from dify_etl_tests.terminal.small_servers import served, small_world, some_days_ago
+from dify_simulated import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_DISK = "4m"
@@ -84,7 +84,7 @@ def assert_full(shell: Shell) -> None:
 
 def project_with(folder: Path, marts: dict[str, str]) -> tuple[str, ...]:
     """The command of a copy of the project that has more marts."""
-    for name in ("dify_etl", "sql"):
+    for name in ("dify_etl", "dify_simulated", "sql"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in marts.items():
         (folder / "sql" / "marts" / f"{name}.sql").write_text(text)

@@ -12,9 +12,9 @@ from dify_etl.management.rotation.planning import Asked
 from dify_etl.management.rotation.policy import Policy
 from dify_etl.management.rotation.states import Rotation
 from dify_etl.management.rotation.targets import DATASETS
-from dify_etl.simulated.rows import ApiKey
 from dify_etl_tests.management.rotation.generated import History, Night
 from dify_etl_tests.management.rotation.workshop import Workshop
+from dify_simulated.world.rows import ApiKey
 
 SLOTS = 10
 GRACES = {"no grace": 0.0, "ten days of grace": 240.0}

@@ -17,7 +17,6 @@ from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.management.rotation.sinks.file import FileSink
 from dify_etl.management.rotation.states import Rotation
 from dify_etl.management.rotation.targets import used_sinks
-from dify_etl.simulated import Faults
 from dify_etl_tests.management.rotation.generated import History, Night, Server
 from dify_etl_tests.management.rotation.people import People
 from dify_etl_tests.management.rotation.promises import Promises
@@ -29,6 +28,7 @@ from dify_etl_tests.management.rotation.troubles import (
     UnluckyTrail,
 )
 from dify_etl_tests.management.rotation.workshop import NOW, Served, Workshop
+from dify_simulated import Faults
 
 MOST_QUIET_NIGHTS = 60
 Flaw = Callable[[KeyRotation], KeyRotation]

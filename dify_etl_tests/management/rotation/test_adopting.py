@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dify_etl.management.errors import PlanStale, TargetUnknown
-from dify_etl.simulated import Faults
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.management.rotation.workshop import Workshop
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
 
 PASSWORD = "hunter2 of the database"
 

@@ -12,9 +12,9 @@ from dify_etl.management.rotation.sinks.protocol import Stage
 from dify_etl.management.rotation.states import Rotation
 from dify_etl.operations.key_rotation import key_rotation
 from dify_etl.settings import Settings
-from dify_etl.simulated import Faults
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.management.rotation.workshop import NOW, Workshop
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
 
 
 def only(shop: Workshop) -> Rotation:

@@ -10,9 +10,9 @@ from dify_etl.management.errors import PlanStale, TargetUnknown
 from dify_etl.management.rotation.errors import RotationRefused, RotationRunning
 from dify_etl.management.rotation.planning import Asked
 from dify_etl.management.rotation.states import Rotation
-from dify_etl.simulated import Faults
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.management.rotation.workshop import Workshop
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
 
 
 def only(shop: Workshop) -> Rotation:

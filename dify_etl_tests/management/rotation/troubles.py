@@ -11,10 +11,10 @@ from dify_etl.management.rotation.errors import RotationRunning, SinkFailed
 from dify_etl.management.rotation.ledger import RotationLedger
 from dify_etl.management.rotation.sinks.protocol import SecretSink, Stage
 from dify_etl.management.rotation.states import Rotation
-from dify_etl.simulated import Faults
-from dify_etl.simulated.faults import Fault
 from dify_etl_tests.management.rotation.generated import Trouble
 from dify_etl_tests.management.rotation.workshop import Workshop
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
 
 BEFORE: dict[Trouble, Fault] = {
     "time-out, nothing done": Fault.TIMEOUT,

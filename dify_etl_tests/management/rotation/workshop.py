@@ -20,9 +20,9 @@ from dify_etl.management.rotation.running import KeyRotation
 from dify_etl.management.rotation.sinks.file import FileSink
 from dify_etl.management.rotation.sinks.protocol import SecretSink
 from dify_etl.management.rotation.states import Rotation
-from dify_etl.simulated import Faults, SimulatedDify, WorldPlan, build_world
-from dify_etl.simulated.build_workspace import PASSWORD
-from dify_etl.simulated.rows import ApiKey
+from dify_simulated import Faults, SimulatedDify, WorldPlan, build_world
+from dify_simulated.world.build_workspace import PASSWORD
+from dify_simulated.world.rows import ApiKey
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MEMORY_DISK = Path("/dev/shm")

@@ -15,8 +15,8 @@ from dify_etl.management.rotation.sinks.configs import (
     VaultSinkConfig,
 )
 from dify_etl.management.rotation.sinks.protocol import SecretSink
-from dify_etl.simulated.server import serve
 from dify_etl_tests.management.rotation.sinks import vault_stand_in
+from dify_simulated.server.serving import serve
 
 HERE = Path(__file__).parent
 

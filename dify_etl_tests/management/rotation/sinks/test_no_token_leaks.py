@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from dify_etl.errors import ActionableError
 from dify_etl.management.rotation.planning import Asked
 from dify_etl.operations.filling import fill_books
-from dify_etl.simulated import Faults
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.management.rotation.sinks.conftest import OpenSink
 from dify_etl_tests.management.rotation.workshop import Workshop
+from dify_simulated import Faults
 
 FAULTS = (
     Faults(seed=1, server_errors=0.15),

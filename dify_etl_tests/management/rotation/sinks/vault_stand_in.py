@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from dify_etl.simulated.answers import json_response
+from dify_simulated.server.answers import json_response
 
 TOKEN = "vault-token-of-the-tests"
 

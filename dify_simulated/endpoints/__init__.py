@@ -1,0 +1,1 @@
+"""What Dify answers: one file per noun, as its console API has them."""

@@ -1,0 +1,113 @@
+"""The nodes that a run went through: a straight line, now and then an iteration or a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dify_simulated.world.build_chronicle import Chronicle
+from dify_simulated.world.rows import JsonObject, NodeExecution, WorkflowRun
+
+_TOOL: JsonObject = {
+    "tool_info": {"provider_type": "builtin", "provider_id": "langgenius/google/google"},
+    "agent_log": [],
+}
+
+
+@dataclass(frozen=True)
+class _Step:
+    node_id: str
+    node_type: str
+    metadata: JsonObject
+
+
+def add_nodes(
+    chronicle: Chronicle, run: WorkflowRun, *, going_on: bool = False, all_kinds: bool = False
+) -> None:
+    """Give a run its nodes, a moment after one another.
+
+    With `going_on` the last is open; with `all_kinds` there are an iteration, a loop, a tool and
+    shortened payloads.
+    """
+    steps = list(_steps(chronicle, run, all_kinds=all_kinds))
+    before: str | None = None
+    for index, step in enumerate(steps, 1):
+        row = _node(chronicle, run, step, index)
+        row.predecessor_node_id, before = before, step.node_id
+        if going_on and index == len(steps):
+            row.status, row.outputs, row.finished_at = "running", None, None
+        row.inputs_truncated = row.outputs_truncated = all_kinds or chronicle.happens(0.01)
+        chronicle.world.put_node(row)
+    run.total_steps = len(steps)
+
+
+def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterator[_Step]:
+    chatflow = run.id in chronicle.world.message_of_run
+    yield _Step("start", "start", {})
+    for kind, share in (("iteration", 0.1), ("loop", 0.05)):
+        if all_kinds or (not chatflow and chronicle.happens(share)):
+            yield from _repeated(kind)
+    tokens = 50 + int(chronicle.chance.random() * 900)
+    price: JsonObject = {
+        "total_tokens": tokens,
+        "total_price": f"{tokens * 0.0000038:.7f}",
+        "currency": "USD",
+    }
+    yield _Step("llm", "llm", price)
+    if run.status == "failed":
+        return
+    if all_kinds or chronicle.happens(0.05):
+        yield _Step("search", "tool", _TOOL)
+    if run.status == "partial-succeeded":
+        yield _Step("branch", "if-else", {"error_strategy": "fail-branch"})
+    last = "answer" if chatflow else "end"
+    yield _Step(last, last, {})
+
+
+def _repeated(kind: str) -> Iterator[_Step]:
+    """An iteration or a loop: its inner nodes come twice with one node_id."""
+    outer: JsonObject = {f"{kind}_duration_map": {"0": 0.52, "1": 0.61}, "steps_boundary": [2, 6]}
+    if kind == "loop":
+        outer = {
+            **outer,
+            "loop_variable_map": {"0": {"n": 1}},
+            "completed_reason": "loop_completed",
+        }
+    yield _Step(kind, kind, outer)
+    for number in range(2):
+        inside: JsonObject = {f"{kind}_id": kind, f"{kind}_index": number}
+        yield _Step(f"{kind}-start", f"{kind}-start", inside)
+        yield _Step(f"{kind}-code", "code", inside)
+
+
+def _inputs(run: WorkflowRun, step: _Step, index: int) -> JsonObject | None:
+    if step.node_type.endswith("-start"):
+        return None
+    return run.inputs if index == 1 else {"text": "输入"}
+
+
+def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> NodeExecution:
+    at = run.created_at + timedelta(milliseconds=90 * index)
+    broken = run.status == "failed" and step.node_type == "llm"
+    strained = "error_strategy" in step.metadata
+    return NodeExecution(
+        id=chronicle.world.new_id(),
+        app_id=run.app_id,
+        workflow_run_id=run.id,
+        index=index,
+        node_id=step.node_id,
+        node_type=step.node_type,
+        title=f"{step.node_type} 节点",
+        status="failed" if broken else "exception" if strained else "succeeded",
+        created_by_role=run.created_by_role,
+        created_by=run.created_by,
+        created_at=at,
+        inputs=_inputs(run, step, index),
+        process_data={"model_name": "gpt-4o"} if step.node_type == "llm" else None,
+        outputs=None if broken else {"text": "输出"},
+        error=run.error if broken else None,
+        elapsed_time=0.084,
+        execution_metadata=step.metadata,
+        finished_at=at + timedelta(milliseconds=84),
+    )
