@@ -43,11 +43,11 @@ test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole
 	$(BIN)/pytest -n 2 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) ## thousands of random histories and odd answers, hundreds of kills and faults, exports of a million rows (EXPORT_ROWS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
-	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/terminal/test_export_memory.py
+	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
 	  SOAK_FUZZ=$${SOAK_FUZZ:-100000} \
 	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/fuzz dify_etl_tests/crashes \
-	  dify_etl_tests/management/rotation/test_histories.py
+	  dify_etl_tests/operations/keys/test_histories.py
 
 check: $(READY) ## format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .

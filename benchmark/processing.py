@@ -22,8 +22,8 @@ import polars as pl
 
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.messages import Message
-from dify_etl.normalise.frames import records_frame
-from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.opening import RARE_COLLECTIONS
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.upsert import upsert

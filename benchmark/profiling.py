@@ -22,9 +22,9 @@ RATE = "250"
 STEPS = (
     ("sending and receiving (httpx, httpcore, h11)", ("(httpx/", "(httpcore/", "(h11/")),
     ("validation (pydantic)", ("(dify_etl/dify/record.py", "(dify_etl/dify/messages.py")),
-    ("parsing JSON (orjson)", ("(dify_etl/dify/answers.py",)),
+    ("parsing JSON (orjson)", ("(dify_etl/dify/http/answers.py",)),
     ("the rest of the client: signing, limits, counting, paging", ("(dify_etl/dify/",)),
-    ("records to frames (Polars)", ("(polars/", "(dify_etl/normalise/")),
+    ("records to frames (Polars)", ("(polars/", "(dify_etl/raw/")),
     ("loading (DuckDB)", ("(dify_etl/warehouse/",)),
     ("the rest of the sync: tasks, books", ("(dify_etl/sync/", "(concurrent/futures/")),
 )

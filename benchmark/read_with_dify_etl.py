@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from benchmark.rates import median_rate
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.concurrency import RequestLimits
-from dify_etl.sync.feeds import FEEDS
+from dify_etl.dify.http.adaptive_limit import RequestLimits
+from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules

@@ -2,6 +2,6 @@
 
 import dagster as dg
 
-from dify_etl.pipeline.code_location import code_location
+from dify_etl.defs.code_location import code_location
 
 defs: dg.Definitions = code_location()

@@ -6,11 +6,11 @@ Dagster alone takes longer to import than most of what the tests start takes to 
 from multiprocessing import get_context
 
 FORKS = get_context("forkserver")
-# Not `dify_etl.terminal`: its consoles look at the streams of their process when they are made.
+# Not `dify_etl.cli`: its consoles look at the streams of their process when they are made.
 FORKS.set_forkserver_preload(
     [
-        "dify_etl.pipeline.code_location",
+        "dify_etl.defs.code_location",
         "dify_etl_tests.crashes.short_runs",
-        "dify_etl_tests.terminal.command_line",
+        "dify_etl_tests.cli.command_line",
     ]
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dify_etl.connection import (
+from dify_etl.assembly.connection import (
     DEMO_PLAN,
     effective_settings,
     fingerprint_key,
@@ -19,7 +19,7 @@ from dify_etl.connection import (
     open_dify,
     rules_of,
 )
-from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore, RedisTokenStore
+from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore, RedisTokenStore
 from dify_etl.settings import SettingWrong, setting_names
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_simulated import SimulatedDify, WorldPlan, build_world, serve

@@ -12,9 +12,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.feeds.table import FEEDS
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.settings import setting_names
-from dify_etl.sync.feeds import FEEDS
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.models import load_models
 from dify_etl.warehouse.tables import Table
@@ -103,7 +103,7 @@ def test_readme_is_short() -> None:
 def test_help_imports_nothing_heavy(module: str) -> None:
     """The command line answers --help before anything large is loaded."""
     code = (
-        "import sys; from typer.testing import CliRunner; from dify_etl.cli import app;"
+        "import sys; from typer.testing import CliRunner; from dify_etl.cli.main import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
         f"sys.exit({module!r} in sys.modules)"
     )

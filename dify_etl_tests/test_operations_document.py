@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from typer.main import get_group
 
-from dify_etl.cli import app
+from dify_etl.cli.main import app
+from dify_etl.defs.code_location import code_location
 from dify_etl.dify import DifyClient
 from dify_etl.dify.statistics import StatisticMetric
-from dify_etl.pipeline.code_location import code_location
-from dify_etl_tests.pipeline.night import settings_for
+from dify_etl_tests.defs.night import settings_for
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl_tests.terminal.command_line import Answer, forked
+from dify_etl_tests.cli.command_line import Answer, forked
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from dify_etl.dify.http.session import Session
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import PageWalk, iterate
 from dify_etl.dify.record import (
@@ -25,7 +26,6 @@ from dify_etl.dify.record import (
     aliased,
     optional,
 )
-from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import end_minute, start_minute
 
 LOGS = "/agent/{agent_id}/logs"

@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from dify_etl.dify.errors import NotFound, UnexpectedAnswer
+from dify_etl.dify.http.session import Session
+from dify_etl.dify.http.writes import Written, record_written, unanswered
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import (
     Batch,
@@ -27,8 +29,6 @@ from dify_etl.dify.record import (
     aliased,
     optional,
 )
-from dify_etl.dify.session import Session
-from dify_etl.dify.writes import Written, record_written, unanswered
 
 OF_APP = "/apps/{app_id}/api-keys"
 OF_DATASETS = "/datasets/api-keys"

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dify_etl.dify.answers import FAILED_IMPORTS
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
+from dify_etl.dify.http.answers import FAILED_IMPORTS
+from dify_etl.dify.http.session import Query, Session
+from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.model_config import ModelConfig
 from dify_etl.dify.record import (
@@ -18,8 +20,6 @@ from dify_etl.dify.record import (
     parse_but_odd_fields,
     parse_one,
 )
-from dify_etl.dify.session import Query, Session
-from dify_etl.dify.writes import Written, record_written
 
 APPS = "/apps"
 APP = "/apps/{app_id}"

@@ -7,10 +7,10 @@ from dify_etl.dify.app_list import AppsWalk, Modes, learn_modes
 from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import AppWrites
 from dify_etl.dify.errors import Refused, UnexpectedAnswer
+from dify_etl.dify.http.session import Query
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.paging import PageWalk, iterate
 from dify_etl.dify.record import Page
-from dify_etl.dify.session import Query
 
 COMMA, INDEXED, REPEATED = "comma", "indexed", "repeated"  # ?tag_ids=a,b  ?tag_ids[0]=a  ?tag_ids=a
 INDEXED_SINCE = (1, 14, 0)

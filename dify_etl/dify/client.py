@@ -15,25 +15,25 @@ from dify_etl.dify.account import Account
 from dify_etl.dify.agents import Agents
 from dify_etl.dify.api_keys import ApiKeys
 from dify_etl.dify.apps import Apps
-from dify_etl.dify.auth import (
+from dify_etl.dify.conversations import Conversations
+from dify_etl.dify.datasets import Datasets
+from dify_etl.dify.http.adaptive_limit import RequestLimits
+from dify_etl.dify.http.auth import (
     AdminKeyAuth,
     AdminKeyCredentials,
     PasswordAuth,
     PasswordCredentials,
 )
-from dify_etl.dify.bounds import AnswerBounds
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.concurrency import RequestLimits
-from dify_etl.dify.conversations import Conversations
-from dify_etl.dify.datasets import Datasets
+from dify_etl.dify.http.bounds import AnswerBounds
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.outage import OutagePatience
+from dify_etl.dify.http.server import Server, Version, newer_than_tested
+from dify_etl.dify.http.session import RetryPolicy, Session
+from dify_etl.dify.http.tokens import MemoryTokenStore, TokenStore
+from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl.dify.members import Members
-from dify_etl.dify.outage import OutagePatience
-from dify_etl.dify.server import Server, Version, newer_than_tested
 from dify_etl.dify.service_api import ServiceApi
-from dify_etl.dify.session import RetryPolicy, Session
 from dify_etl.dify.statistics import Statistics
-from dify_etl.dify.tokens import MemoryTokenStore, TokenStore
-from dify_etl.dify.usage import RequestDone, Usage
 from dify_etl.dify.workflows import Workflows
 
 Credentials = PasswordCredentials | AdminKeyCredentials

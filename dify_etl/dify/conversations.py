@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
+from dify_etl.dify.http.session import Session
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.messages import Message
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
@@ -29,7 +30,6 @@ from dify_etl.dify.record import (
     parse_one,
     unexpected,
 )
-from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import end_minute, start_minute
 from dify_etl.dify.tool_calls import LoggedStep
 

@@ -8,6 +8,8 @@ from typing import TypedDict, Unpack
 
 from pydantic import Field
 
+from dify_etl.dify.http.session import Session
+from dify_etl.dify.http.writes import Written
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import PageWalk, iterate
 from dify_etl.dify.record import (
@@ -21,8 +23,6 @@ from dify_etl.dify.record import (
     optional,
     parse_one,
 )
-from dify_etl.dify.session import Session
-from dify_etl.dify.writes import Written
 
 DATASETS = "/datasets"
 DATASET = "/datasets/{dataset_id}"

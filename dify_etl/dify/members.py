@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import SecretStr
 
 from dify_etl.dify.errors import NotSent, UnexpectedAnswer
+from dify_etl.dify.http.session import Session
+from dify_etl.dify.http.writes import Written, unanswered
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import Batch, Id, Instant, JsonText, Record, aliased, optional
-from dify_etl.dify.session import Session
-from dify_etl.dify.writes import Written, unanswered
 
 ROUTE = "/workspaces/current/members"
 INVITE = f"{ROUTE}/invite-email"

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from dify_etl.dify.errors import DifyError, DifyUnavailable, Refused, RowNotBuilt
+from dify_etl.dify.http.session import unrepeated_500
 from dify_etl.dify.record import Page, Record
-from dify_etl.dify.session import unrepeated_500
 
 R = TypeVar("R", bound=Record)
 

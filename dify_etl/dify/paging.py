@@ -11,7 +11,6 @@ from datetime import datetime
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
-from dify_etl.dify.bounds import AnswerBounds
 from dify_etl.dify.errors import (
     DifyError,
     IncompleteWalk,
@@ -20,6 +19,7 @@ from dify_etl.dify.errors import (
     RowNotBuilt,
     UnexpectedAnswer,
 )
+from dify_etl.dify.http.bounds import AnswerBounds
 from dify_etl.dify.odd_rows import (
     BEYOND,
     AroundOddRows,

@@ -27,9 +27,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from dify_etl.dify.deny_list import text_without_secrets, without_secrets
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.exact_json import TooDeep, decode, encode
+from dify_etl.dify.http.deny_list import text_without_secrets, without_secrets
+from dify_etl.dify.http.exact_json import TooDeep, decode, encode
 
 JsonRow = dict[str, Any]
 

@@ -8,8 +8,8 @@ import httpx
 from pydantic import Field, SecretStr
 
 from dify_etl.dify.errors import KeyRefused, NotAllowed, NotDify, Refused, ServiceApiOff
+from dify_etl.dify.http.session import Session
 from dify_etl.dify.record import JsonText, Record, optional, parse_one
-from dify_etl.dify.session import Session
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
+from dify_etl.dify.http.session import Session
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import Batch, Id, Record, Rejected, aliased, optional
-from dify_etl.dify.session import Session
 from dify_etl.dify.time_parameters import exact_minute
 
 CHATS = frozenset({"chat", "agent-chat", "advanced-chat", "agent"})

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from dify_etl.dify.exact_json import decode, encode
+from dify_etl.dify.http.exact_json import decode, encode
 from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.record import Id, Instant, JsonRow, Record, optional
 

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from dify_etl.dify.errors import AppGone, DifyError, NotFound, Refused
+from dify_etl.dify.http.session import Query, Session
+from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
 from dify_etl.dify.record import Batch, Page, parse_but_odd_fields, parse_one, unexpected
-from dify_etl.dify.session import Query, Session
 from dify_etl.dify.time_parameters import utc_after, utc_before
 from dify_etl.dify.workflow_records import (
     AppTrigger,
@@ -23,7 +24,6 @@ from dify_etl.dify.workflow_records import (
     WorkflowRunDetail,
     WorkflowVersion,
 )
-from dify_etl.dify.writes import Written, record_written
 
 APP_LOGS = "/apps/{app_id}/workflow-app-logs"
 RUNS = "/apps/{app_id}/workflow-runs"

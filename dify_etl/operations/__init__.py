@@ -1,1 +1,1 @@
-"""What operations on Dify keep in the warehouse: fills the protocols that `management` declares."""
+"""What is done to Dify: plans that were agreed to, each step looked at, written and read back."""

@@ -1,1 +1,1 @@
-"""FLOOR 2d: reads feeds into the warehouse by the rules that lose no row. No Dagster here."""
+"""How a feed is read, by the rules that lose no row: windows, walks, proofs, what is due."""

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from dify_etl.dify.app_modes import KNOWN_MODES
 from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
-from dify_etl.dify.exact_json import decode
+from dify_etl.dify.http.exact_json import decode
+from dify_etl.dify.http.usage import Measure
 from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
-from dify_etl.dify.usage import Measure
-from dify_etl.normalise.frames import records_frame, unknown_fields
-from dify_etl.normalise.local_days import with_local_days
-from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.sync.app_modes import KNOWN_MODES
+from dify_etl.raw.frames import records_frame, unknown_fields
+from dify_etl.raw.local_days import with_local_days
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.open_quarantine import (
     LOG_ID,
     open_entries,

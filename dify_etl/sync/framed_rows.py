@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import polars as pl
 
 from dify_etl.dify.record import Page, Record, Rejected
-from dify_etl.normalise.frames import unknown_fields
+from dify_etl.raw.frames import unknown_fields
 from dify_etl.sync.walks import known_by
 
 R = TypeVar("R", bound=Record)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from dify_etl.normalise.local_days import with_local_days
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.local_days import with_local_days
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import (
     ONE_DAY,
     day_start,

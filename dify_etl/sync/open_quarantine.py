@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.tables import quoted
 

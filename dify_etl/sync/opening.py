@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come, told_difference
 from dify_etl.sync.fetching import in_background
 from dify_etl.sync.local_days import count_days_anew

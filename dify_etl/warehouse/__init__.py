@@ -1,1 +1,1 @@
-"""FLOOR 2b: the DuckDB files. Knows nothing of Dify, HTTP or Dagster."""
+"""The DuckDB files. Knows nothing of Dify, HTTP or Dagster."""

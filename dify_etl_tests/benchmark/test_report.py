@@ -124,7 +124,7 @@ def test_innermost_known_frame_names_the_step() -> None:
     """httpx called by the client is sending; imports are their own; the start does not count."""
     reading, fetching = "read (benchmark/read_with_dify_etl.py:55)", "run (threading.py:1)"
     lines = [
-        f"{fetching};read (dify_etl/dify/session.py:1);send (httpx/_client.py:9) 3",
+        f"{fetching};read (dify_etl/dify/http/session.py:1);send (httpx/_client.py:9) 3",
         f"{reading};load (<frozen importlib._bootstrap>:1);x (polars/a.py:2) 1",
         "<module> (benchmark/read_with_dify_etl.py:9);x (polars/a.py:2) 96",
     ]

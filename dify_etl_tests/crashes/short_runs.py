@@ -14,11 +14,11 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.session import RetryPolicy
-from dify_etl.dify.tokens import FileTokenStore
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.session import RetryPolicy
+from dify_etl.dify.http.tokens import FileTokenStore
 from dify_etl.errors import ActionableError
-from dify_etl.sync.feeds import FEEDS
+from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.sync.verdict import judge

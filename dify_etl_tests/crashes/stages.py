@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.crashes.short_runs import ShortRun
 from dify_etl_tests.sync.small_worlds import run, talk

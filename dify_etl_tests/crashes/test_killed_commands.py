@@ -13,12 +13,12 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.warehouse.publish import COPY
+from dify_etl_tests.cli.command_line import COMMAND, ServedDify, Shell
+from dify_etl_tests.cli.small_servers import served, some_days_ago
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.stages import go_on, small_past
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.workplace import RULES, Workplace
-from dify_etl_tests.terminal.command_line import COMMAND, ServedDify, Shell
-from dify_etl_tests.terminal.small_servers import served, some_days_ago
 from dify_simulated import Faults, World
 
 KILLS = int(os.environ.get("SOAK_KILLS", "0")) or 3

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl_tests.cli.command_line import Shell
 from dify_etl_tests.crashes.marked_secrets import LeakyDify, MarkedSecrets, mark_world
 from dify_etl_tests.crashes.stages import small_past
-from dify_etl_tests.terminal.command_line import Shell
 from dify_simulated import SimulatedDify, serve
 from dify_simulated.server.faults import Faults
 

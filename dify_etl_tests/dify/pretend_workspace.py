@@ -7,7 +7,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.clock import Clock
+from dify_etl.dify.http.clock import Clock
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world
 from dify_simulated.world.build_workspace import PASSWORD
 from dify_simulated.world.rows import App

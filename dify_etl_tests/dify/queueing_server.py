@@ -7,8 +7,8 @@ import heapq
 import random
 from dataclasses import dataclass, field
 
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.concurrency import AdaptiveLimit, Admission, RequestLimits
+from dify_etl.dify.http.adaptive_limit import AdaptiveLimit, Admission, RequestLimits
+from dify_etl.dify.http.clock import Clock
 
 
 @dataclass

@@ -11,7 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.session import RetryPolicy
+from dify_etl.dify.http.session import RetryPolicy
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 VERSIONS = ("main-2026-08", "1.16.1", "1.12.1", "1.7.2")

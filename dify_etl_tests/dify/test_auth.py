@@ -12,7 +12,6 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import (
     AccountLocked,
     DifyError,
@@ -22,7 +21,8 @@ from dify_etl.dify.errors import (
     SessionLost,
     UnexpectedAnswer,
 )
-from dify_etl.dify.tokens import FileTokenStore, MemoryTokenStore
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore
 from dify_etl_tests.dify.pretend_server import PASSWORD, START, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 

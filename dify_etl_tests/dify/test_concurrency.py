@@ -10,10 +10,10 @@ from statistics import median
 import httpx
 import pytest
 
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.concurrency import AdaptiveLimit, Admission, RequestLimits
 from dify_etl.dify.errors import DifyUnavailable
-from dify_etl.dify.session import RetryPolicy
+from dify_etl.dify.http.adaptive_limit import AdaptiveLimit, Admission, RequestLimits
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.session import RetryPolicy
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.queueing_server import QueueingServer
 from dify_etl_tests.dify.recordings import client

@@ -15,13 +15,13 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.dify.bounds import AnswerBounds
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.connections import Connections
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.server import Server
-from dify_etl.dify.session import Session
-from dify_etl.dify.usage import RequestDone, Usage
+from dify_etl.dify.http.bounds import AnswerBounds
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.connections import Connections
+from dify_etl.dify.http.server import Server
+from dify_etl.dify.http.session import Session
+from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import client
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.dify.answers import failure_of, where_of
-from dify_etl.dify.deny_list import (
+from dify_etl.dify.http.answers import failure_of, where_of
+from dify_etl.dify.http.deny_list import (
     REMOVED,
     SUSPICIOUS,
     is_secret_name,

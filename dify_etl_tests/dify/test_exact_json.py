@@ -6,15 +6,15 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.exact_json import decode, encode
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.exact_json import decode, encode
+from dify_etl.dify.http.server import NEWEST, Server, parse_version
+from dify_etl.dify.http.signing import expiry_of
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch, JsonText, parse
-from dify_etl.dify.server import NEWEST, Server, parse_version
-from dify_etl.dify.signing import expiry_of
 from dify_etl.dify.workflow_records import NodeExecution, WorkflowRun
-from dify_etl.normalise.frames import records_frame
-from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.tables import raw_table
 
 NODE = {"id": "n", "node_id": "x", "status": "succeeded", "created_at": 1749397672}
 RUN = {"id": "r", "status": "succeeded", "created_at": 1749397672}

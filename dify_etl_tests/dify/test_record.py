@@ -21,8 +21,8 @@ from dify_etl.dify.conversations import (
     Conversation,
 )
 from dify_etl.dify.datasets import Dataset, Document, IndexingStatus
-from dify_etl.dify.exact_json import decode
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
+from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message

@@ -15,9 +15,9 @@ from dify_etl.dify.errors import (
     Refused,
     WriteUnanswered,
 )
+from dify_etl.dify.http.writes import Written
 from dify_etl.dify.model_config import ModelConfig
 from dify_etl.dify.record import Record
-from dify_etl.dify.writes import Written
 from dify_etl_tests.dify.recordings import VERSIONS, Exchange, exchange, exchanges, playing
 from dify_etl_tests.dify.test_recorded_answers import named, pattern_of
 

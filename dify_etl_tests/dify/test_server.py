@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import NotDify
-from dify_etl.dify.server import NEWEST, Server, newer_than_tested, parse_version
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.server import NEWEST, Server, newer_than_tested, parse_version
 from dify_etl_tests.dify.recordings import client
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -9,8 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.auth import PasswordAuth, PasswordCredentials
-from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import (
     DifyUnavailable,
     NoSuchEndpoint,
@@ -22,11 +20,13 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
     WriteUnanswered,
 )
-from dify_etl.dify.server import Server
-from dify_etl.dify.session import RetryPolicy, Session
-from dify_etl.dify.tokens import MemoryTokenStore
-from dify_etl.dify.usage import Usage
-from dify_etl.dify.writes import Written
+from dify_etl.dify.http.auth import PasswordAuth, PasswordCredentials
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.server import Server
+from dify_etl.dify.http.session import RetryPolicy, Session
+from dify_etl.dify.http.tokens import MemoryTokenStore
+from dify_etl.dify.http.usage import Usage
+from dify_etl.dify.http.writes import Written
 from dify_etl_tests.dify.pretend_server import EMAIL, PASSWORD, PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, Handler, client, exchange
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.session import RetryPolicy
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.session import RetryPolicy
 from dify_simulated import Faults, SimulatedDify, World, WorldPlan, build_world, serve
 
 CHATS = ("chat", "agent-chat", "advanced-chat")

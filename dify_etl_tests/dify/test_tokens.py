@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from dify_etl.dify.errors import TokenStoreFailed
-from dify_etl.dify.tokens import (
+from dify_etl.dify.http.tokens import (
     FileTokenStore,
     MemoryTokenStore,
     RedisTokenStore,

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from dify_etl.dify import DifyClient
-from dify_etl.dify.clock import Clock
 from dify_etl.dify.errors import DifyUnavailable
-from dify_etl.dify.session import RetryPolicy
-from dify_etl.dify.usage import RequestDone, Usage
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.session import RetryPolicy
+from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import client
 

@@ -13,7 +13,7 @@ from dify_etl.dify.errors import (
     Refused,
     WriteUnanswered,
 )
-from dify_etl.dify.writes import Written
+from dify_etl.dify.http.writes import Written
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.pretend_workspace import app_of, client_of
 from dify_etl_tests.dify.test_session import session

@@ -15,7 +15,7 @@ from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.conversations import CompletionConversation, CompletionDetail
 from dify_etl.dify.record import Record, is_figure
 from dify_etl.dify.workflow_records import WorkflowAppLog
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.fuzz.altered_answers import Case, deepest_id
 from dify_etl_tests.fuzz.grammar import DUPLICATE, OF_ANOTHER_APP, is_held, is_nothing
 from dify_etl_tests.fuzz.loads import Load, Row, Slot

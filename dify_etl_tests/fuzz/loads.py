@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.sync.feeds import FEEDS
-from dify_etl.sync.reading import read_feed
+from dify_etl.feeds.reading import read_feed
+from dify_etl.feeds.table import FEEDS
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.verdict import Verdict, judge

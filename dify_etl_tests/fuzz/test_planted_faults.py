@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from dify_etl.dify import exact_json, lists, record
+from dify_etl.dify import lists, record
 from dify_etl.dify.errors import DifyError
+from dify_etl.dify.http import exact_json
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record
 from dify_etl.sync import books, open_quarantine

@@ -8,12 +8,12 @@ from typing import get_origin
 
 import pytest
 
-from dify_etl.dify.exact_json import decode
+from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record, parse
-from dify_etl.normalise.frames import records_frame
-from dify_etl.normalise.local_days import with_local_days
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.local_days import with_local_days
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.tables import Table

@@ -11,9 +11,9 @@ import duckdb
 import httpx
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.feeds.table import FEEDS
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come
-from dify_etl.sync.feeds import FEEDS
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.verdict import judge

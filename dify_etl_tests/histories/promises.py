@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from dify_etl.normalise.raw_tables import raw_table
-from dify_etl.sync.feedback_export import EXPORTED_SINCE
+from dify_etl.feeds.feedback import EXPORTED_SINCE
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.time_zones import local_date
 from dify_etl_tests.sync.comparison import EXPECTED, IN_PART, KEYS, held_rows

@@ -28,14 +28,14 @@ from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch, Record, parse
 from dify_etl.dify.workflow_records import ChatflowRun, NodeExecution, WorkflowAppLog, WorkflowRun
-from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.feeds.messages import read_messages
+from dify_etl.feeds.quarantine import _LOADERS
+from dify_etl.feeds.run_lists import runs_frame
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.messages import read_messages
 from dify_etl.sync.opening import open_home
-from dify_etl.sync.quarantine import _LOADERS
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
-from dify_etl.sync.run_lists import runs_frame
 from dify_etl.warehouse.publish import publish
 from dify_etl_tests.dify import recordings
 from dify_etl_tests.dify.test_recorded_answers import pattern_of

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dify_etl.dify.deny_list import REMOVED
+from dify_etl.dify.http.deny_list import REMOVED
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.migrations import Migration, migrate_home

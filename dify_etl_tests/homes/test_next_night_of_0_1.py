@@ -5,7 +5,7 @@ import tarfile
 import duckdb
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.homes.make_synced_home import ARCHIVE
 from dify_etl_tests.sync.comparison import EXPECTED, differences

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.models import Model, build, sql_folder
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten

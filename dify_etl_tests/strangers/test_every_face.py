@@ -15,17 +15,18 @@ import pytest
 from typer.main import get_group
 from typer.testing import CliRunner
 
-from dify_etl.cli import app
-from dify_etl.connection import effective_settings
-from dify_etl.management.rotation.ledger import RotationLedger
-from dify_etl.pipeline.code_location import code_location
-from dify_etl.pipeline.indexing_assets import INDEXING_REPORT
-from dify_etl.pipeline.key_assets import ROTATE_KEYS
-from dify_etl.pipeline.key_rollback import ROLL_BACK
-from dify_etl.pipeline.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
+from dify_etl.assembly.connection import effective_settings
+from dify_etl.cli.consoles import err, out
+from dify_etl.cli.main import app
+from dify_etl.defs.code_location import code_location
+from dify_etl.defs.indexing_assets import INDEXING_REPORT
+from dify_etl.defs.key_assets import ROTATE_KEYS
+from dify_etl.defs.key_rollback import ROLL_BACK
+from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
+from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.settings import setting_names
-from dify_etl.terminal.consoles import err, out
-from dify_etl_tests.pipeline.every_job import (
+from dify_etl_tests.cli.small_servers import small_world, some_days_ago, today
+from dify_etl_tests.defs.every_job import (
     JOBS,
     MEMBER,
     ONLY_READING,
@@ -34,10 +35,9 @@ from dify_etl_tests.pipeline.every_job import (
     something_for_every_job,
     with_foreign_entry,
 )
-from dify_etl_tests.pipeline.night import QUIET
+from dify_etl_tests.defs.night import QUIET
 from dify_etl_tests.strangers.planting import EVIL, PlantedDify, as_it_is
 from dify_etl_tests.sync.small_worlds import app_of
-from dify_etl_tests.terminal.small_servers import small_world, some_days_ago, today
 from dify_simulated import SimulatedDify, World, serve
 from dify_simulated.world.rows import ApiKey
 

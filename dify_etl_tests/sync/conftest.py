@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import OPS_TABLES

@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dify_etl.sync.agent_talks import OF_WORKFLOW
+from dify_etl.feeds.agent_messages import OF_WORKFLOW
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import agent_world, app_of, talk

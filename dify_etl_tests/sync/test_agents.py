@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.operations.sync_books import LiveSyncBooks
-from dify_etl.sync.agent_talks import OTHERS_DEBUGGING
+from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.feeds.agent_messages import OTHERS_DEBUGGING
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.dify.auth import PasswordCredentials
 from dify_etl.dify.errors import LoginRefused
+from dify_etl.dify.http.auth import PasswordCredentials
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, rows_changed
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open

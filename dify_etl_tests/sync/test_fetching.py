@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost, Unforeseen
-from dify_etl.dify.usage import Usage
+from dify_etl.dify.http.usage import Usage
 from dify_etl.sync.fetching import (
     fetch_all,
     fetch_batches,

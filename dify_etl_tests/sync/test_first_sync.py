@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
-from dify_etl.sync.feeds import FEEDS
+from dify_etl.feeds.table import FEEDS
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.run import SyncPlan
 from dify_etl_tests.sync.comparison import EXPECTED, NOT_OF_THE_WORLD, differences
 from dify_etl_tests.sync.conftest import Open
@@ -215,9 +215,9 @@ def test_lists_in_many_parts_are_held_and_counted_once(
     """Large apps are loaded in parts, and cut by days, each part alone or with what came beside
     it: each row counts once in the report.
     """
-    for module in ("walks", "conversation_lists", "run_lists"):
-        monkeypatch.setattr(f"dify_etl.sync.{module}.MOST_ROWS", 3)
-    monkeypatch.setattr("dify_etl.sync.conversations.ROOM", room)
+    for module in ("sync.walks", "feeds.conversation_lists", "feeds.run_lists"):
+        monkeypatch.setattr(f"dify_etl.{module}.MOST_ROWS", 3)
+    monkeypatch.setattr("dify_etl.feeds.conversations.ROOM", room)
     place = workplace(lively_world())
 
     reports = place.read()

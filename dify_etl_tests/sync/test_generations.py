@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.dify.auth import AdminKeyCredentials
-from dify_etl.dify.tokens import FileTokenStore, RedisTokenStore
-from dify_etl.sync.feeds import FEEDS
+from dify_etl.dify.http.auth import AdminKeyCredentials
+from dify_etl.dify.http.tokens import FileTokenStore, RedisTokenStore
+from dify_etl.feeds.table import FEEDS
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.expected_values import version_of

@@ -11,8 +11,8 @@ import pytest
 
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import parse
-from dify_etl.sync.message_parts import is_settled
-from dify_etl.sync.quarantine import Retried, retry_quarantine
+from dify_etl.feeds.message_parts import is_settled
+from dify_etl.feeds.quarantine import Retried, retry_quarantine
 from dify_etl_tests.dify.recordings import exchange
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.comparison import differences

@@ -7,7 +7,7 @@ from itertools import pairwise
 import duckdb
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sync.conftest import Open

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from dify_etl.dify.errors import NoSuchEndpoint, NotShown
-from dify_etl.sync.feeds import FEEDS
-from dify_etl.sync.looking_ahead import ASKED_FEEDS, unreadable_feeds
+from dify_etl.feeds.looking_ahead import ASKED_FEEDS, unreadable_feeds
+from dify_etl.feeds.table import FEEDS
 from dify_etl_tests.dify.recordings import exchange
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding, Without, rows_changed
 from dify_etl_tests.sync.conftest import Open

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dify_etl.normalise.raw_tables import RAW_TABLES
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
 from dify_etl_tests.sync.comparison import differences, held_rows

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from dify_etl.sync.quarantine import retry_quarantine
+from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import httpx
 
-from dify_etl.sync.quarantine import Retried, retry_quarantine, waiting_objects
+from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, run, talk

@@ -8,7 +8,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.concurrency import RequestLimits
+from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.sync.fetching import workers_for
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.conftest import Open

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.sync.server_days import told_days_differ
+from dify_etl.feeds.server_days import told_days_differ
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk

@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from dify_etl.dify.errors import SessionLost
-from dify_etl.sync.feeds import FEEDS, Feed
-from dify_etl.sync.reading import read_feed
+from dify_etl.feeds.reading import read_feed
+from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
-from dify_etl_tests.pipeline.night import night_of
+from dify_etl_tests.defs.night import night_of
 from dify_etl_tests.sync.small_worlds import brief_world, lively_world
 from dify_etl_tests.sync.workplace import Workplace
 
@@ -49,7 +49,7 @@ def test_bug_in_one_app_costs_its_slices(tmp_path: Path) -> None:
     assert states == [("failed", True, True), ("proven", False, None)]
     ((feed, kind, trace),) = place.rows("SELECT feed, kind, trace FROM ops.unforeseen_errors")
     assert (feed, kind) == ("conversations", "RuntimeError")
-    assert "dify_etl/dify/session.py" in trace
+    assert "dify_etl/dify/http/session.py" in trace
     assert SECRET not in repr(place.rows("FROM ops.slices")) + trace
 
 

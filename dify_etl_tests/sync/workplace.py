@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from dify_etl.dify.auth import PasswordCredentials
 from dify_etl.dify.client import Credentials, DifyClient
-from dify_etl.dify.clock import Clock
-from dify_etl.dify.session import RetryPolicy
-from dify_etl.dify.tokens import TokenStore
-from dify_etl.sync.feeds import FEEDS
+from dify_etl.dify.http.auth import PasswordCredentials
+from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.session import RetryPolicy
+from dify_etl.dify.http.tokens import TokenStore
+from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules, Watcher

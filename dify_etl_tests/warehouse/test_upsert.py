@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.normalise.raw_tables import raw_table
+from dify_etl.raw.tables import raw_table
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert

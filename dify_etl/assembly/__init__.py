@@ -1,0 +1,1 @@
+"""How the parts are put together: a Dify, a home and their rules, from the settings."""

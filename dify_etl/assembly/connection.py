@@ -1,0 +1,283 @@
+"""The Dify of the settings (a server, or the simulated one when told so), and its home."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from dify_etl import private_home
+from dify_etl.data_places import DEMO_HOME as DEMO_HOME
+from dify_etl.data_places import copy_folder_of
+from dify_etl.data_places import home_of as home_of
+from dify_etl.dify.account import Workspace
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.http.adaptive_limit import RequestLimits
+from dify_etl.dify.http.bounds import AnswerBounds
+from dify_etl.dify.http.tokens import TokenStore, token_store_from
+from dify_etl.process_lock import flock
+from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings
+from dify_etl.sync.fetching import workers_for
+from dify_etl.sync.run import SyncRules
+from dify_etl.warehouse.errors import WarehouseUnwritable, translated
+from dify_etl.warehouse.publish import LIVE, CopyPlace
+from dify_simulated import SimulatedDify, WorldPlan, build_world
+
+DEMO_PLAN = WorldPlan(
+    seed=7,
+    apps=10,
+    agents=2,
+    days=30,
+    conversations_per_day=20,
+    timezone="UTC",
+    version="1.16.1",
+)
+# The workspace of a home whose file names no version: dify-etl 0.1 made it.
+_FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
+_PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
+SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
+KEY_FILE = "fingerprint.key"
+WORLD_FILE = "world.json"
+EXPORTS = "exports"
+
+Tell = Callable[[str], None]
+
+
+def copy_place(settings: Settings) -> CopyPlace:
+    """Where the copy for analysts stands, and who may read it; a demo's stays in its home.
+
+    SettingWrong when this machine knows no such group.
+    """
+    return CopyPlace(copy_folder_of(settings), settings.copy_access)
+
+
+def export_place(settings: Settings) -> Path:
+    """Where the job `export_apps` writes: no run chooses its folder; a demo's stays in its home."""
+    is_elsewhere = settings.export_folder is not None and not settings.is_simulated
+    chosen = settings.export_folder if is_elsewhere else None
+    return chosen or home_of(settings) / EXPORTS
+
+
+def effective_settings(**overrides: Any) -> Settings:
+    """The settings; simulated, those of the demo: all days of its workspace, in UTC."""
+    settings = load_settings(**overrides)
+    if not settings.is_simulated:
+        return settings
+    plan, now = _demo_of(home_of(settings))
+    demo: dict[str, Any] = {"timezone": plan.timezone}
+    if settings.start_date == DIFY_BEGINS:
+        demo["start_date"] = now.date() - timedelta(days=plan.days)
+    return settings.model_copy(update=demo)
+
+
+def rules_of(settings: Settings) -> SyncRules:
+    """What the settings say about reading."""
+    return SyncRules(
+        zone=settings.zone,
+        start_date=settings.start_date,
+        lookback_days=settings.lookback_days,
+        deep_read_days=settings.deep_read_days,
+        completion_detail=settings.completion_detail,
+        workers=workers_for(settings.max_concurrency),
+    )
+
+
+@contextmanager
+def open_dify(
+    settings: Settings, *, tell: Tell | None = None, token_store: TokenStore | None = None
+) -> Iterator[DifyClient]:
+    """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
+
+    With `tell` it is a run: its first line names server, workspace and home, and the home becomes
+    private; without, the home is left as it is. SettingWrong when no server is named or the account
+    is missing, or the home belongs to the other kind of Dify; WarehouseUnwritable when the home
+    cannot be made.
+    """
+    if not settings.is_simulated:
+        settings.require_credentials()
+    check_kind(settings)
+    if tell is not None:
+        _remember(settings)  # before anything else is made in the folder
+    with _client(settings, token_store) as dify:
+        if tell is not None:
+            tell(first_line(settings, dify.account.current_workspace()))
+            _make_private(settings, tell)
+        yield dify
+
+
+def first_line(settings: Settings, workspace: Workspace) -> str:
+    """What a run says first: server, workspace and home."""
+    return (  # the name is somebody's text, hence !r
+        f"{server_name(settings)}, workspace {workspace.name!r} ({workspace.workspace_id!r}), "
+        f"home {home_of(settings).absolute()}"
+    )
+
+
+def server_name(settings: Settings) -> str:
+    """Which Dify the settings name, in words."""
+    if settings.is_simulated:
+        return "the simulated Dify (it forgets what is done to it)"
+    return settings.base_url or "no server (DIFY_BASE_URL is not set)"
+
+
+def check_kind(settings: Settings) -> None:
+    """SettingWrong when the home belongs to the simulated Dify and a server is set, or the other
+    way round: their rows, keys and audits must never mix.
+    """
+    home, wanted = home_of(settings), SIMULATED if settings.is_simulated else SERVER
+    held = private_home.remembered(home).get("dify")
+    if held is None and (home / WORLD_FILE).exists():
+        held = SIMULATED
+    if held in (None, wanted):
+        return
+    what = {SIMULATED: "the simulated Dify", SERVER: "a server's Dify"}
+    raise SettingWrong(
+        f"this home belongs to {what.get(str(held), 'another Dify')}, not to {what[wanted]}",
+        where=str(home.absolute()),
+        hint="Set DIFY_ETL_HOME to a folder of its own. With --simulated, or "
+        "DIFY_ETL_SIMULATED=true, the folder `demo` in it is used.",
+    )
+
+
+def _remember(settings: Settings) -> None:
+    """Make the home, and note of which Dify it is, and whether the folder is the home's alone."""
+    home = home_of(settings)
+    _make_home(home)
+    try:
+        if "dify" not in private_home.remembered(home):
+            is_home = settings.is_simulated or (home / LIVE).exists()
+            is_shared = not is_home and private_home.holds_others(home)
+            kind = SIMULATED if settings.is_simulated else SERVER
+            private_home.remember(home, {"dify": kind, "is_shared": is_shared})
+    except OSError as error:
+        raise translated(home / private_home.HOME_FILE, error) from error
+
+
+def _make_private(settings: Settings, tell: Tell) -> None:
+    """Let nobody but its owner read the home; who could until now is told before."""
+    home, place = home_of(settings), copy_place(settings)
+    if readers := private_home.other_readers(home):
+        tell(
+            f"Until now {readers} could read what is in {home.absolute()}. From now on only "
+            f"{private_home.user_name()} can; DIFY_ETL_COPY_GROUP opens the copy for a group."
+        )
+    try:
+        private_home.make_private(home, place.access, place.path)
+    except OSError as error:
+        # A folder of another account, or a file system without modes: the data come first.
+        tell(
+            f"{home.absolute()} cannot be made private: {error.strerror}. Give the folder to "
+            f"{private_home.user_name()}, mode 0700, or set DIFY_ETL_HOME elsewhere."
+        )
+
+
+@contextmanager
+def _client(settings: Settings, token_store: TokenStore | None) -> Iterator[DifyClient]:
+    if settings.is_simulated:
+        with _simulated_client(home_of(settings)) as dify:
+            yield dify
+        return
+    assert settings.base_url is not None
+    with DifyClient(
+        settings.base_url,
+        email=settings.email,
+        password=settings.password,
+        admin_api_key=settings.admin_api_key,
+        workspace_id=settings.workspace_id,
+        token_store=token_store or kept_sessions(settings),
+        limits=RequestLimits(
+            max_concurrency=settings.max_concurrency,
+            requests_per_second=settings.requests_per_second,
+        ),
+        bounds=AnswerBounds(
+            mebibytes=settings.max_answer_mib,
+            seconds=settings.max_answer_seconds,
+            pages=settings.max_pages,
+        ),
+        fingerprint_key=fingerprint_key(home_of(settings)),
+    ) as dify:
+        yield dify
+
+
+def kept_sessions(settings: Settings) -> TokenStore:
+    """Where sessions are kept between runs: the chosen store, Redis, or a file in the home."""
+    chosen = settings.token_store or settings.redis_url
+    return token_store_from(chosen.get_secret_value() if chosen else "file", home_of(settings))
+
+
+def fingerprint_key(home: Path) -> bytes:
+    """The key of the API keys' fingerprints: made once, mode 0600, outside the database."""
+    return _made_once(home / KEY_FILE, lambda: secrets.token_bytes(32))
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=private_home.PRIVATE_FOLDER, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in the way" if home.exists() else error.strerror
+        raise WarehouseUnwritable(
+            f"the folder for the data cannot be made: {reason}",
+            where=str(home.absolute()),
+            hint="Set DIFY_ETL_HOME to a folder that you may write.",
+        ) from error
+
+
+def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
+    """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
+    _make_home(path.parent)
+    try:
+        if path.exists() and (held := path.read_bytes()):
+            return held
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            flock(file, fcntl.LOCK_EX)  # another process may start at the same time
+            held = file.read()
+            if not held:
+                held = content()
+                file.write(held)
+        return held
+    except OSError as error:
+        raise translated(path, error) from error
+
+
+def _simulated_client(home: Path) -> DifyClient:
+    """A client of a simulated workspace that stays the same for every run into this home."""
+    plan, _ = _demo_of(home)
+    world = build_world(plan)
+    return DifyClient(
+        "http://simulated.dify",
+        email=world.account.email,
+        password=SecretStr(world.account.password or ""),
+        transport=httpx.WSGITransport(app=SimulatedDify(world, plan.version)),
+        fingerprint_key=fingerprint_key(home),
+    )
+
+
+def _demo_of(home: Path) -> tuple[WorldPlan, datetime]:
+    """The home's simulated workspace, and the moment at which it stands still: its first use.
+
+    The version is kept as well: another one has other rows, and those held would count as deleted.
+    """
+    told = _made_once(home / WORLD_FILE, _new_demo)
+    try:
+        world = json.loads(told)
+        now = datetime.fromisoformat(world["now"])
+        return replace(_PLANS[world.get("version", _FIRST_PLAN.version)], now=now), now
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WarehouseUnwritable(
+            f"{WORLD_FILE} is damaged, or a newer dify-etl wrote it",
+            where=str(home / WORLD_FILE),
+            hint=f"Delete the folder {home}; the demo makes it anew.",
+        ) from error
+
+
+def _new_demo() -> bytes:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return json.dumps({"now": now.isoformat(), "version": DEMO_PLAN.version}).encode()

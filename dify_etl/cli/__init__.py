@@ -1,0 +1,1 @@
+"""The command line: `main.py` parses words, the others do what was asked and show it."""

@@ -1,0 +1,110 @@
+"""Apps on a terminal: the list, one app, and what an export wrote."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from dify_etl.cli.consoles import err
+from dify_etl.cli.operating import opened_operator
+from dify_etl.operations.apps import every_app, found_app, found_apps
+from dify_etl.operations.errors import InputWrong
+from dify_etl.operations.exchange import export_apps
+
+SHOWN = (
+    "app_id",
+    "name",
+    "mode",
+    "description",
+    "icon",
+    "icon_background",
+    "max_active_requests",
+    "is_site_enabled",
+    "is_api_enabled",
+    "api_base_url",
+    "workflow_id",
+    "created_at",
+    "updated_at",
+)
+
+
+def show_apps(console: Console, mode: str | None, name: str | None) -> None:
+    """One row per app, by name."""
+    with opened_operator() as (operator, _):
+        dify = operator.dify
+        listed = dify.apps.list(mode=mode, name=name) if mode else every_app(dify, name=name)
+        found = sorted(listed, key=lambda app: (app.name, app.app_id))
+    table = RichTable(title=f"{len(found)} apps", title_justify="left")
+    for heading in ("name", "mode", "published", "changed (UTC)", "id"):
+        table.add_column(heading, overflow="fold")
+    for app in found:
+        changed = app.updated_at or app.created_at
+        published = "yes" if app.workflow_id else ""
+        cells = (app.name, app.mode, published, f"{changed:%Y-%m-%d %H:%M}", app.app_id)
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)
+
+
+def show_app(console: Console, text: str) -> None:
+    """The stored fields of one app, and the number of its keys."""
+    with opened_operator() as (operator, _):
+        app_id = found_app(operator.dify, text).app_id
+        detail = operator.dify.apps.get(app_id)
+        keys = len(operator.dify.api_keys.of_app(app_id))
+    table = RichTable(show_header=False)
+    for name in SHOWN:
+        value = getattr(detail, name)
+        table.add_row(name, "" if value is None else escape(str(value)))
+    table.add_row("API keys", str(keys))
+    console.print(table)
+
+
+def export_to(
+    console: Console,
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    is_all: bool,
+    fails_on_secret: bool = False,
+) -> int:
+    """Export these apps or all, tell what changed and where secrets are; 1 when an app could not
+    be exported or, with `fails_on_secret`, has or may have a secret.
+    """
+    if bool(texts) == is_all:
+        raise InputWrong(
+            "name the apps to export, or say --all", where="apps export", hint="One of the two."
+        )
+    with opened_operator() as (operator, _):
+        chosen = every_app(operator.dify) if is_all else found_apps(operator.dify, texts)
+        export = export_apps(operator.dify, chosen, folder, is_all=is_all)
+    for path in export.written:
+        console.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(export.written)} written, {len(export.unchanged)} as they were", highlight=False
+    )
+    for path in export.strays:
+        console.print(
+            f"belongs to no app any more: {escape(str(path))}", highlight=False, soft_wrap=True
+        )
+    for name in export.empty:
+        console.print(
+            f"{escape(name)} has nothing to export yet: nobody has saved a draft",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for name, reason in export.failed:
+        err.print(f"{escape(name)} was not exported: {escape(reason)}", soft_wrap=True)
+    _show_places(console, "Known secrets were left out of the files", export.hidden)
+    _show_places(console, "May hold other secrets: look before you share", export.doubtful)
+    has_secret = bool(export.hidden or export.doubtful)
+    return 1 if export.failed or (fails_on_secret and has_secret) else 0
+
+
+def _show_places(console: Console, title: str, places: Sequence[tuple[str, str]]) -> None:
+    if places:
+        console.print(f"{title}:", highlight=False)
+    for name, place in places:
+        told = f"  {name}: {place or 'outside of any node'}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)

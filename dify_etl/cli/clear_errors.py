@@ -1,0 +1,63 @@
+"""How a command ends when something goes wrong: one clear message, and an exit code."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from dify_etl.cli.consoles import err
+from dify_etl.cli.error_messages import ErrorMessage, print_error
+from dify_etl.errors import ActionableError, is_interrupt
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+# The exit codes, as the README lists them.
+NOT_WHOLE = FAILED = 1
+WRONG_USE = 2
+NOTHING_PUBLISHED = 3
+INTERRUPTED = 130
+_STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
+
+
+@contextmanager
+def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
+    """One clear message instead of a traceback; exit code 2 for wrong usage and settings, 130 for
+    Ctrl-C, `failed` for the rest.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(_STOPPED)
+        raise typer.Exit(INTERRUPTED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if is_interrupt(error):
+            err.print(_STOPPED)
+            raise typer.Exit(INTERRUPTED) from None
+        if debug:
+            err.print_exception()
+        print_error(err, _message(error))
+        raise typer.Exit(_exit_code(error, failed)) from None
+
+
+def _message(error: Exception) -> ErrorMessage:
+    if isinstance(error, ActionableError):
+        return ErrorMessage.of(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename}, line {frame.lineno}"
+    return ErrorMessage.of_bug(type(error).__name__, str(error), where=where)
+
+
+def _exit_code(error: Exception, failed: int) -> int:
+    from dify_etl.operations.errors import InputWrong, TargetUnknown
+    from dify_etl.operations.keys.errors import PolicyWrong
+    from dify_etl.settings import SettingWrong
+    from dify_etl.sync.errors import WindowWrong
+    from dify_etl.warehouse.errors import ExportRefused, QueryWrong
+
+    wrong_use = SettingWrong | WindowWrong | InputWrong | TargetUnknown | PolicyWrong
+    wrong_use |= QueryWrong | ExportRefused
+    return WRONG_USE if isinstance(error, wrong_use) else failed

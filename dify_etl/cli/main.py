@@ -1,0 +1,282 @@
+"""The command line: the same runs as in Dagster, from a terminal.
+
+Exit codes stand in `terminal.clear_errors` and in the README. Dagster, the warehouse and
+the simulated Dify are imported where they are used, so that --help answers at once.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dify_etl.cli.app_commands import apps
+from dify_etl.cli.audit_commands import audit
+from dify_etl.cli.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors
+from dify_etl.cli.consoles import out
+from dify_etl.cli.indexing_commands import indexing
+from dify_etl.cli.key_commands import keys
+from dify_etl.cli.member_commands import members
+from dify_etl.cli.query_format import QueryFormat
+from dify_etl.cli.simulated_option import Commands
+
+app = Commands(
+    name="dify-etl",
+    help="Reads a whole Dify workspace into DuckDB, loses nothing and can show so.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+quarantine = Commands(
+    help="Objects of Dify that are no valid record: list them, load them after a fix.",
+    no_args_is_help=True,
+)
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(apps, name="apps")
+app.add_typer(members, name="members")
+app.add_typer(indexing, name="indexing")
+app.add_typer(audit, name="audit")
+app.add_typer(keys, name="keys")
+
+
+Host = Annotated[
+    str, typer.Option(help="Address to serve; other than loopback takes DIFY_ETL_UI_PASSWORD.")
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")]
+
+
+def main() -> None:
+    """The entry point `dify-etl`."""
+    app()
+
+
+@app.command(takes_simulated=False)
+def demo(*, debug: Debug = False) -> None:
+    """Read 30 days of a simulated Dify into dify_data/demo/dify.duckdb."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.syncing import run_demo
+
+        raise typer.Exit(run_demo(out, is_debug=debug))
+
+
+@app.command()
+def sync(
+    *,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First local day, 2026-01-31.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last local day, included.")
+    ] = None,
+    app_: Annotated[
+        list[str] | None, typer.Option("--app", help="Id or name of an app; repeat for more.")
+    ] = None,
+    feed: Annotated[
+        list[str] | None, typer.Option("--feed", help="Raw table to read; repeat for more.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All days since the start date, settled or not.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for another sync or a held file.")
+    ] = 60.0,
+    debug: Debug = False,
+) -> None:
+    """Read Dify into the warehouse: without dates the look-back and all that was missed."""
+    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED):
+        from dify_etl.cli.syncing import SyncRequest, run_sync
+
+        request = SyncRequest(
+            first=_day(from_, "--from"),
+            last=_day(to, "--to"),
+            apps=tuple(app_ or ()),
+            feeds=tuple(feed or ()),
+            is_full=full,
+            wait_seconds=wait,
+            is_debug=debug,
+        )
+        raise typer.Exit(run_sync(request, out))
+
+
+@app.command()
+def accept(
+    slices: Annotated[
+        list[str] | None, typer.Argument(metavar="SLICE", help="FEED[:APP][:DAY or DAY..DAY]")
+    ] = None,
+    *,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; it is shown in every listing.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Take known holes out of the verdict, but not out of the books; without a SLICE, list them."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.accepting import run_accept
+
+        last = _day(until, "--until")
+        raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last))
+
+
+@app.command(takes_simulated=False)
+def simulate(
+    *,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
+    version: Annotated[str, typer.Option(help="Dify version to behave like.")] = "1.16.1",
+    apps: Annotated[int, typer.Option(min=1, help="Apps of the workspace.")] = 10,
+    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 30,
+    conversations_per_day: Annotated[int, typer.Option(min=0, help="In the workspace.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same workspace.")] = 7,
+    latency: Annotated[str, typer.Option(help="Added to every answer, as 20ms or 0.1s.")] = "0ms",
+    timezone: Annotated[str, typer.Option(help="Time zone of the account.")] = "UTC",
+    debug: Debug = False,
+) -> None:
+    """Serve a simulated Dify on loopback and print the settings to copy."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.simulating import run_simulation
+
+        run_simulation(
+            out,
+            port=port,
+            version=version,
+            latency=latency,
+            plan={
+                "apps": apps,
+                "days": days,
+                "conversations_per_day": conversations_per_day,
+                "seed": seed,
+                "timezone": timezone,
+            },
+        )
+
+
+@app.command()
+def doctor(
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the account's time zone into .env.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Check server, login, role, workspace, time zone, disk and locks; say what to do."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.doctor import examine
+
+        raise typer.Exit(examine(out, write=write))
+
+
+@app.command()
+def tables(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One table: its columns and a row.")
+    ] = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """List the tables of the published copy with grain, rows and how fresh they are."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.listing import describe_table, list_tables
+
+        raise typer.Exit(describe_table(out, name) if name else list_tables(out))
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="As `select …`; without any, a shell.")
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A file of SQL instead.")
+    ] = None,
+    form: Annotated[
+        QueryFormat, typer.Option("--format", help="How the answer is shown.")
+    ] = QueryFormat.TABLE,
+    debug: Debug = False,
+) -> None:
+    """Ask the published copy in SQL, also while a sync runs; needs no Dify."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.querying import run_query
+
+        raise typer.Exit(run_query(out, sql, file=file, form=form))
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|QUERY", help="A table or view, or a SELECT.")
+    ],
+    *,
+    to: Annotated[Path, typer.Option("--to", help="File: .parquet, .csv, .xlsx or .jsonl.")],
+    app_: Annotated[
+        list[str] | None, typer.Option("--app", help="Id or name of an app; repeat for more.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First local day, 2026-01-31.")
+    ] = None,
+    to_date: Annotated[
+        str | None, typer.Option("--to-date", metavar="DATE", help="Last local day, included.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a table, view or query of the published copy into a file for others."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.exporting import ExportRequest, run_export
+        from dify_etl.warehouse.published_copy import RowChoice
+
+        choice = RowChoice(tuple(app_ or ()), _day(from_, "--from"), _day(to_date, "--to-date"))
+        raise typer.Exit(run_export(out, ExportRequest(what, to, choice, may_replace=force)))
+
+
+@quarantine.command("list")
+def quarantine_list(*, debug: Debug = False) -> None:
+    """Show what waits: feed, record, field, and what is wrong with it."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.quarantining import list_quarantine
+
+        raise typer.Exit(list_quarantine(out))
+
+
+@quarantine.command("retry")
+def quarantine_retry(*, debug: Debug = False) -> None:
+    """Parse what was kept once more and load what can be read now."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.quarantining import retry_waiting
+
+        raise typer.Exit(retry_waiting(out))
+
+
+@app.command()
+def dev(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 3000,
+    debug: Debug = False,
+) -> None:
+    """Start the Dagster UI with this project."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.developing import run_dagster
+
+        run_dagster(out, host=host, port=port, log_format="colored")
+
+
+@app.command()
+def serve(*, host: Host = "127.0.0.1", port: Port = 3000, debug: Debug = False) -> None:
+    """The same for a server: logs are JSON lines, for what collects them."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.developing import run_dagster
+
+        run_dagster(out, host=host, port=port, log_format="json")
+
+
+def _day(text: str | None, option: str) -> date | None:
+    from dify_etl.sync.errors import WindowWrong
+
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise WindowWrong(
+            f"{text!r} is no date", where=option, hint=f"Write it as {option} 2026-01-31."
+        ) from None

@@ -1,0 +1,137 @@
+"""The job `nightly_sync` in this process, without Dagster's own words on the terminal."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from dify_etl.cli.error_messages import ErrorMessage
+from dify_etl.defs.asset_keys import feed_key, raw_key
+from dify_etl.defs.code_location import code_location
+from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
+from dify_etl.defs.resources import DifyHome
+from dify_etl.defs.schedules import NIGHTLY_SYNC
+from dify_etl.feeds.table import FEEDS
+from dify_etl.settings import Settings, SettingWrong
+
+# Dagster's own lines are for its UI, not for this terminal.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class JobFailures:
+    """Why steps failed, each reason once, with traces for --debug; whether a copy was published."""
+
+    messages: tuple[ErrorMessage, ...]
+    traces: tuple[str, ...]
+    is_published: bool
+
+
+def nightly_job(settings: Settings, dify_home: DifyHome) -> dg.JobDefinition:
+    """The job over all assets. SettingWrong when Dagster does not take a setting."""
+    # Dagster's warnings about its own beta features say nothing to a user of this program.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    return code_location(settings, dify_home).resolve_job_def(NIGHTLY_SYNC)
+
+
+def execute(
+    job: dg.JobDefinition, *, run_id: str, tags: dict[str, str], feeds: Sequence[str]
+) -> JobFailures:
+    """Run the job, or the chosen feeds with models, copy and verdict; answers what failed.
+
+    KeyboardInterrupt when the user stopped it. The run is recorded in DAGSTER_HOME when it is set.
+    """
+    with _instance() as instance:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags=tags,
+                asset_selection=_selection(job, feeds),
+                run_config=QUIET,
+                raise_on_error=False,
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+    failed = [event for event in result.all_events if event.is_step_failure]
+    if any(_is_interrupt(event) for event in failed):
+        raise KeyboardInterrupt
+    messages = [_message(event) for event in failed if event.step_key != _VERDICT_STEP]
+    if not result.success and not failed:
+        messages.append(_ended_early(result))
+    done = {event.step_key for event in result.all_events if event.is_step_success}
+    return JobFailures(
+        tuple(dict.fromkeys(messages)),
+        tuple(_trace(event) for event in failed),
+        is_published=PUBLISHED_COPY.to_python_identifier() in done,
+    )
+
+
+_VERDICT_STEP = SYNC_VERDICT.to_python_identifier()  # its slices are shown as a table
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME, so that the UI shows the run; else one that is forgotten."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+        return
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        raise SettingWrong(
+            f"DAGSTER_HOME is wrong: {home} is no absolute path of a folder",
+            where="environment",
+            hint="Make the folder and set its whole path, or unset DAGSTER_HOME: the run is then "
+            "not recorded for the Dagster UI.",
+        )
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _selection(job: dg.JobDefinition, feeds: Sequence[str]) -> list[dg.AssetKey] | None:
+    if not feeds:
+        return None
+    others = [feed for feed in FEEDS if feed.name not in feeds]
+    left_out = {raw_key(name) for feed in others for name in feed.tables}
+    left_out |= {feed_key(feed.name) for feed in others}
+    return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether Ctrl-C met this step: Dagster books it as the step's failure."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+
+
+def _message(event: dg.DagsterEvent) -> ErrorMessage:
+    """The failure as it was raised; of anything else the innermost cause."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None:
+        told = {key: str(one.value) for key, one in data.user_failure_data.metadata.items()}
+        if "what to do" in told:
+            return ErrorMessage(told["error"], told["what"], told["where"], told["what to do"])
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    where = f"step {event.step_key}"
+    if error is None:
+        return ErrorMessage.of_bug("StepFailed", "no message", where=where)
+    text = error.message.strip().removeprefix(f"{error.cls_name}: ")
+    return ErrorMessage.of_bug(error.cls_name or "Exception", text, where=where)
+
+
+def _ended_early(result: dg.ExecuteInProcessResult) -> ErrorMessage:
+    failures = [event for event in result.all_events if event.is_failure]
+    told = failures[-1].message if failures and failures[-1].message else "no step ran"
+    return ErrorMessage.of_bug("RunFailed", told, where=NIGHTLY_SYNC)
+
+
+def _trace(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    return f"{event.step_key}: {error.to_string()}" if error is not None else str(event.step_key)

@@ -1,0 +1,109 @@
+"""Ask the published copy: one query, a file of them, or a shell."""
+
+import codecs
+import os
+import sys
+from pathlib import Path
+
+import duckdb
+from rich.console import Console
+
+from dify_etl.cli.answer_tables import MOST_ROWS, print_rows
+from dify_etl.cli.published import published_copy
+from dify_etl.cli.query_format import QueryFormat
+from dify_etl.cli.query_shell import run_shell
+from dify_etl.control_codes import harmless
+from dify_etl.warehouse.errors import QueryWrong
+from dify_etl.warehouse.published_copy import (
+    columns_of,
+    make_answer,
+    opened_copy,
+    sql_errors,
+    statements_of,
+)
+from dify_etl.warehouse.writing_answers import finite_columns, streamed
+
+
+def run_query(console: Console, sql: str | None, *, file: Path | None, form: QueryFormat) -> int:
+    """Answer a query, or the last one of several; without any, a shell, or what stdin holds.
+
+    QueryWrong: no SQL, or one that DuckDB refuses. NothingPublished before the first sync.
+    """
+    copy = published_copy()
+    text, where = _text_of(sql, file)
+    if text is None:
+        return run_shell(console, copy)
+    if form is QueryFormat.PARQUET and sys.stdout.isatty():
+        raise QueryWrong(
+            "Parquet is nothing to read on a terminal",
+            where="--format",
+            hint='Redirect it (> file.parquet), or `dify-etl export "select …" --to file.parquet`.',
+        )
+    with opened_copy(copy) as connection:
+        *before, last = statements_of(connection, text, where)
+        with sql_errors(where):
+            for one in before:
+                connection.execute(one)
+        if form is QueryFormat.TABLE:
+            print_answer(console, connection, last, where)
+        else:
+            _send(connection, last, form, where)
+    return 0
+
+
+def print_answer(
+    console: Console,
+    connection: duckdb.DuckDBPyConnection,
+    statement: duckdb.Statement,
+    where: str,
+) -> None:
+    """Run a statement and show what it answers. QueryWrong."""
+    with sql_errors(where):
+        found = connection.execute(statement)
+        names = [str(column[0]) for column in found.description or ()]
+        rows = found.fetchmany(MOST_ROWS + 1) if names else []
+    print_rows(console, names, rows)
+
+
+def _text_of(sql: str | None, file: Path | None) -> tuple[str | None, str]:
+    """The SQL and where it comes from; None: a person is to be asked."""
+    if sql is not None and file is not None:
+        raise QueryWrong("a query and a file of one", where="-f", hint="Give one of them.")
+    if sql is not None:
+        return sql, "query"
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8"), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise QueryWrong(
+                f"{file.name} cannot be read: {reason}", where="-f", hint="Name a file of SQL."
+            ) from None
+    return (None, "query") if sys.stdin.isatty() else (sys.stdin.read(), "stdin")
+
+
+def _send(
+    connection: duckdb.DuckDBPyConnection,
+    statement: duckdb.Statement,
+    form: QueryFormat,
+    where: str,
+) -> None:
+    """The answer to stdout, exact; on a terminal without what that would obey."""
+    answer = make_answer(connection, statement, where)
+    columns = columns_of(connection, answer)
+    chosen = finite_columns(columns) if form is QueryFormat.JSON else "*"
+    pieces = streamed(connection, f"SELECT {chosen} FROM {answer}", form.value)
+    try:
+        with sql_errors(where):
+            if sys.stdout.isatty():
+                decoder = codecs.getincrementaldecoder("utf-8")()
+                for piece in pieces:
+                    sys.stdout.write(harmless(decoder.decode(piece)))
+            else:
+                for piece in pieces:
+                    sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        pieces.close()

@@ -1,0 +1,194 @@
+"""Checks of raw assets: whole by the books, unique by key, read in time, nothing in quarantine.
+
+The step that reads a feed brings them along: checks in steps of their own would be skipped with
+the output of a feed that failed, and would keep the colour of the last good night. They can be run
+alone all the same; then nothing is read.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeAlias
+
+import dagster as dg
+
+from dify_etl.defs.asset_keys import raw_key
+from dify_etl.defs.markdown import plain
+from dify_etl.feeds.table import Feed
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.causes import cause_of, some_of
+from dify_etl.warehouse.database import Database, utc_now
+
+# A night may be missed by some hours, not by a day.
+FRESH_WITHIN = timedelta(hours=36)
+IS_WHOLE = "is_whole"
+IS_FRESH = "is_fresh"
+KEY_IS_UNIQUE = "key_is_unique"
+NOTHING_IN_QUARANTINE = "nothing_in_quarantine"
+SHOWN_LINES = 20
+# Rows that wait in quarantine are missing in their day as well.
+BAD = """(state IN ('failed', 'incomplete')
+    OR (state = 'unproven' AND in_quarantine IS NOT NULL))"""
+
+# As text: Dagster has this name for type checkers only.
+Metadata: TypeAlias = "Mapping[str, dg.RawMetadataValue]"
+Finding: TypeAlias = tuple[bool, Metadata]
+
+
+def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
+    """Every raw table is whole and unique by key; its feed is fresh and keeps nothing back."""
+    hours = FRESH_WITHIN.total_seconds() / 3600
+    specs = [
+        dg.AssetCheckSpec(
+            IS_FRESH,
+            asset=raw_key(feed.name),
+            description=f"A read of {feed.name} that brought what Dify has ended within the last "
+            f"{hours:.0f} hours. Reads that failed do not count.",
+        ),
+        dg.AssetCheckSpec(
+            NOTHING_IN_QUARANTINE,
+            asset=raw_key(feed.name),
+            description=f"No record of {feed.name} waits in ops.quarantine.",
+        ),
+    ]
+    for name in feed.tables:
+        key = ", ".join(raw_table(name).key)
+        specs += [
+            dg.AssetCheckSpec(
+                IS_WHOLE,
+                asset=raw_key(name),
+                description="No slice of its feed failed, is incomplete or waits in quarantine, on "
+                "any day since the start date. Days that Dagster shows as materialised may have "
+                "been good earlier: this is what holds now.",
+            ),
+            dg.AssetCheckSpec(
+                KEY_IS_UNIQUE,
+                asset=raw_key(name),
+                description=f"No two rows of raw.{name} share {key}.",
+            ),
+        ]
+    return specs
+
+
+def judged(
+    database: Database, feed: Feed, chosen: Iterable[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """What the chosen checks find in the warehouse. Nothing is asked of Dify."""
+    for key in sorted(chosen):
+        passed, metadata = _JUDGES[key.name](database, feed, key.asset_key.path[-1])
+        yield dg.AssetCheckResult(
+            passed=passed,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata=metadata,
+        )
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Slices of a feed that are not whole for one cause, of one or several apps (or the workspace);
+    `tries` is of the app that failed most often.
+    """
+
+    app: str
+    first: str | None  # local days; None for lists without days
+    last: str | None
+    days: int  # of the app with most of them
+    state: str
+    tries: int
+    since: str
+    reason: str
+
+    def line(self) -> str:
+        """A line of Markdown; names and reasons are texts of strangers."""
+        often = f"since {self.since}, {self.tries} reads in a row"
+        days = f"{self.first} to {self.last} ({self.days} days)" if self.first else "whole list"
+        return f"- {plain(self.app)}, {days}: {self.state} {often}. {plain(self.reason)}"
+
+
+def missing_slices(database: Database, feed: str) -> list[Missing]:
+    """What the books say is missing of a feed, whichever run read it last, by cause."""
+    rows = database.rows(
+        f"""SELECT coalesce(any_value(a.name), s.app_id, 'workspace'),
+            min(slice_date)::VARCHAR, max(slice_date)::VARCHAR, count(slice_date),
+            s.state, max(s.tries), strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'),
+            coalesce(s.reason, 'no reason was told')
+        FROM (SELECT * FROM ops.slices WHERE feed = ? AND {BAD}) s
+        LEFT JOIN raw.apps a USING (app_id)
+        GROUP BY s.app_id, s.state, s.reason ORDER BY max(s.tries) DESC, s.app_id, s.reason""",
+        [feed],
+    )
+    groups: dict[tuple[str, str], list[Missing]] = {}
+    for one in (Missing(*row) for row in rows):
+        groups.setdefault((one.state, cause_of(one.reason)), []).append(one)
+    return [_together(group) for group in groups.values()]
+
+
+def _together(group: Sequence[Missing]) -> Missing:
+    """Apps that miss something for one cause, as one."""
+    return replace(
+        group[0],
+        app=some_of(one.app for one in group),
+        first=min((one.first for one in group if one.first), default=None),
+        last=max((one.last for one in group if one.last), default=None),
+        days=max(one.days for one in group),
+        since=min(one.since for one in group),
+    )
+
+
+def missing_lines(missing: list[Missing]) -> str:
+    """At most 20 lines: which apps and days, how often tried, why, and what to do."""
+    most = SHOWN_LINES - 2
+    lines = [one.line() for one in missing[:most]]
+    if len(missing) > most:
+        lines.append(f"- and {len(missing) - most} more, see ops.slices")
+    lines.append(
+        "- What to do: mend what the reasons name; every night and `dify-etl sync` try it."
+    )
+    return "\n".join(lines)
+
+
+def _whole(database: Database, feed: Feed, table: str) -> Finding:
+    missing = missing_slices(database, feed.name)
+    return not missing, (
+        {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
+    )
+
+
+def _fresh(database: Database, feed: Feed, table: str) -> Finding:
+    read_at = database.value(
+        "SELECT max(ended_at) FROM ops.runs WHERE feed = ? "
+        "AND (slices_proven > 0 OR slices_failed + slices_incomplete = 0)",
+        [feed.name],
+    )
+    is_fresh = read_at is not None and utc_now() - read_at < FRESH_WITHIN
+    return is_fresh, {"last good read": str(read_at or "never")}
+
+
+def _unique(database: Database, feed: Feed, table: str) -> Finding:
+    spec = raw_table(table)
+    key = ", ".join(spec.key)
+    rows = database.rows(
+        f"SELECT {key}, count(*) FROM {spec.qualified} GROUP BY {key} HAVING count(*) > 1 LIMIT 10"
+    )
+    found = [str(row[:-1]) for row in rows]
+    return not rows, ({"keys": dg.MetadataValue.json(found)} if found else {})
+
+
+def _none_quarantined(database: Database, feed: Feed, table: str) -> Finding:
+    waiting = database.value(
+        "SELECT count(*) FROM ops.quarantine WHERE feed = ? AND resolved_at IS NULL", [feed.name]
+    )
+    told: dict[str, dg.RawMetadataValue] = {"records": waiting}
+    if waiting:
+        told["what to do"] = "`dify-etl quarantine list` shows them, `quarantine retry` tries them."
+    return not waiting, told
+
+
+_JUDGES: Mapping[str, Callable[[Database, Feed, str], Finding]] = {
+    IS_WHOLE: _whole,
+    IS_FRESH: _fresh,
+    KEY_IS_UNIQUE: _unique,
+    NOTHING_IN_QUARANTINE: _none_quarantined,
+}

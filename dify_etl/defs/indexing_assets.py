@@ -1,0 +1,71 @@
+"""The asset `indexing_report`: which documents are not indexed, with a check that fails on any."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dify_etl.defs.markdown import table
+from dify_etl.defs.operation_configs import ExamineConfig
+from dify_etl.defs.operation_jobs import examination_of
+from dify_etl.defs.operation_runs import DifyOperations
+from dify_etl.defs.resources import clear_failures
+from dify_etl.operations.indexing import Report, examine
+
+INDEXING_REPORT = dg.AssetKey("indexing_report")
+EVERYTHING_INDEXED = "everything_is_indexed"
+SHOWN_GROUPS = 20
+SHOWN_NAMES = 3
+
+
+def indexing_report() -> dg.AssetsDefinition:
+    """The doctor's report as an asset; it changes nothing."""
+
+    @dg.asset(
+        key=INDEXING_REPORT,
+        group_name="operations",
+        kinds={"dify"},
+        description="Documents that failed, are stuck or paused, by error. Changes nothing.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERYTHING_INDEXED,
+                asset=INDEXING_REPORT,
+                description="No document failed, is stuck or paused; every dataset can be read.",
+            )
+        ],
+    )
+    def examine_documents(
+        config: ExamineConfig, dify_operations: DifyOperations
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        operator = dify_operations.operator
+        with clear_failures():
+            report = examine(
+                operator.dify,
+                examination_of(config),
+                datasets=config.datasets,
+                clock=operator.clock,
+            )
+        counts = {"not indexed": len(report.troubles), "unreadable": len(report.unreadable)}
+        yield dg.MaterializeResult(
+            metadata={
+                "datasets": report.datasets,
+                "documents": report.documents,
+                **counts,
+                "troubles": dg.MetadataValue.md(_as_markdown(report)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=not any(counts.values()), check_name=EVERYTHING_INDEXED, metadata=counts
+                )
+            ],
+        )
+
+    return examine_documents
+
+
+def _as_markdown(report: Report) -> str:
+    rows: list[tuple[str, ...]] = []
+    for group in report.groups()[:SHOWN_GROUPS]:
+        names = ", ".join(trouble.name for trouble in group.troubles[:SHOWN_NAMES])
+        rows.append((str(len(group.troubles)), group.kind, group.error, names))
+    rows += [("", "unreadable", reason, name) for name, reason in report.unreadable]
+    return table(("documents", "state", "error", "such as"), rows)

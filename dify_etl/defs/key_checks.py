@@ -1,0 +1,89 @@
+"""Checks on API keys. They look by themselves, so each can be run alone; they change nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+
+from dify_etl.defs.key_assets import INVENTORY, REVOKED
+from dify_etl.defs.key_runs import NO_POLICY, KeyOperations
+from dify_etl.defs.markdown import listed
+from dify_etl.defs.resources import clear_failures
+from dify_etl.operations.keys.inventory import Inventory
+from dify_etl.operations.keys.judging import (
+    STUCK_AFTER,
+    over_age,
+    stuck,
+    without_one_current,
+    without_owner,
+)
+from dify_etl.operations.keys.policy import Policy
+
+Judge = Callable[[Inventory, Policy], list[str]]
+
+JUDGES: Mapping[str, Judge] = {
+    "no_key_over_age": over_age,
+    "no_key_without_owner": lambda inventory, policy: without_owner(inventory),
+    "exactly_one_current_key_per_target": lambda inventory, policy: without_one_current(inventory),
+    "no_rotation_stuck": lambda inventory, policy: stuck(inventory),
+}
+
+
+def api_key_checks() -> list[dg.AssetChecksDefinition]:
+    """Two on the inventory, two on what became of rotations; a stuck one fails the run."""
+    kept = [
+        dg.AssetCheckSpec(
+            "no_key_over_age",
+            asset=INVENTORY,
+            description="No key of a target is older than the policy allows, give or take a day, "
+            "unless it is being replaced.",
+        ),
+        dg.AssetCheckSpec(
+            "no_key_without_owner",
+            asset=INVENTORY,
+            description="Every key belongs to a target, or the policy says to leave it alone.",
+        ),
+    ]
+    replaced = [
+        dg.AssetCheckSpec(
+            "exactly_one_current_key_per_target",
+            asset=REVOKED,
+            description="Each target has one key that its consumers are meant to use, in Dify.",
+        ),
+        dg.AssetCheckSpec(
+            "no_rotation_stuck",
+            asset=REVOKED,
+            blocking=True,
+            description="No rotation failed, waits for a person, or stands for "
+            f"{STUCK_AFTER.days} days beyond its grace period.",
+        ),
+    ]
+    return [_checks("keys_of_the_policy", kept), _checks("rotations_come_to_an_end", replaced)]
+
+
+def _checks(name: str, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
+    def judge(
+        context: dg.AssetCheckExecutionContext, key_operations: KeyOperations
+    ) -> Iterator[dg.AssetCheckResult]:
+        with clear_failures():
+            rotation = key_operations.rotation_of_policy()
+            if rotation is None:
+                for chosen in sorted(context.selected_asset_check_keys):
+                    yield dg.AssetCheckResult(
+                        passed=True,
+                        asset_key=chosen.asset_key,
+                        check_name=chosen.name,
+                        metadata={"policy": NO_POLICY},
+                    )
+                return
+            inventory = rotation.inventory()
+        for chosen in sorted(context.selected_asset_check_keys):
+            found = JUDGES[chosen.name](inventory, rotation.policy)
+            yield dg.AssetCheckResult(
+                passed=not found,
+                asset_key=chosen.asset_key,
+                check_name=chosen.name,
+                metadata={"found": listed(found)} if found else {},
+            )
+
+    return judge

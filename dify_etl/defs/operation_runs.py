@@ -1,0 +1,148 @@
+"""One run of an operation in Dagster: the plan in the metadata, applied only when told to."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from dify_etl.assembly.connection import effective_settings, home_of, open_dify
+from dify_etl.assembly.filling import fill_books_of
+from dify_etl.defs.markdown import fenced, listed, plain
+from dify_etl.defs.operation_configs import PlanConfig
+from dify_etl.defs.resources import clear_failures, teller
+from dify_etl.defs.schedule_tokens import ScheduleTokens
+from dify_etl.operations.applying import Operation, Operator, operator_of
+from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+from dify_etl.operations.errors import InputWrong, TooMuch
+from dify_etl.operations.plan import Cap, Plan
+
+
+class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
+    """The operator of the settings' Dify. No lock: Dify and the audit take several at once."""
+
+    audit_wait_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="How long to wait for the database to write ops.audit; when it stays busy, the "
+        "next sync brings the entries from audit.jsonl.",
+    )
+
+    _operator: Operator | None = PrivateAttr(default=None)
+    _home: Path | None = PrivateAttr(default=None)
+
+    @property
+    def operator(self) -> Operator:
+        """Who operates in this run."""
+        if self._operator is None:
+            raise RuntimeError("the operator is only there while a run lasts")
+        return self._operator
+
+    @property
+    def home(self) -> Path:
+        """The home whose audit is written."""
+        if self._home is None:
+            raise RuntimeError("the home is only known while a run lasts")
+        return self._home
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DifyOperations"]:
+        """Log in for a run. A setting or login that is wrong fails it clearly."""
+        with ExitStack() as stack:
+            with clear_failures():
+                settings = effective_settings()
+                self._home = home_of(settings)
+                dify = stack.enter_context(open_dify(settings, tell=teller(context)))
+                self._operator = operator_of(dify, AuditFile(self._home / AUDIT_FILE))
+            yield self
+
+
+def run_operation(
+    context: dg.OpExecutionContext,
+    operations: DifyOperations,
+    operation: Operation,
+    config: PlanConfig,
+    *,
+    typed: Sequence[str] = (),
+    schedule_token: str = "",
+) -> dg.Output[None]:
+    """Show the plan; with `dry_run` false apply it and fail when a step did not come out well.
+
+    InputWrong when nobody agreed to it: neither a person, who gives its id, nor a schedule.
+    """
+    plan = operation.plan
+    is_nothing = not plan.steps and not config.plan_id
+    if config.dry_run or is_nothing:
+        return _shown(operation, Cap(config.most))
+    agreed = config.plan_id
+    if not agreed:
+        consume_token(context, operations.home, schedule_token, plan.operation, plan)
+        agreed = plan.plan_id
+    results = operations.operator.apply(operation, agreed, cap=Cap(config.most), typed=typed)
+    fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
+    metadata = plan_metadata(plan, operation.notes) | {
+        "results": dg.MetadataValue.md(
+            "\n".join(f"- **{result.outcome}** {plain(result.told)}" for result in results)
+        )
+    }
+    bad = [result for result in results if not result.is_good]
+    if bad:
+        raise dg.Failure(
+            description=f"{len(bad)} of {len(results)} steps did not come out well",
+            metadata=metadata,
+            allow_retries=False,
+        )
+    return dg.Output(None, metadata=metadata)
+
+
+def consume_token(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    home: Path,
+    token: str,
+    operation: str,
+    plan: Plan | None = None,
+) -> None:
+    """Let the run of a schedule go on without the id of a plan; once for each token.
+
+    InputWrong without a token that a tick of the run's job wrote into the home: nothing else in a
+    run's config or tags proves who asked for it. It tells the id of the `plan` of now.
+    """
+    if not token:
+        raise nobody_agreed(operation, plan)
+    run, failed = context.run, None
+    if run.parent_run_id and (parent := context.instance.get_run_by_id(run.parent_run_id)):
+        is_failed = parent.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+        failed = parent.run_id if is_failed else None
+    ScheduleTokens(home).consume(token, run.job_name, run.run_id, retried_run_id=failed)
+
+
+def nobody_agreed(operation: str, plan: Plan | None = None) -> InputWrong:
+    """What to raise where an id is missing; it tells that of the `plan` of now."""
+    now = f" The plan of now has the id {plan.plan_id}." if plan else ""
+    return InputWrong(
+        "there is no plan_id, so nobody has seen what would be done",
+        where=operation,
+        hint=f"Run it with dry_run first.{now}",
+    )
+
+
+def _shown(operation: Operation, cap: Cap) -> dg.Output[None]:
+    """The plan as the output's metadata; a failure that shows it when the cap is too low."""
+    metadata = plan_metadata(operation.plan, operation.notes)
+    try:
+        cap.check(operation.plan)
+    except TooMuch as error:
+        raise dg.Failure(str(error), metadata, allow_retries=False) from None
+    return dg.Output(None, metadata=metadata)
+
+
+def plan_metadata(plan: Plan, notes: Sequence[str]) -> dict[str, dg.MetadataValue]:
+    """The plan as Dagster shows it: id, diff, what is left alone and why."""
+    shown = "\n".join(plan.lines()) if plan.steps else "nothing is to be done"
+    return {
+        "plan_id": dg.MetadataValue.text(plan.plan_id),
+        "steps": dg.MetadataValue.int(len(plan.steps)),
+        "plan": fenced("diff", shown),
+        "left alone": listed(notes),
+    }

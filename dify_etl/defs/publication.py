@@ -1,0 +1,122 @@
+"""The last two assets: swap the analysts' copy, then say whether the run may count as good."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dify_etl.assembly.filling import fill_books
+from dify_etl.defs.markdown import table
+from dify_etl.defs.resources import DifyHome, clear_failures
+from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
+from dify_etl.sync.verdict import BadSlice, Verdict, judge
+from dify_etl.time_zones import local_date
+from dify_etl.warehouse.publish import left_copy, publish
+
+PUBLISHED_COPY = dg.AssetKey("published_copy")
+SYNC_VERDICT = dg.AssetKey("sync_verdict")
+EVERYTHING_READ = "everything_was_read"
+
+
+def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The file dify.duckdb: a whole copy that replaces the old one in one step."""
+
+    @dg.asset(
+        key=PUBLISHED_COPY,
+        deps=after,
+        group_name="publication",
+        kinds={"duckdb"},
+        description="dify.duckdb: the copy for analysts, swapped whole; readers are never blocked.",
+    )
+    def publish_copy(dify_home: DifyHome) -> dg.MaterializeResult[None]:
+        home = dify_home.opened
+        through = local_date(home.began_at, home.rules.zone)
+        with clear_failures():
+            with home.database() as database:
+                fill_books(database, home.path)
+            left = left_copy(home.path, home.copy) if home.copy else None
+            copy = publish(
+                home.path,
+                run_id=home.run_id,
+                through=through,
+                wait_seconds=home.wait_seconds,
+                place=home.copy,
+            )
+        if left:
+            home.watch.tells(f"{left} was deleted: the copy for analysts is {copy.absolute()} now.")
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(copy.resolve()),
+                "bytes": copy.stat().st_size,
+                "through": through.isoformat(),
+            }
+        )
+
+    return publish_copy
+
+
+def sync_verdict() -> dg.AssetsDefinition:
+    """Fails the run when the books are not whole; what is good is published already."""
+
+    @dg.asset(
+        key=SYNC_VERDICT,
+        deps=[PUBLISHED_COPY],
+        group_name="publication",
+        description="Fails when anything is failed, incomplete or in quarantine, whichever run "
+        "read it, or a model does not build, with a table of what, since when and why.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERYTHING_READ,
+                asset=SYNC_VERDICT,
+                description="Nothing is failed, incomplete or in quarantine; all models are built.",
+            )
+        ],
+    )
+    def judge_sync(dify_home: DifyHome) -> Iterator[dg.MaterializeResult[None]]:
+        with clear_failures(), dify_home.opened.database() as database:
+            verdict = judge(database)
+        words = (
+            "all that this account is shown was read" if verdict.hidden else "all slices were read"
+        )
+        words = words if verdict.is_good else _in_words(verdict)
+        # A bad verdict is told before the step fails: else the page would show the last good one.
+        metadata = {"verdict": words, **_told(verdict)}
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[dg.AssetCheckResult(passed=verdict.is_good, metadata=metadata)],
+        )
+        if not verdict.is_good:
+            raise dg.Failure(description=words, metadata=_told(verdict), allow_retries=False)
+
+    return judge_sync
+
+
+def _in_words(verdict: Verdict) -> str:
+    parts = [f"{len(verdict.bad)} slices could not be read whole"] if verdict.bad else []
+    if verdict.waiting:
+        parts.append(f"{verdict.waiting} objects wait in quarantine (`dify-etl quarantine list`)")
+    if verdict.broken:
+        parts.append(f"{len(verdict.broken)} models could not be built and stay as they were")
+    return f"{' and '.join(parts)}; what is good is published"
+
+
+def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
+    told: dict[str, dg.MetadataValue | int | str] = {}
+    if verdict.bad:
+        told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
+    if verdict.waiting:
+        told["in quarantine"] = verdict.waiting
+    if verdict.broken:
+        rows = [(one.model, one.reason, one.hint) for one in verdict.broken]
+        told["models"] = dg.MetadataValue.md(table(("model", "reason", "what to do"), rows))
+    if verdict.accepted:
+        told["accepted"] = dg.MetadataValue.json([list(one) for one in verdict.accepted])
+    if verdict.hidden:
+        told["not shown"] = dg.MetadataValue.json([list(one) for one in verdict.hidden])
+    return told
+
+
+def _as_markdown(bad: list[BadSlice]) -> str:
+    causes = by_cause(bad)
+    more = len(causes) - SHOWN_CAUSES
+    told = f"and {more} more causes in ops.slices" if more > 0 else ""
+    return table(CAUSE_HEADINGS, causes[:SHOWN_CAUSES], told)

@@ -1,0 +1,258 @@
+"""Raw assets: one per raw table, and one per feed on which models hang; made from the feeds.
+
+A raw asset is told only what is whole: a full list without a bad slice, and each local day of which
+no slice failed or is incomplete. A day that is not whole gets an observation that says why.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from datetime import date
+
+import dagster as dg
+
+from dify_etl.defs.asset_keys import feed_key, raw_key
+from dify_etl.defs.checks import (
+    BAD,
+    FRESH_WITHIN,
+    Metadata,
+    check_specs,
+    judged,
+    missing_lines,
+    missing_slices,
+)
+from dify_etl.defs.partitions import daily_partitions, window_of
+from dify_etl.defs.resources import DifyHome, clear_failures
+from dify_etl.feeds.reading import read_feed
+from dify_etl.feeds.table import FEEDS, Feed
+from dify_etl.raw.tables import raw_table
+from dify_etl.settings import Settings
+from dify_etl.sync.report import STATES, FeedReport
+from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.tables import Table
+from dify_etl.warehouse.upsert import Changes
+
+# The column by which a row of a daily table belongs to a day, where it is not created_at.
+DAY_COLUMNS = {
+    "daily_statistics": "statistic_date",
+    "message_feedbacks": "message_created_date",
+    "message_citations": "message_created_date",
+    "message_files": "message_created_date",
+    "agent_thoughts": "message_created_date",
+    "agent_tool_calls": "message_created_date",
+    "human_inputs": "asked_date",
+}
+
+Told = dg.MaterializeResult[None] | dg.AssetCheckResult
+
+
+def raw_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """One definition per feed; a feed that fills several tables has one asset for each."""
+    return [_assets_of(feed, settings) for feed in FEEDS]
+
+
+def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=feed.name,
+        specs=[*(_spec(feed, name, settings) for name in feed.tables), _feed_spec(feed)],
+        check_specs=check_specs(feed),
+        # Outputs that are not told are skipped, and checks can be run without reading anything.
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run() if feed.is_daily else None,
+    )
+    def read_feed(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
+        chosen = [name for name in feed.tables if raw_key(name) in context.selected_asset_keys]
+        own: Metadata = {}
+        with clear_failures(failed_tries=context.retry_number):
+            if chosen:
+                own = yield from _read(context, dify_home, feed, chosen, settings)
+            with dify_home.opened.database() as database:
+                found = list(judged(database, feed, context.selected_asset_check_keys))
+                own = {**own, **_missing(database, feed)}
+        yield from _in_partitions(context, found)
+        if feed_key(feed.name) in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=feed_key(feed.name), metadata=own)
+
+    return read_feed
+
+
+def _read(
+    context: dg.AssetExecutionContext,
+    dify_home: DifyHome,
+    feed: Feed,
+    chosen: Sequence[str],
+    settings: Settings,
+) -> Generator[dg.MaterializeResult[None], None, Metadata]:
+    """Read the feed and tell of the chosen tables what is whole; returns what the read cost."""
+    plan = dify_home.plan(window_of(context, settings))
+    with dify_home.opened.sync(plan) as sync:
+        bad_before = {day for day, is_bad in _days(sync.database, feed).items() if is_bad}
+        report = read_feed(sync, feed)
+        dify_home.opened.reports.append(report)
+        context.log.info(told(report))
+        days = _days(sync.database, feed)
+        missing = _missing(sync.database, feed)
+        asked = _asked_days(context, sync.asked_days)
+        healed = {day for day in bad_before if not days.get(day, True)}
+        for name in chosen:
+            metadata = {**_metadata(sync.database, raw_table(name), report), **missing}
+            if feed.is_daily:
+                counted = _rows_by_day(sync.database, raw_table(name))
+                for day in sorted({*asked, *healed}):
+                    # A feed without a single slice has no app to read: there is nothing to miss.
+                    is_whole = not days.get(day, True) or (not days and day <= sync.today)
+                    is_whole = is_whole and not report.is_given_up
+                    rows = {"dagster/partition_row_count": counted.get(day, 0)}
+                    _tell(context, name, {**metadata, **rows}, is_whole=is_whole, day=day)
+            elif missing:
+                _tell(context, name, metadata, is_whole=False)
+            else:
+                yield dg.MaterializeResult(asset_key=raw_key(name), metadata=metadata)
+    return _costs(report)
+
+
+def _tell(
+    context: dg.AssetExecutionContext,
+    name: str,
+    metadata: Metadata,
+    *,
+    is_whole: bool,
+    day: date | None = None,
+) -> None:
+    """An event by hand: a result of the step would mark all partitions of its range."""
+    kind = dg.AssetMaterialization if is_whole else dg.AssetObservation
+    partition = day.isoformat() if day else None
+    context.log_event(kind(raw_key(name), partition=partition, metadata=dict(metadata)))
+
+
+def _in_partitions(
+    context: dg.AssetExecutionContext, found: Iterable[dg.AssetCheckResult]
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of checks, as results of the step where it has partitions.
+
+    Without any Dagster fails on them, since it looks for the partition that they speak of; there
+    they are reported beside the run.
+    """
+    if context.has_partition_key_range or context.has_partition_key:
+        yield from found
+        return
+    for one in found:
+        if one.asset_key is None or one.check_name is None:
+            continue
+        if context.assets_def.specs_by_key[one.asset_key].partitions_def is None:
+            yield one
+        else:
+            context.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=one.asset_key,
+                    check_name=one.check_name,
+                    passed=one.passed,
+                    metadata=one.metadata,
+                    severity=one.severity,
+                )
+            )
+
+
+def _asked_days(context: dg.AssetExecutionContext, asked: Sequence[date]) -> Sequence[date]:
+    """The days of the run's partitions; of a run without any those that the sync was asked for."""
+    if not context.has_partition_key_range and not context.has_partition_key:
+        return asked
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+def _days(database: Database, feed: Feed) -> dict[date, bool]:
+    """The local days that the books know of a feed, and whether a slice of it is bad."""
+    rows = database.rows(
+        f"SELECT slice_date, bool_or({BAD}) FROM ops.slices "
+        "WHERE feed = ? AND slice_date IS NOT NULL GROUP BY 1",
+        [feed.name],
+    )
+    return dict(rows)
+
+
+def _missing(database: Database, feed: Feed) -> Metadata:
+    missing = missing_slices(database, feed.name)
+    return {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
+
+
+def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
+    table = raw_table(name)
+    return dg.AssetSpec(
+        raw_key(name),
+        # Of events that are told only of what was read whole.
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_WITHIN),
+        deps=[feed_key(needed) for needed in feed.needs],
+        skippable=True,
+        description=table.grain,
+        group_name="raw",
+        kinds={"dify", "duckdb"},
+        metadata={
+            "dagster/table_name": table.qualified,
+            "dagster/column_schema": column_schema(table),
+        },
+        partitions_def=daily_partitions(settings) if feed.is_daily else None,
+    )
+
+
+def _feed_spec(feed: Feed) -> dg.AssetSpec:
+    """Without partitions, and told whenever the step ends: models hang on it."""
+    return dg.AssetSpec(
+        feed_key(feed.name),
+        # Not on its raw tables: in a run without partitions Dagster fails on a step that it gives
+        # an input with partitions.
+        deps=[feed_key(needed) for needed in feed.needs],
+        skippable=True,
+        description=f"The feed {feed.name} was read, well or not: what that cost, and what is "
+        "missing. Models are built from what is there; chosen alone, nothing is read.",
+        group_name="raw",
+        kinds={"dify"},
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's columns with types and sentences, as Dagster shows them."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(column.name, column.type, description=column.description)
+            for column in table.all_columns
+        ]
+    )
+
+
+def told(report: FeedReport) -> str:
+    """One line about a feed's read, for logs."""
+    changes = report.changes
+    states = ", ".join(f"{report.states[one]} {one}" for one in STATES if report.states.get(one))
+    return (
+        f"{report.feed}: {changes.new} new, {changes.changed} changed, "
+        f"{changes.unchanged} unchanged, {changes.absent} absent; {report.requests} requests, "
+        f"{report.retries} retries, {report.seconds:.1f} s; slices: {states or 'none'}"
+    )
+
+
+def _metadata(database: Database, table: Table, report: FeedReport) -> Metadata:
+    rows = database.value(f"SELECT count(*) FROM {table.qualified}")
+    changes = report.table_changes.get(table.name, Changes())
+    return {
+        "dagster/row_count": rows,
+        "rows new": changes.new,
+        "rows changed": changes.changed,
+        "rows unchanged": changes.unchanged,
+        "rows absent": changes.absent,
+        **_costs(report),
+    }
+
+
+def _costs(report: FeedReport) -> Metadata:
+    return {
+        "rows quarantined": report.quarantined,
+        "requests": report.requests,
+        "retries": report.retries,
+        "received bytes": report.received_bytes,
+        "seconds": round(report.seconds, 3),
+        "slices": dg.MetadataValue.json(report.states),
+    }
+
+
+def _rows_by_day(database: Database, table: Table) -> dict[date, int]:
+    """Rows per local day."""
+    day = DAY_COLUMNS.get(table.name, "created_date")
+    return dict(database.rows(f"SELECT {day}, count(*) FROM {table.qualified} GROUP BY 1"))

@@ -1,0 +1,1 @@
+"""How Dify is asked: sessions, logins, connections, limits, and what an answer may be."""

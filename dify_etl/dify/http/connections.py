@@ -1,0 +1,106 @@
+"""The connections to one Dify: an httpx client for each request that is under way.
+
+One client for all would look at every connection, under one lock, for each request.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import httpx
+
+from dify_etl.dify.http.bounds import AnswerBounds, read_within
+
+TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
+
+
+class Connections:
+    """Lends a client for each sending; the one that came back last, whose connection is warm.
+
+    `on_sent` and `on_answered` are called for each request sent, those of a login too; the answer
+    is read whole by then, within `bounds`. `transport` replaces the network, in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_sent: Callable[[httpx.Request], None],
+        on_answered: Callable[[httpx.Response], None],
+        transport: httpx.BaseTransport | None = None,
+        bounds: AnswerBounds | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        _hush_wire_log()
+        self._bounds = bounds or AnswerBounds()
+        self._monotonic = monotonic
+        self._hooks: dict[str, list[Callable[..., None]]] = {
+            "request": [on_sent],
+            "response": [self._read, on_answered],
+        }
+        self._transport = transport
+        self._tls = True if transport else httpx.create_ssl_context()
+        self._all: list[httpx.Client] = []
+        self._idle: list[httpx.Client] = []
+
+    def send(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send a request, signed by `auth`; raises httpx.RequestError (AnswerTooMuch too) or
+        OSError.
+        """
+        client = self._borrow()
+        try:
+            return client.send(request, auth=auth)
+        finally:
+            self._idle.append(client)
+
+    def close(self) -> None:
+        """Close them all."""
+        for client in self._all:
+            client.close()
+
+    def _read(self, response: httpx.Response) -> None:
+        """Read it whole, and let go of the wire: httpx makes answer and stream hold each other, so
+        that each answer with all its text would wait for the garbage collector.
+        """
+        read_within(response, self._bounds, self._monotonic)
+        response.stream = httpx.ByteStream(b"")
+
+    def _borrow(self) -> httpx.Client:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            client = _CookielessClient(
+                transport=self._transport,
+                verify=self._tls,
+                timeout=TIMEOUT,
+                event_hooks=self._hooks,
+            )
+            self._all.append(client)
+            return client
+
+
+class _NoCookies(httpx.Cookies):
+    """Takes none. A jar would cost a twentieth of each request to refuse what it is shown."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave the answer's cookies: `auth` reads those of a login."""
+
+
+class _CookielessClient(httpx.Client):
+    """The session's cookies are set by hand, and those of proxies are nobody's business."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise AttributeError("this client keeps no cookies")
+
+
+_NO_COOKIES = _NoCookies()
+
+
+def _hush_wire_log() -> None:
+    """httpcore logs headers at DEBUG, and with them the tokens of every Set-Cookie."""
+    wire_log = logging.getLogger("httpcore")
+    wire_log.setLevel(max(wire_log.level, logging.INFO))

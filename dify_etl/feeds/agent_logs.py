@@ -1,0 +1,228 @@
+"""The logs of agents, read beside the lists of their conversations: a talk that one of both shows
+is there, and a day is proven by both.
+
+Talks of workflows in which an agent is a node stand in its log as well. They belong to the app of
+the workflow, whose feeds read them; where no list shows that app, the log is all that tells of
+them, and they are loaded as talks of the agent.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from dify_etl.dify.agents import AgentLog, AgentLogMessage
+from dify_etl.dify.conversations import Conversation
+from dify_etl.dify.errors import DifyError, UnexpectedAnswer
+from dify_etl.dify.record import Rejected
+from dify_etl.raw.frames import without_secrets
+from dify_etl.raw.tables import SOURCE_COLUMNS, raw_table
+from dify_etl.sync.fetching import FATAL
+from dify_etl.sync.framed_rows import FramedRows
+from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import TimedList
+from dify_etl.sync.windows import windows_of
+from dify_etl.time_zones import local_date
+from dify_etl.warehouse.tables import frame
+
+# A conversation begins with its first question, a moment before or after it.
+BESIDE = timedelta(minutes=1)
+_SOURCES = tuple(column.name for column in SOURCE_COLUMNS)
+_MOMENT = pl.Datetime("us", "UTC")
+_SCHEMA = pl.Schema(
+    {
+        "conversation_id": pl.String(),
+        "title": pl.String(),
+        "from_end_user_id": pl.String(),
+        "last_message_at": _MOMENT,
+        "updated_at": _MOMENT,
+    }
+    | {name: pl.String() for name in _SOURCES}
+)
+
+
+@dataclass(frozen=True)
+class LoggedApp:
+    """An agent's app; `held` are the conversations in the warehouse, by id, with their updated_at,
+    `flows` the apps that the lists show: their own feeds read the talks in which the agent is a
+    node.
+    """
+
+    app_id: str
+    agent_id: str
+    held: Mapping[str, datetime | None]
+    flows: frozenset[str]
+
+
+@dataclass
+class LoggedTalks:
+    """What the log tells of an app's own talks, a row per talk and source.
+
+    `doubts` are days that it does not prove, `error` why it could not be read at all. `listed` are
+    talks that were new here and that the list shows after all, `unlisted` rows of raw.conversations
+    that it does not show.
+    """
+
+    rows: pl.DataFrame
+    doubts: dict[date, str] = field(default_factory=dict)
+    requests: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+    error: DifyError | None = None
+    listed: list[Conversation] = field(default_factory=list)
+    unlisted: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def ids(self) -> pl.DataFrame:
+        """The talks, as keys of raw.conversations."""
+        return self.rows.select("conversation_id").unique()
+
+    @property
+    def sources(self) -> pl.DataFrame:
+        """What started each talk: the key and the source columns of raw.conversations."""
+        return self.rows.select("conversation_id", *_SOURCES).unique("conversation_id", keep="last")
+
+    @property
+    def unlisted_rows(self) -> pl.DataFrame:
+        """`unlisted` as a frame of raw.conversations, without secrets."""
+        names = (*_UNLISTED, *_SOURCES)
+        rows = frame(raw_table("conversations"), self.unlisted, names)
+        return rows.with_columns(without_secrets(rows["name"], "VARCHAR"))
+
+    def proves(self, days: Collection[date]) -> bool:
+        """Whether these days can be believed to show all talks that the log has."""
+        return self.error is None and not self.rejected and self.doubts.keys().isdisjoint(days)
+
+
+# The columns of a conversation that the log tells, by its row and by its messages.
+_UNLISTED = (
+    *("conversation_id", "app_id", "name", "from_source", "from_end_user_id", "from_account_id"),
+    *("created_at", "updated_at", "message_count"),
+)
+
+
+def walk_logs(sync: Sync, app: LoggedApp, days: Sequence[date], bound: datetime) -> LoggedTalks:
+    """The log of an agent over the days, up to the bound; an error of it costs the proof alone."""
+    talks = LoggedTalks(pl.DataFrame(schema=_SCHEMA))
+    ask = sync.dify.agents.logs_page
+    timed: TimedList[AgentLog, FramedRows[AgentLog]] = TimedList(
+        lambda start, end, page, limit: ask(
+            app.app_id, app.agent_id, page, limit, start=start, end=end
+        ),
+        key=lambda row: row.key,
+        collect=lambda: FramedRows(lambda rows: _frame(app, rows), lambda row: row.key),
+        together=sync.together,
+        most_pages=sync.dify.bounds.pages,
+    )
+    frames = [talks.rows]
+    try:
+        for window in windows_of(days, sync.rules.zone):
+            for read in timed.read(window, bound):
+                frames.append(read.rows.rows)
+                talks.requests += read.rows.requests
+                talks.rejected += read.rows.rejected.values()
+                talks.unknown |= read.rows.unknown
+                if read.window is not None and read.reason is not None:
+                    talks.doubts |= dict.fromkeys(read.window.days, read.reason)
+    except FATAL:
+        raise
+    except DifyError as error:
+        talks.error = error
+    talks.rows = pl.concat(frames)
+    return talks
+
+
+def _frame(app: LoggedApp, records: Sequence[AgentLog]) -> pl.DataFrame:
+    """The rows of the app's own talks."""
+    own = [row for row in records if not (row.is_of_workflow and row.source_app_id in app.flows)]
+    values = [
+        (
+            *(row.conversation_id, row.title, row.from_end_user_id, row.last_message_at),
+            row.updated_at,
+            *(getattr(row, name) for name in _SOURCES),
+        )
+        for row in own
+    ]
+    return pl.DataFrame(values, schema=_SCHEMA, orient="row")
+
+
+def look_up_unlisted(
+    sync: Sync, app: LoggedApp, talks: LoggedTalks, shown: Collection[str]
+) -> None:
+    """Find out about talks that the list did not show (`shown`) and that are not held as they are
+    now: fills `listed` and `unlisted`. One that cannot be looked up leaves its day in doubt.
+    """
+    for row in _unknown(app, talks, shown):
+        try:
+            found = _look_up(sync, app, row)
+        except FATAL:
+            raise
+        except DifyError as error:
+            day = local_date(row["last_message_at"] or sync.now, sync.rules.zone)
+            talks.doubts[day] = f"talk {row['conversation_id']}: {error.what}"
+            continue
+        if isinstance(found, Conversation):
+            talks.listed.append(found)
+        elif found is not None:
+            talks.unlisted.append(found)
+
+
+def _unknown(
+    app: LoggedApp, talks: LoggedTalks, shown: Collection[str]
+) -> Iterator[dict[str, datetime]]:
+    rows = talks.rows.sort("last_message_at", nulls_last=False)
+    rows = rows.unique("conversation_id", keep="last", maintain_order=True)
+    rows = rows.filter(~pl.col("conversation_id").is_in(list(shown)))
+    for row in rows.iter_rows(named=True):
+        held, newest = app.held.get(row["conversation_id"]), row["last_message_at"]
+        if held is None or newest is None or newest > held:
+            yield row
+
+
+def _look_up(
+    sync: Sync, app: LoggedApp, row: Mapping[str, object]
+) -> Conversation | dict[str, object] | None:
+    """The talk as the list shows it; as the log does; None when it is gone meanwhile."""
+    talk_id = str(row["conversation_id"])
+    walk = sync.dify.agents.log_messages_walk(app.agent_id, talk_id)
+    messages: dict[str, AgentLogMessage] = {}
+    rejected = 0
+    for page in walk:
+        messages.update((one.message_id, one) for one in page.records)
+        rejected += len(page.rejected)
+    if rejected or not walk.proof.is_proven:
+        raise UnexpectedAnswer(
+            f"{rejected} messages of its log could not be read"
+            if rejected
+            else f"its log is not proven: {walk.proof.reason}",
+            where="GET /agent/{agent_id}/logs/{conversation_id}/messages",
+            hint="It is read again the next night.",
+        )
+    if not messages:
+        return None
+    began = min(one.created_at for one in messages.values())
+    listed = sync.dify.conversations.chat_walk(app.app_id, start=began - BESIDE, end=began + BESIDE)
+    for shown in listed:
+        for talk in shown.records:
+            if talk.conversation_id == talk_id:
+                return talk
+    return _as_conversation(app, row, list(messages.values()), began)
+
+
+def _as_conversation(
+    app: LoggedApp, row: Mapping[str, object], messages: list[AgentLogMessage], began: datetime
+) -> dict[str, object]:
+    accounts = [one.from_account_id for one in messages if one.from_account_id]
+    return {
+        "conversation_id": row["conversation_id"],
+        "app_id": app.app_id,
+        "name": row["title"],
+        "from_source": "console" if accounts else "api",
+        "from_end_user_id": row["from_end_user_id"],
+        "from_account_id": accounts[0] if accounts else None,
+        "created_at": began,
+        "updated_at": max(one.updated_at or one.created_at for one in messages),
+        "message_count": len(messages),
+        **{name: row[name] for name in _SOURCES},
+    }

@@ -1,0 +1,191 @@
+"""Feed apps: the list of every run, and the detail of apps that changed since theirs was read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from dify_etl.dify.app_list import AppsWalk
+from dify_etl.dify.app_modes import COMPLETION_MODES, KNOWN_MODES
+from dify_etl.dify.app_records import App, AppDetail
+from dify_etl.dify.errors import AppGone
+from dify_etl.dify.paging import WalkProof
+from dify_etl.dify.record import Batch, Rejected, check_identity, lost
+from dify_etl.feeds.vanished import mark_rows_of_gone_apps
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.fetching import attempt, fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.rights import why_not_shown
+from dify_etl.sync.run import Sync
+from dify_etl.sync.source import check_source
+from dify_etl.sync.walks import Rows
+from dify_etl.warehouse.tables import frame
+
+ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
+
+# The list shows a shortened config and, for an empty description, the prompt: the detail's count.
+_FROM_DETAIL = ("description", "app_model_config")
+
+
+@dataclass(frozen=True)
+class KnownApp:
+    """An app of the workspace as the warehouse holds it."""
+
+    app_id: str
+    name: str
+    mode: str
+    agent_id: str | None = None
+
+    @property
+    def is_known_mode(self) -> bool:
+        """Whether dify-etl knows what apps of this mode have; others are asked all the same."""
+        return self.mode in KNOWN_MODES
+
+    def is_of(self, modes: Sequence[str]) -> bool:
+        """Whether it is of these modes. One of an unknown mode may be any, but a completion app:
+        opening its logs would leave traces.
+        """
+        return self.mode in modes or not (self.is_known_mode or modes == COMPLETION_MODES)
+
+
+def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
+    """The apps that Dify has, of these modes (all when none is given), within the run's filter.
+
+    WindowWrong when the filter names an app that is not there.
+    """
+    rows = sync.database.rows(
+        "SELECT app_id, name, mode, agent_id FROM raw.apps WHERE absent_since IS NULL "
+        "ORDER BY created_at"
+    )
+    apps = tuple(KnownApp(*row) for row in rows)
+    chosen = _chosen(apps, sync.plan.apps)
+    return tuple(app for app in chosen if not modes or app.is_of(modes))
+
+
+def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp, ...]:
+    for text in asked:
+        if not any(text in (app.app_id, app.name) for app in apps):
+            raise WindowWrong(
+                f"no app has the id or name {text!r}",
+                where="--app",
+                hint="`dify-etl tables` shows the warehouse; raw.apps lists ids and names. "
+                "A deleted app keeps its rows but cannot be read any more.",
+            )
+    return tuple(app for app in apps if not asked or app.app_id in asked or app.name in asked)
+
+
+def read_apps(sync: Sync) -> FeedReport:
+    """GET /apps in all modes, then GET /apps/{id} of apps that changed; marks absent apps."""
+    with FeedBooks(sync, "apps") as books:
+        outcome = attempt("apps", lambda: _list(sync))
+        if outcome.error is not None:
+            books.fail(None, [None], outcome.error)
+            return books.report()
+        assert outcome.result is not None
+        rows, proof, is_broken = outcome.result
+        apps = list(rows.records.values())
+        reason = None if proof.is_proven else proof.reason
+        with books.commit():
+            load_listed_apps(books, apps)
+            books.quarantine(None, rows.rejected.values())
+            if reason is None and not lost(rows.rejected.values()):
+                present = records_frame(raw_table("apps"), App, apps)
+                books.mark_absent(raw_table("apps"), scope="true", present=present)
+                mark_rows_of_gone_apps(books)
+        hidden, failed = _read_details(books)
+        is_broken = is_broken or bool(proof.odd) or failed is not None
+        reason = failed or hidden or reason
+        with books.commit():
+            state = "incomplete" if is_broken else "unproven" if reason else "proven"
+            total = proof.total_last
+            books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
+        return books.report()
+
+
+def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
+    """The lists of apps of all modes, once it is sure that it is this workspace's; whether one of
+    them did not come.
+    """
+    walk = sync.dify.apps.walk()
+    rows = Rows(walk.key)
+    for page in walk:
+        rows.add(page)
+    check_source(sync)
+    return rows, walk.proof, isinstance(walk, AppsWalk) and walk.is_broken
+
+
+def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:
+    """Rows of the list, but for the columns that only the detail tells right."""
+    books.note_drift(apps)
+    shown = records_frame(raw_table("apps"), App, apps).drop(_FROM_DETAIL)
+    books.load_frame(raw_table("apps"), shown)
+
+
+def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
+    """Read the details that are due; answers why some are not there for this account (rights, or
+    the app was deleted meanwhile), and why some could not be read.
+    """
+    sync = books.sync
+    due = [
+        row[0]
+        for row in sync.database.rows(
+            "SELECT app_id FROM raw.apps WHERE absent_since IS NULL "
+            "AND (detail_of IS NULL OR detail_of IS DISTINCT FROM updated_at)"
+        )
+    ]
+    details: list[AppDetail] = []
+    odd: list[Rejected] = []
+    hidden: list[str] = []
+    gone: list[str] = []
+    failed: list[str] = []
+
+    def fetch(app_id: str) -> Batch[AppDetail]:
+        batch = sync.dify.apps.detail(app_id)
+        for detail in batch:
+            check_identity(detail.app_id, app_id, endpoint="GET /apps/{app_id}")
+        return batch
+
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+        if fetched.result is not None:
+            details += fetched.result
+            odd += fetched.result.rejected
+        elif isinstance(fetched.error, AppGone):
+            gone.append(f"an app of the list has no details any more: {fetched.error}")
+        elif not_shown := why_not_shown(sync, fetched.error):
+            hidden.append(not_shown)
+        else:
+            failed.append(str(fetched.error))
+    with books.commit():
+        books.note_drift(details)
+        rows = _detail_frame(sync, details)
+        books.load_frame(raw_table("apps"), rows, repeated=rows.height)
+        books.quarantine(None, odd)
+    # A reason of rights begins as every such reason does: by that it is known as one.
+    reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
+    return next(iter([*hidden, *gone]), None), reason
+
+
+def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:
+    """The details; `detail_of` stays empty where the app may change once more in that second,
+    and where a field is odd."""
+    table = raw_table("apps")
+    list_only = (
+        "create_user_name",
+        "author_name",
+        "has_draft_trigger",
+        "max_active_requests",
+        "tags",  # not in the detail of old servers
+        "is_starred",
+        "maintainer_id",
+        "permission_keys",
+    )
+    whole = records_frame(table, AppDetail, details).drop(list_only)
+    moments = [
+        {"detail_of": at if at is None or (at < sync.now - ONE_SECOND and not is_odd) else None}
+        for at, is_odd in ((one.updated_at, bool(one.odd_fields)) for one in details)
+    ]
+    return whole.rename({"extra": "detail_extra"}).hstack(frame(table, moments, ["detail_of"]))

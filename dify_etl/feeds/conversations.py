@@ -1,0 +1,219 @@
+"""Feed conversations: what the lists of every conversational app show; what they show no more."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import polars as pl
+
+from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.dify.conversations import (
+    CompletionConversation,
+    Conversation,
+    LoggedConversation,
+)
+from dify_etl.dify.record import lost
+from dify_etl.feeds.agent_logs import LoggedApp, LoggedTalks
+from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.conversation_lists import (
+    FEED,
+    Listed,
+    Part,
+    Task,
+    listed_messages,
+    read_lists,
+)
+from dify_etl.feeds.message_parts import mark_messages_absent, mark_messages_deleted
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import days_to_read
+from dify_etl.sync.fetching import Fetched, fetch_batches
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
+from dify_etl.sync.windows import Window
+from dify_etl.warehouse.tables import quoted
+
+# Rows of lists that wait to be loaded, and are loaded together.
+ROOM = 2 * MOST_ROWS
+# Apps whose lists are fetched while others are being committed: most lists are short.
+AHEAD = 100
+
+
+def read_conversations(sync: Sync) -> FeedReport:
+    """Read the lists of every conversational app; one failed app fails only its slices."""
+    with FeedBooks(sync, FEED) as books:
+        bound = upper_bound(sync.dify.earlier_time())
+        apps = {app.app_id: app for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
+        days = days_to_read(sync, FEED, tuple(apps))
+        tasks = [
+            Task(apps[one.app_id], one, bound, _logged_app(sync, apps[one.app_id]))
+            for one in days
+            if one.all
+        ]
+        books.expect(len(tasks))
+        for batch in fetch_batches(
+            tasks,
+            partial(read_lists, sync),
+            workers=sync.rules.workers,
+            ahead=AHEAD,
+            room=ROOM,
+            size=lambda part: part.size,
+        ):
+            _keep(books, batch)
+        return books.report()
+
+
+def _logged_app(sync: Sync, app: KnownApp) -> LoggedApp | None:
+    """What the read of an agent's log needs to know; None for other apps."""
+    if app.agent_id is None:
+        return None
+    held = sync.database.rows(
+        "SELECT conversation_id, updated_at FROM raw.conversations "
+        "WHERE app_id = ? AND absent_since IS NULL",
+        [app.app_id],
+    )
+    shown = sync.database.rows("SELECT app_id FROM raw.apps WHERE absent_since IS NULL")
+    flows = frozenset(app_id for (app_id,) in shown if app_id != app.app_id)
+    return LoggedApp(app.app_id, app.agent_id, dict(held), flows)
+
+
+def _keep(books: FeedBooks, batch: Sequence[Fetched[Task, Part]]) -> None:
+    """Load what came; an app whose lists could not be read fails alone."""
+    if taken := [(one.task, one.result) for one in batch if one.result is not None]:
+        _take(books, taken)
+    for one in batch:
+        if one.error is not None:
+            books.fail(one.task.app.app_id, one.task.days.all, one.error)
+        if one.result is None or one.result.slices:
+            books.step()
+
+
+def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
+    """Load parts. The days of an app are proven in the books with its last part, never before
+    their rows.
+    """
+    repeated = _repeated([part for _, part in taken])
+    walks = [(task, walk) for task, part in taken for walk in part.walks]
+    completions = [walk for task, walk in walks if task.is_completion]
+    with books.commit():
+        _load(books, [walk for task, walk in walks if not task.is_completion], repeated)
+        _load(books, completions, repeated)
+        if completions:
+            messages = pl.concat(walk.messages for walk in completions)
+            _load_listed_messages(books, messages, repeated)
+        for task, walk in walks:
+            books.note_unknown(walk.unknown)
+            books.quarantine(task.app.app_id, walk.rejected.values())
+        for task, part in taken:
+            if part.logs is not None and part.slices:
+                _load_logged(books, task, part.logs)
+        _mark_absent(books, [(task, part, read) for task, part in taken for read in part.created])
+        books.close_slices([one for _, part in taken for one in _slices(books, part)])
+
+
+def _slices(books: FeedBooks, part: Part) -> Iterator[Slice]:
+    """The ledger rows of a part; a log that could not be read proves none of them."""
+    error = part.logs.error if part.logs else None
+    for one in part.slices:
+        if error is None or one.reason is not None:
+            yield one
+            continue
+        unread = books.unread(one.app_id, one.day, error)
+        state = "unproven" if unread.state == "unproven" else "incomplete"
+        yield replace(one, state=state, expected=None, reason=f"log of the agent: {unread.reason}")
+
+
+def _load_logged(books: FeedBooks, task: Task, logs: LoggedTalks) -> None:
+    """What began each talk, and the talks that the list did not show. Call it once the rows of the
+    list are loaded.
+    """
+    table = raw_table(FEED)
+    books.load(FEED, Conversation, logs.listed)
+    books.load_frame(table, logs.unlisted_rows)
+    books.note_unknown(logs.unknown)
+    books.quarantine(task.app.app_id, logs.rejected)
+    held = books.sync.database.frame(
+        "SELECT conversation_id FROM raw.conversations WHERE app_id = "
+        f"{quoted(task.app.app_id)} AND absent_since IS NULL"
+    )
+    sources = logs.sources.join(held, on="conversation_id", how="semi")
+    books.load_frame(table, sources, repeated=sources.height)
+
+
+def _load(books: FeedBooks, walks: Sequence[Listed], repeated: Collection[str]) -> None:
+    """Walks over lists of one kind: chats and completions tell different columns."""
+    if walks:
+        rows = pl.concat(walk.rows for walk in walks)
+        again = rows.filter(pl.col("conversation_id").is_in(list(repeated)))
+        books.load_frame(raw_table(FEED), rows, repeated=again["conversation_id"].n_unique())
+
+
+def _repeated(parts: Iterable[Part]) -> set[str]:
+    """Conversations of these parts that were counted with one before them."""
+    here: set[str] = set()
+    repeated: set[str] = set()
+    for part in parts:
+        repeated |= part.repeated - here
+        here |= part.ids
+    return repeated
+
+
+def load_completion_logs(books: FeedBooks, rows: Sequence[LoggedConversation]) -> None:
+    """Listed logs of a completion app: each is a conversation and its only message."""
+    books.load(FEED, CompletionConversation, rows)
+    _load_listed_messages(books, listed_messages(rows))
+
+
+def _load_listed_messages(
+    books: FeedBooks, listed: pl.DataFrame, repeated: Collection[str] = ()
+) -> None:
+    """The messages that a list brings, unless more is known already. Those of the `repeated`
+    conversations were counted before. A log that tells no text at all has no message (any more).
+    """
+    says_nothing = pl.all_horizontal(
+        pl.col("inputs", "query", "message", "answer", "odd_fields").is_null()
+    )
+    empty = listed.filter(says_nothing)["conversation_id"].to_list()
+    mark_messages_deleted(books, empty, by="conversation_id")
+    listed = listed.filter(~says_nothing)
+    if listed.is_empty():
+        return
+    opened = books.sync.database.frame(
+        "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
+    )
+    unopened = listed.join(opened, on="conversation_id", how="anti")
+    again = unopened.filter(pl.col("conversation_id").is_in(list(repeated)))
+    books.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
+
+
+def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[Listed]]]) -> None:
+    """Proven walks by created_at show which held conversations Dify has no more. Of agents both
+    the list and the log must be proven, and neither may show it.
+    """
+    table = raw_table(FEED)
+    proven = []
+    for task, part, read in reads:
+        if read.window is None or read.reason is not None or lost(read.rows.rejected.values()):
+            continue
+        if part.logs is not None and not part.logs.proves(read.window.days):
+            continue
+        shown = [read.rows.rows.select(table.key), *([part.logs.ids] if part.logs else [])]
+        proven.append((_scope(task, read.window), pl.concat(shown)))
+    if not proven:
+        return
+    scope = " OR ".join(f"({one})" for one, _ in proven)
+    present = pl.concat(rows for _, rows in proven)
+    if books.mark_absent(table, scope=scope, present=present):
+        gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE ({scope})"
+        mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
+
+
+def _scope(task: Task, window: Window) -> str:
+    """The app's conversations of a window, as far as the walk was bound to see them; SQL over t."""
+    until = min(window.end, task.bound)
+    return (
+        f"t.app_id = {quoted(task.app.app_id)} "
+        f"AND t.created_at >= TIMESTAMPTZ '{window.start.isoformat()}' "
+        f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'"
+    )

@@ -1,0 +1,173 @@
+"""The feedback export (>= 1.10.1), weekly per app, compared as a set with what is held.
+
+A rating that was withdrawn or swapped for another moves no time and may leave the counts equal;
+only this list shows it. What differs makes its conversation due; ids and times are taken over.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
+from dify_etl.dify.feedback import ExportedFeedback
+from dify_etl.dify.record import Rejected
+from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.chat_messages import DUE_TALKS
+from dify_etl.feeds.completion_messages import DUE_LOGS
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.local_days import with_local_days
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.report import Slice
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.tables import quoted
+
+FEED = "message_feedbacks"
+EXPORTED_SINCE = (1, 10, 1)
+EVERY = timedelta(days=6, hours=12)
+NO_EXPORT = (
+    "servers before 1.10.1 export no feedback: ids and times are unknown, swapped ratings and "
+    "those of closed completion logs are not seen"
+)
+
+
+# SQL over raw.conversations c, after note_rated_otherwise.
+RATED_OTHERWISE = "c.conversation_id IN (SELECT conversation_id FROM _rated_otherwise)"
+
+
+@dataclass(frozen=True)
+class Export:
+    """All feedback of one app, as exported; `rows` for raw.message_feedbacks.
+
+    `size` is small, as its rows are: they are kept to the end, and hasten no commit.
+    """
+
+    rows: pl.DataFrame
+    rejected: tuple[Rejected, ...]
+    size: int = 1
+
+
+def due_exports(books: FeedBooks) -> list[KnownApp]:
+    """Apps whose export is a week old; none of servers that export nothing, which it notes."""
+    sync = books.sync
+    apps = known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)
+    if sync.dify.version < EXPORTED_SINCE:
+        slices = [Slice(app.app_id, None, "unproven", reason=NO_EXPORT) for app in apps]
+        with books.commit():
+            books.close_slices(slices, feed=FEED)
+        return []
+    rows = sync.database.rows(
+        "SELECT app_id, read_at FROM ops.slices "
+        "WHERE feed = ? AND slice_date IS NULL AND state = 'proven'",
+        [FEED],
+    )
+    fresh = {app_id for app_id, read_at in rows if sync.now - read_at < EVERY}
+    return [app for app in apps if sync.plan.is_full or app.app_id not in fresh]
+
+
+def read_export(sync: Sync, app: KnownApp) -> Export:
+    """GET feedbacks/export of an app."""
+    batch = sync.dify.conversations.feedback_export(app.app_id)
+    rows = records_frame(raw_table(FEED), ExportedFeedback, batch.records)
+    return Export(rows, batch.rejected)
+
+
+def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) -> bool:
+    """Make conversations due whose held ratings are not the exported ones; whether this run has to
+    read any of them.
+
+    Call it when those that were due for other reasons are loaded. These are as fresh as the export:
+    where they differ all the same, a rating moved meanwhile, and the next run reads them.
+    """
+    good = [(one.task, one.result) for one in exports if one.result is not None]
+    if not good:
+        return False
+    execute = books.sync.database.execute
+    with books.commit():
+        for app, export in good:
+            books.quarantine(app.app_id, export.rejected)
+        _stage(books, [export for _, export in good])
+        apps = ", ".join(quoted(app.app_id) for app, _ in good)
+        rating = "conversation_id, message_id, from_source, rating, nullif(content, '')"
+        held = (
+            f"SELECT {rating} FROM raw.message_feedbacks "
+            f"WHERE app_id IN ({apps}) AND absent_since IS NULL"
+        )
+        exported = f"SELECT {rating} FROM _exported"
+        execute(
+            f"""CREATE OR REPLACE TEMP TABLE _differing AS
+            SELECT conversation_id FROM (({held}) EXCEPT ({exported}))
+            UNION SELECT conversation_id FROM (({exported}) EXCEPT ({held}))"""
+        )
+        execute(
+            """UPDATE ops.conversation_reads SET is_settled = false
+            WHERE state <> 'absent' AND conversation_id IN (FROM _differing)"""
+        )
+        execute(
+            f"""CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
+            SELECT conversation_id FROM ops.conversation_reads
+            WHERE state = 'proven' AND conversation_id IN (FROM _differing)
+                AND conversation_id NOT IN (SELECT conversation_id FROM {DUE_TALKS}
+                    UNION ALL SELECT conversation_id FROM {DUE_LOGS})"""
+        )
+    return bool(books.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
+
+
+def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) -> None:
+    """Ids and times of the feedbacks; for completion apps, whose messages are closed, all."""
+    if not exports:
+        return
+    good = [(one.task, one.result) for one in exports if one.result is not None]
+    failed = [
+        books.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
+    ]
+    done = [
+        Slice(app.app_id, None, "proven", export.rows.height, export.rows.height, 1)
+        for app, export in good
+    ]
+    with books.commit():
+        _load_unopened(books, [one for one in good if one[0].mode in COMPLETION_MODES])
+        _stage(books, [export for _, export in good])
+        books.sync.database.execute(
+            """UPDATE raw.message_feedbacks t
+            SET feedback_id = s.feedback_id, created_at = s.created_at,
+                created_date = s.created_date, created_hour = s.created_hour
+            FROM _exported s WHERE t.message_id = s.message_id
+              AND t.from_source = s.from_source AND t.absent_since IS NULL
+              AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
+        )
+        books.close_slices([*done, *failed], feed=FEED)
+
+
+def _stage(books: FeedBooks, exports: Iterable[Export]) -> None:
+    rows = pl.concat([_no_rows(), *(export.rows for export in exports)])
+    rows = with_local_days(raw_table(FEED), rows, books.sync.rules.zone)
+    books.sync.database.stage("_exported", rows, raw_table(FEED))
+
+
+def _no_rows() -> pl.DataFrame:
+    return records_frame(raw_table(FEED), ExportedFeedback, ())
+
+
+def _load_unopened(books: FeedBooks, exports: Sequence[tuple[KnownApp, Export]]) -> None:
+    """Feedback on completion logs that were not opened: the export is all that tells of it."""
+    if not exports:
+        return
+    table = raw_table(FEED)
+    opened = books.sync.database.frame(
+        "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
+    )
+    rows = pl.concat(export.rows for _, export in exports).drop("extra", strict=False)
+    unopened = rows.join(opened, on="conversation_id", how="anti").with_columns(
+        pl.lit(None, pl.String).alias("from_account_id")
+    )
+    books.load_frame(table, unopened)
+    whole = ", ".join(quoted(app.app_id) for app, export in exports if not export.rejected)
+    scope = (
+        f"t.app_id IN ({whole or 'NULL'}) AND t.conversation_id NOT IN "
+        "(SELECT conversation_id FROM raw.messages WHERE message_source = 'detail')"
+    )
+    books.mark_absent(table, scope=scope, present=unopened)

@@ -1,0 +1,227 @@
+"""Table human_inputs: forms from messages, and what nodes and pauses of runs tell of them.
+
+A form is known by its id. Messages of chatflows tell it; of a workflow app's runs the pause tells
+it while it waits, and otherwise the execution of the node stands for it. Forms are few, so rows are
+matched in Python.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from dify_etl.dify.messages import HumanInput, Message
+from dify_etl.dify.record import JsonText
+from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
+from dify_etl.feeds.run_details import PATIENCE
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.tables import frame, quoted
+
+TABLE = "human_inputs"
+NODE_TYPE = "human-input"
+ACTION = "__action_id"  # what the outputs of an answered node hold beside the values
+_OWN = (ACTION, "__action_value", "__rendered_content")
+
+Row = dict[str, Any]
+
+
+@dataclass
+class _Held:
+    """A row that is held: its key, form, node and execution."""
+
+    human_input_id: str
+    run_id: str
+    node_id: str
+    form_id: str | None
+    node_execution_id: str | None
+
+
+def load_forms(
+    books: FeedBooks, messages: Sequence[Message], *, are_new: bool, scope: str = ""
+) -> None:
+    """The forms of these messages; call it inside a transaction.
+
+    `scope` is SQL for the ids of all messages read: their forms that are shown no more are marked
+    absent, unless the messages `are_new`. Odd forms go into quarantine; a message that has one
+    shows not all of its forms, so none of them counts as absent.
+    """
+    asked = [(form, message.created_at) for message in messages for form in message.human_inputs]
+    present = _load(books, asked)
+    odd = [message for message in messages if message.odd_forms]
+    for message in odd:
+        books.quarantine(
+            message.app_id,
+            message.odd_forms,
+            parent_id=message.message_id,
+            at=message.created_at,
+        )
+    if scope and not are_new:
+        shown = f"t.message_id IN ({scope})"
+        if odd:
+            shown += f" AND t.message_id NOT IN ({_listed(one.message_id for one in odd)})"
+        books.mark_absent(raw_table(TABLE), scope=shown, present=present)
+
+
+def load_forms_again(books: FeedBooks, forms: Sequence[HumanInput]) -> None:
+    """Forms that were set aside and can be read by now; call it inside a transaction."""
+    ids = _listed(form.message_id for form in forms)
+    asked_at: dict[str, datetime] = dict(
+        books.sync.database.rows(
+            f"SELECT message_id, created_at FROM raw.messages WHERE message_id IN ({ids})"
+        )
+    )
+    _load(books, [(form, asked_at.get(form.message_id)) for form in forms])
+    settle_states(books)
+
+
+def _load(books: FeedBooks, asked: Sequence[tuple[HumanInput, datetime | None]]) -> pl.DataFrame:
+    """Load forms, each with the time of its message; answers the rows."""
+    held = _held_of(books.sync, {form.workflow_run_id for form, _ in asked})
+    rows = [_row_of_form(form, moment, held) for form, moment in asked]
+    table = raw_table(TABLE)
+    present = frame(table, rows, tuple(rows[0]) if rows else table.key)
+    books.load_frame(table, present)
+    return present
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(quoted(one) for one in ids)
+
+
+def _row_of_form(form: HumanInput, moment: datetime | None, held: list[_Held]) -> Row:
+    row: Row = {name: getattr(form, name) for name in HumanInput.model_fields}
+    return row | {
+        "human_input_id": _id_of_form(form, held),
+        "message_created_at": moment,
+    }
+
+
+def _id_of_form(form: HumanInput, held: list[_Held]) -> str:
+    """The form's own id, or that of the row which stands for it already."""
+    node = (form.workflow_run_id, form.node_id)
+    same = [one for one in held if (one.run_id, one.node_id) == node]
+    if form.form_id is not None:
+        same = [one for one in same if one.form_id in (None, form.form_id)]
+        same.sort(key=lambda one: one.form_id is None)
+    if same:
+        same[0].form_id = same[0].form_id or form.form_id
+        return same[0].human_input_id
+    new = _Held(form.form_id or "/".join(node), *node, form.form_id, None)
+    held.append(new)
+    return new.human_input_id
+
+
+def load_human_nodes(
+    books: FeedBooks, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm]
+) -> None:
+    """When each was asked and answered, by the executions of its nodes; and the forms that runs
+    wait for. Call it inside a transaction.
+    """
+    asked = [node for node in nodes if node.node_type == NODE_TYPE]
+    held = _held_of(books.sync, {node.workflow_run_id for node in asked})
+    counted = {one.human_input_id for one in held}
+    forms = {(one.workflow_run_id, one.node_id): one for one in waiting}
+    rows = [_row_of_node(node, forms, held) for node in asked]
+    answered = [row for row in rows if row["is_submitted"]]
+    others = [{key: row[key] for key in _ASKED} for row in rows if not row["is_submitted"]]
+    table = raw_table(TABLE)
+    for some in (answered, others):
+        if some:  # forms that their messages showed were counted there
+            known = sum(row["human_input_id"] in counted for row in some)
+            books.load_frame(table, frame(table, some, tuple(some[0])), repeated=known)
+
+
+_ASKED = (
+    *("human_input_id", "app_id", "workflow_run_id", "node_id", "node_title"),
+    *("node_execution_id", "form_id", "asked_at", "answered_at"),
+)
+
+
+def _row_of_node(
+    node: NodeExecution, forms: Mapping[tuple[str, str], WaitingForm], held: list[_Held]
+) -> Row:
+    form = forms.get((node.workflow_run_id, node.node_id))
+    outputs = _values(node.outputs)
+    is_answered = ACTION in outputs
+    values = {name: value for name, value in outputs.items() if name not in _OWN}
+    return {
+        "human_input_id": _id_of_node(node, form, held),
+        "app_id": node.app_id,
+        "workflow_run_id": node.workflow_run_id,
+        "node_id": node.node_id,
+        "node_title": node.title,
+        "node_execution_id": node.node_execution_id,
+        "form_id": form and form.form_id,
+        # The execution of an answered node begins anew when the run goes on.
+        "asked_at": node.created_at if node.status == "paused" else None,
+        "answered_at": node.created_at if is_answered else None,
+        "is_submitted": is_answered,
+        "action_id": _text(outputs.get(ACTION)),
+        "action_text": _text(outputs.get("__action_value")),
+        "rendered_content": _text(outputs.get("__rendered_content")),
+        "submitted_data": JsonText.of(values) if is_answered else None,
+    }
+
+
+def _id_of_node(node: NodeExecution, form: WaitingForm | None, held: list[_Held]) -> str:
+    """The row of this execution, else one of its run and node that has none yet."""
+    form_id = form.form_id if form else None
+    node_key = (node.workflow_run_id, node.node_id)
+    of_node = [one for one in held if (one.run_id, one.node_id) == node_key]
+    fitting = (
+        [one for one in of_node if one.node_execution_id == node.node_execution_id]
+        or [one for one in of_node if form_id and one.form_id == form_id]
+        or [one for one in of_node if one.node_execution_id is None]
+    )
+    if not fitting:
+        fitting = [_Held(form_id or node.node_execution_id, *node_key, form_id, None)]
+        held.append(fitting[0])
+    fitting[0].node_execution_id = node.node_execution_id
+    return fitting[0].human_input_id
+
+
+def settle_states(books: FeedBooks) -> None:
+    """Say of every form where it stands; call it inside a transaction.
+
+    expired: nobody answered, and its time is over or its run has ended.
+    """
+    open_states = ", ".join(quoted(status) for status in PATIENCE)
+    rows = books.sync.database.rows(
+        f"""SELECT human_input_id, now_state FROM (
+            SELECT h.human_input_id, h.state, CASE
+                WHEN h.is_submitted THEN 'submitted'
+                WHEN h.expires_at <= $1 OR w.status NOT IN ({open_states}) THEN 'expired'
+                ELSE 'waiting' END AS now_state
+            FROM raw.human_inputs h LEFT JOIN raw.workflow_runs w USING (workflow_run_id)
+            WHERE h.absent_since IS NULL)
+        WHERE state IS DISTINCT FROM now_state""",
+        [books.sync.now],
+    )
+    table = raw_table(TABLE)
+    told = [{"human_input_id": one, "state": state} for one, state in rows]
+    changed = frame(table, told, ("human_input_id", "state"))
+    books.load_frame(table, changed, repeated=changed.height)
+
+
+def _held_of(sync: Sync, run_ids: Iterable[str]) -> list[_Held]:
+    listed = ", ".join(quoted(run_id) for run_id in run_ids)
+    if not listed:
+        return []
+    rows = sync.database.rows(
+        f"""SELECT human_input_id, workflow_run_id, node_id, form_id, node_execution_id
+        FROM raw.human_inputs WHERE workflow_run_id IN ({listed}) ORDER BY form_id"""
+    )
+    return [_Held(*row) for row in rows]
+
+
+def _values(text: JsonText | None) -> Row:
+    found = text.load() if text is not None else None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,142 @@
+"""Feed messages: conversations and completion logs that are due, with the parts of each message.
+
+The weekly feedback exports are asked beside them. What these show to be rated otherwise than it is
+held, and was not due anyway, is read after them.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from dify_etl.feeds.agent_messages import read_talk
+from dify_etl.feeds.apps import KnownApp
+from dify_etl.feeds.chat_messages import (
+    ConversationRead,
+    Due,
+    due_conversations,
+    load_conversations,
+)
+from dify_etl.feeds.completion_messages import DueLog, OpenedLog, due_logs, load_logs, read_log
+from dify_etl.feeds.feedback import (
+    RATED_OTHERWISE,
+    Export,
+    due_exports,
+    note_rated_otherwise,
+    read_export,
+    take_over,
+)
+from dify_etl.feeds.human_inputs import settle_states
+from dify_etl.feeds.message_slices import close_message_slices
+from dify_etl.feeds.odd_messages import OddTalk, read_behind, with_known
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.fetching import Fetched, Job, fetch_all, jobs
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.rights import Refusals
+from dify_etl.sync.run import Sync
+
+FEED = "messages"
+# Messages that are committed together: enough for speed, few enough to lose little. From a quick
+# server more come in a while; up to MOST_MESSAGES they wait for the next commit.
+COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
+COMMIT_SECONDS = 5.0
+# Conversations that are fetched while others are being committed: most hold a few messages.
+AHEAD = 400
+TASKS_PER_EXPORT = 10
+
+
+def read_messages(sync: Sync) -> FeedReport:
+    """Read what is due; children replace those held of the same messages."""
+    with FeedBooks(sync, FEED) as books:
+        reading = _Reading(books)
+        reading.read(due_exports(books))
+        if note_rated_otherwise(books, reading.exports):
+            reading.read(among=RATED_OTHERWISE)
+        reading.go_round_odd()
+        take_over(books, reading.exports)
+        with books.commit():
+            settle_states(books)
+        close_message_slices(books)
+        return books.report()
+
+
+@dataclass
+class _Reading:
+    """What was read: exports, kept to the end, and what waits for the next commit."""
+
+    books: FeedBooks
+    exports: list[Fetched[KnownApp, Export]] = field(default_factory=list)
+    _talks: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
+    _odd: list[OddTalk] = field(default_factory=list)
+    _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
+
+    def read(self, apps: Sequence[KnownApp] = (), *, among: str = "true") -> None:
+        """Read the exports of these apps, and what is due; `among` as in due_conversations."""
+        sync = self.books.sync
+        log_count, logs = due_logs(sync, among)
+        talk_count, talks = due_conversations(sync, among)
+        self.books.expect(len(apps) + log_count + talk_count)
+        refusals = Refusals()
+        exports = jobs(apps, partial(read_export, sync), self.exports)
+        tasks = _mixed(
+            chain(
+                jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
+                jobs(talks, refusals.asking(partial(read_talk, sync)), self._talks),
+            ),
+            exports,
+        )
+        size, committed_at = 0, time.monotonic()
+        for fetched in fetch_all(
+            tasks,
+            Job.run,
+            workers=sync.rules.workers,
+            ahead=AHEAD,
+            room=COMMIT_MESSAGES,
+            size=lambda read: read.size,
+        ):
+            fetched.task.keep(fetched.result, fetched.error)
+            size += fetched.result.size if fetched.result else 1
+            self.books.step()
+            waited = time.monotonic() - committed_at
+            if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
+                self._commit()
+                size, committed_at = 0, time.monotonic()
+        self._commit()
+
+    def go_round_odd(self) -> None:
+        """Read what is older than messages that Dify cannot show, from ids known otherwise."""
+        talks = with_known(self.books, self._odd, self.exports)
+        self._odd.clear()
+        self.books.expect(len(talks))
+        sync, outcomes = self.books.sync, list[Fetched[OddTalk, ConversationRead]]()
+        for fetched in fetch_all(talks, partial(read_behind, sync), workers=sync.rules.workers):
+            outcomes.append(fetched)
+            self.books.step()
+        self._talks += [Fetched(one.task.due, one.result, one.error) for one in outcomes]
+        self._commit()
+
+    def _commit(self) -> None:
+        """Messages, their parts and the books of their conversations, in one transaction."""
+        with self.books.commit():
+            load_conversations(self.books, self._talks)
+            load_logs(self.books, self._logs)
+        now = self.books.sync.now
+        self._odd += [
+            OddTalk(one.task, one.result.odd, one.result.ids, one.result.is_settled(now))
+            for one in self._talks
+            if one.result and one.result.odd
+        ]
+        self._talks.clear()
+        self._logs.clear()
+
+
+def _mixed(
+    tasks: Iterator[Job[Any, Any]], exports: Iterator[Job[Any, Any]]
+) -> Iterator[Job[Any, Any]]:
+    """An export among every few tasks: a server works long on one, and eight would hold all up."""
+    while some := list(islice(tasks, TASKS_PER_EXPORT)):
+        yield from islice(exports, 1)
+        yield from some
+    yield from exports

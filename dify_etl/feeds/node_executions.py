@@ -1,0 +1,210 @@
+"""Feed node_executions: the nodes of every run that is due; again while the run is open."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
+from dify_etl.dify.record import Batch
+from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
+from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
+from dify_etl.feeds.run_details import AHEAD, COMMIT_RUNS, GONE, app_list, run_doubts
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import days_to_read, is_due_again, is_over
+from dify_etl.sync.due import take_due
+from dify_etl.sync.fetching import Fetched, attempt, fetch_all
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.rights import Refusals, why_not_shown
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import RUN_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+FEED = "node_executions"
+NO_NODES = "gone: the run has steps, but Dify shows no nodes of it"
+MOST_EMPTY = 3
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run whose nodes are read: how many steps it told, whether it had ended, and whether a
+    message shows the forms that it waits for.
+    """
+
+    workflow_run_id: str
+    app_id: str
+    total_steps: int
+    created_at: datetime
+    is_ended: bool
+    tries: int
+    has_message: bool
+
+
+@dataclass(frozen=True)
+class RunNodes:
+    """The nodes of a run, and the forms that it waits for as far as its pause tells them: `error`
+    is why it does not.
+    """
+
+    nodes: Batch[NodeExecution]
+    waiting: Batch[WaitingForm] = field(default_factory=lambda: Batch(()))
+    error: DifyError | None = None
+
+
+def read_node_executions(sync: Sync) -> FeedReport:
+    """GET node-executions of every due run."""
+    with FeedBooks(sync, FEED) as books:
+        count, due = due_nodes(sync)
+        books.expect(count)
+        fetch = Refusals().asking(partial(_read, sync))
+        outcomes: list[Fetched[DueRun, RunNodes]] = []
+        for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
+            outcomes.append(fetched)
+            books.step()
+            if len(outcomes) >= COMMIT_RUNS:
+                _commit(books, outcomes)
+                outcomes = []
+        _commit(books, outcomes)
+        with books.commit():
+            settle_states(books)
+            books.close_slices(list(_slices(sync)))
+        return books.report()
+
+
+def _read(sync: Sync, run: DueRun) -> RunNodes:
+    """The nodes. What a workflow app's run waits for, its pause alone tells."""
+    room = sync.dify.workflows
+    nodes = room.node_executions(run.app_id, run.workflow_run_id)
+    is_waiting = any(one.node_type == NODE_TYPE and one.status == "paused" for one in nodes)
+    if run.has_message or not is_waiting:
+        return RunNodes(nodes)
+    forms = attempt(run.workflow_run_id, lambda: room.waiting_forms(run.workflow_run_id))
+    if isinstance(forms.error, NotFound | NoSuchEndpoint):
+        return RunNodes(nodes)  # ended meanwhile and removed, or a server that does not tell it
+    return RunNodes(nodes, forms.result or Batch(()), forms.error)
+
+
+def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
+    """How many runs are due, and these, newest first: their detail was read and their nodes were
+    not, or not since the run ended.
+    """
+    again = "true" if sync.plan.is_full else "false"
+    count, rows = take_due(
+        sync.database,
+        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), w.created_at,
+            r.is_detail_settled,
+            coalesce(r.nodes_tries, 0),
+            w.workflow_run_id IN (SELECT workflow_run_id FROM raw.messages)
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE w.absent_since IS NULL AND w.app_id IN ({app_list(sync)})
+          AND coalesce(r.detail_reason, '') NOT LIKE 'gone%'
+          AND r.status IS NOT NULL
+          AND ({again} OR {is_due_again("r.nodes_tries", "r.nodes_read_at", sync.now)}
+               OR r.detail_read_at > r.nodes_read_at)
+          AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
+               OR r.detail_read_at > r.nodes_read_at)
+        ORDER BY w.created_at DESC""",
+    )
+    return count, (DueRun(*row) for row in rows)
+
+
+def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> None:
+    read = [(one.task, one.result) for one in outcomes if one.result is not None]
+    nodes = [node for _, found in read for node in found.nodes]
+    with books.commit():
+        books.read_anew(run.workflow_run_id for run, _ in read)
+        load_nodes(books, nodes, [form for _, found in read for form in found.waiting.records])
+        for run, found in read:
+            books.quarantine(
+                run.app_id,
+                (*found.nodes.rejected, *found.waiting.rejected),
+                parent_id=run.workflow_run_id,
+            )
+        rows = [_book(books.sync, one) for one in outcomes]
+        if rows:
+            books.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
+
+
+def load_nodes(
+    books: FeedBooks, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm] = ()
+) -> None:
+    """Nodes, and what they tell of forms; call it inside a transaction."""
+    books.load(FEED, NodeExecution, nodes)
+    load_human_nodes(books, nodes, waiting)
+
+
+def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
+    run, batch = one.task, one.result.nodes if one.result else None
+    error = one.result.error if one.result else one.error
+    is_empty = batch is not None and not len(batch) and not batch.rejected
+    is_gone = is_empty and run.total_steps > 0
+    is_odd = batch is not None and bool(batch.rejected)
+    is_failed = error is not None or (is_gone and run.tries + 1 < MOST_EMPTY)
+    hidden = why_not_shown(sync, error)
+    reason = hidden or (f"failed: {error}" if error else NO_NODES if is_gone else None)
+    return {
+        "workflow_run_id": run.workflow_run_id,
+        # What waits in quarantine is asked again every night, until it is well.
+        "is_nodes_settled": run.is_ended and not is_failed and not is_odd,
+        "nodes_reason": reason,
+        "nodes_tries": run.tries + 1 if is_failed and not hidden else 0,
+        "nodes_read_at": sync.dify.earlier_time(),
+    }
+
+
+def _slices(sync: Sync) -> Iterator[Slice]:
+    """A day is as good as its list of runs, and as the worst of its runs' nodes."""
+    doubts = run_doubts(sync, "nodes")
+    hidden = run_doubts(sync, "nodes", is_shown=False)
+    listed = _list_doubts(sync)
+    held, gone = _held(sync), _gone(sync)
+    apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
+    for one in days_to_read(sync, FEED, apps, is_asked=False):
+        for day in one.all:
+            key = (one.app_id, day)
+            doubt = doubts.get(key) or listed.get(key, {}).get("incomplete")
+            weak = hidden.get(key) or gone.get(key) or listed.get(key, {}).get("unproven")
+            yield Slice(
+                app_id=one.app_id,
+                day=day,
+                state="incomplete" if doubt else "unproven" if weak else "proven",
+                rows=held[key],
+                reason=doubt or weak,
+                is_settled=is_over(sync, day) and not (weak or "").endswith(GONE),
+            )
+
+
+def _list_doubts(sync: Sync) -> dict[tuple[str, date], dict[str, str]]:
+    """Days whose runs are themselves in doubt: app and day -> state -> reason."""
+    found: dict[tuple[str, date], dict[str, str]] = defaultdict(dict)
+    rows = sync.database.rows(
+        "SELECT app_id, slice_date, state, reason FROM ops.slices WHERE feed = 'workflow_runs' "
+        "AND state <> 'proven' AND reason IS DISTINCT FROM in_quarantine"
+    )
+    for app_id, day, state, reason in rows:
+        level = "unproven" if state == "unproven" else "incomplete"
+        found[app_id, day][level] = f"runs: {reason}"
+    return found
+
+
+def _held(sync: Sync) -> Counter[tuple[str, date]]:
+    """Nodes in the warehouse by app and local day."""
+    rows = sync.database.rows(
+        """SELECT app_id, created_date, count(*)
+        FROM raw.node_executions GROUP BY ALL"""
+    )
+    return Counter({(app_id, day): count for app_id, day, count in rows})
+
+
+def _gone(sync: Sync) -> dict[tuple[str, date], str]:
+    """Days with runs whose nodes Dify shows no more."""
+    rows = sync.database.rows(
+        f"""SELECT w.app_id, w.created_date, count(*)
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE r.nodes_reason = {quoted(NO_NODES)} GROUP BY ALL"""
+    )
+    return {(app_id, day): f"{count} runs without nodes: {NO_NODES}" for app_id, day, count in rows}

@@ -1,0 +1,196 @@
+"""Go round messages that Dify cannot show, such as one with a file on a host that is gone.
+
+Every page of chat-messages that holds such a message fails, so a read ends just before it. What is
+older is asked beside an id of the same conversation that is known otherwise: from earlier loads,
+from runs of chatflows, from the feedback export. Annotations name no message.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import polars as pl
+
+from dify_etl.dify.errors import DifyError, NotFound, Refused
+from dify_etl.dify.messages import Message
+from dify_etl.dify.odd_rows import OddRows, may_be_a_row
+from dify_etl.dify.record import Page, Rejected
+from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.chat_messages import ConversationRead, Due
+from dify_etl.feeds.feedback import EXPORTED_SINCE, Export, read_export
+from dify_etl.feeds.message_parts import size_of
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import known_by
+from dify_etl.warehouse.tables import quoted
+
+MOST_ENTRIES = 20  # ids per conversation with which a walk is begun
+MOST_SINGLES = 100  # messages per conversation that are asked one by one
+
+
+@dataclass(frozen=True)
+class KnownMessage:
+    """A message that is known without having been read now; `is_held`: by an earlier read."""
+
+    message_id: str
+    created_at: datetime
+    is_held: bool
+
+
+@dataclass(frozen=True)
+class OddTalk:
+    """A conversation whose read ended at an odd message: the messages that came, and those that are
+    known from elsewhere, newest first.
+    """
+
+    due: Due
+    odd: OddRows
+    read_ids: frozenset[str]
+    is_settled: bool = True
+    known: tuple[KnownMessage, ...] = ()
+
+
+def with_known(
+    books: FeedBooks, talks: Sequence[OddTalk], exports: Sequence[Fetched[KnownApp, Export]]
+) -> list[OddTalk]:
+    """The same conversations with the messages that are known of each. Exports of their apps that
+    this run has not read yet are read for that.
+    """
+    if not talks:
+        return []
+    known = _known(books, [talk.due for talk in talks], exports)
+    return [replace(talk, known=tuple(known[talk.due.conversation_id])) for talk in talks]
+
+
+def _known(
+    books: FeedBooks, dues: Sequence[Due], exports: Sequence[Fetched[KnownApp, Export]]
+) -> dict[str, list[KnownMessage]]:
+    database = books.sync.database
+    listed = ", ".join(quoted(due.conversation_id) for due in dues)
+    exported = _exported(books.sync, {due.app_id for due in dues}, exports)
+    rows = database.rows(
+        f"""SELECT conversation_id, message_id, created_at, absent_since IS NULL
+        FROM raw.messages WHERE conversation_id IN ({listed}) AND message_id IS NOT NULL
+        UNION ALL SELECT conversation_id, message_id, created_at, false
+        FROM raw.workflow_runs WHERE conversation_id IN ({listed}) AND message_id IS NOT NULL
+        AND created_at IS NOT NULL"""
+    )
+    found: dict[str, dict[str, KnownMessage]] = {due.conversation_id: {} for due in dues}
+    for conversation_id, message_id, at, is_held in (*exported, *reversed(rows)):
+        if conversation_id in found:  # what is held knows best, and comes last
+            found[conversation_id][message_id] = KnownMessage(message_id, at, is_held)
+    return {
+        conversation_id: sorted(known.values(), key=lambda one: one.created_at, reverse=True)
+        for conversation_id, known in found.items()
+    }
+
+
+def _exported(
+    sync: Sync, app_ids: set[str], exports: Sequence[Fetched[KnownApp, Export]]
+) -> Iterator[tuple[str, str, datetime, bool]]:
+    """Messages that the feedback exports of these apps name."""
+    done = {one.task.app_id: one.result for one in exports if one.result is not None}
+    missing = [app for app in known_apps(sync) if app.app_id in app_ids - done.keys()]
+    if sync.dify.version >= EXPORTED_SINCE:
+        for one in fetch_all(missing, lambda app: read_export(sync, app), workers=2):
+            done |= {one.task.app_id: one.result} if one.result is not None else {}
+    for app_id in app_ids & done.keys():
+        rows = done[app_id].rows.filter(pl.col("message_created_at").is_not_null())
+        named = rows.select("conversation_id", "message_id", "message_created_at")
+        yield from ((*row, False) for row in named.unique().iter_rows())
+
+
+@dataclass
+class _Behind:
+    """What one conversation's walks behind its odd messages have shown."""
+
+    talk: OddTalk
+    messages: dict[str, Message] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], Rejected] = field(default_factory=dict)
+
+    def add(self, page: Page[Message]) -> None:
+        """Take a page in."""
+        self.messages.update((message.message_id, message) for message in page.records)
+        self.rejected.update((known_by(one), one) for one in page.rejected)
+
+    def has(self, message_id: str) -> bool:
+        """Whether this message was shown, now or before."""
+        return message_id in self.ids
+
+    @property
+    def ids(self) -> set[str]:
+        """Every message that was shown."""
+        set_aside = (row_id for row_id, _ in self.rejected)
+        return {*self.talk.read_ids, *self.messages, *set_aside}
+
+
+def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:
+    """What is older than the odd message, as far as known ids lead there, and single messages."""
+    behind = _Behind(talk)
+    reached, entries = talk.odd.reached, 0
+    for known in talk.known:
+        if entries >= MOST_ENTRIES:
+            break
+        if behind.has(known.message_id) or (reached and known.created_at > reached):
+            continue
+        entries += 1
+        odd = _walk_from(sync, behind, known)
+        if odd is None:
+            break
+        reached = odd.reached or known.created_at
+    _read_singles(sync, behind)
+    return _judged(behind)
+
+
+def _walk_from(sync: Sync, behind: _Behind, known: KnownMessage) -> OddRows | None:
+    """Walk on from a known message; the odd one at which it ended, None when all was shown."""
+    due = behind.talk.due
+    walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
+    walk.entries = (known.message_id,)
+    try:
+        for page in walk:
+            behind.add(page)
+    except (NotFound, Refused) as error:
+        if isinstance(error, Refused) and not may_be_a_row(error):
+            raise
+        return OddRows(error.what, reached=known.created_at)
+    return next(iter(walk.proof.odd), None)
+
+
+def _read_singles(sync: Sync, behind: _Behind) -> None:
+    """GET messages/{id} of what is known and no page showed: the entries, and rows between."""
+    due = behind.talk.due
+    unread = [one.message_id for one in behind.talk.known if not behind.has(one.message_id)]
+    for message_id in unread[:MOST_SINGLES]:
+        try:
+            message = sync.dify.conversations.message(due.app_id, message_id)
+        except DifyError as error:
+            if not isinstance(error, NotFound) and not may_be_a_row(error):
+                raise
+            continue
+        behind.messages[message.message_id] = message
+
+
+def _judged(behind: _Behind) -> ConversationRead:
+    talk, due = behind.talk, behind.talk.due
+    held = {one.message_id for one in talk.known if one.is_held}
+    read, all_known = behind.ids, behind.ids | held
+    missing, stale = due.message_count - len(all_known), len(all_known - read)
+    found = tuple(behind.messages.values())
+    reason = None
+    if missing > 0 or stale:
+        counted = f"{missing} of {due.message_count} messages stay out"
+        if missing <= 0:
+            counted = f"{stale} of {due.message_count} messages are held as they were read before"
+        reason = f"{counted}: {talk.odd.words}"
+    return ConversationRead(
+        messages=found,
+        rejected=tuple(behind.rejected.values()),
+        held=len(read),
+        size=size_of(found),
+        reason=reason,
+        odd=talk.odd if reason else None,
+        is_held=missing <= 0,
+        is_settled_otherwise=talk.is_settled,
+    )

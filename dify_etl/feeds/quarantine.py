@@ -1,0 +1,150 @@
+"""Bring quarantined objects back: parse what was kept once more, and load what is good now."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import orjson
+
+from dify_etl.dify.app_records import App
+from dify_etl.dify.conversations import CompletionConversation, Conversation
+from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.feedback import Annotation
+from dify_etl.dify.http.exact_json import decode
+from dify_etl.dify.members import Member
+from dify_etl.dify.messages import HumanInput, Message
+from dify_etl.dify.record import Record, Rejected, parse
+from dify_etl.dify.workflow_records import (
+    AppTrigger,
+    ArchivedRun,
+    ChatflowRun,
+    NodeExecution,
+    WorkflowAppLog,
+    WorkflowRun,
+)
+from dify_etl.feeds.apps import load_listed_apps
+from dify_etl.feeds.chat_messages import load_messages
+from dify_etl.feeds.conversations import load_completion_logs
+from dify_etl.feeds.human_inputs import load_forms_again
+from dify_etl.feeds.message_parts import CHILDREN, load_parts_again
+from dify_etl.feeds.node_executions import load_nodes
+from dify_etl.feeds.workflow_runs import load_logs, load_runs
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.open_quarantine import restate_slices
+from dify_etl.sync.run import Sync
+from dify_etl.time_zones import day_start, zone_of
+from dify_etl.warehouse.database import Database, utc_now
+
+# How a record of each kind is loaded; kinds that are not here come anew with their next list.
+_LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
+    App: load_listed_apps,
+    Message: load_messages,
+    HumanInput: load_forms_again,
+    **{kind: partial(load_parts_again, name) for name, kind in CHILDREN.items()},
+    CompletionConversation: load_completion_logs,
+    WorkflowAppLog: load_logs,
+    WorkflowRun: load_runs,
+    ChatflowRun: load_runs,
+    Conversation: lambda books, rows: books.load("conversations", Conversation, rows),
+    Dataset: lambda books, rows: books.load("datasets", Dataset, rows),
+    Document: lambda books, rows: books.load("documents", Document, rows),
+    Member: lambda books, rows: books.load("members", Member, rows),
+    Annotation: lambda books, rows: books.load("annotations", Annotation, rows),
+    NodeExecution: load_nodes,
+    AppTrigger: lambda books, rows: books.load("app_triggers", AppTrigger, rows),
+    ArchivedRun: lambda books, rows: books.load("archived_runs", ArchivedRun, rows),
+}
+_CLASSES = {record_class.__name__: record_class for record_class in _LOADERS}
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One object that waits in ops.quarantine."""
+
+    quarantine_id: str
+    feed: str
+    app_id: str | None
+    rejected: Rejected
+    parent_id: str | None = None
+    at: datetime | None = None  # noon of the local day of its slice, as far as it is known
+
+
+@dataclass(frozen=True)
+class Retried:
+    """What came of a retry: loaded, still wrong, or without an object that was kept."""
+
+    loaded: int
+    wrong: int
+    without_object: int
+
+
+def waiting_objects(database: Database) -> list[Quarantined]:
+    """Everything in ops.quarantine that is not resolved, oldest first."""
+    zone = zone_of(database.value("SELECT timezone FROM ops.source") or "UTC")
+    rows = database.rows(
+        """SELECT quarantine_id, feed, app_id, endpoint, position, record_id, error_path, message,
+            raw_json, coalesce(record_class, ''), coalesce(context, '{}'), parent_id,
+            slice_date
+        FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY seen_at, quarantine_id"""
+    )
+    return [
+        Quarantined(
+            quarantine_id=row[0],
+            feed=row[1],
+            app_id=row[2],
+            rejected=Rejected(
+                endpoint=row[3],
+                position=row[4],
+                record_id=row[5],
+                error_path=row[6],
+                message=row[7],
+                raw=row[8],
+                record_class=row[9],
+                context=orjson.loads(row[10]),
+            ),
+            parent_id=row[11],
+            at=None if row[12] is None else day_start(row[12], zone) + timedelta(hours=12),
+        )
+        for row in rows
+    ]
+
+
+def retry_quarantine(sync: Sync) -> Retried:
+    """Parse every waiting object again; load the good ones, keep the others with their error.
+
+    Slices of which nothing waits any more are whole again; the next night reads them once more.
+    """
+    counted = {"loaded": 0, "wrong": 0, "without_object": 0}
+    waiting = waiting_objects(sync.database)
+    for one in waiting:
+        counted[_retry(sync, one)] += 1
+    with sync.database.transaction():
+        for (feed,) in sync.database.rows("SELECT DISTINCT feed FROM ops.slices"):
+            restate_slices(sync.database, feed)
+    return Retried(**counted)
+
+
+def _retry(sync: Sync, one: Quarantined) -> str:
+    held = one.rejected
+    record_class = _CLASSES.get(held.record_class)
+    if held.raw is None or record_class is None:
+        return "without_object"
+    batch = parse(
+        record_class, [decode(held.raw.encode())], endpoint=held.endpoint, context=held.context
+    )
+    with FeedBooks(sync, one.feed) as books, books.commit():
+        if batch.rejected:
+            again = [
+                replace(wrong, position=held.position, record_id=held.record_id)
+                for wrong in batch.rejected
+            ]
+            books.quarantine(one.app_id, again, parent_id=one.parent_id, at=one.at)
+            return "wrong"
+        _LOADERS[record_class](books, batch.records)
+        sync.database.execute(
+            "UPDATE ops.quarantine SET resolved_at = ? WHERE quarantine_id = ?",
+            [utc_now(), one.quarantine_id],
+        )
+    return "loaded"

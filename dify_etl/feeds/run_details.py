@@ -1,0 +1,188 @@
+"""Details and nodes of runs that are due: not read since they ended, or not ended yet.
+
+Due is what ops.run_reads says, however old the run. A run that never ends is named a zombie.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.record import Batch, check_identity
+from dify_etl.dify.workflow_records import WorkflowRunDetail
+from dify_etl.feeds.apps import known_apps
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import is_due_again
+from dify_etl.sync.due import take_due
+from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
+from dify_etl.sync.run import Sync
+from dify_etl.warehouse.ledger import RUN_READS
+from dify_etl.warehouse.tables import frame, quoted
+
+# How long an unfinished run is read again every night before it is taken for dead.
+PATIENCE = {
+    "running": timedelta(days=7),
+    "paused": timedelta(days=90),
+    "scheduled": timedelta(days=90),
+}
+COMMIT_RUNS = 500
+# Runs that are fetched while others are being committed.
+AHEAD = 200
+
+DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
+
+# Of a run that a list still shows this may be a passing fault: it is asked again, and its day
+# listed again, until one of them says otherwise.
+GONE = "gone: Dify has no such run any more"
+
+# The status of a run whose status is odd: its nodes are read all the same.
+UNREADABLE = "unreadable"
+
+
+def read_run_details(books: FeedBooks) -> None:
+    """GET workflow-runs/{id} of every due run: inputs, outputs, error."""
+    sync = books.sync
+    count, due = due_details(sync)
+    books.expect(count)
+
+    def fetch(run: DueRun) -> Batch[WorkflowRunDetail] | None:
+        batch = sync.dify.workflows.run_detail(run[1], run[0])
+        for detail in batch or ():
+            check_identity(detail.workflow_run_id, run[0], endpoint="GET workflow-runs/{run_id}")
+        return batch
+
+    outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
+    for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
+        outcomes.append(fetched)
+        books.step()
+        if len(outcomes) >= COMMIT_RUNS:
+            _commit(books, outcomes)
+            outcomes = []
+    _commit(books, outcomes)
+
+
+def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
+    """How many runs' details are due, and these, newest first: listed ones, and those that messages
+    name.
+    """
+    apps = app_list(sync)
+    again = "true" if sync.plan.is_full else "false"
+    count, rows = take_due(
+        sync.database,
+        f"""WITH known AS (
+            SELECT workflow_run_id, app_id, status, created_at FROM raw.workflow_runs
+            WHERE absent_since IS NULL
+            UNION ALL
+            SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at
+            FROM raw.messages m WHERE workflow_run_id IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM raw.workflow_runs w WHERE w.workflow_run_id = m.workflow_run_id))
+        SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
+        FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
+        WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
+            OR (NOT r.is_detail_settled
+                AND ({is_due_again("r.detail_tries", "r.detail_read_at", sync.now)}
+                     OR k.app_id IN ({FAILED_LISTS})))
+            OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
+        ORDER BY k.created_at DESC""",
+    )
+    return count, ((run_id, app_id, tries) for run_id, app_id, tries in rows)
+
+
+# Apps whose lists failed the last time: when one answers again, all of it is due at once.
+FAILED_LISTS = "SELECT app_id FROM ops.slices WHERE feed = 'workflow_runs' AND state = 'failed'"
+
+
+def app_list(sync: Sync) -> str:
+    """The run's apps that have runs, as a SQL list."""
+    apps = known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)
+    return ", ".join(quoted(app.app_id) for app in apps) or "''"
+
+
+def _commit(
+    books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[WorkflowRunDetail] | None]]
+) -> None:
+    details = [run for one in outcomes if one.result is not None for run in one.result]
+    table = raw_table("workflow_runs")
+    with books.commit():
+        books.note_drift(details)
+        rows = records_frame(table, WorkflowRunDetail, details)
+        books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
+        for one in outcomes:
+            books.quarantine(one.task[1], one.result.rejected if one.result else ())
+        read = [_book(books.sync, one) for one in outcomes]
+        names = [name for name in read[0] if name] if read else []
+        if read:
+            books.load_frame(RUN_READS, frame(RUN_READS, read, names))
+
+
+def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> dict[str, Any]:
+    run_id, app_id, tries = one.task
+    detail = one.result.records[0] if one.result else None
+    is_odd = detail is not None and bool(detail.odd_fields)
+    is_listed = one.error is None and detail is None and _is_listed(sync, run_id)
+    hidden = why_not_shown(sync, one.error)
+    reason = hidden or _reason(detail, one.error, sync.now)
+    return {
+        "workflow_run_id": run_id,
+        "app_id": app_id,
+        "status": (detail.status or UNREADABLE) if detail else None,
+        "is_detail_settled": one.error is None
+        and not is_odd
+        and not is_listed
+        and (detail is None or _is_over(detail, sync.now)),
+        "detail_reason": reason,
+        "detail_tries": 0 if hidden or (one.error is None and not is_listed) else tries + 1,
+        "detail_read_at": sync.dify.earlier_time(),
+    }
+
+
+def _is_listed(sync: Sync, run_id: str) -> bool:
+    """Whether a list showed the run, and none since then that it is gone."""
+    return bool(
+        sync.database.rows(
+            "SELECT 1 FROM raw.workflow_runs WHERE workflow_run_id = ? AND absent_since IS NULL",
+            [run_id],
+        )
+    )
+
+
+def _is_over(detail: WorkflowRunDetail, now: datetime) -> bool:
+    return detail.status not in PATIENCE or is_zombie(detail.status, detail.created_at, now)
+
+
+def is_zombie(status: str, created_at: datetime, now: datetime) -> bool:
+    """Whether an unfinished run is so old that it is not waited for any more."""
+    return status in PATIENCE and now - created_at > PATIENCE[status]
+
+
+def _reason(detail: WorkflowRunDetail | None, error: DifyError | None, now: datetime) -> str | None:
+    if error is not None:
+        return f"failed: {error}"
+    if detail is None:
+        return GONE
+    if is_zombie(detail.status, detail.created_at, now):
+        return f"zombie: {detail.status} since {detail.created_at:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def run_doubts(sync: Sync, part: str, *, is_shown: bool = True) -> dict[tuple[str, date], str]:
+    """Per app and local day: a run whose `part` (detail or nodes) could not be read; apart those
+    that the account is not shown, and those of which a list tells and no detail.
+    """
+    reasons = f"r.{part}_reason LIKE '{NOT_SHOWN}%' OR r.detail_reason = {quoted(GONE)}"
+    unshown = f"coalesce({reasons}, false)"
+    failed = f"r.{part}_tries > 0 AND NOT {unshown}" if is_shown else unshown
+    rows = sync.database.rows(
+        f"""SELECT w.app_id, w.created_date, w.workflow_run_id,
+            r.{part}_reason
+        FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        WHERE {failed} AND NOT r.is_{part}_settled AND w.absent_since IS NULL"""
+    )
+    return {
+        (app_id, day): f"run {run_id}: {reason}" if is_shown or reason == GONE else reason
+        for app_id, day, run_id, reason in rows
+    }

@@ -1,0 +1,78 @@
+"""What the log of an agent-chat app tells of tools: seconds, status, error, tokens.
+
+One request per message with calls. Reading it leaves no trace. Whatever it answers costs these
+figures alone (it fails while the server's plugin daemon is down): the messages and calls are there
+without them, and their day says why.
+"""
+
+from dataclasses import replace
+
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, NotShown, Refused
+from dify_etl.dify.messages import AgentThought, Message
+from dify_etl.dify.record import Batch, unexpected
+from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
+from dify_etl.feeds.chat_messages import ConversationRead, Due
+from dify_etl.sync.fetching import FATAL
+from dify_etl.sync.rights import told_not_shown
+from dify_etl.sync.run import Sync
+
+
+def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> ConversationRead:
+    """The same messages, their calls with what the log tells.
+
+    Calls that the log does not tell leave the read in doubt; where the server has no such log, in
+    one that no repetition heals. A log that does not answer, or not for us, is asked once a talk.
+    """
+    messages: list[Message] = []
+    errors: list[DifyError] = []
+    is_answering = True
+    for message in read.messages:
+        if not is_answering:
+            messages.append(message)
+            errors += errors[-1:] if message.tool_calls else []
+            continue
+        try:
+            messages.append(_logged(sync, due, message))
+        except FATAL:
+            raise
+        except DifyError as error:
+            messages.append(message)
+            errors.append(error)
+            is_answering = isinstance(error, NotFound | Refused)
+    read = replace(read, messages=tuple(messages))
+    if read.reason is not None or not errors:
+        return read
+    reason = f"tool calls of {len(errors)} messages lack seconds and errors: {errors[0]}"
+    if isinstance(errors[0], NotShown):
+        told = told_not_shown(errors[0], None)  # as all reasons of rights begin
+        lacking = f"tool calls of {len(errors)} messages lack seconds and errors"
+        return replace(read, reason=f"{told} ({lacking})", is_hidden=True)
+    return replace(read, reason=reason, is_hidden=isinstance(errors[0], NoSuchEndpoint))
+
+
+def _logged(sync: Sync, due: Due, message: Message) -> Message:
+    if not message.tool_calls:
+        return message
+    log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
+    odd = [one for one in message.odd_parts if one.record_class == AgentThought.__name__]
+    if rejected := (*log.rejected, *odd):  # which step of the one is which of the other?
+        raise unexpected(rejected[0])
+    steps = [thought.agent_thought_id for thought in message.agent_thoughts]
+    calls = tuple(
+        _joined(call, steps.index(call.agent_thought_id), log) for call in message.tool_calls
+    )
+    return message.model_copy(update={"tool_calls": calls})
+
+
+def _joined(call: AgentToolCall, place: int, log: Batch[LoggedStep]) -> AgentToolCall:
+    """A log that shows other steps than the message is not believed."""
+    if place >= len(log):
+        return call
+    step = log.records[place]
+    if call.call_position > len(step.tool_calls):
+        return call
+    logged = step.tool_calls[call.call_position - 1]
+    if logged.tool_name != call.tool_name:
+        return call
+    told = {"status": logged.status, "error": logged.error, "seconds": logged.seconds}
+    return call.model_copy(update=told | {"step_tokens": step.tokens})

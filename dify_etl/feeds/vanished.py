@@ -1,0 +1,79 @@
+"""What vanishes with an app or a run: its rows are marked too, and the books forget their reads.
+
+So an app or run that returns, from a backup or another role's sight, is read anew.
+"""
+
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.warehouse.database import utc_now
+from dify_etl.warehouse.tables import frame
+
+# Figures stay as they are: they tell what Dify counted then.
+_OF_APPS = (
+    *("app_api_keys", "annotations", "conversations", "messages", "message_feedbacks"),
+    *(
+        "message_citations",
+        "message_files",
+        "agent_thoughts",
+        "agent_tool_calls",
+        "agent_versions",
+        "workflow_runs",
+        "node_executions",
+    ),
+    *("human_inputs", "app_triggers", "archived_runs"),
+)
+_GONE_APPS = "SELECT app_id FROM raw.apps WHERE absent_since IS NOT NULL"
+APP_IS_GONE = "Dify has this app no more; what could not be read before is lost"
+
+
+def mark_rows_of_gone_apps(books: FeedBooks) -> None:
+    """Mark every row of apps that are absent; nobody waits for their slices and what is in
+    quarantine any more.
+
+    Call it in the transaction that marks the apps.
+    """
+    if not books.sync.database.value(f"SELECT count(*) FROM ({_GONE_APPS})"):
+        return
+    for name in _OF_APPS:
+        _mark(books, name, f"t.app_id IN ({_GONE_APPS})")
+    execute = books.sync.database.execute
+    execute(
+        "UPDATE ops.conversation_reads SET state = 'absent', is_settled = true "
+        f"WHERE state <> 'absent' AND app_id IN ({_GONE_APPS})"
+    )
+    forget_runs(books, f"SELECT workflow_run_id FROM ops.run_reads WHERE app_id IN ({_GONE_APPS})")
+    execute(
+        "UPDATE ops.quarantine SET resolved_at = ? "
+        f"WHERE resolved_at IS NULL AND app_id IN ({_GONE_APPS})",
+        [utc_now()],
+    )
+    execute(
+        "UPDATE ops.slices SET state = 'unproven', tries = 0, reason = ? || coalesce(reason, '') "
+        f"WHERE state IN ('failed', 'incomplete') AND app_id IN ({_GONE_APPS})",
+        [f"{APP_IS_GONE}: "],
+    )
+
+
+def mark_nodes_of_gone_runs(books: FeedBooks) -> None:
+    """Mark the nodes of runs that are absent, and their forms as far as no message shows them.
+
+    Call it in the transaction that marks the runs.
+    """
+    gone = "SELECT workflow_run_id FROM raw.workflow_runs WHERE absent_since IS NOT NULL"
+    _mark(books, "node_executions", f"t.workflow_run_id IN ({gone})")
+    _mark(books, "human_inputs", f"t.message_id IS NULL AND t.workflow_run_id IN ({gone})")
+    forget_runs(books, gone)
+
+
+def forget_runs(books: FeedBooks, run_ids: str) -> None:
+    """Let detail and nodes of runs be due again, once they are listed; `run_ids` is SQL."""
+    books.sync.database.execute(
+        "UPDATE ops.run_reads SET is_detail_settled = false, is_nodes_settled = false, "
+        "detail_tries = 0, nodes_tries = 0 "
+        f"WHERE (is_detail_settled OR is_nodes_settled) AND workflow_run_id IN ({run_ids})"
+    )
+
+
+def _mark(books: FeedBooks, name: str, scope: str) -> None:
+    table = raw_table(name)
+    books.mark_absent(table, scope=scope, present=frame(table, [], table.key))

@@ -1,0 +1,193 @@
+"""Feed workflow_runs: lists of runs by app mode and server version, then the detail of due runs.
+
+Workflow apps are listed by their log rows, which have a time filter and a total. Runs of chatflows,
+debugging runs, and runs that no log shows (a workflow that another one uses as a tool) are listed
+newest first, until older than the window.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from functools import partial
+
+import polars as pl
+
+from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
+from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.odd_runs import go_round_odd_runs
+from dify_etl.feeds.run_details import GONE, read_run_details, run_doubts
+from dify_etl.feeds.run_lists import (
+    FEED,
+    LISTED_RUNS_SINCE,
+    Doubts,
+    Part,
+    Stretch,
+    Task,
+    deep_stretches,
+    logs_frame,
+    read_run_lists,
+    runs_frame,
+)
+from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.days import days_to_read, is_over
+from dify_etl.sync.fetching import fetch_parts
+from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.run import Sync
+from dify_etl.sync.walks import upper_bound
+from dify_etl.sync.windows import Window
+from dify_etl.warehouse.tables import quoted
+
+AppDay = tuple[str, date]
+LOGGED_AT_START_SINCE = (1, 9, 0)
+FROM_MESSAGES = (
+    "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
+)
+ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not listed"
+
+
+def read_workflow_runs(sync: Sync) -> FeedReport:
+    """Read the lists, then the detail of every run that is due; failed apps fail alone."""
+    with FeedBooks(sync, FEED) as books:
+        bound = upper_bound(sync.dify.earlier_time())
+        apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
+        tasks = [
+            Task(apps[one.app_id], one, bound, deep_stretches(sync, apps[one.app_id], one))
+            for one in days_to_read(sync, FEED, tuple(apps))
+            if one.all
+        ]
+        books.expect(len(tasks))
+        fetch = partial(read_run_lists, sync)
+        doubts: dict[Task, Doubts | DifyError] = {}
+        for fetched in fetch_parts(tasks, fetch, workers=sync.rules.workers):
+            task, part = fetched.task, fetched.result
+            if fetched.error is not None:
+                doubts[task] = fetched.error
+            elif part is not None:
+                _take(books, task, part)
+                if part.doubts is not None:
+                    doubts[task] = part.doubts
+            if task in doubts:
+                books.step()
+        go_round_odd_runs(books, doubts, partial(_take, books))
+        read_run_details(books)
+        _close(books, doubts)
+        return books.report()
+
+
+def _take(books: FeedBooks, task: Task, part: Part) -> None:
+    """Load a part; with the last one, mark what Dify has no more."""
+    with books.commit():
+        books.note_unknown(part.unknown)
+        for rows, repeated in part.frames:
+            books.load_frame(raw_table(FEED), rows, repeated=repeated)
+        books.quarantine(task.app.app_id, part.rejected)
+        if part.evidence is None:
+            return
+        listed = part.evidence.listed
+        is_odd = part.doubts is not None and part.doubts.lacks("app-run")
+        for window, logged in () if is_odd else part.evidence.logged:
+            _mark_unlogged(books, task, window, logged | listed["app-run"])
+        for stretch in part.evidence.whole:
+            _mark_unlisted(books, task, stretch, listed[stretch.kind])
+        mark_nodes_of_gone_runs(books)
+
+
+def load_runs(books: FeedBooks, runs: Sequence[WorkflowRun]) -> None:
+    """Runs of one class, of a list that is not known any more."""
+    books.note_drift(runs)
+    for record_class in {type(run) for run in runs}:
+        books.load_frame(raw_table(FEED), runs_frame(record_class, None, runs))
+
+
+def load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
+    """Log rows, as far as their run is there."""
+    books.note_drift(logs)
+    books.load_frame(raw_table(FEED), logs_frame(logs))
+
+
+def _mark_unlogged(books: FeedBooks, task: Task, window: Window, shown: set[str]) -> None:
+    """A proven walk by log time shows which logged runs Dify has no more.
+
+    A run that lost its log row alone is still listed (>= 1.9.2), hence `shown` and not gone.
+    """
+    until = min(window.end, task.bound)
+    books.mark_absent(
+        raw_table(FEED),
+        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NOT NULL "
+        f"AND t.log_created_at >= TIMESTAMPTZ '{window.start.isoformat()}' "
+        f"AND t.log_created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        present=_of(shown),
+    )
+
+
+def _mark_unlisted(books: FeedBooks, task: Task, stretch: Stretch, shown: set[str]) -> None:
+    """A list that was shown to its last run tells which runs without a log row Dify has no more."""
+    until = min(stretch.window.end, task.bound)
+    books.mark_absent(
+        raw_table(FEED),
+        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NULL "
+        f"AND t.triggered_from = {quoted(stretch.kind)} "
+        f"AND t.created_at >= TIMESTAMPTZ '{stretch.window.start.isoformat()}' "
+        f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        present=_of(shown),
+    )
+
+
+def _of(run_ids: Collection[str]) -> pl.DataFrame:
+    return pl.DataFrame({"workflow_run_id": list(run_ids)}, {"workflow_run_id": pl.String})
+
+
+def _close(books: FeedBooks, doubts: Mapping[Task, Doubts | DifyError]) -> None:
+    details = run_doubts(books.sync, "detail")
+    hidden = run_doubts(books.sync, "detail", is_shown=False)
+    held = _held(books.sync)
+    for task, found in doubts.items():
+        if isinstance(found, DifyError):
+            books.fail(task.app.app_id, task.days.all, found)
+            continue
+        with books.commit():
+            books.close_slices(list(_slices(books.sync, task, found, details, hidden, held)))
+
+
+def _slices(
+    sync: Sync,
+    task: Task,
+    lists: Doubts,
+    details: Mapping[AppDay, str],
+    hidden: Mapping[AppDay, str],
+    held: Mapping[AppDay, int],
+) -> Iterator[Slice]:
+    unlisted = _unlisted(sync, task.app)
+    for day in task.days.all:
+        key = (task.app.app_id, day)
+        doubt = lists.days.get(day) or details.get(key)
+        reason = doubt or lists.beyond.get(day) or hidden.get(key) or unlisted
+        rows = held.get(key, 0)
+        yield Slice(
+            app_id=task.app.app_id,
+            day=day,
+            state="incomplete" if doubt else "unproven" if reason else "proven",
+            rows=rows,
+            requests=lists.requests,
+            reason=reason,
+            is_settled=is_over(sync, day) and not (reason or "").endswith(GONE),
+        )
+
+
+def _unlisted(sync: Sync, app: KnownApp) -> str | None:
+    """What no list of this server version shows; None when all runs are listed."""
+    if app.mode in CHATFLOW_MODES:
+        return FROM_MESSAGES if sync.dify.version < LISTED_RUNS_SINCE else None
+    return ENDED_ONLY if sync.dify.version < LOGGED_AT_START_SINCE else None
+
+
+def _held(sync: Sync) -> dict[AppDay, int]:
+    """Runs in the warehouse by app and local day."""
+    rows = sync.database.rows(
+        """SELECT app_id, created_date, count(*)
+        FROM raw.workflow_runs WHERE created_at IS NOT NULL GROUP BY ALL"""
+    )
+    return {(app_id, day): count for app_id, day, count in rows}

@@ -1,1 +1,0 @@
-"""FLOOR 2c: what we do *to* Dify: plan, apply, verify, audit. Plain Python over the client."""

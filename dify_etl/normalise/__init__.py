@@ -1,1 +1,0 @@
-"""FLOOR 2a: records become typed Polars frames and table specifications. No HTTP, no database."""

@@ -1,0 +1,188 @@
+"""An app's DSL as text that is worth keeping in git, and what it says about the app.
+
+Dify writes keys in alphabet order already, but keeps what the editor happened to have selected or
+where its window stood; long texts are folded anew when a word changes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from dify_etl.dify.workflow_records import WorkflowVersion
+from dify_etl.operations.bounded_yaml import YamlWrong, read_yaml
+from dify_etl.operations.errors import InputWrong
+from dify_etl.operations.known_secrets import without_known_secrets
+from dify_etl.operations.redaction import without_secrets
+
+# What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
+_LOOKS = ("selected", "dragging", "resizing", "positionAbsolute")
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml ships no types
+    """Block style all through; texts of several lines as they are."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Equal parts are written out each time."""
+        return True
+
+
+def _text(dumper: _Dumper, value: str) -> Any:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+@dataclass(frozen=True)
+class Dsl:
+    """A parsed DSL: what app it makes, and its text in stable form.
+
+    `shown` is the text for people and plans: whoever wrote the file may have put secrets into it.
+    """
+
+    name: str
+    mode: str
+    description: str
+    text: str = field(repr=False)
+    shown: str
+
+
+@dataclass(frozen=True)
+class SharedDsl:
+    """A DSL for git: stable, and without known secrets. `hidden`: where those were; `doubtful`:
+    what may hold others. Both name nodes and variables.
+    """
+
+    text: str
+    hidden: tuple[str, ...]
+    doubtful: tuple[str, ...]
+
+
+def shared_dsl(text: str, *, where: str) -> SharedDsl:
+    """The stable DSL with `(secret)` in place of each known secret. InputWrong: as `stable_dsl`."""
+    document = _checked(text, where)
+    masked = without_known_secrets(_without_looks(document))
+    return SharedDsl(_dumped(masked.document), masked.hidden, masked.doubtful)
+
+
+def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
+    """The DSL with sorted keys, LF, no folded lines and nothing of the editor's last look.
+
+    `name`: as if the app in it were called so. InputWrong when it is no DSL of an app.
+    """
+    document = _checked(text, where)
+    app = document["app"]
+    if name:
+        app["name"] = name
+    plain = _without_looks(document)
+    shown = without_secrets(without_known_secrets(plain).document)
+    description = str(app.get("description") or "")
+    return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+
+
+def _checked(text: str, where: str) -> dict[str, Any]:
+    document = _parsed(text, where)
+    app = document.get("app")
+    if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
+        raise _wrong("it holds no app with a name and a mode", where)
+    return document
+
+
+def lacks_of(text: str, *, where: str) -> tuple[str, ...]:
+    """What Dify left out of a DSL that it exported, in words: secrets, and files of agents.
+
+    InputWrong when it is no DSL of an app.
+    """
+    document = _parsed(text, where)
+    workflow, packages = document.get("workflow"), document.get("agent_packages")
+    found = workflow.get("environment_variables") if isinstance(workflow, dict) else None
+    secrets = [
+        str(one.get("name"))
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict) and one.get("value_type") == "secret" and not one.get("value")
+    ]
+    omitted = [
+        asset
+        for package in (packages.values() if isinstance(packages, dict) else ())
+        for asset in _listed(package, "omitted_assets")
+    ]
+    lacks = []
+    if secrets:
+        lacks.append(f"values of secret environment variables: {', '.join(sorted(secrets))}")
+    if omitted:
+        lacks.append(f"files of the agent that Dify does not export: {len(omitted)}")
+    return tuple(lacks)
+
+
+def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:
+    """The DSL of a published version: the draft's, with what the version runs.
+
+    Dify exports drafts alone. Environment variables stay the draft's, since their values are not
+    read. InputWrong when the draft's text is no DSL.
+    """
+    document = _parsed(draft, where)
+    parts = {
+        "graph": version.graph,
+        "features": version.features,
+        "conversation_variables": version.conversation_variables,
+    }
+    told = {name: part.load() for name, part in parts.items() if part is not None}
+    workflow = document.get("workflow")
+    held = workflow if isinstance(workflow, dict) else {}
+    return _dumped(document | {"workflow": held | told})
+
+
+def _listed(part: Any, name: str) -> list[Any]:
+    found = part.get(name) if isinstance(part, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _dumped(document: Any) -> str:
+    text: str = yaml.dump(
+        document,
+        Dumper=_Dumper,
+        sort_keys=True,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=float("inf"),
+    )
+    return text
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        document = read_yaml(text)
+    except YamlWrong as error:
+        line = f", line {error.line}" if error.line else ""
+        raise _wrong(error.what, where + line) from None
+    if not isinstance(document, dict) or document.get("kind", "app") != "app":
+        raise _wrong("it is no DSL of an app", where)
+    return document
+
+
+def _wrong(what: str, where: str) -> InputWrong:
+    return InputWrong(what, where=where, hint="Give a file that `dify-etl apps export` wrote.")
+
+
+def _without_looks(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the looks of its graph; the same keys elsewhere are somebody's data."""
+    workflow = document.get("workflow")
+    graph = workflow.get("graph") if isinstance(workflow, dict) else None
+    if not isinstance(workflow, dict) or not isinstance(graph, dict):
+        return document
+    plain = {key: graph[key] for key in graph if key != "viewport"}
+    for part in ("nodes", "edges"):
+        if isinstance(plain.get(part), list):
+            plain[part] = [_without_look(one) for one in plain[part]]
+    return document | {"workflow": workflow | {"graph": plain}}
+
+
+def _without_look(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    kept = {key: part[key] for key in part if key not in _LOOKS}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {key: one for key, one in kept["data"].items() if key != "selected"}
+    return kept

@@ -1,0 +1,329 @@
+"""Apps as files: export the DSL of one or all, make an app of a file or overwrite one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dify_etl.dify.app_records import App
+from dify_etl.dify.app_writes import DslImport
+from dify_etl.dify.client import DifyClient
+from dify_etl.dify.errors import DifyError
+from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
+from dify_etl.operations.apps import (
+    AGENT,
+    NewApps,
+    agents,
+    check_no_twin,
+    found_app,
+    state_of,
+    target_of,
+)
+from dify_etl.operations.dsl import Dsl, shared_dsl, stable_dsl
+from dify_etl.operations.errors import InputWrong
+from dify_etl.operations.files import read_text
+from dify_etl.operations.plan import Step, Target
+from dify_etl.operations.publishing import MODES as WITH_DRAFT
+from dify_etl.operations.redaction import State
+
+IMPORT, OVERWRITE = "apps.import", "apps.import_over"
+SUFFIX = ".yml"
+LONGEST_STEM = 60
+MOST_BYTES = 200  # of a stem: with id, suffix and what stands before while writing, 255 is the end
+# What Dify's ids are. Anything else could lead out of the folder, or mean other files.
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+# The names of exported files: a stem, and the app's id; version 0.1 took its first 8 characters.
+_EXPORTED = re.compile(
+    rf".*-({_ID.pattern}|[0-9a-f]{{8}}){re.escape(SUFFIX)}", re.ASCII | re.DOTALL
+)
+NO_DRAFT = "nobody has saved a draft of it, and Dify exports drafts alone."
+_SAVE_ONE = "Save one in Dify, or import one: `dify-etl apps import FILE --over APP`."
+_WITHOUT_DRAFT = "(no draft)"
+
+
+@dataclass(frozen=True)
+class Export:
+    """The files of a folder after an export: what each app became, and what belongs to none.
+
+    `empty`: names of apps that have nothing to export yet, since nobody has saved a draft.
+    `hidden`: app, and where secrets were that stand in no file; `doubtful`: app, and what may hold
+    others.
+    """
+
+    written: tuple[Path, ...]
+    unchanged: tuple[Path, ...]
+    failed: tuple[tuple[str, str], ...]  # app, reason
+    strays: tuple[Path, ...] = ()
+    empty: tuple[str, ...] = ()
+    hidden: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[tuple[str, str], ...] = ()
+
+
+def file_name(app: App) -> str:
+    """`support-bot-8a1cf00d-….yml`: readable, and the app's own whatever it is called."""
+    stem = re.sub(r"[^\w]+", "-", app.name.lower()).strip("-")[:LONGEST_STEM] or "app"
+    stem = stem.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
+    return f"{stem}-{app.app_id}{SUFFIX}"
+
+
+def export_apps(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bool) -> Export:
+    """Write the stable DSL of each app, without known secrets, where it differs from the file
+    there.
+
+    A renamed app takes its file along. Nothing outside the folder is touched, no link is followed,
+    and only files with names that an export gives are moved. With `is_all`, files of apps that are
+    gone are named; none is deleted. An app without a draft fails when it was asked for by name:
+    among all it is told. InputWrong when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _exported(dify, apps, folder, is_all=is_all)
+    except OSError as error:
+        raise InputWrong(
+            f"the folder cannot be written: {error.strerror}",
+            where=str(folder),
+            hint="Name a folder that you may write.",
+        ) from None
+
+
+def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bool) -> Export:
+    written: list[Path] = []
+    unchanged: list[Path] = []
+    failed: list[tuple[str, str]] = []
+    empty: list[str] = []
+    hidden: list[tuple[str, str]] = []
+    doubtful: list[tuple[str, str]] = []
+    files = _ExportedFiles(folder, apps)
+    for app in apps:
+        if not _ID.fullmatch(app.app_id):
+            failed.append((app.name, f"its id {app.app_id!r} is no UUID, so it names no file"))
+            continue
+        try:
+            exported = exported_dsl(dify, app)
+            dsl = None if exported is None else shared_dsl(exported, where=_dsl_of(app))
+        except (DifyError, InputWrong) as error:
+            failed.append((app.name, str(error)))
+            continue
+        if dsl is None:
+            empty.append(app.name)
+            continue
+        hidden += [(app.name, place) for place in dsl.hidden]
+        doubtful += [(app.name, place) for place in dsl.doubtful]
+        path, is_written = files.write(app, dsl.text.encode())
+        (written if is_written else unchanged).append(path)
+    strays = files.strays()
+    if not is_all:
+        failed += [(name, f"{NO_DRAFT} {_SAVE_ONE}") for name in empty]
+    return Export(
+        tuple(written),
+        tuple(unchanged),
+        tuple(failed),
+        tuple(strays if is_all else ()),
+        tuple(empty if is_all else ()),
+        tuple(hidden),
+        tuple(doubtful),
+    )
+
+
+class _ExportedFiles:
+    """The files of a folder that exports wrote, by the ids in their names."""
+
+    def __init__(self, folder: Path, apps: Sequence[App]) -> None:
+        self._folder = folder
+        self._ids = {app.app_id for app in apps}
+        self._beginnings = Counter(app_id.split("-", 1)[0] for app_id in self._ids)
+        self._files: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            found = _EXPORTED.fullmatch(path.name)
+            if found and path.is_file() and not path.is_symlink():
+                self._files.setdefault(found[1], []).append(path)
+
+    def write(self, app: App, content: bytes) -> tuple[Path, bool]:
+        """The app's file, and whether it had to be written; an earlier name gives way to it."""
+        path = self._folder / file_name(app)
+        for old in self._of(app):
+            if old != path:
+                old.replace(path)
+        if not path.is_symlink() and path.is_file() and path.read_bytes() == content:
+            return path, False
+        # Beside it first: where a link stands, the link is replaced and what it shows stays.
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.write_bytes(content)
+        fresh.replace(path)
+        return path, True
+
+    def strays(self) -> list[Path]:
+        """Files of apps that are not among these."""
+        known = {*self._ids, *self._beginnings}
+        paths = [path for key, some in self._files.items() if key not in known for path in some]
+        return sorted(paths)
+
+    def _of(self, app: App) -> list[Path]:
+        """Files of this app by the whole id, and by its beginning where no other app shares it."""
+        beginning = app.app_id.split("-", 1)[0]
+        old = self._files.pop(beginning, []) if self._beginnings[beginning] == 1 else []
+        return [*self._files.pop(app.app_id, []), *old]
+
+
+def exported_dsl(dify: DifyClient, app: App) -> str | None:
+    """The DSL as Dify exports it; None for a workflow or chatflow without a draft.
+
+    Dify exports drafts alone, and answers 400 or 500 where there is none: it is asked for first.
+    """
+    if app.mode in WITH_DRAFT and dify.workflows.draft(app.app_id) is None:
+        return None
+    return dify.apps.export_dsl(app.app_id)
+
+
+def _dsl_of(app: App) -> str:
+    return f"DSL of {app.name}"
+
+
+def read_dsl(path: Path) -> str:
+    """The text of a file. InputWrong when it cannot be read."""
+    return read_text(path, hint="Name a DSL file.")
+
+
+def dsl_operation(
+    operator: Operator, text: str, *, where: str, over: str | None, name: str | None, is_twin: bool
+) -> Operation:
+    """A new app of a DSL, or the draft of `over` (id or name) overwritten. InputWrong."""
+    if not over:
+        return import_operation(operator, text, where=where, name=name, is_twin_wanted=is_twin)
+    if is_twin:
+        raise InputWrong(
+            "an app is overwritten or a twin is made, not both",
+            where="import of a DSL",
+            hint="Leave out one of the two.",
+        )
+    return overwrite_operation(operator, text, where=where, app=over, name=name)
+
+
+def import_operation(
+    operator: Operator, text: str, *, where: str, name: str | None = None, is_twin_wanted: bool
+) -> Operation:
+    """One step: a new app of this DSL, called as the DSL says or `name`; nothing is published.
+
+    InputWrong for an agent where the server has none.
+    """
+    dify, dsl = operator.dify, stable_dsl(text, where=where)
+    if dsl.mode == AGENT and agents(dify) is None:
+        raise InputWrong(
+            "the DSL is that of an agent, and this Dify has no agents",
+            where=where,
+            hint="Import it into Dify 1.15 or later.",
+        )
+    wanted_name = name or dsl.name
+    check_no_twin(dify, wanted_name, is_wanted=is_twin_wanted)
+    new = NewApps(dify, wanted_name, dsl.mode)
+    after: State = {"name": wanted_name, "mode": dsl.mode, "description": dsl.description}
+
+    def read_back(answer: Answer) -> Found:
+        app_id = answer.value.app_id if answer else new.made()
+        state = None if app_id is None else state_of(dify, app_id, list(after))
+        return Found(state, app_id, _told(answer, _publishing(dsl.mode, app_id)))
+
+    note = "; ".join(one for one in (_filling(dsl), _publishing(dsl.mode, None)) if one)
+    target, wanted = Target("app", None, wanted_name), {**after, "dsl": dsl.shown}
+    action = Action(
+        Step(IMPORT, target, None, wanted, note=note),
+        write=partial(dify.apps.import_dsl, text, name=name),
+        read_back=read_back,
+        look=lambda: {"made meanwhile": True} if new.has_more() else None,
+        is_done=lambda found: found.state == after,
+    )
+    return operator.operation(IMPORT, [action], ())
+
+
+def _filling(dsl: Dsl) -> str:
+    """What an export took out does not come back by itself."""
+    number = dsl.text.count(REMOVED)
+    if not number:
+        return ""
+    return (
+        f"the file holds {REMOVED} {number} times, where an export took secrets out: write them "
+        "into it first, or into the app afterwards"
+    )
+
+
+def _publishing(mode: str, app_id: str | None) -> str:
+    """What is left to do after an import, for the modes that run what is published."""
+    if mode == AGENT:
+        return "Dify publishes nothing: publish the agent in Dify"
+    if mode not in WITH_DRAFT:
+        return ""
+    return f"Dify publishes nothing: `dify-etl apps publish {app_id or 'ID'}` publishes the draft"
+
+
+def overwrite_operation(
+    operator: Operator, text: str, *, where: str, app: str, name: str | None = None
+) -> Operation:
+    """One step: the draft of an existing workflow or chatflow becomes what the DSL says.
+
+    Its description and icon become the DSL's too; its name stays, or becomes `name`. What is
+    published stays.
+    """
+    dify, found = operator.dify, found_app(operator.dify, app)
+    # Dify takes the name in the DSL unless another is sent.
+    wanted_name = name or found.name
+    dsl = stable_dsl(text, where=where, name=wanted_name)
+    _check_overwritable(found, dsl, where)
+
+    def look() -> State:
+        held = exported_dsl(dify, found)
+        shown = _WITHOUT_DRAFT if held is None else stable_dsl(held, where=_dsl_of(found)).shown
+        return {"dsl": shown, **(state_of(dify, found.app_id, ["name"]) or {})}
+
+    before = look()
+    after: State = {"dsl": dsl.shown, "name": wanted_name}
+
+    def is_done(seen: Found) -> bool:
+        # Dify tells the DSL in its own words and version; that it moved is what can be seen.
+        state = seen.state or {}
+        return state != before and state.get("name") == wanted_name
+
+    note = "; ".join(one for one in (_filling(dsl), _publishing(found.mode, found.app_id)) if one)
+    if found.workflow_id is not None:
+        note = f"what is published stays; {note}"
+    action = Action(
+        Step(OVERWRITE, target_of(found), before, after, note=note),
+        write=partial(dify.apps.import_dsl, text, app_id=found.app_id, name=wanted_name),
+        read_back=lambda answer: Found(
+            look(), found.app_id, _told(answer, _publishing(found.mode, found.app_id))
+        ),
+        look=look,
+        is_done=is_done,
+    )
+    return operator.operation(OVERWRITE, [action], ())
+
+
+def _check_overwritable(found: App, dsl: Dsl, where: str) -> None:
+    if found.mode not in WITH_DRAFT:
+        raise InputWrong(
+            f"{found.name!r} is of mode {found.mode}; Dify overwrites workflows and chatflows only",
+            where=where,
+            hint="Import it as a new app, or change the model configuration: "
+            "`dify-etl apps update --model-config`.",
+        )
+    if found.mode != dsl.mode:
+        raise InputWrong(
+            f"{found.name!r} is of mode {found.mode}, the DSL of mode {dsl.mode}",
+            where=where,
+            hint="Import it as a new app instead.",
+        )
+
+
+def _told(answer: Answer, left: str) -> str:
+    """What Dify says of an import whose DSL is of another version than its own, and what is left
+    to do.
+    """
+    done: DslImport | None = None if answer is None else answer.value
+    if done is None or done.imported_dsl_version == done.current_dsl_version:
+        return left
+    versions = f"{done.imported_dsl_version or 'unknown'}, Dify writes {done.current_dsl_version}"
+    told = f"the DSL is of version {versions}: look at the app before you use it"
+    return f"{told}; {left}" if left else told

@@ -1,0 +1,150 @@
+"""Planned -> created: make one key, and have it in the sink before anything else happens.
+
+Dify makes another key with every request. So what was listed before is written down first; when
+the answer is lost, the difference decides, if exactly one new key lies in the request's time.
+"""
+
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from dify_etl.dify.api_keys import ApiKey
+from dify_etl.dify.errors import DifyError, WriteUnanswered
+from dify_etl.operations.keys.errors import PersonNeeded, SinkFailed
+from dify_etl.operations.keys.states import OVER, Rotation
+from dify_etl.operations.keys.work import Work
+
+# The client waits two minutes for an answer. Dify's stamps are cut to whole seconds.
+REQUEST_TAKES = timedelta(seconds=130)
+SLACK_BEFORE, SLACK_AFTER = timedelta(seconds=2), timedelta(minutes=5)
+
+
+def create(work: Work, rotation: Rotation) -> Rotation:
+    """One key, pending in the sink; or wait, when it is not sure yet whether there is one."""
+    if rotation.new_key_id is not None:
+        work.record(rotation, "verified", "goes on with the key that was made")
+        return _stage(work, rotation, None)
+    if rotation.create_began_at is not None:
+        found = lost_key(work, rotation)
+        if found is not None:
+            work.record(rotation, "verified", "found the key whose answer was lost", key_id=found)
+            return _stage(work, work.save(rotation.having(new_key_id=found)), None)
+        if work.now <= request_ends(rotation):
+            return work.waiting(rotation, "waits to see whether Dify made a key")
+    return _ask(work, rotation)
+
+
+def request_ends(rotation: Rotation) -> datetime:
+    """Until when a key may appear that the request of this rotation made."""
+    assert rotation.create_began_at is not None
+    ended = rotation.create_ended_at or rotation.create_began_at + REQUEST_TAKES
+    return ended + SLACK_AFTER
+
+
+def lost_key(work: Work, rotation: Rotation) -> str | None:
+    """The id of the one key that the request must have made; None when there is none.
+
+    Raises PersonNeeded when several fit, or the one that fits has been used by somebody.
+    """
+    assert rotation.create_began_at is not None
+    began, ends = rotation.create_began_at - SLACK_BEFORE, request_ends(rotation)
+    known = {one.new_key_id for one in work.ledger.rotations()}
+    known |= {*rotation.listed_key_ids, *work.kept_key_ids}
+    fitting: list[ApiKey] = [
+        key
+        for key in work.keyring(rotation).listed()
+        if key.api_key_id not in known and began <= key.created_at <= ends
+    ]
+    if not fitting:
+        return None
+    if len(fitting) == 1 and fitting[0].last_used_at is None:
+        return fitting[0].api_key_id
+    ids = ", ".join(sorted(key.api_key_id for key in fitting))
+    raise PersonNeeded(
+        f"Dify's answer was lost, and it cannot be told which of these keys is ours: {ids}",
+        where=rotation.name,
+        hint="Delete those that nobody uses, put the others under exclude.key_ids, and run again.",
+    )
+
+
+def _ask(work: Work, rotation: Rotation) -> Rotation:
+    if _other_is_asking(work, rotation):
+        return work.waiting(rotation, "waits until the key of another rotation of the app is found")
+    ring = work.keyring(rotation)
+    ring.check_ready()
+    # A sink that cannot be read, or holds what is not ours, is told before a key is made.
+    found = work.held(rotation, "current")
+    keys = ring.listed()
+    work.check_ours(rotation, found, keys)
+    rotation = work.save(
+        rotation.having(
+            listed_key_ids=tuple(key.api_key_id for key in keys),
+            found_digest=None if found is None else work.dify.api_keys.digest_of(found),
+            create_began_at=work.now,
+            create_ended_at=None,
+            message="",
+        )
+    )
+    work.record(rotation, "begun", "make a key")
+    try:
+        written = ring.create()
+    except WriteUnanswered as error:
+        rotation = work.save(rotation.having(create_ended_at=work.now))
+        work.record(rotation, "unknown", error.what)
+        return create(work, rotation)
+    except DifyError as error:  # refused, or never sent
+        work.save(rotation.having(create_began_at=None))
+        work.record(rotation, "failed", error.what)
+        raise
+    new = written.value
+    rotation = work.save(
+        rotation.having(new_key_id=new.api_key_id, new_fingerprint=new.token_fingerprint)
+    )
+    work.record(rotation, "verified", "made a key", answer=written)
+    return _stage(work, rotation, new.token)
+
+
+def _other_is_asking(work: Work, rotation: Rotation) -> bool:
+    """Whether another key of the same app may be on its way: two could not be told apart."""
+    return any(
+        one.create_began_at is not None and one.new_key_id is None
+        for one in work.ledger.rotations()
+        if one.app_id == rotation.app_id
+        and one.rotation_id != rotation.rotation_id
+        and one.state not in OVER
+    )
+
+
+def _stage(work: Work, rotation: Rotation, token: SecretStr | None) -> Rotation:
+    """The key into the sink. A key that nobody can read any more is deleted and made anew."""
+    ring, key_id = work.keyring(rotation), rotation.new_key_id
+    assert key_id is not None
+    if ring.key(key_id) is None:
+        return _begin_anew(work, rotation)
+    pending = work.fingerprint_held(rotation, "pending")
+    if pending is not None and pending == rotation.new_fingerprint:
+        return work.save(rotation.reached("created"))
+    token = token or ring.token(key_id)
+    if token is None:
+        work.delete_key(rotation, key_id, "nobody can read its token any more")
+        return _begin_anew(work, rotation)
+    wanted = token
+    work.change_sink(rotation, "stage", lambda sink: sink.stage(rotation.entry, key_id, wanted))
+    staged = ring.fingerprint(wanted)
+    if work.fingerprint_held(rotation, "pending") != staged:
+        raise SinkFailed(
+            "the sink does not hold what was staged",
+            where=f"sink {rotation.sink}, entry {rotation.entry}",
+            hint="Look at the sink; the key is not in use yet and is staged again next time.",
+        )
+    return work.save(rotation.reached("created", new_fingerprint=staged))
+
+
+def _begin_anew(work: Work, rotation: Rotation) -> Rotation:
+    """The key is gone before anybody used it."""
+    work.record(rotation, "verified", "the key is gone before anybody used it")
+    return work.save(
+        rotation.having(
+            new_key_id=None, new_fingerprint=None, create_began_at=None, create_ended_at=None
+        )
+    )

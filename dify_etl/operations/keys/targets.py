@@ -1,0 +1,120 @@
+"""From the rules of a policy to targets: one consumer of one app (or of the datasets)."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dify_etl.dify.app_records import App
+from dify_etl.operations.keys.policy import Policy, TargetRule
+from dify_etl.operations.keys.states import Rotation
+
+DATASETS = "(datasets)"
+# What Dify's ids are. Anything else could be a path in a sink.
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class KeyTarget:
+    """Who gets a key, and where from. `app_id` is None for the keys of the datasets."""
+
+    app_id: str | None
+    app_name: str
+    consumer: str
+    sink: str
+    entry: str
+    rule: TargetRule
+
+    @property
+    def target_id(self) -> str:
+        """The same for the same app, consumer, sink and entry."""
+        parts = [self.app_id, self.consumer, self.sink, self.entry]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """For people: the app and its consumer."""
+        return f"{self.app_name} / {self.consumer}"
+
+
+def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ...], list[str]]:
+    """All targets, and what of the policy cannot be: it fits no app or several, or two targets
+    have one entry of a sink.
+    """
+    found: list[KeyTarget] = []
+    problems = _excluded_twins(policy, apps)
+    for rule in policy.targets:
+        if rule.datasets:
+            found.append(KeyTarget(None, DATASETS, rule.consumer, rule.sink, rule.entry, rule))
+            continue
+        meant = [app for app in _meant(rule, apps) if not _is_excluded(app, policy)]
+        if odd := [app for app in meant if not _ID.fullmatch(app.app_id)]:
+            problems.append(
+                f"target {rule.consumer!r}: the id {odd[0].app_id!r} of an app is no UUID, so it "
+                "names no place in a sink"
+            )
+            continue
+        if rule.app and len(meant) != 1:
+            what = _several(meant) if meant else "there is no such app"
+            problems.append(f"target {rule.consumer!r}, app {rule.app!r}: {what}")
+            continue
+        found.extend(_target(rule, app) for app in meant)
+    shared = _shared_places(found)
+    problems += [
+        f"sink {sink!r}, entry {entry!r}: several targets share it" for sink, entry in shared
+    ]
+    # They would take the entry from each other, so none of them is rotated.
+    return tuple(one for one in found if (one.sink, one.entry) not in shared), problems
+
+
+def used_sinks(policy: Policy, rotations: Iterable[Rotation]) -> frozenset[str]:
+    """Names of the policy's sinks that a target or an open rotation uses: a target may have left
+    its sink, or the policy, since its rotation began.
+    """
+    named = {rule.sink for rule in policy.targets}
+    named |= {one.sink for one in rotations if not one.is_over}
+    return frozenset(named & {*policy.sinks})
+
+
+def _several(apps: Sequence[App]) -> str:
+    """Whoever may name an app can make such a twin: only the ids tell which one was meant."""
+    ids = ", ".join(sorted(app.app_id for app in apps))
+    return f"{len(apps)} apps have this name, and none is chosen: write an id for it ({ids})"
+
+
+def _excluded_twins(policy: Policy, apps: Sequence[App]) -> list[str]:
+    """A name under exclude.apps that several apps have: one of them may only be called so."""
+    named = {name: [app for app in apps if app.name == name] for name in policy.exclude.apps}
+    return [
+        f"exclude, app {name!r}: {_several(meant)}"
+        for name, meant in named.items()
+        if len(meant) > 1 and not any(app.app_id == name for app in apps)
+    ]
+
+
+def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
+    if rule.tag:
+        return [app for app in apps if rule.tag in _tags(app)]
+    by_id = [app for app in apps if app.app_id == rule.app]
+    return by_id or [app for app in apps if app.name == rule.app]
+
+
+def _tags(app: App) -> set[str]:
+    held = app.tags.load() if app.tags else []
+    return {str(tag.get("name")) for tag in held or [] if isinstance(tag, dict)}
+
+
+def _is_excluded(app: App, policy: Policy) -> bool:
+    # A name that several apps have excludes all of them, and is told as a problem.
+    return app.app_id in policy.exclude.apps or app.name in policy.exclude.apps
+
+
+def _target(rule: TargetRule, app: App) -> KeyTarget:
+    entry = rule.entry.replace("{app_id}", app.app_id)
+    return KeyTarget(app.app_id, app.name, rule.consumer, rule.sink, entry, rule)
+
+
+def _shared_places(targets: Sequence[KeyTarget]) -> list[tuple[str, str]]:
+    places = [(target.sink, target.entry) for target in targets]
+    return sorted({place for place in places if places.count(place) > 1})

@@ -1,0 +1,225 @@
+"""Secrets that people write into apps: known by their place in the DSL, or by their shape.
+
+Dify leaves out what it knows as a secret. Keys in headers of HTTP nodes, in plain variables and in
+code it exports like any other text. A value that only names a variable (`{{#env.KEY#}}`) is none.
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from dify_etl.dify.http.deny_list import REMOVED, is_secret_name
+
+# What providers give out, by their own documentation: a prefix, and a length.
+_SHAPES = (
+    r"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, DeepSeek, OpenRouter, …
+    r"(?:sk|rk|pk|whsec)_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
+    r"(?:AKIA|ASIA)[A-Z0-9]{16}",  # AWS
+    r"AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}",  # Google
+    r"gh[oprsu]_[A-Za-z0-9]{36,}|github_pat_\w{40,}",
+    r"glpat-[\w-]{20,}",  # GitLab
+    r"xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}",  # Slack
+    r"hooks\.slack\.com/services/[\w/]{20,}",
+    r"SG\.[\w-]{16,}\.[\w-]{16,}",  # SendGrid
+    r"hf_[A-Za-z0-9]{30,}|r8_\w{30,}|gsk_\w{20,}|xai-\w{20,}|pplx-\w{20,}|tvly-[\w-]{16,}|fc-[0-9a-f]{32}",
+    r"(?:ntn|secret)_[A-Za-z0-9]{40,}",  # Notion
+    r"pat\w{14}\.[0-9a-f]{64}",  # Airtable
+    r"npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dop_v1_[0-9a-f]{64}|shpat_[0-9a-f]{32}|lin_api_\w{30,}",
+    r"\b\d{8,10}:AA[\w-]{33}\b",  # Telegram
+    r"open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook/[\w-]{20,}",
+    r"\b(?:app|dataset)-[A-Za-z0-9]{24}\b",  # Dify
+    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",  # JWT
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+)
+_SHAPE = re.compile("|".join(f"(?:{one})" for one in _SHAPES))
+# Behind these words stands a secret, in whatever text: group 1 stays.
+_BEHIND = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?i)(\b(?:bearer|basic)\s+)(?=[\w.~+/=-]*[\d=])[\w.~+/=-]{12,}",
+        # An address with a password, or with a key in its query.
+        r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'{}]{1,80}:)[^\s/:@\"'{}]{3,}(?=@)",
+        r"(?i)([?&](?:[\w-]*(?:api_?key|token|secret|passw(?:or)?d|signature)|key|sig|sign)=)"
+        r"[^&\s\"'{}<>]{8,}",
+        # A literal that code or JSON gives to such a name.
+        r"(?i)([\w-]*(?:api_?key|secret|passw(?:or)?d|access_?key|private_?key|token|authorization)"
+        r"[\"']?\]?\s*[:=]\s*[bru]?[\"'])(?=[^\"'\s]*\d)[^\"'\s{}<>]{8,}(?=[\"'])",
+    )
+)
+_REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
+_CREDENTIAL_HEADER = re.compile(r"(?i)^(?:(?:x-)?(?:auth|key|app-?key|sign(?:ature)?)|cookie)$")
+_SCHEMES = re.compile(r"(?i)^(?:bearer|basic|token|apikey)$")
+_LINE = re.compile(r"^(\s*)([^:\n]+?)(\s*:\s*)(\S.*?)(\s*)$")
+# Words that say of which kind a value is; none of them is one.
+_TYPES = re.compile(
+    r"(?i)(?:string|secret-input|text-input|select|number|boolean|object|array|file|"
+    r"model-selector|app-selector|bearer|basic|custom|api-key|no-auth|none|true|false|required)$"
+)
+_NAMING, _VALUES = ("name", "key", "variable"), ("value", "default")
+_TELLING_WORDS = re.compile(
+    r"(?i)api.?key|secret|passw(?:or)?d|credential|authorization|access.?(?:key|token)"
+)
+LEAST_PIECE, LEAST_ENTROPY = 16, 3.3  # characters in a row, and bits per character, of a key
+_KEY_LIKE = re.compile(r"[A-Za-z0-9_+/=.-]{20,}")
+# Names of what is long and random, and opens nothing.
+_NO_SECRET = re.compile(r"(?i)(?:ids?|identifier|hash|checksum|version|selector|url)$")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A DSL without the secrets that were known; `hidden` and `doubtful`: where, in words.
+
+    `doubtful` are parts that speak of secrets or hold what may be one, and were left as they are.
+    """
+
+    document: Any
+    hidden: tuple[str, ...]
+    doubtful: tuple[str, ...]
+
+
+def without_known_secrets(document: Any) -> Masked:
+    """The same document with `(secret)` in place of each known secret."""
+    masker = _Masker()
+    kept = masker.part(document, "")
+    return Masked(kept, tuple(dict.fromkeys(masker.hidden)), tuple(masker.doubtful(kept)))
+
+
+def text_without_keys(text: str) -> str:
+    """A text without what has the shape of a provider's key, or stands where keys do."""
+    text = _SHAPE.sub(REMOVED, text)
+    for pattern in _BEHIND:
+        text = pattern.sub(_unless_named, text)
+    return text
+
+
+def without_keys(value: Any) -> Any:
+    """The same JSON with every text passed through `text_without_keys`."""
+    if isinstance(value, dict):
+        return {name: without_keys(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_keys(inner) for inner in value]
+    return text_without_keys(value) if isinstance(value, str) else value
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether a whole text looks like a random key: long, in one piece, of letters and figures."""
+    if _SHAPE.search(text):
+        return True
+    if not _KEY_LIKE.fullmatch(text) or _UUID.fullmatch(text):
+        return False
+    # Names of models, versions and content types have figures too, but no long piece of both.
+    longest = max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
+    has_both = re.search(r"\d", longest) and re.search(r"[A-Za-z]", longest)
+    return len(longest) >= LEAST_PIECE and bool(has_both) and _entropy(text) >= LEAST_ENTROPY
+
+
+def _entropy(text: str) -> float:
+    counts = Counter(text).values()
+    return -sum(one / len(text) * math.log2(one / len(text)) for one in counts)
+
+
+def _unless_named(found: re.Match[str]) -> str:
+    """A secret behind a word: hidden, unless it only names a variable."""
+    whole = found[0]
+    rest = whole[len(found[1]) :]
+    return whole if rest == REMOVED or _REFERENCE.search(rest) else f"{found[1]}{REMOVED}"
+
+
+class _Masker:
+    def __init__(self) -> None:
+        self.hidden: list[str] = []
+
+    def part(self, value: Any, place: str) -> Any:
+        """A part of the DSL; `place` names the node or variable that it belongs to."""
+        if isinstance(value, dict):
+            return self._object(value, _place_of(value) or place)
+        if isinstance(value, list):
+            return [self.part(inner, place) for inner in value]
+        return self._text(value, place) if isinstance(value, str) else value
+
+    def _object(self, held: dict[str, Any], place: str) -> dict[str, Any]:
+        is_http = held.get("type") == "http-request"
+        named = any(isinstance(held.get(one), str) and is_secret_name(held[one]) for one in _NAMING)
+        named = named or held.get("value_type") == "secret"
+        is_variable = "value_type" in held and "value" in held
+        kept: dict[str, Any] = {}
+        for name, inner in held.items():
+            if isinstance(inner, str) and (
+                is_secret_name(name)
+                or (named and name in _VALUES)
+                or (is_variable and name == "value" and looks_like_key(inner))
+            ):
+                kept[name] = self._value(inner, place)
+            elif is_http and name in ("headers", "params") and isinstance(inner, str):
+                kept[name] = "\n".join(self._line(one, place) for one in inner.split("\n"))
+            else:
+                kept[name] = self.part(inner, place)
+        return kept
+
+    def _line(self, line: str, place: str) -> str:
+        """`X-Api-Key: abc` of a header or parameter, one per line."""
+        found = _LINE.match(line)
+        if found is None:
+            return self._text(line, place)
+        before, name, colon, value, after = found.groups()
+        if is_secret_name(name) or _CREDENTIAL_HEADER.match(name) or looks_like_key(value):
+            value = self._value(value, place)
+        else:
+            value = self._text(value, place)
+        return f"{before}{name}{colon}{value}{after}"
+
+    def _value(self, value: str, place: str) -> str:
+        """What stands where a secret belongs; its scheme and names of variables stay."""
+        words = [one for one in _REFERENCE.sub(" ", value).split() if not _SCHEMES.match(one)]
+        if not words or _TYPES.match(value.strip()) or value == REMOVED:
+            return value
+        self.hidden.append(place)
+        scheme, _, rest = value.partition(" ")
+        return f"{scheme} {REMOVED}" if rest and _SCHEMES.match(scheme) else REMOVED
+
+    def _text(self, value: str, place: str) -> str:
+        kept = text_without_keys(value)
+        if kept != value:
+            self.hidden.append(place)
+        return kept
+
+    def doubtful(self, document: Any) -> list[str]:
+        """Parts that speak of a secret, or hold what looks like one, though none was known."""
+        found: dict[str, None] = {}
+        waiting: list[tuple[str, Any]] = [("", document)]
+        while waiting:
+            place, value = waiting.pop()
+            if isinstance(value, dict):
+                place = _place_of(value) or place
+                code = value.get("code") if value.get("type") == "code" else None
+                if isinstance(code, str) and _TELLING_WORDS.search(code):
+                    found.setdefault(place)
+                waiting += [
+                    (place, inner) for name, inner in value.items() if not _NO_SECRET.search(name)
+                ]
+            elif isinstance(value, list):
+                waiting += [(place, inner) for inner in value]
+            elif isinstance(value, str) and place and _holds_key_like(value):
+                found.setdefault(place)
+        return sorted(one for one in found if one not in self.hidden)
+
+
+def _holds_key_like(text: str) -> bool:
+    return any(
+        looks_like_key(one) and "/" not in one and not one.isdecimal()
+        for one in _KEY_LIKE.findall(text)
+    )
+
+
+def _place_of(held: dict[str, Any]) -> str | None:
+    """The node or variable that an object is, in words."""
+    if isinstance(held.get("title"), str) and isinstance(held.get("type"), str):
+        return f"node {held['title']!r} ({held['type']})"
+    if isinstance(held.get("name"), str) and "value_type" in held:
+        return f"variable {held['name']!r}"
+    if isinstance(held.get("tool_name"), str):
+        return f"tool {held['tool_name']!r}"
+    return None

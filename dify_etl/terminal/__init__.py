@@ -1,1 +1,0 @@
-"""What the commands do and show on a terminal; `cli.py` only parses their words."""

@@ -1,0 +1,213 @@
+"""What Dagster shows after bad nights: no green where something is missing."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+
+from dify_etl.defs.code_location import code_location
+from dify_etl.defs.resources import holding
+from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
+from dify_etl.feeds.table import FEEDS
+from dify_etl.sync.opening import open_home
+from dify_etl.sync.run import NoWatcher
+from dify_etl_tests.defs.night import QUIET, settings_for
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
+from dify_etl_tests.sync.small_worlds import app_of, quiet_world, talk
+from dify_etl_tests.sync.workplace import NOW, Workplace
+
+DAYS = [(NOW - timedelta(days=back)).date().isoformat() for back in (3, 2, 1, 0)]
+RANGE = {RANGE_START: DAYS[0], RANGE_END: DAYS[-1]}
+CONVERSATIONS = dg.AssetKey(["raw", "conversations"])
+VERDICT = dg.AssetKey("sync_verdict")
+# Whole nights are for what the whole of them shows: of most it is one list.
+LISTS = [dg.AssetKey(["raw", "apps"]), CONVERSATIONS]
+
+
+class Nights:
+    """Runs on one home and one instance, with a Dify that refuses what it is told to."""
+
+    def __init__(self, place: Workplace, instance: dg.DagsterInstance) -> None:
+        self.place, self.instance = place, instance
+        self.refuse: Callable[[str], int | None] = lambda path: None
+        inner = httpx.WSGITransport(app=place.server)
+        self.change: Callable[[str, Any], Any] = lambda path, answer: answer
+        place.transport = ChangedAnswers(
+            inner,
+            lambda path, answer: self.change(path, answer),
+            refuse=lambda path: self.refuse(path),
+        )
+        self.settings = settings_for(place.home)
+        place.with_rules(
+            start_date=self.settings.start_date, lookback_days=self.settings.lookback_days
+        )
+        self.runs = 0
+
+    def run(self, tags: dict[str, str] | None = None, **chosen: Any) -> dg.ExecuteInProcessResult:
+        """One run of the nightly job, over the look-back when no tags are given."""
+        self.runs += 1
+        with (
+            self.place.client() as dify,
+            open_home(
+                dify,
+                self.place.home,
+                rules=self.place.rules,
+                run_id=f"night {self.runs}",
+                watch=NoWatcher(),
+                wait_seconds=1.0,
+            ) as opened,
+            holding(opened),
+        ):
+            job = code_location(self.settings).resolve_job_def(NIGHTLY_SYNC)
+            return job.execute_in_process(
+                instance=self.instance,
+                tags=RANGE if tags is None else tags,
+                run_config=chosen.pop("config", night_config()) | QUIET,
+                raise_on_error=False,
+                **chosen,
+            )
+
+    def told_days(self, run: dg.ExecuteInProcessResult) -> list[str]:
+        """Days of raw/conversations that the run materialised."""
+        events = run.get_asset_materialization_events()
+        return sorted(str(event.partition) for event in events if event.asset_key == CONVERSATIONS)
+
+    def check(self, name: str = "is_whole", table: str = "conversations") -> tuple[bool, str]:
+        """The last evaluation of a check, and what it says."""
+        key = dg.AssetCheckKey(dg.AssetKey(["raw", table]), name)
+        (record,) = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert record.event is not None
+        assert record.event.dagster_event is not None
+        found = record.event.dagster_event.asset_check_evaluation_data
+        return found.passed, " ".join(str(one.value) for one in found.metadata.values())
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Iterator[Nights]:
+    """A chat app with a talk on each of two days, and a quiet one."""
+    world = quiet_world("chat", "agent-chat")
+    talk(world, at=NOW - timedelta(days=1))
+    talk(world, at=NOW - timedelta(days=2))
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Nights(Workplace(world, tmp_path / "home"), instance)
+
+
+def refuses(app_id: str) -> Callable[[str], int | None]:
+    """The lists of conversations of an app answer 403."""
+    return lambda path: 403 if f"/apps/{app_id}/chat-conv" in path else None
+
+
+def test_new_day_that_failed_is_not_materialised(nights: Nights) -> None:
+    """No event for the days, an ERROR that names the app; models and copy come all the same."""
+    app = app_of(nights.place.world, "chat")
+    nights.refuse = refuses(app.id)
+    run = nights.run()
+    assert nights.told_days(run) == []
+    passed, told = nights.check()
+    assert not passed
+    assert app.name in told
+    assert DAYS[-1] in told
+    assert not nights.check(table="message_citations")[0]
+    made = {event.asset_key for event in run.get_asset_materialization_events()}
+    assert {dg.AssetKey(["marts", "app_daily_usage"]), dg.AssetKey("published_copy")} <= made
+
+
+def test_day_that_was_good_before_turns_red_and_heals(nights: Nights) -> None:
+    """A bad night tells no day anew and its check says so; the next good one tells all again."""
+    assert nights.told_days(nights.run(asset_selection=LISTS)) == DAYS
+    assert nights.check()[0]
+    nights.refuse = refuses(app_of(nights.place.world, "chat").id)
+    assert nights.told_days(nights.run(asset_selection=LISTS)) == []
+    assert not nights.check()[0]
+    seen = nights.instance.fetch_observations(CONVERSATIONS, limit=1).records[0]
+    assert seen.asset_observation is not None
+    assert "missing" in seen.asset_observation.metadata
+    nights.refuse = lambda path: None
+    # Days of history that the bad night's deep read could not list are told again, too.
+    assert nights.told_days(nights.run(asset_selection=LISTS))[-len(DAYS) :] == DAYS
+    assert nights.check()[0]
+
+
+def test_backfill_of_raw_assets_tells_whole_days_only(nights: Nights) -> None:
+    """A range of partitions of daily assets alone, as the UI asks for it in one run."""
+    daily = [dg.AssetKey(["raw", n]) for feed in FEEDS if feed.is_daily for n in feed.tables]
+    apps = [dg.AssetKey(["raw", "apps"])]
+    nights.run(asset_selection=apps)
+    config: dict[str, Any] = {"resources": {"dify_home": {"config": {}}}}
+    assert nights.told_days(nights.run(asset_selection=daily, config=config)) == DAYS
+    nights.refuse = refuses(app_of(nights.place.world, "chat").id)
+    run = nights.run(asset_selection=daily, config=config)
+    assert run.success
+    assert nights.told_days(run) == []
+    assert not nights.check()[0]
+
+
+def test_full_list_that_failed_is_not_materialised(nights: Nights) -> None:
+    """Members that were refused: no event, a red check, and what needs them is read."""
+    nights.refuse = lambda path: 500 if path.endswith("/members") else None
+    lists = [dg.AssetKey(["raw", name]) for name in ("apps", "members", "datasets", "documents")]
+    run = nights.run(asset_selection=lists)
+    made = {event.asset_key for event in run.get_asset_materialization_events()}
+    assert dg.AssetKey(["raw", "members"]) not in made
+    assert dg.AssetKey(["raw", "datasets"]) in made
+    assert not nights.check(table="members")[0]
+
+
+def test_a_read_that_failed_makes_nothing_fresh(nights: Nights) -> None:
+    """Freshness is that of the last read that brought something."""
+    nights.refuse = lambda path: 500 if path.endswith("/members") else None
+    nights.run(asset_selection=[dg.AssetKey(["raw", "members"])])
+    assert nights.check("is_fresh", "members") == (False, "never")
+
+
+def test_verdict_shows_the_last_night(nights: Nights) -> None:
+    """After a good night and a bad one its newest event is the bad verdict, with its table."""
+    nights.run(asset_selection=[*LISTS, VERDICT])
+    nights.refuse = refuses(app_of(nights.place.world, "chat").id)
+    nights.run(asset_selection=[*LISTS, VERDICT])
+    event = nights.instance.get_latest_materialization_event(VERDICT)
+    assert event is not None
+    assert event.asset_materialization is not None
+    told = event.asset_materialization.metadata
+    assert "could not be read whole" in str(told["verdict"].value)
+    assert "| conversations |" in str(told["slices"].value)
+
+
+def test_run_without_partitions_is_the_night(nights: Nights) -> None:
+    """As "Launch run" without a partition: the look-back's days are told, checks have results."""
+    run = nights.run({}, config={})
+    assert run.success
+    assert nights.told_days(run) == DAYS
+    assert nights.check()[0]
+    assert nights.place.value("SELECT count(DISTINCT slice_date) FROM ops.slices") == 21
+
+
+def test_run_without_partitions_says_what_failed(nights: Nights) -> None:
+    """A bad night is red in that way of starting it, too."""
+    nights.refuse = refuses(app_of(nights.place.world, "chat").id)
+    run = nights.run({}, config={})
+    assert [event.step_key for event in run.all_events if event.is_step_failure] == ["sync_verdict"]
+    assert nights.told_days(run) == []
+    assert not nights.check()[0]
+
+
+def test_day_with_rows_in_quarantine_is_not_materialised(nights: Nights) -> None:
+    """Conversations without an id: their days are not told, and two checks are red."""
+
+    def spoiled(path: str, answer: Any) -> Any:
+        for row in answer["data"] if "/chat-conversations" in path else ():
+            row["id"] = None
+        return answer
+
+    nights.change = spoiled
+    told = nights.told_days(nights.run(asset_selection=LISTS))
+    assert DAYS[1] not in told
+    assert DAYS[2] not in told
+    passed, why = nights.check()
+    assert not passed
+    assert "in quarantine" in why
+    assert not nights.check("nothing_in_quarantine")[0]

@@ -1,0 +1,173 @@
+"""What Dagster is shown: assets, partitions, checks, the schedule; what a night does with them."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import httpx
+import pytest
+
+from dify_etl.defs.code_location import code_location
+from dify_etl.defs.key_assets import KEY_ASSETS
+from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
+from dify_etl.feeds.table import FEEDS
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.warehouse.models import load_models
+from dify_etl_tests.defs.night import Night, night_of, settings_for
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
+from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
+from dify_etl_tests.sync.workplace import NOW, Workplace
+
+MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
+GROUPS = ("raw", "staging", "marts", "exports", "publication", "operations", "keys")
+DAILY = {name for feed in FEEDS if feed.is_daily for name in feed.tables}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return code_location(settings_for(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="module")
+def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {"/".join(spec.key.path): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def busy_place(home: Path) -> Workplace:
+    place = Workplace(quiet_world(*MODES), home)
+    for days in range(3):
+        talk(place.world, at=NOW - timedelta(days=days, hours=1))
+        run(place.world, at=NOW - timedelta(days=days, hours=1))
+    return place
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Night]:
+    place = busy_place(tmp_path_factory.mktemp("night"))
+    return place, night_of(place)
+
+
+def test_definitions_load_in_a_fresh_interpreter() -> None:
+    """`dagster definitions validate` accepts the code location of workspace.yaml."""
+    validated = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "dify_etl.definitions"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert validated.returncode == 0, validated.stderr
+
+
+def test_every_table_and_model_is_an_asset(specs: dict[str, dg.AssetSpec]) -> None:
+    """One asset per raw table, feed and SQL file, the copy, the verdict, indexing, the API keys."""
+    raw = {f"raw/{name}" for name in RAW_TABLES}
+    models = {f"{model.schema}/{model.name}" for model in load_models()}
+    keys = {"/".join(key.path) for key in KEY_ASSETS}
+    others = {"models_tried", "published_copy", "sync_verdict", "indexing_report"}
+    feeds = {f"feeds/{feed.name}" for feed in FEEDS}
+    assert set(specs) == raw | feeds | models | keys | others
+
+
+def test_assets_say_what_they_are(specs: dict[str, dg.AssetSpec]) -> None:
+    """Each asset has a description and a group; tables have kinds and a schema with sentences."""
+    for key, spec in specs.items():
+        assert spec.description, key
+        assert spec.group_name in GROUPS, key
+        if "/" in key and not key.startswith("feeds/"):
+            schema = spec.metadata["dagster/column_schema"]
+            assert "duckdb" in spec.kinds, key
+            assert all(column.description for column in schema.columns), key
+
+
+def test_feeds_with_days_have_daily_partitions(specs: dict[str, dg.AssetSpec]) -> None:
+    """Exactly the daily feeds have partitions: local days from the start date to today."""
+    partitioned = {key for key, spec in specs.items() if spec.partitions_def is not None}
+    assert partitioned == {f"raw/{name}" for name in DAILY}
+    days = specs["raw/messages"].partitions_def
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    assert days.get_first_partition_key() == (NOW - timedelta(days=20)).date().isoformat()
+    assert days.get_last_partition_key() == datetime.now(UTC).date().isoformat()
+
+
+def test_schedule_asks_for_one_run_over_the_lookback(definitions: dg.Definitions) -> None:
+    """At 1:30 one run is asked for: from the look-back's first day to today, catching up."""
+    schedule = definitions.resolve_schedule_def("nightly_sync_schedule")
+    with dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 20, 1, 30, tzinfo=UTC)
+    ) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert schedule.cron_schedule == "30 1 * * *"
+    assert schedule.job_name == NIGHTLY_SYNC
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-11-17", "2026-11-20")
+    assert request.run_config == {"resources": {"dify_home": {"config": {"catch_up": True}}}}
+
+
+def test_night_passes_with_all_its_checks(night: tuple[Workplace, Night]) -> None:
+    """Every step succeeds; tables are whole, keys unique, feeds fresh, quarantine empty."""
+    _, ran = night
+    checks = ran.result.get_asset_check_evaluations()
+    assert ran.failed_steps() == []
+    assert len(checks) == 2 * len(RAW_TABLES) + 2 * len(FEEDS) + len(load_models()) + 1
+    assert [check.check_name for check in checks if not check.passed] == []
+
+
+def test_materialisation_tells_what_it_took(night: tuple[Workplace, Night]) -> None:
+    """Rows by kind of change, requests, bytes, seconds, slices, and the rows of each day."""
+    place, ran = night
+    day = (NOW - timedelta(days=1)).date().isoformat()
+    told = ran.metadata_of("conversations", day)
+    assert told["rows new"] == 3
+    assert (told["rows changed"], told["rows unchanged"], told["retries"]) == (0, 0, 0)
+    assert isinstance(told["received bytes"], int)
+    assert told["received bytes"] > 0
+    assert isinstance(told["slices"], dict)
+    assert set(told["slices"]) == {"proven"}
+    assert told["dagster/partition_row_count"] == place.value(
+        f"SELECT count(*) FROM raw.conversations WHERE created_at::DATE = '{day}'"
+    )
+
+
+def test_failed_app_fails_only_the_verdict(tmp_path: Path) -> None:
+    """What is good is modelled and published; the verdict names feed, app, days and reason."""
+    place = busy_place(tmp_path)
+    broken = app_of(place.world, "agent-chat")
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = ChangedAnswers(
+        inner, refuse=lambda path: 403 if f"/apps/{broken.id}/chat-conv" in path else None
+    )
+    ran = night_of(place)
+    assert ran.failed_steps() == ["sync_verdict"]
+    (failure,) = [event for event in ran.result.all_events if event.is_step_failure]
+    told = failure.step_failure_data.user_failure_data
+    assert told is not None
+    table = str(told.metadata["slices"].value)
+    assert "| conversations |" in table
+    assert broken.name in table
+    with duckdb.connect(str(place.home / "dify.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM marts.app_daily_usage").fetchall()[0][0]
+
+
+def test_doubled_key_fails_its_check(tmp_path: Path) -> None:
+    """A table whose key is not unique is found out by its check, which names the key."""
+    place = busy_place(tmp_path)
+    place.read(("apps",))
+    with place.opened() as sync:
+        sync.database.execute("INSERT INTO raw.members (account_id) VALUES ('twice'), ('twice')")
+    ran = night_of(place, only=("members",))
+    (bad,) = [check for check in ran.result.get_asset_check_evaluations() if not check.passed]
+    assert (bad.asset_key.path[-1], bad.check_name) == ("members", "key_is_unique")
+    assert "twice" in str(bad.metadata["keys"].value)
+
+
+def test_config_reads_only_the_chosen_app(tmp_path: Path) -> None:
+    """`apps` in the run config limits the read to them, by name."""
+    place = busy_place(tmp_path)
+    chosen = app_of(place.world, "workflow")
+    config: dict[str, object] = {"resources": {"dify_home": {"config": {"apps": [chosen.name]}}}}
+    night_of(place, config, [name for feed in FEEDS for name in feed.tables])
+    assert place.rows("SELECT DISTINCT app_id FROM ops.slices WHERE slice_date IS NOT NULL") == [
+        (chosen.id,)
+    ]

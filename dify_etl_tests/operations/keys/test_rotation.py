@@ -1,0 +1,460 @@
+"""A rotation without trouble, and with the trouble that each of its conditions is there for."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dify_etl.dify.errors import NotShown
+from dify_etl.operations.errors import PlanStale, TargetUnknown
+from dify_etl.operations.keys.errors import RotationRefused, RotationRunning
+from dify_etl.operations.keys.planning import Asked
+from dify_etl.operations.keys.states import Rotation
+from dify_etl_tests.operations.keys.workshop import Workshop
+from dify_simulated import Faults
+from dify_simulated.server.faults import Fault
+
+
+def only(shop: Workshop) -> Rotation:
+    """The one rotation of the home."""
+    (found,) = shop.ledger.rotations()
+    return found
+
+
+def is_proven(shop: Workshop) -> bool:
+    rotations = shop.ledger.rotations()
+    return bool(rotations) and rotations[-1].state == "proven"
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.14.2"])
+def test_an_old_key_is_replaced_and_revoked(tmp_path: Path, version: str) -> None:
+    """After some nights consumers have the new key, and the old one is refused."""
+    shop = Workshop(tmp_path, version)
+    old = shop.named["web"]
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held() == key.token != old.token
+    assert only(shop).proof == "401"
+
+
+def test_keys_of_datasets_are_rotated_too(tmp_path: Path) -> None:
+    """The workspace's dataset keys go the same way."""
+    shop = Workshop(tmp_path, consumers=(), has_datasets=True)
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held("LIBRARY") == key.token
+
+
+def test_both_keys_work_in_the_grace_period(tmp_path: Path) -> None:
+    """The old key is not touched before a day has passed."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.pass_time(hours=23)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert len(shop.world.api_keys) == 2
+
+
+def test_a_key_that_is_still_used_stays(tmp_path: Path) -> None:
+    """As long as somebody calls with the old key, it is not revoked; the reason is told."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.pass_time(hours=30)
+    shop.use(shop.named["web"].token)
+    shop.pass_time(hours=2)
+    shop.night()
+    assert "the old key was used" in only(shop).message
+    assert shop.named["web"].id in shop.world.api_keys
+
+
+def test_what_cannot_be_observed_needs_a_person(tmp_path: Path) -> None:
+    """Where Dify never shows our own use, nobody revokes without a person's word."""
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    shop.night()
+    shop.pass_time(hours=40)
+    shop.night()
+    assert only(shop).needs_person
+    assert "cannot be observed" in only(shop).message
+
+    rule = shop.policy.targets[0].model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id not in shop.world.api_keys
+
+
+def test_the_defaults_speak_for_a_target_that_left(tmp_path: Path) -> None:
+    """Its old key cannot be observed, and its entry was renamed: a person's word still counts."""
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    shop.night()
+    shop.pass_time(hours=40)
+    shop.night()
+    assert only(shop).needs_person
+
+    allowed = shop.policy.defaults.model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (), "defaults": allowed})
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id not in shop.world.api_keys
+
+
+def test_a_cache_that_still_answers_is_waited_for(tmp_path: Path) -> None:
+    """Deleted is not proven: the old key must be refused once the cache's ten minutes are over."""
+    shop = Workshop(tmp_path, "1.14.2", deleted_key_lives=500)
+    shop.night()
+    shop.pass_time(hours=40)
+    for minutes, state in ((0, "revoked"), (5, "revoked"), (6, "proven")):
+        shop.pass_time(minutes=minutes)
+        shop.night()
+        assert only(shop).state == state
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_masked_lists_are_understood(tmp_path: Path, mask: bool | str) -> None:
+    """Where lists show no key, in whatever shape, what the create answered is enough."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
+    shop.nights_until(lambda: is_proven(shop))
+    (key,) = shop.world.api_keys.values()
+    assert shop.held() == key.token
+    assert only(shop).proof == "401"
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_key_of_the_sink_is_found_among_masked_ones(tmp_path: Path, mask: bool | str) -> None:
+    """Nobody named it: its mask tells which it is, and so that it is old and not missing."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask, names_keys=False)
+    shop.add_key(shop.app.id)
+    (rotation,) = shop.rotation().plan().rotations
+    assert rotation.reason == "older than 90 days"
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_keys_that_look_alike_are_named_and_none_is_revoked(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """Two masks fit the key in the sink: nothing is made or revoked until it is named."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask, names_keys=False)
+    named, twin = shop.named["web"], shop.add_key(shop.app.id)
+    twin.token = named.token[:8] + twin.token[8:-4] + named.token[-4:]
+    planned = shop.rotation().plan()
+    shop.night()
+    (told,) = planned.held_back
+    assert named.id in told
+    assert twin.id in told
+    assert "key_ids" in told
+    assert set(shop.world.api_keys) == {named.id, twin.id}
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_other_key_than_the_listed_one_stops_with_the_true_reason(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """The row of the new key contradicts what the sink holds: told so, and the old one stays."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
+    old = shop.named["web"]
+
+    def change(number: int, method: str, path: str, status: int) -> None:
+        if method == "POST" and path.endswith("/api-keys"):
+            new = next(key for key in shop.world.api_keys.values() if key.id != old.id)
+            new.token = new.token[:-4] + "zzzz"
+
+    shop.night(Faults(after_request=change))
+    assert "the sink holds another key than Dify lists" in only(shop).message
+    assert old.id in shop.world.api_keys
+    assert shop.held() == old.token
+
+
+def test_keys_that_nobody_named_are_never_revoked(tmp_path: Path) -> None:
+    """Without key_ids the old key stays; it is reported, not touched."""
+    shop = Workshop(tmp_path, names_keys=False)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.named["web"].id in shop.world.api_keys
+    standings = {held.key.api_key_id: held.standing for held in shop.rotation().inventory().keys}
+    assert standings[shop.named["web"].id] == "unowned"
+
+
+def test_nothing_is_due_after_a_rotation(tmp_path: Path) -> None:
+    """A second run makes nothing."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.rotation().plan().plan.steps == ()
+    before = set(shop.world.api_keys)
+    shop.night()
+    assert set(shop.world.api_keys) == before
+
+
+def test_planning_changes_nothing(tmp_path: Path) -> None:
+    """A dry run writes neither to Dify nor to the home."""
+    shop = Workshop(tmp_path)
+    before = shop.world.snapshot()
+    planned = shop.rotation().plan()
+    assert len(planned.rotations) == 1
+    assert shop.world.snapshot() == before
+    assert shop.ledger.rotations() == ()
+
+
+def test_a_stale_plan_is_refused(tmp_path: Path) -> None:
+    """When the world has moved since the plan was shown, nothing is done."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    plan_id = shop.rotation().plan().plan.plan_id
+    shop.world.delete_api_key(shop.named["batch"].id)
+    with pytest.raises(PlanStale):
+        shop.rotation().apply(plan_id)
+    assert len(shop.world.api_keys) == 1
+
+
+def test_ten_keys_leave_no_room(tmp_path: Path) -> None:
+    """The slots are counted before Dify is asked: nothing was sent."""
+    shop = Workshop(tmp_path)
+    for _ in range(9):
+        shop.add_key(shop.app.id)
+    assert any("all 10 keys are taken" in line for line in shop.rotation().plan().held_back)
+    shop.night()
+    assert "all 10 keys are taken" in only(shop).message
+    assert len(shop.world.api_keys) == 10
+
+
+def test_an_editor_makes_nothing(tmp_path: Path) -> None:
+    """Who may not delete a key does not make one."""
+    shop = Workshop(tmp_path)
+    shop.world.set_role("editor")
+    assert any("only an admin or owner" in line for line in shop.rotation().plan().held_back)
+    shop.night()
+    assert "only an admin or owner" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_keys_that_a_role_is_not_shown_hide_no_other(tmp_path: Path) -> None:
+    """An editor of the newest servers gets the list of app keys, and reads whose keys it lacks; a
+    rotation of just those is refused.
+    """
+    shop = Workshop(tmp_path, "main-2026-08")
+    shop.world.set_role("editor")
+    inventory = shop.rotation().inventory()
+    assert [held.key.api_key_id for held in inventory.keys] == [shop.named["web"].id]
+    (told,) = inventory.unseen
+    assert told.startswith("(datasets): not shown to this account.")
+    assert "admin or owner" in told
+    library = Workshop(tmp_path, "main-2026-08", consumers=(), has_datasets=True)
+    library.world.set_role("editor")
+    with pytest.raises(NotShown):
+        library.rotation().plan()
+
+
+def test_an_app_without_its_api_is_left(tmp_path: Path) -> None:
+    """A key that cannot be tested is not made."""
+    shop = Workshop(tmp_path)
+    shop.app.enable_api = False
+    assert any("the app's API is off" in line for line in shop.rotation().plan().held_back)
+    shop.night()
+    assert "the app's API is off" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_keys_are_sent_nowhere_else(tmp_path: Path) -> None:
+    """A service API on another origin gets a key only when a setting says so."""
+    shop = Workshop(tmp_path, service_api_url="https://elsewhere.test")
+    shop.night()
+    assert "DIFY_SERVICE_API_URL" in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+@pytest.mark.parametrize("url", ["https://dify.test:99999", "http://[dify.test", "http://\x1b:1:2"])
+def test_service_api_without_an_address_is_named(tmp_path: Path, url: str) -> None:
+    """What Dify tells is no address: no key is made, and the message says what to correct."""
+    shop = Workshop(tmp_path, service_api_url=url)
+    assert "no address" in " ".join(shop.rotation().plan().stopped)
+    shop.night()
+    assert "DIFY_SERVICE_API_URL" in only(shop).message
+    assert "\x1b" not in only(shop).message
+    assert len(shop.world.api_keys) == 1
+
+
+def test_a_key_that_opens_another_app_is_withdrawn(tmp_path: Path) -> None:
+    """When the call tells another app, the new key is deleted and consumers keep the old one."""
+    shop = Workshop(tmp_path)
+
+    def rename(number: int, method: str, path: str) -> None:
+        if path == "/v1/info":
+            shop.app.name = "another app"
+
+    shop.night(Faults(before_request=rename))
+    assert only(shop).state == "failed"
+    assert "another app" in only(shop).message
+    assert shop.held() == shop.named["web"].token
+    assert list(shop.world.api_keys) == [shop.named["web"].id]
+
+
+def test_two_keys_after_a_lost_answer_need_a_person(tmp_path: Path) -> None:
+    """When somebody made a key in the same minute, nobody guesses which is ours."""
+    shop = Workshop(tmp_path)
+    others: list[str] = []
+
+    def lose(number: int, method: str, path: str, status: int) -> Fault | None:
+        if method == "POST" and path.endswith("/api-keys"):
+            others.append(shop.add_key(shop.app.id).id)
+            return Fault.LOST
+        return None
+
+    shop.night(Faults(after_request=lose))
+    assert only(shop).needs_person
+    assert others[0] in only(shop).message
+    assert len(shop.world.api_keys) == 3
+    assert shop.held() == shop.named["web"].token
+
+
+def test_compromised_keys_go_at_once(tmp_path: Path) -> None:
+    """No grace period and no watching: the new key is handed over, the old one revoked."""
+    shop = Workshop(tmp_path)
+    old = shop.named["web"]
+    old.created_at = shop.world.now()  # not due by its age
+    shop.use(old.token)
+    assert shop.rotation().plan().rotations == ()
+    shop.night(asked=Asked(compromised=frozenset({old.id})))
+    assert old.id not in shop.world.api_keys
+    assert only(shop).state == "proven"
+    assert shop.held() in {key.token for key in shop.world.api_keys.values()}
+
+
+def test_a_leak_in_the_overlap_ends_it(tmp_path: Path) -> None:
+    """When the old key leaks while both live, it is revoked at once."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.night(asked=Asked(compromised=frozenset({shop.named["web"].id})))
+    assert only(shop).state == "proven"
+    assert len(shop.world.api_keys) == 1
+
+
+def test_an_unknown_compromised_key_is_refused(tmp_path: Path) -> None:
+    """A key that no target would replace is not silently ignored."""
+    shop = Workshop(tmp_path)
+    with pytest.raises(RotationRefused, match="key_ids"):
+        shop.rotation().plan(Asked(compromised=frozenset({"another"})))
+
+
+@pytest.mark.parametrize("hours", [0, 30])
+def test_a_rollback_brings_the_old_key_back(tmp_path: Path, hours: float) -> None:
+    """Before the revocation consumers can have the old key again; the new one is deleted."""
+    shop = Workshop(tmp_path)
+    old = shop.named["web"]
+    shop.night()
+    shop.pass_time(hours=hours)
+    rotation = shop.rotation()
+    planned = rotation.plan_rollback(only(shop).rotation_id)
+    done = rotation.roll_back(only(shop).rotation_id, planned.plan.plan_id)
+    assert done.state == "rolled_back"
+    assert shop.held() == old.token
+    assert list(shop.world.api_keys) == [old.id]
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert "rests until" in planned.held_back[0]
+
+
+def test_no_rollback_after_the_revocation(tmp_path: Path) -> None:
+    """A deleted key cannot come back."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    with pytest.raises(RotationRefused):
+        shop.rotation().plan_rollback(only(shop).rotation_id)
+
+
+@pytest.mark.parametrize("rotation_id", ["", "no such id"])
+def test_only_one_rotation_is_taken_back(tmp_path: Path, rotation_id: str) -> None:
+    """An id that fits none, or every one, takes nothing back."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    with pytest.raises(RotationRefused, match="no open rotation"):
+        shop.rotation().plan_rollback(rotation_id)
+
+
+def test_a_second_run_is_refused(tmp_path: Path) -> None:
+    """One rotation at a time in a home, and the error names the other."""
+    shop = Workshop(tmp_path)
+    with shop.ledger.exclusive(), pytest.raises(RotationRunning, match="PID"):
+        shop.night()
+
+
+def test_a_deleted_app_ends_its_rotation(tmp_path: Path) -> None:
+    """Dify deletes the keys with the app: the rotation ends, and the next plan has no target."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    shop.world.delete_app(shop.app.id)
+    shop.night()
+    assert only(shop).state == "failed"
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert "there is no such app" in planned.held_back[0]
+
+
+def test_a_new_key_that_a_human_deletes_is_taken_out_of_the_sink(tmp_path: Path) -> None:
+    """While the old key lives, consumers get it back."""
+    shop = Workshop(tmp_path)
+    shop.night()
+    new = only(shop).new_key_id
+    assert new is not None
+    shop.world.delete_api_key(new)
+    shop.night()
+    assert shop.held() == shop.named["web"].token
+    assert only(shop).state == "rolled_back"
+
+
+@pytest.mark.parametrize("begins_before", [False, True])
+def test_excluded_keys_stay(tmp_path: Path, begins_before: bool) -> None:
+    """What the policy excludes is not revoked, also when that was said after the handing over."""
+    shop = Workshop(tmp_path)
+    if begins_before:
+        shop.night()
+    excluded = shop.policy.exclude.model_copy(update={"key_ids": (shop.named["web"].id,)})
+    shop.policy = shop.policy.model_copy(update={"exclude": excluded})
+    shop.nights_until(lambda: is_proven(shop), hours=20)
+    assert shop.named["web"].id in shop.world.api_keys
+
+
+def test_the_oldest_keys_go_first(tmp_path: Path) -> None:
+    """A run begins no more rotations than the policy allows, and names the others."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    shop.named["batch"].created_at -= timedelta(days=1)
+    shop.policy = shop.policy.model_copy(update={"most_per_run": 1})
+    planned = shop.rotation().plan()
+    assert [one.consumer for one in planned.rotations] == ["batch"]
+    assert "waits for a later run" in planned.held_back[0]
+
+
+def test_consumers_are_told(tmp_path: Path) -> None:
+    """The policy's command hears of the handing over and of the end, without any key."""
+    shop = Workshop(tmp_path)
+    shop.nights_until(lambda: is_proven(shop))
+    assert [event["event"] for event in shop.told] == ["promoted", "proven"]
+    assert not any(key.token in str(shop.told) for key in shop.world.api_keys.values())
+
+
+def test_revoking_waits_for_its_own_call(tmp_path: Path) -> None:
+    """Handing over and revoking may be two calls; the audit has the plan that was agreed to."""
+    shop = Workshop(tmp_path)
+    plan_id = shop.rotation().plan().plan.plan_id
+    shop.rotation().apply(plan_id, revokes=False)
+    shop.pass_time(hours=30)
+    assert shop.rotation().revoke("another plan") == ()
+    (done,) = shop.rotation().revoke(plan_id)
+    assert done.state == "proven"
+    assert {entry.plan_id for entry in shop.audit.entries()} == {plan_id}
+
+
+def test_asked_for_one_target_nothing_else_moves(tmp_path: Path) -> None:
+    """What a person names is planned, open rotations of others are not; a wrong name is told."""
+    shop = Workshop(tmp_path, consumers=("web", "batch"))
+    shop.night()
+    asked = Asked(targets=(f"{shop.app.name} / web",))
+    assert [one.consumer for one in shop.rotation().plan(asked).rotations] == ["web"]
+    with pytest.raises(TargetUnknown, match="wbe"):
+        shop.rotation().plan(Asked(targets=("wbe",)))
+
+
+def test_targets_that_share_an_entry_are_left_alone(tmp_path: Path) -> None:
+    """They would take the key from each other; the plan says why nothing is done."""
+    shop = Workshop(tmp_path)
+    (rule,) = shop.policy.targets
+    other = {"consumer": "batch", "entry": shop.app.id, "key_ids": ()}
+    targets = (rule.model_copy(update={"entry": "{app_id}"}), rule.model_copy(update=other))
+    shop.policy = shop.policy.model_copy(update={"targets": targets})
+    planned = shop.rotation().plan()
+    assert planned.rotations == ()
+    assert ["several targets share it" in line for line in planned.held_back] == [True]
