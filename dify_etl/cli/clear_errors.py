@@ -39,11 +39,12 @@ def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
             raise typer.Exit(INTERRUPTED) from None
         if debug:
             err.print_exception()
-        print_error(err, _message(error))
+        print_error(err, message_of(error))
         raise typer.Exit(_exit_code(error, failed)) from None
 
 
-def _message(error: Exception) -> ErrorMessage:
+def message_of(error: Exception) -> ErrorMessage:
+    """What is shown of an error; of one that nobody foresaw, where it was raised."""
     if isinstance(error, ActionableError):
         return ErrorMessage.of(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]

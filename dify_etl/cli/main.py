@@ -83,7 +83,8 @@ def sync(
 ) -> None:
     """Read Dify into the warehouse: without dates the look-back and all that was missed."""
     with clear_errors(debug=debug, failed=NOTHING_PUBLISHED):
-        from dify_etl.cli.syncing import SyncRequest, run_sync
+        from dify_etl.cli.sync_request import SyncRequest
+        from dify_etl.settings import load_settings
 
         request = SyncRequest(
             first=_day(from_, "--from"),
@@ -94,6 +95,9 @@ def sync(
             wait_seconds=wait,
             is_debug=debug,
         )
+        request.check_start(load_settings().start_date)
+        from dify_etl.cli.syncing import run_sync
+
         raise typer.Exit(run_sync(request, out))
 
 

@@ -1,5 +1,6 @@
 """What a sync brought, as tables on a terminal."""
 
+from collections.abc import Sequence
 from shlex import quote
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed
 from dify_etl.warehouse.upsert import Changes
 
 
-def show_summary(console: Console, reports: list[FeedReport], seconds: float) -> None:
+def show_summary(console: Console, reports: Sequence[FeedReport], seconds: float) -> None:
     """A line per raw table: rows, what was new, requests and states of the slices."""
     table = RichTable(title=f"Loaded in {seconds:.1f} s", title_justify="left")
     table.add_column("feed")
@@ -90,7 +91,7 @@ def show_hidden_feeds(console: Console, hidden: list[HiddenFeed]) -> None:
     console.print(table)
 
 
-def _changes_by_table(reports: list[FeedReport]) -> dict[str, Changes]:
+def _changes_by_table(reports: Sequence[FeedReport]) -> dict[str, Changes]:
     """Per raw table what all feeds of the run brought; feeds that failed early show too."""
     sums: dict[str, Changes] = {}
     for report in reports:

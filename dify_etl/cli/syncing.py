@@ -1,11 +1,12 @@
-"""Run the assets in this process, with progress, and show what came of it."""
+"""Read a night in this process, with progress, and show what came of it."""
 
+import os
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,10 +18,10 @@ from dify_etl.assembly.connection import (
     open_dify,
     rules_of,
 )
-from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
+from dify_etl.assembly.night import NightResult, read_night
+from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED, message_of
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.error_messages import ErrorMessage, print_error
-from dify_etl.cli.nightly_job import JobFailures, execute, nightly_job
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import (
     show_accepted,
@@ -29,15 +30,14 @@ from dify_etl.cli.summary import (
     show_summary,
     show_waiting,
 )
-from dify_etl.defs.resources import DifyHome, check_apps, holding
-from dify_etl.defs.schedules import RANGE_END, RANGE_START, lookback_tags
+from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.feeds.table import FEEDS
 from dify_etl.settings import DIFY_BEGINS, Settings
-from dify_etl.sync.errors import WindowWrong
-from dify_etl.sync.opening import OpenHome, open_home
+from dify_etl.sync.opening import OpenHome, check_apps, open_home
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.verdict import Verdict, judge
-from dify_etl.sync.windows import asked_window
+from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.verdict import Verdict
+from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
 
 QUERIES = (
@@ -50,28 +50,26 @@ QUERIES = (
 
 
 @dataclass(frozen=True)
-class SyncRequest:
-    """What was asked for on the command line; no dates means a night."""
+class SyncOutcome:
+    """What is shown of a night: the feeds' reports, the verdict, what failed besides."""
 
-    first: date | None = None
-    last: date | None = None
-    apps: tuple[str, ...] = ()
-    feeds: tuple[str, ...] = ()
-    is_full: bool = False
-    wait_seconds: float = 60.0
-    is_debug: bool = False
-
-    @property
-    def is_night(self) -> bool:
-        """Whether no days were asked for, so that the run catches up what was missed."""
-        return self.first is None and self.last is None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    reports: list[FeedReport]
+    reports: tuple[FeedReport, ...]
     verdict: Verdict
-    failures: JobFailures
+    messages: tuple[ErrorMessage, ...]
+    traces: tuple[str, ...]
+    is_published: bool
+
+    @classmethod
+    def of(cls, night: NightResult) -> "SyncOutcome":
+        """The outcome of a night that was read without Dagster."""
+        failed = [night.failure] if night.failure is not None else []
+        return cls(
+            night.reports,
+            night.verdict,
+            tuple(message_of(error) for error in failed),
+            tuple("".join(traceback.format_exception(error)) for error in failed),
+            night.is_published,
+        )
 
 
 def run_demo(console: Console, *, is_debug: bool) -> int:
@@ -93,8 +91,6 @@ def run_sync(request: SyncRequest, console: Console) -> int:
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     started = time.monotonic()
-    _check_days(request)
-    _check_feeds(request.feeds)
     outcome = _read(settings, request, console)
     show_summary(console, outcome.reports, time.monotonic() - started)
     verdict = outcome.verdict
@@ -105,30 +101,31 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     broken = [
         ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken
     ]
-    for message in [*outcome.failures.messages, *broken]:
+    for message in [*outcome.messages, *broken]:
         print_error(err, message)
-    for trace in outcome.failures.traces if request.is_debug else ():
+    for trace in outcome.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)
-    if not outcome.failures.is_published:
+    if not outcome.is_published:
         return NOTHING_PUBLISHED
-    return 0 if verdict.is_good and not outcome.failures.messages else NOT_WHOLE
+    return 0 if verdict.is_good and not outcome.messages else NOT_WHOLE
 
 
-def _read(settings: Settings, request: SyncRequest, console: Console) -> _Outcome:
+def _read(settings: Settings, request: SyncRequest, console: Console) -> SyncOutcome:
     """Everything that needs Dify and the home; both are given back before anything is shown."""
     run_id = str(uuid.uuid4())
-    resource = DifyHome(apps=list(request.apps), full=request.is_full, catch_up=request.is_night)
-    job = nightly_job(settings, resource)
-    with _opened(settings, request, run_id, console) as opened, holding(opened):
-        tags = _partition_tags(settings, request, opened)
+    with _opened(settings, request, run_id, console) as opened:
+        window = _window(settings, request, opened)
         opened.check_source()
         if newer := opened.dify.newer_than_tested:
             err.print(f"{newer}; it is read all the same.", highlight=False, markup=False)
         check_apps(opened, request.apps)
         feeds = _with_needs(request.feeds, opened)
-        failures = execute(job, run_id=run_id, tags=tags, feeds=feeds)
-        with opened.database() as database:
-            return _Outcome(opened.reports, judge(database), failures)
+        plan = SyncPlan(window=window, apps=request.apps, is_full=request.is_full)
+        if os.environ.get("DAGSTER_HOME"):
+            from dify_etl.cli.recorded_night import read_recorded
+
+            return read_recorded(settings, opened, plan, feeds)
+        return SyncOutcome.of(read_night(opened, plan, feeds))
 
 
 @contextmanager
@@ -151,38 +148,14 @@ def _opened(
         yield opened
 
 
-def _partition_tags(settings: Settings, request: SyncRequest, opened: OpenHome) -> dict[str, str]:
-    """The partition range of the asked days, or of the look-back."""
+def _window(settings: Settings, request: SyncRequest, opened: OpenHome) -> Window | None:
+    """The asked days; None for a night."""
     if request.is_night:
-        return lookback_tags(settings, opened.dify.earlier_time())
+        return None
+    request.check_start(settings.start_date)  # that of the demo is not the settings' own
     today = local_date(opened.dify.earlier_time(), settings.zone)
     first = request.first or settings.start_date
-    window = asked_window(first, request.last or today, today=today, zone=settings.zone)
-    if window.first < settings.start_date:
-        raise WindowWrong(
-            f"{window.first} is before the start date {settings.start_date}",
-            where="--from",
-            hint=f"Set DIFY_ETL_START_DATE={window.first} to load earlier days.",
-        )
-    return {RANGE_START: window.first.isoformat(), RANGE_END: window.last.isoformat()}
-
-
-def _check_days(request: SyncRequest) -> None:
-    if request.is_full and not request.is_night:
-        raise WindowWrong(
-            "--full reads all days, --from and --to only some",
-            where="--full and --from or --to",
-            hint="Leave one of them out.",
-        )
-
-
-def _check_feeds(feeds: tuple[str, ...]) -> None:
-    known = [feed.name for feed in FEEDS]
-    for name in feeds:
-        if name not in known:
-            raise WindowWrong(
-                f"there is no feed {name!r}", where="--feed", hint=f"Feeds: {', '.join(known)}."
-            )
+    return asked_window(first, request.last or today, today=today, zone=settings.zone)
 
 
 def _with_needs(asked: tuple[str, ...], opened: OpenHome) -> tuple[str, ...]:

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dify_etl.assembly.filling import fill_books
+from dify_etl.assembly.night import publish_copy
 from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
-from dify_etl.time_zones import local_date
-from dify_etl.warehouse.publish import left_copy, publish
 
 PUBLISHED_COPY = dg.AssetKey("published_copy")
 SYNC_VERDICT = dg.AssetKey("sync_verdict")
@@ -27,31 +25,18 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         description="dify.duckdb: the copy for analysts, swapped whole; readers are never blocked.",
     )
-    def publish_copy(dify_home: DifyHome) -> dg.MaterializeResult[None]:
-        home = dify_home.opened
-        through = local_date(home.began_at, home.rules.zone)
+    def published(dify_home: DifyHome) -> dg.MaterializeResult[None]:
         with clear_failures():
-            with home.database() as database:
-                fill_books(database, home.path)
-            left = left_copy(home.path, home.copy) if home.copy else None
-            copy = publish(
-                home.path,
-                run_id=home.run_id,
-                through=through,
-                wait_seconds=home.wait_seconds,
-                place=home.copy,
-            )
-        if left:
-            home.watch.tells(f"{left} was deleted: the copy for analysts is {copy.absolute()} now.")
+            copy = publish_copy(dify_home.opened)
         return dg.MaterializeResult(
             metadata={
-                "path": dg.MetadataValue.path(copy.resolve()),
-                "bytes": copy.stat().st_size,
-                "through": through.isoformat(),
+                "path": dg.MetadataValue.path(copy.path.resolve()),
+                "bytes": copy.path.stat().st_size,
+                "through": copy.through.isoformat(),
             }
         )
 
-    return publish_copy
+    return published
 
 
 def sync_verdict() -> dg.AssetsDefinition:

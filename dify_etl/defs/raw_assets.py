@@ -61,7 +61,7 @@ def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
     def read_feed(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
         chosen = [name for name in feed.tables if raw_key(name) in context.selected_asset_keys]
         own: Metadata = {}
-        with clear_failures(failed_tries=context.retry_number):
+        with clear_failures(failed_tries=dify_home.failed_tries(context)):
             if chosen:
                 own = yield from _read(context, dify_home, feed, chosen, settings)
             with dify_home.opened.database() as database:

@@ -1,7 +1,7 @@
 """Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,7 @@ from pathlib import Path
 from dify_etl.dify.client import DifyClient
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come, told_difference
+from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.fetching import in_background
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
@@ -165,3 +166,20 @@ def _ensure_tables(database: Database, watch: Watcher) -> None:
             note_made_without(database, STEPS)
         if changed := count_days_anew(database):
             watch.tells(f"local days are counted by the rules of now: {changed} rows")
+
+
+def check_apps(opened: OpenHome, asked: Sequence[str]) -> None:
+    """WindowWrong, before anything is read, when a name or id is none of Dify's apps."""
+    if not asked:
+        return
+    opened.check_source()
+    with opened.dify.labelled("apps"):
+        known = {text for app in opened.dify.apps.list() for text in (app.app_id, app.name)}
+    for text in asked:
+        if text not in known:
+            raise WindowWrong(
+                f"Dify has no app with the id or name {text!r}",
+                where="--app, or apps in the run's config",
+                hint="`dify-etl tables` tells the file in which raw.apps lists ids and names. "
+                "A deleted app keeps its rows there but cannot be read any more.",
+            )

@@ -164,6 +164,14 @@ def env_file(content: bytes) -> Arrange:
 
 
 @contextmanager
+def runs_are_recorded(stage: Stage) -> Iterator[Met]:
+    """DAGSTER_HOME is set, so that a sync is a run of Dagster."""
+    folder = stage.shell.folder / "dagster"
+    folder.mkdir()
+    yield Met({"DAGSTER_HOME": str(folder)})
+
+
+@contextmanager
 def home_is_a_file(stage: Stage) -> Iterator[Met]:
     """DIFY_ETL_HOME names a file."""
     path = stage.shell.folder / "notes.txt"

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.resources import holding
+from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
 from dify_etl.settings import Settings, load_settings
 from dify_etl.sync.opening import open_home
@@ -59,11 +59,10 @@ def night_of(
         open_home(
             dify, place.home, rules=place.rules, run_id="night", watch=NoWatcher(), wait_seconds=1.0
         ) as opened,
-        holding(opened),
         dg.DagsterInstance.ephemeral() as instance,
     ):
         result = (
-            code_location(settings)
+            code_location(settings, home_held(opened))
             .resolve_job_def(NIGHTLY_SYNC)
             .execute_in_process(
                 instance=instance,

@@ -9,7 +9,7 @@ import pytest
 
 from dify_etl.defs.model_assets import MODELS_TRIED, model_assets
 from dify_etl.defs.publication import published_copy, sync_verdict
-from dify_etl.defs.resources import DifyHome, holding
+from dify_etl.defs.resources import home_held
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher
 from dify_etl.warehouse.publish import COPY
@@ -73,13 +73,12 @@ def build(
     with (
         place.client() as dify,
         open_home(dify, place.home, rules=place.rules, run_id="night", watch=NoWatcher()) as opened,
-        holding(opened),
         dg.DagsterInstance.ephemeral() as instance,
     ):
         return dg.materialize(
             assets,
             instance=instance,
-            resources={"dify_home": DifyHome()},
+            resources={"dify_home": home_held(opened)},
             selection=dg.AssetSelection.assets(*keys) if keys else None,
             raise_on_error=False,
         )

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.resources import holding
+from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import open_home
@@ -60,9 +60,8 @@ class Nights:
                 watch=NoWatcher(),
                 wait_seconds=1.0,
             ) as opened,
-            holding(opened),
         ):
-            job = code_location(self.settings).resolve_job_def(NIGHTLY_SYNC)
+            job = code_location(self.settings, home_held(opened)).resolve_job_def(NIGHTLY_SYNC)
             return job.execute_in_process(
                 instance=self.instance,
                 tags=RANGE if tags is None else tags,

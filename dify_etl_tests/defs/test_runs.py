@@ -14,7 +14,7 @@ import pytest
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs.checks import IS_FRESH, check_specs
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.resources import MAX_RETRIES, clear_failures, holding
+from dify_etl.defs.resources import MAX_RETRIES, clear_failures, home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused
 from dify_etl.errors import ActionableError
@@ -88,8 +88,9 @@ def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
     keys = [spec.key for feed in FEEDS for spec in check_specs(feed) if spec.name == IS_FRESH]
     chosen = dg.AssetSelection.checks(*keys)
     checks = dg.Definitions(jobs=[dg.define_asset_job("checks", selection=chosen)])
-    job = dg.Definitions.merge(code_location(settings), checks).resolve_job_def("checks")
-    with open_by_hand(place) as opened, holding(opened), dg.DagsterInstance.ephemeral() as instance:
+    with open_by_hand(place) as opened, dg.DagsterInstance.ephemeral() as instance:
+        location = code_location(settings, home_held(opened))
+        job = dg.Definitions.merge(location, checks).resolve_job_def("checks")
         assert job.execute_in_process(instance=instance, run_config=QUIET).success
         storage = instance.event_log_storage
         found = [storage.get_asset_check_execution_history(key, limit=1)[0] for key in keys]
@@ -218,8 +219,10 @@ def test_bug_is_neither_hidden_nor_repeated() -> None:
 
 def test_nothing_is_repeated_where_somebody_waits(place: Workplace) -> None:
     """On a terminal a passing error shows at once."""
-    held = open_by_hand(place)
-    with held as opened, holding(opened), pytest.raises(dg.Failure), clear_failures(failed_tries=0):
+    context = dg.build_asset_context()
+    with open_by_hand(place) as opened:
+        tries = home_held(opened).failed_tries(context)
+    with pytest.raises(dg.Failure), clear_failures(failed_tries=tries):
         raise PASSING[0]
 
 

@@ -1,57 +1,52 @@
-"""The job `nightly_sync` in this process, without Dagster's own words on the terminal."""
+"""A night as a run of Dagster in this process, recorded in DAGSTER_HOME, where its UI shows it."""
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from dify_etl.cli.error_messages import ErrorMessage
+from dify_etl.cli.syncing import SyncOutcome
 from dify_etl.defs.asset_keys import feed_key, raw_key
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
-from dify_etl.defs.resources import DifyHome
-from dify_etl.defs.schedules import NIGHTLY_SYNC
+from dify_etl.defs.resources import home_held
+from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
 from dify_etl.feeds.table import FEEDS
 from dify_etl.settings import Settings, SettingWrong
+from dify_etl.sync.opening import OpenHome
+from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.verdict import judge
 
 # Dagster's own lines are for its UI, not for this terminal.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_VERDICT_STEP = SYNC_VERDICT.to_python_identifier()  # its slices are shown as a table
 
 
-@dataclass(frozen=True)
-class JobFailures:
-    """Why steps failed, each reason once, with traces for --debug; whether a copy was published."""
+def read_recorded(
+    settings: Settings, opened: OpenHome, plan: SyncPlan, feeds: Collection[str]
+) -> SyncOutcome:
+    """The job `nightly_sync` into the open home, or the chosen feeds with models, copy and verdict.
 
-    messages: tuple[ErrorMessage, ...]
-    traces: tuple[str, ...]
-    is_published: bool
-
-
-def nightly_job(settings: Settings, dify_home: DifyHome) -> dg.JobDefinition:
-    """The job over all assets. SettingWrong when Dagster does not take a setting."""
+    KeyboardInterrupt when the user stopped it. SettingWrong when DAGSTER_HOME is no folder, or
+    Dagster does not take a setting.
+    """
     # Dagster's warnings about its own beta features say nothing to a user of this program.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    return code_location(settings, dify_home).resolve_job_def(NIGHTLY_SYNC)
-
-
-def execute(
-    job: dg.JobDefinition, *, run_id: str, tags: dict[str, str], feeds: Sequence[str]
-) -> JobFailures:
-    """Run the job, or the chosen feeds with models, copy and verdict; answers what failed.
-
-    KeyboardInterrupt when the user stopped it. The run is recorded in DAGSTER_HOME when it is set.
-    """
+    resource = home_held(
+        opened, apps=list(plan.apps), full=plan.is_full, catch_up=plan.window is None
+    )
+    job = code_location(settings, resource).resolve_job_def(NIGHTLY_SYNC)
     with _instance() as instance:
         try:
             result = job.execute_in_process(
                 instance=instance,
-                run_id=run_id,
-                tags=tags,
+                run_id=opened.run_id,
+                tags=_partition_tags(settings, opened, plan),
                 asset_selection=_selection(job, feeds),
                 run_config=QUIET,
                 raise_on_error=False,
@@ -65,24 +60,29 @@ def execute(
     if not result.success and not failed:
         messages.append(_ended_early(result))
     done = {event.step_key for event in result.all_events if event.is_step_success}
-    return JobFailures(
-        tuple(dict.fromkeys(messages)),
-        tuple(_trace(event) for event in failed),
-        is_published=PUBLISHED_COPY.to_python_identifier() in done,
-    )
+    with opened.database() as database:
+        return SyncOutcome(
+            tuple(opened.reports),
+            judge(database),
+            tuple(dict.fromkeys(messages)),
+            tuple(_trace(event) for event in failed),
+            is_published=PUBLISHED_COPY.to_python_identifier() in done,
+        )
 
 
-_VERDICT_STEP = SYNC_VERDICT.to_python_identifier()  # its slices are shown as a table
+def _partition_tags(settings: Settings, opened: OpenHome, plan: SyncPlan) -> dict[str, str]:
+    """The partition range of the asked days, or of the look-back."""
+    if plan.window is None:
+        return lookback_tags(settings, opened.dify.earlier_time())
+    return {
+        RANGE_START: plan.window.first.isoformat(),
+        RANGE_END: plan.window.last.isoformat(),
+    }
 
 
 @contextmanager
 def _instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME, so that the UI shows the run; else one that is forgotten."""
-    home = os.environ.get("DAGSTER_HOME")
-    if not home:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield instance
-        return
+    home = os.environ["DAGSTER_HOME"]
     if not Path(home).is_absolute() or not Path(home).is_dir():
         raise SettingWrong(
             f"DAGSTER_HOME is wrong: {home} is no absolute path of a folder",
@@ -94,7 +94,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _selection(job: dg.JobDefinition, feeds: Sequence[str]) -> list[dg.AssetKey] | None:
+def _selection(job: dg.JobDefinition, feeds: Collection[str]) -> list[dg.AssetKey] | None:
     if not feeds:
         return None
     others = [feed for feed in FEEDS if feed.name not in feeds]

@@ -1,0 +1,98 @@
+"""A night: read the feeds, build the models, publish the copy, judge the ledger.
+
+The command line calls `read_night`. The assets of Dagster take the same steps one by one, since
+each of them has an event, a retry and a colour of its own.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from dify_etl.assembly.filling import fill_books
+from dify_etl.errors import is_interrupt
+from dify_etl.feeds.reading import read_feed
+from dify_etl.feeds.table import FEEDS
+from dify_etl.sync.opening import OpenHome
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.verdict import Verdict, judge
+from dify_etl.time_zones import local_date
+from dify_etl.warehouse.model_builds import build_all, forget_models, sql_files
+from dify_etl.warehouse.publish import left_copy, publish
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """What came of a night.
+
+    `failure` is what ended it early: what was committed stays, and the next night reads the rest.
+    """
+
+    reports: tuple[FeedReport, ...]
+    verdict: Verdict
+    failure: Exception | None
+    is_published: bool
+
+
+@dataclass(frozen=True)
+class Published:
+    """The copy for analysts: its file, and the last local day that it holds."""
+
+    path: Path
+    through: date
+
+
+def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) -> NightResult:
+    """Read all feeds, or those named, into the open home; models, copy and verdict follow.
+
+    What one app or feed meets is in the verdict. What concerns all of them (a lost session, a full
+    disk, another source), and a bug, ends the night and is its `failure`. KeyboardInterrupt is
+    raised.
+    """
+    failure: Exception | None = None
+    is_published = False
+    try:
+        with opened.sync(plan) as sync:
+            for feed in FEEDS:
+                if not feeds or feed.name in feeds:
+                    opened.reports.append(read_feed(sync, feed))
+        build_models(opened)
+        publish_copy(opened)
+        is_published = True
+    except Exception as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
+        failure = error
+    with opened.database() as database:
+        return NightResult(tuple(opened.reports), judge(database), failure, is_published)
+
+
+def build_models(opened: OpenHome) -> None:
+    """Build every model; one that fails keeps its last table, and ops.models says so."""
+    files = sql_files()
+    with opened.database() as database:
+        for _ in build_all(database, files, run_id=opened.run_id):
+            pass
+        forget_models(database, [one.qualified for one in files])
+
+
+def publish_copy(opened: OpenHome) -> Published:
+    """Swap the analysts' copy. WarehouseUnwritable or WarehouseBusy when that cannot be.
+
+    A copy that an earlier setting left in the home is deleted, and the watcher told.
+    """
+    through = local_date(opened.began_at, opened.rules.zone)
+    with opened.database() as database:
+        fill_books(database, opened.path)
+    left = left_copy(opened.path, opened.copy) if opened.copy else None
+    path = publish(
+        opened.path,
+        run_id=opened.run_id,
+        through=through,
+        wait_seconds=opened.wait_seconds,
+        place=opened.copy,
+    )
+    if left:
+        opened.watch.tells(f"{left} was deleted: the copy for analysts is {path.absolute()} now.")
+    return Published(path, through)

@@ -1,0 +1,57 @@
+"""What was asked of `dify-etl sync`, refused before anything large is loaded when it is wrong."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+from dify_etl.feeds.names import FEED_NAMES
+from dify_etl.sync.errors import WindowWrong
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """What was asked for on the command line; no dates means a night.
+
+    WindowWrong when days or feeds cannot be read whatever Dify holds.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    apps: tuple[str, ...] = ()
+    feeds: tuple[str, ...] = ()
+    is_full: bool = False
+    wait_seconds: float = 60.0
+    is_debug: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_full and not self.is_night:
+            raise WindowWrong(
+                "--full reads all days, --from and --to only some",
+                where="--full and --from or --to",
+                hint="Leave one of them out.",
+            )
+        _check_names(self.feeds)
+
+    @property
+    def is_night(self) -> bool:
+        """Whether no days were asked for, so that the run catches up what was missed."""
+        return self.first is None and self.last is None
+
+    def check_start(self, start_date: date) -> None:
+        """WindowWrong when it asks for days before the start date of the settings."""
+        if self.first is not None and self.first < start_date:
+            raise WindowWrong(
+                f"{self.first} is before the start date {start_date}",
+                where="--from",
+                hint=f"Set DIFY_ETL_START_DATE={self.first} to load earlier days.",
+            )
+
+
+def _check_names(feeds: Collection[str]) -> None:
+    for name in feeds:
+        if name not in FEED_NAMES:
+            raise WindowWrong(
+                f"there is no feed {name!r}",
+                where="--feed",
+                hint=f"Feeds: {', '.join(FEED_NAMES)}.",
+            )
