@@ -42,10 +42,16 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def build_models(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
-        chosen = [one for one in files if model_key(one.qualified) in context.selected_asset_keys]
+        chosen = {
+            one.qualified
+            for one in files
+            if model_key(one.qualified) in context.selected_asset_keys
+        }
         broken: list[ModelBroken] = []
         with clear_failures(), dify_home.opened.database() as database:
-            for one, error in build_all(database, chosen, run_id=dify_home.opened.run_id):
+            for one, error in build_all(
+                database, files, run_id=dify_home.opened.run_id, chosen=chosen
+            ):
                 broken += [error] if error else []
                 yield from _told(context, database, one, error)
             forget_models(database, [one.qualified for one in files])

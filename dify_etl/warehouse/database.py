@@ -1,10 +1,11 @@
 """One DuckDB file, opened for writing: wait for its lock, make its tables, commit or roll back."""
 
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,23 @@ STORAGE_VERSION = "v1.5.0"
 SCHEMAS = ("raw", "staging", "marts", "exports", "ops")
 
 
+TABLE_CHANGES = Table(
+    "ops",
+    "table_changes",
+    "One row per raw table that was ever written: models are built anew when it changes.",
+    ("table_name",),
+    (
+        Column("table_name", "VARCHAR", "The table, such as raw.messages."),
+        Column("change_id", "VARCHAR", "New whenever the table was written since a model's build."),
+    ),
+    keeps_history=False,
+)
+_WRITES = re.compile(
+    r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO|ALTER\s+TABLE)\s+(raw\.\w+)",
+    re.IGNORECASE,
+)
+
+
 class ArrowStream:
     """Hands a Polars frame to DuckDB without a copy and without pyarrow."""
 
@@ -44,11 +62,21 @@ class Database:
 
     connection: duckdb.DuckDBPyConnection
     path: Path
+    changed: set[str] = field(default_factory=set)  # raw tables, noted in ops.table_changes
 
     def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable."""
+        if (written := _WRITES.match(sql)) and written[1] not in self.changed:
+            self._note_change(written[1])
         with self._translating():
             return self.connection.execute(sql, parameters)
+
+    def _note_change(self, table: str) -> None:
+        """Before the write, in its transaction: whoever is killed between both builds once more."""
+        with self._translating():
+            self.connection.execute("DELETE FROM ops.table_changes WHERE table_name = ?", [table])
+            self.connection.execute("INSERT INTO ops.table_changes VALUES (?, uuid())", [table])
+        self.changed.add(table)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -77,6 +105,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside is committed together or not at all."""
+        before = set(self.changed)
         self.execute("BEGIN TRANSACTION")
         try:
             yield
@@ -85,6 +114,7 @@ class Database:
             # After a fatal error (disk full) DuckDB has rolled back by itself.
             with suppress(duckdb.Error):
                 self.connection.execute("ROLLBACK")
+            self.changed.intersection_update(before)
             raise
 
     def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
@@ -187,6 +217,7 @@ def _opened(path: Path, wait_seconds: float) -> Iterator[Database]:
         database.execute(f"SET temp_directory = {quoted(f'{path}.tmp')}")
         for schema in SCHEMAS:
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        database.execute(create_statement(TABLE_CHANGES))
         yield database
     finally:
         _close(instance, connection)

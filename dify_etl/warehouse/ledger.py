@@ -3,6 +3,7 @@
 Slices and reads are upserted in the same transaction as the rows that they speak of.
 """
 
+from dify_etl.warehouse.database import TABLE_CHANGES
 from dify_etl.warehouse.tables import Column, Table
 
 SLICES = Table(
@@ -284,6 +285,7 @@ MODELS = Table(
         Column("built_at", "TIMESTAMPTZ", "When it was built last, UTC; null: never."),
         Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
         Column("run_id", "VARCHAR", "The run that tried it last."),
+        Column("fingerprint", "VARCHAR", "Of its SQL and of what it read; null: it failed."),
     ),
     keeps_history=False,
 )
@@ -382,6 +384,7 @@ OPS_TABLES = (
     RUNS,
     MIGRATIONS,
     MODELS,
+    TABLE_CHANGES,
     PUBLISHED,
     AUDIT,
     KEY_ROTATIONS,

@@ -1,8 +1,11 @@
 """Build models one by one: one that fails keeps its last table, and the books say so."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,18 +64,37 @@ class BrokenModel(NamedTuple):
 
 
 def build_all(
-    database: Database, files: Iterable[SqlFile], *, run_id: str
+    database: Database,
+    files: Sequence[SqlFile],
+    *,
+    run_id: str,
+    chosen: Container[str] | None = None,
 ) -> Iterator[tuple[SqlFile, ModelBroken | None]]:
-    """Build file after file, note each in ops.models, and answer it with what is wrong with it.
+    """Build file after file, or those `chosen` by schema.name of all, and answer each with what is
+    wrong with it.
 
-    WarehouseUnwritable ends it.
+    What was built of the same SQL and the same rows before stays as it is. ops.models says how
+    each build ended. WarehouseUnwritable ends it.
     """
+    prints = fingerprints(database, [one.model for one in files if one.model is not None])
+    built = _built(database)
+    ended: list[tuple[str, ModelBroken | None, str | None]] = []
+    unsure: set[str] = set()  # they failed, or read what failed and may change without a sign
     for one in files:
+        if chosen is not None and one.qualified not in chosen:
+            continue
         error = one.error
         if error is None and one.model is not None:
+            if built.get(one.qualified) == prints[one.qualified]:
+                yield one, None
+                continue
             error = build_or_keep(database, one.model)
-        note_build(database, one.qualified, error, run_id=run_id)
+        if error is not None or one.model is None or unsure & set(one.model.reads):
+            unsure.add(one.qualified)
+        fingerprint = None if one.qualified in unsure else prints[one.qualified]
+        ended.append((one.qualified, error, fingerprint))
         yield one, error
+    _note_builds(database, ended, run_id=run_id)
 
 
 def build_or_keep(database: Database, model: Model) -> ModelBroken | None:
@@ -94,20 +116,43 @@ def build_or_keep(database: Database, model: Model) -> ModelBroken | None:
     return None
 
 
-def note_build(
-    database: Database, qualified: str, error: ModelBroken | None, *, run_id: str
+def _built(database: Database) -> dict[str, str]:
+    """The fingerprints of the models whose last build was good, and that are still there."""
+    return dict(
+        database.rows(
+            """SELECT model, fingerprint FROM ops.models
+            WHERE state = 'built' AND fingerprint IS NOT NULL AND model IN (
+                SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL
+                SELECT schema_name || '.' || view_name FROM duckdb_views())"""
+        )
+    )
+
+
+def _note_builds(
+    database: Database,
+    ended: Sequence[tuple[str, ModelBroken | None, str | None]],
+    *,
+    run_id: str,
 ) -> None:
-    """Write into ops.models how a build ended."""
+    """Write into ops.models how builds ended."""
     now = utc_now()
-    row: dict[str, object] = {"model": qualified, "run_id": run_id, "reason": None, "hint": None}
-    if error is None:
-        row |= {"state": "built", "built_at": now, "failed_since": None}
-    else:
-        held = database.value("SELECT failed_since FROM ops.models WHERE model = ?", [qualified])
-        row |= {"state": "failed", "reason": error.what, "hint": error.hint}
-        row["failed_since"] = held or now
+    failed = dict(database.rows("SELECT model, failed_since FROM ops.models"))
+    rows: list[dict[str, object]] = []
+    for qualified, error, fingerprint in ended:
+        row: dict[str, object] = {"model": qualified, "run_id": run_id, "fingerprint": fingerprint}
+        if error is None:
+            row |= {"state": "built", "built_at": now}
+        else:
+            row |= {"state": "failed", "reason": error.what, "hint": error.hint}
+            row["failed_since"] = failed.get(qualified) or now
+        rows.append(row)
+    # A model that failed keeps the time of its last good build.
+    good, bad = [[row for row in rows if row["state"] == one] for one in ("built", "failed")]
+    names = [column.name for column in MODELS.columns]
     with database.transaction():
-        upsert(database, MODELS, frame(MODELS, [row], [*row]), now=now)
+        upsert(database, MODELS, frame(MODELS, good, names), now=now)
+        names.remove("built_at")
+        upsert(database, MODELS, frame(MODELS, bad, names), now=now)
 
 
 def forget_models(database: Database, known: Sequence[str]) -> None:
@@ -151,3 +196,66 @@ def _circle(model: Model, circular: Sequence[Model]) -> ModelBroken:
         where=f"sql/{model.schema}/{model.path.name}",
         hint="Let one of them read a staging view or a raw table instead.",
     )
+
+
+def fingerprints(database: Database, models: Sequence[Model]) -> dict[str, str]:
+    """Per model, of what its build depends on: by schema.name, as hexadecimal digits.
+
+    A table depends on its SQL and on all that it reads: raw tables by the id of their last change,
+    tables of ops by the columns that the SQL names, since nearly every run writes into them. A
+    view depends on its SQL and on the columns of what it reads. `models` come after what they read.
+    """
+    columns = _columns(database)
+    changes = dict(database.rows("SELECT table_name, change_id FROM ops.table_changes"))
+    of_build: dict[str, str] = {}
+    of_rows: dict[str, str] = {}
+    for model in models:
+        read = sorted(model.reads)
+        sql = [_VERSIONS, model.grain, *map(str, model.columns.items()), model.query]
+        shape = [of_build.get(name, str(columns.get(name))) for name in read]
+        rows = [
+            of_rows.get(name)
+            or changes.get(name)
+            or _digest_of_rows(database, model, name, columns)
+            for name in read
+        ]
+        of_rows[model.qualified] = _digest([*sql, *shape, *rows])
+        is_view = FOLDERS[model.schema] == "VIEW"
+        of_build[model.qualified] = _digest([*sql, *shape]) if is_view else of_rows[model.qualified]
+    return of_build
+
+
+def _columns(database: Database) -> dict[str, list[tuple[str, str, str | None]]]:
+    """The columns of every table of the file, with types and comments."""
+    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    for name, *column in database.rows(
+        """SELECT schema_name || '.' || table_name, column_name, data_type, comment
+        FROM duckdb_columns() WHERE database_name = 'live' ORDER BY ALL"""
+    ):
+        found.setdefault(name, []).append((column[0], column[1], column[2]))
+    return found
+
+
+def _digest_of_rows(
+    database: Database,
+    model: Model,
+    table: str,
+    columns: Mapping[str, Sequence[tuple[str, str, str | None]]],
+) -> str:
+    """Of the columns of a table of ops that the model's query names."""
+    if not table.startswith("ops.") or table not in columns:
+        return "never written"
+    names = [name for name, *_ in columns[table] if model.words is None or name in model.words]
+    if not names:
+        return str(database.value(f"SELECT count(*) FROM {table}"))
+    listed = ", ".join(f'"{name}"' for name in names)
+    row = f"hash(({listed}))"
+    return str(database.rows(f"SELECT count(*), bit_xor({row}), sum({row} % 1000003) FROM {table}"))
+
+
+# Another version of either may build otherwise.
+_VERSIONS = f"dify-etl {version('dify-etl')}, DuckDB {duckdb.__version__}"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:32]

@@ -35,6 +35,7 @@ class Model:
     query: str
     reads: tuple[str, ...]
     path: Path
+    words: frozenset[str] | None = None  # that stand in the query; None: it has a star
 
     @property
     def qualified(self) -> str:
@@ -84,6 +85,7 @@ def read_model(path: Path) -> Model:
         query=query,
         reads=tuple(sorted(_tables_of(query, path))),
         path=path,
+        words=_words_of(query),
     )
 
 
@@ -127,6 +129,13 @@ def _tables_of(query: str, path: Path) -> set[str]:
     return {f"{schema}.{table}" for schema, table in _base_tables(tree) if schema}
 
 
+def _words_of(query: str) -> frozenset[str] | None:
+    """All words of a query, among them the columns that it names; None when it has a star."""
+    if any(node.get("class") == "STAR" for node in _nodes(json.loads(_syntax_tree(query)))):
+        return None
+    return frozenset(re.findall(r"\w+", query))
+
+
 @cache
 def _syntax_tree(query: str) -> str:
     """DuckDB's own syntax tree of a query, as JSON."""
@@ -142,15 +151,20 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _base_tables(node: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
+def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:
+    for node in _nodes(tree):
         if node.get("type") == "BASE_TABLE":
             yield node["schema_name"], node["table_name"]
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
         children: Iterable[Any] = node.values()
     else:
         children = node if isinstance(node, list) else ()
     for child in children:
-        yield from _base_tables(child)
+        yield from _nodes(child)
 
 
 def _in_order(models: dict[str, Model]) -> Iterator[Model]:

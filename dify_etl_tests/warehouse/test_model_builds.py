@@ -1,0 +1,133 @@
+"""Models are built anew only when what they read, or their SQL, changed."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dify_etl.raw.tables import raw_table
+from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.ledger import OPS_TABLES
+from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.tables import frame
+from dify_etl.warehouse.upsert import mark_absent, upsert
+
+APPS = raw_table("apps")
+FILES = {
+    "staging/stg_apps": "-- One row per app.\n-- app_id: Id.\nselect app_id from raw.apps",
+    "staging/stg_members": "-- One row per member.\n-- n: Members.\n"
+    "select count(*) as n from raw.members",
+    "marts/apps_by_state": "-- One row per state.\n-- state: State.\n-- n: Apps.\n"
+    "select s.state, count(a.app_id) as n from ops.slices s\n"
+    "left join staging.stg_apps a using (app_id) group by s.state",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, sql in FILES.items():
+        path = tmp_path / "sql" / f"{name}.sql"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(sql)
+    return tmp_path / "sql"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path / "live.duckdb") as database:
+        database.ensure(APPS, raw_table("members"), *OPS_TABLES)
+        yield database
+
+
+def build(database: Database, folder: Path, run_id: str) -> set[str]:
+    """Build all; answers the names of those that were built anew."""
+    assert [error for _, error in build_all(database, sql_files(folder), run_id=run_id)] == [
+        None
+    ] * 3
+    rows = database.rows("SELECT model FROM ops.models WHERE run_id = ?", [run_id])
+    database.changed.clear()  # the next load opens the file anew
+    return {name for (name,) in rows}
+
+
+def load(database: Database, name: str = "chat") -> None:
+    row = {"app_id": "a", "name": name, "mode": "chat"}
+    with database.transaction():
+        upsert(database, APPS, frame(APPS, [row], [*row]), now=utc_now())
+
+
+def close(database: Database, state: str, run_id: str) -> None:
+    database.execute("DELETE FROM ops.slices")
+    database.execute(
+        "INSERT INTO ops.slices (feed, app_id, state, run_id) VALUES ('apps', 'a', ?, ?)",
+        [state, run_id],
+    )
+
+
+def roll_back_a_write(database: Database) -> None:
+    with suppress(KeyError), database.transaction():
+        database.execute("UPDATE raw.apps SET name = 'other'")
+        raise KeyError
+
+
+def test_only_what_changed_is_built_anew(database: Database, folder: Path) -> None:
+    """Rows, absence, SQL and the columns of the ledger that a query names count; a row that came
+    as it was, and a ledger row of another run, do not. A view follows its SQL alone.
+    """
+    load(database)
+    close(database, "proven", "1")
+    assert len(build(database, folder, "first")) == 3
+    load(database)
+    close(database, "proven", "2")
+    assert build(database, folder, "nothing new") == set()
+    load(database, name="renamed")
+    assert build(database, folder, "a row") == {"marts.apps_by_state"}
+    close(database, "failed", "2")
+    assert build(database, folder, "a state") == {"marts.apps_by_state"}
+    assert database.rows("SELECT * FROM marts.apps_by_state") == [("failed", 1)]
+    with database.transaction():
+        gone = frame(APPS, [], ["app_id"])
+        mark_absent(database, APPS, scope="true", present=gone, now=utc_now())
+    assert build(database, folder, "absence") == {"marts.apps_by_state"}
+    path = folder / "staging" / "stg_apps.sql"
+    path.write_text(path.read_text() + " where mode = 'workflow'")
+    assert build(database, folder, "SQL") == {"staging.stg_apps", "marts.apps_by_state"}
+    assert database.rows("SELECT * FROM marts.apps_by_state") == [("failed", 0)]
+
+
+def test_change_that_was_rolled_back_is_none(database: Database, folder: Path) -> None:
+    """What is not committed makes no model stale, and the next write is noted all the same."""
+    load(database)
+    build(database, folder, "first")
+    roll_back_a_write(database)
+    assert build(database, folder, "rolled back") == set()
+    roll_back_a_write(database)
+    load(database, name="renamed")
+    assert build(database, folder, "after it") == {"marts.apps_by_state"}
+
+
+def test_table_that_was_dropped_is_built_anew(database: Database, folder: Path) -> None:
+    """Whoever drops a mart gets it back."""
+    build(database, folder, "first")
+    database.execute("DROP TABLE marts.apps_by_state")
+    assert build(database, folder, "dropped") == {"marts.apps_by_state"}
+
+
+def test_what_reads_a_broken_model_is_built_until_it_is_good(
+    database: Database, folder: Path
+) -> None:
+    """Its rows may change without a sign while what it reads fails."""
+    mart = folder / "marts" / "more.sql"
+    mart.write_text("-- One row.\n-- n: Rows.\nselect count(*) as n from marts.apps_by_state")
+    broken = folder / "marts" / "apps_by_state.sql"
+    good = broken.read_text()
+    close(database, "proven", "1")
+    list(build_all(database, sql_files(folder), run_id="first"))
+    broken.write_text(good.replace("count(a.app_id)", "error('no')::bigint"))
+    for run_id in ("second", "third"):
+        ended = [
+            error is None for _, error in build_all(database, sql_files(folder), run_id=run_id)
+        ]
+        assert ended.count(False) == 1
+        told = database.value("SELECT run_id FROM ops.models WHERE model = 'marts.more'")
+        assert told == run_id
