@@ -28,9 +28,7 @@ from dify_simulated import SimulatedDify, World
 
 # What differs from run to run by its nature.
 OF_THE_RUN = "run_id|read_at|.*_seconds|seconds|.*_bytes|(loaded|changed|started|ended|built)_at"
-OF_THE_RUN += (
-    "|(published|proven|pinned|migrated|seen|applied)_at|bad_since|(icon_)?url|site"  # signed anew
-)
+OF_THE_RUN += "|(published|proven|pinned|migrated|seen|applied)_at|bad_since|(icon_)?url|site|change_id|fingerprint"  # signed anew
 
 
 @contextmanager
