@@ -141,7 +141,8 @@ def test_comments_and_tables_stay(home: Path) -> None:
     """A file that is written anew has the same tables with the same comments."""
     comments = (
         "SELECT list(t ORDER BY t) FROM (SELECT schema_name || table_name || column_name || "
-        "coalesce(comment, '') AS t FROM duckdb_columns() WHERE table_name NOT IN ('migrations', 'table_changes') "
+        "coalesce(comment, '') AS t FROM duckdb_columns() "
+        "WHERE table_name NOT IN ('migrations', 'table_changes') "
         f"AND column_name NOT IN {NEW})"
     )
     before = {name: value(home / name, comments) for name in (LIVE, COPY)}
