@@ -4,7 +4,7 @@ They are built one by one. A model that fails is told no materialisation and fai
 table stays that of its last build, the others are built, and what is good is published.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -12,9 +12,11 @@ import dagster as dg
 from dify_etl.defs.asset_keys import model_key, source_key
 from dify_etl.defs.markdown import plain
 from dify_etl.defs.resources import DifyHome, clear_failures
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.model_builds import SqlFile, build_all, forget_models, sql_files
+from dify_etl.warehouse.models import Model, column_sentences
 
 # Told whenever the step ends: what comes behind hangs on it, and not on models that may fail.
 MODELS_TRIED = dg.AssetKey("models_tried")
@@ -103,10 +105,17 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": model.qualified,
             "dagster/column_schema": dg.TableSchema(
-                [dg.TableColumn(name, description=text) for name, text in model.columns.items()]
+                [dg.TableColumn(name, description=text) for name, text in _sentences(model)]
             ),
         },
     )
+
+
+def _sentences(model: Model) -> Iterable[tuple[str, str]]:
+    """Columns and their sentences, as the view will have them in a file of this version."""
+    raw = RAW_TABLES.get((model.described_by or "").removeprefix("raw."))
+    columns = raw.table.all_columns if raw else ()
+    return column_sentences(model, {one.name: one.description for one in columns}).items()
 
 
 def _tried_spec(files: Sequence[SqlFile]) -> dg.AssetSpec:

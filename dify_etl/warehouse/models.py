@@ -2,11 +2,14 @@
 
 A file begins with comment lines: the first says the grain ("One row per app per local day."), then
 one line per column, "-- column: sentence". Its dependencies are the tables that its query names.
+
+A staging view names only what it renames, computes or says otherwise: a column that it passes on as
+it is has the comment of the raw column.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -26,7 +29,11 @@ _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 @dataclass(frozen=True)
 class Model:
-    """One SQL file: schema (its folder), name, grain, column comments, query, what it reads."""
+    """One SQL file: schema (its folder), name, grain, column comments, query, what it reads.
+
+    `columns` are those of the header. `selects` are the columns of the query as far as its text
+    names them (a star names none), `unchanged` those among them that keep the name that they had.
+    """
 
     schema: str
     name: str
@@ -36,11 +43,19 @@ class Model:
     reads: tuple[str, ...]
     path: Path
     words: frozenset[str] | None = None  # that stand in the query; None: it has a star
+    selects: tuple[str, ...] = ()
+    unchanged: frozenset[str] = frozenset()
 
     @property
     def qualified(self) -> str:
         """schema.name, as SQL wants it."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def described_by(self) -> str | None:
+        """The raw table whose comments a staging view takes: the only one that it reads."""
+        raw = [table for table in self.reads if table.startswith("raw.")]
+        return raw[0] if self.schema == "staging" and len(raw) == 1 else None
 
 
 def sql_folder() -> Path:
@@ -77,22 +92,39 @@ def read_model(path: Path) -> Model:
             )
         columns[found["name"]] = found["text"]
     query = "\n".join(lines[len(header) :]).strip().rstrip(";")
+    statement = _parsed(query, path)
+    selected = list(_selected(statement["node"]))
     return Model(
         schema=path.parent.name,
         name=path.stem,
         grain=header[0].lstrip("- "),
         columns=columns,
         query=query,
-        reads=tuple(sorted(_tables_of(query, path))),
+        reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
         path=path,
-        words=_words_of(query),
+        words=_words_of(statement, query),
+        selects=tuple(name for name, _ in selected),
+        unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
     )
+
+
+def column_sentences(model: Model, raw_comments: Mapping[str, str]) -> dict[str, str]:
+    """The sentence of each column that has one, in the query's order: the header's, else that of
+    the raw column which is passed on as it is. `raw_comments` are those of `described_by`.
+    """
+    inherited = {
+        name: _sentence(raw_comments[name]) for name in model.unchanged & raw_comments.keys()
+    }
+    known = {**inherited, **model.columns}
+    names = model.selects if set(model.columns) <= set(model.selects) else model.columns
+    return {name: known[name] for name in names if name in known}
 
 
 def build(database: Database, model: Model) -> None:
     """Make the view or table anew, with its comments; call it inside a transaction.
 
-    ModelBroken when DuckDB refuses the query, or its columns are not those of the header.
+    ModelBroken when DuckDB refuses the query, when the header names others than its columns or in
+    another order, or when a column has a sentence neither there nor in the raw table.
     """
     kind = FOLDERS[model.schema]
     try:
@@ -100,38 +132,68 @@ def build(database: Database, model: Model) -> None:
         columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(model.path, str(error).splitlines()[0], "a query that DuckDB runs") from error
-    _require_documented(model, columns)
+    sentences = column_sentences(model, _comments_of(database, model.described_by))
+    _require_documented(model, columns, sentences)
     comments = [f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}"]
-    for column, text in model.columns.items():
+    for column, text in sentences.items():
         comments.append(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
     database.execute(";\n".join(comments))
 
 
-def _require_documented(model: Model, columns: list[str]) -> None:
-    """The header names the query's columns, all of them, in the query's order."""
-    documented = list(model.columns)
-    if columns == documented:
+def _comments_of(database: Database, table: str | None) -> dict[str, str]:
+    """What the file says of a table's columns; those without a comment are left out."""
+    rows = database.rows(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = 'live' "
+        "AND schema_name || '.' || table_name = ? AND comment IS NOT NULL",
+        [table],
+    )
+    return {str(name): str(comment) for name, comment in rows}
+
+
+def _sentence(comment: str) -> str:
+    """Raw columns are described by a phrase ("id of the app"), those of models by a sentence."""
+    ended = comment if comment.endswith((".", "…")) else f"{comment}."
+    return ended[:1].upper() + ended[1:]
+
+
+def _require_documented(model: Model, columns: list[str], sentences: Mapping[str, str]) -> None:
+    """Each column has its sentence; the header names columns of the query, in its order."""
+    missing = [name for name in columns if name not in sentences]
+    unknown = [name for name in model.columns if name not in columns]
+    in_order = [name for name in columns if name in model.columns]
+    if not missing and in_order == list(model.columns):
         return
-    missing = [name for name in columns if name not in model.columns]
-    unknown = [name for name in documented if name not in columns]
     raise _broken(
         model.path,
         f"header and query differ: not in the header {missing}, not in the query {unknown}",
-        "a header line per column of the query, in its order",
+        "a header line per column of the query, in its order; a staging view may leave out those "
+        "that it takes from its raw table as they are",
     )
 
 
-def _tables_of(query: str, path: Path) -> set[str]:
-    """The schema-qualified tables that a query names; names without a schema are its own CTEs."""
+def _parsed(query: str, path: Path) -> Any:
+    """The syntax tree of the one query that a file holds."""
     tree = json.loads(_syntax_tree(query))
     if tree.get("error", True) or len(tree["statements"]) != 1:
         raise _broken(path, tree.get("error_message", "not one query"), "one SELECT statement")
-    return {f"{schema}.{table}" for schema, table in _base_tables(tree) if schema}
+    return tree["statements"][0]
 
 
-def _words_of(query: str) -> frozenset[str] | None:
+def _selected(node: Any) -> Iterator[tuple[str, bool]]:
+    """The columns of a query that its text names, and whether each keeps the name that it had."""
+    while "select_list" not in node:  # a UNION has the names of its first query
+        if not node.get("children"):
+            return
+        node = node["children"][0]
+    for column in node["select_list"]:
+        had = column["column_names"][-1] if column["class"] == "COLUMN_REF" else ""
+        if name := column["alias"] or had:
+            yield name, name == had
+
+
+def _words_of(statement: Any, query: str) -> frozenset[str] | None:
     """All words of a query, among them the columns that it names; None when it has a star."""
-    if any(node.get("class") == "STAR" for node in _nodes(json.loads(_syntax_tree(query)))):
+    if any(node.get("class") == "STAR" for node in _nodes(statement)):
         return None
     return frozenset(re.findall(r"\w+", query))
 

@@ -1,35 +1,62 @@
 """What holds for every SQL file: headers, names, columns, and that it builds on nothing at all."""
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.models import Model, build, sql_folder
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.models import Model, build, column_sentences, sql_folder
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten
 
 FILES = sorted(sql_folder().glob("*/*.sql"))
+STAGING = [model for model in MODELS if model.schema == "staging"]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.qualified)
 
-Columns = dict[str, str]  # name -> type
+Columns = dict[str, str]  # name -> type, or name -> comment
 
 
 @pytest.fixture(scope="module")
-def columns(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Columns]:
-    """The columns of every model, as DuckDB describes them."""
+def built(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A file in which every model is built on nothing."""
     copy = tmp_path_factory.mktemp("models") / "live.duckdb"
     shutil.copy(empty_file, copy)
     with open_database(copy) as database:
         for model in MODELS:
             build(database, model)
-        return {
-            model.qualified: {
-                row[0]: row[1] for row in database.rows(f"DESCRIBE {model.qualified}")
-            }
-            for model in MODELS
-        }
+        yield database
+
+
+@pytest.fixture(scope="module")
+def columns(built: Database) -> dict[str, Columns]:
+    """The columns of every model with their types, as DuckDB describes them."""
+    return {
+        model.qualified: {row[0]: row[1] for row in built.rows(f"DESCRIBE {model.qualified}")}
+        for model in MODELS
+    }
+
+
+@pytest.fixture(scope="module")
+def comments(built: Database) -> dict[str, Columns]:
+    """The comments on the columns of every table and view of the file, in order."""
+    found: dict[str, Columns] = {}
+    for table, column, comment in built.rows(
+        "SELECT schema_name || '.' || table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = 'live' ORDER BY 1, column_index"
+    ):
+        found.setdefault(table, {})[column] = comment
+    return found
+
+
+def raw_descriptions(model: Model) -> Columns:
+    """What the raw table of a staging view says of its columns."""
+    if model.described_by is None:
+        return {}
+    table = RAW_TABLES[model.described_by.removeprefix("raw.")].table
+    return {column.name: column.description for column in table.all_columns}
 
 
 def test_every_file_is_a_model() -> None:
@@ -52,9 +79,37 @@ def test_marts_read_no_raw_table() -> None:
 
 
 @every_model
-def test_header_is_what_the_query_answers(model: Model, columns: dict[str, Columns]) -> None:
-    """The header names the columns of DESCRIBE, in their order."""
-    assert list(columns[model.qualified]) == list(model.columns)
+def test_every_column_has_its_sentence(model: Model, comments: dict[str, Columns]) -> None:
+    """In the file each column of a model is described, and each text ends like a sentence."""
+    for name, text in comments[model.qualified].items():
+        assert text, name
+        assert text[-1] in ".…", text
+
+
+@every_model
+def test_header_follows_the_query(model: Model, columns: dict[str, Columns]) -> None:
+    """The header names columns in their order; those of marts and exports it names all."""
+    named = [name for name in columns[model.qualified] if name in model.columns]
+    assert list(model.columns) == named
+    assert model.schema == "staging" or named == list(columns[model.qualified])
+
+
+@pytest.mark.parametrize("model", STAGING, ids=lambda model: model.name)
+def test_header_repeats_no_raw_column(model: Model) -> None:
+    """A column that says of itself what its raw column says is left out of the header."""
+    untold = replace(model, columns={})
+    inherited = column_sentences(untold, raw_descriptions(model))
+    repeated = {name for name, text in model.columns.items() if inherited.get(name) == text}
+    assert repeated == set()
+
+
+@every_model
+def test_file_alone_tells_what_a_built_view_says(
+    model: Model, comments: dict[str, Columns]
+) -> None:
+    """What Dagster shows of a model that is not built yet is what its comments will say."""
+    told = column_sentences(model, raw_descriptions(model))
+    assert list(told.items()) == list(comments[model.qualified].items())
 
 
 @every_model
@@ -79,11 +134,10 @@ def test_money_is_decimal_with_a_currency(model: Model, columns: dict[str, Colum
 
 
 @every_model
-def test_header_is_sentences(model: Model) -> None:
-    """The grain begins with "One row per"; every text ends like a sentence."""
+def test_grain_is_a_sentence(model: Model) -> None:
+    """The grain begins with "One row per" and ends like a sentence."""
     assert model.grain.startswith("One row per ")
-    for text in (model.grain, *model.columns.values()):
-        assert text[-1] in ".…", text
+    assert model.grain[-1] in ".…"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -123,6 +123,69 @@ def test_comments_arrive_and_survive_a_rebuild(database: Database, folder: Path)
     ]
 
 
+def comments_of(database: Database, table: str) -> list[tuple[str, str]]:
+    """The comments on the columns of a table or view, in order."""
+    return [
+        (row[0], row[1])
+        for row in database.rows(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? "
+            "ORDER BY column_index",
+            [table],
+        )
+    ]
+
+
+def test_staging_view_takes_what_the_raw_table_says(database: Database, folder: Path) -> None:
+    """A column that a view passes on has the comment of the raw column, as the file has it now."""
+    database.execute("COMMENT ON COLUMN raw.notes.id IS 'id of the note'")
+    path = write(
+        folder,
+        "staging/stg_notes",
+        "-- One row per note.\n-- body: What it says.\nselect id, text as body from raw.notes",
+    )
+    build(database, read_model(path))
+    assert comments_of(database, "stg_notes") == [
+        ("id", "Id of the note."),
+        ("body", "What it says."),
+    ]
+    database.execute("COMMENT ON COLUMN raw.notes.id IS 'Number of the note, from 1.'")
+    build(database, read_model(path))
+    assert comments_of(database, "stg_notes")[0] == ("id", "Number of the note, from 1.")
+
+
+def test_header_has_the_last_word(database: Database, folder: Path) -> None:
+    """A view that says otherwise of a column than its raw table keeps its own sentence."""
+    database.execute("COMMENT ON COLUMN raw.notes.id IS 'id of the note'")
+    path = write(
+        folder, "staging/stg_notes", "-- One row per note.\n-- id: Key.\nselect id from raw.notes"
+    )
+    build(database, read_model(path))
+    assert comments_of(database, "stg_notes") == [("id", "Key.")]
+
+
+@pytest.mark.parametrize(
+    ("place", "query"),
+    [
+        ("staging/stg_notes", "select id, text from raw.notes"),
+        ("staging/stg_notes", "select text as id from raw.notes"),
+        ("staging/stg_notes", "select id + 1 as id from raw.notes"),
+        ("staging/stg_notes", "select n.id from raw.notes as n, raw.others"),
+        ("staging/stg_notes", "select * from raw.notes"),
+        ("marts/notes", "select id from raw.notes"),
+    ],
+    ids=["no comment", "renamed", "computed", "two tables", "star", "mart"],
+)
+def test_nothing_else_is_left_out_of_a_header(
+    database: Database, folder: Path, place: str, query: str
+) -> None:
+    """Only what a staging view passes on from its one raw table, as it is, needs no sentence."""
+    database.execute("COMMENT ON COLUMN raw.notes.id IS 'id of the note'")
+    database.execute("CREATE TABLE raw.others AS SELECT 1 AS other")
+    model = read_model(write(folder, place, f"-- One row per note.\n{query}"))
+    with pytest.raises(ModelBroken, match="not in the header"):
+        build(database, model)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -1,14 +1,10 @@
 -- One row per API key of an app; the key itself is never kept.
--- api_key_id: Id of the key.
 -- app_id: Id of the app.
 -- key_type: Always app here.
 -- masked_token: First 5 and last 4 characters of the key.
 -- token_fingerprint: HMAC-SHA256 of the key, hex; null when Dify masks it or no secret is set.
--- dataset_ids: Datasets that the key is for, JSON list (newest servers).
 -- created_at: When the key was made, UTC.
 -- last_used_at: Last use, UTC: at most a minute late, up to an hour since 1.13.
--- loaded_at: When this row was first loaded, UTC.
--- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 

@@ -1,8 +1,4 @@
 -- One row per like or dislike: message, source (user or admin) and giver.
--- message_id: Id of the message.
--- conversation_id: Id of the conversation.
--- app_id: Id of the app.
--- position: Place in Dify's list of this message, from 1.
 -- rating: Either like or dislike.
 -- comment: Comment.
 -- from_source: Who rated: user or admin.
@@ -10,15 +6,9 @@
 -- account_id: Account, when from_source is admin.
 -- account_name: Its name.
 -- account_email: Its e-mail.
--- feedback_id: Id of the feedback, from the export (>= 1.10.1).
--- created_at: When it was given first, from the export, UTC.
 -- created_date: Local day of created_at.
 -- created_hour: Hour of created_at on the local clock, 0 to 23.
--- message_created_at: When the question came, UTC.
 -- message_created_date: Local day of message_created_at.
--- extra: Fields that Dify sent and no known version has; null: none.
--- loaded_at: When this row was first loaded, UTC.
--- changed_at: When a value of this row last changed here, UTC.
 -- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
