@@ -26,8 +26,8 @@ EXTRA = Column("extra", "JSON", "Fields that Dify sent and no known version has;
 ODD_FIELDS = Column(
     "odd_fields",
     "VARCHAR",
-    "Columns whose values in Dify's last answer were none of theirs, and which keep the last good "
-    "ones, separated by commas; null: none.",
+    "Columns that keep the last good value, since Dify's last was odd, separated by commas; "
+    "null: none.",
 )
 
 

@@ -47,7 +47,10 @@ class Column:
 HISTORY = (
     Column("loaded_at", "TIMESTAMPTZ", "When this row was first loaded, UTC."),
     Column("changed_at", "TIMESTAMPTZ", "When a value of this row last changed here, UTC."),
-    Column("absent_since", "TIMESTAMPTZ", "When Dify was proven to have it no more; null: there."),
+    Column(
+        *("absent_since", "TIMESTAMPTZ"),
+        "When Dify was proven to have it no more, UTC; null: there.",
+    ),
 )
 
 

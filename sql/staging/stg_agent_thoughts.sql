@@ -1,8 +1,6 @@
 -- One row per step of an agent on the way to an answer.
 -- tools: Tools called, joined by a semicolon.
 -- created_at: When the step was stored, UTC.
--- message_created_date: Local day of message_created_at.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -5,8 +5,6 @@
 -- seconds: Seconds of the call; null outside agent-chat.
 -- step_tokens: Tokens of the whole step, not of the call; null outside agent-chat.
 -- created_at: When the step was stored, UTC.
--- message_created_date: Local day of message_created_at.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

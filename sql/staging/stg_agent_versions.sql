@@ -1,8 +1,6 @@
 -- One row per published version of an agent.
 -- created_by_account_id: Account that published it.
 -- created_at: When it was published, UTC.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -5,7 +5,6 @@
 -- token_fingerprint: HMAC-SHA256 of the key, hex; null when Dify masks it or no secret is set.
 -- created_at: When the key was made, UTC.
 -- last_used_at: Last use, UTC: at most a minute late, up to an hour since 1.13.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -3,8 +3,6 @@
 -- status: One of enabled, disabled, unauthorized, rate_limited.
 -- created_at: When it was made, UTC.
 -- updated_at: When it was changed last, UTC.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

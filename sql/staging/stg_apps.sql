@@ -14,8 +14,6 @@
 -- updated_by_account_id: Account that changed the app last.
 -- updated_at: Last change or publication, UTC; not traffic.
 -- detail_updated_at: The app's updated_at when its detail was read, UTC.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

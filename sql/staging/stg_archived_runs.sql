@@ -7,10 +7,6 @@
 -- created_by_end_user_type: One of service_api, browser, …
 -- is_end_user_anonymous: Whether Dify made the user up.
 -- created_at: When the run began, UTC.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -7,13 +7,8 @@
 -- account_name: Name of that account; null when it is gone.
 -- log_read_at: When an editor opened the log in Dify first, UTC.
 -- created_at: When it began, UTC.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- updated_at: Last message or renaming, UTC; on 1.10 to 1.12 also the first reading of the log.
--- updated_date: Local day of updated_at.
 -- conversation_name: Title; Dify or the user changes it.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

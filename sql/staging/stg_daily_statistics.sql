@@ -2,7 +2,6 @@
 -- statistic_date: Local day in account_timezone.
 -- value: The figure, in `unit`; null: Dify showed one before and shows none now.
 -- read_at: When Dify showed this figure first, UTC.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

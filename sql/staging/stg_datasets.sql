@@ -12,8 +12,6 @@
 -- created_at: When it was made, UTC.
 -- updated_by_account_id: Account that changed it last.
 -- updated_at: Last change, UTC; not all changes move it.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

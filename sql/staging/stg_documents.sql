@@ -11,8 +11,6 @@
 -- disabled_by_account_id: Account that disabled it.
 -- doc_form: One of text_model, qa_model, hierarchical_model.
 -- is_summary_needed: Whether a summary is wanted.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

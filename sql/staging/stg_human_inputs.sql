@@ -4,11 +4,6 @@
 -- message_id: Id of the message; null for workflow apps.
 -- state: One of waiting, submitted, expired (not answered, and its time is over or its run ended).
 -- expires_at: Until when it may be answered, UTC.
--- asked_date: Local day of asked_at.
--- asked_hour: Hour of asked_at on the local clock, 0 to 23.
--- answered_date: Local day of answered_at.
--- answered_hour: Hour of answered_at on the local clock, 0 to 23.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

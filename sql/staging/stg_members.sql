@@ -5,8 +5,6 @@
 -- last_login_at: Last login, UTC.
 -- last_active_at: Last call, to 10 minutes, UTC.
 -- created_at: When the account was made, UTC.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -2,8 +2,6 @@
 -- data_source_type: One of upload_file, notion_import, …
 -- retriever_from: One of api, dev or workflow.
 -- character_count: Characters of the passage; Dify calls it word_count.
--- message_created_date: Local day of message_created_at.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -6,10 +6,6 @@
 -- account_id: Account, when from_source is admin.
 -- account_name: Its name.
 -- account_email: Its e-mail.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
--- message_created_date: Local day of message_created_at.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

@@ -2,8 +2,6 @@
 -- file_type: One of image, document, audio, video, custom.
 -- transfer_method: One of local_file, remote_url, tool_file.
 -- belongs_to: Either user (question) or assistant (answer).
--- message_created_date: Local day of message_created_at.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

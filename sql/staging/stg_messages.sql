@@ -8,8 +8,6 @@
 -- end_user_id: End user who asked.
 -- account_id: Account that asked in the console.
 -- created_at: When the question came, UTC.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- message_tokens: Tokens of the prompt, as Dify's statistics count them.
 -- answer_tokens: Tokens of the answer, as Dify's statistics count them.
 -- prompt_tokens: Tokens of the prompt that were billed.
@@ -25,8 +23,6 @@
 -- annotation_created_at: When it was annotated, UTC.
 -- annotation_hit_created_at: When it gave the answer, UTC.
 -- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

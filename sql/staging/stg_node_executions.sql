@@ -8,13 +8,7 @@
 -- status: One of running, succeeded, failed, exception, retry, …
 -- error_message: Error text of the node.
 -- created_at: When the node began, UTC.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- finished_at: When it ended, UTC; null while it runs.
--- finished_date: Local day of finished_at.
--- finished_hour: Hour of finished_at on the local clock, 0 to 23.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select

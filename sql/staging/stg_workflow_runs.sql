@@ -7,18 +7,12 @@
 -- triggered_from: One of app-run, debugging, webhook, schedule, …
 -- status: One of scheduled, running, succeeded, failed, stopped, partial-succeeded, paused.
 -- created_at: When the run began, UTC.
--- created_date: Local day of created_at.
--- created_hour: Hour of created_at on the local clock, 0 to 23.
 -- finished_at: When it ended, UTC; null while it is open.
--- finished_date: Local day of finished_at.
--- finished_hour: Hour of finished_at on the local clock, 0 to 23.
 -- error_message: Error text.
 -- created_from: One of service-api, web-app, installed-app.
 -- log_created_at: When the row was written, UTC; what the time filters look at.
 -- trigger_metadata: What triggered the run, JSON (since 1.10).
 -- trigger_type: One of trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger.
--- odd_fields: Columns that keep the last good value, since Dify's last was odd; null: none.
--- absent_since: When Dify was proven to have it no more, UTC; null: there.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select
