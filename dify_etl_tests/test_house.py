@@ -12,9 +12,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from dify_etl.dify.paging import PAGE_SIZES
+from dify_etl.feeds.message_parts import ANSWERED_AFTER
+from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.settings import setting_names
+from dify_etl.settings import Settings, setting_names
+from dify_etl.sync.days import MOST_NIGHTS
+from dify_etl.sync.walks import MARGIN, MOST_ROWS, TAIL_ROUNDS
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.models import load_models
 from dify_etl.warehouse.tables import Table
@@ -22,6 +27,8 @@ from dify_etl.warehouse.tables import Table
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = (ROOT / "dify_etl", ROOT / "dify_simulated")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+HOW_IT_WORKS = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
 
 
@@ -97,6 +104,60 @@ def test_packages_are_faces_only() -> None:
 def test_readme_is_short() -> None:
     """A README of one sitting."""
     assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_point_to_what_there_is(path: Path) -> None:
+    """A file of the code that a document names, and a place that it links to, exists."""
+    text = path.read_text(encoding="utf-8")
+    named = {
+        name
+        for name in re.findall(r"`((?:\w+/)*\w+\.py)`", text)
+        if not (ROOT / name).exists() and not (ROOT / "dify_etl" / name).exists()
+    }
+    broken = {
+        link
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+        if "://" not in link and not _is_there(path, link)
+    }
+    assert (named, broken) == (set(), set())
+
+
+def _is_there(path: Path, link: str) -> bool:
+    """Whether a link of a document leads to a file, and to a heading of it."""
+    name, _, anchor = link.partition("#")
+    target = path.parent / name if name else path
+    if not target.exists() or not anchor:
+        return target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+
+
+def test_how_it_works_names_tables_and_settings_of_today() -> None:
+    """Tables and settings on that page are those of the product."""
+    tables = {table.qualified for table in OPS_TABLES} | {f"raw.{name}" for name in RAW_TABLES}
+    tables |= {model.qualified for model in load_models()}
+    named = set(re.findall(r"`((?:raw|ops|staging|marts|exports)\.[a-z_]+)`", HOW_IT_WORKS))
+    settings = set(re.findall(r"`(DIFY_[A-Z_]+)`", HOW_IT_WORKS))
+    assert (named - tables, settings - setting_names().keys()) == (set(), set())
+    assert len(named) > 5
+
+
+def test_how_it_works_tells_the_figures_of_today() -> None:
+    """Sizes and patience on that page are those of the code."""
+    days = {name: patience.days for name, patience in PATIENCE.items()}
+    told = (
+        f"page size ({', '.join(map(str, PAGE_SIZES))}:",
+        f"more than {MOST_ROWS:,} rows",
+        f"after {days['running']} days (`running`) or {days['paused']} (`paused`, `scheduled`)",
+        f"then every {MOST_NIGHTS};",
+        f"asked {MARGIN.seconds // 3600} hours beyond the window",
+        f"no new id comes, at most {TAIL_ROUNDS} times",
+        f"{ANSWERED_AFTER.seconds // 60} minutes old with an answer",
+        f"`DIFY_ETL_DEEP_READ_DAYS` nights ({Settings.model_fields['deep_read_days'].default})",
+        f"{len(load_models())} SQL files",
+    )
+    assert [text for text in told if text not in HOW_IT_WORKS] == []
 
 
 @pytest.mark.parametrize("module", ["dagster", "duckdb", "polars", "httpx"])
