@@ -106,6 +106,17 @@ def test_change_that_was_rolled_back_is_none(database: Database, folder: Path) -
     assert build(database, folder, "after it") == {"marts.apps_by_state"}
 
 
+def test_view_follows_the_comment_that_it_takes(database: Database, folder: Path) -> None:
+    """A raw column that is described otherwise is so in the staging view that passes it on."""
+    view = folder / "staging" / "stg_apps.sql"
+    view.write_text("-- One row per app.\nselect app_id from raw.apps")
+    build(database, folder, "first")
+    database.execute("COMMENT ON COLUMN raw.apps.app_id IS 'which app'")
+    assert "staging.stg_apps" in build(database, folder, "a comment")
+    comment = "SELECT comment FROM duckdb_columns() WHERE table_name = 'stg_apps'"
+    assert database.value(comment) == "Which app."
+
+
 def test_table_that_was_dropped_is_built_anew(database: Database, folder: Path) -> None:
     """Whoever drops a mart gets it back."""
     build(database, folder, "first")
