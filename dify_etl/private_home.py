@@ -10,14 +10,13 @@ import pwd
 import re
 import stat
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
+
 HOME_FILE = "home.json"
-PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
@@ -38,30 +37,6 @@ class Access:
         """The bits that a folder needs, so that these reach the copy in it and list nothing."""
         group = 0o010 if self.mode & 0o040 else 0
         return group | (0o001 if self.mode & 0o004 else 0)
-
-
-@contextmanager
-def private_files() -> Iterator[None]:
-    """Files that are made inside, DuckDB's too, may be read by their owner alone.
-
-    The umask is the process's: threads may overlap, and the last one gives it back.
-    """
-    with _LOCK:
-        if not _INSIDE:
-            _BEFORE.append(os.umask(0o077))
-        _INSIDE.append(None)
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _INSIDE.pop()
-            if not _INSIDE:
-                os.umask(_BEFORE.pop())
-
-
-_LOCK = threading.Lock()
-_INSIDE: list[None] = []
-_BEFORE: list[int] = []
 
 
 def other_readers(home: Path) -> str | None:
@@ -133,8 +108,7 @@ def remembered(home: Path) -> dict[str, object]:
 
 def remember(home: Path, note: dict[str, object]) -> None:
     """Write that down, for the owner alone. Raises OSError."""
-    with private_files():
-        (home / HOME_FILE).write_text(json.dumps(note), "utf-8")
+    replace_file(home / HOME_FILE, json.dumps(note).encode())
 
 
 def holds_others(home: Path) -> bool:

@@ -202,7 +202,7 @@ def test_locks_are_taken_in_one_place() -> None:
     found = [
         path.name for path in product_files() if "fcntl.flock(" in path.read_text(encoding="utf-8")
     ]
-    assert found == ["process_lock.py"]
+    assert found == ["private_files.py"]
 
 
 def imported_by() -> set[str]:

@@ -1,8 +1,6 @@
 """The Dify of the settings (a server, or the simulated one when told so), and its home."""
 
-import fcntl
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.dify.http.bounds import AnswerBounds
 from dify_etl.dify.http.tokens import TokenStore, token_store_from
-from dify_etl.process_lock import flock
+from dify_etl.private_files import PRIVATE_FOLDER, made_once
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
@@ -220,7 +218,7 @@ def fingerprint_key(home: Path) -> bytes:
 
 def _make_home(home: Path) -> None:
     try:
-        home.mkdir(mode=private_home.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        home.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     except OSError as error:
         reason = "a file is in the way" if home.exists() else error.strerror
         raise WarehouseUnwritable(
@@ -234,15 +232,7 @@ def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
     """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
     _make_home(path.parent)
     try:
-        if path.exists() and (held := path.read_bytes()):
-            return held
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            flock(file, fcntl.LOCK_EX)  # another process may start at the same time
-            held = file.read()
-            if not held:
-                held = content()
-                file.write(held)
-        return held
+        return made_once(path, content)
     except OSError as error:
         raise translated(path, error) from error
 

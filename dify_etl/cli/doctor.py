@@ -29,8 +29,8 @@ from dify_etl.dify.http.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.looking_ahead import unreadable_feeds
 from dify_etl.feeds.server_days import told_days_differ
+from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, PRIVATE_FILE, LockUnavailable
 from dify_etl.private_home import other_readers, user_name
-from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable
 from dify_etl.settings import Settings
 from dify_etl.sync.clocks import told_difference
 from dify_etl.sync.lock import NAME as LOCK
@@ -209,7 +209,7 @@ def _zone(settings: Settings, profile: Profile, *, write: bool) -> Finding:
 def _write_env(path: Path, name: str, value: str) -> None:
     """Set a variable in one step; the file keeps its mode, a new one gets 0600."""
     if not path.exists():
-        path.touch(mode=0o600)
+        path.touch(mode=PRIVATE_FILE)
     mode = stat.S_IMODE(path.stat().st_mode)
     set_key(path, name, value, quote_mode="never")
     path.chmod(mode)

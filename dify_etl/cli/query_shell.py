@@ -9,7 +9,7 @@ from rich.console import Console
 
 from dify_etl.cli.error_messages import ErrorMessage, print_error
 from dify_etl.data_places import home_of
-from dify_etl.private_home import PRIVATE_FILE, private_files
+from dify_etl.private_files import PRIVATE_FILE, private_files
 from dify_etl.settings import load_settings
 from dify_etl.warehouse.errors import QueryWrong
 from dify_etl.warehouse.published_copy import opened_copy, statements_of

@@ -51,7 +51,7 @@ from dify_etl.operations.members import (
 )
 from dify_etl.operations.model_configs import read_config
 from dify_etl.operations.publishing import publish_operation
-from dify_etl.private_home import private_files
+from dify_etl.private_files import private_files
 from dify_etl.settings import Settings
 
 C = TypeVar("C", bound=PlanConfig)

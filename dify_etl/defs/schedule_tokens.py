@@ -5,7 +5,6 @@ file of a token is named by its hash and holds job, expiry and, line by line, th
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from dify_etl.operations.errors import InputWrong
-from dify_etl.process_lock import flock
+from dify_etl.private_files import PRIVATE_FOLDER, flock, private_file
 from dify_etl.warehouse.errors import translated
 
 FOLDER = "schedule_tokens"
@@ -40,11 +39,10 @@ class ScheduleTokens:
         path = self._path(token)
         until = (self._now() + LIFETIME).isoformat()
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             self._sweep()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-                _append(file, {"job": job, "expires_at": until})
+            with private_file(path, "xb") as file:
+                file.write(_line({"job": job, "expires_at": until}))
         except OSError as error:
             raise translated(path, error) from error
         return token
@@ -70,7 +68,7 @@ class ScheduleTokens:
                     return
                 if users and users[-1] != retried_run_id:
                     _refuse(f"the run {users[-1]} has used it", job)
-                _append(file, {"run_id": run_id})
+                file.write(_line({"run_id": run_id}))
         except FileNotFoundError:
             _refuse("the schedule wrote no such token into this home, or it is long used up", job)
         except (ValueError, KeyError, IndexError, TypeError):
@@ -98,14 +96,14 @@ class ScheduleTokens:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     with path.open("r+b") as file:
-        flock(file, fcntl.LOCK_EX)
+        flock(file)
         yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _append(file: BinaryIO, entry: dict[str, str]) -> None:
-    file.write(json.dumps(entry).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+def _line(entry: dict[str, str]) -> bytes:
+    return json.dumps(entry).encode() + b"\n"
 
 
 def _refuse(why: str, job: str) -> NoReturn:

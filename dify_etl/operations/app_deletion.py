@@ -25,6 +25,7 @@ from dify_etl.operations.exchange import NO_DRAFT, exported_dsl
 from dify_etl.operations.plan import Step
 from dify_etl.operations.publishing import MODES as WITH_DRAFT
 from dify_etl.operations.redaction import State
+from dify_etl.private_files import replace_file
 
 ESCROW_DSL, ESCROW_PUBLISHED = "apps.escrow_dsl", "apps.escrow_published_dsl"
 ESCROW_DATA, ESCROW_MANIFEST = "apps.escrow_data", "apps.escrow_manifest"
@@ -179,7 +180,7 @@ def _published_dsl(dify: DifyClient, app: App) -> str:
 
 def _dsl_action(app: App, file: _EscrowFile) -> Action:
     def write() -> Answer:
-        keep_private(file.path, file.read())
+        _keep(file.path, file.read())
         return None
 
     def read_back(answer: Answer) -> Found:
@@ -209,7 +210,7 @@ def _manifest_action(operator: Operator, app: App, escrow: Escrow, kept: _Kept) 
         return json.dumps(told, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
     def write() -> Answer:
-        keep_private(path, text())
+        _keep(path, text())
         return None
 
     def read_back(answer: Answer) -> Found:
@@ -233,15 +234,11 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def keep_private(path: Path, text: str) -> None:
+def _keep(path: Path, text: str) -> None:
     """Write a file of mode 0600 that is on the disk afterwards. EscrowRefused when it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        replace_file(path, text.encode())
     except OSError as error:
         raise EscrowRefused(
             f"the DSL cannot be kept: {error.strerror}",

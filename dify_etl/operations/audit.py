@@ -1,8 +1,6 @@
 """The audit: one entry per step of an applied plan, told at once to a trail that keeps it."""
 
 import contextlib
-import fcntl
-import os
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dify_etl.operations.errors import AuditUnwritable
 from dify_etl.operations.plan import Plan
 from dify_etl.operations.redaction import audited, state_hash
-from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable, flock
+from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable, append_line
 
 AUDIT_FILE = "audit.jsonl"
 
@@ -106,7 +104,8 @@ class AuditFile:
     def record(self, entry: AuditEntry) -> None:
         """Append one line and wait until the disk has it. AuditUnwritable when it cannot be."""
         try:
-            self._append(entry.model_dump_json().encode() + b"\n")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            append_line(self.path, entry.model_dump_json().encode())
         except OSError as error:
             is_lockless = isinstance(error, LockUnavailable)
             advice = "Free disk space or fix the permissions."
@@ -116,18 +115,6 @@ class AuditFile:
                 hint=f"{ADVICE_WITHOUT_LOCKS if is_lockless else advice} Steps that are in the "
                 "audit already were done; nothing more was sent.",
             ) from error
-
-    def _append(self, line: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            flock(file, fcntl.LOCK_EX)
-            # A process that died while writing left half a line: it must not take ours with it.
-            end = file.seek(0, os.SEEK_END)
-            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
-                line = b"\n" + line
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
 
     def entries(self) -> tuple[AuditEntry, ...]:
         """All entries, oldest first; lines that are no entry are left out."""

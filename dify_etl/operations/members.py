@@ -19,6 +19,7 @@ from dify_etl.operations.errors import InputWrong, TargetUnknown
 from dify_etl.operations.invitees import Invitee, checked_role
 from dify_etl.operations.plan import Step, Target
 from dify_etl.operations.redaction import State
+from dify_etl.private_files import PRIVATE_FILE, private_file
 
 INVITE, SET_ROLE, REMOVE = "members.invite", "members.set_role", "members.remove"
 
@@ -45,10 +46,9 @@ class LinkFile:
         self._append(f"{email}\t{link.get_secret_value()}\n")
 
     def _append(self, line: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        with os.fdopen(os.open(self.path, flags, 0o600), "a", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(line)
+        with private_file(self.path, "ab") as file:
+            os.fchmod(file.fileno(), PRIVATE_FILE)
+            file.write(line.encode())
 
 
 def invite_operation(

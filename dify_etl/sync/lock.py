@@ -1,32 +1,29 @@
 """One sync per home: an OS lock on `sync.lock` that says who holds it and dies with its holder."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dify_etl.process_lock import LockHeld, lock_holder, process_lock
+from dify_etl.private_files import LockHeld, lock_holder, process_lock
 from dify_etl.sync.errors import AnotherSync
 from dify_etl.warehouse.errors import translated
 
 NAME = "sync.lock"
 
 
-@contextmanager
-def home_lock(home: Path, *, wait_seconds: float) -> Iterator[None]:
+def home_lock(home: Path, *, wait_seconds: float) -> AbstractContextManager[None]:
     """Hold the home's lock; AnotherSync names the holder once the deadline has passed."""
     path = home / NAME
-    with ExitStack() as held:
-        try:
-            held.enter_context(process_lock(path, wait_seconds=wait_seconds))
-        except OSError as error:
-            raise translated(path, error) from error
-        except LockHeld as error:
-            raise AnotherSync(
-                f"another sync runs in this home: {error}; waited {wait_seconds:g} s",
-                where=str(path),
-                hint="Let it end, or give this sync a home of its own with DIFY_ETL_HOME.",
-            ) from None
-        yield
+
+    def refused(error: OSError | LockHeld) -> Exception:
+        if not isinstance(error, LockHeld):
+            return translated(path, error)
+        return AnotherSync(
+            f"another sync runs in this home: {error}; waited {wait_seconds:g} s",
+            where=str(path),
+            hint="Let it end, or give this sync a home of its own with DIFY_ETL_HOME.",
+        )
+
+    return process_lock(path, wait_seconds=wait_seconds, refused=refused)
 
 
 def holder(home: Path) -> str | None:

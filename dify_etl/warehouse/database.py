@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from dify_etl.private_home import private_files
+from dify_etl.private_files import private_files
 from dify_etl.warehouse import errors
 from dify_etl.warehouse.tables import (
     POLARS_TYPES,

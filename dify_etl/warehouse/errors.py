@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.errors import ActionableError
-from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable
+from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable
 
 
 class WarehouseError(ActionableError):

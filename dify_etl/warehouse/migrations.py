@@ -13,7 +13,8 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.private_home import give, private_files
+from dify_etl.private_files import private_files, sync_to_disk
+from dify_etl.private_home import give
 from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.ledger import MIGRATIONS
@@ -146,8 +147,7 @@ def _write_anew(
         )
         database.execute("CHECKPOINT anew")
         database.execute("DETACH anew")
-        with anew.open("rb") as written:
-            os.fsync(written.fileno())
+        sync_to_disk(anew)
         anew.replace(target)
     except OSError as error:
         raise translated(target, error) from error

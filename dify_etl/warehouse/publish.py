@@ -18,7 +18,8 @@ import duckdb
 
 from dify_etl.data_places import COPY as COPY
 from dify_etl.errors import ActionableError
-from dify_etl.private_home import Access, give, private_files
+from dify_etl.private_files import private_files, sync_to_disk
+from dify_etl.private_home import Access, give
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.ledger import PUBLISHED
@@ -166,8 +167,7 @@ def copy_and_replace(live: Path, copy: Path, access: Access | None = None) -> No
                     target.write(block)
             _take_out_raw_json(fresh)
         give(fresh, access or Access())
-        with fresh.open("rb") as written:
-            os.fsync(written.fileno())
+        sync_to_disk(fresh)
         if os.getppid() != parent:
             return  # the run died meanwhile: another one may have published newer rows
         fresh.replace(copy)

@@ -15,7 +15,7 @@ from types import FrameType
 
 import duckdb
 
-from dify_etl.private_home import PRIVATE_FILE, private_files
+from dify_etl.private_files import PRIVATE_FILE, private_files, sync_to_disk
 from dify_etl.warehouse.errors import ExportRefused
 from dify_etl.warehouse.published_copy import Columns, identifier, literal, sql_errors
 
@@ -167,8 +167,7 @@ def new_file(target: Path, *, may_replace: bool, write: Callable[[Path], int]) -
             fresh = Path(folder, target.name)
             rows = write(fresh)
             fresh.chmod(PRIVATE_FILE)
-            with fresh.open("rb") as written:
-                os.fsync(written.fileno())
+            sync_to_disk(fresh)
             require_room(target, may_replace=may_replace)  # it may have come meanwhile
             fresh.replace(target)
     except OSError as error:

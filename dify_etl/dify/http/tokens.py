@@ -3,17 +3,15 @@
 A refresh token works once, so whoever renews a session holds the store's lock meanwhile.
 """
 
-import fcntl
 import json
 import logging
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -21,7 +19,13 @@ import redis
 from redis.exceptions import LockError, RedisError
 
 from dify_etl.dify.errors import TokenStoreFailed
-from dify_etl.process_lock import ADVICE_WITHOUT_LOCKS, LockUnavailable, flock
+from dify_etl.private_files import (
+    ADVICE_WITHOUT_LOCKS,
+    LockHeld,
+    LockUnavailable,
+    process_lock,
+    replace_file,
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,35 +105,19 @@ class FileTokenStore:
     def save(self, key: str, tokens: SessionTokens) -> None:
         """Replace the file as a whole, so that no reader ever sees half of it."""
         try:
-            _replace_privately(self._path, json.dumps({**self._all(), key: _to_json(tokens)}))
+            kept = {**self._all(), key: _to_json(tokens)}
+            replace_file(self._path, json.dumps(kept).encode())
         except OSError as error:
             raise self._failed("written", error) from error
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
+    def locked(self, key: str) -> AbstractContextManager[None]:
         """Hold the lock file; raises TokenStoreFailed when another process keeps it too long."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise self._failed("locked", error) from error
-        try:
-            self._wait_for(descriptor)
-            yield
-        finally:
-            os.close(descriptor)  # gives the lock back
-
-    def _wait_for(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self._lock_seconds
-        while True:
-            try:
-                return flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except LockUnavailable as error:
-                raise self._failed("locked", error) from error
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise self._failed("locked", error) from error
-                self._sleep(0.05)
+        return process_lock(
+            Path(f"{self._path}.lock"),
+            wait_seconds=self._lock_seconds,
+            refused=partial(self._failed, "locked"),
+            sleep=self._sleep,
+        )
 
     def _all(self) -> dict[str, Any]:
         try:
@@ -143,9 +131,10 @@ class FileTokenStore:
             return {}
         return kept if isinstance(kept, dict) else {}
 
-    def _failed(self, verb: str, error: OSError) -> TokenStoreFailed:
-        is_held = isinstance(error, BlockingIOError)
-        reason = "another process holds it" if is_held else error.strerror
+    def _failed(self, verb: str, error: OSError | LockHeld) -> TokenStoreFailed:
+        reason = (
+            f"another process holds it: {error}" if isinstance(error, LockHeld) else error.strerror
+        )
         return TokenStoreFailed(
             f"the session file cannot be {verb}: {reason}",
             where=str(self._path),
@@ -261,16 +250,3 @@ def _from_json(kept: Any) -> SessionTokens | None:
         return replace(SessionTokens(**kept), renew_at=renew_at)
     except (TypeError, KeyError, ValueError):
         return None
-
-
-def _replace_privately(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -2,16 +2,16 @@
 a rotation from writing down what it is about to do.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from dify_etl.operations.keys.errors import RotationError, RotationRunning
 from dify_etl.operations.keys.states import Rotation
-from dify_etl.process_lock import (
+from dify_etl.private_files import (
     ADVICE_WITHOUT_LOCKS,
+    PRIVATE_FILE,
     LockHeld,
     LockUnavailable,
     process_lock,
@@ -33,26 +33,23 @@ class RotationLedger:
         self.path = home / LEDGER_FILE
         self._lock = home / LOCK_FILE
 
-    @contextmanager
-    def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
         """Only one process of a home rotates at a time. Raises RotationRunning, RotationError."""
-        with ExitStack() as held:
-            try:
-                held.enter_context(process_lock(self._lock, wait_seconds=wait_seconds))
-            except OSError as error:
-                is_lockless = isinstance(error, LockUnavailable)
-                raise RotationError(
-                    f"the lock of rotations cannot be held: {error.strerror}",
-                    where=str(self._lock),
-                    hint=ADVICE_WITHOUT_LOCKS if is_lockless else "Fix its permissions.",
-                ) from error
-            except LockHeld as error:
-                raise RotationRunning(
-                    f"keys are being rotated already: {error}",
-                    where=str(self._lock),
-                    hint="Let it end; what it leaves open, the next run goes on with.",
-                ) from None
-            yield
+        return process_lock(self._lock, wait_seconds=wait_seconds, refused=self._refused)
+
+    def _refused(self, error: OSError | LockHeld) -> RotationError:
+        if isinstance(error, LockHeld):
+            return RotationRunning(
+                f"keys are being rotated already: {error}",
+                where=str(self._lock),
+                hint="Let it end; what it leaves open, the next run goes on with.",
+            )
+        is_lockless = isinstance(error, LockUnavailable)
+        return RotationError(
+            f"the lock of rotations cannot be held: {error.strerror}",
+            where=str(self._lock),
+            hint=ADVICE_WITHOUT_LOCKS if is_lockless else "Fix its permissions.",
+        )
 
     def rotations(self) -> tuple[Rotation, ...]:
         """All rotations, oldest first."""
@@ -93,7 +90,7 @@ class RotationLedger:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            self.path.touch(mode=PRIVATE_FILE)  # SQLite would let others read it
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as ledger:
                 ledger.execute("PRAGMA synchronous = FULL")
                 if self.path.stat().st_size == 0:

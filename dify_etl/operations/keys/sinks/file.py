@@ -6,15 +6,11 @@ consumers of the first never see more than they ask for. The one step that makes
 the replacement of the first file.
 """
 
-import fcntl
-import glob
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Literal
@@ -24,7 +20,7 @@ from pydantic import SecretStr
 
 from dify_etl.operations.keys.errors import SinkFailed
 from dify_etl.operations.keys.sinks.protocol import Stage
-from dify_etl.process_lock import flock
+from dify_etl.private_files import flock, replace_file, sweep_unfinished
 
 BOM = "\ufeff"
 Format = Literal["dotenv", "json"]
@@ -112,7 +108,7 @@ class FileSink:
         else:
             text = _with_variable(text, entry, value)
         self._check_owner(entry)
-        _replace(self._path, text)
+        replace_file(self._path, text.encode(), keeps_rights=True)
 
     def _check_owner(self, entry: str) -> None:
         """SinkFailed when the new file could not belong to whom the old one does: its consumer
@@ -144,7 +140,8 @@ class FileSink:
         kept = self._kept()
         stages = {**kept.pop(entry, {}), **changes}
         left = {stage: value for stage, value in stages.items() if value is not None}
-        _write_private(self._beside, json.dumps({**kept, **({entry: left} if left else {})}))
+        kept |= {entry: left} if left else {}
+        replace_file(self._beside, json.dumps(kept).encode())
 
     @contextmanager
     def _named(self, entry: str) -> Iterator[None]:
@@ -163,17 +160,12 @@ class FileSink:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
-                flock(folder, fcntl.LOCK_EX)
-                self._sweep()
+                flock(folder)
+                for path in (self._path, self._beside):
+                    sweep_unfinished(path)  # it holds every secret of the file
                 yield
             finally:
                 os.close(folder)
-
-    def _sweep(self) -> None:
-        """What a killed replacement left holds every secret of the file; call it with the lock."""
-        for path in (self._path, self._beside):
-            for stray in path.parent.glob(f"{glob.escape(_stray_prefix(path))}*"):
-                stray.unlink(missing_ok=True)
 
     def _failed(self, entry: str, what: str) -> SinkFailed:
         return SinkFailed(
@@ -181,11 +173,6 @@ class FileSink:
             where=f"{self._path}, entry {entry}",
             hint="Check the file, and that this account may read and replace it.",
         )
-
-
-def _stray_prefix(path: Path) -> str:
-    """Of files that are about to take the place of another; nobody else names files so."""
-    return f".{path.name}.dify-etl-"
 
 
 def _bindings(text: str) -> list[Binding]:
@@ -260,32 +247,3 @@ def _lead(binding: str) -> str:
     """What stands before the name: blank lines, and `export` where the file has it."""
     found = re.match(r"\s*(export\s+)?", binding)
     return found.group(0) if found else ""
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file in one step by one of mode 0600; it is on the disk when this returns."""
-    _replace(path, text, keeps_rights=False)
-
-
-def _replace(path: Path, text: str, *, keeps_rights: bool = True) -> None:
-    """Replace a file in one step, with its owner, group, mode and ACL if there was one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_stray_prefix(path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if keeps_rights and path.exists():
-                held = path.stat()
-                os.fchown(descriptor, held.st_uid, held.st_gid)
-                shutil.copystat(path, name)  # mode and, where there are any, extended attributes
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
