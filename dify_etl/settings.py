@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
-from dify_etl.private_home import Access
+from dify_etl.home import Access, Home
 from dify_etl.time_zones import zone_of
 
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
@@ -391,3 +391,15 @@ def _env_wrong(what: str, path: Path) -> SettingWrong:
 def _example(name: str) -> str:
     field = setting_names().get(name)
     return str(field.examples[0]) if field is not None and field.examples else "…"
+
+
+def home_of(settings: Settings) -> Path:
+    """Where the files are: the simulated Dify has a home of its own, so that data never mix."""
+    return Home(settings.home).demo if settings.is_simulated else settings.home
+
+
+def copy_folder_of(settings: Settings) -> Path:
+    """Where the copy for analysts stands; a demo's stays in its home."""
+    is_elsewhere = settings.copy_folder is not None and not settings.is_simulated
+    folder = settings.copy_folder if is_elsewhere else None
+    return folder or home_of(settings)

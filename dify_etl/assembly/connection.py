@@ -12,21 +12,35 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from dify_etl import private_home
-from dify_etl.data_places import DEMO_HOME as DEMO_HOME
-from dify_etl.data_places import copy_folder_of
-from dify_etl.data_places import home_of as home_of
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.dify.http.bounds import AnswerBounds
 from dify_etl.dify.http.tokens import TokenStore, token_store_from
+from dify_etl.home import (
+    Home,
+    holds_others,
+    make_private,
+    other_readers,
+    remember,
+    remembered,
+    user_name,
+)
 from dify_etl.private_files import PRIVATE_FOLDER, made_once
-from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings
+from dify_etl.settings import (
+    DIFY_BEGINS,
+    Settings,
+    SettingWrong,
+    copy_folder_of,
+    load_settings,
+)
+from dify_etl.settings import (
+    home_of as home_of,
+)
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
-from dify_etl.warehouse.publish import LIVE, CopyPlace
+from dify_etl.warehouse.publish import CopyPlace
 from dify_simulated import SimulatedDify, WorldPlan, build_world
 
 DEMO_PLAN = WorldPlan(
@@ -42,9 +56,6 @@ DEMO_PLAN = WorldPlan(
 _FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
 _PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
-KEY_FILE = "fingerprint.key"
-WORLD_FILE = "world.json"
-EXPORTS = "exports"
 
 Tell = Callable[[str], None]
 
@@ -61,7 +72,7 @@ def export_place(settings: Settings) -> Path:
     """Where the job `export_apps` writes: no run chooses its folder; a demo's stays in its home."""
     is_elsewhere = settings.export_folder is not None and not settings.is_simulated
     chosen = settings.export_folder if is_elsewhere else None
-    return chosen or home_of(settings) / EXPORTS
+    return chosen or Home(home_of(settings)).exports
 
 
 def effective_settings(**overrides: Any) -> Settings:
@@ -131,8 +142,8 @@ def check_kind(settings: Settings) -> None:
     way round: their rows, keys and audits must never mix.
     """
     home, wanted = home_of(settings), SIMULATED if settings.is_simulated else SERVER
-    held = private_home.remembered(home).get("dify")
-    if held is None and (home / WORLD_FILE).exists():
+    held = remembered(home).get("dify")
+    if held is None and Home(home).world.exists():
         held = SIMULATED
     if held in (None, wanted):
         return
@@ -150,30 +161,30 @@ def _remember(settings: Settings) -> None:
     home = home_of(settings)
     _make_home(home)
     try:
-        if "dify" not in private_home.remembered(home):
-            is_home = settings.is_simulated or (home / LIVE).exists()
-            is_shared = not is_home and private_home.holds_others(home)
+        if "dify" not in remembered(home):
+            is_home = settings.is_simulated or Home(home).live.exists()
+            is_shared = not is_home and holds_others(home)
             kind = SIMULATED if settings.is_simulated else SERVER
-            private_home.remember(home, {"dify": kind, "is_shared": is_shared})
+            remember(home, {"dify": kind, "is_shared": is_shared})
     except OSError as error:
-        raise translated(home / private_home.HOME_FILE, error) from error
+        raise translated(Home(home).note, error) from error
 
 
 def _make_private(settings: Settings, tell: Tell) -> None:
     """Let nobody but its owner read the home; who could until now is told before."""
     home, place = home_of(settings), copy_place(settings)
-    if readers := private_home.other_readers(home):
+    if readers := other_readers(home):
         tell(
             f"Until now {readers} could read what is in {home.absolute()}. From now on only "
-            f"{private_home.user_name()} can; DIFY_ETL_COPY_GROUP opens the copy for a group."
+            f"{user_name()} can; DIFY_ETL_COPY_GROUP opens the copy for a group."
         )
     try:
-        private_home.make_private(home, place.access, place.path)
+        make_private(home, place.access, place.path)
     except OSError as error:
         # A folder of another account, or a file system without modes: the data come first.
         tell(
             f"{home.absolute()} cannot be made private: {error.strerror}. Give the folder to "
-            f"{private_home.user_name()}, mode 0700, or set DIFY_ETL_HOME elsewhere."
+            f"{user_name()}, mode 0700, or set DIFY_ETL_HOME elsewhere."
         )
 
 
@@ -213,7 +224,7 @@ def kept_sessions(settings: Settings) -> TokenStore:
 
 def fingerprint_key(home: Path) -> bytes:
     """The key of the API keys' fingerprints: made once, mode 0600, outside the database."""
-    return _made_once(home / KEY_FILE, lambda: secrets.token_bytes(32))
+    return _made_once(Home(home).fingerprint, lambda: secrets.token_bytes(32))
 
 
 def _make_home(home: Path) -> None:
@@ -255,15 +266,15 @@ def _demo_of(home: Path) -> tuple[WorldPlan, datetime]:
 
     The version is kept as well: another one has other rows, and those held would count as deleted.
     """
-    told = _made_once(home / WORLD_FILE, _new_demo)
+    told = _made_once(Home(home).world, _new_demo)
     try:
         world = json.loads(told)
         now = datetime.fromisoformat(world["now"])
         return replace(_PLANS[world.get("version", _FIRST_PLAN.version)], now=now), now
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WarehouseUnwritable(
-            f"{WORLD_FILE} is damaged, or a newer dify-etl wrote it",
-            where=str(home / WORLD_FILE),
+            f"{Home(home).world.name} is damaged, or a newer dify-etl wrote it",
+            where=str(Home(home).world),
             hint=f"Delete the folder {home}; the demo makes it anew.",
         ) from error
 

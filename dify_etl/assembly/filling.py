@@ -4,9 +4,9 @@ from pathlib import Path
 
 from dify_etl.assembly.audit_table import fill_audit
 from dify_etl.assembly.rotation_table import fill_rotations
+from dify_etl.home import Home
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseBusy
-from dify_etl.warehouse.publish import LIVE
 
 
 def fill_books(database: Database, home: Path) -> None:
@@ -20,10 +20,10 @@ def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
 
     A home without a live file stays without one: the first sync makes it.
     """
-    if not (home / LIVE).exists():
+    if not Home(home).live.exists():
         return False
     try:
-        with open_database(home / LIVE, wait_seconds=wait_seconds) as database:
+        with open_database(Home(home).live, wait_seconds=wait_seconds) as database:
             fill_books(database, home)
     except WarehouseBusy:
         return False

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from dify_etl.home import Home
 from dify_etl.operations.app_deletion import Escrow, Proof
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, open_database
-from dify_etl.warehouse.publish import LIVE
 
 # One of these holds what people said to the app; an app without them was never read.
 TALK_FEEDS = ("conversations", "workflow_runs")
@@ -38,9 +38,9 @@ class LiveSyncBooks:
 
         A feed that was never asked for it lacks, whatever the others say.
         """
-        if not (self.home / LIVE).exists():
+        if not Home(self.home).live.exists():
             return Proof(("nothing was ever synced",), (), None)
-        with open_database(self.home / LIVE, wait_seconds=self.wait_seconds) as database:
+        with open_database(Home(self.home).live, wait_seconds=self.wait_seconds) as database:
             slices = _slices(database, app_id)
         feeds = {feed for feed, *_ in slices}
         if not feeds & set(TALK_FEEDS):
@@ -104,7 +104,7 @@ def escrow_of(
 ) -> Escrow:
     """The escrow of a home: DSL files in its folder `escrow`, the books of its live file."""
     return Escrow(
-        folder=(home / "escrow").absolute(),
+        folder=Home(home).escrow.absolute(),
         books=LiveSyncBooks(home, zone, now),
         synced_within=synced_within,
         accepts_unproven=accepts_unproven,

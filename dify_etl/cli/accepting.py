@@ -10,7 +10,8 @@ from rich.console import Console
 
 from dify_etl.assembly.connection import effective_settings, home_of
 from dify_etl.cli.summary import show_accepted, show_bad_slices, show_waiting
-from dify_etl.operations.audit import AUDIT_FILE, AuditEntry, AuditFile
+from dify_etl.home import Home
+from dify_etl.operations.audit import AuditEntry, AuditFile
 from dify_etl.sync.accepting import BadRow, accept, find_bad
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.lock import home_lock
@@ -18,7 +19,6 @@ from dify_etl.sync.verdict import judge
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.warehouse.ledger import OPS_TABLES
-from dify_etl.warehouse.publish import LIVE
 
 ACCEPT = "books.accept"
 LOCK_WAIT_SECONDS = 10.0
@@ -29,7 +29,7 @@ def run_accept(
 ) -> int:
     """Accept these slices, or without any list what is not whole; 1 when something is left."""
     home = home_of(effective_settings())
-    if not (home / LIVE).exists():
+    if not Home(home).live.exists():
         raise NothingPublished(
             "no sync has read anything yet", where=str(home), hint="Run `dify-etl sync` first."
         )
@@ -47,14 +47,14 @@ def run_accept(
         )
     with (
         home_lock(home, wait_seconds=LOCK_WAIT_SECONDS),
-        open_database(home / LIVE, wait_seconds=LOCK_WAIT_SECONDS) as database,
+        open_database(Home(home).live, wait_seconds=LOCK_WAIT_SECONDS) as database,
     ):
         for table in OPS_TABLES:
             database.ensure(table)
         judge(database)  # ends acceptances of slices that changed since
         rows = find_bad(database, names)
         for row in rows:
-            AuditFile(home / AUDIT_FILE).record(_entry(row, (reason or "").strip(), until))
+            AuditFile(Home(home).audit).record(_entry(row, (reason or "").strip(), until))
         _write(database, rows, (reason or "").strip(), until)
         verdict = judge(database)
     if rows:

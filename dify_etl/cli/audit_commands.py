@@ -26,9 +26,10 @@ def list_entries(
         from rich.table import Table as RichTable
 
         from dify_etl.assembly.connection import effective_settings, home_of
-        from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+        from dify_etl.home import Home
+        from dify_etl.operations.audit import AuditFile
 
-        entries = AuditFile(home_of(effective_settings()) / AUDIT_FILE).entries()
+        entries = AuditFile(Home(home_of(effective_settings())).audit).entries()
         chosen = [entry for entry in entries if plan in (None, entry.plan_id)][-last:]
         if not chosen:
             out.print("Nothing was done yet.")

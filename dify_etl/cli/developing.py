@@ -16,6 +16,7 @@ from dify_etl.assembly.connection import check_kind, effective_settings, home_of
 from dify_etl.cli.clear_errors import INTERRUPTED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.defs.schedules import nightly_schedule
+from dify_etl.home import Home
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 from dify_etl.warehouse.errors import translated
@@ -134,7 +135,7 @@ def dagster_home(settings: Settings) -> Path:
 
     WarehouseUnwritable when the folder cannot be made.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
+    home = Path(os.environ.get("DAGSTER_HOME") or Home(settings.home).dagster).resolve()
     target = home / "dagster.yaml"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -29,17 +29,16 @@ from dify_etl.dify.http.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.looking_ahead import unreadable_feeds
 from dify_etl.feeds.server_days import told_days_differ
+from dify_etl.home import Home, other_readers, user_name
 from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, PRIVATE_FILE, LockUnavailable
-from dify_etl.private_home import other_readers, user_name
 from dify_etl.settings import Settings
 from dify_etl.sync.clocks import told_difference
-from dify_etl.sync.lock import NAME as LOCK
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
-from dify_etl.warehouse.publish import LIVE, left_copy, sweep_left_behind
+from dify_etl.warehouse.publish import left_copy, sweep_left_behind
 
 SCARCE_BYTES = 1 << 30
 LEAST_VERSION = (1, 0, 0)
@@ -249,7 +248,7 @@ def _privacy(home: Path) -> Finding:
 
 def _left_behind(settings: Settings, home: Path) -> Finding:
     """Sweeps what killed publications left: it holds all rows, those in quarantine too."""
-    if not (home / LOCK).exists() or holder(home) is not None:
+    if not Home(home).sync_lock.exists() or holder(home) is not None:
         return Finding("left behind", "")  # what a sync is writing is no left-over
     folders = {home, copy_place(settings).target.parent}
     with home_lock(home, wait_seconds=0.0):
@@ -292,7 +291,7 @@ def _lock(home: Path) -> Finding:
 
 
 def _live(home: Path) -> Finding:
-    path = home / LIVE
+    path = Home(home).live
     if not path.exists():
         return Finding("live file", "not made yet; the first sync makes it")
     with open_database(path, wait_seconds=1.0) as database:

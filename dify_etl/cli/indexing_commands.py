@@ -72,7 +72,8 @@ def retry(
 ) -> None:
     """Retry what failed or is stuck, one document per call, and follow it to its end."""
     with clear_errors(debug=debug):
-        from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+        from dify_etl.home import Home
+        from dify_etl.operations.audit import AuditFile
         from dify_etl.operations.indexing import examine
         from dify_etl.operations.indexing_retries import Patience, RetryHistory, retry_operation
 
@@ -81,7 +82,7 @@ def retry(
                 operator.dify, _examination(stuck_after, look_again), datasets=dataset or ()
             )
             _show_unreadable(report)
-            history = RetryHistory(AuditFile(home / AUDIT_FILE).entries())
+            history = RetryHistory(AuditFile(Home(home).audit).entries())
             return retry_operation(operator, report, history, Patience(tries, follow))
 
         raise typer.Exit(operate(out, plan, Asked(apply, most)))

@@ -47,13 +47,14 @@ class Asked:
 def opened_operator() -> "Iterator[tuple[Operator, Path]]":
     """The operator of the settings' Dify, and the home whose audit it writes."""
     from dify_etl.assembly.connection import effective_settings, home_of, open_dify
+    from dify_etl.home import Home
     from dify_etl.operations.applying import operator_of
-    from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+    from dify_etl.operations.audit import AuditFile
 
     settings = effective_settings()
     home = home_of(settings)
     with open_dify(settings, tell=teller(err)) as dify:
-        yield operator_of(dify, AuditFile(home / AUDIT_FILE)), home
+        yield operator_of(dify, AuditFile(Home(home).audit)), home
 
 
 def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", asked: Asked) -> int:

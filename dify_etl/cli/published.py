@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dify_etl.data_places import COPY, DEMO_HOME, copy_folder_of, home_of
-from dify_etl.settings import load_settings
+from dify_etl.home import COPY, Home
+from dify_etl.settings import copy_folder_of, home_of, load_settings
 from dify_etl.warehouse.errors import NothingPublished
 
 
@@ -13,7 +13,7 @@ def published_copy() -> Path:
     copy = copy_folder_of(settings) / COPY
     if copy.exists():
         return copy
-    is_demo = not settings.is_simulated and (home_of(settings) / DEMO_HOME / COPY).exists()
+    is_demo = not settings.is_simulated and Home(Home(home_of(settings)).demo).copy.exists()
     demo = " For the demo's, add --simulated." if is_demo else ""
     raise NothingPublished(
         "nothing is published yet", where=str(copy), hint=f"Run `dify-etl sync` first.{demo}"

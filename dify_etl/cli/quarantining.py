@@ -18,16 +18,16 @@ from dify_etl.assembly.connection import (
 )
 from dify_etl.cli.consoles import err, teller
 from dify_etl.feeds.quarantine import Quarantined, retry_quarantine, waiting_objects
+from dify_etl.home import Home
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import QUARANTINE
-from dify_etl.warehouse.publish import LIVE
 
 
 def list_quarantine(console: Console) -> int:
     """One row per object that was no valid record; 1 when any waits. Dify is not asked."""
-    waiting = _waiting(home_of(effective_settings()) / LIVE)
+    waiting = _waiting(Home(home_of(effective_settings())).live)
     if not waiting:
         console.print("Nothing waits in quarantine.")
         return 0

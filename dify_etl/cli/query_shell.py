@@ -8,13 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from dify_etl.cli.error_messages import ErrorMessage, print_error
-from dify_etl.data_places import home_of
+from dify_etl.home import Home
 from dify_etl.private_files import PRIVATE_FILE, private_files
-from dify_etl.settings import load_settings
+from dify_etl.settings import home_of, load_settings
 from dify_etl.warehouse.errors import QueryWrong
 from dify_etl.warehouse.published_copy import opened_copy, statements_of
 
-HISTORY = "query_history"
 MOST_LINES = 1_000
 _LEAVE = ("exit", "quit", ".exit", ".quit", ".q", "\\q")
 
@@ -31,7 +30,7 @@ def run_shell(console: Console, copy: Path) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    history = home_of(load_settings()) / HISTORY
+    history = Home(home_of(load_settings())).query_history
     _read_history(history)
     try:
         _ask(console, copy)

@@ -27,6 +27,7 @@ from dify_etl.defs.operation_configs import (
 from dify_etl.defs.operation_runs import DifyOperations, run_operation
 from dify_etl.defs.resources import clear_failures
 from dify_etl.defs.schedules import sleeping_schedule
+from dify_etl.home import Home
 from dify_etl.operations.app_deletion import delete_operation
 from dify_etl.operations.applying import Operation
 from dify_etl.operations.apps import (
@@ -38,7 +39,7 @@ from dify_etl.operations.apps import (
     found_apps,
     update_operation,
 )
-from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+from dify_etl.operations.audit import AuditFile
 from dify_etl.operations.exchange import dsl_operation, export_apps, read_dsl
 from dify_etl.operations.indexing import Examination, examine
 from dify_etl.operations.indexing_retries import Patience, RetryHistory, retry_operation
@@ -192,7 +193,7 @@ def _retry_indexing(operations: DifyOperations, config: RetryIndexingConfig) -> 
     report = examine(
         operator.dify, examination_of(config), datasets=config.datasets, clock=operator.clock
     )
-    history = RetryHistory(AuditFile(operations.home / AUDIT_FILE).entries())
+    history = RetryHistory(AuditFile(Home(operations.home).audit).entries())
     patience = Patience(config.tries, config.follow_seconds)
     return retry_operation(operator, report, history, patience)
 

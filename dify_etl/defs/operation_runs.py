@@ -13,8 +13,9 @@ from dify_etl.defs.markdown import fenced, listed, plain
 from dify_etl.defs.operation_configs import PlanConfig
 from dify_etl.defs.resources import clear_failures, teller
 from dify_etl.defs.schedule_tokens import ScheduleTokens
+from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator, operator_of
-from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+from dify_etl.operations.audit import AuditFile
 from dify_etl.operations.errors import InputWrong, TooMuch
 from dify_etl.operations.plan import Cap, Plan
 
@@ -54,7 +55,7 @@ class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
                 settings = effective_settings()
                 self._home = home_of(settings)
                 dify = stack.enter_context(open_dify(settings, tell=teller(context)))
-                self._operator = operator_of(dify, AuditFile(self._home / AUDIT_FILE))
+                self._operator = operator_of(dify, AuditFile(Home(self._home).audit))
             yield self
 
 

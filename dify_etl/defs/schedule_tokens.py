@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from dify_etl.home import Home
 from dify_etl.operations.errors import InputWrong
 from dify_etl.private_files import PRIVATE_FOLDER, flock, private_file
 from dify_etl.warehouse.errors import translated
 
-FOLDER = "schedule_tokens"
 # A run may wait for the night's sync to end, and be retried; a day later the next tick comes.
 LIFETIME = timedelta(hours=24)
 
@@ -30,7 +30,7 @@ class ScheduleTokens:
     """
 
     def __init__(self, home: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
-        self._folder = home / FOLDER
+        self._folder = Home(home).schedule_tokens
         self._now = now
 
     def write(self, job: str) -> str:

@@ -14,8 +14,6 @@ from dify_etl.operations.plan import Plan
 from dify_etl.operations.redaction import audited, state_hash
 from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable, append_line
 
-AUDIT_FILE = "audit.jsonl"
-
 # begun: about to be sent; the entry behind it tells what came of it, and where there is none, the
 # process died in between. done: accepted, with nothing to read back. verified: read back and right.
 # failed: refused, or read back and wrong. unknown: what came of it cannot be told. skipped: never

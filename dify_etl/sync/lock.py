@@ -3,16 +3,15 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dify_etl.home import Home
 from dify_etl.private_files import LockHeld, lock_holder, process_lock
 from dify_etl.sync.errors import AnotherSync
 from dify_etl.warehouse.errors import translated
 
-NAME = "sync.lock"
-
 
 def home_lock(home: Path, *, wait_seconds: float) -> AbstractContextManager[None]:
     """Hold the home's lock; AnotherSync names the holder once the deadline has passed."""
-    path = home / NAME
+    path = Home(home).sync_lock
 
     def refused(error: OSError | LockHeld) -> Exception:
         if not isinstance(error, LockHeld):
@@ -28,4 +27,4 @@ def home_lock(home: Path, *, wait_seconds: float) -> AbstractContextManager[None
 
 def holder(home: Path) -> str | None:
     """Who syncs into the home at the moment, or None; for the doctor."""
-    return lock_holder(home / NAME)
+    return lock_holder(Home(home).sync_lock)

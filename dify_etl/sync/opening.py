@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dify_etl.dify.client import DifyClient
+from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come, told_difference
 from dify_etl.sync.errors import WindowWrong
@@ -21,7 +22,7 @@ from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
-from dify_etl.warehouse.publish import LIVE, CopyPlace
+from dify_etl.warehouse.publish import CopyPlace
 
 LOCK_WAIT_SECONDS = 60.0
 # Thresholds of the garbage collector while a sync runs.
@@ -51,7 +52,7 @@ class OpenHome:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """The live file with all raw tables and books. WarehouseBusy when somebody holds it."""
-        with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
+        with open_database(Home(self.path).live, wait_seconds=self.wait_seconds) as database:
             if self._began_at is None:
                 _ensure_tables(database, self.watch)
             yield database
@@ -62,7 +63,7 @@ class OpenHome:
         Nothing is asked before the file is ours; its tables are made while Dify answers.
         """
         if self._began_at is None:
-            with open_database(self.path / LIVE, wait_seconds=self.wait_seconds) as database:
+            with open_database(Home(self.path).live, wait_seconds=self.wait_seconds) as database:
                 asked = in_background(lambda: ask_source(self.dify))
                 _ensure_tables(database, self.watch)
                 answering = asked.result()

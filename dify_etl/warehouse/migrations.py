@@ -13,12 +13,12 @@ from pathlib import Path
 
 import duckdb
 
+from dify_etl.home import Home, give
 from dify_etl.private_files import private_files, sync_to_disk
-from dify_etl.private_home import give
 from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.ledger import MIGRATIONS
-from dify_etl.warehouse.publish import LIVE, CopyPlace, sweep_left_behind
+from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import quoted
 
 
@@ -52,10 +52,10 @@ def migrate_home(
     `tell` gets a line per step; `compression` is DuckDB's. WarehouseBusy, WarehouseUnwritable.
     """
     try:
-        live = (home / LIVE).resolve()  # where a link stands, the file behind it is mended
+        live = Home(home).live.resolve()  # where a link stands, the file behind it is mended
         copy = (place or CopyPlace(home)).target
     except (OSError, RuntimeError) as error:  # a loop of links
-        raise translated(home / LIVE, OSError(str(error))) from error
+        raise translated(Home(home).live, OSError(str(error))) from error
     for folder in {home, live.parent, copy.parent}:
         sweep_left_behind(folder)
     if live.exists():

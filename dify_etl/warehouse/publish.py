@@ -16,18 +16,14 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.data_places import COPY as COPY
 from dify_etl.errors import ActionableError
+from dify_etl.home import COPY, Access, Home, give
 from dify_etl.private_files import private_files, sync_to_disk
-from dify_etl.private_home import Access, give
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.ledger import PUBLISHED
 from dify_etl.warehouse.tables import frame, quoted
 from dify_etl.warehouse.upsert import upsert
-
-LIVE = "live.duckdb"
-
 
 # What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.
 _LEFT_BEHIND = re.compile(
@@ -69,7 +65,7 @@ def publish(
     With the copy elsewhere, one that was left in the home is deleted once the new one stands.
     Call it under the home's lock. WarehouseBusy, WarehouseUnwritable: the old copy stays.
     """
-    live, place = home / LIVE, place or CopyPlace(home)
+    live, place = Home(home).live, place or CopyPlace(home)
     try:
         target = place.target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +89,7 @@ def left_copy(home: Path, place: CopyPlace) -> Path | None:
     """The copy that an earlier setting left in the home, when `place` is elsewhere: all
     conversations, as of then. A link is the operator's, and no such copy.
     """
-    old = home / COPY
+    old = Home(home).copy
     is_left = old.is_file() and not old.is_symlink() and place.folder.resolve() != home.resolve()
     return old if is_left else None
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from dify_etl.assembly.audit_table import fill_audit
 from dify_etl.assembly.filling import fill_books_of
-from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+from dify_etl.home import LIVE, Home
+from dify_etl.operations.audit import AuditFile
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.operations.test_audit import AT, entry
 
 
 def test_table_gets_each_entry_once(tmp_path: Path) -> None:
     """Filling twice changes nothing; later entries are added."""
-    file = AuditFile(tmp_path / AUDIT_FILE)
+    file = AuditFile(Home(tmp_path).audit)
     file.record(entry("first"))
     with open_database(tmp_path / LIVE) as database:
         assert fill_audit(database, tmp_path) == 1
@@ -27,7 +27,7 @@ def test_table_gets_each_entry_once(tmp_path: Path) -> None:
 
 def test_held_database_is_filled_later(tmp_path: Path) -> None:
     """Without a live file, nothing is made; entries wait in the audit file."""
-    AuditFile(tmp_path / AUDIT_FILE).record(entry())
+    AuditFile(Home(tmp_path).audit).record(entry())
     assert not fill_books_of(tmp_path)
     assert not (tmp_path / LIVE).exists()
     with open_database(tmp_path / LIVE):

@@ -14,12 +14,12 @@ from dify_etl.assembly.night import read_night
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, lookback_tags, night_config
+from dify_etl.home import COPY
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.warehouse.errors import WarehouseUnwritable
-from dify_etl.warehouse.publish import COPY
 from dify_etl_tests.defs.night import QUIET, settings_for
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.small_worlds import app_of, brief_world, talk

@@ -13,8 +13,7 @@ from threading import Thread
 
 import httpx
 
-from dify_etl.sync.lock import NAME as LOCK
-from dify_etl.warehouse.publish import LIVE
+from dify_etl.home import LIVE, Home
 from dify_etl_tests.cli.command_line import ServedDify, Shell
 
 
@@ -131,7 +130,7 @@ def running_sync(stage: Stage) -> Iterator[Met]:
         "    print('ready', flush=True); sys.stdin.read()"
     )
     with _waiting(code, str(stage.shell.home)) as pid:
-        yield Met(says=(f"PID {pid}", str(stage.shell.home / LOCK)))
+        yield Met(says=(f"PID {pid}", str(Home(stage.shell.home).sync_lock)))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from dify_etl.warehouse.publish import LIVE
+from dify_etl.home import LIVE
 from dify_etl_tests.cli.command_line import Shell
 
 FAILED = """UPDATE ops.slices SET state = 'incomplete', reason = 'lost <b>', tries = 3,

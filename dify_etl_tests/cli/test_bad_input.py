@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dify_etl.warehouse.publish import COPY, LIVE
+from dify_etl.home import COPY, LIVE
 from dify_etl_tests.cli import situations as some
 from dify_etl_tests.cli.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.cli.situations import Arrange, Stage

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.home import COPY
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.publish import COPY
 from dify_etl_tests.cli.command_line import Shell
 from dify_etl_tests.cli.hand_made_copy import hand_made
 

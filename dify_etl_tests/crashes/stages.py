@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
+from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.crashes.short_runs import ShortRun
 from dify_etl_tests.sync.small_worlds import run, talk
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world, serve

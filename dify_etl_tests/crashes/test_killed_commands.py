@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.warehouse.publish import COPY
+from dify_etl.home import COPY
 from dify_etl_tests.cli.command_line import COMMAND, ServedDify, Shell
 from dify_etl_tests.cli.small_servers import served, some_days_ago
 from dify_etl_tests.conftest import Tell

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.warehouse.publish import COPY
+from dify_etl.home import COPY
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
 from dify_simulated.server.faults import Faults

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.warehouse.publish import COPY, LIVE
+from dify_etl.home import COPY, LIVE
 from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
 from dify_etl_tests.forks import FORKS
 

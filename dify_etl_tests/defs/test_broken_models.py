@@ -10,9 +10,9 @@ import pytest
 from dify_etl.defs.model_assets import MODELS_TRIED, model_assets
 from dify_etl.defs.publication import published_copy, sync_verdict
 from dify_etl.defs.resources import home_held
+from dify_etl.home import COPY
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher
-from dify_etl.warehouse.publish import COPY
 from dify_etl_tests.sync.small_worlds import brief_world
 from dify_etl_tests.sync.workplace import Workplace
 

@@ -19,12 +19,12 @@ from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookba
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.table import FEEDS
+from dify_etl.home import LIVE
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.run import NoWatcher
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseBusy
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.cli.command_line import ServedDify
 from dify_etl_tests.cli.small_servers import some_days_ago, today
 from dify_etl_tests.defs.night import QUIET, night_of, settings_for

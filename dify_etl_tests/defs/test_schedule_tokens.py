@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.defs.schedule_tokens import FOLDER, LIFETIME, ScheduleTokens
+from dify_etl.defs.schedule_tokens import LIFETIME, ScheduleTokens
+from dify_etl.home import Home
 from dify_etl.operations.errors import InputWrong
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
@@ -19,7 +20,7 @@ def tokens(tmp_path: Path) -> ScheduleTokens:
 
 
 def files(home: Path) -> list[Path]:
-    return sorted((home / FOLDER).glob("*"))
+    return sorted(Home(home).schedule_tokens.glob("*"))
 
 
 def test_token_is_used_once(tokens: ScheduleTokens) -> None:
@@ -105,6 +106,6 @@ def test_damaged_file_allows_nothing(tokens: ScheduleTokens, tmp_path: Path, dam
 
 def test_home_that_cannot_be_written_is_named(tokens: ScheduleTokens, tmp_path: Path) -> None:
     """The tick fails, and says where."""
-    (tmp_path / FOLDER).write_text("in the way")
-    with pytest.raises(WarehouseUnwritable, match=FOLDER):
+    Home(tmp_path).schedule_tokens.write_text("in the way")
+    with pytest.raises(WarehouseUnwritable, match="schedule_tokens"):
         tokens.write("rotate")

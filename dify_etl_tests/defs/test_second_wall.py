@@ -16,7 +16,7 @@ from dify_etl.defs.code_location import code_location
 from dify_etl.defs.key_adoption import ADOPT
 from dify_etl.defs.key_assets import REVOKED, ROTATE_KEYS
 from dify_etl.defs.key_rollback import ROLL_BACK
-from dify_etl.defs.schedule_tokens import FOLDER
+from dify_etl.home import Home
 from dify_etl_tests.cli.command_line import ServedDify, forked
 from dify_etl_tests.cli.small_policies import bots_key
 from dify_etl_tests.defs.every_job import (
@@ -177,7 +177,7 @@ def rotation_job() -> dg.JobDefinition:
 def test_retry_of_a_scheduled_run_goes_on(stage: Stage, tmp_path: Path) -> None:
     """Dagster retries with the same config under another id: after a failure, and only then."""
     config = run_config(ROTATE_KEYS, scheduled())
-    (kept,) = (tmp_path / "home" / FOLDER).glob("*.jsonl")
+    (kept,) = Home(tmp_path / "home").schedule_tokens.glob("*.jsonl")
 
     def dies_when_begun(number: int, method: str, path: str) -> Fault | None:
         return Fault.HTML if len(kept.read_text().splitlines()) == 2 else None

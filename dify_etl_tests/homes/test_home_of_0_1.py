@@ -12,10 +12,10 @@ import duckdb
 import pytest
 
 from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.home import COPY, LIVE
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.migrations import Migration, migrate_home
-from dify_etl.warehouse.publish import COPY, LIVE
 
 ARCHIVE = Path(__file__).parent / "home-0.1.tar.xz"
 TOKEN = b"form-token-0"

@@ -5,8 +5,8 @@ import tarfile
 import duckdb
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.homes.make_synced_home import ARCHIVE
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.small_worlds import lively_world

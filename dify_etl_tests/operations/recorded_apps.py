@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 
 from dify_etl.dify.http.clock import Clock
+from dify_etl.home import Home
 from dify_etl.operations.applying import Operator
-from dify_etl.operations.audit import AUDIT_FILE, AuditFile
+from dify_etl.operations.audit import AuditFile
 from dify_etl_tests.dify.recordings import Exchange, client, exchange, exchanges
 
 RECORDED_VERSIONS = ("1.7.2", "1.12.1", "1.16.1", "main-2026-08")
@@ -50,7 +51,7 @@ class RecordedApp:
         """An operator over this server; the workspace is not asked for."""
         with client(self._answer, fingerprint_key=b"key") as dify:
             clock = Clock(sleep=lambda seconds: None)
-            yield Operator(dify, "workspace", "tests", AuditFile(home / AUDIT_FILE), clock)
+            yield Operator(dify, "workspace", "tests", AuditFile(Home(home).audit), clock)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/console/api")

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator
 from dify_etl.operations.apps import Wishes, changed, create_operation, drafted, update_operation
-from dify_etl.operations.audit import AUDIT_FILE
 from dify_etl.operations.errors import AuditUnwritable
 from dify_etl.operations.exchange import import_operation
 from dify_etl.operations.indexing import Examination, examine
@@ -104,10 +104,10 @@ def test_plan_is_the_same_until_something_changes(bench: Workbench, name: str) -
 
 def test_what_cannot_be_recorded_is_not_done(bench: Workbench) -> None:
     """Without an audit nothing is sent."""
-    (bench.home / AUDIT_FILE).mkdir()
+    (Home(bench.home).audit).mkdir()
     app = app_of(bench.world)
     before = objects(bench)
     with bench.operator() as operator, pytest.raises(AuditUnwritable) as refused:
         applied(operator, update_operation(operator, app.id, Wishes(changed("Other", None))))
-    assert AUDIT_FILE in refused.value.where
+    assert "audit.jsonl" in refused.value.where
     assert objects(bench) == before

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.http.clock import Clock
+from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator, Result, operator_of
-from dify_etl.operations.audit import AUDIT_FILE, AuditEntry, AuditFile
+from dify_etl.operations.audit import AuditEntry, AuditFile
 from dify_etl.operations.plan import Cap
 from dify_etl_tests.dify.pretend_workspace import client_of, quiet_world
 from dify_simulated import Faults, SimulatedDify, World
@@ -62,11 +63,11 @@ class Workbench:
     def operator(self) -> Iterator[Operator]:
         """An operator with a client of its own."""
         with self.client() as dify:
-            yield operator_of(dify, AuditFile(self.home / AUDIT_FILE), clock=self.clock)
+            yield operator_of(dify, AuditFile(Home(self.home).audit), clock=self.clock)
 
     def audit(self) -> Sequence[AuditEntry]:
         """What the audit holds."""
-        return AuditFile(self.home / AUDIT_FILE).entries()
+        return AuditFile(Home(self.home).audit).entries()
 
     def outcomes(self) -> list[str]:
         """The outcomes of the audit, in order."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.models import build
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sql.hand_written import MODELS
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_simulated import World, WorldPlan, build_world

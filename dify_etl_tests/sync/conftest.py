@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.migrations import note_made_without
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.dify.conftest import redis_server, redis_url
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world
 from dify_etl_tests.sync.workplace import Workplace

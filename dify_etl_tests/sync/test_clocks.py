@@ -5,8 +5,8 @@ from datetime import timedelta
 import duckdb
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.sync.run import NoWatcher
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.small_worlds import talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace

@@ -7,9 +7,9 @@ from itertools import pairwise
 import duckdb
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace

@@ -16,12 +16,12 @@ from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.session import RetryPolicy
 from dify_etl.dify.http.tokens import TokenStore
 from dify_etl.feeds.table import FEEDS
+from dify_etl.home import LIVE
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.windows import Window
 from dify_etl.time_zones import zone_of
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_simulated import SimulatedDify, World, serve
 from dify_simulated.server.app import RecordedRequest

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dify_etl.private_home import Access
+from dify_etl.home import Access
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
 from dify_etl.warehouse.ledger import QUARANTINE

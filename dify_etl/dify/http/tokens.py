@@ -19,6 +19,7 @@ import redis
 from redis.exceptions import LockError, RedisError
 
 from dify_etl.dify.errors import TokenStoreFailed
+from dify_etl.home import Home
 from dify_etl.private_files import (
     ADVICE_WITHOUT_LOCKS,
     LockHeld,
@@ -218,7 +219,7 @@ def token_store_from(text: str, home: Path) -> TokenStore:
     if text == "memory":
         return MemoryTokenStore()
     if text == "file":
-        return FileTokenStore(home / "session.json")
+        return FileTokenStore(Home(home).session)
     if text.startswith("file:"):
         return FileTokenStore(Path(text.removeprefix("file:").removeprefix("//")))
     if text.startswith(("redis://", "rediss://", "unix://")):

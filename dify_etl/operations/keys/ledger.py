@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
+from dify_etl.home import Home
 from dify_etl.operations.keys.errors import RotationError, RotationRunning
 from dify_etl.operations.keys.states import Rotation
 from dify_etl.private_files import (
@@ -17,8 +18,6 @@ from dify_etl.private_files import (
     process_lock,
 )
 
-LEDGER_FILE = "key_rotations.sqlite"
-LOCK_FILE = "rotation.lock"
 BUSY_SECONDS = 30.0
 _ADOPTIONS = (
     "CREATE TABLE IF NOT EXISTS adoptions "
@@ -30,8 +29,8 @@ class RotationLedger:
     """All rotations of a home, the current state of each. What `write` got is on the disk."""
 
     def __init__(self, home: Path) -> None:
-        self.path = home / LEDGER_FILE
-        self._lock = home / LOCK_FILE
+        self.path = Home(home).rotations
+        self._lock = Home(home).rotation_lock
 
     def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
         """Only one process of a home rotates at a time. Raises RotationRunning, RotationError."""

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from dify_etl.dify import DifyClient
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.tokens import MemoryTokenStore
-from dify_etl.operations.audit import AUDIT_FILE, AuditFile
-from dify_etl.operations.keys.ledger import LEDGER_FILE, RotationLedger
+from dify_etl.home import Home
+from dify_etl.operations.audit import AuditFile
+from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.planning import Asked
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.running import KeyRotation
@@ -69,7 +70,7 @@ class Workshop:
         self.world, self.server, self.store = served.world, served.server, served.store
         self.app = next(iter(self.world.apps.values()))
         self.ledger = RotationLedger(self.home)
-        self.audit = AuditFile(self.home / AUDIT_FILE)
+        self.audit = AuditFile(Home(self.home).audit)
         self.paths = {"file": self.home / "keys.env", "other": self.home / "other.env"}
         self.sinks: dict[str, SecretSink] = {"file": FileSink(self.paths["file"], "dotenv")}
         self.told: list[Any] = []
@@ -179,6 +180,6 @@ class Workshop:
 
     def written(self) -> bytes:
         """Everything that the home keeps beside the sink."""
-        names = (LEDGER_FILE, AUDIT_FILE, "rotation.lock")
+        names = ("key_rotations.sqlite", "audit.jsonl", "rotation.lock")
         paths = [self.home / name for name in names]
         return b"".join(path.read_bytes() for path in paths if path.exists())

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from dify_etl.assembly.filling import fill_books
 from dify_etl.errors import ActionableError
+from dify_etl.home import LIVE
 from dify_etl.operations.keys.planning import Asked
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.operations.keys.sinks.conftest import OpenSink
 from dify_etl_tests.operations.keys.workshop import Workshop

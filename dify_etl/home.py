@@ -1,6 +1,7 @@
-"""Who may read a home: its owner alone. The published copy may be for others, if they are told.
+"""A home: what stands where in it, and who may read it.
 
-A home holds every conversation of a company, sessions, and what rotations are about to do.
+That is its owner alone; the published copy may be for others, if they are told. A home holds every
+conversation of a company, sessions, and what rotations are about to do.
 """
 
 import grp
@@ -16,13 +17,100 @@ from pathlib import Path
 
 from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
 
-HOME_FILE = "home.json"
+LIVE, COPY = "live.duckdb", "dify.duckdb"
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
     r"|query_history"
 )
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that DIFY_ETL_HOME names, by what stands in it."""
+
+    path: Path
+
+    @property
+    def live(self) -> Path:
+        """What syncs write, and nobody else opens."""
+        return self.path / LIVE
+
+    @property
+    def copy(self) -> Path:
+        """The copy for analysts, unless DIFY_ETL_COPY puts it elsewhere."""
+        return self.path / COPY
+
+    @property
+    def session(self) -> Path:
+        """The session with Dify."""
+        return self.path / "session.json"
+
+    @property
+    def note(self) -> Path:
+        """What the home remembers of itself."""
+        return self.path / "home.json"
+
+    @property
+    def world(self) -> Path:
+        """Which simulated workspace a demo's home has."""
+        return self.path / "world.json"
+
+    @property
+    def fingerprint(self) -> Path:
+        """The key of the API keys' fingerprints."""
+        return self.path / "fingerprint.key"
+
+    @property
+    def audit(self) -> Path:
+        """What was done to Dify, as JSON lines."""
+        return self.path / "audit.jsonl"
+
+    @property
+    def rotations(self) -> Path:
+        """The ledger of rotations, in SQLite."""
+        return self.path / "key_rotations.sqlite"
+
+    @property
+    def sync_lock(self) -> Path:
+        """Whoever syncs holds its lock."""
+        return self.path / "sync.lock"
+
+    @property
+    def rotation_lock(self) -> Path:
+        """Whoever rotates keys holds its lock."""
+        return self.path / "rotation.lock"
+
+    @property
+    def escrow(self) -> Path:
+        """The folder of what is kept of deleted apps."""
+        return self.path / "escrow"
+
+    @property
+    def exports(self) -> Path:
+        """The folder of exported apps, unless DIFY_ETL_EXPORTS names another."""
+        return self.path / "exports"
+
+    @property
+    def schedule_tokens(self) -> Path:
+        """The folder of tokens by which runs show that a schedule asked for them."""
+        return self.path / "schedule_tokens"
+
+    @property
+    def query_history(self) -> Path:
+        """What was asked in the plain shell."""
+        return self.path / "query_history"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own files, unless DAGSTER_HOME names another folder."""
+        return self.path / "dagster"
+
+    @property
+    def demo(self) -> Path:
+        """The home of the simulated Dify, so that data never mix."""
+        return self.path / "demo"
 
 
 @dataclass(frozen=True)
@@ -44,7 +132,7 @@ def other_readers(home: Path) -> str | None:
 
     The copy is left out: who reads it, is set.
     """
-    files = [path for path in _own(home) if path.is_file() and path.name != "dify.duckdb"]
+    files = [path for path in _own(home) if path.is_file() and path.name != COPY]
     for what, reads, passes in (
         ("every account of this machine", stat.S_IROTH, stat.S_IXOTH),
         (f"the group {_group_name(home)}", stat.S_IRGRP, stat.S_IXGRP),
@@ -63,7 +151,7 @@ def make_private(home: Path, access: Access | None = None, copy: Path | None = N
     The mode of a folder that also serves others (`is_shared`) stays. Raises OSError.
     """
     access = access or Access()
-    copy = copy or home / "dify.duckdb"
+    copy = copy or Home(home).copy
     is_inside = copy.parent.resolve() == home.resolve()
     for path in _own(home):
         wanted = PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE
@@ -100,7 +188,7 @@ def is_shared(home: Path) -> bool:
 def remembered(home: Path) -> dict[str, object]:
     """What a home wrote down of itself: `dify` (server or simulated), `is_shared`."""
     try:
-        held = json.loads((home / HOME_FILE).read_text("utf-8"))
+        held = json.loads(Home(home).note.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}
@@ -108,7 +196,7 @@ def remembered(home: Path) -> dict[str, object]:
 
 def remember(home: Path, note: dict[str, object]) -> None:
     """Write that down, for the owner alone. Raises OSError."""
-    replace_file(home / HOME_FILE, json.dumps(note).encode())
+    replace_file(Home(home).note, json.dumps(note).encode())
 
 
 def holds_others(home: Path) -> bool:
