@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.dify.paging import PAGE_SIZES
 from dify_etl.feeds.message_parts import ANSWERED_AFTER
 from dify_etl.feeds.run_details import PATIENCE
@@ -20,7 +21,6 @@ from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.days import MOST_NIGHTS
 from dify_etl.sync.walks import MARGIN, MOST_ROWS, TAIL_ROUNDS
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.models import load_models
 from dify_etl.warehouse.tables import Table
 

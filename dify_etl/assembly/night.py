@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dify_etl.assembly.filling import fill_books
+from dify_etl.assembly.ops_copies import fill_books
 from dify_etl.errors import is_interrupt
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS

@@ -9,6 +9,7 @@ from datetime import date
 from rich.console import Console
 
 from dify_etl.assembly.connection import effective_settings, home_of
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.cli.summary import show_accepted, show_bad_slices, show_waiting
 from dify_etl.home import Home
 from dify_etl.operations.audit import AuditEntry, AuditFile
@@ -18,7 +19,6 @@ from dify_etl.sync.lock import home_lock
 from dify_etl.sync.verdict import judge
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished
-from dify_etl.warehouse.ledger import OPS_TABLES
 
 ACCEPT = "books.accept"
 LOCK_WAIT_SECONDS = 10.0

@@ -37,8 +37,8 @@ Compromised = Annotated[
 def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[KeyRotation]":
     """The rotation of the settings; its books go into the warehouse at the end."""
     from dify_etl.assembly.connection import effective_settings
-    from dify_etl.assembly.filling import fill_books_of
     from dify_etl.assembly.key_rotation import key_rotation
+    from dify_etl.assembly.ops_copies import fill_books_of
 
     with opened_operator() as (operator, home):
         try:

@@ -59,7 +59,7 @@ def opened_operator() -> "Iterator[tuple[Operator, Path]]":
 
 def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", asked: Asked) -> int:
     """Show the plan, or apply it and show what came of each step; answers the exit code."""
-    from dify_etl.assembly.filling import fill_books_of
+    from dify_etl.assembly.ops_copies import fill_books_of
     from dify_etl.operations.plan import Cap, check_fresh
 
     with opened_operator() as (operator, home):

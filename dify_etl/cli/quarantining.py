@@ -19,10 +19,10 @@ from dify_etl.assembly.connection import (
 from dify_etl.cli.consoles import err, teller
 from dify_etl.feeds.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.home import Home
+from dify_etl.sync.ledger import QUARANTINE
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.ledger import QUARANTINE
 
 
 def list_quarantine(console: Console) -> int:

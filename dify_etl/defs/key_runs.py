@@ -4,8 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from dify_etl.assembly.connection import effective_settings
-from dify_etl.assembly.filling import fill_books_of
 from dify_etl.assembly.key_rotation import key_rotation
+from dify_etl.assembly.ops_copies import fill_books_of
 from dify_etl.defs.markdown import table
 from dify_etl.defs.operation_configs import GIVEN_BY_A_SCHEDULE
 from dify_etl.defs.operation_runs import DifyOperations, consume_token

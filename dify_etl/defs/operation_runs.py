@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dify_etl.assembly.connection import effective_settings, home_of, open_dify
-from dify_etl.assembly.filling import fill_books_of
+from dify_etl.assembly.ops_copies import fill_books_of
 from dify_etl.defs.markdown import fenced, listed, plain
 from dify_etl.defs.operation_configs import PlanConfig
 from dify_etl.defs.resources import clear_failures, teller

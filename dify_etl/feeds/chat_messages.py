@@ -35,10 +35,10 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import NEVER, is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import known_by
-from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 # The temporary table of the conversations that were due last, by conversation_id.

@@ -22,9 +22,9 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
-from dify_etl.warehouse.ledger import CONVERSATION_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 RATINGS = ("user_like_count", "user_dislike_count", "admin_like_count", "admin_dislike_count")

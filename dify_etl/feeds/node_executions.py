@@ -18,10 +18,10 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_due_again, is_over
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, attempt, fetch_all
+from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
 from dify_etl.sync.run import Sync
-from dify_etl.warehouse.ledger import RUN_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 FEED = "node_executions"

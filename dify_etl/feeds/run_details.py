@@ -18,9 +18,9 @@ from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
-from dify_etl.warehouse.ledger import RUN_READS
 from dify_etl.warehouse.tables import frame, quoted
 
 # How long an unfinished run is read again every night before it is taken for dead.

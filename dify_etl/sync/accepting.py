@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.ledger import ACCEPTED_SLICES
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.ledger import ACCEPTED_SLICES
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 

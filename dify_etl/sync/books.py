@@ -21,6 +21,13 @@ from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.ledger import (
+    QUARANTINE,
+    RUNS,
+    SCHEMA_DRIFT,
+    SLICES,
+    UNFORESEEN_ERRORS,
+)
 from dify_etl.sync.open_quarantine import (
     LOG_ID,
     open_entries,
@@ -36,13 +43,6 @@ from dify_etl.sync.source import check_source
 from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
-from dify_etl.warehouse.ledger import (
-    QUARANTINE,
-    RUNS,
-    SCHEMA_DRIFT,
-    SLICES,
-    UNFORESEEN_ERRORS,
-)
 from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.ledger import LOCAL_DAYS
 from dify_etl.time_zones import (
     ONE_DAY,
     day_start,
@@ -20,7 +21,6 @@ from dify_etl.time_zones import (
     zone_of,
 )
 from dify_etl.warehouse.database import ArrowStream, Database
-from dify_etl.warehouse.ledger import LOCAL_DAYS
 from dify_etl.warehouse.tables import Table, frame
 
 ROWS_AT_A_TIME = 200_000

@@ -10,8 +10,8 @@ import polars as pl
 
 from dify_etl.dify.http.deny_list import SUSPICIOUS
 from dify_etl.raw.frames import without_secrets
+from dify_etl.sync.ledger import QUARANTINE
 from dify_etl.warehouse.database import ArrowStream, Database
-from dify_etl.warehouse.ledger import QUARANTINE
 from dify_etl.warehouse.migrations import Migration
 from dify_etl.warehouse.tables import quoted
 

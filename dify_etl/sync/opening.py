@@ -13,6 +13,7 @@ from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come, told_difference
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.fetching import in_background
+from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
@@ -20,7 +21,6 @@ from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import CopyPlace
 
@@ -162,7 +162,7 @@ def _ensure_tables(database: Database, watch: Watcher) -> None:
     """Make the raw tables and the books, with their comments; local days by the rules of now."""
     with database.transaction():
         is_new = not holds_data(database)
-        database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
+        database.ensure(*(raw.table for raw in RAW_TABLES.values()), *LEDGER)
         if is_new:
             note_made_without(database, STEPS)
         if changed := count_days_anew(database):

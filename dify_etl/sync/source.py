@@ -13,11 +13,11 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.sync.errors import SourceChanged
+from dify_etl.sync.ledger import SOURCE
 from dify_etl.sync.local_days import keep_calendar
 from dify_etl.sync.run import Sync, SyncRules
 from dify_etl.time_zones import is_same_zone, local_date, rules_digest
 from dify_etl.warehouse.database import Database, utc_now
-from dify_etl.warehouse.ledger import SOURCE
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 

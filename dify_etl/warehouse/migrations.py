@@ -17,9 +17,28 @@ from dify_etl.home import Home, give
 from dify_etl.private_files import private_files, sync_to_disk
 from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
 from dify_etl.warehouse.errors import translated
-from dify_etl.warehouse.ledger import MIGRATIONS
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
-from dify_etl.warehouse.tables import quoted
+from dify_etl.warehouse.tables import Column, Table, quoted
+
+MIGRATIONS = Table(
+    "ops",
+    "migrations",
+    "One row per step that brought this file to what a newer version of dify-etl keeps.",
+    ("number",),
+    (
+        Column("number", "BIGINT", "The step, from 1; steps run in this order."),
+        Column("step", "VARCHAR", "What it does."),
+        Column("rows", "BIGINT", "Rows that it changed; null: the file was made without need."),
+        Column("applied_at", "TIMESTAMPTZ", "When it was done, UTC."),
+        Column(
+            "written_anew_at",
+            "TIMESTAMPTZ",
+            "When the file was written anew, so that what the step took out is nowhere in it, UTC; "
+            "null where nothing had to be.",
+        ),
+    ),
+    keeps_history=False,
+)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,27 @@ import duckdb
 
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.ledger import MODELS
 from dify_etl.warehouse.models import FOLDERS, Model, build, read_model, sql_folder
-from dify_etl.warehouse.tables import frame
+from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import upsert
+
+MODELS = Table(
+    "ops",
+    "models",
+    "One row per model of sql/: how its last build ended.",
+    ("model",),
+    (
+        Column("model", "VARCHAR", "The view or table, such as marts.app_daily_usage."),
+        Column("state", "VARCHAR", "built, or failed: then the table of its last build stays."),
+        Column("reason", "VARCHAR", "Why it failed; null when it did not."),
+        Column("hint", "VARCHAR", "What to do about it; null when it did not."),
+        Column("built_at", "TIMESTAMPTZ", "When it was built last, UTC; null: never."),
+        Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
+        Column("run_id", "VARCHAR", "The run that tried it last."),
+        Column("fingerprint", "VARCHAR", "Of its SQL and of what it read; null: it failed."),
+    ),
+    keeps_history=False,
+)
 
 
 @dataclass(frozen=True)

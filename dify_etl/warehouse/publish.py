@@ -21,9 +21,22 @@ from dify_etl.home import COPY, Access, Home, give
 from dify_etl.private_files import private_files, sync_to_disk
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
-from dify_etl.warehouse.ledger import PUBLISHED
-from dify_etl.warehouse.tables import frame, quoted
+from dify_etl.warehouse.tables import Column, Table, frame, quoted
 from dify_etl.warehouse.upsert import upsert
+
+PUBLISHED = Table(
+    "ops",
+    "published",
+    "One row per published copy.",
+    ("published_at",),
+    (
+        Column("published_at", "TIMESTAMPTZ", "When the copy was made, UTC."),
+        Column("run_id", "VARCHAR", "The run that made it."),
+        Column("through_date", "DATE", "The last local day that the copy covers."),
+    ),
+    keeps_history=False,
+)
+
 
 # What a killed copy or rewriting leaves behind: nobody reads it, and it may hold anything.
 _LEFT_BEHIND = re.compile(

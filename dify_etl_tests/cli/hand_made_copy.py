@@ -3,11 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.home import COPY
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.models import build
 from dify_etl_tests.cli.command_line import Shell
 from dify_etl_tests.sql.hand_written import NOON, HandWritten, models_behind

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import httpx
 
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.dify.client import DifyClient
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
@@ -19,7 +20,6 @@ from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.verdict import judge
 from dify_etl.time_zones import local_date, zone_of
 from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.histories.history import Change, History, Night, Verb
 from dify_etl_tests.histories.promises import (
     UNJUDGED,

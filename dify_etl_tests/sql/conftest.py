@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl_tests.sql.hand_written import HandWritten
 
 ZONE = "Europe/Berlin"

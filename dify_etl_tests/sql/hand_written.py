@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.models import Model, build, load_models
 from dify_etl.warehouse.tables import Table
 

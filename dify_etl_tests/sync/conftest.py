@@ -8,9 +8,9 @@ import pytest
 
 from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.migrations import note_made_without
 from dify_etl_tests.dify.conftest import redis_server, redis_url
 from dify_etl_tests.sync.small_worlds import lively_world, quiet_world
@@ -31,7 +31,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_database(path) as database, database.transaction():
         for raw in RAW_TABLES.values():
             database.ensure(raw.table)
-        for table in OPS_TABLES:
+        for table in LEDGER:
             database.ensure(table)
         note_made_without(database, STEPS)
     return path

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dify_etl.raw.tables import raw_table
+from dify_etl.sync.ledger import LEDGER
 from dify_etl.warehouse.database import Database, open_database, utc_now
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.model_builds import build_all, sql_files
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import mark_absent, upsert
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     with open_database(tmp_path / "live.duckdb") as database:
-        database.ensure(APPS, raw_table("members"), *OPS_TABLES)
+        database.ensure(APPS, raw_table("members"), *LEDGER)
         yield database
 
 

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from dify_etl.home import Access
+from dify_etl.sync.ledger import QUARANTINE
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
-from dify_etl.warehouse.ledger import QUARANTINE
 from dify_etl.warehouse.publish import CopyPlace, copy_and_replace, publish
 
 THROUGH = date(2026, 3, 2)

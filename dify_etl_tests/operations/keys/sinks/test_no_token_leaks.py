@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.assembly.filling import fill_books
+from dify_etl.assembly.ops_copies import fill_books
 from dify_etl.errors import ActionableError
 from dify_etl.home import LIVE
 from dify_etl.operations.keys.planning import Asked

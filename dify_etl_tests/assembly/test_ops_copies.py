@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from dify_etl.assembly.audit_table import fill_audit
-from dify_etl.assembly.filling import fill_books_of
+from dify_etl.assembly.ops_copies import fill_audit, fill_books_of
 from dify_etl.home import LIVE, Home
 from dify_etl.operations.audit import AuditFile
 from dify_etl.warehouse.database import open_database

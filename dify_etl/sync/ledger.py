@@ -1,9 +1,12 @@
-"""The books of schema ops: what was read, what is due, what failed, what was published.
+"""The ledger of syncs, in schema ops: what was read, what is due, and what failed.
 
 Slices and reads are upserted in the same transaction as the rows that they speak of.
 """
 
 from dify_etl.warehouse.database import TABLE_CHANGES
+from dify_etl.warehouse.migrations import MIGRATIONS
+from dify_etl.warehouse.model_builds import MODELS
+from dify_etl.warehouse.publish import PUBLISHED
 from dify_etl.warehouse.tables import Column, Table
 
 SLICES = Table(
@@ -252,126 +255,8 @@ RUNS = Table(
     keeps_history=False,
 )
 
-MIGRATIONS = Table(
-    "ops",
-    "migrations",
-    "One row per step that brought this file to what a newer version of dify-etl keeps.",
-    ("number",),
-    (
-        Column("number", "BIGINT", "The step, from 1; steps run in this order."),
-        Column("step", "VARCHAR", "What it does."),
-        Column("rows", "BIGINT", "Rows that it changed; null: the file was made without need."),
-        Column("applied_at", "TIMESTAMPTZ", "When it was done, UTC."),
-        Column(
-            "written_anew_at",
-            "TIMESTAMPTZ",
-            "When the file was written anew, so that what the step took out is nowhere in it, UTC; "
-            "null where nothing had to be.",
-        ),
-    ),
-    keeps_history=False,
-)
-
-MODELS = Table(
-    "ops",
-    "models",
-    "One row per model of sql/: how its last build ended.",
-    ("model",),
-    (
-        Column("model", "VARCHAR", "The view or table, such as marts.app_daily_usage."),
-        Column("state", "VARCHAR", "built, or failed: then the table of its last build stays."),
-        Column("reason", "VARCHAR", "Why it failed; null when it did not."),
-        Column("hint", "VARCHAR", "What to do about it; null when it did not."),
-        Column("built_at", "TIMESTAMPTZ", "When it was built last, UTC; null: never."),
-        Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
-        Column("run_id", "VARCHAR", "The run that tried it last."),
-        Column("fingerprint", "VARCHAR", "Of its SQL and of what it read; null: it failed."),
-    ),
-    keeps_history=False,
-)
-
-PUBLISHED = Table(
-    "ops",
-    "published",
-    "One row per published copy.",
-    ("published_at",),
-    (
-        Column("published_at", "TIMESTAMPTZ", "When the copy was made, UTC."),
-        Column("run_id", "VARCHAR", "The run that made it."),
-        Column("through_date", "DATE", "The last local day that the copy covers."),
-    ),
-    keeps_history=False,
-)
-
-AUDIT = Table(
-    "ops",
-    "audit",
-    "One row per entry of the audit: what was done to Dify, step by step. Filled from audit.jsonl.",
-    ("entry_id",),
-    (
-        Column("entry_id", "VARCHAR", "The entry."),
-        Column("plan_id", "VARCHAR", "The plan that was applied."),
-        Column("step", "BIGINT", "The step of the plan, from 1."),
-        Column("operation", "VARCHAR", "What was done, such as apps.publish."),
-        Column("target_kind", "VARCHAR", "To what kind of object: app, member, document, …"),
-        Column("target_id", "VARCHAR", "Its id; null while it does not exist."),
-        Column("target_name", "VARCHAR", "Its name, or the e-mail of a member."),
-        Column("actor", "VARCHAR", "The Dify account, and the user of the machine."),
-        Column("before_hash", "VARCHAR", "SHA-256 of the state before; null: there was nothing."),
-        Column("before", "JSON", "That state, without secrets, long texts as their hash."),
-        Column("after", "JSON", "The state that was wanted, likewise; null: it should be gone."),
-        Column("http_status", "BIGINT", "Dify's answer to the write; null: none was received."),
-        Column("request_id", "VARCHAR", "The server's id of the request, where it tells one."),
-        Column(
-            "outcome",
-            "VARCHAR",
-            "begun: about to be sent; verified: read back and right; done: accepted; failed; "
-            "unknown: cannot be told; skipped: not sent.",
-        ),
-        Column("message", "VARCHAR", "What happened, for people; empty when all went well."),
-        Column("recorded_at", "TIMESTAMPTZ", "When the entry was written, UTC."),
-    ),
-    keeps_history=False,
-)
-
-KEY_ROTATIONS = Table(
-    "ops",
-    "key_rotations",
-    "One row per rotation of an API key. Filled from key_rotations.sqlite; holds no key.",
-    ("rotation_id",),
-    (
-        Column("rotation_id", "VARCHAR", "The rotation."),
-        Column("target_id", "VARCHAR", "The target: app, consumer, sink and entry."),
-        Column("app_id", "VARCHAR", "The app; null for the keys of the datasets."),
-        Column("app_name", "VARCHAR", "Its name when the rotation began."),
-        Column("consumer", "VARCHAR", "Who uses the key, in the words of the policy."),
-        Column("sink", "VARCHAR", "Where the key is kept."),
-        Column("entry", "VARCHAR", "Under which name."),
-        Column(
-            "state",
-            "VARCHAR",
-            "planned, created, tested, current, overlap, drained, revoked, proven; withdrawing, "
-            "failed, rolled_back.",
-        ),
-        Column("reason", "VARCHAR", "Why it began."),
-        Column("plan_id", "VARCHAR", "The plan that took it last; see ops.audit."),
-        Column("is_compromised", "BOOLEAN", "Whether the old key leaked."),
-        Column("old_key_ids", "JSON", "Keys that it revokes, JSON list of ids."),
-        Column("new_key_id", "VARCHAR", "The key that it made."),
-        Column("new_fingerprint", "VARCHAR", "HMAC-SHA256 of that key."),
-        Column("proof", "VARCHAR", "How it was seen that the old key is dead."),
-        Column("needs_person", "BOOLEAN", "Whether it waits for a person."),
-        Column("message", "VARCHAR", "What it waits for, or what went wrong."),
-        Column("tries", "BIGINT", "Tries in a row that did not come further."),
-        Column("started_at", "TIMESTAMPTZ", "When it began, UTC."),
-        Column("promoted_at", "TIMESTAMPTZ", "When consumers got the new key, UTC."),
-        Column("revoked_at", "TIMESTAMPTZ", "When the old key was deleted, UTC."),
-        Column("stood_at", "TIMESTAMPTZ", "When it came to where it stands, UTC."),
-    ),
-    keeps_history=False,
-)
-
-OPS_TABLES = (
+# All that a sync makes; the copies of what operations keep in files come when they are filled.
+LEDGER = (
     SLICES,
     ACCEPTED_SLICES,
     CONVERSATION_READS,
@@ -386,6 +271,4 @@ OPS_TABLES = (
     MODELS,
     TABLE_CHANGES,
     PUBLISHED,
-    AUDIT,
-    KEY_ROTATIONS,
 )

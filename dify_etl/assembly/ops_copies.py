@@ -1,0 +1,133 @@
+"""What operations keep in files of the home, brought to the warehouse for analysts.
+
+The audit's JSON lines and the ledger of rotations are the truth: they are written first, and are
+whole even when another process holds the database.
+"""
+
+import json
+from pathlib import Path
+
+from dify_etl.home import Home
+from dify_etl.operations.audit import AuditFile
+from dify_etl.operations.keys.ledger import RotationLedger
+from dify_etl.operations.keys.states import Rotation
+from dify_etl.sync.ledger import LEDGER
+from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.errors import WarehouseBusy
+from dify_etl.warehouse.tables import Column, Table, frame
+from dify_etl.warehouse.upsert import upsert
+
+AUDIT = Table(
+    "ops",
+    "audit",
+    "One row per entry of the audit: what was done to Dify, step by step. Filled from audit.jsonl.",
+    ("entry_id",),
+    (
+        Column("entry_id", "VARCHAR", "The entry."),
+        Column("plan_id", "VARCHAR", "The plan that was applied."),
+        Column("step", "BIGINT", "The step of the plan, from 1."),
+        Column("operation", "VARCHAR", "What was done, such as apps.publish."),
+        Column("target_kind", "VARCHAR", "To what kind of object: app, member, document, …"),
+        Column("target_id", "VARCHAR", "Its id; null while it does not exist."),
+        Column("target_name", "VARCHAR", "Its name, or the e-mail of a member."),
+        Column("actor", "VARCHAR", "The Dify account, and the user of the machine."),
+        Column("before_hash", "VARCHAR", "SHA-256 of the state before; null: there was nothing."),
+        Column("before", "JSON", "That state, without secrets, long texts as their hash."),
+        Column("after", "JSON", "The state that was wanted, likewise; null: it should be gone."),
+        Column("http_status", "BIGINT", "Dify's answer to the write; null: none was received."),
+        Column("request_id", "VARCHAR", "The server's id of the request, where it tells one."),
+        Column(
+            "outcome",
+            "VARCHAR",
+            "begun: about to be sent; verified: read back and right; done: accepted; failed; "
+            "unknown: cannot be told; skipped: not sent.",
+        ),
+        Column("message", "VARCHAR", "What happened, for people; empty when all went well."),
+        Column("recorded_at", "TIMESTAMPTZ", "When the entry was written, UTC."),
+    ),
+    keeps_history=False,
+)
+
+KEY_ROTATIONS = Table(
+    "ops",
+    "key_rotations",
+    "One row per rotation of an API key. Filled from key_rotations.sqlite; holds no key.",
+    ("rotation_id",),
+    (
+        Column("rotation_id", "VARCHAR", "The rotation."),
+        Column("target_id", "VARCHAR", "The target: app, consumer, sink and entry."),
+        Column("app_id", "VARCHAR", "The app; null for the keys of the datasets."),
+        Column("app_name", "VARCHAR", "Its name when the rotation began."),
+        Column("consumer", "VARCHAR", "Who uses the key, in the words of the policy."),
+        Column("sink", "VARCHAR", "Where the key is kept."),
+        Column("entry", "VARCHAR", "Under which name."),
+        Column(
+            "state",
+            "VARCHAR",
+            "planned, created, tested, current, overlap, drained, revoked, proven; withdrawing, "
+            "failed, rolled_back.",
+        ),
+        Column("reason", "VARCHAR", "Why it began."),
+        Column("plan_id", "VARCHAR", "The plan that took it last; see ops.audit."),
+        Column("is_compromised", "BOOLEAN", "Whether the old key leaked."),
+        Column("old_key_ids", "JSON", "Keys that it revokes, JSON list of ids."),
+        Column("new_key_id", "VARCHAR", "The key that it made."),
+        Column("new_fingerprint", "VARCHAR", "HMAC-SHA256 of that key."),
+        Column("proof", "VARCHAR", "How it was seen that the old key is dead."),
+        Column("needs_person", "BOOLEAN", "Whether it waits for a person."),
+        Column("message", "VARCHAR", "What it waits for, or what went wrong."),
+        Column("tries", "BIGINT", "Tries in a row that did not come further."),
+        Column("started_at", "TIMESTAMPTZ", "When it began, UTC."),
+        Column("promoted_at", "TIMESTAMPTZ", "When consumers got the new key, UTC."),
+        Column("revoked_at", "TIMESTAMPTZ", "When the old key was deleted, UTC."),
+        Column("stood_at", "TIMESTAMPTZ", "When it came to where it stands, UTC."),
+    ),
+    keeps_history=False,
+)
+
+# All tables of schema ops.
+OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
+
+
+def fill_books(database: Database, home: Path) -> None:
+    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`."""
+    fill_audit(database, home)
+    _fill_rotations(database, home)
+
+
+def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
+    """The same for a home whose live file may be held; False when it is: the next run fills it.
+
+    A home without a live file stays without one: the first sync makes it.
+    """
+    if not Home(home).live.exists():
+        return False
+    try:
+        with open_database(Home(home).live, wait_seconds=wait_seconds) as database:
+            fill_books(database, home)
+    except WarehouseBusy:
+        return False
+    return True
+
+
+def fill_audit(database: Database, home: Path) -> int:
+    """Bring entries that the table lacks from the home's audit file; answers how many were new."""
+    entries = AuditFile(Home(home).audit).entries()
+    rows = [entry.model_dump() | {"recorded_at": entry.at} for entry in entries]
+    database.ensure(AUDIT)
+    with database.transaction():
+        return upsert(database, AUDIT, frame(AUDIT, rows), now=utc_now()).new
+
+
+def _fill_rotations(database: Database, home: Path) -> None:
+    rows = [_row(rotation) for rotation in RotationLedger(home).rotations()]
+    database.ensure(KEY_ROTATIONS)
+    with database.transaction():
+        upsert(database, KEY_ROTATIONS, frame(KEY_ROTATIONS, rows), now=utc_now())
+
+
+def _row(rotation: Rotation) -> dict[str, object]:
+    names = {column.name for column in KEY_ROTATIONS.columns}
+    held = rotation.model_dump(include=names)
+    old = json.dumps(list(rotation.old_key_ids))
+    return held | {"old_key_ids": old, "stood_at": rotation.updated_at}
