@@ -21,8 +21,8 @@ from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.days import MOST_NIGHTS
 from dify_etl.sync.walks import MARGIN, MOST_ROWS, TAIL_ROUNDS
-from dify_etl.warehouse.models import load_models
 from dify_etl.warehouse.tables import Table
+from dify_etl_tests.warehouse.good_models import load_models
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = (ROOT / "dify_etl", ROOT / "dify_simulated")

@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -195,15 +197,15 @@ def _read(path: Path) -> SqlFile:
 
 def _in_order(models: Iterable[Model]) -> tuple[list[Model], list[Model]]:
     """The models, each after those that it reads; and those that wait for one another."""
-    left, ordered = list(models), []
-    while left:
-        names = {model.qualified for model in left}
-        ready = [model for model in left if not names & set(model.reads)]
-        if not ready:
-            break
-        ordered += ready
-        left = [model for model in left if model not in ready]
-    return ordered, left
+    left = {model.qualified: model for model in models}
+    sorter = TopologicalSorter({name: left.keys() & model.reads for name, model in left.items()})
+    with suppress(CycleError):
+        sorter.prepare()  # what is in no circle, and waits for none, is given out all the same
+    ordered = []
+    while ready := sorter.get_ready():
+        ordered += [left.pop(name) for name in sorted(ready)]
+        sorter.done(*ready)
+    return ordered, list(left.values())
 
 
 def _circle(model: Model, circular: Sequence[Model]) -> ModelBroken:

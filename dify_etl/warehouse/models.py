@@ -65,18 +65,6 @@ def sql_folder() -> Path:
     return checkout if checkout.is_dir() else package / "_sql"
 
 
-def load_models(folder: Path | None = None) -> tuple[Model, ...]:
-    """All models under `folder`, each after the models that it reads.
-
-    ModelBroken when a header is missing, a query does not parse, or two files need each other.
-    """
-    root = folder or sql_folder()
-    found = [
-        read_model(path) for schema in FOLDERS for path in sorted((root / schema).glob("*.sql"))
-    ]
-    return tuple(_in_order({model.qualified: model for model in found}))
-
-
 def read_model(path: Path) -> Model:
     """The model of one SQL file; ModelBroken when its header or query is wrong."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -227,17 +215,6 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
         children = node if isinstance(node, list) else ()
     for child in children:
         yield from _nodes(child)
-
-
-def _in_order(models: dict[str, Model]) -> Iterator[Model]:
-    left = dict(models)
-    while left:
-        ready = [model for model in left.values() if not set(model.reads) & set(left)]
-        if not ready:
-            some = next(iter(left.values()))
-            raise _broken(some.path, f"models need each other: {', '.join(left)}", "no cycle")
-        for model in ready:
-            yield left.pop(model.qualified)
 
 
 def _broken(path: Path, what: str, example: str) -> ModelBroken:

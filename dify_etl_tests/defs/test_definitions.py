@@ -15,11 +15,11 @@ from dify_etl.defs.key_assets import KEY_ASSETS
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.warehouse.models import load_models
 from dify_etl_tests.defs.night import Night, night_of, settings_for
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.warehouse.good_models import load_models
 
 MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
 GROUPS = ("raw", "staging", "marts", "exports", "publication", "operations", "keys")

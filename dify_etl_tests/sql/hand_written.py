@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.models import Model, build, load_models
+from dify_etl.warehouse.models import Model, build
 from dify_etl.warehouse.tables import Table
+from dify_etl_tests.warehouse.good_models import load_models
 
 DAY = date(2026, 3, 2)
 NOON = datetime(2026, 3, 2, 11, tzinfo=UTC)  # 12:00 in Berlin
