@@ -107,7 +107,7 @@ class FeedBooks:
     def step(self) -> None:
         """Tell the watcher that one more step is done."""
         rows = self.changes.get(self.feed, Changes()).unchanged
-        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.requests)
+        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.total.requests)
 
     @contextmanager
     def commit(self) -> Iterator[None]:

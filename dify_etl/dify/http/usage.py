@@ -1,7 +1,6 @@
-"""What the client cost: requests, retries, bytes and seconds per label and route."""
+"""What the client cost: requests, retries and bytes per label."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,36 +21,19 @@ class RequestDone:
 
 
 @dataclass(frozen=True)
-class RouteUsage:
-    """Sums for one label and route; seconds are wall seconds of the requests, added up."""
+class Spent:
+    """Sums over requests."""
 
-    label: str
-    route: str
     requests: int = 0
     retries: int = 0
     bytes: int = 0
-    seconds: float = 0.0
 
-    def plus(self, other: "RouteUsage") -> "RouteUsage":
-        """Both together, under this one's label and route."""
-        return RouteUsage(
-            self.label,
-            self.route,
-            self.requests + other.requests,
-            self.retries + other.retries,
-            self.bytes + other.bytes,
-            self.seconds + other.seconds,
-        )
-
-    def minus(self, other: "RouteUsage") -> "RouteUsage":
-        """What came on top of an earlier state."""
-        return RouteUsage(
-            self.label,
-            self.route,
-            self.requests - other.requests,
-            self.retries - other.retries,
-            self.bytes - other.bytes,
-            self.seconds - other.seconds,
+    def plus(self, other: "Spent", sign: int = 1) -> "Spent":
+        """Both together; with `sign` -1 what came on top of the other."""
+        return Spent(
+            self.requests + sign * other.requests,
+            self.retries + sign * other.retries,
+            self.bytes + sign * other.bytes,
         )
 
 
@@ -61,39 +43,17 @@ class Measure:
     def __init__(self, usage: "Usage", label: str | None) -> None:
         self._usage = usage
         self._label = label
-        self._before = {(one.label, one.route): one for one in usage.snapshot()}
-        self._requests_before = usage.requests(label)
-        self._rows: tuple[RouteUsage, ...] | None = None
+        self._before = usage.spent(label)
+        self._closed: Spent | None = None
 
     @property
-    def rows(self) -> tuple[RouteUsage, ...]:
-        """Sums per label and route, only those that moved."""
-        return self._now() if self._rows is None else self._rows
-
-    @property
-    def requests(self) -> int:
-        """How many requests so far; quick, for progress."""
-        return self._usage.requests(self._label) - self._requests_before
-
-    @property
-    def total(self) -> RouteUsage:
-        """All rows as one."""
-        total = RouteUsage(self._label or "", "")
-        for row in self.rows:
-            total = total.plus(row)
-        return total
+    def total(self) -> Spent:
+        """What was spent so far."""
+        return self._closed or self._usage.spent(self._label).plus(self._before, -1)
 
     def close(self) -> None:
         """Count no further."""
-        self._rows = self._now()
-
-    def _now(self) -> tuple[RouteUsage, ...]:
-        moved = []
-        for row in self._usage.snapshot():
-            if self._label in (None, row.label):
-                key = (row.label, row.route)
-                moved.append(row.minus(self._before.get(key, RouteUsage(*key))))
-        return tuple(row for row in moved if row.requests)
+        self._closed = self.total
 
 
 # What requests are counted under; threads that work for others take their context over.
@@ -105,8 +65,7 @@ class Usage:
 
     def __init__(self, on_request: Callable[[RequestDone], None] | None = None) -> None:
         self._lock = threading.Lock()
-        self._sums: dict[tuple[str, str], RouteUsage] = {}
-        self._requests: Counter[str | None] = Counter()  # by label; None: all
+        self._sums: dict[str | None, Spent] = {}  # by label; None: all
         self._on_request = on_request
 
     @property
@@ -134,19 +93,13 @@ class Usage:
 
     def add(self, done: RequestDone) -> None:
         """Count one request, and tell the listener of the client."""
-        one = RouteUsage(done.label, done.route, 1, int(done.is_retry), done.bytes, done.seconds)
-        key = (done.label, done.route)
+        one = Spent(1, int(done.is_retry), done.bytes)
         with self._lock:
-            self._sums[key] = self._sums.get(key, RouteUsage(*key)).plus(one)
-            self._requests.update((None, done.label))
+            for label in (None, done.label):
+                self._sums[label] = self.spent(label).plus(one)
         if self._on_request is not None:
             self._on_request(done)
 
-    def requests(self, label: str | None) -> int:
-        """Requests so far under a label, or under all."""
-        return self._requests[label]
-
-    def snapshot(self) -> tuple[RouteUsage, ...]:
-        """The sums so far, by label and route."""
-        with self._lock:
-            return tuple(self._sums[key] for key in sorted(self._sums))
+    def spent(self, label: str | None) -> Spent:
+        """The sums so far under a label, or under all."""
+        return self._sums.get(label, Spent())
