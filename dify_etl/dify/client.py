@@ -169,11 +169,11 @@ class DifyClient:
         """How many requests at a time the server is trusted with at this moment."""
         return self._session.limit.current
 
-    def deaf(self) -> AbstractContextManager[None]:
+    def pause_learning(self) -> AbstractContextManager[None]:
         """Hold this block around hard work of our own: answers that wait for it say nothing of
         the server's load.
         """
-        return self._session.limit.deaf()
+        return self._session.limit.pause_learning()
 
     def close(self) -> None:
         """Close the connections; the session stays in its store."""

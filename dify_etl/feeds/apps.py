@@ -17,7 +17,7 @@ from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.errors import WindowWrong
-from dify_etl.sync.fetching import attempt, fetch_all
+from dify_etl.sync.fetching import FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
@@ -143,13 +143,13 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
     gone: list[str] = []
     failed: list[str] = []
 
-    def fetch(app_id: str) -> Batch[AppDetail]:
+    def read(app_id: str) -> Batch[AppDetail]:
         batch = sync.dify.apps.detail(app_id)
         for detail in batch:
             check_identity(detail.app_id, app_id, endpoint="GET /apps/{app_id}")
         return batch
 
-    for fetched in fetch_all(due, fetch, workers=sync.rules.workers):
+    for fetched in fetch(due, read, FetchLimits(sync.rules.workers)):
         if fetched.result is not None:
             details += fetched.result
             odd += fetched.result.rejected

@@ -27,7 +27,7 @@ from dify_etl.feeds.message_parts import mark_messages_absent, mark_messages_del
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read
-from dify_etl.sync.fetching import Fetched, fetch_batches
+from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
@@ -35,9 +35,9 @@ from dify_etl.sync.windows import Window
 from dify_etl.warehouse.tables import quoted
 
 # Rows of lists that wait to be loaded, and are loaded together.
-ROOM = 2 * MOST_ROWS
+BUFFERED = 2 * MOST_ROWS
 # Apps whose lists are fetched while others are being committed: most lists are short.
-AHEAD = 100
+LOOKAHEAD = 100
 
 
 def read_conversations(sync: Sync) -> FeedReport:
@@ -52,14 +52,12 @@ def read_conversations(sync: Sync) -> FeedReport:
             if one.all
         ]
         books.expect(len(tasks))
-        for batch in fetch_batches(
+        for batch in fetch(
             tasks,
             partial(read_lists, sync),
-            workers=sync.rules.workers,
-            ahead=AHEAD,
-            room=ROOM,
+            FetchLimits(sync.rules.workers, LOOKAHEAD, BUFFERED),
             size=lambda part: part.size,
-        ):
+        ).batches():
             _keep(books, batch)
         return books.report()
 

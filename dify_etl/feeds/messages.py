@@ -5,11 +5,11 @@ held, and was not due anyway, is read after them.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from dify_etl.feeds.agent_messages import read_talk
 from dify_etl.feeds.apps import KnownApp
@@ -32,10 +32,13 @@ from dify_etl.feeds.human_inputs import settle_states
 from dify_etl.feeds.message_slices import close_message_slices
 from dify_etl.feeds.odd_messages import OddTalk, read_behind, with_known
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.fetching import Fetched, Job, fetch_all, jobs
+from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
 from dify_etl.sync.run import Sync
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 FEED = "messages"
 # Messages that are committed together: enough for speed, few enough to lose little. From a quick
@@ -43,7 +46,7 @@ FEED = "messages"
 COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
 COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
-AHEAD = 400
+LOOKAHEAD = 400
 TASKS_PER_EXPORT = 10
 
 
@@ -60,6 +63,28 @@ def read_messages(sync: Sync) -> FeedReport:
             settle_states(books)
         close_message_slices(books)
         return books.report()
+
+
+@dataclass(frozen=True)
+class _Job(Generic[T, R]):
+    """A task that knows what reads it and where its outcome is kept: exports, logs and talks are
+    fetched together.
+    """
+
+    task: T
+    read: Callable[[T], R]
+    outcomes: list[Fetched[T, R]]
+
+    def run(self) -> R:
+        """Read it."""
+        return self.read(self.task)
+
+
+def _jobs(
+    tasks: Iterable[T], read: Callable[[T], R], outcomes: list[Fetched[T, R]]
+) -> Iterator[_Job[T, R]]:
+    """Tasks of one kind as jobs."""
+    return (_Job(task, read, outcomes) for task in tasks)
 
 
 @dataclass
@@ -79,24 +104,22 @@ class _Reading:
         talk_count, talks = due_conversations(sync, among)
         self.books.expect(len(apps) + log_count + talk_count)
         refusals = Refusals()
-        exports = jobs(apps, partial(read_export, sync), self.exports)
+        exports = _jobs(apps, partial(read_export, sync), self.exports)
         tasks = _mixed(
             chain(
-                jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
-                jobs(talks, refusals.asking(partial(read_talk, sync)), self._talks),
+                _jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
+                _jobs(talks, refusals.asking(partial(read_talk, sync)), self._talks),
             ),
             exports,
         )
         size, committed_at = 0, time.monotonic()
-        for fetched in fetch_all(
+        for fetched in fetch(
             tasks,
-            Job.run,
-            workers=sync.rules.workers,
-            ahead=AHEAD,
-            room=COMMIT_MESSAGES,
+            _Job.run,
+            FetchLimits(sync.rules.workers, LOOKAHEAD, COMMIT_MESSAGES),
             size=lambda read: read.size,
         ):
-            fetched.task.keep(fetched.result, fetched.error)
+            fetched.task.outcomes.append(Fetched(fetched.task.task, fetched.result, fetched.error))
             size += fetched.result.size if fetched.result else 1
             self.books.step()
             waited = time.monotonic() - committed_at
@@ -111,7 +134,7 @@ class _Reading:
         self._odd.clear()
         self.books.expect(len(talks))
         sync, outcomes = self.books.sync, list[Fetched[OddTalk, ConversationRead]]()
-        for fetched in fetch_all(talks, partial(read_behind, sync), workers=sync.rules.workers):
+        for fetched in fetch(talks, partial(read_behind, sync), FetchLimits(sync.rules.workers)):
             outcomes.append(fetched)
             self.books.step()
         self._talks += [Fetched(one.task.due, one.result, one.error) for one in outcomes]
@@ -133,8 +156,8 @@ class _Reading:
 
 
 def _mixed(
-    tasks: Iterator[Job[Any, Any]], exports: Iterator[Job[Any, Any]]
-) -> Iterator[Job[Any, Any]]:
+    tasks: Iterator[_Job[Any, Any]], exports: Iterator[_Job[Any, Any]]
+) -> Iterator[_Job[Any, Any]]:
     """An export among every few tasks: a server works long on one, and eight would hold all up."""
     while some := list(islice(tasks, TASKS_PER_EXPORT)):
         yield from islice(exports, 1)

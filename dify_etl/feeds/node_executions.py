@@ -13,11 +13,11 @@ from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
-from dify_etl.feeds.run_details import AHEAD, COMMIT_RUNS, GONE, app_list, run_doubts
+from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_due_again, is_over
 from dify_etl.sync.due import take_due
-from dify_etl.sync.fetching import Fetched, attempt, fetch_all
+from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
@@ -60,9 +60,9 @@ def read_node_executions(sync: Sync) -> FeedReport:
     with FeedBooks(sync, FEED) as books:
         count, due = due_nodes(sync)
         books.expect(count)
-        fetch = Refusals().asking(partial(_read, sync))
+        read = Refusals().asking(partial(_read, sync))
         outcomes: list[Fetched[DueRun, RunNodes]] = []
-        for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
+        for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
             outcomes.append(fetched)
             books.step()
             if len(outcomes) >= COMMIT_RUNS:

@@ -8,6 +8,7 @@ from runs of chatflows, from the feedback export. Annotations name no message.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
@@ -20,7 +21,7 @@ from dify_etl.feeds.chat_messages import ConversationRead, Due
 from dify_etl.feeds.feedback import EXPORTED_SINCE, Export, read_export
 from dify_etl.feeds.message_parts import size_of
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import quoted
@@ -93,7 +94,7 @@ def _exported(
     done = {one.task.app_id: one.result for one in exports if one.result is not None}
     missing = [app for app in known_apps(sync) if app.app_id in app_ids - done.keys()]
     if sync.dify.version >= EXPORTED_SINCE:
-        for one in fetch_all(missing, lambda app: read_export(sync, app), workers=2):
+        for one in fetch(missing, partial(read_export, sync), FetchLimits(workers=2)):
             done |= {one.task.app_id: one.result} if one.result is not None else {}
     for app_id in app_ids & done.keys():
         rows = done[app_id].rows.filter(pl.col("message_created_at").is_not_null())

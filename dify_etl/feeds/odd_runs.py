@@ -10,7 +10,7 @@ from datetime import datetime
 from dify_etl.dify.errors import DifyError
 from dify_etl.feeds.run_lists import Doubts, OddStretch, Part, Task, read_stretch
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import local_date
 
@@ -49,10 +49,10 @@ def go_round_odd_runs(
             return
         books.expect(len(entries))
         waiting = []
-        for fetched in fetch_all(
+        for fetched in fetch(
             entries,
             lambda one: read_stretch(books.sync, one.task, one.found.stretch),
-            workers=books.sync.rules.workers,
+            FetchLimits(books.sync.rules.workers),
         ):
             waiting += _taken(fetched.task, fetched.result, doubts, load)
             books.step()

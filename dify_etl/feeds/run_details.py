@@ -17,7 +17,7 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
-from dify_etl.sync.fetching import Fetched, fetch_all
+from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
@@ -31,7 +31,7 @@ PATIENCE = {
 }
 COMMIT_RUNS = 500
 # Runs that are fetched while others are being committed.
-AHEAD = 200
+LOOKAHEAD = 200
 
 DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
 
@@ -49,14 +49,14 @@ def read_run_details(books: FeedBooks) -> None:
     count, due = due_details(sync)
     books.expect(count)
 
-    def fetch(run: DueRun) -> Batch[WorkflowRunDetail] | None:
+    def read(run: DueRun) -> Batch[WorkflowRunDetail] | None:
         batch = sync.dify.workflows.run_detail(run[1], run[0])
         for detail in batch or ():
             check_identity(detail.workflow_run_id, run[0], endpoint="GET workflow-runs/{run_id}")
         return batch
 
     outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
-    for fetched in fetch_all(due, fetch, workers=sync.rules.workers, ahead=AHEAD):
+    for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
         outcomes.append(fetched)
         books.step()
         if len(outcomes) >= COMMIT_RUNS:

@@ -20,7 +20,7 @@ from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import UNKNOWN_MODE, FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
-from dify_etl.sync.fetching import fetch_all
+from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of
@@ -54,8 +54,7 @@ def read_daily_statistics(sync: Sync) -> FeedReport:
             if one.due
         ]
         books.expect(len(tasks))
-        fetch = partial(_read, sync)
-        for fetched in fetch_all(tasks, fetch, workers=sync.rules.workers):
+        for fetched in fetch(tasks, partial(_read, sync), FetchLimits(sync.rules.workers)):
             if fetched.error is not None:
                 books.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)
             elif fetched.result is not None:

@@ -26,7 +26,7 @@ from dify_etl.feeds.apps import known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.fetching import Fetched, attempt, fetch_all
+from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
 from dify_etl.sync.run import Sync
@@ -260,10 +260,10 @@ def _read_each(
 
 
 def _fetch(
-    books: FeedBooks, tasks: Sequence[str], fetch: Callable[[str], Listed]
+    books: FeedBooks, tasks: Sequence[str], read: Callable[[str], Listed]
 ) -> Iterable[Fetched[str, Listed]]:
     books.expect(len(tasks))
-    for one in fetch_all(tasks, fetch, workers=books.sync.rules.workers):
+    for one in fetch(tasks, read, FetchLimits(books.sync.rules.workers)):
         yield one
         books.step()
 

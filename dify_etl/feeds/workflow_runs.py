@@ -33,7 +33,7 @@ from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
-from dify_etl.sync.fetching import fetch_parts
+from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import upper_bound
@@ -59,9 +59,9 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
             if one.all
         ]
         books.expect(len(tasks))
-        fetch = partial(read_run_lists, sync)
+        read = partial(read_run_lists, sync)
         doubts: dict[Task, Doubts | DifyError] = {}
-        for fetched in fetch_parts(tasks, fetch, workers=sync.rules.workers):
+        for fetched in fetch(tasks, read, FetchLimits(sync.rules.workers)):
             task, part = fetched.task, fetched.result
             if fetched.error is not None:
                 doubts[task] = fetched.error

@@ -112,7 +112,7 @@ class FeedBooks:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """Rows, reads and slices of one step are committed together."""
-        with self.sync.dify.deaf(), self.sync.database.transaction():
+        with self.sync.dify.pause_learning(), self.sync.database.transaction():
             yield
 
     def note_drift(self, records: Iterable[Record]) -> None:

@@ -1,14 +1,15 @@
-"""Fetch many things at once with a bounded pool; hand results to the one thread that loads them."""
+"""Fetch many things at once on a few threads; hand what comes to the one thread that loads it."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Condition, Thread
-from typing import Generic, TypeVar, cast
+from threading import Condition, Thread, current_thread
+from typing import Generic, TypeVar, cast, overload
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
 from dify_etl.errors import ActionableError
@@ -29,6 +30,42 @@ def workers_for(requests: int) -> int:
 
 
 @dataclass(frozen=True)
+class FetchLimits:
+    """How much is fetched at once, how far ahead of the loading, and how much of it may wait.
+
+    `workers`: threads that fetch, whatever the tasks do; pages of one list that are asked together
+    are shared out among the same threads. Why: each thread costs memory and holds up the others
+    while it parses. (How many requests Dify gets at once is bounded in DifyClient, and adapts.)
+    With 9 workers and 12 apps to list, nine lists begin, and no more than nine threads exist.
+
+    `lookahead`: tasks that are begun and not yet taken by the loading thread, twice the workers
+    unless set. Why: while it commits, which takes a second, nothing is taken, and the workers need
+    tasks to go on with. Set it high for short tasks: 400 conversations of one request each keep 9
+    workers busy during a commit, 18 do not. The tasks themselves are made no earlier than this.
+
+    `buffered`: results that wait to be taken, by the sum of their sizes; as many as `lookahead`
+    unless set. Why: a count of tasks does not bound memory, since one conversation holds a message
+    and another 5,000. A worker waits with its result while the buffer is full. One result goes in
+    whenever there is any room, so that one larger than the buffer is no deadlock: with 2,000
+    buffered and 9 workers that bring 5,000 each, 2,000 + 9 * 5,000 is the most that is in memory.
+    """
+
+    workers: int
+    lookahead: int | None = None
+    buffered: int | None = None
+
+    @property
+    def most_tasks(self) -> int:
+        """`lookahead`, or its default."""
+        return self.lookahead or 2 * self.workers
+
+    @property
+    def most_buffered(self) -> int:
+        """`buffered`, or its default."""
+        return self.buffered or self.most_tasks
+
+
+@dataclass(frozen=True)
 class Fetched(Generic[T, R]):
     """What came of one task: a result, or the error that Dify gave for it."""
 
@@ -37,50 +74,228 @@ class Fetched(Generic[T, R]):
     error: DifyError | None = None
 
 
+def _one(result: object) -> int:
+    return 1
+
+
+@overload
+def fetch(
+    tasks: Iterable[T],
+    work: Callable[[T], Iterator[R]],
+    limits: FetchLimits,
+    *,
+    size: Callable[[R], int] = _one,
+) -> "Outcomes[T, R]": ...
+
+
+@overload
+def fetch(
+    tasks: Iterable[T],
+    work: Callable[[T], R],
+    limits: FetchLimits,
+    *,
+    size: Callable[[R], int] = _one,
+) -> "Outcomes[T, R]": ...
+
+
+def fetch(
+    tasks: Iterable[T],
+    work: Callable[[T], R | Iterator[R]],
+    limits: FetchLimits,
+    *,
+    size: Callable[[R], int] = _one,
+) -> "Outcomes[T, R]":
+    """Run `work` for every task on worker threads; iterate once over what comes of them, as it
+    comes.
+
+    Work that returns a value has one outcome. Work that yields has one for each part, as soon as
+    it is there and in order, and none when nothing is yielded; a good part stays good when an error
+    comes after it. `size` is what a result counts in the buffer. The workers run in the context of
+    the thread that iterates, so that requests count for its feed.
+
+    A DifyError of one task is its outcome, and so is an error that nobody foresaw, as Unforeseen.
+    Raised are a lost session, once all that came before it was taken, and what is no matter of
+    Dify, such as a full disk. When the loop over the outcomes ends early, by `break`, an error or
+    Ctrl-C, nothing more is begun, and the workers end with the request that they are at.
+
+        for fetched in fetch(runs, read_detail, FetchLimits(workers=9, lookahead=200)):
+            ...
+
+    To be called from the one thread that loads: a worker asks several pages with `share` instead.
+    """
+    if isinstance(current_thread(), _Worker):
+        raise RuntimeError("a worker shares its pages out; it does not start workers of its own")
+    return Outcomes(tasks, work, limits, size)
+
+
+def share(ask: Callable[[T], R], pages: Iterable[T]) -> Iterator[R]:
+    """A `map` for a task that can ask several things at once, such as the pages of a list: the
+    workers of its fetch help. Results come as they are answered; the first error is raised.
+
+    The task's own worker asks as well, so that it never waits for a worker to become free: with one
+    worker, or on a thread that is none, this is `map`. Workers take such pages before they begin
+    new tasks, because what is begun holds memory until it ends. At most twice as many pages as
+    workers are asked and not yet taken.
+    """
+    worker = current_thread()
+    return worker.pool.share(ask, pages) if isinstance(worker, _Worker) else map(ask, pages)
+
+
+def attempt(task: T, work: Callable[[], R]) -> Fetched[T, R]:
+    """Run `work` in this thread; its outcome, or what it raises, as `fetch` would have it."""
+    try:
+        return Fetched(task, work())
+    except Exception as error:
+        return Fetched(task, None, _outcome(error))
+
+
+def _outcome(error: BaseException) -> DifyError:
+    """The error as the outcome of the task that met it; raises one that concerns all tasks."""
+    if isinstance(error, Exception) and not isinstance(error, ActionableError):
+        error = noted(error)
+    if isinstance(error, DifyError) and not isinstance(error, FATAL):
+        return error
+    raise error
+
+
 @dataclass(frozen=True)
-class Job(Generic[T, R]):
-    """A task that knows what fetches it and where its outcome is kept: for tasks of many kinds."""
+class Outcomes(Generic[T, R]):
+    """What comes of the tasks of one `fetch`; to be iterated once, one by one or in batches."""
+
+    tasks: Iterable[T]
+    work: Callable[[T], R | Iterator[R]]
+    limits: FetchLimits
+    size: Callable[[R], int]
+
+    def __iter__(self) -> Generator[Fetched[T, R]]:
+        """One outcome at a time; each leaves the buffer when the next is asked for."""
+        with closing(self._taken(at_most=1)) as batches:
+            for batch in batches:
+                yield from batch
+
+    def batches(self) -> Generator[list[Fetched[T, R]]]:
+        """Each time all that has come by then, at least one: the slower the loading, the larger.
+
+        A batch stays in the buffer until the next is asked for, when its list is emptied.
+        """
+        return self._taken(at_most=None)
+
+    def _taken(self, at_most: int | None) -> Generator[list[Fetched[T, R]]]:
+        fetching = _Fetching(self.work, self.limits, self.size)
+        left = iter(self.tasks)
+        try:
+            while True:
+                fetching.check()
+                for task in islice(left, self.limits.most_tasks - fetching.begun):
+                    fetching.begin(task)
+                if not fetching.begun:
+                    return
+                batch, buffered = fetching.take(at_most)
+                if batch:
+                    yield batch
+                    batch.clear()  # or it would stay in memory while we wait for the next
+                fetching.buffer.release(buffered)
+        finally:
+            fetching.close()
+
+
+@dataclass(frozen=True)
+class _Part(Generic[T, R]):
+    """A result on its way to the loading thread, or with `is_last` the end of its task."""
 
     task: T
-    fetch: Callable[[T], R]
-    outcomes: list[Fetched[T, R]]
-
-    def run(self) -> R:
-        """Fetch it."""
-        return self.fetch(self.task)
-
-    def keep(self, result: R | None, error: DifyError | None) -> None:
-        """Keep what came of it."""
-        self.outcomes.append(Fetched(self.task, result, error))
+    result: R | None = None
+    size: int = 0
+    is_last: bool = False
+    error: BaseException | None = None
 
 
-def jobs(
-    tasks: Iterable[T], fetch: Callable[[T], R], outcomes: list[Fetched[T, R]]
-) -> Iterator[Job[T, R]]:
-    """Tasks of one kind as jobs."""
-    return (Job(task, fetch, outcomes) for task in tasks)
+class _Fetching(Generic[T, R]):
+    """The workers of one fetch and what they have brought; `begun` counts tasks not ended yet."""
+
+    def __init__(
+        self,
+        work: Callable[[T], R | Iterator[R]],
+        limits: FetchLimits,
+        size: Callable[[R], int],
+    ) -> None:
+        self.begun = 0
+        self.buffer = _CapacityLimiter(limits.most_buffered)
+        self._work = work
+        self._size = size
+        self._pool = _Pool(limits.workers)
+        self._fatal: BaseException | None = None
+        self._came: SimpleQueue[_Part[T, R]] = SimpleQueue()
+
+    def check(self) -> None:
+        """Raise the error that ends all, once what came before it was taken."""
+        if self._fatal is not None:
+            raise self._fatal
+
+    def begin(self, task: T) -> None:
+        """Have a worker do it, in the context of the caller."""
+        self.begun += 1
+        self._pool.submit(partial(copy_context().run, self._do, task))
+
+    def take(self, at_most: int | None) -> tuple[list[Fetched[T, R]], int]:
+        """Wait for something to come; what has come, up to `at_most`, and its size."""
+        batch: list[Fetched[T, R]] = []
+        size = 0
+        for part in islice(_all_of(self._came), at_most):
+            size += part.size
+            if not part.is_last:
+                batch.append(Fetched(part.task, part.result))
+                continue
+            self.begun -= 1
+            if part.error is not None:
+                try:
+                    batch.append(Fetched(part.task, None, _outcome(part.error)))
+                except BaseException as error:
+                    self._fatal = error
+                    break
+        return batch, size
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for the workers."""
+        self.buffer.close()
+        self._pool.close()
+
+    def _do(self, task: T) -> None:
+        """On a worker: bring the parts of a task, and then its end."""
+        error: BaseException | None = None
+        try:
+            found = self._work(task)
+            parts = found if isinstance(found, Iterator) else iter((found,))
+            for part in parts:
+                size = self._size(part)
+                if not self.buffer.acquire(size):
+                    break
+                self._came.put(_Part(task, part, size))
+        except BaseException as met:
+            error = met
+        self._came.put(_Part(task, is_last=True, error=error))
 
 
-class _Room:
-    """Results that wait to be taken, up to a sum of sizes: one comes in while there is any room."""
+class _CapacityLimiter:
+    """Lets results pass up to a sum of sizes; one passes while there is any capacity left."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._borrowed = 0
         self._is_closed = False
         self._changed = Condition()
 
-    def enter(self, size: int) -> bool:
-        """Wait for room; False when nobody takes anything any more."""
+    def acquire(self, size: int) -> bool:
+        """Wait for capacity; False when nobody takes results any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._held < self._most or self._is_closed)
-            self._held += size
+            self._changed.wait_for(lambda: self._borrowed < self._total or self._is_closed)
+            self._borrowed += size
             return not self._is_closed
 
-    def leave(self, size: int) -> None:
-        """Something was taken."""
+    def release(self, size: int) -> None:
+        """Give capacity back."""
         with self._changed:
-            self._held -= size
+            self._borrowed -= size
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -90,145 +305,117 @@ class _Room:
             self._changed.notify_all()
 
 
-def _one(result: object) -> int:
-    return 1
+class _Worker(Thread):
+    """A thread of a pool. A daemon: the process ends without those that a second Ctrl-C left."""
+
+    def __init__(self, pool: "_Pool", number: int) -> None:
+        super().__init__(name=f"fetch-{number}", daemon=True)
+        self.pool = pool
+
+    def run(self) -> None:
+        while (job := self.pool.next_job()) is not None:
+            job()
 
 
-def fetch_all(
-    tasks: Iterable[T],
-    fetch: Callable[[T], R],
-    *,
-    workers: int,
-    ahead: int | None = None,
-    room: int | None = None,
-    size: Callable[[R], int] = _one,
-) -> Iterator[Fetched[T, R]]:
-    """Run `fetch` for every task on up to `workers` threads; yield outcomes as they come.
+class _Pool:
+    """Workers, started when there is something to do and none is idle. Jobs raise nothing.
 
-    At most `ahead` tasks (twice as many as workers unless told) are under way or wait to be taken;
-    tell more where results are small, so that fetching goes on while they are loaded. Threads wait
-    while results of `room` altogether, by their `size`, wait to be taken: so memory stays bounded.
-    The threads work in the caller's context. A DifyError of one task is its outcome, and so is an
-    error that nobody foresaw, as Unforeseen; a lost session ends everything.
+    A ThreadPoolExecutor has one order, first come first served; here pages go before tasks.
     """
-    return fetch_parts(
-        tasks, lambda task: (fetch(task),), workers=workers, ahead=ahead, room=room, size=size
-    )
 
+    def __init__(self, workers: int) -> None:
+        self._most = workers
+        self._workers: list[_Worker] = []
+        self._idle = 0
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._is_closed = False
+        self._changed = Condition()
 
-def fetch_parts(
-    tasks: Iterable[T],
-    fetch: Callable[[T], Iterable[R]],
-    *,
-    workers: int,
-    ahead: int | None = None,
-    room: int | None = None,
-    size: Callable[[R], int] = _one,
-) -> Iterator[Fetched[T, R]]:
-    """As `fetch_all`, for results that come in parts: each is yielded as it comes, those of one
-    task in their order. An error comes after the parts that were good.
-    """
-    batches = fetch_batches(
-        tasks, fetch, workers=workers, ahead=ahead, room=room, size=size, at_once=1
-    )
-    with closing(batches):
-        yield from chain.from_iterable(batches)
-
-
-def fetch_batches(
-    tasks: Iterable[T],
-    fetch: Callable[[T], Iterable[R]],
-    *,
-    workers: int,
-    ahead: int | None = None,
-    room: int | None = None,
-    size: Callable[[R], int] = _one,
-    at_once: int | None = None,
-) -> Generator[list[Fetched[T, R]]]:
-    """As `fetch_parts`: each time all that has come by then, which `room` and `at_once` bound."""
-    most = ahead or 2 * workers
-    fetching = _Fetching(fetch, workers=workers, room=_Room(room or most), size=size)
-    left = iter(tasks)
-    try:
-        while True:
-            fetching.check()
-            for task in islice(left, most - len(fetching.pending)):
-                fetching.begin(task)
-            if not fetching.pending:
+    def submit(self, job: Callable[[], None], *, is_first: bool = False) -> None:
+        """Have the job done behind the others, or before them."""
+        with self._changed:
+            if self._is_closed:
                 return
-            batch, held = fetching.take(at_once)
-            if batch:
-                yield batch
-                batch.clear()  # or it would stay in memory while we wait for the next
-            fetching.room.leave(held)
-    finally:
-        fetching.close()
+            (self._jobs.appendleft if is_first else self._jobs.append)(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+            elif len(self._workers) < self._most:
+                self._workers.append(_Worker(self, len(self._workers)))
+                self._workers[-1].start()
 
-
-class _Fetching(Generic[T, R]):
-    """Threads at work; `pending` are the tasks that were begun and have not ended."""
-
-    def __init__(
-        self,
-        fetch: Callable[[T], Iterable[R]],
-        *,
-        workers: int,
-        room: _Room,
-        size: Callable[[R], int],
-    ) -> None:
-        self.room = room
-        self.pending: dict[Future[None], T] = {}
-        self._fetch = fetch
-        self._size = size
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch")
-        self._fatal: BaseException | None = None
-        self._came: SimpleQueue[tuple[T, R, int] | Future[None]] = SimpleQueue()
-
-    def check(self) -> None:
-        """Raise the lost session that came, once all before it was taken."""
-        if self._fatal is not None:
-            raise self._fatal
-
-    def begin(self, task: T) -> None:
-        """Have a thread fetch it."""
-        future = self._pool.submit(copy_context().run, self._work, task)
-        self.pending[future] = task
-        future.add_done_callback(self._came.put)
-
-    def take(self, at_once: int | None) -> tuple[list[Fetched[T, R]], int]:
-        """Wait for something to come; all that has come, up to `at_once`, and its size."""
-        batch: list[Fetched[T, R]] = []
-        held = 0
-        for one in islice(_all_of(self._came), at_once):
-            if isinstance(one, tuple):
-                task, part, size = one
-                batch.append(Fetched(task, part))
-                held += size
-                continue
-            task, error = self.pending.pop(one), one.exception()
-            if isinstance(error, Exception) and not isinstance(error, ActionableError):
-                error = noted(error)
-            if isinstance(error, DifyError) and not isinstance(error, FATAL):
-                batch.append(Fetched(task, None, error))
-            elif error is not None:
-                self._fatal = error
-                break
-        return batch, held
+    def next_job(self) -> Callable[[], None] | None:
+        """Wait for a job; None when the pool is closed."""
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._jobs or self._is_closed)
+            self._idle -= 1
+            return None if self._is_closed else self._jobs.popleft()
 
     def close(self) -> None:
-        """Begin nothing more, and wait for those at work."""
-        self.room.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Forget the jobs that nobody has begun, and wait for the workers."""
+        with self._changed:
+            self._is_closed = True
+            self._jobs.clear()
+            self._changed.notify_all()
+        for worker in self._workers:
+            worker.join()
 
-    def _work(self, task: T) -> None:
-        for part in self._fetch(task):
-            size = self._size(part)
-            if not self.room.enter(size):
-                return
-            self._came.put((task, part, size))
+    def share(self, ask: Callable[[T], R], pages: Iterable[T]) -> Generator[R]:
+        """See the function of this name: called by one of the workers."""
+        left = iter(pages)
+        waiting: deque[Callable[[], None]] = deque()
+        came: SimpleQueue[_Answer[R]] = SimpleQueue()
+        asked = 0  # and not yet taken
+
+        def ask_next() -> None:
+            with suppress(IndexError):  # another worker took it
+                job = waiting.popleft()
+                job()
+
+        try:
+            while True:
+                for page in islice(left, 2 * self._most - asked):
+                    asked += 1
+                    waiting.append(partial(copy_context().run, _ask, ask, page, came))
+                    self.submit(ask_next, is_first=True)
+                if not asked:
+                    return
+                if came.empty():
+                    ask_next()
+                answer = came.get()
+                asked -= 1
+                if self._is_closed:
+                    raise _Stopped
+                if answer.error is not None:
+                    raise answer.error
+                yield cast(R, answer.result)
+        finally:
+            while waiting:
+                with suppress(IndexError):
+                    waiting.popleft()
+                    asked -= 1
+            for _ in range(asked):  # those that others are at: no page is asked behind our back
+                came.get()
 
 
-def _all_of(came: SimpleQueue[R]) -> Iterator[R]:
+class _Stopped(Exception):
+    """The fetch was closed while a list was being read."""
+
+
+@dataclass(frozen=True)
+class _Answer(Generic[R]):
+    result: R | None = None
+    error: BaseException | None = None
+
+
+def _ask(ask: Callable[[T], R], page: T, came: "SimpleQueue[_Answer[R]]") -> None:
+    try:
+        came.put(_Answer(ask(page)))
+    except BaseException as error:
+        came.put(_Answer(error=error))
+
+
+def _all_of(came: "SimpleQueue[R]") -> Iterator[R]:
     """Wait for one; then all that are there."""
     yield came.get()
     while True:
@@ -236,41 +423,3 @@ def _all_of(came: SimpleQueue[R]) -> Iterator[R]:
             yield came.get_nowait()
         except Empty:
             return
-
-
-def map_together(fetch: Callable[[T], R], tasks: Sequence[T], *, workers: int) -> Iterator[R]:
-    """A `map` on worker threads, results as they come; raises the first error."""
-    for fetched in fetch_all(tasks, fetch, workers=min(workers, len(tasks))):
-        if fetched.error is not None:
-            raise fetched.error
-        yield cast(R, fetched.result)
-
-
-def in_background(fetch: Callable[[], R]) -> Future[R]:
-    """Run `fetch` on a thread for which nobody waits who gives up meanwhile."""
-    future: Future[R] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(fetch())
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=copy_context().run, args=(work,), daemon=True).start()
-    return future
-
-
-def attempt(task: T, fetch: Callable[[], R]) -> Fetched[T, R]:
-    """Run `fetch` in this thread; a DifyError is its outcome, and an error that nobody foresaw; a
-    lost session is raised, and so is what is no matter of Dify.
-    """
-    try:
-        return Fetched(task, fetch())
-    except FATAL:
-        raise
-    except DifyError as error:
-        return Fetched(task, None, error)
-    except ActionableError:
-        raise
-    except Exception as error:
-        return Fetched(task, None, noted(error))

@@ -1,18 +1,21 @@
 """Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import heal_days_to_come, told_difference
 from dify_etl.sync.errors import WindowWrong
-from dify_etl.sync.fetching import in_background
 from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
@@ -23,6 +26,8 @@ from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import CopyPlace
+
+R = TypeVar("R")
 
 LOCK_WAIT_SECONDS = 60.0
 # Thresholds of the garbage collector while a sync runs.
@@ -135,6 +140,20 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def in_background(ask: Callable[[], R]) -> "Future[R]":
+    """Ask on a daemon thread: who gives up meanwhile does not wait for the answer."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(ask())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    return future
 
 
 @contextmanager

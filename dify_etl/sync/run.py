@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.sync.fetching import map_together
+from dify_etl.sync.fetching import share
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.windows import Window, deep_days
 from dify_etl.time_zones import ONE_DAY, local_date
@@ -90,8 +90,8 @@ class Sync:
     watch: Watcher
 
     def together(self, ask: Callable[[int], R], pages: Sequence[int]) -> Iterator[R]:
-        """Ask several pages of a list at once; they come as they are answered."""
-        return map_together(ask, pages, workers=self.rules.workers)
+        """Ask several pages of a list, at once where workers are free; as they are answered."""
+        return share(ask, pages)
 
     @property
     def today(self) -> date:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from dify_etl.dify.errors import Unforeseen
+from dify_etl.errors import is_interrupt
 
 BEGINNING = "dify-etl met an error that nobody foresaw"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -36,7 +37,11 @@ def digest_of(error: Unforeseen) -> str:
 
 
 def noted(error: Exception) -> Unforeseen:
-    """The error as one of ours, noted for the feed that is being read."""
+    """The error as one of ours, noted for the feed that is being read. What DuckDB makes of Ctrl-C
+    is none: raises KeyboardInterrupt.
+    """
+    if is_interrupt(error):
+        raise KeyboardInterrupt from None
     found = error if isinstance(error, Unforeseen) else as_unforeseen(error)
     met = _MET.get()
     if met is not None:

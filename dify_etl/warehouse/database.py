@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from dify_etl.errors import is_interrupt
 from dify_etl.private_files import private_files
 from dify_etl.warehouse import errors
 from dify_etl.warehouse.tables import (
@@ -65,7 +66,9 @@ class Database:
     changed: set[str] = field(default_factory=set)  # raw tables, noted in ops.table_changes
 
     def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
-        """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable."""
+        """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable, and what
+        DuckDB makes of Ctrl-C amid a query KeyboardInterrupt again.
+        """
         if (written := _WRITES.match(sql)) and written[1] not in self.changed:
             self._note_change(written[1])
         with self._translating():
@@ -82,6 +85,10 @@ class Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
+        except RuntimeError as error:
+            if not is_interrupt(error):
+                raise
+            raise KeyboardInterrupt from None
         except duckdb.Error as error:  # a full disk shows as several kinds, at COMMIT as well
             known = errors.translated(self.path, error)
             if known is error:
@@ -90,7 +97,8 @@ class Database:
 
     def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        return self.execute(sql, parameters).fetchall()
+        with self._translating():
+            return self.execute(sql, parameters).fetchall()
 
     def value(self, sql: str, parameters: object = None) -> Any:
         """The first value of the first row, None when there is no row."""
@@ -100,7 +108,8 @@ class Database:
 
     def frame(self, sql: str) -> pl.DataFrame:
         """The answer of a query as a Polars frame."""
-        return pl.DataFrame(self.connection.sql(sql))
+        with self._translating():
+            return pl.DataFrame(self.connection.sql(sql))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

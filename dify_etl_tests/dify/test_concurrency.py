@@ -111,7 +111,7 @@ def test_answers_that_wait_for_our_own_work_say_nothing() -> None:
     limit = limit_with(time)
     answer(limit, time, times=100)
 
-    with limit.deaf():
+    with limit.pause_learning():
         answer(limit, time, seconds=5, times=10)
         heard_before = limit.current
         with limit.slot() as late:

@@ -1,6 +1,7 @@
 """More threads than requests that may be under way: the cap is the client's to keep."""
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,16 +14,19 @@ from dify_etl.sync.fetching import workers_for
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
-from dify_etl_tests.sync.workplace import NOW, ORIGIN, TALK
+from dify_etl_tests.sync.workplace import NOW, ORIGIN, TALK, Workplace
 
 CAP = 2
 
 
 class Crowd:
-    """Holds each answer for a moment; `most` is how many were held at a time."""
+    """Holds each answer for a moment; `most` is how many were held at a time, `threads` how many
+    threads were alive at most.
+    """
 
     def __init__(self) -> None:
         self.most = 0
+        self.threads = 0
         self._held = 0
         self._lock = threading.Lock()
 
@@ -31,6 +35,7 @@ class Crowd:
         with self._lock:
             self._held += 1
             self.most = max(self.most, self._held)
+            self.threads = max(self.threads, threading.active_count())
         threading.Event().wait(0.005)
         with self._lock:
             self._held -= 1
@@ -42,6 +47,28 @@ def test_cap_holds_with_a_thread_more(workplace: Open) -> None:
     place = workplace(quiet_world("chat")).with_rules(workers=workers_for(CAP))
     for hours in range(20):
         talk(place.world, at=NOW - timedelta(hours=hours))
+    crowd = crowded(place, TALK)
+    assert place.value("SELECT count(*) FROM raw.conversations") == 20
+    assert crowd.most == CAP
+
+
+def test_threads_are_the_workers_whatever_is_read(workplace: Open) -> None:
+    """Several apps with lists of many pages: their pages are asked by the same workers, so that
+    beside these only the threads that were there before are alive.
+    """
+    modes = ("chat", "agent-chat", "advanced-chat")
+    place = workplace(quiet_world(*modes)).with_rules(workers=workers_for(CAP))
+    for mode in modes:
+        for minutes in range(450):
+            talk(place.world, at=NOW - timedelta(minutes=minutes), mode=mode)
+    before = threading.active_count()
+    crowd = crowded(place, ["conversations"])
+    assert place.value("SELECT count(*) FROM raw.conversations") == 3 * 450
+    assert crowd.threads - before == workers_for(CAP)
+
+
+def crowded(place: Workplace, feeds: Sequence[str]) -> Crowd:
+    """Read the feeds with CAP requests at once."""
     crowd = Crowd()
     account = place.world.account
     with DifyClient(
@@ -51,6 +78,5 @@ def test_cap_holds_with_a_thread_more(workplace: Open) -> None:
         transport=ChangedAnswers(httpx.WSGITransport(app=place.server), crowd.hold),
         limits=RequestLimits(max_concurrency=CAP),
     ) as dify:
-        place.read(TALK, dify=dify)
-    assert place.value("SELECT count(*) FROM raw.conversations") == 20
-    assert crowd.most == CAP
+        place.read(feeds, dify=dify)
+    return crowd

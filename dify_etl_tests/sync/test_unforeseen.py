@@ -109,6 +109,18 @@ def test_lost_session_is_no_bug(place: Workplace) -> None:
         read_feed(sync, replace(FEEDS[0], read=read))
 
 
+def test_ctrl_c_amid_a_query_is_no_bug(place: Workplace) -> None:
+    """What DuckDB makes of it ends the run at once; no feed is given up, nothing is booked."""
+
+    def interrupted(sync: Sync) -> FeedReport:
+        raise RuntimeError("Query interrupted")
+
+    apps = next(one for one in FEEDS if one.name == "apps")
+    with place.opened() as sync, pytest.raises(KeyboardInterrupt):
+        read_feed(sync, replace(apps, read=interrupted))
+    assert place.rows("FROM ops.unforeseen_errors") == []
+
+
 def test_night_with_a_bug_builds_and_publishes(tmp_path: Path) -> None:
     """Only the verdict fails; what is good is modelled and published."""
     place = exploding(Workplace(brief_world(), tmp_path / "home"), "chat-conversations")

@@ -1,13 +1,17 @@
 """Opening the live file: locks, read-only homes, comments, added columns."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
 from dify_etl.warehouse.tables import Column, Table
 
@@ -66,3 +70,17 @@ def test_file_is_readable_by_older_clients(tmp_path: Path) -> None:
         ).fetchone()
     assert tags is not None
     assert "v1.5" in str(tags[0])
+
+
+@pytest.mark.parametrize("ask", [Database.rows, Database.frame, Database.execute])
+def test_ctrl_c_amid_a_query_is_no_bug(
+    tmp_path: Path, ask: Callable[[Database, str], object]
+) -> None:
+    """DuckDB ends the query with a plain RuntimeError; whoever asked gets KeyboardInterrupt."""
+    endless = "SELECT count(*) FROM range(1_000_000_000) AS a, range(1_000_000) AS b"
+    press = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    with open_database(tmp_path / "live.duckdb") as database:
+        press.start()
+        with pytest.raises(KeyboardInterrupt):
+            ask(database, endless)
+        assert database.value("SELECT 1") == 1

@@ -88,13 +88,13 @@ class AdaptiveLimit:
         self._is_starting = True
         self._quiet_left = QUIET_ANSWERS
         self._until_quiet = QUIET_EVERY
-        self._deaf = 0
-        self._heard_since = float("-inf")
+        self._pauses = 0
+        self._learning_since = float("-inf")
 
     @property
     def current(self) -> int:
         """How many requests may run at this moment."""
-        is_quiet = self._quiet_left and not self._deaf
+        is_quiet = self._quiet_left and not self._pauses
         limit = min(self._limit, float(QUIET)) if is_quiet else self._limit
         return max(1, int(limit))
 
@@ -115,22 +115,22 @@ class AdaptiveLimit:
                 self._free.notify()
 
     @contextmanager
-    def deaf(self) -> Iterator[None]:
+    def pause_learning(self) -> Iterator[None]:
         """Meanwhile this process is busy: answers wait for us, and their seconds mean nothing."""
         with self._free:
-            self._deaf += 1
+            self._pauses += 1
         try:
             yield
         finally:
             with self._free:
-                self._deaf -= 1
-                self._heard_since = self._clock()
+                self._pauses -= 1
+                self._learning_since = self._clock()
 
     def succeeded(self, route: str, admission: Admission) -> None:
         """An answer came: learn from its seconds, and move the limit by one request at most."""
         seconds = self._clock() - admission.started
         with self._free:
-            if self._deaf or admission.started < self._heard_since:
+            if self._pauses or admission.started < self._learning_since:
                 return
             known = self._routes.setdefault(route, _Route(recent=seconds))
             if seconds > max(SLOW_FLOOR_SECONDS, SLOW_FACTOR * known.recent):
