@@ -59,11 +59,12 @@ def test_threads_are_the_workers_whatever_is_read(workplace: Open) -> None:
     modes = ("chat", "agent-chat", "advanced-chat")
     place = workplace(quiet_world(*modes)).with_rules(workers=workers_for(CAP))
     for mode in modes:
-        for minutes in range(450):
+        for minutes in range(250):
             talk(place.world, at=NOW - timedelta(minutes=minutes), mode=mode)
+    place.read(["apps"])
     before = threading.active_count()
     crowd = crowded(place, ["conversations"])
-    assert place.value("SELECT count(*) FROM raw.conversations") == 3 * 450
+    assert place.value("SELECT count(*) FROM raw.conversations") == 3 * 250
     assert crowd.threads - before == workers_for(CAP)
 
 
