@@ -217,7 +217,7 @@ def test_lists_in_many_parts_are_held_and_counted_once(
     """
     for module in ("sync.walks", "feeds.conversation_lists", "feeds.run_lists"):
         monkeypatch.setattr(f"dify_etl.{module}.MOST_ROWS", 3)
-    monkeypatch.setattr("dify_etl.feeds.conversations.ROOM", room)
+    monkeypatch.setattr("dify_etl.feeds.conversations.BUFFERED", room)
     place = workplace(lively_world())
 
     reports = place.read()
