@@ -32,6 +32,7 @@ from dify_etl.cli.summary import (
 )
 from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.feeds.table import FEEDS
+from dify_etl.interrupts import noted_interrupts
 from dify_etl.settings import DIFY_BEGINS, Settings
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
 from dify_etl.sync.report import FeedReport
@@ -113,7 +114,7 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
 def _read(settings: Settings, request: SyncRequest, console: Console) -> SyncOutcome:
     """Everything that needs Dify and the home; both are given back before anything is shown."""
     run_id = str(uuid.uuid4())
-    with _opened(settings, request, run_id, console) as opened:
+    with noted_interrupts(), _opened(settings, request, run_id, console) as opened:
         window = _window(settings, request, opened)
         opened.check_source()
         if newer := opened.dify.newer_than_tested:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar, cast, overload
 
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
 from dify_etl.errors import ActionableError
+from dify_etl.interrupts import check_interrupt
 from dify_etl.sync.unforeseen import noted
 
 T = TypeVar("T")
@@ -228,7 +229,8 @@ class _Fetching(Generic[T, R]):
         self._came: SimpleQueue[_Part[T, R]] = SimpleQueue()
 
     def check(self) -> None:
-        """Raise the error that ends all, once what came before it was taken."""
+        """Raise the error that ends all, once what came before it was taken; and Ctrl-C."""
+        check_interrupt()
         if self._fatal is not None:
             raise self._fatal
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dify_etl.dify.errors import Unforeseen
 from dify_etl.errors import is_interrupt
+from dify_etl.interrupts import check_interrupt
 
 BEGINNING = "dify-etl met an error that nobody foresaw"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ def noted(error: Exception) -> Unforeseen:
     """The error as one of ours, noted for the feed that is being read. What DuckDB makes of Ctrl-C
     is none: raises KeyboardInterrupt.
     """
+    check_interrupt()
     if is_interrupt(error):
         raise KeyboardInterrupt from None
     found = error if isinstance(error, Unforeseen) else as_unforeseen(error)

@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 
 from dify_etl.errors import is_interrupt
+from dify_etl.interrupts import check_interrupt
 from dify_etl.private_files import private_files
 from dify_etl.warehouse import errors
 from dify_etl.warehouse.tables import (
@@ -69,6 +70,7 @@ class Database:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable, and what
         DuckDB makes of Ctrl-C amid a query KeyboardInterrupt again.
         """
+        check_interrupt()
         if (written := _WRITES.match(sql)) and written[1] not in self.changed:
             self._note_change(written[1])
         with self._translating():
@@ -85,11 +87,13 @@ class Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError as error:
-            if not is_interrupt(error):
+        except Exception as error:
+            check_interrupt()
+            if is_interrupt(error):
+                raise KeyboardInterrupt from None
+            if not isinstance(error, duckdb.Error):
                 raise
-            raise KeyboardInterrupt from None
-        except duckdb.Error as error:  # a full disk shows as several kinds, at COMMIT as well
+            # A full disk shows as several kinds, at COMMIT as well.
             known = errors.translated(self.path, error)
             if known is error:
                 raise

@@ -1,0 +1,43 @@
+"""Ctrl-C that no library swallows."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_pressed = threading.Event()
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[None]:
+    """While the block runs, Ctrl-C is noted as well as raised.
+
+    KeyboardInterrupt is raised in whatever runs at that moment. In a callback of Polars or DuckDB
+    it is written to stderr and dropped, or comes back as another error. Where a run books an error
+    or goes on, `check_interrupt` finds out. Nothing is done on other threads than the main one, or
+    where somebody else, such as Dagster, handles the signal.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    if not is_main or before is not signal.default_int_handler:
+        yield
+        return
+    _pressed.clear()
+    signal.signal(signal.SIGINT, _note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _pressed.clear()
+
+
+def check_interrupt() -> None:
+    """KeyboardInterrupt when Ctrl-C was pressed in a block of `noted_interrupts`."""
+    if _pressed.is_set():
+        raise KeyboardInterrupt
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _pressed.set()
+    raise KeyboardInterrupt
