@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from dify_etl.assembly.connection import (
-    DEMO_PLAN,
     effective_settings,
-    fingerprint_key,
     home_of,
     kept_sessions,
     open_dify,
     rules_of,
 )
-from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore, RedisTokenStore
+from dify_etl.assembly.demo import DEMO_PLAN
+from dify_etl.assembly.home_files import fingerprint_key
+from dify_etl.dify.http.redis_tokens import RedisTokenStore
+from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore
 from dify_etl.settings import SettingWrong, setting_names
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_simulated import SimulatedDify, WorldPlan, build_world, serve

@@ -171,6 +171,13 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("module", ["dagster", "redis", "dify_simulated", "werkzeug", "xlsxwriter"])
+def test_sync_imports_nothing_that_it_does_not_need(module: str) -> None:
+    """Before the first request a sync has loaded what reads Dify, and no more."""
+    code = f"import sys, dify_etl.cli.syncing; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 OTHER_RULES = {
     "DuckDB's": r"at\s+time\s+zone|\btimezone\('",
     "Polars'": r"convert_time_zone|\.dt\.(date|hour)\b",

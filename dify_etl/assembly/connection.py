@@ -1,17 +1,12 @@
 """The Dify of the settings (a server, or the simulated one when told so), and its home."""
 
-import json
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-from pydantic import SecretStr
-
+from dify_etl.assembly.home_files import fingerprint_key, make_home
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
@@ -26,7 +21,6 @@ from dify_etl.home import (
     remembered,
     user_name,
 )
-from dify_etl.private_files import PRIVATE_FOLDER, made_once
 from dify_etl.settings import (
     DIFY_BEGINS,
     Settings,
@@ -39,22 +33,9 @@ from dify_etl.settings import (
 )
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
-from dify_etl.warehouse.errors import WarehouseUnwritable, translated
+from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.publish import CopyPlace
-from dify_simulated import SimulatedDify, WorldPlan, build_world
 
-DEMO_PLAN = WorldPlan(
-    seed=7,
-    apps=10,
-    agents=2,
-    days=30,
-    conversations_per_day=20,
-    timezone="UTC",
-    version="1.16.1",
-)
-# The workspace of a home whose file names no version: dify-etl 0.1 made it.
-_FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
-_PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 
 Tell = Callable[[str], None]
@@ -80,7 +61,9 @@ def effective_settings(**overrides: Any) -> Settings:
     settings = load_settings(**overrides)
     if not settings.is_simulated:
         return settings
-    plan, now = _demo_of(home_of(settings))
+    from dify_etl.assembly.demo import demo_of  # loads the simulated Dify
+
+    plan, now = demo_of(home_of(settings))
     demo: dict[str, Any] = {"timezone": plan.timezone}
     if settings.start_date == DIFY_BEGINS:
         demo["start_date"] = now.date() - timedelta(days=plan.days)
@@ -159,7 +142,7 @@ def check_kind(settings: Settings) -> None:
 def _remember(settings: Settings) -> None:
     """Make the home, and note of which Dify it is, and whether the folder is the home's alone."""
     home = home_of(settings)
-    _make_home(home)
+    make_home(home)
     try:
         if "dify" not in remembered(home):
             is_home = settings.is_simulated or Home(home).live.exists()
@@ -191,7 +174,9 @@ def _make_private(settings: Settings, tell: Tell) -> None:
 @contextmanager
 def _client(settings: Settings, token_store: TokenStore | None) -> Iterator[DifyClient]:
     if settings.is_simulated:
-        with _simulated_client(home_of(settings)) as dify:
+        from dify_etl.assembly.demo import simulated_client
+
+        with simulated_client(home_of(settings)) as dify:
             yield dify
         return
     assert settings.base_url is not None
@@ -220,65 +205,3 @@ def kept_sessions(settings: Settings) -> TokenStore:
     """Where sessions are kept between runs: the chosen store, Redis, or a file in the home."""
     chosen = settings.token_store or settings.redis_url
     return token_store_from(chosen.get_secret_value() if chosen else "file", home_of(settings))
-
-
-def fingerprint_key(home: Path) -> bytes:
-    """The key of the API keys' fingerprints: made once, mode 0600, outside the database."""
-    return _made_once(Home(home).fingerprint, lambda: secrets.token_bytes(32))
-
-
-def _make_home(home: Path) -> None:
-    try:
-        home.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "a file is in the way" if home.exists() else error.strerror
-        raise WarehouseUnwritable(
-            f"the folder for the data cannot be made: {reason}",
-            where=str(home.absolute()),
-            hint="Set DIFY_ETL_HOME to a folder that you may write.",
-        ) from error
-
-
-def _made_once(path: Path, content: Callable[[], bytes]) -> bytes:
-    """The bytes of a private file, written by whoever comes first. WarehouseUnwritable."""
-    _make_home(path.parent)
-    try:
-        return made_once(path, content)
-    except OSError as error:
-        raise translated(path, error) from error
-
-
-def _simulated_client(home: Path) -> DifyClient:
-    """A client of a simulated workspace that stays the same for every run into this home."""
-    plan, _ = _demo_of(home)
-    world = build_world(plan)
-    return DifyClient(
-        "http://simulated.dify",
-        email=world.account.email,
-        password=SecretStr(world.account.password or ""),
-        transport=httpx.WSGITransport(app=SimulatedDify(world, plan.version)),
-        fingerprint_key=fingerprint_key(home),
-    )
-
-
-def _demo_of(home: Path) -> tuple[WorldPlan, datetime]:
-    """The home's simulated workspace, and the moment at which it stands still: its first use.
-
-    The version is kept as well: another one has other rows, and those held would count as deleted.
-    """
-    told = _made_once(Home(home).world, _new_demo)
-    try:
-        world = json.loads(told)
-        now = datetime.fromisoformat(world["now"])
-        return replace(_PLANS[world.get("version", _FIRST_PLAN.version)], now=now), now
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WarehouseUnwritable(
-            f"{Home(home).world.name} is damaged, or a newer dify-etl wrote it",
-            where=str(Home(home).world),
-            hint=f"Delete the folder {home}; the demo makes it anew.",
-        ) from error
-
-
-def _new_demo() -> bytes:
-    now = datetime.now(UTC).replace(microsecond=0)
-    return json.dumps({"now": now.isoformat(), "version": DEMO_PLAN.version}).encode()

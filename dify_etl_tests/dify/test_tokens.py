@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from dify_etl.dify.errors import TokenStoreFailed
+from dify_etl.dify.http.redis_tokens import RedisTokenStore
 from dify_etl.dify.http.tokens import (
     FileTokenStore,
     MemoryTokenStore,
-    RedisTokenStore,
     SessionTokens,
     TokenStore,
     token_store_from,

@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify.http.auth import AdminKeyCredentials
-from dify_etl.dify.http.tokens import FileTokenStore, RedisTokenStore
+from dify_etl.dify.http.redis_tokens import RedisTokenStore
+from dify_etl.dify.http.tokens import FileTokenStore
 from dify_etl.feeds.table import FEEDS
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open

@@ -15,9 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import redis
-from redis.exceptions import LockError, RedisError
-
 from dify_etl.dify.errors import TokenStoreFailed
 from dify_etl.home import Home
 from dify_etl.private_files import (
@@ -101,12 +98,12 @@ class FileTokenStore:
 
     def load(self, key: str) -> SessionTokens | None:
         """The kept session, or None. Raises TokenStoreFailed when the file cannot be read."""
-        return _from_json(self._all().get(key))
+        return from_json(self._all().get(key))
 
     def save(self, key: str, tokens: SessionTokens) -> None:
         """Replace the file as a whole, so that no reader ever sees half of it."""
         try:
-            kept = {**self._all(), key: _to_json(tokens)}
+            kept = {**self._all(), key: to_json(tokens)}
             replace_file(self._path, json.dumps(kept).encode())
         except OSError as error:
             raise self._failed("written", error) from error
@@ -145,72 +142,6 @@ class FileTokenStore:
         )
 
 
-class RedisTokenStore:
-    """Keeps sessions in Redis, for several machines; entries end with the refresh token's life."""
-
-    def __init__(self, url: str, *, lock_seconds: float = LOCK_SECONDS) -> None:
-        try:
-            self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
-        except ValueError as error:
-            raise _unknown_store() from error
-        self._lock_seconds = lock_seconds
-
-    def load(self, key: str) -> SessionTokens | None:
-        """The kept session, or None. Raises TokenStoreFailed when Redis cannot be reached."""
-        with self._reached():
-            kept = self._redis.get(_redis_key(key))
-        try:
-            return _from_json(json.loads(kept)) if isinstance(kept, bytes) else None
-        except ValueError:
-            return None
-
-    def save(self, key: str, tokens: SessionTokens) -> None:
-        """Keep a session for 30 days. Raises TokenStoreFailed."""
-        with self._reached():
-            self._redis.set(_redis_key(key), json.dumps(_to_json(tokens)), ex=KEEP_SECONDS)
-
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
-        """Hold a lock in Redis; it ends by itself when its holder dies."""
-        name, seconds = f"{_redis_key(key)}:lock", self._lock_seconds
-        lock = self._redis.lock(name, timeout=seconds, blocking_timeout=seconds)
-        with self._reached():
-            if not lock.acquire():
-                raise self._failed("another process holds the lock of the session")
-        try:
-            yield
-        finally:
-            self._release(lock.release)
-
-    def _release(self, release: Callable[[], Any]) -> None:
-        try:
-            release()
-        except LockError:
-            log.warning("the lock of the session in Redis ended before the renewal did")
-        except RedisError as error:
-            log.warning(
-                "the lock of the session in Redis stays until it ends: %s", type(error).__name__
-            )
-
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        try:
-            yield
-        except RedisError as error:
-            raise self._failed(f"Redis cannot be used ({type(error).__name__})") from None
-
-    def _failed(self, what: str) -> TokenStoreFailed:
-        kwargs = self._redis.connection_pool.connection_kwargs
-        return TokenStoreFailed(
-            what,
-            where=f"Redis at {kwargs.get('host', kwargs.get('path'))}:{kwargs.get('port', '')}",
-            hint="Start Redis, correct the address or its password, or keep the session in a file.",
-        )
-
-    def __repr__(self) -> str:
-        return "RedisTokenStore(...)"
-
-
 def token_store_from(text: str, home: Path) -> TokenStore:
     """The store that a setting names: memory, file, file:/path, redis://host:port/0 (or rediss).
 
@@ -223,11 +154,14 @@ def token_store_from(text: str, home: Path) -> TokenStore:
     if text.startswith("file:"):
         return FileTokenStore(Path(text.removeprefix("file:").removeprefix("//")))
     if text.startswith(("redis://", "rediss://", "unix://")):
+        from dify_etl.dify.http.redis_tokens import RedisTokenStore  # loads a library
+
         return RedisTokenStore(text)
-    raise _unknown_store()
+    raise unknown_store()
 
 
-def _unknown_store() -> TokenStoreFailed:
+def unknown_store() -> TokenStoreFailed:
+    """The error of a setting that names no store."""
     return TokenStoreFailed(
         "unknown kind of token store",
         where="token store setting",
@@ -235,16 +169,13 @@ def _unknown_store() -> TokenStoreFailed:
     )
 
 
-def _redis_key(key: str) -> str:
-    return f"dify-etl:session:{key}"
-
-
-def _to_json(tokens: SessionTokens) -> dict[str, Any]:
+def to_json(tokens: SessionTokens) -> dict[str, Any]:
+    """The session as JSON, for a store."""
     renew_at = tokens.renew_at.timestamp() if tokens.renew_at else None
     return {**asdict(tokens), "renew_at": renew_at}
 
 
-def _from_json(kept: Any) -> SessionTokens | None:
+def from_json(kept: Any) -> SessionTokens | None:
     """The session out of its JSON; None when it is of another shape, so that we log in anew."""
     try:
         renew_at = datetime.fromtimestamp(kept["renew_at"], UTC) if kept["renew_at"] else None
