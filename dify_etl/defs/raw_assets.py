@@ -4,6 +4,7 @@ A raw asset is told only what is whole: a full list without a bad slice, and eac
 no slice failed or is incomplete. A day that is not whole gets an observation that says why.
 """
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import date
 
@@ -25,21 +26,11 @@ from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.raw.tables import raw_table
 from dify_etl.settings import Settings
+from dify_etl.sync.days import rows_by_day
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import Table
 from dify_etl.warehouse.upsert import Changes
-
-# The column by which a row of a daily table belongs to a day, where it is not created_at.
-DAY_COLUMNS = {
-    "daily_statistics": "statistic_date",
-    "message_feedbacks": "message_created_date",
-    "message_citations": "message_created_date",
-    "message_files": "message_created_date",
-    "agent_thoughts": "message_created_date",
-    "agent_tool_calls": "message_created_date",
-    "human_inputs": "asked_date",
-}
 
 Told = dg.MaterializeResult[None] | dg.AssetCheckResult
 
@@ -254,5 +245,7 @@ def _costs(report: FeedReport) -> Metadata:
 
 def _rows_by_day(database: Database, table: Table) -> dict[date, int]:
     """Rows per local day."""
-    day = DAY_COLUMNS.get(table.name, "created_date")
-    return dict(database.rows(f"SELECT {day}, count(*) FROM {table.qualified} GROUP BY 1"))
+    counted: Counter[date] = Counter()
+    for (_, day), rows in rows_by_day(database, table).items():
+        counted[day] += rows
+    return counted

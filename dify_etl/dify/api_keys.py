@@ -60,7 +60,7 @@ class ApiKey(KeyRecord):
     )
     created_at: Instant = aliased("created_at", description="when the key was made")
     last_used_at: Instant | None = optional(
-        description="last use: at most a minute late, up to an hour since 1.13"
+        description="last use: at most a minute late, up to an hour since 1.13", is_volatile=True
     )
 
     @classmethod

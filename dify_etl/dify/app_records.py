@@ -25,7 +25,9 @@ class App(Record):
     icon_type: str | None = optional(description="emoji, image or link")
     icon: str | None = optional(description="emoji, or file id of the image")
     icon_background: str | None = optional(description="colour, as #FFEAD5")
-    icon_url: str | None = optional(description="signed address of the image; changes on each read")
+    icon_url: str | None = optional(
+        description="signed address of the image; changes on each read", is_volatile=True
+    )
     app_model_config: JsonText | None = optional(
         "model_config", description="model and prompt, JSON; null for workflow and advanced-chat"
     )
@@ -49,8 +51,12 @@ class App(Record):
     )
     has_draft_trigger: bool | None = optional(description="whether the draft has a trigger node")
     access_mode: str | None = optional(description="who may open the web app (enterprise)")
-    create_user_name: str | None = optional(description="name of the creator, looked up by Dify")
-    author_name: str | None = optional(description="name of the author, looked up by Dify")
+    create_user_name: str | None = optional(
+        description="name of the creator, looked up by Dify", keeps_last=True
+    )
+    author_name: str | None = optional(
+        description="name of the author, looked up by Dify", keeps_last=True
+    )
     maintainer_id: str | None = optional(
         "maintainer", description="account that maintains the app (since 1.16)"
     )
@@ -80,7 +86,9 @@ class AppDetail(App):
     is_site_enabled: bool | None = optional("enable_site", description="whether the web app is on")
     is_api_enabled: bool | None = optional("enable_api", description="whether the API is on")
     api_base_url: str | None = optional(description="address of the service API")
-    site: JsonText | None = optional(description="web app settings, JSON, without its secrets")
+    site: JsonText | None = optional(
+        description="web app settings, JSON, without its secrets", is_signed=True
+    )
     tracing: JsonText | None = optional(description="tracing switch, JSON")
     deleted_tools: JsonText | None = optional(description="tools that are gone, JSON list")
 

@@ -52,10 +52,12 @@ class LoggedConversation(Record):
     from_source: str = aliased("from_source", description="api (also web app) or console")
     from_end_user_id: str | None = optional(description="end user")
     from_end_user_session_id: str | None = optional(
-        description="the API caller's `user`; null when the end user is gone"
+        description="the API caller's `user`; null when the end user is gone", keeps_last=True
     )
     from_account_id: str | None = optional(description="account, when from_source is console")
-    from_account_name: str | None = optional(description="its name; null when it is gone")
+    from_account_name: str | None = optional(
+        description="its name; null when it is gone", keeps_last=True
+    )
     app_model_config: JsonText | None = optional("model_config", description="prompt, JSON")
     read_at: Instant | None = optional(description="when an editor opened the log first")
     created_at: Instant = aliased("created_at", description="when it began")

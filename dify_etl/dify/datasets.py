@@ -67,11 +67,15 @@ class Dataset(Record):
     pipeline_id: str | None = optional(description="knowledge pipeline")
     runtime_mode: str | None = optional(description="general or rag_pipeline")
     chunk_structure: str | None = optional(description="structure of the passages")
-    icon_info: JsonText | None = optional(description="icon, JSON; its address changes")
+    icon_info: JsonText | None = optional(
+        description="icon, JSON; its address changes", is_signed=True
+    )
     is_published: bool | None = optional(description="whether the pipeline is published")
     is_api_enabled: bool | None = optional("enable_api", description="whether the API is on")
     is_multimodal: bool | None = optional(description="whether images are indexed")
-    author_name: str | None = optional(description="name of the author, looked up by Dify")
+    author_name: str | None = optional(
+        description="name of the author, looked up by Dify", keeps_last=True
+    )
     maintainer_id: str | None = optional(
         "maintainer", description="account that maintains it (since 1.16)"
     )
@@ -105,7 +109,9 @@ class Document(Record):
     created_at: Instant | None = optional(description="when it was added")
     tokens: int | None = optional(description="tokens of the text")
     word_count: int | None = optional(description="characters, as Dify counts")
-    hit_count: int | None = optional(description="how often passages were found; moves no time")
+    hit_count: int | None = optional(
+        description="how often passages were found; moves no time", is_volatile=True
+    )
     indexing_status: str | None = optional(
         description="waiting, parsing, cleaning, splitting, indexing, completed, error, paused"
     )

@@ -66,5 +66,7 @@ class Annotation(Record):
     annotation_id: Id = aliased("id", description="id of the annotation")
     question: str | None = optional(description="question that it answers")
     answer: str | None = optional(description="answer of the editor")
-    hit_count: int | None = optional(description="how often it gave the answer; moves no time")
+    hit_count: int | None = optional(
+        description="how often it gave the answer; moves no time", is_volatile=True
+    )
     created_at: Instant | None = optional(description="when it was made")

@@ -38,12 +38,16 @@ class Member(Record):
     name: str = aliased("name", description="name that others see")
     email: str = aliased("email", description="e-mail address; Dify does not validate it")
     avatar: str | None = optional(description="file id or address of the picture")
-    avatar_url: str | None = optional(description="signed address of the picture; changes")
+    avatar_url: str | None = optional(
+        description="signed address of the picture; changes", is_volatile=True
+    )
     role: str | None = optional(description="owner, admin, editor, normal, dataset_operator")
     roles: JsonText | None = optional(description="roles, JSON list (newest servers)")
     status: str | None = optional(description="pending, uninitialized, active, banned, closed")
-    last_login_at: Instant | None = optional(description="last login")
-    last_active_at: Instant | None = optional(description="last call, to 10 minutes")
+    last_login_at: Instant | None = optional(description="last login", is_volatile=True)
+    last_active_at: Instant | None = optional(
+        description="last call, to 10 minutes", is_volatile=True
+    )
     created_at: Instant | None = optional(description="when the account was made")
 
 

@@ -30,7 +30,9 @@ from dify_etl.dify.tool_calls import AgentToolCall, calls_of
 class MessageFeedback(MessageChild):
     """A like or dislike. Dify gives neither an id nor a time here."""
 
-    position: int = Field(description="place in Dify's list of this message, from 1")
+    position: int = aliased(
+        "position", description="place in Dify's list of this message, from 1", is_volatile=True
+    )
     rating: str = aliased("rating", description="like or dislike")
     content: str | None = optional(description="comment")
     from_source: str = aliased("from_source", description="user or admin")
@@ -38,8 +40,12 @@ class MessageFeedback(MessageChild):
     from_account_id: str | None = optional(
         "from_account", "id", description="account, when from_source is admin"
     )
-    from_account_name: str | None = optional("from_account", "name", description="its name")
-    from_account_email: str | None = optional("from_account", "email", description="its e-mail")
+    from_account_name: str | None = optional(
+        "from_account", "name", description="its name", keeps_last=True
+    )
+    from_account_email: str | None = optional(
+        "from_account", "email", description="its e-mail", keeps_last=True
+    )
 
 
 class AgentThought(MessageChild):
@@ -53,8 +59,10 @@ class AgentThought(MessageChild):
     tool: str | None = optional(description="tools called, joined by ;")
     tool_labels: JsonText | None = optional(description="tool names by language, JSON")
     tool_input: str | None = optional(description="arguments by tool, JSON text of Dify")
-    observation: str | None = optional(description="results by tool, JSON text of Dify")
-    files: JsonText | None = optional(description="file ids, JSON list")
+    observation: str | None = optional(
+        description="results by tool, JSON text of Dify", is_signed=True
+    )
+    files: JsonText | None = optional(description="file ids, JSON list", is_signed=True)
     created_at: Instant | None = optional(description="when the step was stored")
 
 
@@ -64,7 +72,7 @@ class MessageFile(MessageChild):
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
     filename: str | None = optional(description="name of the file")
     file_type: str | None = optional("type", description="image, document, audio, video, custom")
-    url: str | None = optional(description="signed address; changes on each read")
+    url: str | None = optional(description="signed address; changes on each read", is_volatile=True)
     mime_type: str | None = optional(description="media type")
     size_bytes: int | None = optional("size", description="size in bytes")
     transfer_method: str | None = optional(description="local_file, remote_url, tool_file")
@@ -102,25 +110,42 @@ class HumanInput(MessageChild):
 
     model_config = ConfigDict(extra="ignore")
 
+    # Runs of workflow apps tell forms, too, and know neither conversation nor message.
+    conversation_id: Id = aliased(
+        "conversation_id", description="id of the conversation", keeps_last=True
+    )
+    message_id: Id = aliased("message_id", description="id of the message", keeps_last=True)
     workflow_run_id: Id = Field(description="run that waits for the answer")
     form_id: str | None = optional(
-        description="id of the form; null where the server does not tell it"
+        description="id of the form; null where the server does not tell it", keeps_last=True
     )
     node_id: Id = Field(description="id of the human input node in the graph")
-    node_title: str | None = optional(description="title of that node")
-    form_content: str | None = optional(description="what is asked, Markdown with placeholders")
-    form_inputs: JsonText | None = optional("inputs", description="fields to fill in, JSON list")
-    actions: JsonText | None = optional(description="buttons that are offered, JSON list")
+    node_title: str | None = optional(description="title of that node", keeps_last=True)
+    form_content: str | None = optional(
+        description="what is asked, Markdown with placeholders", keeps_last=True, is_signed=True
+    )
+    form_inputs: JsonText | None = optional(
+        "inputs", description="fields to fill in, JSON list", keeps_last=True, is_signed=True
+    )
+    actions: JsonText | None = optional(
+        description="buttons that are offered, JSON list", keeps_last=True
+    )
     expires_at: Instant | None = optional(
-        "expiration_time", description="until when it may be answered"
+        "expiration_time", description="until when it may be answered", keeps_last=True
     )
     is_submitted: bool | None = optional("submitted", description="whether it was answered")
-    action_id: str | None = optional(description="id of the button that was chosen")
-    action_text: str | None = optional(description="title of that button")
-    submitted_data: JsonText | None = optional(description="values filled in by field, JSON")
-    rendered_content: str | None = optional(description="what was asked, with the values in it")
+    action_id: str | None = optional(
+        description="id of the button that was chosen", keeps_last=True
+    )
+    action_text: str | None = optional(description="title of that button", keeps_last=True)
+    submitted_data: JsonText | None = optional(
+        description="values filled in by field, JSON", keeps_last=True, is_signed=True
+    )
+    rendered_content: str | None = optional(
+        description="what was asked, with the values in it", keeps_last=True, is_signed=True
+    )
     answered_by: str | None = optional(
-        description="who answered; no server up to August 2026 tells it"
+        description="who answered; no server up to August 2026 tells it", keeps_last=True
     )
 
     @classmethod
@@ -196,10 +221,12 @@ class Message(Record):
     )
     workflow_run_id: Id | None = optional(description="run behind the answer (advanced-chat)")
     query: str = aliased("query", description="the question")
-    answer: str = aliased("answer", description='the answer; "" while it is written')
-    inputs: JsonText | None = optional(description="variables of the app, JSON")
+    answer: str = aliased(
+        "answer", description='the answer; "" while it is written', is_signed=True
+    )
+    inputs: JsonText | None = optional(description="variables of the app, JSON", is_signed=True)
     message: JsonText | None = optional(
-        description='prompt, JSON list of role, text, files; "" for advanced-chat'
+        description='prompt, JSON list of role, text, files; "" for advanced-chat', is_signed=True
     )
     status: str = aliased(
         "status",
@@ -240,7 +267,9 @@ class Message(Record):
     time_to_generate_seconds: float | None = _usage(
         "time_to_generate", description="seconds from the first token to the last"
     )
-    metadata: JsonText | None = optional(description="usage, citations and more, JSON")
+    metadata: JsonText | None = optional(
+        description="usage, citations and more, JSON", is_signed=True
+    )
     annotation_id: str | None = optional("annotation", "id", description="annotation made of it")
     annotation_question: str | None = optional(
         "annotation", "question", description="question of that annotation"
@@ -266,7 +295,9 @@ class Message(Record):
     annotation_hit_created_at: Instant | None = optional(
         "annotation_hit_history", "created_at", description="when it gave the answer"
     )
-    extra_contents: JsonText | None = optional(description="further content, JSON (newest servers)")
+    extra_contents: JsonText | None = optional(
+        description="further content, JSON (newest servers)", is_signed=True
+    )
     feedbacks: tuple[MessageFeedback, ...] = Field(strict=False, description="likes and dislikes")
     agent_thoughts: tuple[AgentThought, ...] = Field(strict=False, description="agent steps")
     tool_calls: tuple[AgentToolCall, ...] = Field(

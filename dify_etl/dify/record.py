@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, get_origin
+from typing import Annotated, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack, cast, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic import (
     WrapValidator,
     create_model,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from dify_etl.dify.errors import UnexpectedAnswer
@@ -158,18 +159,35 @@ IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant), AfterValidator(_
 Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero
 
 
-def aliased(*path: str, description: str) -> Any:
+class Marks(TypedDict, total=False):
+    """How changes of a column count, by the names that `warehouse.tables.Column` has for it."""
+
+    is_volatile: bool
+    keeps_last: bool
+    is_signed: bool
+
+
+def aliased(*path: str, description: str, **marks: Unpack[Marks]) -> Any:
     """A required column that Dify names otherwise, or nests under `path`."""
-    alias = path[0] if len(path) == 1 else AliasPath(*path)
-    return Field(validation_alias=alias, description=description)
+    return _field(path, marks, description=description)
 
 
-def optional(*path: str, description: str) -> Any:
+def optional(*path: str, description: str, **marks: Unpack[Marks]) -> Any:
     """A column that is None when Dify leaves it out; without a path, Dify names it the same."""
-    if not path:
-        return Field(default=None, description=description)
-    alias = path[0] if len(path) == 1 else AliasPath(*path)
-    return Field(default=None, validation_alias=alias, description=description)
+    return _field(path, marks, description=description, default=None)
+
+
+def _field(path: Sequence[str], marks: Marks, **told: Any) -> Any:
+    if unknown := marks.keys() - Marks.__annotations__.keys():
+        raise TypeError(f"no marks of a column: {', '.join(sorted(unknown))}")
+    if path:
+        told["validation_alias"] = path[0] if len(path) == 1 else AliasPath(*path)
+    return Field(**told, json_schema_extra={**marks} or None)
+
+
+def marks_of(field: FieldInfo) -> Marks:
+    """The marks that a field of a record was made with."""
+    return cast(Marks, field.json_schema_extra or {})
 
 
 class Record(BaseModel):

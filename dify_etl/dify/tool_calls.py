@@ -22,11 +22,15 @@ class AgentToolCall(MessageChild):
     call_position: int = Field(description="order of the call in its step, from 1")
     tool_name: str = Field(description="name of the tool")
     tool_input: str | None = optional(description="arguments, JSON text")
-    tool_output: str | None = optional(description="result, as text or JSON text")
-    status: str | None = optional(description="success or error (agent-chat)")
-    error: str | None = optional(description="error text (agent-chat)")
-    seconds: float | None = optional(description="seconds of the call (agent-chat)")
-    step_tokens: int | None = optional(description="tokens of the whole step (agent-chat)")
+    tool_output: str | None = optional(description="result, as text or JSON text", is_signed=True)
+    status: str | None = optional(description="success or error (agent-chat)", keeps_last=True)
+    error: str | None = optional(description="error text (agent-chat)", keeps_last=True)
+    seconds: float | None = optional(
+        description="seconds of the call (agent-chat)", keeps_last=True
+    )
+    step_tokens: int | None = optional(
+        description="tokens of the whole step (agent-chat)", keeps_last=True
+    )
     created_at: Instant | None = optional(description="when the step was stored")
 
 

@@ -5,7 +5,7 @@ them.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field, model_validator
 
@@ -15,6 +15,7 @@ from dify_etl.dify.record import (
     IsoInstant,
     JsonRow,
     JsonText,
+    Marks,
     Money,
     Record,
     aliased,
@@ -25,33 +26,42 @@ STATUSES = "scheduled, running, succeeded, failed, stopped, partial-succeeded, p
 
 
 class _Created(Record):
-    """Who started it; all null when the creator is gone."""
+    """Who started it, looked up by Dify; all null when the creator is gone."""
 
     created_by_role: str | None = optional(description="account or end_user")
     created_by_account_id: str | None = optional(
-        "created_by_account", "id", description="account that started it"
+        "created_by_account", "id", description="account that started it", keeps_last=True
     )
     created_by_account_name: str | None = optional(
-        "created_by_account", "name", description="its name"
+        "created_by_account", "name", description="its name", keeps_last=True
     )
     created_by_account_email: str | None = optional(
-        "created_by_account", "email", description="its e-mail"
+        "created_by_account", "email", description="its e-mail", keeps_last=True
     )
     created_by_end_user_id: str | None = optional(
-        "created_by_end_user", "id", description="end user that started it"
+        "created_by_end_user", "id", description="end user that started it", keeps_last=True
     )
     created_by_end_user_type: str | None = optional(
-        "created_by_end_user", "type", description="service_api, browser, …"
+        "created_by_end_user", "type", description="service_api, browser, …", keeps_last=True
     )
     created_by_end_user_is_anonymous: bool | None = optional(
-        "created_by_end_user", "is_anonymous", description="whether Dify made the user up"
+        "created_by_end_user",
+        "is_anonymous",
+        description="whether Dify made the user up",
+        keeps_last=True,
     )
     created_by_end_user_session_id: str | None = optional(
-        "created_by_end_user", "session_id", description="the API caller's `user`"
+        "created_by_end_user", "session_id", description="the API caller's `user`", keeps_last=True
     )
 
 
-class WorkflowRun(_Created):
+class _StartedRun(_Created):
+    """Who started a run: its log and its detail tell the role as well, some lists do not."""
+
+    created_by_role: str | None = optional(description="account or end_user", keeps_last=True)
+
+
+class WorkflowRun(_StartedRun):
     """A run in a list (GET workflow-runs), without inputs, outputs and error."""
 
     needs = frozenset({"app_id", "workflow_run_id", "created_at"})
@@ -59,14 +69,18 @@ class WorkflowRun(_Created):
     app_id: Id = Field(description="id of the app")
     workflow_run_id: Id = aliased("id", description="id of the run")
     workflow_version: str | None = optional("version", description="version text, or draft")
-    triggered_from: str | None = optional(description="app-run, debugging, webhook, schedule, …")
+    triggered_from: str | None = optional(
+        description="app-run, debugging, webhook, schedule, …", keeps_last=True
+    )
     status: str = aliased("status", description=STATUSES)
     elapsed_seconds: float | None = optional("elapsed_time", description="seconds of work")
     total_tokens: int | None = optional(description="tokens of all nodes")
     total_steps: int | None = optional(description="nodes run")
     exceptions_count: int | None = optional(description="node errors that were handled")
-    retry_index: int | None = optional(description="number of the retry")
-    sequence_number: int | None = optional(description="number of the run in its app (1.0 only)")
+    retry_index: int | None = optional(description="number of the retry", keeps_last=True)
+    sequence_number: int | None = optional(
+        description="number of the run in its app (1.0 only)", keeps_last=True
+    )
     created_at: Instant = aliased("created_at", description="when the run began")
     finished_at: Instant | None = optional(description="when it ended; null while it is open")
 
@@ -74,16 +88,18 @@ class WorkflowRun(_Created):
 class ChatflowRun(WorkflowRun):
     """A run behind a message (GET advanced-chat/workflow-runs)."""
 
-    conversation_id: Id | None = optional(description="conversation of the message")
-    message_id: Id | None = optional(description="message that the run answered")
+    conversation_id: Id | None = optional(
+        description="conversation of the message", keeps_last=True
+    )
+    message_id: Id | None = optional(description="message that the run answered", keeps_last=True)
 
 
 class WorkflowRunDetail(WorkflowRun):
     """A run with inputs, outputs and error (GET workflow-runs/{id}); its graph is dropped."""
 
-    inputs: JsonText | None = optional(description="inputs, JSON")
-    outputs: JsonText | None = optional(description="outputs, JSON")
-    error: str | None = optional(description="error text")
+    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True)
+    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True)
+    error: str | None = optional(description="error text", keeps_last=True)
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -91,15 +107,15 @@ class WorkflowRunDetail(WorkflowRun):
         return {**{key: row[key] for key in row if key != "graph"}, **context}
 
 
-def _of_run(key: str, *, description: str) -> Any:
-    return optional("workflow_run", key, description=description)
+def _of_run(key: str, *, description: str, **marks: Unpack[Marks]) -> Any:
+    return optional("workflow_run", key, description=description, **marks)
 
 
 def _of_trigger(key: str, *, description: str) -> Any:
-    return optional("details", "trigger_metadata", key, description=description)
+    return optional("details", "trigger_metadata", key, description=description, keeps_last=True)
 
 
-class WorkflowAppLog(_Created):
+class WorkflowAppLog(_StartedRun):
     """A log row of a workflow app (GET workflow-app-logs); its run may be gone.
 
     Written at the run's start since 1.9, at its end before.
@@ -110,23 +126,29 @@ class WorkflowAppLog(_Created):
     )
 
     app_id: Id = Field(description="id of the app")
-    workflow_app_log_id: Id = aliased("id", description="id of the log row")
+    workflow_app_log_id: Id = aliased("id", description="id of the log row", keeps_last=True)
     workflow_run_id: str | None = _of_run("id", description="id of the run; null when it is gone")
     workflow_version: str | None = _of_run("version", description="version text")
-    triggered_from: str | None = _of_run("triggered_from", description="app-run, webhook, …")
+    triggered_from: str | None = _of_run(
+        "triggered_from", description="app-run, webhook, …", keeps_last=True
+    )
     status: str | None = _of_run("status", description=STATUSES)
-    error: str | None = _of_run("error", description="error text")
+    error: str | None = _of_run("error", description="error text", keeps_last=True)
     elapsed_seconds: float | None = _of_run("elapsed_time", description="seconds of work")
     total_tokens: int | None = _of_run("total_tokens", description="tokens of all nodes")
     total_steps: int | None = _of_run("total_steps", description="nodes run")
     exceptions_count: int | None = _of_run("exceptions_count", description="errors handled")
     created_at: Instant | None = _of_run("created_at", description="when the run began")
     finished_at: Instant | None = _of_run("finished_at", description="when the run ended")
-    created_from: str | None = optional(description="service-api, web-app, installed-app")
+    created_from: str | None = optional(
+        description="service-api, web-app, installed-app", keeps_last=True
+    )
     log_created_at: Instant = aliased(
         "created_at", description="when the row was written; what the time filters look at"
     )
-    details: JsonText | None = optional(description="trigger metadata, JSON; since 1.10")
+    details: JsonText | None = optional(
+        description="trigger metadata, JSON; since 1.10", keeps_last=True
+    )
     trigger_type: str | None = _of_trigger(
         "type", description="trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger"
     )
@@ -175,9 +197,11 @@ class NodeExecution(_Created):
     node_id: str = aliased("node_id", description="id of the node in the graph")
     node_type: str | None = optional(description="start, llm, tool, code, iteration, …")
     title: str | None = optional(description="title of the node")
-    inputs: JsonText | None = optional(description="inputs, JSON")
-    process_data: JsonText | None = optional(description="prompts, usage and the like, JSON")
-    outputs: JsonText | None = optional(description="outputs, JSON")
+    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True)
+    process_data: JsonText | None = optional(
+        description="prompts, usage and the like, JSON", is_signed=True
+    )
+    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True)
     is_inputs_truncated: bool | None = optional(
         "inputs_truncated", description="whether Dify cut the inputs (since 1.9)"
     )
@@ -210,7 +234,7 @@ class NodeExecution(_Created):
         "execution_metadata", "loop_index", description="round of the loop, from 0"
     )
     execution_metadata: JsonText | None = optional(description="usage and more, JSON")
-    extras: JsonText | None = optional(description="icon of a tool, JSON")
+    extras: JsonText | None = optional(description="icon of a tool, JSON", is_signed=True)
     retry_index: int | None = Field(
         default=None,
         validation_alias=AliasChoices(
@@ -268,7 +292,9 @@ class AppTrigger(Record):
     title: str | None = optional(description="title of its node")
     node_id: str | None = optional(description="id of its node in the graph")
     provider_name: str | None = optional(description="provider of a plugin; empty for others")
-    icon: str | None = optional(description="address of the provider's icon; empty for others")
+    icon: str | None = optional(
+        description="address of the provider's icon; empty for others", is_volatile=True
+    )
     status: str = aliased("status", description="enabled, disabled, unauthorized or rate_limited")
     created_at: IsoInstant | None = optional(description="when it was made")
     updated_at: IsoInstant | None = optional(description="when it was changed last")

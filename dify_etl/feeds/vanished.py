@@ -3,25 +3,11 @@
 So an app or run that returns, from a backup or another role's sight, is read anew.
 """
 
-from dify_etl.raw.tables import raw_table
+from dify_etl.raw.tables import RAW_TABLES, raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import frame
 
-# Figures stay as they are: they tell what Dify counted then.
-_OF_APPS = (
-    *("app_api_keys", "annotations", "conversations", "messages", "message_feedbacks"),
-    *(
-        "message_citations",
-        "message_files",
-        "agent_thoughts",
-        "agent_tool_calls",
-        "agent_versions",
-        "workflow_runs",
-        "node_executions",
-    ),
-    *("human_inputs", "app_triggers", "archived_runs"),
-)
 _GONE_APPS = "SELECT app_id FROM raw.apps WHERE absent_since IS NOT NULL"
 APP_IS_GONE = "Dify has this app no more; what could not be read before is lost"
 
@@ -34,8 +20,9 @@ def mark_rows_of_gone_apps(books: FeedBooks) -> None:
     """
     if not books.sync.database.value(f"SELECT count(*) FROM ({_GONE_APPS})"):
         return
-    for name in _OF_APPS:
-        _mark(books, name, f"t.app_id IN ({_GONE_APPS})")
+    for name, raw in RAW_TABLES.items():
+        if raw.goes_with_app:
+            _mark(books, name, f"t.app_id IN ({_GONE_APPS})")
     execute = books.sync.database.execute
     execute(
         "UPDATE ops.conversation_reads SET state = 'absent', is_settled = true "

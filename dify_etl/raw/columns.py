@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from pydantic.fields import FieldInfo
 
-from dify_etl.dify.record import JsonText, Record
+from dify_etl.dify.record import JsonText, Record, marks_of
 from dify_etl.warehouse.tables import Column
 
 DUCKDB_TYPES: dict[object, str] = {
@@ -32,11 +32,13 @@ ODD_FIELDS = Column(
 
 
 def columns_of(record_class: type[Record]) -> Iterator[Column]:
-    """The columns of a record in the order of its fields; lists of child records are no columns."""
+    """The columns of a record in the order of its fields, with the marks that stand there; lists of
+    child records are no columns.
+    """
     for name, field in record_class.model_fields.items():
         duckdb_type = DUCKDB_TYPES.get(_plain_type(field))
         if duckdb_type is not None:
-            yield Column(name, duckdb_type, field.description or "")
+            yield Column(name, duckdb_type, field.description or "", **marks_of(field))
     if record_class.needs:
         yield ODD_FIELDS
     if record_class.model_config.get("extra") == "allow":

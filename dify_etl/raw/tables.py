@@ -1,7 +1,8 @@
 """The raw tables: which records fill each, its grain and key, and what counts as a change."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypedDict, Unpack
 
 from dify_etl.dify.agents import AgentVersion
 from dify_etl.dify.api_keys import ApiKey
@@ -30,17 +31,38 @@ from dify_etl.dify.workflow_records import (
     WorkflowRun,
     WorkflowRunDetail,
 )
-from dify_etl.raw.columns import columns_of
+from dify_etl.raw.columns import EXTRA, ODD_FIELDS, columns_of
 from dify_etl.raw.local_days import day_columns
 from dify_etl.warehouse.tables import Column, Table
 
 
+class _Told(TypedDict, total=False):
+    """What is told of a table as it is."""
+
+    owners: tuple[str, ...]
+    listed_by: str | None
+    moves_to: str | None
+    day_column: str | None
+
+
 @dataclass(frozen=True)
 class RawTable:
-    """A table of schema raw and the kinds of records that fill it."""
+    """A table of schema raw and the kinds of records that fill it.
+
+    `hangs_on` are the feeds that list what its rows hang on, with Dify's word for one such object.
+    `outlives_app`: rows of an app stay when it is gone.
+    """
 
     table: Table
     records: tuple[type[Record], ...]
+    hangs_on: Mapping[str, str] = field(default_factory=dict)
+    outlives_app: bool = False
+
+    @property
+    def goes_with_app(self) -> bool:
+        """Whether its rows are of an app, and absent as soon as the app is."""
+        is_of_app = "app_id" in self.table.names and self.table.key != ("app_id",)
+        return is_of_app and not self.outlives_app
 
 
 def _raw(
@@ -49,48 +71,38 @@ def _raw(
     key: tuple[str, ...],
     records: tuple[type[Record], ...],
     *,
-    owners: tuple[str, ...] = (),
-    listed_by: str | None = None,
-    moves_to: str | None = None,
-    **marks: Iterable[str | Column],
+    more: tuple[Column, ...] = (),
+    extra: Column = EXTRA,
+    clocks: tuple[str, ...] = (),
+    dates: tuple[str, ...] = (),
+    hangs_on: Mapping[str, str] | None = None,
+    outlives_app: bool = False,
+    **told: Unpack[_Told],
 ) -> RawTable:
-    """`owners`, `listed_by` and `moves_to` as of Table. Marks: `volatile`, `keeps_last`, `signed`
-    name columns; `more` adds columns of our own.
+    """The table of these records, `more` being columns of our own.
 
     Instants by which people count have their local day (`dates`), or day and hour (`clocks`).
+    ValueError when a column is not the same in all records, or a name is no column's.
     """
-    more = tuple(one for one in marks.pop("more", ()) if isinstance(one, Column))
     known: dict[str, Column] = {}
     for record in records:
         for column in columns_of(record):
-            known.setdefault(column.name, column)
-    days = (
-        *day_columns(*_names(marks.pop("clocks", ())), hours=True),
-        *day_columns(*_names(marks.pop("dates", ())), hours=False),
-    )
-    last = [known.pop(name) for name in ("odd_fields", "extra") if name in known]
-    columns = (*known.values(), *more, *days, *last)
-    named = {mark: set(names) for mark, names in marks.items()}
-    marked = tuple(_marked(column, named) for column in columns)
-    table = Table(
-        *("raw", name, grain, key, marked), owners=owners, listed_by=listed_by, moves_to=moves_to
-    )
-    return RawTable(table, records)
+            same = known.setdefault(column.name, column)
+            if replace(column, description=same.description) != same:
+                raise ValueError(f"raw.{name}: {column.name} of {record.__name__} is another one")
+    last = [known.pop(one.name) for one in (ODD_FIELDS, EXTRA) if one.name in known]
+    last = [extra if one == EXTRA else one for one in last]
+    columns = (*known.values(), *more)
+    days = (*day_columns(*clocks, hours=True), *day_columns(*dates, hours=False))
+    instants = {column.name: column for column in columns}
+    kept = (_as_its_instant(day, instants.get(day.local_of or "", day)) for day in days)
+    table = Table("raw", name, grain, key, (*columns, *kept, *last), **told)
+    return RawTable(table, records, hangs_on or {}, outlives_app)
 
 
-def _names(marked: Iterable[str | Column]) -> list[str]:
-    return [str(one) for one in marked]
-
-
-def _marked(column: Column, marks: dict[str, set[str | Column]]) -> Column:
-    # A local day is kept, or counts as no change, where its instant does.
-    held_by = column.local_of or column.name
-    return replace(
-        column,
-        is_volatile=held_by in marks.get("volatile", ()),
-        keeps_last=held_by in marks.get("keeps_last", ()),
-        is_signed=column.name in marks.get("signed", ()),
-    )
+def _as_its_instant(day: Column, instant: Column) -> Column:
+    """A local day is kept, or counts as no change, where its instant does."""
+    return replace(day, is_volatile=instant.is_volatile, keeps_last=instant.keeps_last)
 
 
 MESSAGE_SOURCE = Column(
@@ -109,8 +121,13 @@ SOURCE_COLUMNS = (
 )
 DETAIL_EXTRA = Column("detail_extra", "JSON", "As extra, for fields of the detail.")
 DETAIL_OF = Column("detail_of", "TIMESTAMPTZ", "updated_at of the app when its detail was read.")
-FEEDBACK_ID = Column("feedback_id", "VARCHAR", "Id of the feedback, from the export (>= 1.10.1).")
-FEEDBACK_AT = Column("created_at", "TIMESTAMPTZ", "When it was given first, from the export, UTC.")
+FEEDBACK_ID = Column(
+    "feedback_id", "VARCHAR", "Id of the feedback, from the export (>= 1.10.1).", keeps_last=True
+)
+FEEDBACK_AT = Column(
+    *("created_at", "TIMESTAMPTZ", "When it was given first, from the export, UTC."),
+    keeps_last=True,
+)
 ACCOUNT_ZONE = Column("account_timezone", "VARCHAR", "Zone in which Dify counted the day.")
 SERVER_VERSION = Column("server_version", "VARCHAR", "Server version that counted.")
 READ_AT = Column("read_at", "TIMESTAMPTZ", "When the figure was read, UTC.")
@@ -118,30 +135,31 @@ MESSAGE_AT = Column("message_created_at", "TIMESTAMPTZ", "When the question came
 
 HUMAN_INPUT = (
     Column("human_input_id", "VARCHAR", "Id of the form; where none is told, of its execution."),
-    Column("node_execution_id", "VARCHAR", "Execution of the human input node."),
+    Column("node_execution_id", "VARCHAR", "Execution of the human input node.", keeps_last=True),
     Column(
         "state",
         "VARCHAR",
         "waiting; submitted; expired: not answered, and its time is over or its run has ended.",
     ),
-    Column("asked_at", "TIMESTAMPTZ", "When the node began to wait, UTC; null: not seen waiting."),
-    Column("answered_at", "TIMESTAMPTZ", "When the run went on with the answer, UTC."),
+    Column(
+        "asked_at",
+        "TIMESTAMPTZ",
+        "When the node began to wait, UTC; null: not seen waiting.",
+        keeps_last=True,
+    ),
+    Column(
+        "answered_at", "TIMESTAMPTZ", "When the run went on with the answer, UTC.", keeps_last=True
+    ),
     MESSAGE_AT,
 )
 
-# Who started a run or node: looked up by Dify, and null once the user is gone.
-_CREATOR = tuple(
-    f"created_by_{part}"
-    for part in (
-        "account_id",
-        "account_name",
-        "account_email",
-        "end_user_id",
-        "end_user_type",
-        "end_user_is_anonymous",
-        "end_user_session_id",
-    )
-)
+_OF_MESSAGE: _Told = {
+    "owners": ("conversation_id",),
+    "listed_by": "message_id",
+    "day_column": "message_created_date",
+}
+# What else hangs on a conversation. Runs of debugging are in no list: their message tells of them.
+_OF_TALK = {"conversations": "conversation", "messages": "message"}
 
 _TABLES = (
     _raw(
@@ -149,17 +167,13 @@ _TABLES = (
         "One row per app of the workspace.",
         ("app_id",),
         (App, AppDetail),
-        more=[DETAIL_EXTRA, DETAIL_OF],
-        volatile=["icon_url"],
-        keeps_last=["create_user_name", "author_name"],
-        signed=["site"],
+        more=(DETAIL_EXTRA, DETAIL_OF),
     ),
     _raw(
         "app_api_keys",
         "One row per API key of an app; the key itself is never kept.",
         ("api_key_id",),
         (ApiKey,),
-        volatile=["last_used_at"],
         owners=("app_id",),
     ),
     _raw(
@@ -167,30 +181,27 @@ _TABLES = (
         "One row per API key of the workspace's datasets; the key itself is never kept.",
         ("api_key_id",),
         (ApiKey,),
-        volatile=["last_used_at"],
+        outlives_app=True,  # they are of no app
     ),
     _raw(
         "datasets",
         "One row per dataset (knowledge base) that the account may see.",
         ("dataset_id",),
         (Dataset,),
-        keeps_last=["author_name"],
-        signed=["icon_info"],
     ),
     _raw(
         "documents",
         "One row per document of a dataset.",
         ("document_id",),
         (Document,),
-        volatile=["hit_count"],
         owners=("dataset_id",),
+        hangs_on={"datasets": "dataset"},
     ),
     _raw(
         "members",
         "One row per member of the workspace, invited ones included.",
         ("account_id",),
         (Member,),
-        volatile=["avatar_url", "last_active_at", "last_login_at"],
     ),
     _raw(
         "daily_statistics",
@@ -198,15 +209,16 @@ _TABLES = (
         "Dify showed a figure before and shows none now.",
         ("app_id", "statistic_date", "metric", "account_timezone", "read_at"),
         (DailyStatistic,),
-        more=[ACCOUNT_ZONE, SERVER_VERSION, READ_AT],
+        more=(ACCOUNT_ZONE, SERVER_VERSION, READ_AT),
+        day_column="statistic_date",
+        outlives_app=True,  # figures tell what Dify counted then
     ),
     _raw(
         "annotations",
         "One row per annotation: an answer that an editor wrote.",
         ("annotation_id",),
         (Annotation,),
-        volatile=["hit_count"],
-        clocks=["created_at"],
+        clocks=("created_at",),
         owners=("app_id",),
     ),
     _raw(
@@ -215,11 +227,11 @@ _TABLES = (
         ("conversation_id",),
         (Conversation,),
         more=SOURCE_COLUMNS,
-        keeps_last=["from_end_user_session_id", "from_account_name"],
-        clocks=["created_at"],
-        dates=["updated_at"],
+        clocks=("created_at",),
+        dates=("updated_at",),
         owners=("app_id",),
         moves_to="source_app_id",
+        day_column="created_date",
     ),
     _raw(
         "messages",
@@ -227,9 +239,10 @@ _TABLES = (
         "their conversation alone when message_source is list.",
         ("conversation_id", "message_id"),
         (Message,),
-        more=[MESSAGE_SOURCE],
-        signed=["answer", "inputs", "message", "metadata", "extra_contents"],
-        clocks=["created_at"],
+        more=(MESSAGE_SOURCE,),
+        clocks=("created_at",),
+        day_column="created_date",
+        hangs_on={"conversations": "conversation"},
     ),
     _raw(
         "message_feedbacks",
@@ -237,45 +250,37 @@ _TABLES = (
         "Dify tells id and time only in its feedback export.",
         ("message_id", "from_source", "from_end_user_id", "from_account_id"),
         (MessageFeedback,),
-        more=[FEEDBACK_ID, FEEDBACK_AT, MESSAGE_AT],
-        volatile=["position"],
-        keeps_last=["from_account_name", "from_account_email", "feedback_id", "created_at"],
-        clocks=["created_at"],
-        dates=["message_created_at"],
-        owners=("conversation_id",),
-        listed_by="message_id",
+        more=(FEEDBACK_ID, FEEDBACK_AT, MESSAGE_AT),
+        clocks=("created_at",),
+        dates=("message_created_at",),
+        **_OF_MESSAGE,
     ),
     _raw(
         "message_citations",
         "One row per passage that retrieval gave to the model for a message.",
         ("message_id", "position"),
         (MessageCitation,),
-        more=[MESSAGE_AT],
-        dates=["message_created_at"],
-        owners=("conversation_id",),
-        listed_by="message_id",
+        more=(MESSAGE_AT,),
+        dates=("message_created_at",),
+        **_OF_MESSAGE,
     ),
     _raw(
         "message_files",
         "One row per file of a message.",
         ("message_file_id",),
         (MessageFile,),
-        more=[MESSAGE_AT],
-        volatile=["url"],
-        dates=["message_created_at"],
-        owners=("conversation_id",),
-        listed_by="message_id",
+        more=(MESSAGE_AT,),
+        dates=("message_created_at",),
+        **_OF_MESSAGE,
     ),
     _raw(
         "agent_thoughts",
         "One row per step of an agent on the way to an answer.",
         ("agent_thought_id",),
         (AgentThought,),
-        more=[MESSAGE_AT],
-        signed=["files", "observation"],
-        dates=["message_created_at"],
-        owners=("conversation_id",),
-        listed_by="message_id",
+        more=(MESSAGE_AT,),
+        dates=("message_created_at",),
+        **_OF_MESSAGE,
     ),
     _raw(
         "agent_tool_calls",
@@ -283,12 +288,9 @@ _TABLES = (
         "told for agent-chat apps alone.",
         ("agent_thought_id", "call_position"),
         (AgentToolCall,),
-        more=[MESSAGE_AT],
-        keeps_last=["status", "error", "seconds", "step_tokens"],
-        signed=["tool_output"],
-        dates=["message_created_at"],
-        owners=("conversation_id",),
-        listed_by="message_id",
+        more=(MESSAGE_AT,),
+        dates=("message_created_at",),
+        **_OF_MESSAGE,
     ),
     _raw(
         "agent_versions",
@@ -304,15 +306,10 @@ _TABLES = (
         ("human_input_id",),
         (HumanInput,),
         more=HUMAN_INPUT,
-        keeps_last=[
-            *("conversation_id", "message_id", "node_execution_id", "form_id", "node_title"),
-            *("form_content", "form_inputs", "actions", "expires_at", "asked_at", "answered_at"),
-            *("action_id", "action_text", "submitted_data", "rendered_content", "answered_by"),
-        ],
-        signed=["form_content", "form_inputs", "submitted_data", "rendered_content"],
-        clocks=["asked_at", "answered_at"],
+        clocks=("asked_at", "answered_at"),
         owners=("conversation_id",),
         listed_by="message_id",
+        day_column="asked_date",
     ),
     _raw(
         "workflow_runs",
@@ -320,45 +317,29 @@ _TABLES = (
         "triggered_from.",
         ("workflow_run_id",),
         (WorkflowRun, WorkflowAppLog, ChatflowRun, WorkflowRunDetail),
-        more=[DETAIL_EXTRA],
-        keeps_last=[
-            *_CREATOR,
-            "created_by_role",
-            "triggered_from",
-            "workflow_app_log_id",
-            "created_from",
-            "details",
-            *("trigger_type", "trigger_endpoint_id", "trigger_event_name"),
-            *("trigger_provider_id", "trigger_plugin"),
-            "conversation_id",
-            "message_id",
-            "retry_index",
-            "sequence_number",
-            "error",
-            "extra",
-            "detail_extra",
-        ],
-        signed=["inputs", "outputs"],
-        clocks=["created_at", "finished_at"],
+        more=(replace(DETAIL_EXTRA, keeps_last=True),),
+        clocks=("created_at", "finished_at"),
         owners=("app_id",),
+        day_column="created_date",
+        extra=replace(EXTRA, keeps_last=True),
+        hangs_on=_OF_TALK,
     ),
     _raw(
         "node_executions",
         "One row per execution of a node in a run; inner nodes of loops repeat their node_id.",
         ("node_execution_id",),
         (NodeExecution,),
-        keeps_last=[*_CREATOR],
-        signed=["inputs", "process_data", "outputs", "extras"],
-        clocks=["created_at", "finished_at"],
+        clocks=("created_at", "finished_at"),
         owners=("workflow_run_id",),
         listed_by="workflow_run_id",
+        day_column="created_date",
+        hangs_on={"workflow_runs": "run", **_OF_TALK},
     ),
     _raw(
         "app_triggers",
         "One row per trigger of a workflow app: webhook, schedule or plugin event.",
         ("app_trigger_id",),
         (AppTrigger,),
-        volatile=["icon"],
         owners=("app_id",),
     ),
     _raw(
@@ -367,8 +348,7 @@ _TABLES = (
         "their log row are shown nowhere.",
         ("archived_run_id",),
         (ArchivedRun,),
-        keeps_last=[*_CREATOR],
-        clocks=["created_at"],
+        clocks=("created_at",),
         owners=("app_id",),
     ),
 )

@@ -20,7 +20,7 @@ from dify_etl.dify.http.usage import Measure
 from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
-from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ledger import (
     QUARANTINE,
     RUNS,
@@ -48,11 +48,6 @@ from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
-# Feeds whose slices are days: of a row that is set aside, the day is taken from its own time.
-_DAILY = (
-    *("conversations", "messages", "workflow_runs", "node_executions"),
-    "daily_statistics",
-)
 # What is wrong with a row whose id a row of another app has; its own fields are well.
 FOREIGN = "(owner)"
 # When an object was alive last, as Dify names it.
@@ -123,9 +118,9 @@ class FeedBooks:
         """Remember these fields as unknown ones."""
         self._drift.update(fields)
 
-    def load(self, raw_table: str, record_class: type[Record], records: Sequence[Record]) -> None:
-        """Upsert records of one kind into their raw table."""
-        table = RAW_TABLES[raw_table].table
+    def load(self, name: str, record_class: type[Record], records: Sequence[Record]) -> None:
+        """Upsert records of one kind into the raw table of that name."""
+        table = raw_table(name)
         self.note_drift(records)
         self.load_frame(table, records_frame(table, record_class, records))
 
@@ -183,9 +178,9 @@ class FeedBooks:
             )
         )
 
-    def count_unchanged(self, raw_table: str, rows: int) -> None:
+    def count_unchanged(self, name: str, rows: int) -> None:
         """Count rows that were received and are held already, but were not loaded again."""
-        self._count(RAW_TABLES[raw_table].table, Changes(unchanged=rows))
+        self._count(raw_table(name), Changes(unchanged=rows))
 
     def mark_absent(self, table: Table, *, scope: str, present: pl.DataFrame) -> int:
         """Mark rows in `scope` (SQL over t) that are not in `present`; answers how many were new.
@@ -415,7 +410,7 @@ class FeedBooks:
 
     def _days_of(self, one: Rejected, at: datetime | None) -> tuple[date | None, date | None]:
         """The local days on which a rejected row began and was alive last, as far as it tells."""
-        if self.feed not in _DAILY:
+        if raw_table(self.feed).day_column is None:
             return None, None
         row: Any = decode(one.raw.encode()) if one.raw else one.times
         row = row if isinstance(row, Mapping) else {}

@@ -1,11 +1,13 @@
 """Which local days of which app are read tonight, by the state that the ledger gives them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import ONE_DAY, day_start
+from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.tables import Table
 
 # What does not come whole is tried again after 1, 2, 4 nights, and then every so many, for ever.
 MOST_NIGHTS = 7
@@ -47,6 +49,14 @@ def is_due_again(tries: str, read_at: str, now: datetime) -> str:
 def is_over(sync: Sync, day: date) -> bool:
     """Whether the day ended at least 24 hours before this run."""
     return sync.now >= day_start(day + ONE_DAY, sync.rules.zone) + timedelta(hours=24)
+
+
+def rows_by_day(database: Database, table: Table) -> Counter[tuple[str, date]]:
+    """How many rows a table that is read by days holds, by app and local day."""
+    rows = database.rows(
+        f"SELECT app_id, {table.day_column}, count(*) FROM {table.qualified} GROUP BY ALL"
+    )
+    return Counter({(app_id, day): count for app_id, day, count in rows})
 
 
 def days_to_read(

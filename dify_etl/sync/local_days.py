@@ -24,8 +24,6 @@ from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.tables import Table, frame
 
 ROWS_AT_A_TIME = 200_000
-# Feeds whose slices count the rows of their table by created_at.
-_COUNTED = ("conversations", "messages", "workflow_runs", "node_executions")
 
 
 def count_days_anew(database: Database) -> int:
@@ -59,7 +57,8 @@ def _let_days_of_unknown_rules_be_read(database: Database, zone: ZoneInfo) -> No
     DuckDB's rules made them; and the statistics of days on which the clocks change, of which 0.1
     asked for a part.
     """
-    for feed in _COUNTED:
+    counted = [name for name, raw in RAW_TABLES.items() if raw.table.day_column == "created_date"]
+    for feed in counted:
         database.execute(
             f"""UPDATE ops.slices s SET is_settled = false FROM (
                 SELECT x.app_id, x.slice_date FROM ops.slices x LEFT JOIN (

@@ -4,23 +4,13 @@ A slice is proven only when all that Dify told for it is in its table. So rows t
 leave it unproven, and so do the app, conversation, run or dataset that it hangs on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.tables import quoted
-
-# The feeds that list what the rows of a feed hang on, and what Dify calls one such object. Runs of
-# debugging are in no list: their message alone tells of them.
-_OF_TALK = {"conversations": "conversation", "messages": "message"}
-PARENTS: Mapping[str, Mapping[str, str]] = {
-    "messages": {"conversations": "conversation"},
-    "workflow_runs": _OF_TALK,
-    "node_executions": {"workflow_runs": "run", **_OF_TALK},
-    "documents": {"datasets": "dataset"},
-}
 
 LOG_ID = "workflow_app_log_id"
 
@@ -67,7 +57,7 @@ class Waiting:
 
 def open_entries(database: Database, feed: str) -> list[Waiting]:
     """What may speak of slices of this feed: its own entries, and those of what it hangs on."""
-    names = {feed, "apps", *PARENTS.get(feed, ())}
+    names = {feed, "apps", *RAW_TABLES[feed].hangs_on}
     if not _is_open(database, *names):
         return []
     feeds = ", ".join(quoted(one) for one in names)
@@ -112,7 +102,7 @@ def _above(
     entries: Iterable[Waiting], feed: str, app_id: str | None, day: date | None
 ) -> list[str]:
     """The objects in quarantine on which rows of the slice hang."""
-    parents = PARENTS.get(feed, {})
+    parents = RAW_TABLES[feed].hangs_on
     found = []
     for one in entries:
         if one.figures is not None:

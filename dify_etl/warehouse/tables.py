@@ -62,7 +62,8 @@ class Table:
     are columns of what a row is of for ever, as its app, of which its key says nothing: a row that
     comes with another owner is another row. It is the same one when it comes for the owner in its
     column `moves_to`. `listed_by` is the column of the object in which Dify lists the row, where
-    that is not its app.
+    that is not its app. `day_column` is the local day to which a row belongs, where rows are read
+    by days. ValueError when any of these names no column.
     """
 
     schema: str
@@ -74,6 +75,15 @@ class Table:
     owners: tuple[str, ...] = ()
     listed_by: str | None = None
     moves_to: str | None = None
+    day_column: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names of columns that the table does not have."""
+        named = {*self.key, *self.owners, self.listed_by, self.moves_to, self.day_column}
+        named |= {column.local_of for column in self.columns}
+        if unknown := named - self.names - {None}:
+            told = ", ".join(sorted(map(str, unknown)))
+            raise ValueError(f"{self.qualified} has no column {told}")
 
     @property
     def qualified(self) -> str:
