@@ -182,7 +182,9 @@ def _field(path: Sequence[str], marks: Marks, **told: Any) -> Any:
         raise TypeError(f"no marks of a column: {', '.join(sorted(unknown))}")
     if path:
         told["validation_alias"] = path[0] if len(path) == 1 else AliasPath(*path)
-    return Field(**told, json_schema_extra={**marks} or None)
+    if marks:
+        told["json_schema_extra"] = dict(marks)
+    return Field(**told)
 
 
 def marks_of(field: FieldInfo) -> Marks:

@@ -110,6 +110,9 @@ class StatisticMetric(Enum):
         return tuple(metric for metric in cls if mode in metric.modes)
 
 
+_FIGURES = {figure.metric: figure for metric in StatisticMetric for figure in metric.figures}
+
+
 def _day(value: object) -> object:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
@@ -128,8 +131,8 @@ class DailyStatistic(Record):
 
     @classmethod
     def prepare(cls, row: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-        """Take one figure out of the row of a day."""
-        figure: Figure = context["figure"]
+        """Take one figure out of the row of a day: the context names the metric."""
+        figure = _FIGURES[context["metric"]]
         return {
             "app_id": context["app_id"],
             "date": row.get("date"),
@@ -184,7 +187,7 @@ class Statistics:
         found: list[DailyStatistic] = []
         odd: list[OddFigure] = []
         for figure in metric.figures:
-            context = {"app_id": app_id, "figure": figure}
+            context = {"app_id": app_id, "metric": figure.metric}
             batch = batch_of(DailyStatistic, answer, endpoint=f"GET {route}", context=context)
             found.extend(batch.records)
             odd += [_odd(one, answer["data"], figure) for one in batch.rejected]
@@ -200,5 +203,4 @@ def _odd(rejected: Rejected, rows: list[Any], figure: Figure) -> OddFigure:
     except ValueError:
         day = None
     named = f"{day.isoformat() if day else 'no day'}/{figure.metric}"
-    context = {"app_id": rejected.context["app_id"], "metric": figure.metric}
-    return OddFigure(day, figure.metric, replace(rejected, record_id=named, context=context))
+    return OddFigure(day, figure.metric, replace(rejected, record_id=named))

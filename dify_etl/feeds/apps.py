@@ -100,9 +100,14 @@ def read_apps(sync: Sync) -> FeedReport:
         is_broken = is_broken or bool(proof.odd) or failed is not None
         reason = failed or hidden or reason
         with books.commit():
-            state = "incomplete" if is_broken else "unproven" if reason else "proven"
-            total = proof.total_last
-            books.close_slices([Slice(None, None, state, len(apps), total, rows.requests, reason)])
+            judged = Slice.judged(
+                *(None, None, len(apps)),
+                missing=reason if is_broken else None,
+                doubt=reason,
+                expected=proof.total_last,
+                requests=rows.requests,
+            )
+            books.close_slices([judged])
         return books.report()
 
 
@@ -160,13 +165,18 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
         else:
             failed.append(str(fetched.error))
     with books.commit():
-        books.note_drift(details)
-        rows = _detail_frame(sync, details)
-        books.load_frame(raw_table("apps"), rows, repeated=rows.height)
+        load_details(books, details)
         books.quarantine(None, odd)
     # A reason of rights begins as every such reason does: by that it is known as one.
     reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
     return next(iter([*hidden, *gone]), None), reason
+
+
+def load_details(books: FeedBooks, details: Sequence[AppDetail]) -> None:
+    """Details of apps that a list showed, and counted, before; call it inside a transaction."""
+    books.note_drift(details)
+    rows = _detail_frame(books.sync, details)
+    books.load_frame(raw_table("apps"), rows, repeated=rows.height)
 
 
 def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:

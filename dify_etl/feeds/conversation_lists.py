@@ -154,13 +154,12 @@ class _Books:
         for day in self.task.days.all:
             reason = self.created_doubts.get(day) or self.touched_doubts.get(day)
             reason = reason or (f"log of the agent: {logs[day]}" if day in logs else None)
-            yield Slice(
-                app_id=self.task.app.app_id,
-                day=day,
-                state="incomplete" if reason else "proven",
-                rows=self.rows[day],
+            yield Slice.judged(
+                self.task.app.app_id,
+                day,
+                self.rows[day],
+                missing=reason,
                 requests=self.requests,
-                reason=reason,
                 is_settled=is_over(self.sync, day),
             )
 

@@ -28,10 +28,10 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
-from dify_etl.sync.report import FeedReport, Slice
+from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
-from dify_etl.sync.windows import Window
+from dify_etl.sync.windows import window_scope
 from dify_etl.warehouse.tables import quoted
 
 # Rows of lists that wait to be loaded, and are loaded together.
@@ -118,8 +118,9 @@ def _slices(books: FeedBooks, part: Part) -> Iterator[Slice]:
             yield one
             continue
         unread = books.unread(one.app_id, one.day, error)
-        state = "unproven" if unread.state == "unproven" else "incomplete"
-        yield replace(one, state=state, expected=None, reason=f"log of the agent: {unread.reason}")
+        reason = f"log of the agent: {unread.reason}"
+        state = state_of(None if unread.state == "unproven" else reason, reason)
+        yield replace(one, state=state, expected=None, reason=reason)
 
 
 def _load_logged(books: FeedBooks, task: Task, logs: LoggedTalks) -> None:
@@ -197,7 +198,8 @@ def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[
         if part.logs is not None and not part.logs.proves(read.window.days):
             continue
         shown = [read.rows.rows.select(table.key), *([part.logs.ids] if part.logs else [])]
-        proven.append((_scope(task, read.window), pl.concat(shown)))
+        scope = window_scope(task.app.app_id, read.window, task.bound)
+        proven.append((scope, pl.concat(shown)))
     if not proven:
         return
     scope = " OR ".join(f"({one})" for one, _ in proven)
@@ -205,13 +207,3 @@ def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[
     if books.mark_absent(table, scope=scope, present=present):
         gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE ({scope})"
         mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
-
-
-def _scope(task: Task, window: Window) -> str:
-    """The app's conversations of a window, as far as the walk was bound to see them; SQL over t."""
-    until = min(window.end, task.bound)
-    return (
-        f"t.app_id = {quoted(task.app.app_id)} "
-        f"AND t.created_at >= TIMESTAMPTZ '{window.start.isoformat()}' "
-        f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'"
-    )

@@ -55,7 +55,7 @@ def due_exports(books: FeedBooks) -> list[KnownApp]:
     sync = books.sync
     apps = known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)
     if sync.dify.version < EXPORTED_SINCE:
-        slices = [Slice(app.app_id, None, "unproven", reason=NO_EXPORT) for app in apps]
+        slices = [Slice.judged(app.app_id, None, doubt=NO_EXPORT) for app in apps]
         with books.commit():
             books.close_slices(slices, feed=FEED)
         return []
@@ -125,7 +125,7 @@ def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) ->
         books.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
     ]
     done = [
-        Slice(app.app_id, None, "proven", export.rows.height, export.rows.height, 1)
+        Slice.judged(app.app_id, None, export.rows.height, expected=export.rows.height, requests=1)
         for app, export in good
     ]
     with books.commit():

@@ -6,27 +6,23 @@ mode are asked about once.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
-from dify_etl.dify.app_modes import (
-    AGENT_MODES,
-    CHAT_MODES,
-    CHATFLOW_MODES,
-    COMPLETION_MODES,
-    WORKFLOW_MODES,
-)
+from dify_etl.dify.app_modes import CHAT_MODES, CHATFLOW_MODES, COMPLETION_MODES, WORKFLOW_MODES
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import AppGone, DifyError, NoSuchEndpoint, NotFound
+from dify_etl.dify.errors import AppGone, DifyError, NotFound
+from dify_etl.dify.record import Batch
 from dify_etl.dify.statistics import StatisticMetric
+from dify_etl.feeds.apps import KnownApp
+from dify_etl.feeds.table import FEEDS
+from dify_etl.feeds.whole_lists import Answer, AppList, WholeList
 from dify_etl.sync.fetching import Fetched, attempt
 
 # An id that nothing has: Dify looks at the role before it looks for the object.
 NOTHING = "00000000-0000-4000-8000-000000000000"
-TALKS = (*CHAT_MODES, *COMPLETION_MODES)
 FLOWS = (*WORKFLOW_MODES, *CHATFLOW_MODES)
 
 
@@ -44,27 +40,31 @@ def unreadable_feeds(dify: DifyClient) -> Iterator[Unreadable]:
 
     A lost session is raised.
     """
-    for feed, ask in _OF_WORKSPACE.items():
-        asked = attempt(feed, lambda ask=ask: ask(dify))  # type: ignore[misc]
-        if asked.error is not None:
-            yield Unreadable(feed, (), asked.error)
+    for feed, asked in _ASKED.items():
+        if isinstance(asked, WholeList):
+            answer = attempt(feed, lambda asked=asked: asked.ask_first(dify))  # type: ignore[misc]
+            if answer.error is not None:
+                yield Unreadable(feed, (), answer.error)
     apps = attempt("apps", lambda: list(dify.apps.list())).result or []
-    for feed, (modes, ask_app) in _OF_APPS.items():
-        yield from _of_apps(
-            dify, feed, [app for app in apps if not modes or app.mode in modes], ask_app
-        )
+    for feed, asked in _ASKED.items():
+        if isinstance(asked, AppList):
+            yield from _of_apps(
+                dify, feed, [app for app in apps if asked.is_for(_known(app))], asked
+            )
 
 
-def _of_apps(
-    dify: DifyClient, feed: str, apps: list[App], ask: Callable[[DifyClient, App], object]
-) -> Iterator[Unreadable]:
+def _known(app: App) -> KnownApp:
+    return KnownApp(app.app_id, app.name, app.mode, app.agent_id)
+
+
+def _of_apps(dify: DifyClient, feed: str, apps: list[App], lists: AppList) -> Iterator[Unreadable]:
     """Apps of one refusal together, as they were asked by mode and permission keys."""
     alike: dict[tuple[str, str | None], list[App]] = defaultdict(list)
     for app in apps:
         alike[app.mode, app.permission_keys].append(app)
     refused: dict[str, tuple[DifyError, list[str]]] = {}
     for group in alike.values():
-        asked = _asked(group, lambda app: ask(dify, app))
+        asked = _asked(group, lambda app: lists.ask_first(dify, _known(app)))
         if asked.error is not None:
             _, names = refused.setdefault(_cause(asked.error), (asked.error, []))
             names += [app.name for app in group]
@@ -87,72 +87,45 @@ def _cause(error: DifyError) -> str:
     return f"{type(error).__name__} {error.hint}"
 
 
-def _first_documents(dify: DifyClient) -> None:
+def _first_documents(dify: DifyClient) -> Answer:
     for dataset in dify.datasets.page(1, 1).records:
-        dify.datasets.documents_page(dataset.dataset_id, 1, 1)
+        return dify.datasets.documents_page(dataset.dataset_id, 1, 1)
+    return Batch(())
 
 
-def _statistics(dify: DifyClient, app: App) -> None:
+def _statistics(dify: DifyClient, app: KnownApp) -> Answer:
     now = dify.server_time().replace(second=0, microsecond=0)
-    for metric in islice(StatisticMetric.of_mode(app.mode), 1):
-        dify.statistics.daily(app.app_id, metric, now - timedelta(hours=1), now)
+    for metric in StatisticMetric.of_mode(app.mode):
+        return dify.statistics.daily(app.app_id, metric, now - timedelta(hours=1), now)
+    return Batch(())
 
 
-def _agent_versions(dify: DifyClient, app: App) -> None:
-    if app.agent_id is not None:
-        dify.agents.versions(app.app_id, app.agent_id)
-
-
-def _triggers(dify: DifyClient, app: App) -> None:
-    with suppress(NoSuchEndpoint):  # before 1.10: a server without triggers lacks nothing
-        dify.workflows.triggers(app.app_id)
-
-
-def _archived_runs(dify: DifyClient, app: App) -> None:
-    with suppress(NoSuchEndpoint):  # before 1.12, likewise
-        dify.workflows.archived_runs_page(app.app_id, 1, 1)
-
-
-def _conversations(dify: DifyClient, app: App) -> None:
+def _conversations(dify: DifyClient, app: KnownApp) -> Answer:
     talks = dify.conversations
     if app.mode in COMPLETION_MODES:
-        talks.completion_page(app.app_id, 1, 1)
-    else:
-        talks.chat_page(app.app_id, 1, 1)
-    if app.agent_id is not None:
-        dify.agents.logs_page(app.app_id, app.agent_id, 1, 1)
+        return talks.completion_page(app.app_id, 1, 1)
+    page = talks.chat_page(app.app_id, 1, 1)
+    return page if app.agent_id is None else dify.agents.logs_page(app.app_id, app.agent_id, 1, 1)
 
 
-_OF_WORKSPACE: Mapping[str, Callable[[DifyClient], object]] = {
-    "apps": lambda dify: dify.apps.page(1, 1),
-    "members": lambda dify: dify.members.list(),
-    "dataset_api_keys": lambda dify: dify.api_keys.of_datasets(),
-    "datasets": lambda dify: dify.datasets.page(1, 1),
-    "documents": _first_documents,
-}
-# Per feed the modes of its apps (none: all) and the request.
-_OF_APPS: Mapping[str, tuple[tuple[str, ...], Callable[[DifyClient, App], object]]] = {
-    "app_api_keys": ((), lambda dify, app: dify.api_keys.of_app(app.app_id)),
-    "annotations": (
-        TALKS,
-        lambda dify, app: dify.conversations.annotations_page(app.app_id, 1, 1),
-    ),
-    "agent_versions": (AGENT_MODES, _agent_versions),
-    "app_triggers": (WORKFLOW_MODES, _triggers),
-    "archived_runs": (WORKFLOW_MODES, _archived_runs),
-    "daily_statistics": ((), _statistics),
-    "conversations": (TALKS, _conversations),
-    "messages": (
-        CHAT_MODES,
+# The small request for feeds that are more than one list.
+_SMALL: Mapping[str, WholeList | AppList] = {
+    "apps": WholeList(lambda dify: dify.apps.page(1, 1)),
+    "documents": WholeList(_first_documents),
+    "daily_statistics": AppList(_statistics),
+    "conversations": AppList(_conversations, modes=(*CHAT_MODES, *COMPLETION_MODES)),
+    "messages": AppList(
         lambda dify, app: dify.conversations.messages_page(app.app_id, NOTHING, limit=1),
+        modes=CHAT_MODES,
     ),
-    "workflow_runs": (
-        FLOWS,
-        lambda dify, app: dify.workflows.runs_page(app.app_id, None, 1),
+    "workflow_runs": AppList(
+        lambda dify, app: dify.workflows.runs_page(app.app_id, None, 1), modes=FLOWS
     ),
-    "node_executions": (
-        FLOWS,
-        lambda dify, app: dify.workflows.node_executions(app.app_id, NOTHING),
+    "node_executions": AppList(
+        lambda dify, app: dify.workflows.node_executions(app.app_id, NOTHING), modes=FLOWS
     ),
 }
-ASKED_FEEDS = frozenset({*_OF_WORKSPACE, *_OF_APPS})
+_ASKED: Mapping[str, WholeList | AppList] = {
+    feed.name: feed.reads if isinstance(feed.reads, WholeList | AppList) else _SMALL[feed.name]
+    for feed in FEEDS
+}

@@ -1,13 +1,14 @@
 """The ledger rows of feed messages, and of completion apps' messages, which the lists bring."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.feeds.apps import known_apps
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import days_to_read, is_over
+from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.report import Slice
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.run import Sync
@@ -24,22 +25,13 @@ def close_message_slices(books: FeedBooks) -> None:
     A day is as good as the worst conversation that was alive on it, and as the day's lists.
     """
     sync = books.sync
-    held = _held(sync)
+    held = rows_by_day(sync.database, raw_table("messages"))
     slices = [*_chat_slices(sync, held), *_completion_slices(sync, held)]
     with books.commit():
         books.close_slices(slices)
 
 
-def _held(sync: Sync) -> dict[tuple[str, date], int]:
-    """Messages in the warehouse by app and local day."""
-    rows = sync.database.rows(
-        """SELECT app_id, created_date, count(*)
-        FROM raw.messages GROUP BY ALL"""
-    )
-    return {(app_id, day): count for app_id, day, count in rows}
-
-
-def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
+def _chat_slices(sync: Sync, held: Counter[AppDay]) -> Iterator[Slice]:
     doubts, unseen = _doubts(sync, OPEN), _doubts(sync, NOT_FOR_ROLE)
     beyond = _doubts(sync, BEYOND)
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
@@ -49,13 +41,12 @@ def _chat_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slic
             doubt = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
             weak = hidden.get((one.app_id, day)) or _hidden_on(unseen[one.app_id], day)
             weak = weak or _doubt_on(beyond[one.app_id], day)
-            reason = doubt or weak
-            yield Slice(
-                app_id=one.app_id,
-                day=day,
-                state="incomplete" if doubt else "unproven" if weak else "proven",
-                rows=held.get((one.app_id, day), 0),
-                reason=reason,
+            yield Slice.judged(
+                one.app_id,
+                day,
+                held[one.app_id, day],
+                missing=doubt,
+                doubt=weak,
                 is_settled=is_over(sync, day),
             )
 
@@ -101,7 +92,7 @@ def _hidden_on(hidden: list[Doubt], day: date) -> str | None:
     return next((reason for first, last, reason in hidden if first <= day <= last), None)
 
 
-def _hidden_lists(sync: Sync) -> dict[tuple[str, date], str]:
+def _hidden_lists(sync: Sync) -> dict[AppDay, str]:
     """Days whose conversation lists prove nothing, as the account is not shown them or the app's
     mode is not known: so it is with their messages.
     """
@@ -113,7 +104,7 @@ def _hidden_lists(sync: Sync) -> dict[tuple[str, date], str]:
     return {(app_id, day): reason for app_id, day, reason in rows}
 
 
-def _list_reasons(sync: Sync) -> dict[tuple[str, date], str]:
+def _list_reasons(sync: Sync) -> dict[AppDay, str]:
     """Days whose conversation lists are themselves not proven."""
     rows = sync.database.rows(
         "SELECT app_id, slice_date, reason FROM ops.slices "
@@ -122,7 +113,7 @@ def _list_reasons(sync: Sync) -> dict[tuple[str, date], str]:
     return {(app_id, day): f"conversation list: {reason}" for app_id, day, reason in rows}
 
 
-def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterator[Slice]:
+def _completion_slices(sync: Sync, held: Counter[AppDay]) -> Iterator[Slice]:
     """Completion apps: proven only where every log of the day was opened."""
     unopened = {
         (app_id, day)
@@ -140,13 +131,10 @@ def _completion_slices(sync: Sync, held: dict[tuple[str, date], int]) -> Iterato
             only_listed = LISTED_ONLY if slice_id in unopened else None
             doubt = lists.get(slice_id) or _doubt_on(doubts[one.app_id], day)
             weak = hidden.get(slice_id) or _hidden_on(unseen[one.app_id], day) or only_listed
-            reason = doubt or weak
-            state = "incomplete" if doubt else "unproven" if weak else "proven"
-            yield Slice(
-                app_id=one.app_id,
-                day=day,
-                state=state,
-                rows=held.get(slice_id, 0),
-                reason=reason,
+            yield Slice.judged(
+                *slice_id,
+                held[slice_id],
+                missing=doubt,
+                doubt=weak,
                 is_settled=is_over(sync, day),
             )

@@ -1,6 +1,6 @@
 """Feed node_executions: the nodes of every run that is due; again while the run is open."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,8 +14,9 @@ from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import days_to_read, is_due_again, is_over
+from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.ledger import RUN_READS
@@ -161,19 +162,18 @@ def _slices(sync: Sync) -> Iterator[Slice]:
     doubts = run_doubts(sync, "nodes")
     hidden = run_doubts(sync, "nodes", is_shown=False)
     listed = _list_doubts(sync)
-    held, gone = _held(sync), _gone(sync)
+    held, gone = rows_by_day(sync.database, raw_table(FEED)), _gone(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
     for one in days_to_read(sync, FEED, apps, is_asked=False):
         for day in one.all:
             key = (one.app_id, day)
             doubt = doubts.get(key) or listed.get(key, {}).get("incomplete")
             weak = hidden.get(key) or gone.get(key) or listed.get(key, {}).get("unproven")
-            yield Slice(
-                app_id=one.app_id,
-                day=day,
-                state="incomplete" if doubt else "unproven" if weak else "proven",
-                rows=held[key],
-                reason=doubt or weak,
+            yield Slice.judged(
+                *key,
+                held[key],
+                missing=doubt,
+                doubt=weak,
                 is_settled=is_over(sync, day) and not (weak or "").endswith(GONE),
             )
 
@@ -189,15 +189,6 @@ def _list_doubts(sync: Sync) -> dict[tuple[str, date], dict[str, str]]:
         level = "unproven" if state == "unproven" else "incomplete"
         found[app_id, day][level] = f"runs: {reason}"
     return found
-
-
-def _held(sync: Sync) -> Counter[tuple[str, date]]:
-    """Nodes in the warehouse by app and local day."""
-    rows = sync.database.rows(
-        """SELECT app_id, created_date, count(*)
-        FROM raw.node_executions GROUP BY ALL"""
-    )
-    return Counter({(app_id, day): count for app_id, day, count in rows})
 
 
 def _gone(sync: Sync) -> dict[tuple[str, date], str]:

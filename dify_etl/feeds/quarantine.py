@@ -1,6 +1,6 @@
 """Bring quarantined objects back: parse what was kept once more, and load what is good now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -8,55 +8,67 @@ from typing import Any
 
 import orjson
 
-from dify_etl.dify.app_records import App
-from dify_etl.dify.conversations import CompletionConversation, Conversation
-from dify_etl.dify.datasets import Dataset, Document
-from dify_etl.dify.feedback import Annotation
+from dify_etl.dify.app_records import App, AppDetail
+from dify_etl.dify.conversations import CompletionConversation
 from dify_etl.dify.http.exact_json import decode
-from dify_etl.dify.members import Member
 from dify_etl.dify.messages import HumanInput, Message
 from dify_etl.dify.record import Record, Rejected, parse
+from dify_etl.dify.statistics import DailyStatistic
 from dify_etl.dify.workflow_records import (
-    AppTrigger,
-    ArchivedRun,
     ChatflowRun,
     NodeExecution,
     WorkflowAppLog,
     WorkflowRun,
+    WorkflowRunDetail,
 )
+from dify_etl.feeds.apps import load_details as load_app_details
 from dify_etl.feeds.apps import load_listed_apps
 from dify_etl.feeds.chat_messages import load_messages
 from dify_etl.feeds.conversations import load_completion_logs
 from dify_etl.feeds.human_inputs import load_forms_again
 from dify_etl.feeds.message_parts import CHILDREN, load_parts_again
 from dify_etl.feeds.node_executions import load_nodes
+from dify_etl.feeds.run_details import load_details as load_run_details
+from dify_etl.feeds.statistics import load_figures
 from dify_etl.feeds.workflow_runs import load_logs, load_runs
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.open_quarantine import restate_slices
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import day_start, zone_of
 from dify_etl.warehouse.database import Database, utc_now
 
-# How a record of each kind is loaded; kinds that are not here come anew with their next list.
-_LOADERS: Mapping[type[Record], Callable[[FeedBooks, Any], None]] = {
+Load = Callable[[FeedBooks, Any], None]
+# Kinds of records that take more than an upsert into the table of their feed.
+_LOADERS: Mapping[type[Record], Load] = {
     App: load_listed_apps,
+    AppDetail: load_app_details,
     Message: load_messages,
     HumanInput: load_forms_again,
     **{kind: partial(load_parts_again, name) for name, kind in CHILDREN.items()},
     CompletionConversation: load_completion_logs,
+    DailyStatistic: load_figures,
     WorkflowAppLog: load_logs,
     WorkflowRun: load_runs,
     ChatflowRun: load_runs,
-    Conversation: lambda books, rows: books.load("conversations", Conversation, rows),
-    Dataset: lambda books, rows: books.load("datasets", Dataset, rows),
-    Document: lambda books, rows: books.load("documents", Document, rows),
-    Member: lambda books, rows: books.load("members", Member, rows),
-    Annotation: lambda books, rows: books.load("annotations", Annotation, rows),
+    WorkflowRunDetail: load_run_details,
     NodeExecution: load_nodes,
-    AppTrigger: lambda books, rows: books.load("app_triggers", AppTrigger, rows),
-    ArchivedRun: lambda books, rows: books.load("archived_runs", ArchivedRun, rows),
 }
-_CLASSES = {record_class.__name__: record_class for record_class in _LOADERS}
+
+
+def _loader_of(feed: str, name: str) -> tuple[type[Record], Load] | None:
+    """The kind of record of that name, and how it is loaded; None for kinds of which no table is
+    made: they come anew with their next list.
+    """
+    kinds = RAW_TABLES[feed].records
+    for kind in (*_LOADERS, *kinds):
+        if kind.__name__ == name:
+            return kind, _LOADERS.get(kind, partial(_upsert, feed, kind))
+    return None
+
+
+def _upsert(feed: str, kind: type[Record], books: FeedBooks, rows: Sequence[Any]) -> None:
+    books.load(feed, kind, rows)
 
 
 @dataclass(frozen=True)
@@ -128,9 +140,10 @@ def retry_quarantine(sync: Sync) -> Retried:
 
 def _retry(sync: Sync, one: Quarantined) -> str:
     held = one.rejected
-    record_class = _CLASSES.get(held.record_class)
-    if held.raw is None or record_class is None:
+    found = _loader_of(one.feed, held.record_class)
+    if held.raw is None or found is None:
         return "without_object"
+    record_class, load = found
     batch = parse(
         record_class, [decode(held.raw.encode())], endpoint=held.endpoint, context=held.context
     )
@@ -142,7 +155,7 @@ def _retry(sync: Sync, one: Quarantined) -> str:
             ]
             books.quarantine(one.app_id, again, parent_id=one.parent_id, at=one.at)
             return "wrong"
-        _LOADERS[record_class](books, batch.records)
+        load(books, batch.records)
         sync.database.execute(
             "UPDATE ops.quarantine SET resolved_at = ? WHERE quarantine_id = ?",
             [utc_now(), one.quarantine_id],

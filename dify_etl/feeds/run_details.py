@@ -106,17 +106,22 @@ def _commit(
     books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[WorkflowRunDetail] | None]]
 ) -> None:
     details = [run for one in outcomes if one.result is not None for run in one.result]
-    table = raw_table("workflow_runs")
     with books.commit():
-        books.note_drift(details)
-        rows = records_frame(table, WorkflowRunDetail, details)
-        books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
+        load_details(books, details)
         for one in outcomes:
             books.quarantine(one.task[1], one.result.rejected if one.result else ())
         read = [_book(books.sync, one) for one in outcomes]
         names = [name for name in read[0] if name] if read else []
         if read:
             books.load_frame(RUN_READS, frame(RUN_READS, read, names))
+
+
+def load_details(books: FeedBooks, details: Sequence[WorkflowRunDetail]) -> None:
+    """Details of runs that a list or a message told of; call it inside a transaction."""
+    table = raw_table("workflow_runs")
+    books.note_drift(details)
+    rows = records_frame(table, WorkflowRunDetail, details)
+    books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
 
 
 def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> dict[str, Any]:

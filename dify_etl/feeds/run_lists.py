@@ -287,6 +287,8 @@ def runs_frame(
 ) -> pl.DataFrame:
     """Listed runs of one kind (triggered_from); None when the list is not known any more."""
     rows = records_frame(raw_table(FEED), record_class, runs)
+    if kind is None:
+        return rows
     return rows.with_columns(pl.col("triggered_from").fill_null(kind))
 
 

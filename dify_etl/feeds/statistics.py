@@ -5,7 +5,7 @@ date: the first of two midnights cannot be asked for, and Dify's rules of the zo
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -103,9 +103,9 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     reason = None
     if answered.silent:
         reason = UNKNOWN_MODE.format(mode=task.app.mode, where=", ".join(answered.silent))
-    latest = _latest(sync, task)
+    latest = _latest(sync, task.app.app_id, task.days)
     fresh = {(one.statistic_date, one.metric): one for one in figures}
-    changed = [one for key, one in fresh.items() if latest.get(key, _NEVER) != _value(one)]
+    changed = _changed(fresh.values(), latest)
     table = raw_table(FEED)
     rows = records_frame(table, DailyStatistic, changed)
     wrong = {(one.day, one.metric) for one in answered.odd}
@@ -126,18 +126,25 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
             books.quarantine(task.app.app_id, [one.rejected], at=at)
         books.close_slices(
             [
-                Slice(
+                Slice.judged(
                     task.app.app_id,
                     day,
-                    "unproven" if reason else "proven",
                     counted[day],
+                    doubt=reason,
                     requests=len(_metrics(task.app)) * len(task.windows),
-                    reason=reason,
                     is_settled=is_over(sync, day),
                 )
                 for day in task.days
             ]
         )
+
+
+def load_figures(books: FeedBooks, figures: Sequence[DailyStatistic]) -> None:
+    """Figures that differ from those that are held; call it inside a transaction."""
+    for one in figures:
+        latest = _latest(books.sync, one.app_id, [one.statistic_date])
+        rows = records_frame(raw_table(FEED), DailyStatistic, _changed([one], latest))
+        books.load_frame(raw_table(FEED), _stamped(books.sync, rows))
 
 
 def _noon(sync: Sync, day: date) -> datetime:
@@ -153,13 +160,23 @@ def _value(figure: DailyStatistic) -> Decimal:
     return figure.value.quantize(Decimal("1e-10"))
 
 
-def _latest(sync: Sync, task: Task) -> dict[tuple[date, str], Decimal | None]:
-    """The latest figure per day and metric over the task's days."""
-    days = set(task.days)
+_Latest = Mapping[tuple[date, str], Decimal | None]
+
+
+def _changed(figures: Iterable[DailyStatistic], latest: _Latest) -> list[DailyStatistic]:
+    return [
+        one
+        for one in figures
+        if latest.get((one.statistic_date, one.metric), _NEVER) != _value(one)
+    ]
+
+
+def _latest(sync: Sync, app_id: str, days: Collection[date]) -> _Latest:
+    """The latest figure per day and metric over these days."""
     rows = sync.database.rows(
         """SELECT statistic_date, metric, arg_max(struct_pack(value := value), read_at).value
         FROM raw.daily_statistics WHERE app_id = ? AND account_timezone = ? GROUP BY ALL""",
-        [task.app.app_id, _zone(sync)],
+        [app_id, _zone(sync)],
     )
     return {(day, metric): value for day, metric, value in rows if day in days}
 

@@ -1,38 +1,46 @@
-"""The table of feeds: what each reads, which raw tables it fills, and what it needs before."""
+"""The table of feeds: what each reads and how, which raw tables it fills, and what it needs before.
+
+Record, key, marks and day of its rows are those of the raw table that has its name.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES, WORKFLOW_MODES
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.conversations import read_conversations
+from dify_etl.feeds.message_parts import PARTS
 from dify_etl.feeds.messages import read_messages
 from dify_etl.feeds.node_executions import read_node_executions
 from dify_etl.feeds.statistics import read_daily_statistics
-from dify_etl.feeds.whole_lists import (
-    read_agent_versions,
-    read_annotations,
-    read_app_api_keys,
-    read_app_triggers,
-    read_archived_runs,
-    read_dataset_api_keys,
-    read_datasets,
-    read_documents,
-    read_members,
-)
+from dify_etl.feeds.whole_lists import AppList, WholeList, hidden_datasets, read_documents
 from dify_etl.feeds.workflow_runs import read_workflow_runs
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
 
 
 @dataclass(frozen=True)
 class Feed:
-    """One read: its first table has its name. `needs` are feeds whose tables it starts from."""
+    """One read: its first table has its name. `needs` are feeds whose tables it starts from,
+    `parts` the tables of what comes with its rows.
+    """
 
     name: str
-    read: Callable[[Sync], FeedReport]
+    reads: Callable[[Sync], FeedReport] | WholeList | AppList
     needs: tuple[str, ...] = ()
-    is_daily: bool = False
     parts: tuple[str, ...] = ()
+
+    def read(self, sync: Sync) -> FeedReport:
+        """Read it; what Dify refuses is told by its slices."""
+        if isinstance(self.reads, WholeList | AppList):
+            return self.reads.read(sync, self.name)
+        return self.reads(sync)
+
+    @property
+    def is_daily(self) -> bool:
+        """Whether it is read by local days."""
+        return raw_table(self.name).day_column is not None
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -42,31 +50,56 @@ class Feed:
 
 FEEDS = (
     Feed("apps", read_apps),
-    Feed("members", read_members),
-    Feed("app_api_keys", read_app_api_keys, needs=("apps",)),
-    Feed("dataset_api_keys", read_dataset_api_keys),
-    Feed("datasets", read_datasets, needs=("members",)),
-    Feed("documents", read_documents, needs=("datasets",)),
-    Feed("annotations", read_annotations, needs=("apps",)),
-    Feed("agent_versions", read_agent_versions, needs=("apps",)),
-    Feed("app_triggers", read_app_triggers, needs=("apps",)),
-    Feed("archived_runs", read_archived_runs, needs=("apps",)),
-    Feed("daily_statistics", read_daily_statistics, needs=("apps",), is_daily=True),
-    Feed("conversations", read_conversations, needs=("apps",), is_daily=True),
+    Feed("members", WholeList(lambda dify: dify.members.list())),
     Feed(
-        "messages",
-        read_messages,
-        needs=("conversations",),
-        is_daily=True,
-        parts=(
-            "message_feedbacks",
-            "message_citations",
-            "message_files",
-            "agent_thoughts",
-            "agent_tool_calls",
-            "human_inputs",
-        ),
+        "app_api_keys",
+        AppList(lambda dify, app: dify.api_keys.of_app(app.app_id)),
+        needs=("apps",),
     ),
-    Feed("workflow_runs", read_workflow_runs, needs=("apps", "messages"), is_daily=True),
-    Feed("node_executions", read_node_executions, needs=("workflow_runs",), is_daily=True),
+    Feed("dataset_api_keys", WholeList(lambda dify: dify.api_keys.of_datasets())),
+    Feed(
+        "datasets",
+        WholeList(lambda dify: dify.datasets.walk(), doubt=hidden_datasets),
+        needs=("members",),
+    ),
+    Feed("documents", read_documents, needs=("datasets",)),
+    Feed(
+        "annotations",
+        AppList(
+            lambda dify, app: dify.conversations.annotations_walk(app.app_id),
+            modes=(*CHAT_MODES, *COMPLETION_MODES),
+        ),
+        needs=("apps",),
+    ),
+    Feed(
+        "agent_versions",
+        AppList(
+            lambda dify, app: dify.agents.versions(app.app_id, app.agent_id or ""),
+            is_of_agents=True,
+        ),
+        needs=("apps",),
+    ),
+    Feed(
+        "app_triggers",
+        AppList(
+            lambda dify, app: dify.workflows.triggers(app.app_id),
+            modes=WORKFLOW_MODES,
+            since=(1, 10, 0),
+        ),
+        needs=("apps",),
+    ),
+    Feed(
+        "archived_runs",
+        AppList(
+            lambda dify, app: dify.workflows.archived_runs_walk(app.app_id),
+            modes=WORKFLOW_MODES,
+            since=(1, 12, 0),
+        ),
+        needs=("apps",),
+    ),
+    Feed("daily_statistics", read_daily_statistics, needs=("apps",)),
+    Feed("conversations", read_conversations, needs=("apps",)),
+    Feed("messages", read_messages, needs=("conversations",), parts=PARTS),
+    Feed("workflow_runs", read_workflow_runs, needs=("apps", "messages")),
+    Feed("node_executions", read_node_executions, needs=("workflow_runs",)),
 )

@@ -1,30 +1,24 @@
-"""Feeds that are listed whole on every run: keys, datasets, documents, members, annotations,
-triggers, archived runs.
+"""Feeds that are listed whole on every run: of the workspace, of every app, of every dataset.
 
 Each list that was proven whole marks the rows that Dify has no more.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any
 
-from dify_etl.dify.agents import AgentVersion
-from dify_etl.dify.api_keys import ApiKey
-from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES, WORKFLOW_MODES
-from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import NoSuchEndpoint
-from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.http.server import Version
-from dify_etl.dify.members import Member
 from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected, lost
-from dify_etl.dify.workflow_records import AppTrigger, ArchivedRun
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
-from dify_etl.raw.tables import raw_table
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
@@ -34,108 +28,131 @@ from dify_etl.sync.source import check_source
 from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import quoted
 
-R = TypeVar("R", bound=Record)
 log = logging.getLogger(__name__)
 
-TRIGGERS_SINCE: Version = (1, 10, 0)
-ARCHIVED_SINCE: Version = (1, 12, 0)
+# What Dify sends at once, or a walk over its pages.
+Answer = Batch[Any] | PageWalk[Any]
+
 PRIVATE_DATASETS = "only the workspace's owner is shown everybody's private datasets; this role is"
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One list, read whole: its records, rejected rows, Dify's total, and a doubt if there is."""
+    """One list, read whole: its records, rejected rows, Dify's total, and what may be missing."""
 
     records: tuple[Record, ...]
     rejected: tuple[Rejected, ...]
     total: int | None
     requests: int
-    reason: str | None = None
+    missing: str | None = None
 
-    def slice(self, app_id: str | None, doubt: str | None) -> Slice:
+    @classmethod
+    def of(cls, answer: Answer) -> "Listed":
+        """What Dify sent at once, or the pages of a walk."""
+        if not isinstance(answer, PageWalk):
+            return cls(answer.records, answer.rejected, len(answer), 1)
+        rows = Rows(answer.key)
+        for page in answer:
+            rows.add(page)
+        return cls(
+            tuple(rows.records.values()),
+            tuple(rows.rejected.values()),
+            answer.proof.total_last,
+            rows.requests,
+            None if answer.proof.is_proven else answer.proof.reason,
+        )
+
+    def slice(self, app_id: str | None, doubt: str | None = None) -> Slice:
         """Its ledger row; `doubt` says why even a whole list may not be all there is."""
-        state = "incomplete" if self.reason else "unproven" if doubt else "proven"
-        rows, reason = len(self.records), self.reason or doubt
-        return Slice(app_id, None, state, rows, self.total, self.requests, reason)
+        return Slice.judged(
+            *(app_id, None, len(self.records)),
+            missing=self.missing,
+            doubt=doubt,
+            expected=self.total,
+            requests=self.requests,
+        )
 
 
-def read_members(sync: Sync) -> FeedReport:
-    """GET /workspaces/current/members."""
-    return _read_one(sync, "members", Member, lambda: _of_batch(sync.dify.members.list()))
+@dataclass(frozen=True)
+class WholeList:
+    """A list of the workspace: what asks for it, and why even all of it may not be all there is."""
+
+    ask: Callable[[DifyClient], Answer]
+    doubt: Callable[[Sync], str | None] = lambda sync: None
+
+    def ask_first(self, dify: DifyClient) -> None:
+        """Ask for one row, to see whether the account may."""
+        _ask_first(self.ask(dify))
+
+    def read(self, sync: Sync, feed: str) -> FeedReport:
+        """Read it into the feed's table; rows of another tenant are never loaded."""
+        with FeedBooks(sync, feed) as books:
+            (outcome,) = _fetch(books, [feed], lambda _: Listed.of(self.ask(sync.dify)))
+            if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
+                books.fail(None, [None], error)
+                return books.report()
+            assert outcome.result is not None
+            listed, doubt = outcome.result, self.doubt(sync)
+            with books.commit():
+                _load(books, listed, scope=None if listed.missing or doubt else "true")
+                books.close_slices([listed.slice(None, doubt)])
+            return books.report()
 
 
-def read_dataset_api_keys(sync: Sync) -> FeedReport:
-    """GET /datasets/api-keys, without the keys."""
-    fetch = sync.dify.api_keys.of_datasets
-    return _read_one(sync, "dataset_api_keys", ApiKey, lambda: _of_batch(fetch()))
+@dataclass(frozen=True)
+class AppList:
+    """A list of every app of these modes (none: of all), or of those that are bound to an agent.
 
+    One that came with a version (`since`) may be unknown to the server: the first app shows it, and
+    no other is asked then. An older server has nothing to list; a later one that has the list no
+    more leaves it unproven.
+    """
 
-def read_datasets(sync: Sync) -> FeedReport:
-    """GET /datasets with include_all, which only counts for the workspace's owner."""
-    fetch = sync.dify.datasets.walk
-    return _read_one(
-        sync, "datasets", Dataset, lambda: _of_walk(fetch()), doubt=_hidden_datasets(sync)
-    )
+    ask: Callable[[DifyClient, KnownApp], Answer]
+    modes: tuple[str, ...] = ()
+    is_of_agents: bool = False
+    since: Version | None = None
 
+    def is_for(self, app: KnownApp) -> bool:
+        """Whether an app of a known mode has such a list."""
+        is_bound = app.agent_id is not None or not self.is_of_agents
+        return is_bound and (not self.modes or app.mode in self.modes)
 
-def read_app_api_keys(sync: Sync) -> FeedReport:
-    """GET /apps/{id}/api-keys of every app, without the keys."""
-    apps = [app.app_id for app in known_apps(sync)]
-    return _read_each(
-        sync,
-        "app_api_keys",
-        ApiKey,
-        apps,
-        lambda app_id: _of_batch(sync.dify.api_keys.of_app(app_id)),
-    )
+    def ask_first(self, dify: DifyClient, app: KnownApp) -> None:
+        """Ask for one row, to see whether the account may; a server without the list lacks none."""
+        with suppress(*((NoSuchEndpoint,) if self.since else ())):
+            _ask_first(self.ask(dify, app))
 
+    def read(self, sync: Sync, feed: str) -> FeedReport:
+        """Read it into the feed's table; one failed app fails only its own slice."""
+        known = known_apps(sync, *self.modes)
+        apps = {one.app_id: one for one in known if one.agent_id or not self.is_of_agents}
 
-def read_annotations(sync: Sync) -> FeedReport:
-    """GET /apps/{id}/annotations of every conversational app."""
-    apps = [app.app_id for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)]
-    return _read_each(
-        sync,
-        "annotations",
-        Annotation,
-        apps,
-        lambda app_id: _of_walk(sync.dify.conversations.annotations_walk(app_id)),
-    )
+        def fetch(app_id: str) -> Listed:
+            return Listed.of(self.ask(sync.dify, apps[app_id]))
 
-
-def read_agent_versions(sync: Sync) -> FeedReport:
-    """GET /agent/{id}/versions of every agent: the published ones."""
-    agents = {app.app_id: app.agent_id for app in known_apps(sync) if app.agent_id is not None}
-    return _read_each(
-        sync,
-        "agent_versions",
-        AgentVersion,
-        tuple(agents),
-        lambda app_id: _of_batch(sync.dify.agents.versions(app_id, agents[app_id])),
-    )
-
-
-def read_app_triggers(sync: Sync) -> FeedReport:
-    """GET /apps/{id}/triggers of every workflow app (since 1.10)."""
-    return _read_each(
-        sync,
-        "app_triggers",
-        AppTrigger,
-        [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
-        lambda app_id: _of_batch(sync.dify.workflows.triggers(app_id)),
-        since=TRIGGERS_SINCE,
-    )
-
-
-def read_archived_runs(sync: Sync) -> FeedReport:
-    """GET /apps/{id}/workflow-archived-logs of every workflow app (since 1.12)."""
-    return _read_each(
-        sync,
-        "archived_runs",
-        ArchivedRun,
-        [app.app_id for app in known_apps(sync, *WORKFLOW_MODES)],
-        lambda app_id: _of_walk(sync.dify.workflows.archived_runs_walk(app_id)),
-        since=ARCHIVED_SINCE,
-    )
+        ids = list(apps)
+        with FeedBooks(sync, feed) as books:
+            alone = [attempt(one, partial(fetch, one)) for one in ids[: int(bool(self.since))]]
+            lacks = next(
+                (one.error for one in alone if isinstance(one.error, NoSuchEndpoint)), None
+            )
+            if lacks is not None and self.since is not None:
+                log.info("%s: this server has no such list", feed)
+                doubt = None if sync.dify.version < self.since else str(lacks)
+                with books.commit():
+                    books.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
+                return books.report()
+            for one in chain(alone, _fetch(books, ids[len(alone) :], fetch)):
+                if one.error is not None:
+                    books.fail(one.task, [None], one.error)
+                    continue
+                assert one.result is not None
+                scope = f"t.app_id = {quoted(one.task)}" if one.result.missing is None else None
+                with books.commit():
+                    _load(books, one.result, scope=scope, app_id=one.task)
+                    books.close_slices([one.result.slice(one.task)])
+            return books.report()
 
 
 def read_documents(sync: Sync) -> FeedReport:
@@ -145,7 +162,7 @@ def read_documents(sync: Sync) -> FeedReport:
         outcomes = _fetch(
             books,
             [row[0] for row in rows],
-            lambda dataset_id: _of_walk(sync.dify.datasets.documents_walk(dataset_id)),
+            lambda dataset_id: Listed.of(sync.dify.datasets.documents_walk(dataset_id)),
         )
         reasons, private, count, requests = [], [], 0, 0
         for one in outcomes:
@@ -155,107 +172,17 @@ def read_documents(sync: Sync) -> FeedReport:
             if one.result is None:
                 reasons.append(f"dataset {one.task}: {one.error}")
                 continue
-            is_whole = one.result.reason is None
-            scope = f"t.dataset_id = {quoted(one.task)}" if is_whole else None
-            _load(books, Document, one.result, scope=scope)
+            missing = one.result.missing
+            scope = None if missing else f"t.dataset_id = {quoted(one.task)}"
+            _load(books, one.result, scope=scope)
             count, requests = count + len(one.result.records), requests + one.result.requests
-            reasons += [f"dataset {one.task}: {one.result.reason}"] if one.result.reason else []
+            reasons += [f"dataset {one.task}: {missing}"] if missing else []
         with books.commit():
-            unlisted = _unlisted_datasets(sync)
-            weak = next(iter(private), None) or unlisted or _hidden_datasets(sync)
-            state = "incomplete" if reasons else "unproven" if weak else "proven"
-            reason = "; ".join(reasons[:3]) or weak
-            books.close_slices([Slice(None, None, state, count, None, requests, reason)])
-        return books.report()
-
-
-def _read_one(
-    sync: Sync,
-    feed: str,
-    record_class: type[Record],
-    fetch: Callable[[], Listed],
-    *,
-    doubt: str | None = None,
-) -> FeedReport:
-    """A list of the whole workspace; rows of another tenant are never loaded."""
-    with FeedBooks(sync, feed) as books:
-        (outcome,) = _fetch(books, [feed], lambda _: fetch())
-        if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
-            books.fail(None, [None], error)
-            return books.report()
-        assert outcome.result is not None
-        listed = outcome.result
-        reason = listed.reason or doubt
-        with books.commit():
-            _load(books, record_class, listed, scope="true" if reason is None else None)
-            state = "incomplete" if listed.reason else "unproven" if doubt else "proven"
+            doubt = next(iter(private), None) or _unlisted_datasets(sync) or hidden_datasets(sync)
+            missing = "; ".join(reasons[:3])
             books.close_slices(
-                [
-                    Slice(
-                        None,
-                        None,
-                        state,
-                        len(listed.records),
-                        listed.total,
-                        listed.requests,
-                        reason,
-                    )
-                ]
+                [Slice.judged(None, None, count, missing=missing, doubt=doubt, requests=requests)]
             )
-        return books.report()
-
-
-def _read_each(
-    sync: Sync,
-    feed: str,
-    record_class: type[Record],
-    app_ids: Sequence[str],
-    fetch: Callable[[str], Listed],
-    *,
-    since: Version | None = None,
-) -> FeedReport:
-    """A list per app; one failed app fails only its own slice.
-
-    A list that came with a version may be unknown to the server: the first app shows it, and no
-    other is asked then. An older server has nothing to list; a later one that has the list no more
-    leaves it unproven.
-    """
-    with FeedBooks(sync, feed) as books:
-        alone = [attempt(one, partial(fetch, one)) for one in app_ids[: int(since is not None)]]
-        lacks = next((one.error for one in alone if isinstance(one.error, NoSuchEndpoint)), None)
-        if lacks is not None and since is not None:
-            log.info("%s: this server has no such list", feed)
-            is_older = sync.dify.version < since
-            state, reason = ("proven", None) if is_older else ("unproven", str(lacks))
-            with books.commit():
-                books.close_slices(
-                    [Slice(app_id, None, state, 0, reason=reason) for app_id in app_ids]
-                )
-            return books.report()
-        for one in chain(alone, _fetch(books, app_ids[len(alone) :], fetch)):
-            if one.error is not None:
-                books.fail(one.task, [None], one.error)
-                continue
-            assert one.result is not None
-            listed = one.result
-            with books.commit():
-                scope = f"t.app_id = {quoted(one.task)}" if listed.reason is None else None
-                _load(books, record_class, listed, scope=scope, app_id=one.task)
-                state = "proven" if listed.reason is None else "incomplete"
-                count = len(listed.records)
-                books.close_slices(
-                    [
-                        Slice(
-                            one.task,
-                            None,
-                            state,
-                            count,
-                            listed.total,
-                            listed.requests,
-                            listed.reason,
-                        )
-                    ]
-                )
         return books.report()
 
 
@@ -270,36 +197,24 @@ def _fetch(
 
 def _load(
     books: FeedBooks,
-    record_class: type[Record],
     listed: Listed,
     *,
     scope: str | None,
     app_id: str | None = None,
 ) -> None:
     """Upsert a list; with a scope, rows of it that Dify did not send are marked absent."""
-    table = raw_table(books.feed)
+    raw = RAW_TABLES[books.feed]
+    (record_class,) = raw.records
     books.load(books.feed, record_class, listed.records)
     books.quarantine(app_id, listed.rejected)
     if scope is not None and not lost(listed.rejected):
-        present = records_frame(table, record_class, listed.records)
-        books.mark_absent(table, scope=scope, present=present)
+        present = records_frame(raw.table, record_class, listed.records)
+        books.mark_absent(raw.table, scope=scope, present=present)
 
 
-def _of_batch(batch: Batch[Record]) -> Listed:
-    return Listed(batch.records, batch.rejected, len(batch), 1)
-
-
-def _of_walk(walk: PageWalk[R]) -> Listed:
-    rows = Rows(walk.key)
-    for page in walk:
-        rows.add(page)
-    return Listed(
-        tuple(rows.records.values()),
-        tuple(rows.rejected.values()),
-        walk.proof.total_last,
-        rows.requests,
-        None if walk.proof.is_proven else walk.proof.reason,
-    )
+def _ask_first(answer: Answer) -> None:
+    if isinstance(answer, PageWalk):
+        answer.ask(1, 1)
 
 
 def _unlisted_datasets(sync: Sync) -> str | None:
@@ -315,7 +230,7 @@ def _unlisted_datasets(sync: Sync) -> str | None:
     return None if rows else "the list of datasets was not read yet"
 
 
-def _hidden_datasets(sync: Sync) -> str | None:
+def hidden_datasets(sync: Sync) -> str | None:
     """Why datasets may be missing; None for the owner, who sees all."""
     role = role_of(sync)
     return None if role == "owner" else f"{PRIVATE_DATASETS} {role or 'not told'}"

@@ -6,7 +6,6 @@ newest first, until older than the window.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date
 from functools import partial
 
 import polars as pl
@@ -32,15 +31,14 @@ from dify_etl.feeds.run_lists import (
 from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
-from dify_etl.sync.days import days_to_read, is_over
+from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import upper_bound
-from dify_etl.sync.windows import Window
+from dify_etl.sync.windows import Window, window_scope
 from dify_etl.warehouse.tables import quoted
 
-AppDay = tuple[str, date]
 LOGGED_AT_START_SINCE = (1, 9, 0)
 FROM_MESSAGES = (
     "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
@@ -113,25 +111,21 @@ def _mark_unlogged(books: FeedBooks, task: Task, window: Window, shown: set[str]
 
     A run that lost its log row alone is still listed (>= 1.9.2), hence `shown` and not gone.
     """
-    until = min(window.end, task.bound)
+    scope = window_scope(task.app.app_id, window, task.bound, "log_created_at")
     books.mark_absent(
         raw_table(FEED),
-        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NOT NULL "
-        f"AND t.log_created_at >= TIMESTAMPTZ '{window.start.isoformat()}' "
-        f"AND t.log_created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        scope=f"{scope} AND t.workflow_app_log_id IS NOT NULL",
         present=_of(shown),
     )
 
 
 def _mark_unlisted(books: FeedBooks, task: Task, stretch: Stretch, shown: set[str]) -> None:
     """A list that was shown to its last run tells which runs without a log row Dify has no more."""
-    until = min(stretch.window.end, task.bound)
+    scope = window_scope(task.app.app_id, stretch.window, task.bound)
     books.mark_absent(
         raw_table(FEED),
-        scope=f"t.app_id = {quoted(task.app.app_id)} AND t.workflow_app_log_id IS NULL "
-        f"AND t.triggered_from = {quoted(stretch.kind)} "
-        f"AND t.created_at >= TIMESTAMPTZ '{stretch.window.start.isoformat()}' "
-        f"AND t.created_at < TIMESTAMPTZ '{until.isoformat()}'",
+        scope=f"{scope} AND t.workflow_app_log_id IS NULL "
+        f"AND t.triggered_from = {quoted(stretch.kind)}",
         present=_of(shown),
     )
 
@@ -143,7 +137,7 @@ def _of(run_ids: Collection[str]) -> pl.DataFrame:
 def _close(books: FeedBooks, doubts: Mapping[Task, Doubts | DifyError]) -> None:
     details = run_doubts(books.sync, "detail")
     hidden = run_doubts(books.sync, "detail", is_shown=False)
-    held = _held(books.sync)
+    held = rows_by_day(books.sync.database, raw_table(FEED))
     for task, found in doubts.items():
         if isinstance(found, DifyError):
             books.fail(task.app.app_id, task.days.all, found)
@@ -164,16 +158,14 @@ def _slices(
     for day in task.days.all:
         key = (task.app.app_id, day)
         doubt = lists.days.get(day) or details.get(key)
-        reason = doubt or lists.beyond.get(day) or hidden.get(key) or unlisted
-        rows = held.get(key, 0)
-        yield Slice(
-            app_id=task.app.app_id,
-            day=day,
-            state="incomplete" if doubt else "unproven" if reason else "proven",
-            rows=rows,
+        weak = lists.beyond.get(day) or hidden.get(key) or unlisted
+        yield Slice.judged(
+            *key,
+            held.get(key, 0),
+            missing=doubt,
+            doubt=weak,
             requests=lists.requests,
-            reason=reason,
-            is_settled=is_over(sync, day) and not (reason or "").endswith(GONE),
+            is_settled=is_over(sync, day) and not (doubt or weak or "").endswith(GONE),
         )
 
 
@@ -182,12 +174,3 @@ def _unlisted(sync: Sync, app: KnownApp) -> str | None:
     if app.mode in CHATFLOW_MODES:
         return FROM_MESSAGES if sync.dify.version < LISTED_RUNS_SINCE else None
     return ENDED_ONLY if sync.dify.version < LOGGED_AT_START_SINCE else None
-
-
-def _held(sync: Sync) -> dict[AppDay, int]:
-    """Runs in the warehouse by app and local day."""
-    rows = sync.database.rows(
-        """SELECT app_id, created_date, count(*)
-        FROM raw.workflow_runs WHERE created_at IS NOT NULL GROUP BY ALL"""
-    )
-    return {(app_id, day): count for app_id, day, count in rows}

@@ -17,6 +17,9 @@ NEVER = 1_000_000
 EARLY = timedelta(hours=12)
 
 
+AppDay = tuple[str, date]
+
+
 @dataclass(frozen=True)
 class AppDays:
     """The days to read of one app: those that are due, and those listed again by the deep read."""
@@ -51,7 +54,7 @@ def is_over(sync: Sync, day: date) -> bool:
     return sync.now >= day_start(day + ONE_DAY, sync.rules.zone) + timedelta(hours=24)
 
 
-def rows_by_day(database: Database, table: Table) -> Counter[tuple[str, date]]:
+def rows_by_day(database: Database, table: Table) -> Counter[AppDay]:
     """How many rows a table that is read by days holds, by app and local day."""
     rows = database.rows(
         f"SELECT app_id, {table.day_column}, count(*) FROM {table.qualified} GROUP BY ALL"

@@ -8,6 +8,13 @@ from dify_etl.warehouse.upsert import Changes
 STATES = ("proven", "unproven", "incomplete", "failed")
 
 
+def state_of(missing: str | None, doubt: str | None) -> str:
+    """The one rule of what is proven: nothing is `missing` that a later read may bring, and nothing
+    in `doubt`, such as rows that are not shown to this account.
+    """
+    return "incomplete" if missing else "unproven" if doubt else "proven"
+
+
 @dataclass(frozen=True)
 class Slice:
     """The outcome for one feed, app and local day; `expected` is Dify's own count, if it tells."""
@@ -21,6 +28,31 @@ class Slice:
     reason: str | None = None
     is_settled: bool = False
     in_quarantine: str | None = None
+
+    @classmethod
+    def judged(
+        cls,
+        app_id: str | None,
+        day: date | None,
+        rows: int = 0,
+        *,
+        missing: str | None = None,
+        doubt: str | None = None,
+        expected: int | None = None,
+        requests: int = 0,
+        is_settled: bool = False,
+    ) -> "Slice":
+        """A slice that was read, in the state that follows from what is `missing` or in `doubt`."""
+        return cls(
+            app_id,
+            day,
+            state_of(missing, doubt),
+            rows,
+            expected,
+            requests,
+            reason=missing or doubt,
+            is_settled=is_settled,
+        )
 
 
 @dataclass(frozen=True)

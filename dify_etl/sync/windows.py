@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.time_zones import ONE_DAY, day_start
+from dify_etl.warehouse.tables import quoted
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,17 @@ def windows_of(days: Iterable[date], zone: ZoneInfo) -> Iterator[Window]:
         first, last = first or day, day
     if first is not None and last is not None:
         yield Window(first, last, zone)
+
+
+def window_scope(app_id: str, window: Window, bound: datetime, column: str = "created_at") -> str:
+    """SQL over t: the app's rows of a window, as far as a walk that ended at `bound` can have seen
+    them.
+    """
+    until = min(window.end, bound)
+    return (
+        f"t.app_id = {quoted(app_id)} AND t.{column} >= TIMESTAMPTZ '{window.start.isoformat()}' "
+        f"AND t.{column} < TIMESTAMPTZ '{until.isoformat()}'"
+    )
 
 
 def deep_days(start: date, before: date, today: date, cycle: int) -> tuple[date, ...]:

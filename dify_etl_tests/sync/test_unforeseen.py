@@ -72,7 +72,7 @@ def broken(name: str) -> Feed:
         feed.read(sync)
         raise ZeroDivisionError(SECRET)
 
-    return replace(feed, read=read)
+    return replace(feed, reads=read)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_lost_session_is_no_bug(place: Workplace) -> None:
         raise SessionLost("lost", where="POST /login", hint="log in")
 
     with place.opened() as sync, pytest.raises(SessionLost):
-        read_feed(sync, replace(FEEDS[0], read=read))
+        read_feed(sync, replace(FEEDS[0], reads=read))
 
 
 def test_ctrl_c_amid_a_query_is_no_bug(place: Workplace) -> None:
