@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from itertools import permutations
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -40,6 +42,19 @@ def test_every_raw_table_belongs_to_one_feed() -> None:
     """The table of feeds fills each raw table exactly once."""
     filled = sorted(name for feed in FEEDS for name in feed.tables)
     assert filled == sorted(RAW_TABLES)
+
+
+def test_nouns_of_the_client_do_not_import_one_another() -> None:
+    """What the client puts together knows nothing of its neighbours, also not by a detour."""
+    graph = grimp.build_graph("dify_etl")
+    found = graph.find_modules_directly_imported_by("dify_etl.dify.client")
+    nouns = {one for one in found if not one.startswith("dify_etl.dify.http.")}
+    assert "dify_etl.dify.members" in nouns
+    assert [
+        chain
+        for one, other in permutations(sorted(nouns), 2)
+        if (chain := graph.find_shortest_chain(one, other))
+    ] == []
 
 
 def test_feeds_come_after_what_they_need() -> None:

@@ -65,7 +65,7 @@ class RawTable:
         return is_of_app and not self.outlives_app
 
 
-def _raw(
+def raw(
     name: str,
     grain: str,
     key: tuple[str, ...],
@@ -162,34 +162,34 @@ _OF_MESSAGE: _Told = {
 _OF_TALK = {"conversations": "conversation", "messages": "message"}
 
 _TABLES = (
-    _raw(
+    raw(
         "apps",
         "One row per app of the workspace.",
         ("app_id",),
         (App, AppDetail),
         more=(DETAIL_EXTRA, DETAIL_OF),
     ),
-    _raw(
+    raw(
         "app_api_keys",
         "One row per API key of an app; the key itself is never kept.",
         ("api_key_id",),
         (ApiKey,),
         owners=("app_id",),
     ),
-    _raw(
+    raw(
         "dataset_api_keys",
         "One row per API key of the workspace's datasets; the key itself is never kept.",
         ("api_key_id",),
         (ApiKey,),
         outlives_app=True,  # they are of no app
     ),
-    _raw(
+    raw(
         "datasets",
         "One row per dataset (knowledge base) that the account may see.",
         ("dataset_id",),
         (Dataset,),
     ),
-    _raw(
+    raw(
         "documents",
         "One row per document of a dataset.",
         ("document_id",),
@@ -197,13 +197,13 @@ _TABLES = (
         owners=("dataset_id",),
         hangs_on={"datasets": "dataset"},
     ),
-    _raw(
+    raw(
         "members",
         "One row per member of the workspace, invited ones included.",
         ("account_id",),
         (Member,),
     ),
-    _raw(
+    raw(
         "daily_statistics",
         "One row per app, local day, metric and reading that brought a new figure. A null value: "
         "Dify showed a figure before and shows none now.",
@@ -213,7 +213,7 @@ _TABLES = (
         day_column="statistic_date",
         outlives_app=True,  # figures tell what Dify counted then
     ),
-    _raw(
+    raw(
         "annotations",
         "One row per annotation: an answer that an editor wrote.",
         ("annotation_id",),
@@ -221,7 +221,7 @@ _TABLES = (
         clocks=("created_at",),
         owners=("app_id",),
     ),
-    _raw(
+    raw(
         "conversations",
         "One row per conversation of chat, agent-chat, advanced-chat, agent and completion apps.",
         ("conversation_id",),
@@ -233,7 +233,7 @@ _TABLES = (
         moves_to="source_app_id",
         day_column="created_date",
     ),
-    _raw(
+    raw(
         "messages",
         "One row per message: a question and its answer. Messages of completion apps are known by "
         "their conversation alone when message_source is list.",
@@ -244,7 +244,7 @@ _TABLES = (
         day_column="created_date",
         hangs_on={"conversations": "conversation"},
     ),
-    _raw(
+    raw(
         "message_feedbacks",
         "One row per like or dislike: message, source (user or admin) and giver. "
         "Dify tells id and time only in its feedback export.",
@@ -255,7 +255,7 @@ _TABLES = (
         dates=("message_created_at",),
         **_OF_MESSAGE,
     ),
-    _raw(
+    raw(
         "message_citations",
         "One row per passage that retrieval gave to the model for a message.",
         ("message_id", "position"),
@@ -264,7 +264,7 @@ _TABLES = (
         dates=("message_created_at",),
         **_OF_MESSAGE,
     ),
-    _raw(
+    raw(
         "message_files",
         "One row per file of a message.",
         ("message_file_id",),
@@ -273,7 +273,7 @@ _TABLES = (
         dates=("message_created_at",),
         **_OF_MESSAGE,
     ),
-    _raw(
+    raw(
         "agent_thoughts",
         "One row per step of an agent on the way to an answer.",
         ("agent_thought_id",),
@@ -282,7 +282,7 @@ _TABLES = (
         dates=("message_created_at",),
         **_OF_MESSAGE,
     ),
-    _raw(
+    raw(
         "agent_tool_calls",
         "One row per call of a tool in a step of an agent. Seconds, status, error and tokens are "
         "told for agent-chat apps alone.",
@@ -292,14 +292,14 @@ _TABLES = (
         dates=("message_created_at",),
         **_OF_MESSAGE,
     ),
-    _raw(
+    raw(
         "agent_versions",
         "One row per published version of an agent.",
         ("agent_version_id",),
         (AgentVersion,),
         owners=("app_id",),
     ),
-    _raw(
+    raw(
         "human_inputs",
         "One row per form by which a run asked a person. Runs of workflow apps have no message and "
         "tell the form's id only while it waits.",
@@ -311,7 +311,7 @@ _TABLES = (
         listed_by="message_id",
         day_column="asked_date",
     ),
-    _raw(
+    raw(
         "workflow_runs",
         "One row per run of a workflow or advanced-chat app; debugging runs are told apart by "
         "triggered_from.",
@@ -324,7 +324,7 @@ _TABLES = (
         extra=replace(EXTRA, keeps_last=True),
         hangs_on=_OF_TALK,
     ),
-    _raw(
+    raw(
         "node_executions",
         "One row per execution of a node in a run; inner nodes of loops repeat their node_id.",
         ("node_execution_id",),
@@ -335,14 +335,14 @@ _TABLES = (
         day_column="created_date",
         hangs_on={"workflow_runs": "run", **_OF_TALK},
     ),
-    _raw(
+    raw(
         "app_triggers",
         "One row per trigger of a workflow app: webhook, schedule or plugin event.",
         ("app_trigger_id",),
         (AppTrigger,),
         owners=("app_id",),
     ),
-    _raw(
+    raw(
         "archived_runs",
         "One row per run that was moved to cold storage and is in no other list; those that lost "
         "their log row are shown nowhere.",

@@ -16,28 +16,18 @@ from dify_etl_tests.sync import (
 from dify_etl_tests.sync.expected_values import Row, Told, version_of
 from dify_etl_tests.sync.workplace import Workplace
 
+# The rows that a world must give, by the raw table whose name the function has.
 EXPECTED: dict[str, Callable[[Told], Iterator[Row]]] = {
-    "apps": expected_workspace.apps,
-    "members": expected_workspace.members,
-    "app_api_keys": expected_workspace.app_api_keys,
-    "dataset_api_keys": expected_workspace.dataset_api_keys,
-    "datasets": expected_workspace.datasets,
-    "documents": expected_workspace.documents,
-    "annotations": expected_workspace.annotations,
-    "daily_statistics": expected_statistics.daily_statistics,
-    "conversations": expected_talk.conversations,
-    "messages": expected_talk.messages,
-    "message_feedbacks": expected_talk.message_feedbacks,
-    "message_citations": expected_talk.message_citations,
-    "message_files": expected_talk.message_files,
-    "agent_thoughts": expected_talk.agent_thoughts,
-    "agent_tool_calls": expected_talk.agent_tool_calls,
-    "agent_versions": expected_workspace.agent_versions,
-    "workflow_runs": expected_runs.workflow_runs,
-    "node_executions": expected_runs.node_executions,
-    "human_inputs": expected_human_inputs.human_inputs,
-    "app_triggers": expected_human_inputs.app_triggers,
-    "archived_runs": expected_human_inputs.archived_runs,
+    name: getattr(module, name)
+    for module in (
+        expected_workspace,
+        expected_talk,
+        expected_runs,
+        expected_statistics,
+        expected_human_inputs,
+    )
+    for name in RAW_TABLES
+    if hasattr(module, name)
 }
 
 # What a simulated server says without having it in its world, or what every request moves.

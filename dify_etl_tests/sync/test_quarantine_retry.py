@@ -1,13 +1,24 @@
 """Objects that were no valid record come back once they can be read."""
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
+import pytest
 
+from dify_etl.dify.record import JsonText, KeyRecord, Rejected
+from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
+from dify_etl.feeds.table import FEEDS, Feed
+from dify_etl.feeds.whole_lists import AppList, Listed, WholeList
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.run import Sync
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import quiet_world, run, talk
+from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 
 
@@ -64,3 +75,131 @@ def test_node_comes_back_with_its_run(workplace: Open) -> None:
         "SELECT count(*) FROM raw.node_executions n JOIN raw.workflow_runs w "
         "USING (workflow_run_id) WHERE n.title = 'right'"
     )
+
+
+# Per kind of record: the end of the path that answers it, a field of it, and the field's column.
+ODD = {
+    "App": ("/apps", "author_name", "author_name"),
+    "AppDetail": ("/apps/ID", "api_base_url", "api_base_url"),
+    "Document": ("/documents", "created_from", "created_from"),
+    "DailyStatistic": ("/statistics/daily-messages", "message_count", "value"),
+    "Conversation": ("/chat-conversations", "summary", "summary"),
+    "CompletionConversation": ("/completion-conversations", "from_source", "from_source"),
+    "Message": ("/chat-messages", "error", "error"),
+    "WorkflowAppLog": ("/workflow-app-logs", "created_from", "created_from"),
+    "WorkflowRun": ("ID/workflow-runs", "sequence_number", "sequence_number"),
+    "ChatflowRun": ("/advanced-chat/workflow-runs", "message_id", "message_id"),
+    "WorkflowRunDetail": ("/workflow-runs/ID", "error", "error"),
+    "NodeExecution": ("/node-executions", "title", "title"),
+}
+WRONG = ["wrong"]
+NUMBERS = ("DailyStatistic", "WorkflowRun")
+ID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+def first_row_spoiled(path: str, answer: Any) -> Any:
+    """The answer with a field of a wrong type in its first row, or in itself."""
+    path = ID.sub("ID", path)
+    for end, field, _ in ODD.values():
+        if path.endswith(end) and isinstance(answer, dict):
+            key = next((key for key in ("data", "accounts") if answer.get(key)), None)
+            if key is None:
+                return {**answer, field: WRONG} if end.endswith("ID") else answer
+            return {**answer, key: [{**answer[key][0], field: WRONG}, *answer[key][1:]]}
+    return answer
+
+
+@pytest.fixture(scope="module")
+def spoiled_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A workspace read while a row of every list was odd, and then brought back."""
+    version = "1.16.1"
+    place = Workplace(brief_world(version), tmp_path_factory.mktemp("odd"), version)
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), first_row_spoiled)
+    place.read()
+    with place.opened() as sync:
+        for name in ODD:
+            sync.database.execute(
+                "UPDATE ops.quarantine SET raw_json = replace(raw_json, '[\"wrong\"]', ?) "
+                "WHERE record_class = ?",
+                ["77" if name in NUMBERS else '"right"', name],
+            )
+        assert {one.rejected.record_class for one in waiting_objects(sync.database)} == {*ODD}
+        assert retry_quarantine(sync).without_object == 0
+    return place
+
+
+def test_every_feed_has_an_odd_row() -> None:
+    """The walk leaves out keys, of which nothing is kept, and whole lists, which come below."""
+    others = [feed.name for feed in FEEDS if not isinstance(feed.reads, WholeList | AppList)]
+    assert {kind.__name__ for name in others for kind in RAW_TABLES[name].records} <= {*ODD}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_object_of_every_feed_comes_back(spoiled_everywhere: Workplace, kind: str) -> None:
+    """Once it can be read, a retry brings it into its feed's table, and nothing of it waits."""
+    place, column = spoiled_everywhere, ODD[kind][2]
+    ((feed, waiting),) = place.rows(
+        "SELECT feed, count(*) FILTER (resolved_at IS NULL) FROM ops.quarantine "
+        f"WHERE record_class = '{kind}' GROUP BY feed"
+    )
+    right = "77" if kind in NUMBERS else "right"
+
+    assert waiting == 0
+    assert place.value(f"SELECT count(*) FROM raw.{feed} WHERE {column}::VARCHAR LIKE '{right}%'")
+    assert "odd_fields" not in RAW_TABLES[feed].table.names or not place.value(
+        f"SELECT count(odd_fields) FROM raw.{feed}"
+    )
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        feed
+        for feed in FEEDS
+        if isinstance(feed.reads, WholeList | AppList)
+        and not issubclass(RAW_TABLES[feed.name].records[0], KeyRecord)
+    ],
+    ids=lambda feed: feed.name,
+)
+def test_object_of_every_whole_list_comes_back(spoiled_everywhere: Workplace, feed: Feed) -> None:
+    """A row as Dify sends it, of which no record was made before; a new feed needs nothing here."""
+    place = spoiled_everywhere
+    (kind,), (key,) = RAW_TABLES[feed.name].records, RAW_TABLES[feed.name].table.key
+    answers: list[Any] = []
+
+    def noted(path: str, answer: Any) -> Any:
+        answers.append(answer)
+        return answer
+
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), noted)
+    with place.opened() as sync:
+        app, listed = next((app, one) for app, one in lists_of(sync, feed) if one.records)
+        answer = answers[-1]
+        rows = answer if isinstance(answer, list) else answer.get("data") or answer["accounts"]
+        held = f"raw.{feed.name} WHERE {key} = '{getattr(listed.records[0], key)}'"
+        row = next(one for one in rows if one["id"] == getattr(listed.records[0], key))
+        before = sync.database.rows(f"SELECT * EXCLUDE (loaded_at, changed_at) FROM {held}")
+        sync.database.execute(f"DELETE FROM {held}")
+        odd = Rejected(
+            *("GET a list", 0, row["id"], "name", "is odd", JsonText.of(row)),
+            record_class=kind.__name__,
+            context={"app_id": app} if app else {},
+        )
+        with FeedBooks(sync, feed.name) as books, books.commit():
+            books.quarantine(app, [odd])
+
+        assert retry_quarantine(sync) == Retried(loaded=1, wrong=0, without_object=0)
+
+        after = sync.database.rows(f"SELECT * EXCLUDE (loaded_at, changed_at) FROM {held}")
+    assert len(before) == 1
+    assert after == before
+
+
+def lists_of(sync: Sync, feed: Feed) -> Iterator[tuple[str | None, Listed]]:
+    """The feed's list, or those of its apps."""
+    if isinstance(feed.reads, WholeList):
+        yield None, Listed.of(feed.reads.ask(sync.dify))
+    elif isinstance(feed.reads, AppList):
+        for app in known_apps(sync):
+            if feed.reads.is_for(app):
+                yield app.app_id, Listed.of(feed.reads.ask(sync.dify, app))
