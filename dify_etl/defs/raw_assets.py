@@ -246,6 +246,6 @@ def _costs(report: FeedReport) -> Metadata:
 def _rows_by_day(database: Database, table: Table) -> dict[date, int]:
     """Rows per local day."""
     counted: Counter[date] = Counter()
-    for (_, day), rows in rows_by_day(database, table).items():
+    for (_, day), rows in rows_by_day(database, table.name).items():
         counted[day] += rows
     return counted

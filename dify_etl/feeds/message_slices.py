@@ -6,7 +6,6 @@ from datetime import date
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.feeds.apps import known_apps
-from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.report import Slice
@@ -25,7 +24,7 @@ def close_message_slices(books: FeedBooks) -> None:
     A day is as good as the worst conversation that was alive on it, and as the day's lists.
     """
     sync = books.sync
-    held = rows_by_day(sync.database, raw_table("messages"))
+    held = rows_by_day(sync.database, "messages")
     slices = [*_chat_slices(sync, held), *_completion_slices(sync, held)]
     with books.commit():
         books.close_slices(slices)

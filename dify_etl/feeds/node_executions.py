@@ -14,7 +14,6 @@ from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
-from dify_etl.raw.tables import raw_table
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
@@ -162,7 +161,7 @@ def _slices(sync: Sync) -> Iterator[Slice]:
     doubts = run_doubts(sync, "nodes")
     hidden = run_doubts(sync, "nodes", is_shown=False)
     listed = _list_doubts(sync)
-    held, gone = rows_by_day(sync.database, raw_table(FEED)), _gone(sync)
+    held, gone = rows_by_day(sync.database, FEED), _gone(sync)
     apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
     for one in days_to_read(sync, FEED, apps, is_asked=False):
         for day in one.all:

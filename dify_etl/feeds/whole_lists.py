@@ -128,12 +128,12 @@ class AppList:
         known = known_apps(sync, *self.modes)
         apps = {one.app_id: one for one in known if one.agent_id or not self.is_of_agents}
 
-        def fetch(app_id: str) -> Listed:
+        def listed(app_id: str) -> Listed:
             return Listed.of(self.ask(sync.dify, apps[app_id]))
 
         ids = list(apps)
         with FeedBooks(sync, feed) as books:
-            alone = [attempt(one, partial(fetch, one)) for one in ids[: int(bool(self.since))]]
+            alone = [attempt(one, partial(listed, one)) for one in ids[: int(bool(self.since))]]
             lacks = next(
                 (one.error for one in alone if isinstance(one.error, NoSuchEndpoint)), None
             )
@@ -143,7 +143,7 @@ class AppList:
                 with books.commit():
                     books.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
                 return books.report()
-            for one in chain(alone, _fetch(books, ids[len(alone) :], fetch)):
+            for one in chain(alone, _fetch(books, ids[len(alone) :], listed)):
                 if one.error is not None:
                     books.fail(one.task, [None], one.error)
                     continue

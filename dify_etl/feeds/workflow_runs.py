@@ -137,7 +137,7 @@ def _of(run_ids: Collection[str]) -> pl.DataFrame:
 def _close(books: FeedBooks, doubts: Mapping[Task, Doubts | DifyError]) -> None:
     details = run_doubts(books.sync, "detail")
     hidden = run_doubts(books.sync, "detail", is_shown=False)
-    held = rows_by_day(books.sync.database, raw_table(FEED))
+    held = rows_by_day(books.sync.database, FEED)
     for task, found in doubts.items():
         if isinstance(found, DifyError):
             books.fail(task.app.app_id, task.days.all, found)

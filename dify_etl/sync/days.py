@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from dify_etl.raw.tables import raw_table
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import ONE_DAY, day_start
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.tables import Table
 
 # What does not come whole is tried again after 1, 2, 4 nights, and then every so many, for ever.
 MOST_NIGHTS = 7
@@ -54,8 +54,9 @@ def is_over(sync: Sync, day: date) -> bool:
     return sync.now >= day_start(day + ONE_DAY, sync.rules.zone) + timedelta(hours=24)
 
 
-def rows_by_day(database: Database, table: Table) -> Counter[AppDay]:
-    """How many rows a table that is read by days holds, by app and local day."""
+def rows_by_day(database: Database, name: str) -> Counter[AppDay]:
+    """How many rows a raw table that is read by days holds, by app and local day."""
+    table = raw_table(name)
     rows = database.rows(
         f"SELECT app_id, {table.day_column}, count(*) FROM {table.qualified} GROUP BY ALL"
     )
