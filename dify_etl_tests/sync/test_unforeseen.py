@@ -117,7 +117,7 @@ def test_ctrl_c_amid_a_query_is_no_bug(place: Workplace) -> None:
 
     apps = next(one for one in FEEDS if one.name == "apps")
     with place.opened() as sync, pytest.raises(KeyboardInterrupt):
-        read_feed(sync, replace(apps, read=interrupted))
+        read_feed(sync, replace(apps, reads=interrupted))
     assert place.rows("FROM ops.unforeseen_errors") == []
 
 
