@@ -26,7 +26,9 @@ class App(Record):
     icon: str | None = optional(description="emoji, or file id of the image")
     icon_background: str | None = optional(description="colour, as #FFEAD5")
     icon_url: str | None = optional(
-        description="signed address of the image; changes on each read", is_volatile=True
+        description="signed address of the image; the signature is an old one",
+        is_volatile=True,
+        is_signed=True,
     )
     app_model_config: JsonText | None = optional(
         "model_config", description="model and prompt, JSON; null for workflow and advanced-chat"

@@ -39,7 +39,9 @@ class Member(Record):
     email: str = aliased("email", description="e-mail address; Dify does not validate it")
     avatar: str | None = optional(description="file id or address of the picture")
     avatar_url: str | None = optional(
-        description="signed address of the picture; changes", is_volatile=True
+        description="signed address of the picture; the signature is an old one",
+        is_volatile=True,
+        is_signed=True,
     )
     role: str | None = optional(description="owner, admin, editor, normal, dataset_operator")
     roles: JsonText | None = optional(description="roles, JSON list (newest servers)")

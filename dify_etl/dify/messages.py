@@ -72,7 +72,9 @@ class MessageFile(MessageChild):
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
     filename: str | None = optional(description="name of the file")
     file_type: str | None = optional("type", description="image, document, audio, video, custom")
-    url: str | None = optional(description="signed address; changes on each read", is_volatile=True)
+    url: str | None = optional(
+        description="signed address; the signature is an old one", is_volatile=True, is_signed=True
+    )
     mime_type: str | None = optional(description="media type")
     size_bytes: int | None = optional("size", description="size in bytes")
     transfer_method: str | None = optional(description="local_file, remote_url, tool_file")

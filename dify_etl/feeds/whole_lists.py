@@ -4,7 +4,7 @@ Each list that was proven whole marks the rows that Dify has no more.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -87,7 +87,7 @@ class WholeList:
     def read(self, sync: Sync, feed: str) -> FeedReport:
         """Read it into the feed's table; rows of another tenant are never loaded."""
         with FeedBooks(sync, feed) as books:
-            (outcome,) = _fetch(books, [feed], lambda _: Listed.of(self.ask(sync.dify)))
+            ((outcome,),) = _fetch(books, [feed], lambda _: Listed.of(self.ask(sync.dify)))
             if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
                 books.fail(None, [None], error)
                 return books.report()
@@ -143,15 +143,11 @@ class AppList:
                 with books.commit():
                     books.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
                 return books.report()
-            for one in chain(alone, _fetch(books, ids[len(alone) :], listed)):
-                if one.error is not None:
-                    books.fail(one.task, [None], one.error)
-                    continue
-                assert one.result is not None
-                scope = f"t.app_id = {quoted(one.task)}" if one.result.missing is None else None
-                with books.commit():
-                    _load(books, one.result, scope=scope, app_id=one.task)
-                    books.close_slices([one.result.slice(one.task)])
+            for batch in chain([alone], _fetch(books, ids[len(alone) :], listed)):
+                for one in batch:
+                    if one.error is not None:
+                        books.fail(one.task, [None], one.error)
+                _load_apps(books, {one.task: one.result for one in batch if one.result})
             return books.report()
 
 
@@ -159,10 +155,12 @@ def read_documents(sync: Sync) -> FeedReport:
     """GET /datasets/{id}/documents of every dataset that the account sees."""
     rows = sync.database.rows("SELECT dataset_id FROM raw.datasets WHERE absent_since IS NULL")
     with FeedBooks(sync, "documents") as books:
-        outcomes = _fetch(
-            books,
-            [row[0] for row in rows],
-            lambda dataset_id: Listed.of(sync.dify.datasets.documents_walk(dataset_id)),
+        outcomes = chain.from_iterable(
+            _fetch(
+                books,
+                [row[0] for row in rows],
+                lambda dataset_id: Listed.of(sync.dify.datasets.documents_walk(dataset_id)),
+            )
         )
         reasons, private, count, requests = [], [], 0, 0
         for one in outcomes:
@@ -188,25 +186,47 @@ def read_documents(sync: Sync) -> FeedReport:
 
 def _fetch(
     books: FeedBooks, tasks: Sequence[str], read: Callable[[str], Listed]
-) -> Iterable[Fetched[str, Listed]]:
+) -> Iterator[Sequence[Fetched[str, Listed]]]:
+    """The lists, each time all that have come: one load of many costs little more than one."""
     books.expect(len(tasks))
-    for one in fetch(tasks, read, FetchLimits(books.sync.rules.workers)):
-        yield one
-        books.step()
+    for batch in fetch(tasks, read, FetchLimits(books.sync.rules.workers)).batches():
+        yield tuple(batch)
+        for _ in batch:
+            books.step()
 
 
-def _load(
-    books: FeedBooks,
-    listed: Listed,
-    *,
-    scope: str | None,
-    app_id: str | None = None,
-) -> None:
+def _load_apps(books: FeedBooks, lists: Mapping[str, Listed]) -> None:
+    """Upsert the lists of several apps together, and write their slices."""
+    if not lists:
+        return
+    raw = RAW_TABLES[books.feed]
+    (record_class,) = raw.records
+    whole = {
+        app_id: one
+        for app_id, one in lists.items()
+        if one.missing is None and not lost(one.rejected)
+    }
+    with books.commit():
+        books.load(books.feed, record_class, _records(lists))
+        for app_id, one in lists.items():
+            books.quarantine(app_id, one.rejected)
+        if whole:
+            scope = f"t.app_id IN ({', '.join(map(quoted, whole))})"
+            present = records_frame(raw.table, record_class, _records(whole))
+            books.mark_absent(raw.table, scope=scope, present=present)
+        books.close_slices([one.slice(app_id) for app_id, one in lists.items()])
+
+
+def _records(lists: Mapping[str, Listed]) -> list[Record]:
+    return [record for one in lists.values() for record in one.records]
+
+
+def _load(books: FeedBooks, listed: Listed, *, scope: str | None) -> None:
     """Upsert a list; with a scope, rows of it that Dify did not send are marked absent."""
     raw = RAW_TABLES[books.feed]
     (record_class,) = raw.records
     books.load(books.feed, record_class, listed.records)
-    books.quarantine(app_id, listed.rejected)
+    books.quarantine(None, listed.rejected)
     if scope is not None and not lost(listed.rejected):
         present = records_frame(raw.table, record_class, listed.records)
         books.mark_absent(raw.table, scope=scope, present=present)
