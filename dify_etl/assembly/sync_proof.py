@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dify_etl.home import Home
-from dify_etl.operations.app_deletion import Escrow, Proof
+from dify_etl.operations.sync_books import Proof
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, open_database
 
@@ -97,15 +97,3 @@ def _missing_days(slices: list[_Slice], first: date, last: date) -> list[str]:
         for feed, read in sorted(held.items())
         if days - read
     ]
-
-
-def escrow_of(
-    home: Path, *, zone: ZoneInfo, now: datetime, synced_within: timedelta, accepts_unproven: bool
-) -> Escrow:
-    """The escrow of a home: DSL files in its folder `escrow`, the books of its live file."""
-    return Escrow(
-        folder=Home(home).escrow.absolute(),
-        books=LiveSyncBooks(home, zone, now),
-        synced_within=synced_within,
-        accepts_unproven=accepts_unproven,
-    )

@@ -1,17 +1,16 @@
 """Apps on a terminal: the list, one app, and what an export wrote."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from dify_etl.cli.consoles import err
+from dify_etl.cli.consoles import err, out
 from dify_etl.cli.operating import opened_operator
-from dify_etl.operations.apps import every_app, found_app, found_apps
+from dify_etl.operations.apps import every_app, found_app
 from dify_etl.operations.errors import InputWrong
-from dify_etl.operations.exchange import export_apps
+from dify_etl.operations.exchange import ExportApps
 
 SHOWN = (
     "app_id",
@@ -32,8 +31,8 @@ SHOWN = (
 
 def show_apps(console: Console, mode: str | None, name: str | None) -> None:
     """One row per app, by name."""
-    with opened_operator() as (operator, _):
-        dify = operator.dify
+    with opened_operator() as context:
+        dify = context.operator.dify
         listed = dify.apps.list(mode=mode, name=name) if mode else every_app(dify, name=name)
         found = sorted(listed, key=lambda app: (app.name, app.app_id))
     table = RichTable(title=f"{len(found)} apps", title_justify="left")
@@ -49,10 +48,10 @@ def show_apps(console: Console, mode: str | None, name: str | None) -> None:
 
 def show_app(console: Console, text: str) -> None:
     """The stored fields of one app, and the number of its keys."""
-    with opened_operator() as (operator, _):
-        app_id = found_app(operator.dify, text).app_id
-        detail = operator.dify.apps.get(app_id)
-        keys = len(operator.dify.api_keys.of_app(app_id))
+    with opened_operator() as context:
+        dify = context.operator.dify
+        app_id = found_app(dify, text).app_id
+        detail, keys = dify.apps.get(app_id), len(dify.api_keys.of_app(app_id))
     table = RichTable(show_header=False)
     for name in SHOWN:
         value = getattr(detail, name)
@@ -61,24 +60,17 @@ def show_app(console: Console, text: str) -> None:
     console.print(table)
 
 
-def export_to(
-    console: Console,
-    texts: Sequence[str],
-    folder: Path,
-    *,
-    is_all: bool,
-    fails_on_secret: bool = False,
-) -> int:
+def export_to(request: ExportApps) -> int:
     """Export these apps or all, tell what changed and where secrets are; 1 when an app could not
-    be exported or, with `fails_on_secret`, has or may have a secret.
+    be exported or, with `fail_on_secret`, has or may have a secret.
     """
-    if bool(texts) == is_all:
+    if bool(request.apps) == request.everything:
         raise InputWrong(
             "name the apps to export, or say --all", where="apps export", hint="One of the two."
         )
-    with opened_operator() as (operator, _):
-        chosen = every_app(operator.dify) if is_all else found_apps(operator.dify, texts)
-        export = export_apps(operator.dify, chosen, folder, is_all=is_all)
+    with opened_operator() as context:
+        export = request.export(context.operator.dify, request.to)
+    console = out
     for path in export.written:
         console.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
     console.print(
@@ -99,7 +91,7 @@ def export_to(
     _show_places(console, "Known secrets were left out of the files", export.hidden)
     _show_places(console, "May hold other secrets: look before you share", export.doubtful)
     has_secret = bool(export.hidden or export.doubtful)
-    return 1 if export.failed or (fails_on_secret and has_secret) else 0
+    return 1 if export.failed or (request.fail_on_secret and has_secret) else 0
 
 
 def _show_places(console: Console, title: str, places: Sequence[tuple[str, str]]) -> None:

@@ -40,17 +40,17 @@ def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[
     from dify_etl.assembly.key_rotation import key_rotation
     from dify_etl.assembly.ops_copies import fill_books_of
 
-    with opened_operator() as (operator, home):
+    with opened_operator() as context:
         try:
             yield key_rotation(
-                operator,
-                home,
+                context.operator,
+                context.home,
                 effective_settings(),
                 policy=policy,
                 is_policy_needed=is_policy_needed,
             )
         finally:
-            fill_books_of(home)
+            fill_books_of(context.home)
 
 
 @keys.command("list")
@@ -181,8 +181,8 @@ def _problems(policy: Path | None) -> tuple[str, ...]:
         return ()
     if not rules.targets:
         return ()
-    with opened_operator() as (operator, _):
-        return policy_problems(operator.dify, rules)
+    with opened_operator() as context:
+        return policy_problems(context.operator.dify, rules)
 
 
 def _asked(target: list[str] | None, compromised: list[str] | None) -> "Asked":

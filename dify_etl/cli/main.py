@@ -10,13 +10,11 @@ from typing import Annotated
 
 import typer
 
-from dify_etl.cli.app_commands import apps
 from dify_etl.cli.audit_commands import audit
 from dify_etl.cli.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors
 from dify_etl.cli.consoles import out
-from dify_etl.cli.indexing_commands import indexing
 from dify_etl.cli.key_commands import keys
-from dify_etl.cli.member_commands import members
+from dify_etl.cli.late_groups import late_group
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.simulated_option import Commands
 
@@ -31,9 +29,12 @@ quarantine = Commands(
     no_args_is_help=True,
 )
 app.add_typer(quarantine, name="quarantine")
-app.add_typer(apps, name="apps")
-app.add_typer(members, name="members")
-app.add_typer(indexing, name="indexing")
+for name, told in {
+    "apps": "Apps of the workspace: look, make, change, publish, move, delete.",
+    "members": "Members of the workspace: list, invite, change roles, remove.",
+    "indexing": "Documents that failed, are stuck or paused: list them, retry them.",
+}.items():
+    app.add_typer(late_group(name, help=told))
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 

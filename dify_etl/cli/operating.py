@@ -1,10 +1,8 @@
 """What every command that changes Dify does: show the plan, or apply the one that was agreed to."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,90 +10,68 @@ from rich.console import Console
 from rich.markup import escape
 
 from dify_etl.cli.clear_errors import FAILED
-from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.consoles import err, out, teller
 from dify_etl.control_codes import harmless
 
 if TYPE_CHECKING:
-    from dify_etl.operations.applying import Operation, Operator, Result
+    from dify_etl.operations.applying import Operation, Result
+    from dify_etl.operations.plan import Cap
+    from dify_etl.operations.request import Agreement, OperationContext, PlannedRequest
 
 Apply = Annotated[
     str | None,
     typer.Option("--apply", metavar="PLAN_ID", help="Do it: the id of the plan that was shown."),
 ]
-Most = Annotated[int, typer.Option("--most", min=1, help="Most objects that one run may touch.")]
-Names = Annotated[
-    list[str] | None,
-    typer.Option("--name", help="Name of what is deleted, typed back; repeat for more."),
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Delete without typing the names back.")]
 
 COLOURS = {"+": "green", "-": "red", "!": "bold red", "#": "dim"}
 MARKS = {"verified": "[green]✓[/]", "done": "[green]✓[/]", "skipped": "[yellow]-[/]"}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """How a plan shall be treated: shown (without an id), or applied within these limits."""
-
-    plan_id: str | None
-    most: int
-    names: tuple[str, ...] = ()
-    is_sure: bool = False
-
-
 @contextmanager
-def opened_operator() -> "Iterator[tuple[Operator, Path]]":
+def opened_operator() -> "Iterator[OperationContext]":
     """The operator of the settings' Dify, and the home whose audit it writes."""
-    from dify_etl.assembly.connection import effective_settings, home_of, open_dify
-    from dify_etl.home import Home
-    from dify_etl.operations.applying import operator_of
-    from dify_etl.operations.audit import AuditFile
+    from dify_etl.assembly.connection import effective_settings
+    from dify_etl.assembly.operator import open_operator
 
-    settings = effective_settings()
-    home = home_of(settings)
-    with open_dify(settings, tell=teller(err)) as dify:
-        yield operator_of(dify, AuditFile(Home(home).audit)), home
+    with open_operator(effective_settings(), tell=teller(err)) as context:
+        yield context
 
 
-def operate(console: Console, plan: "Callable[[Operator, Path], Operation]", asked: Asked) -> int:
+def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
     """Show the plan, or apply it and show what came of each step; answers the exit code."""
     from dify_etl.assembly.ops_copies import fill_books_of
     from dify_etl.operations.plan import Cap, check_fresh
 
-    with opened_operator() as (operator, home):
-        operation = plan(operator, home)
-        if (plan_id := asked.plan_id) is None:
-            return _show(console, operation, asked)
+    with opened_operator() as context:
+        operation = request.plan(context)
+        show_notes(out, operation.notes)
+        cap = Cap(agreement.most)
+        if (plan_id := agreement.plan_id) is None:
+            return _show(operation, cap)
         check_fresh(operation.plan, plan_id)
-        if not asked.names and not asked.is_sure:
-            asked = replace(asked, names=_typed_names(operation))
+        typed, is_sure = agreement.names, agreement.yes
+        if not typed and not is_sure:
+            typed = _typed_names(operation)
         try:
-            results = operator.apply(
-                operation,
-                plan_id,
-                cap=Cap(asked.most),
-                typed=asked.names,
-                is_sure=asked.is_sure,
+            results = context.operator.apply(
+                operation, plan_id, cap=cap, typed=typed, is_sure=is_sure
             )
         except KeyboardInterrupt:
             err.print("Stopped. `dify-etl audit list` tells what was done; plan again to go on.")
             raise typer.Exit(FAILED) from None
         finally:
-            fill_books_of(home)
-    show_results(console, results)
+            fill_books_of(context.home)
+    show_results(out, results)
     return 0 if all(result.is_good for result in results) else 1
 
 
-def _show(console: Console, operation: "Operation", asked: Asked) -> int:
-    from dify_etl.operations.plan import Cap
-
-    show_notes(console, operation.notes)
+def _show(operation: "Operation", cap: "Cap") -> int:
     if not operation.plan.steps:
-        console.print("Nothing is to be done.")
+        out.print("Nothing is to be done.")
         return 0
-    show_lines(console, operation.plan.lines())
-    Cap(asked.most).check(operation.plan)
-    console.print(
+    show_lines(out, operation.plan.lines())
+    cap.check(operation.plan)
+    out.print(
         f"Nothing was changed. To do exactly this, add --apply {operation.plan.plan_id}",
         highlight=False,
     )
@@ -128,15 +104,15 @@ def show_results(console: Console, results: "Sequence[Result]") -> None:
         )
 
 
-def _typed_names(operation: "Operation") -> tuple[str, ...]:
+def _typed_names(operation: "Operation") -> list[str]:
     """Ask a person at a terminal for each name; a script has to give them."""
     from dify_etl.operations.plan import deleted_names
 
     names = sorted(deleted_names(operation.plan))
     if not names or not sys.stdin.isatty():
-        return ()
+        return []
     show_lines(err, operation.plan.lines())
-    return tuple(_typed(name) for name in names)
+    return [_typed(name) for name in names]
 
 
 def _typed(name: str) -> str:

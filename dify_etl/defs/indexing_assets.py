@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dify_etl.defs.markdown import table
-from dify_etl.defs.operation_configs import ExamineConfig
-from dify_etl.defs.operation_jobs import examination_of
+from dify_etl.defs.operation_configs import config_schema
 from dify_etl.defs.operation_runs import DifyOperations
 from dify_etl.defs.resources import clear_failures
-from dify_etl.operations.indexing import Report, examine
+from dify_etl.operations.indexing import ExamineDocuments, Report
+from dify_etl.operations.table import operation_of
 
 INDEXING_REPORT = dg.AssetKey("indexing_report")
 EVERYTHING_INDEXED = "everything_is_indexed"
@@ -25,6 +25,7 @@ def indexing_report() -> dg.AssetsDefinition:
         group_name="operations",
         kinds={"dify"},
         description="Documents that failed, are stuck or paused, by error. Changes nothing.",
+        config_schema=config_schema(operation_of("indexing_report")),
         check_specs=[
             dg.AssetCheckSpec(
                 EVERYTHING_INDEXED,
@@ -34,16 +35,11 @@ def indexing_report() -> dg.AssetsDefinition:
         ],
     )
     def examine_documents(
-        config: ExamineConfig, dify_operations: DifyOperations
+        context: dg.AssetExecutionContext, dify_operations: DifyOperations
     ) -> Iterator[dg.MaterializeResult[None]]:
-        operator = dify_operations.operator
         with clear_failures():
-            report = examine(
-                operator.dify,
-                examination_of(config),
-                datasets=config.datasets,
-                clock=operator.clock,
-            )
+            request = ExamineDocuments.asked(context.op_execution_context.op_config)
+            report = request.report(dify_operations.operator)
         counts = {"not indexed": len(report.troubles), "unreadable": len(report.unreadable)}
         yield dg.MaterializeResult(
             metadata={

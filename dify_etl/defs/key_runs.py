@@ -7,7 +7,6 @@ from dify_etl.assembly.connection import effective_settings
 from dify_etl.assembly.key_rotation import key_rotation
 from dify_etl.assembly.ops_copies import fill_books_of
 from dify_etl.defs.markdown import table
-from dify_etl.defs.operation_configs import GIVEN_BY_A_SCHEDULE
 from dify_etl.defs.operation_runs import DifyOperations, consume_token
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.keys.errors import PolicyMissing
@@ -15,6 +14,7 @@ from dify_etl.operations.keys.inventory import Inventory
 from dify_etl.operations.keys.planning import Asked
 from dify_etl.operations.keys.running import KeyRotation
 from dify_etl.operations.plan import Plan
+from dify_etl.operations.request import GIVEN_BY_A_SCHEDULE
 
 
 class KeyOperations(DifyOperations):

@@ -7,17 +7,16 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dify_etl.assembly.connection import effective_settings, home_of, open_dify
+from dify_etl.assembly.connection import effective_settings
+from dify_etl.assembly.operator import open_operator
 from dify_etl.assembly.ops_copies import fill_books_of
 from dify_etl.defs.markdown import fenced, listed, plain
-from dify_etl.defs.operation_configs import PlanConfig
 from dify_etl.defs.resources import clear_failures, teller
 from dify_etl.defs.schedule_tokens import ScheduleTokens
-from dify_etl.home import Home
-from dify_etl.operations.applying import Operation, Operator, operator_of
-from dify_etl.operations.audit import AuditFile
+from dify_etl.operations.applying import Operation, Operator
 from dify_etl.operations.errors import InputWrong, TooMuch
 from dify_etl.operations.plan import Cap, Plan
+from dify_etl.operations.request import Agreement, OperationContext, PlannedRequest
 
 
 class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
@@ -30,57 +29,56 @@ class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
         "next sync brings the entries from audit.jsonl.",
     )
 
-    _operator: Operator | None = PrivateAttr(default=None)
-    _home: Path | None = PrivateAttr(default=None)
+    _context: OperationContext | None = PrivateAttr(default=None)
+
+    @property
+    def context(self) -> OperationContext:
+        """Where this run operates."""
+        if self._context is None:
+            raise RuntimeError("the operator is only there while a run lasts")
+        return self._context
 
     @property
     def operator(self) -> Operator:
         """Who operates in this run."""
-        if self._operator is None:
-            raise RuntimeError("the operator is only there while a run lasts")
-        return self._operator
+        return self.context.operator
 
     @property
     def home(self) -> Path:
         """The home whose audit is written."""
-        if self._home is None:
-            raise RuntimeError("the home is only known while a run lasts")
-        return self._home
+        return self.context.home
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DifyOperations"]:
         """Log in for a run. A setting or login that is wrong fails it clearly."""
         with ExitStack() as stack:
             with clear_failures():
-                settings = effective_settings()
-                self._home = home_of(settings)
-                dify = stack.enter_context(open_dify(settings, tell=teller(context)))
-                self._operator = operator_of(dify, AuditFile(Home(self._home).audit))
+                opened = open_operator(effective_settings(), tell=teller(context))
+                self._context = stack.enter_context(opened)
             yield self
 
 
 def run_operation(
     context: dg.OpExecutionContext,
     operations: DifyOperations,
-    operation: Operation,
-    config: PlanConfig,
-    *,
-    typed: Sequence[str] = (),
-    schedule_token: str = "",
+    request: PlannedRequest,
+    agreement: Agreement,
 ) -> dg.Output[None]:
     """Show the plan; with `dry_run` false apply it and fail when a step did not come out well.
 
     InputWrong when nobody agreed to it: neither a person, who gives its id, nor a schedule.
     """
-    plan = operation.plan
-    is_nothing = not plan.steps and not config.plan_id
-    if config.dry_run or is_nothing:
-        return _shown(operation, Cap(config.most))
-    agreed = config.plan_id
-    if not agreed:
-        consume_token(context, operations.home, schedule_token, plan.operation, plan)
-        agreed = plan.plan_id
-    results = operations.operator.apply(operation, agreed, cap=Cap(config.most), typed=typed)
+    operation, cap = request.plan(operations.context), Cap(agreement.most)
+    plan, agreed_id = operation.plan, agreement.plan_id
+    is_nothing = not plan.steps and not agreed_id
+    if agreement.dry_run or is_nothing:
+        return _shown(operation, cap)
+    if not agreed_id:
+        token = agreement.schedule_token
+        consume_token(context, operations.home, token, plan.operation, plan)
+        agreed_id = plan.plan_id
+    typed = agreement.names
+    results = operations.operator.apply(operation, agreed_id, cap=cap, typed=typed)
     fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
     metadata = plan_metadata(plan, operation.notes) | {
         "results": dg.MetadataValue.md(

@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated
+
+from pydantic import Field
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.workflow_records import WorkflowVersion
+from dify_etl.home import Home
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
-from dify_etl.operations.apps import found_apps, state_of, target_of
+from dify_etl.operations.apps import SomeApps, found_apps, state_of, target_of
 from dify_etl.operations.dsl import dsl_of_version, lacks_of, stable_dsl
 from dify_etl.operations.errors import EscrowRefused, InputWrong
 from dify_etl.operations.exchange import NO_DRAFT, exported_dsl
 from dify_etl.operations.plan import Step
 from dify_etl.operations.publishing import MODES as WITH_DRAFT
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import OperationContext, Option, PlannedRequest
+from dify_etl.operations.sync_books import Proof, SyncBooks
 from dify_etl.private_files import replace_file
 
 ESCROW_DSL, ESCROW_PUBLISHED = "apps.escrow_dsl", "apps.escrow_published_dsl"
@@ -32,26 +37,6 @@ ESCROW_DATA, ESCROW_MANIFEST = "apps.escrow_data", "apps.escrow_manifest"
 DELETE = "apps.delete"
 _KEPT = {ESCROW_DSL: "it", ESCROW_PUBLISHED: "its published version"}
 SHOWN_FIELDS = ("name", "mode", "description", "is_site_enabled", "is_api_enabled")
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What the books of the sync say about an app's data.
-
-    `lacking` names what is missing (empty: nothing), `unproven` what was read without proof;
-    `read_at` is when the feed that was read longest ago was read last.
-    """
-
-    lacking: tuple[str, ...]
-    unproven: tuple[str, ...]
-    read_at: datetime | None
-
-
-class SyncBooks(Protocol):
-    """The books of the sync."""
-
-    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
-        """What they say about all days of the app since it was made; what its mode needs."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,28 @@ class Escrow:
         """The file of the app's DSL: its own for each state of the app."""
         changed = app.updated_at or app.created_at
         return self.folder / f"{app.app_id}-{changed:%Y%m%dT%H%M%SZ}.yml"
+
+
+class DeleteApps(PlannedRequest):
+    """Delete apps whose data are in the warehouse; the DSL and a manifest are kept in files."""
+
+    apps: SomeApps
+    accept_unproven: bool = Field(
+        default=False, description="Also with data that were read without a proof."
+    )
+    synced_within_minutes: Annotated[int, Option("--synced-within")] = Field(
+        default=60, ge=1, description="Minutes that the app's last sync may be old."
+    )
+
+    def plan(self, context: OperationContext) -> Operation:
+        """Steps that keep what is kept of each app, and its deletion."""
+        escrow = Escrow(
+            Home(context.home).escrow.absolute(),
+            context.books_at(context.operator.clock.now()),
+            timedelta(minutes=self.synced_within_minutes),
+            self.accept_unproven,
+        )
+        return delete_operation(context.operator, self.apps, escrow)
 
 
 def delete_operation(operator: Operator, texts: Sequence[str], escrow: Escrow) -> Operation:

@@ -6,9 +6,10 @@ refused unless it is asked for.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import Annotated, Self
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.app_writes import LONGEST_NAME, AppChanges, AppDraft
@@ -16,9 +17,16 @@ from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import AppGone, Refused
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator, agrees
 from dify_etl.operations.errors import InputWrong, TargetUnknown, Undecided
-from dify_etl.operations.model_configs import config_action
+from dify_etl.operations.model_configs import config_action, read_config
 from dify_etl.operations.plan import Step, Target
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import (
+    Argument,
+    OperationContext,
+    Option,
+    OptionalFile,
+    PlannedRequest,
+)
 
 CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
 CHANGE_ICON = "apps.change_icon"
@@ -43,65 +51,108 @@ _TEXTS = ("description", *_ICON_FIELDS)
 _PUTS_ZERO = (1, 11)  # since this version a PUT writes 0 where there was no limit of requests
 
 
-def drafted(
-    name: str,
-    mode: str,
-    description: str | None = None,
-    icon: str | None = None,
-    icon_background: str | None = None,
-) -> AppDraft:
-    """An app to make. InputWrong for a mode that nobody can make, or texts that Dify refuses."""
+def _named(name: str | None) -> str | None:
+    if name is not None and not name.strip():
+        raise InputWrong("an app needs a name", where="name", hint="Give one.")
+    return name
+
+
+def _made(mode: str) -> str:
     if mode not in MODES:
         raise InputWrong(
             f"{mode!r} is no mode of an app", where="mode", hint=f"Modes: {', '.join(MODES)}."
         )
-    _check_texts(name, description)
-    plain = AppDraft(name, mode)
-    return AppDraft(
-        name,
-        mode,
-        description=description or "",
-        icon=icon or plain.icon,
-        icon_background=icon_background or plain.icon_background,
+    return mode
+
+
+AnApp = Annotated[str, Argument("APP"), Field(description="Id or name of an app.")]
+SomeApps = Annotated[list[str], Argument("APP"), Field(description="Ids or names of apps.")]
+Twin = Annotated[bool, Field(description="Also when an app of this name exists.")]
+_NAME = AfterValidator(_named)
+_Description = Annotated[
+    str | None, Field(max_length=LONGEST_DESCRIPTION, description="What it is for.")
+]
+_Icon = Annotated[str | None, Field(description="An emoji.")]
+_Background = Annotated[str | None, Field(description="Colour, as #FFEAD5.")]
+
+
+class CreateApp(PlannedRequest):
+    """Make an empty app."""
+
+    name: Annotated[str, Argument("NAME"), _NAME] = Field(
+        max_length=LONGEST_NAME, description="Name of the new app."
+    )
+    mode: Annotated[str, AfterValidator(_made)] = Field(description=f"One of {', '.join(MODES)}.")
+    description: _Description = None
+    icon: _Icon = None
+    icon_background: _Background = None
+    twin: Twin = False
+
+    def plan(self, context: OperationContext) -> Operation:
+        """One step: the new app."""
+        return create_operation(context.operator, self.draft, is_twin_wanted=self.twin)
+
+    @property
+    def draft(self) -> AppDraft:
+        """The app to make: what was not given is as Dify has it."""
+        given = self.model_dump(exclude={"twin"})
+        return AppDraft(**{name: text for name, text in given.items() if text})
+
+
+class UpdateApp(PlannedRequest):
+    """Change what is given; everything else stays as it is."""
+
+    app: AnApp
+    name: Annotated[str | None, _NAME] = Field(
+        default=None, max_length=LONGEST_NAME, description="New name."
+    )
+    description: _Description = None
+    icon: _Icon = None
+    icon_background: _Background = None
+    max_active_requests: int | None = Field(
+        default=None, ge=0, description="Parallel requests; 0: no limit."
+    )
+    is_icon_as_answer_icon: Annotated[bool | None, Option("--answer-icon/--no-answer-icon")] = (
+        Field(default=None, description="Whether answers show the app's icon.")
+    )
+    is_site_on: Annotated[bool | None, Option("--site/--no-site")] = Field(
+        default=None, description="The web app."
+    )
+    is_api_on: Annotated[bool | None, Option("--api/--no-api")] = Field(
+        default=None, description="The service API."
+    )
+    model_config_file: Annotated[OptionalFile, Option("--model-config")] = Field(
+        default=None,
+        description="JSON object in a file: keys of Dify's model configuration to replace.",
     )
 
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        """A file that is wrong is told before Dify is asked."""
+        _ = self.wishes
+        return self
 
-def changed(
-    name: str | None,
-    description: str | None,
-    icon: str | None = None,
-    icon_background: str | None = None,
-    *,
-    max_active_requests: int | None = None,
-    use_icon_as_answer_icon: bool | None = None,
-) -> AppChanges:
-    """What to change; None stays. InputWrong for texts that Dify refuses."""
-    _check_texts(name, description)
-    return AppChanges(
-        name=name,
-        description=description,
-        icon_type=None if icon is None else "emoji",
-        icon=icon,
-        icon_background=icon_background,
-        max_active_requests=max_active_requests,
-        use_icon_as_answer_icon=use_icon_as_answer_icon,
-    )
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per call that Dify needs."""
+        return update_operation(context.operator, self.app, self.wishes)
 
-
-def _check_texts(name: str | None, description: str | None) -> None:
-    if name is not None and not name.strip():
-        raise InputWrong("an app needs a name", where="name", hint="Give one.")
-    if len(name or "") > LONGEST_NAME:
-        raise InputWrong(
-            f"the name has {len(name or '')} characters",
-            where="name",
-            hint=f"Dify takes {LONGEST_NAME}.",
-        )
-    if len(description or "") > LONGEST_DESCRIPTION:
-        raise InputWrong(
-            f"the description has {len(description or '')} characters",
-            where="description",
-            hint=f"Dify takes {LONGEST_DESCRIPTION}.",
+    @cached_property
+    def wishes(self) -> "Wishes":
+        """What the app should be. InputWrong when the file holds no configuration."""
+        path = self.model_config_file
+        return Wishes(
+            AppChanges(
+                name=self.name,
+                description=self.description,
+                icon_type=None if self.icon is None else "emoji",
+                icon=self.icon,
+                icon_background=self.icon_background,
+                max_active_requests=self.max_active_requests,
+                use_icon_as_answer_icon=self.is_icon_as_answer_icon,
+            ),
+            is_site_on=self.is_site_on,
+            is_api_on=self.is_api_on,
+            model_config=None if path is None else read_config(path),
         )
 
 

@@ -4,8 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import DslImport
@@ -16,9 +19,13 @@ from dify_etl.operations.applying import Action, Answer, Found, Operation, Opera
 from dify_etl.operations.apps import (
     AGENT,
     NewApps,
+    SomeApps,
+    Twin,
     agents,
     check_no_twin,
+    every_app,
     found_app,
+    found_apps,
     state_of,
     target_of,
 )
@@ -28,6 +35,14 @@ from dify_etl.operations.files import read_text
 from dify_etl.operations.plan import Step, Target
 from dify_etl.operations.publishing import MODES as WITH_DRAFT
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import (
+    Argument,
+    Only,
+    OperationContext,
+    Option,
+    PlannedRequest,
+    Request,
+)
 
 IMPORT, OVERWRITE = "apps.import", "apps.import_over"
 SUFFIX = ".yml"
@@ -60,6 +75,28 @@ class Export:
     empty: tuple[str, ...] = ()
     hidden: tuple[tuple[str, str], ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
+
+
+class ExportApps(Request):
+    """Write the DSL of apps as files that change only when the app does; known secrets are left
+    out, and what may hold others is named. A job writes into the folder of DIFY_ETL_EXPORTS.
+    """
+
+    apps: SomeApps = Field(default=[])
+    everything: Annotated[
+        bool, Option("--all"), Only("command", "a job that names no app exports every one")
+    ] = Field(default=False, description="Every app of the workspace.")
+    to: Annotated[Path, Only("command", "no run chooses a folder: DIFY_ETL_EXPORTS does")] = Field(
+        default=Path("apps"), description="Folder for the files; fit for git."
+    )
+    fail_on_secret: bool = Field(
+        default=False, description="Fail when an app holds a secret, or may hold one."
+    )
+
+    def export(self, dify: DifyClient, folder: Path) -> "Export":
+        """Write the named apps into the folder; all when none is named."""
+        apps = found_apps(dify, self.apps) if self.apps else every_app(dify)
+        return export_apps(dify, apps, folder, is_all=not self.apps)
 
 
 def file_name(app: App) -> str:
@@ -188,19 +225,45 @@ def read_dsl(path: Path) -> str:
     return read_text(path, hint="Name a DSL file.")
 
 
-def dsl_operation(
-    operator: Operator, text: str, *, where: str, over: str | None, name: str | None, is_twin: bool
-) -> Operation:
-    """A new app of a DSL, or the draft of `over` (id or name) overwritten. InputWrong."""
-    if not over:
-        return import_operation(operator, text, where=where, name=name, is_twin_wanted=is_twin)
-    if is_twin:
-        raise InputWrong(
-            "an app is overwritten or a twin is made, not both",
-            where="import of a DSL",
-            hint="Leave out one of the two.",
+class ImportApp(PlannedRequest):
+    """Make a new app of a file, or overwrite the draft of one; nothing is published."""
+
+    file: Annotated[Path, Argument("FILE")] = Field(description="A DSL file.")
+    name: str | None = Field(
+        default=None, description="Another name than the file's, or than the overwritten app's."
+    )
+    over: str | None = Field(
+        default=None,
+        description="Overwrite the draft of this workflow or chatflow (id or name), which keeps "
+        "its name.",
+    )
+    twin: Twin = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """What is wrong is told before Dify is asked."""
+        if self.over and self.twin:
+            raise InputWrong(
+                "an app is overwritten or a twin is made, not both",
+                where="import of a DSL",
+                hint="Leave out one of the two.",
+            )
+        _ = self.text
+        return self
+
+    @cached_property
+    def text(self) -> str:
+        """The DSL. InputWrong when the file cannot be read."""
+        return read_dsl(self.file)
+
+    def plan(self, context: OperationContext) -> Operation:
+        """One step: a new app, or the draft of one that is there."""
+        operator, where, name = context.operator, str(self.file), self.name or None
+        if self.over:
+            return overwrite_operation(operator, self.text, where=where, app=self.over, name=name)
+        return import_operation(
+            operator, self.text, where=where, name=name, is_twin_wanted=self.twin
         )
-    return overwrite_operation(operator, text, where=where, app=over, name=name)
 
 
 def import_operation(

@@ -4,13 +4,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.datasets import Dataset, Document, IndexingStatus
 from dify_etl.dify.errors import DifyError, NotFound
 from dify_etl.dify.http.clock import Clock
+from dify_etl.operations.applying import Operator
 from dify_etl.operations.errors import TargetUnknown
+from dify_etl.operations.request import Option, Request
 
 Kind = Literal["failed", "stuck", "paused"]
 SHOWN_ERROR = 300  # characters
@@ -85,6 +89,27 @@ class Examination:
 
     stuck_after: timedelta = timedelta(minutes=30)
     second_look_seconds: float = 10.0
+
+
+class ExamineDocuments(Request):
+    """Show what is not indexed, by error; exit code 1 when there is anything."""
+
+    datasets: Annotated[list[str], Option("--dataset")] = Field(
+        default=[], description="Id or name of a dataset; none: all datasets."
+    )
+    stuck_after_minutes: Annotated[int, Option("--stuck-after")] = Field(
+        default=30, ge=1, description="Minutes without progress after which a document is stuck."
+    )
+    second_look_seconds: Annotated[float, Option("--look-again")] = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds until the second look at those that may be stuck.",
+    )
+
+    def report(self, operator: Operator) -> Report:
+        """What is found. TargetUnknown when a named dataset is not there."""
+        looking = Examination(timedelta(minutes=self.stuck_after_minutes), self.second_look_seconds)
+        return examine(operator.dify, looking, datasets=self.datasets, clock=operator.clock)
 
 
 def examine(

@@ -7,14 +7,19 @@ only `indexing_status` tells what came of a retry. The tries are those that the 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from dify_etl.dify.datasets import IndexingStatus
 from dify_etl.dify.errors import NotFound
+from dify_etl.home import Home
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
-from dify_etl.operations.audit import AuditEntry
-from dify_etl.operations.indexing import Report, Trouble, shown_error
+from dify_etl.operations.audit import AuditEntry, AuditFile
+from dify_etl.operations.indexing import ExamineDocuments, Report, Trouble, shown_error
 from dify_etl.operations.plan import Step, Target
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import OperationContext, Option, PlannedRequest
 
 RETRY = "indexing.retry"
 MARKER = timedelta(seconds=600)  # so long Dify refuses to retry a document again
@@ -53,6 +58,21 @@ class RetryHistory:
             tries.pop()  # refused: no try
 
 
+class RetryIndexing(ExamineDocuments, PlannedRequest):
+    """Retry what failed or is stuck, one document per call, and follow it to its end."""
+
+    tries: int = Field(default=3, ge=1, description="Tries after which a document is given up.")
+    follow_seconds: Annotated[float, Option("--follow")] = Field(
+        default=120.0, gt=0, description="Seconds for which each retry is followed."
+    )
+
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per document; the tries are those of the home's audit."""
+        history = RetryHistory(AuditFile(Home(context.home).audit).entries())
+        patience = Patience(self.tries, self.follow_seconds)
+        return retry_operation(context.operator, self.report(context.operator), history, patience)
+
+
 def retry_operation(
     operator: Operator,
     report: Report,
@@ -61,7 +81,8 @@ def retry_operation(
 ) -> Operation:
     """A step per document that failed or is stuck; notes tell which are left alone, and why."""
     patience = patience or Patience()
-    actions, notes = [], []
+    actions = []
+    notes = [f"dataset {name} cannot be read: {reason}" for name, reason in report.unreadable]
     for trouble in report.troubles:
         tries, now = history.tries(trouble.document_id), operator.clock.now()
         # Dify does not tell when a document was retried, so its own times make it look stuck.

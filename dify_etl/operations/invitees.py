@@ -34,7 +34,7 @@ def invitee(email: str, role: str, *, where: str) -> Invitee:
     return Invitee(cleaned, checked_role(role, where=where))
 
 
-def checked_role(role: str, *, where: str) -> str:
+def checked_role(role: str, *, where: str = "the role given") -> str:
     """The role. InputWrong when nobody can be given it."""
     if role not in ROLES_TO_GIVE:
         raise InputWrong(

@@ -7,18 +7,26 @@ members already. Activation links are secrets: they go to the file that the user
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from dify_etl.dify.http.writes import Written
-from dify_etl.dify.members import Invitation, Member
+from dify_etl.dify.members import ROLES_TO_GIVE, Invitation, Member
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.operations.errors import InputWrong, TargetUnknown
-from dify_etl.operations.invitees import Invitee, checked_role
+from dify_etl.operations.invitees import Invitee, checked_role, invitees
 from dify_etl.operations.plan import Step, Target
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import (
+    Argument,
+    OperationContext,
+    Option,
+    OptionalFile,
+    PlannedRequest,
+)
 from dify_etl.private_files import PRIVATE_FILE, private_file
 
 INVITE, SET_ROLE, REMOVE = "members.invite", "members.set_role", "members.remove"
@@ -49,6 +57,67 @@ class LinkFile:
         with private_file(self.path, "ab") as file:
             os.fchmod(file.fileno(), PRIVATE_FILE)
             file.write(line.encode())
+
+
+Who = Annotated[list[str], Argument("WHO"), Field(description="E-mails or ids of members.")]
+Role = Annotated[
+    str, AfterValidator(checked_role), Field(description=f"One of {', '.join(ROLES_TO_GIVE)}.")
+]
+
+
+class InviteMembers(PlannedRequest):
+    """Invite people, each judged by itself; who is a member already is left as it is."""
+
+    emails: Annotated[list[str], Argument("EMAIL")] = Field(
+        default=[], description="E-mails to invite."
+    )
+    csv: OptionalFile = Field(
+        default=None, description="CSV with the columns email and role (may be left out)."
+    )
+    role: Role = "normal"
+    language: str | None = Field(default=None, description="Language of the invitation, as en-US.")
+    links_file: Annotated[OptionalFile, Option("--links")] = Field(
+        default=None,
+        description="Private file for the activation links; they are shown nowhere else.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """A bad address or line is told before Dify is asked."""
+        _ = self.people
+        return self
+
+    @cached_property
+    def people(self) -> tuple[Invitee, ...]:
+        """Everybody to invite."""
+        return invitees(self.emails, role=self.role, csv_path=self.csv)
+
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per person who is no member yet."""
+        links = LinkFile(self.links_file) if self.links_file else None
+        language = self.language or None
+        return invite_operation(context.operator, self.people, language=language, links=links)
+
+
+class SetMemberRole(PlannedRequest):
+    """Give members another role; only an owner may."""
+
+    members: Who
+    role: Role
+
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per member whose role is another one."""
+        return set_role_operation(context.operator, self.members, self.role)
+
+
+class RemoveMembers(PlannedRequest):
+    """Remove members from the workspace; their accounts stay in Dify."""
+
+    members: Who
+
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per member."""
+        return remove_operation(context.operator, self.members)
 
 
 def invite_operation(
@@ -131,7 +200,6 @@ def set_role_operation(operator: Operator, who: Sequence[str], role: str) -> Ope
     """A step per member whose role is another one. Only an owner may do it. InputWrong for
     ourselves.
     """
-    checked_role(role, where="the role given")
     actions = []
     for member in _others(operator, who):
         before = _state(member)

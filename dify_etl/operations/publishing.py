@@ -7,29 +7,42 @@ the draft that it is about, and a draft edited meanwhile makes the plan stale.
 from collections.abc import Sequence
 from functools import partial
 
+from pydantic import Field
+
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
-from dify_etl.operations.apps import found_apps, target_of
+from dify_etl.operations.apps import SomeApps, found_apps, target_of
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.plan import Step
 from dify_etl.operations.redaction import State
+from dify_etl.operations.request import OperationContext, PlannedRequest
 
 PUBLISH = "apps.publish"
 MODES = ("workflow", "advanced-chat")
 LONGEST_NAME, LONGEST_COMMENT = 20, 100
 
 
+class PublishApps(PlannedRequest):
+    """Publish the drafts of workflows and chatflows; each makes a new version."""
+
+    apps: SomeApps
+    version_name: str = Field(
+        default="", max_length=LONGEST_NAME, description="Name of the version."
+    )
+    comment: str = Field(default="", max_length=LONGEST_COMMENT, description="Comment on it.")
+
+    def plan(self, context: OperationContext) -> Operation:
+        """A step per app."""
+        return publish_operation(
+            context.operator, self.apps, name=self.version_name, comment=self.comment
+        )
+
+
 def publish_operation(
     operator: Operator, texts: Sequence[str], *, name: str = "", comment: str = ""
 ) -> Operation:
-    """A step per app. InputWrong for an app without a draft, or a name that Dify refuses."""
-    if len(name) > LONGEST_NAME or len(comment) > LONGEST_COMMENT:
-        raise InputWrong(
-            f"Dify takes {LONGEST_NAME} characters of a name and {LONGEST_COMMENT} of a comment",
-            where="name and comment of the version",
-            hint="Shorten it.",
-        )
+    """A step per app. InputWrong for an app without a draft."""
     apps = found_apps(operator.dify, texts)
     actions = [_publication(operator.dify, app, name, comment) for app in apps]
     return operator.operation(PUBLISH, actions, ())

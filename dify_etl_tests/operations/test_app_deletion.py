@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.assembly.sync_proof import escrow_of
+from dify_etl.assembly.sync_proof import LiveSyncBooks
 from dify_etl.dify.errors import Refused
-from dify_etl.operations.app_deletion import Escrow, Proof, delete_operation
+from dify_etl.home import Home
+from dify_etl.operations.app_deletion import Escrow, delete_operation
 from dify_etl.operations.errors import EscrowRefused, NotConfirmed, TooMuch
 from dify_etl.operations.exchange import import_operation, read_dsl
 from dify_etl.operations.plan import Cap
+from dify_etl.operations.sync_books import Proof
 from dify_etl_tests.dify.pretend_workspace import NOW, app_of
 from dify_etl_tests.operations.workbench import Workbench, applied, undrawn_app
 from dify_etl_tests.sync.workplace import RULES, ZONE, Workplace
@@ -31,8 +33,8 @@ def place(bench: Workbench, tmp_path: Path) -> Workplace:
 
 
 def escrow(bench: Workbench, place: Workplace, **changes: object) -> Escrow:
-    options = {"synced_within": timedelta(hours=1), "accepts_unproven": False} | changes
-    return escrow_of(place.home, zone=ZONE, now=bench.world.now(), **options)  # type: ignore[arg-type]
+    books = LiveSyncBooks(place.home, ZONE, bench.world.now())
+    return replace(Escrow(Home(place.home).escrow, books), **changes)  # type: ignore[arg-type]
 
 
 def deleted(bench: Workbench, app: App, kept: Escrow) -> list[str]:

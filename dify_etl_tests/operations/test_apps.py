@@ -7,19 +7,20 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from dify_etl.dify.app_writes import AppChanges
+from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.operations.applying import Operation, Operator, Result
 from dify_etl.operations.apps import (
+    CreateApp,
+    UpdateApp,
     Wishes,
-    changed,
     create_operation,
-    drafted,
     found_app,
     update_operation,
 )
 from dify_etl.operations.errors import InputWrong, PlanStale, TargetUnknown
 from dify_etl.operations.model_configs import read_config
 from dify_etl.operations.plan import Cap
+from dify_etl.operations.request import Request
 from dify_etl_tests.dify.pretend_workspace import EDITOR, EVERY_VERSION, app_of
 from dify_etl_tests.operations.workbench import Workbench, applied, drop_requests, lose_answers
 from dify_simulated import Faults
@@ -51,7 +52,7 @@ def update(bench: Workbench, app: App, wishes: Wishes) -> tuple[Operation, tuple
 def test_new_app_is_as_the_plan_says(tmp_path: Path, version: str) -> None:
     """One app more, with the fields of the plan."""
     bench = Workbench(tmp_path, version)
-    draft = drafted("Night desk", "chat", "answers at night", icon="🌙")
+    draft = AppDraft("Night desk", "chat", "answers at night", icon="🌙")
     with bench.operator() as operator:
         operation = create_operation(operator, draft)
         (result,) = applied(operator, operation)
@@ -68,8 +69,8 @@ def test_new_app_is_as_the_plan_says(tmp_path: Path, version: str) -> None:
 def test_planning_changes_nothing(bench: Workbench) -> None:
     """A plan only reads: no request but GETs and the login."""
     with bench.operator() as operator:
-        create_operation(operator, drafted("Night desk", "chat"))
-        update_operation(operator, app_of(bench.world, "chat").id, Wishes(changed("New", None)))
+        create_operation(operator, AppDraft("Night desk", "chat"))
+        update_operation(operator, app_of(bench.world, "chat").id, Wishes(AppChanges("New", None)))
     written = {
         request.path
         for request in bench.server.requests
@@ -83,14 +84,14 @@ def test_lost_answer_of_a_creation_makes_no_second_app(bench: Workbench) -> None
     """The app was made, its id is found by the difference of the lists."""
     lose_answers(bench, "POST", "/apps")
     with bench.operator() as operator:
-        (result,) = applied(operator, create_operation(operator, drafted("Night desk", "chat")))
+        (result,) = applied(operator, create_operation(operator, AppDraft("Night desk", "chat")))
     (app,) = [app for app in bench.world.apps.values() if app.name == "Night desk"]
     assert (result.outcome, result.target_id) == ("verified", app.id)
 
 
 def test_creation_that_never_arrived_is_planned_again(bench: Workbench) -> None:
     """Unknown at first; the next plan makes the app, once."""
-    draft = drafted("Night desk", "chat")
+    draft = AppDraft("Night desk", "chat")
     drop_requests(bench, "POST", "/console/api/apps")
     with bench.operator() as operator:
         (first,) = applied(operator, create_operation(operator, draft))
@@ -106,8 +107,8 @@ def test_app_of_the_same_name_is_refused_unless_wanted(bench: Workbench) -> None
     name = app_of(bench.world, "chat").name
     with bench.operator() as operator:
         with pytest.raises(InputWrong, match="already"):
-            create_operation(operator, drafted(name, "chat"))
-        operation = create_operation(operator, drafted(name, "chat"), is_twin_wanted=True)
+            create_operation(operator, AppDraft(name, "chat"))
+        operation = create_operation(operator, AppDraft(name, "chat"), is_twin_wanted=True)
         (result,) = applied(operator, operation)
         with pytest.raises(TargetUnknown, match="several"):
             found_app(operator.dify, name)
@@ -123,7 +124,7 @@ def test_only_what_was_given_changes(tmp_path: Path, version: str) -> None:
     app.use_icon_as_answer_icon = True
     app.max_active_requests = 5
     before = fields_of(app)
-    operation, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    operation, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
     assert result.outcome == "verified", result.message
     assert fields_of(app) == before | {"description": "new words"}
     assert operation.plan.lines()[1:-1] == [
@@ -138,7 +139,7 @@ def test_limit_that_becomes_zero_is_in_the_plan(tmp_path: Path, version: str) ->
     bench = Workbench(tmp_path, version)
     app = app_of(bench.world, "chat")
     app.max_active_requests = None
-    operation, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    operation, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
     is_shown = "  + max_active_requests: 0" in operation.plan.lines()
     assert result.outcome == "verified", result.message
     assert is_shown is (app.max_active_requests == 0)
@@ -152,7 +153,7 @@ def test_name_and_icon_have_calls_that_touch_nothing_else(tmp_path: Path, versio
     app.icon_type, app.icon, app.icon_background = "emoji", "🤖", "#FFEAD5"
     app.max_active_requests = None
     before = fields_of(app)
-    operation, results = update(bench, app, Wishes(changed("Another", None, "🌙")))
+    operation, results = update(bench, app, Wishes(AppChanges("Another", None, "emoji", "🌙")))
     assert [step.operation for step in operation.plan.steps] == ["apps.rename", "apps.change_icon"]
     assert {result.outcome for result in results} == {"verified"}
     assert fields_of(app) == before | {"name": "Another", "icon": ("emoji", "🌙", "#FFEAD5")}
@@ -164,7 +165,7 @@ def test_change_of_another_field_makes_the_plan_of_a_put_stale(bench: Workbench)
     with bench.operator() as operator:
         agreed = plan_id_of(operator, app)
         app.icon = "🌙"
-        now = update_operation(operator, app.id, Wishes(changed(None, "words")))
+        now = update_operation(operator, app.id, Wishes(AppChanges(None, "words")))
         with pytest.raises(PlanStale):
             operator.apply(now, agreed, cap=Cap(1))
 
@@ -179,7 +180,7 @@ def test_field_that_a_put_loses_is_told(bench: Workbench) -> None:
             app.icon = ""
 
     bench.server.faults = Faults(after_request=lose)
-    _, (result,) = update(bench, app, Wishes(changed(None, "new words")))
+    _, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
     assert result.outcome == "failed"
 
 
@@ -189,7 +190,7 @@ def test_request_limit_is_changed_and_read_back(tmp_path: Path, version: str) ->
     bench = Workbench(tmp_path, version)
     app = app_of(bench.world, "chat")
     app.max_active_requests = 7
-    operation, (result,) = update(bench, app, Wishes(changed(None, None, max_active_requests=3)))
+    operation, (result,) = update(bench, app, Wishes(AppChanges(None, None, max_active_requests=3)))
     assert (operation.plan.steps[0].before or {})["max_active_requests"] == 7
     assert (result.outcome, app.max_active_requests) == ("verified", 3)
 
@@ -198,7 +199,7 @@ def test_name_alone_is_renamed_with_its_own_call(bench: Workbench) -> None:
     """Dify's call for names touches nothing else, so it is used where it is enough."""
     app = app_of(bench.world, "chat")
     before = fields_of(app)
-    operation, _ = update(bench, app, Wishes(changed("Another", None)))
+    operation, _ = update(bench, app, Wishes(AppChanges("Another", None)))
     assert [step.operation for step in operation.plan.steps] == ["apps.rename"]
     assert fields_of(app) == before | {"name": "Another"}
 
@@ -260,7 +261,7 @@ def test_config_that_dify_would_not_take_is_no_plan(
 def test_second_run_has_nothing_to_do(bench: Workbench) -> None:
     """What is already as wanted makes an empty plan."""
     app = app_of(bench.world, "chat")
-    wishes = Wishes(changed(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"})
+    wishes = Wishes(AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"})
     update(bench, app, wishes)
     operation, results = update(bench, app, wishes)
     assert (operation.plan.steps, results) == ((), ())
@@ -272,7 +273,7 @@ def test_change_by_somebody_else_makes_the_plan_stale(bench: Workbench) -> None:
     with bench.operator() as operator:
         agreed = plan_id_of(operator, app)
         app.description = "somebody else was here"
-        now = update_operation(operator, app.id, Wishes(changed(None, "words")))
+        now = update_operation(operator, app.id, Wishes(AppChanges(None, "words")))
         with pytest.raises(PlanStale, match="somebody else was here"):
             operator.apply(now, agreed, cap=Cap(1))
     assert app.description == "somebody else was here"
@@ -280,7 +281,7 @@ def test_change_by_somebody_else_makes_the_plan_stale(bench: Workbench) -> None:
 
 
 def plan_id_of(operator: Operator, app: App) -> str:
-    return update_operation(operator, app.id, Wishes(changed(None, "words"))).plan.plan_id
+    return update_operation(operator, app.id, Wishes(AppChanges(None, "words"))).plan.plan_id
 
 
 def test_editor_may_not_switch_the_api(bench: Workbench) -> None:
@@ -294,19 +295,31 @@ def test_editor_may_not_switch_the_api(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("request_of", "values"),
     [
-        lambda: drafted("x", "channel"),
-        lambda: drafted(" ", "chat"),
-        lambda: changed("", None),
-        lambda: changed("x" * 256, None),
-        lambda: changed(None, "x" * 401),
+        (CreateApp, {"name": "x", "mode": "channel"}),
+        (CreateApp, {"name": " ", "mode": "chat"}),
+        (UpdateApp, {"app": "x", "name": ""}),
+        (UpdateApp, {"app": "x", "name": "x" * 256}),
+        (UpdateApp, {"app": "x", "description": "x" * 401}),
     ],
 )
-def test_what_dify_would_refuse_is_refused_before(wrong: Any) -> None:
+def test_what_dify_would_refuse_is_refused_before(
+    request_of: type[Request], values: dict[str, str]
+) -> None:
     """Modes, empty names and long descriptions never reach the server."""
     with pytest.raises(InputWrong):
-        wrong()
+        request_of.asked(values)
+
+
+def test_request_becomes_what_is_written() -> None:
+    """What is not given is Dify's default in a new app, and left alone in one that is there."""
+    new = CreateApp(name="Night desk", mode="chat", icon="🌙")
+    assert new.draft == AppDraft("Night desk", "chat", icon="🌙")
+    assert UpdateApp(app="x").wishes == Wishes(NOTHING)
+    changed = UpdateApp(app="x", icon="🌙", is_icon_as_answer_icon=True, is_api_on=False)
+    changes = AppChanges(icon_type="emoji", icon="🌙", use_icon_as_answer_icon=True)
+    assert changed.wishes == Wishes(changes, is_api_on=False)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{'a': 1}"])

@@ -14,7 +14,7 @@ from dify_etl.operations.dsl import stable_dsl
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.exchange import (
     Export,
-    dsl_operation,
+    ImportApp,
     export_apps,
     file_name,
     import_operation,
@@ -216,9 +216,7 @@ def test_overwritten_app_keeps_its_name_unless_another_is_given(
     text = read_dsl(path).replace(f"name: {app.name}", "name: that of the file")
     app.description = "words of Dify"
     with bench.operator() as operator:
-        operation = dsl_operation(
-            operator, text, where=str(path), over=app.id, name=name, is_twin=False
-        )
+        operation = overwrite_operation(operator, text, where=str(path), app=app.id, name=name)
         lines = operation.plan.lines()
         (result,) = applied(operator, operation)
     assert result.outcome == "verified", result.message
@@ -258,14 +256,23 @@ def test_import_says_that_nothing_is_published(bench: Workbench, tmp_path: Path)
     assert done.outcome == "verified", done.message
 
 
-def test_overwriting_and_a_twin_are_not_asked_for_together(
-    bench: Workbench, tmp_path: Path
-) -> None:
+def test_overwriting_and_a_twin_are_not_asked_for_together(tmp_path: Path) -> None:
     """One of the two is a mistake."""
+    with pytest.raises(InputWrong, match="not both"):
+        ImportApp.asked({"file": tmp_path / "app.yml", "over": "x", "twin": True})
+
+
+@pytest.mark.parametrize(("over", "operation"), [("", "apps.import"), ("id", "apps.import_over")])
+def test_request_makes_an_app_or_overwrites_one(
+    bench: Workbench, tmp_path: Path, over: str, operation: str
+) -> None:
+    """An empty text in Dagster's launchpad overwrites nothing."""
     app = app_of(bench.world, "workflow")
     path = next(p for p in exported(bench, tmp_path / "a").written if app.id[:8] in p.name)
-    with bench.operator() as operator, pytest.raises(InputWrong, match="not both"):
-        dsl_operation(operator, read_dsl(path), where="x", over=app.id, name=None, is_twin=True)
+    asked = ImportApp(file=path, over=over and app.id, name=None if over else "a copy")
+    with bench.operator() as operator:
+        planned = asked.plan(bench.context(operator))
+    assert planned.plan.operation == operation
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.12.1", "1.16.1"])

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator
-from dify_etl.operations.apps import Wishes, changed, create_operation, drafted, update_operation
+from dify_etl.operations.apps import Wishes, create_operation, update_operation
 from dify_etl.operations.errors import AuditUnwritable
 from dify_etl.operations.exchange import import_operation
 from dify_etl.operations.indexing import Examination, examine
@@ -34,14 +35,14 @@ def _retries(bench: Workbench, operator: Operator) -> Operation:
 
 
 OPERATIONS: dict[str, Planned] = {
-    "create": lambda bench, operator: create_operation(operator, drafted("New", "chat")),
+    "create": lambda bench, operator: create_operation(operator, AppDraft("New", "chat")),
     "rename": lambda bench, operator: update_operation(
-        operator, app_of(bench.world).id, Wishes(changed("Renamed", None))
+        operator, app_of(bench.world).id, Wishes(AppChanges("Renamed", None))
     ),
     "update": lambda bench, operator: update_operation(
         operator,
         app_of(bench.world).id,
-        Wishes(changed(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"}),
+        Wishes(AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"}),
     ),
     "publish": lambda bench, operator: publish_operation(
         operator, [app_of(bench.world, "workflow").id, app_of(bench.world, "advanced-chat").id]
@@ -108,6 +109,6 @@ def test_what_cannot_be_recorded_is_not_done(bench: Workbench) -> None:
     app = app_of(bench.world)
     before = objects(bench)
     with bench.operator() as operator, pytest.raises(AuditUnwritable) as refused:
-        applied(operator, update_operation(operator, app.id, Wishes(changed("Other", None))))
+        applied(operator, update_operation(operator, app.id, Wishes(AppChanges("Other", None))))
     assert "audit.jsonl" in refused.value.where
     assert objects(bench) == before

@@ -10,7 +10,7 @@ from dify_etl.dify.app_writes import AppChanges
 from dify_etl.dify.errors import Refused
 from dify_etl.operations.apps import Wishes, update_operation
 from dify_etl.operations.errors import InputWrong
-from dify_etl.operations.exchange import dsl_operation, export_apps
+from dify_etl.operations.exchange import export_apps, import_operation
 from dify_etl.operations.publishing import publish_operation
 from dify_etl_tests.dify.recordings import Exchange, exchange, playing
 from dify_etl_tests.operations.recorded_apps import RECORDED_VERSIONS, RecordedApp
@@ -150,8 +150,8 @@ def test_agent_is_imported_as_the_plan_says(tmp_path: Path, version: str) -> Non
 
     played = RecordedApp(version, "agent", answers)
     with played.operator(tmp_path) as operator:
-        operation = dsl_operation(
-            operator, dsl, where="a file", over=None, name="Imported agent", is_twin=False
+        operation = import_operation(
+            operator, dsl, where="a file", name="Imported agent", is_twin_wanted=False
         )
         (result,) = applied(operator, operation)
     (step,) = operation.plan.steps
@@ -189,7 +189,7 @@ def test_agent_is_not_imported_where_there_are_none(tmp_path: Path, version: str
     dsl = exchange("1.16.1", "agents", "export-dsl").body["data"]
     played = RecordedApp(version, "chat", lambda request: None)
     with played.operator(tmp_path) as operator, pytest.raises(InputWrong, match="has no agents"):
-        dsl_operation(operator, dsl, where="a file", over=None, name="x", is_twin=False)
+        import_operation(operator, dsl, where="a file", name="x", is_twin_wanted=False)
 
 
 @pytest.mark.parametrize("version", NEWEST)

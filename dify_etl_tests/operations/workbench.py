@@ -4,14 +4,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from dify_etl.assembly.sync_proof import LiveSyncBooks
 from dify_etl.dify import DifyClient
 from dify_etl.dify.http.clock import Clock
 from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator, Result, operator_of
 from dify_etl.operations.audit import AuditEntry, AuditFile
 from dify_etl.operations.plan import Cap
+from dify_etl.operations.request import OperationContext
+from dify_etl.time_zones import zone_of
 from dify_etl_tests.dify.pretend_workspace import client_of, quiet_world
 from dify_simulated import Faults, SimulatedDify, World
 from dify_simulated.server.faults import Fault
@@ -64,6 +68,11 @@ class Workbench:
         """An operator with a client of its own."""
         with self.client() as dify:
             yield operator_of(dify, AuditFile(Home(self.home).audit), clock=self.clock)
+
+    def context(self, operator: Operator) -> OperationContext:
+        """Where an operation of the bench is planned; its sync has read nothing."""
+        books_at = partial(LiveSyncBooks, self.home, zone_of("UTC"))
+        return OperationContext(operator, self.home, books_at)
 
     def audit(self) -> Sequence[AuditEntry]:
         """What the audit holds."""

@@ -24,11 +24,11 @@ from dify_etl.defs.key_assets import ROTATE_KEYS
 from dify_etl.defs.key_rollback import ROLL_BACK
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.operations.keys.ledger import RotationLedger
+from dify_etl.operations.table import OPERATIONS
 from dify_etl.settings import setting_names
 from dify_etl_tests.cli.small_servers import small_world, some_days_ago, today
 from dify_etl_tests.defs.every_job import (
     JOBS,
-    MEMBER,
     ONLY_READING,
     run_config,
     scheduled,
@@ -36,6 +36,7 @@ from dify_etl_tests.defs.every_job import (
     with_foreign_entry,
 )
 from dify_etl_tests.defs.night import QUIET
+from dify_etl_tests.operations.command_words import words_of
 from dify_etl_tests.strangers.planting import EVIL, PlantedDify, as_it_is
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_simulated import SimulatedDify, World, serve
@@ -139,18 +140,13 @@ COMMANDS: dict[str, Words] = {
     "quarantine retry": lambda stage: [[]],
     "apps list": lambda stage: [[]],
     "apps show": lambda stage: [[stage.id_of("chat")], ["nobody"]],
-    "apps create": lambda stage: [["made", "--mode", "chat"]],
-    "apps update": lambda stage: [[stage.id_of("chat"), "--description", "mine"]],
     "apps publish": lambda stage: [[stage.id_of("workflow")], [stage.id_of("chat")]],
     "apps export": lambda stage: [["--all", "--to", "exported"]],
     "apps import": lambda stage: [["app.yml", "--over", stage.id_of("workflow")]],
     "apps delete": lambda stage: [[stage.id_of("chat")], [stage.id_of("chat"), "--debug"]],
     "members list": lambda stage: [[]],
     "members invite": lambda stage: [["new@example.com"]],
-    "members set-role": lambda stage: [[MEMBER, "--role", "admin"]],
-    "members remove": lambda stage: [[MEMBER]],
     "indexing list": lambda stage: [["--look-again", "0"]],
-    "indexing retry": lambda stage: [["--look-again", "0"]],
     "keys list": lambda stage: [[]],
     "keys plan": lambda stage: [[]],
     "keys rotate": lambda stage: [["--compromised", stage.old_key.id]],
@@ -158,6 +154,13 @@ COMMANDS: dict[str, Words] = {
     "keys rollback": lambda stage: [[rotation_of(stage)]],
     "audit list": lambda stage: [[]],
     "keys adopt": lambda stage: [[with_foreign_entry(stage.world, stage.folder)]],
+}
+COMMANDS |= {
+    spec.command: lambda stage, spec=spec: [  # type: ignore[misc]
+        words_of(spec, JOBS[spec.job](stage.world, stage.folder))[2:]
+    ]
+    for spec in OPERATIONS
+    if spec.command not in COMMANDS
 }
 # These start servers, and say nothing of what stands in Dify; their jobs are walked below.
 SERVERS = {"dev", "serve", "simulate", "demo"}

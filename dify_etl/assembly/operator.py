@@ -1,0 +1,22 @@
+"""Who operates on the Dify of the settings, over the home whose audit is written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from dify_etl.assembly.connection import Tell, home_of, open_dify
+from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.home import Home
+from dify_etl.operations.applying import operator_of
+from dify_etl.operations.audit import AuditFile
+from dify_etl.operations.request import OperationContext
+from dify_etl.settings import Settings
+
+
+@contextmanager
+def open_operator(settings: Settings, *, tell: Tell) -> Iterator[OperationContext]:
+    """Log in, and out of nothing: sessions are kept. Raises what `open_dify` raises."""
+    home = home_of(settings)
+    with open_dify(settings, tell=tell) as dify:
+        operator = operator_of(dify, AuditFile(Home(home).audit))
+        yield OperationContext(operator, home, partial(LiveSyncBooks, home, settings.zone))
