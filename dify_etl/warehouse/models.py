@@ -42,7 +42,7 @@ class Model:
     query: str
     reads: tuple[str, ...]
     path: Path
-    words: frozenset[str] | None = None  # that stand in the query; None: it has a star
+    words: frozenset[str] | None = None  # that stand in the query; None: a star takes all columns
     selects: tuple[str, ...] = ()
     unchanged: frozenset[str] = frozenset()
 
@@ -180,9 +180,14 @@ def _selected(node: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _words_of(statement: Any, query: str) -> frozenset[str] | None:
-    """All words of a query, among them the columns that it names; None when it has a star."""
-    if any(node.get("class") == "STAR" for node in _nodes(statement)):
-        return None
+    """All words of a query, among them the columns that it names; None when a star takes all
+    columns of a table in a schema, and not of a part of the query.
+    """
+    for node in _nodes(statement):
+        if node.get("type") == "SELECT_NODE":
+            has_star = any(one.get("class") == "STAR" for one in _nodes(node["select_list"]))
+            if has_star and any(schema for schema, _ in _base_tables(node["from_table"])):
+                return None
     return frozenset(re.findall(r"\w+", query))
 
 

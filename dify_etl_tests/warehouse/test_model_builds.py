@@ -19,8 +19,9 @@ FILES = {
     "staging/stg_members": "-- One row per member.\n-- n: Members.\n"
     "select count(*) as n from raw.members",
     "marts/apps_by_state": "-- One row per state.\n-- state: State.\n-- n: Apps.\n"
-    "select s.state, count(a.app_id) as n from ops.slices s\n"
-    "left join staging.stg_apps a using (app_id) group by s.state",
+    "with counted as (select s.state, count(a.app_id) as n from ops.slices s\n"
+    "left join staging.stg_apps a using (app_id) group by s.state)\n"
+    "select * from counted",
 }
 
 
@@ -93,6 +94,17 @@ def test_only_what_changed_is_built_anew(database: Database, folder: Path) -> No
     path.write_text(path.read_text() + " where mode = 'workflow'")
     assert build(database, folder, "SQL") == {"staging.stg_apps", "marts.apps_by_state"}
     assert database.rows("SELECT * FROM marts.apps_by_state") == [("failed", 0)]
+
+
+def test_star_takes_all_columns_of_the_ledger(database: Database, folder: Path) -> None:
+    """What a query does not name counts where a star stands for it."""
+    mart = folder / "marts" / "apps_by_state.sql"
+    star = "(select * from ops.slices)"
+    mart.write_text(FILES["marts/apps_by_state"].replace("ops.slices", star))
+    close(database, "proven", "1")
+    build(database, folder, "first")
+    close(database, "proven", "2")
+    assert build(database, folder, "another run") == {"marts.apps_by_state"}
 
 
 def test_change_that_was_rolled_back_is_none(database: Database, folder: Path) -> None:
