@@ -11,6 +11,9 @@ BENCH := .venv-bench
 SUPPLY := .venv-supply
 UV := $(shell command -v uv 2>/dev/null)
 
+# Where bytecode is not kept, every process that a test starts compiles the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 

@@ -1,13 +1,14 @@
 """The recorded exchanges of real servers, and a transport that plays one back."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
@@ -54,6 +55,25 @@ def exchanges(version: str) -> tuple[Exchange, ...]:
 def exchange(version: str, area: str, name: str) -> Exchange:
     """The exchange of this name."""
     return next(e for e in exchanges(version) if (e.area, e.name) == (area, name))
+
+
+def by_area(found: Iterable[Exchange]) -> dict[str, list[Exchange]]:
+    """Thousands of exchanges, by version and area: a test takes those of an area."""
+    areas: dict[str, list[Exchange]] = {}
+    for one in found:
+        areas.setdefault(f"{one.version}-{one.area}", []).append(one)
+    return areas
+
+
+def complaints(check: Callable[[Exchange], None], found: Iterable[Exchange]) -> dict[str, str]:
+    """What a check says of each exchange that it fails for, by the exchange's name."""
+    told = {}
+    for one in found:
+        try:
+            check(one)
+        except (Exception, pytest.fail.Exception) as error:
+            told[one.name] = f"{type(error).__name__}: {error}"
+    return told
 
 
 def playing(recorded: Exchange) -> DifyClient:

@@ -10,7 +10,14 @@ from dify_etl.dify import DifyClient
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch, Record
 from dify_etl.dify.statistics import StatisticMetric
-from dify_etl_tests.dify.recordings import VERSIONS, Exchange, exchanges, playing
+from dify_etl_tests.dify.recordings import (
+    VERSIONS,
+    Exchange,
+    by_area,
+    complaints,
+    exchanges,
+    playing,
+)
 
 Read = Callable[[DifyClient], Any]
 
@@ -141,13 +148,10 @@ def bad() -> list[Exchange]:
     ]
 
 
-def accountable() -> list[Exchange]:
-    return [e for e in recorded_reads() if not pattern_of(e).startswith(OWN_TESTS)]
+GOOD, BAD = by_area(good()), by_area(bad())
 
 
-@pytest.mark.parametrize("exchange", good(), ids=named)
-def test_good_answer_parses_whole(exchange: Exchange) -> None:
-    """Every row becomes a record, none is rejected, and no key of a known server is unknown."""
+def parses_whole(exchange: Exchange) -> None:
     read = read_of(exchange)
     assert read is not None
 
@@ -159,11 +163,13 @@ def test_good_answer_parses_whole(exchange: Exchange) -> None:
     assert len(records(answer)) == rows_in(exchange)
 
 
-@pytest.mark.parametrize("exchange", bad(), ids=named)
-def test_bad_answer_raises_what_to_do(exchange: Exchange) -> None:
-    """Every recorded error becomes one of ours, with a place and a hint; 404 is NotFound, or
-    NoSuchEndpoint when it comes without Dify's JSON.
-    """
+@pytest.mark.parametrize("area", GOOD)
+def test_good_answers_parse_whole(area: str) -> None:
+    """Every row becomes a record, none is rejected, and no key of a known server is unknown."""
+    assert complaints(parses_whole, GOOD[area]) == {}
+
+
+def raises_what_to_do(exchange: Exchange) -> None:
     read = read_of(exchange)
     assert read is not None
 
@@ -175,12 +181,37 @@ def test_bad_answer_raises_what_to_do(exchange: Exchange) -> None:
     assert isinstance(caught.value, NotFound | NoSuchEndpoint) is (exchange.status == 404)
 
 
-@pytest.mark.parametrize("exchange", accountable(), ids=named)
-def test_every_recorded_read_is_accounted_for(exchange: Exchange) -> None:
-    """An endpoint is read by the client, or its reason not to be stands in NOT_READ."""
-    pattern = pattern_of(exchange)
+@pytest.mark.parametrize("area", BAD)
+def test_bad_answers_raise_what_to_do(area: str) -> None:
+    """Every recorded error becomes one of ours, with a place and a hint; 404 is NotFound, or
+    NoSuchEndpoint when it comes without Dify's JSON.
+    """
+    assert complaints(raises_what_to_do, BAD[area]) == {}
 
-    assert read_of(exchange) or NOT_READ.get(pattern) or "statistics/bogus" in pattern
+
+def test_every_answer_that_fails_is_named() -> None:
+    """Of the exchanges of an area the one that is not as promised is told, with what it is."""
+    good, bad = GOOD["1.12.1-apps"][0], BAD["1.12.1-apps"][0]
+
+    assert complaints(parses_whole, [good, bad]).keys() == {bad.name}
+    assert complaints(raises_what_to_do, [good, bad]).keys() == {good.name}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_recorded_read_is_accounted_for(version: str) -> None:
+    """An endpoint is read by the client, or its reason not to be stands in NOT_READ."""
+    reads = {named(e): e for e in recorded_reads() if e.version == version}
+    patterns = {name: pattern_of(exchange) for name, exchange in reads.items()}
+
+    assert reads
+    assert [
+        name
+        for name, pattern in patterns.items()
+        if not pattern.startswith(OWN_TESTS)
+        and not read_of(reads[name])
+        and not NOT_READ.get(pattern)
+        and "statistics/bogus" not in pattern
+    ] == []
 
 
 def records(answer: object) -> list[Record]:
