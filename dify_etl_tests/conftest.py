@@ -5,28 +5,42 @@ from pathlib import Path
 
 import pytest
 
-# Whole syncs one after another, nights of Dagster, processes, kills, generated histories.
+# Whole syncs one after another, nights of Dagster, processes, kills, generated histories, replays
+# of all that was recorded. What remains ends within a minute on two cores and touches every area.
 SLOW = (
+    "cli",
     "crashes",
+    "defs",
     "fuzz",
     "histories",
-    "cli",
-    "defs",
+    "homes",
     "operations/keys/sinks/test_no_token_leaks.py",
     "operations/keys/test_histories.py",
     "operations/test_app_deletion.py",
+    "simulated/test_contract.py",
     "sql/test_simulated_workspace.py",
     "strangers",
-    "sync/test_deletion.py",
-    "sync/test_failures.py",
-    "sync/test_feedback.py",
-    "sync/test_generations.py",
-    "sync/test_next_sync.py",
-    "sync/test_source.py",
-    "sync/test_time_zones.py",
+    "sync",
     "test_readme.py",
     "ui/test_process_tree.py",
+    "warehouse/test_publish.py",
 )
+# What stands among the slow and is quick.
+QUICK = (
+    "cli/test_consoles.py",
+    "cli/test_exporting.py",
+    "defs/test_asset_keys.py",
+    "defs/test_schedule_tokens.py",
+    "sync/test_app_list.py",
+    "sync/test_causes.py",
+    "sync/test_fetching.py",
+    "sync/test_first_sync.py",
+    "sync/test_lock.py",
+    "sync/test_walks.py",
+    "sync/test_windows.py",
+)
+HERE = Path(__file__).parent
+NOT_SLOW = "not slow"
 
 TOLD = "told"
 Tell = Callable[[str], None]
@@ -38,17 +52,27 @@ def tell(record_property: Callable[[str, object], None]) -> Tell:
     return lambda line: record_property(TOLD, line)
 
 
+def is_slow(path: Path) -> bool:
+    """Whether a file, or all of a folder, is named as slow."""
+    is_named = any(path.is_relative_to(HERE / name) for name in SLOW)
+    return is_named and not any((HERE / name).is_relative_to(path) for name in QUICK)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is left out is not imported either: Dagster and the servers of others take seconds."""
+    is_left_out = config.option.markexpr == NOT_SLOW and is_slow(collection_path)
+    return True if is_left_out else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the slow folders and files."""
-    here = Path(__file__).parent
-    slow = [here / name for name in SLOW]
-    moved = [str(path) for path in slow if not path.exists()]
-    assert moved == [], "named as slow, and not there"
-    is_slow: dict[Path, bool] = {}
+    moved = [name for name in (*SLOW, *QUICK) if not (HERE / name).exists()]
+    assert moved == [], "named as slow or quick, and not there"
+    marked: dict[Path, bool] = {}
     for item in items:
-        if item.path not in is_slow:
-            is_slow[item.path] = any(item.path.is_relative_to(path) for path in slow)
-        if is_slow[item.path]:
+        if item.path not in marked:
+            marked[item.path] = is_slow(item.path)
+        if marked[item.path]:
             item.add_marker(pytest.mark.slow)
 
 
