@@ -98,7 +98,9 @@ def _ledger(
     settled: dict[str, set[date]] = defaultdict(set)
     done: dict[str, set[date]] = defaultdict(set)
     rows = sync.database.rows(
-        "SELECT app_id, slice_date, state, tries, is_settled, read_at, "
+        "SELECT app_id, slice_date, state, tries, is_settled, "
+        # An instant becomes one of Python's slowly, and few days need theirs.
+        "CASE WHEN state = 'incomplete' THEN read_at END, "
         "coalesce(starts_with(reason, 'run '), false) FROM ops.slices "
         "WHERE feed = ? AND slice_date IS NOT NULL",
         [feed],
