@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from itertools import permutations
 from pathlib import Path
@@ -184,6 +185,23 @@ def test_help_imports_nothing_heavy(module: str) -> None:
         f"sys.exit({module!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_modules_go_in_no_circle() -> None:
+    """What a module imports, also late, leads never back to it."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in product_files()
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        imported = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                whole = {f"{node.module}.{one.name}" for one in node.names}
+                imported |= (whole & files.keys()) or ({node.module} & files.keys())
+        graph[name] = imported - {name}
+    assert list(TopologicalSorter(graph).static_order())  # CycleError names the circle
 
 
 @pytest.mark.parametrize("module", ["dagster", "redis", "dify_simulated", "werkzeug", "xlsxwriter"])

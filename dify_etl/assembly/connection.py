@@ -11,7 +11,8 @@ from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.dify.http.bounds import AnswerBounds
-from dify_etl.dify.http.tokens import TokenStore, token_store_from
+from dify_etl.dify.http.token_stores import token_store_from
+from dify_etl.dify.http.tokens import TokenStore
 from dify_etl.home import (
     Home,
     holds_others,

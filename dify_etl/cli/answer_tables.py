@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import duckdb
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dify_etl.control_codes import harmless
+from dify_etl.warehouse.published_copy import sql_errors
 
 MOST_ROWS = 1_000
 MOST_CHARACTERS = 400
@@ -42,3 +44,17 @@ def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[A
     more = len(rows) > len(shown)
     told = f"the first {MOST_ROWS:,} rows; --format csv, or export, has all" if more else ""
     console.print(told or f"{len(rows):,} row{'' if len(rows) == 1 else 's'}", highlight=False)
+
+
+def print_answer(
+    console: Console,
+    connection: duckdb.DuckDBPyConnection,
+    statement: duckdb.Statement,
+    where: str,
+) -> None:
+    """Run a statement and show what it answers. QueryWrong."""
+    with sql_errors(where):
+        found = connection.execute(statement)
+        names = [str(column[0]) for column in found.description or ()]
+        rows = found.fetchmany(MOST_ROWS + 1) if names else []
+    print_rows(console, names, rows)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dify_etl.cli.answer_tables import print_answer
 from dify_etl.cli.error_messages import ErrorMessage, print_error
 from dify_etl.home import Home
 from dify_etl.private_files import PRIVATE_FILE, private_files
@@ -41,8 +42,6 @@ def run_shell(console: Console, copy: Path) -> int:
 
 def _ask(console: Console, copy: Path) -> None:
     """Read and answer until the end of input; an error ends its query alone."""
-    from dify_etl.cli.querying import print_answer
-
     with opened_copy(copy) as connection:
         held = ""
         while True:

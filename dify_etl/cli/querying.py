@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 from rich.console import Console
 
-from dify_etl.cli.answer_tables import MOST_ROWS, print_rows
+from dify_etl.cli.answer_tables import print_answer
 from dify_etl.cli.published import published_copy
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.query_shell import run_shell
@@ -49,20 +49,6 @@ def run_query(console: Console, sql: str | None, *, file: Path | None, form: Que
         else:
             _send(connection, last, form, where)
     return 0
-
-
-def print_answer(
-    console: Console,
-    connection: duckdb.DuckDBPyConnection,
-    statement: duckdb.Statement,
-    where: str,
-) -> None:
-    """Run a statement and show what it answers. QueryWrong."""
-    with sql_errors(where):
-        found = connection.execute(statement)
-        names = [str(column[0]) for column in found.description or ()]
-        rows = found.fetchmany(MOST_ROWS + 1) if names else []
-    print_rows(console, names, rows)
 
 
 def _text_of(sql: str | None, file: Path | None) -> tuple[str | None, str]:

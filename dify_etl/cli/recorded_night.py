@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from dify_etl.cli.error_messages import ErrorMessage
-from dify_etl.cli.syncing import SyncOutcome
+from dify_etl.cli.summary import SyncOutcome
 from dify_etl.defs.asset_keys import feed_key, raw_key
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT

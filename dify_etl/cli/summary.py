@@ -1,16 +1,44 @@
 """What a sync brought, as tables on a terminal."""
 
+import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from shlex import quote
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from dify_etl.assembly.night import NightResult
+from dify_etl.cli.clear_errors import message_of
+from dify_etl.cli.error_messages import ErrorMessage
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.report import STATES, FeedReport
-from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed
+from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed, Verdict
 from dify_etl.warehouse.upsert import Changes
+
+
+@dataclass(frozen=True)
+class SyncOutcome:
+    """What is shown of a night: the feeds' reports, the verdict, what failed besides."""
+
+    reports: tuple[FeedReport, ...]
+    verdict: Verdict
+    messages: tuple[ErrorMessage, ...]
+    traces: tuple[str, ...]
+    is_published: bool
+
+    @classmethod
+    def of(cls, night: NightResult) -> "SyncOutcome":
+        """The outcome of a night that was read without Dagster."""
+        failed = [night.failure] if night.failure is not None else []
+        return cls(
+            night.reports,
+            night.verdict,
+            tuple(message_of(error) for error in failed),
+            tuple("".join(traceback.format_exception(error)) for error in failed),
+            night.is_published,
+        )
 
 
 def show_summary(console: Console, reports: Sequence[FeedReport], seconds: float) -> None:

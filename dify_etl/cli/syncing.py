@@ -2,11 +2,9 @@
 
 import os
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,12 +16,13 @@ from dify_etl.assembly.connection import (
     open_dify,
     rules_of,
 )
-from dify_etl.assembly.night import NightResult, read_night
-from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED, message_of
+from dify_etl.assembly.night import read_night
+from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.error_messages import ErrorMessage, print_error
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import (
+    SyncOutcome,
     show_accepted,
     show_bad_slices,
     show_hidden_feeds,
@@ -35,9 +34,7 @@ from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.settings import DIFY_BEGINS, Settings
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
-from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
-from dify_etl.sync.verdict import Verdict
 from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
 
@@ -48,29 +45,6 @@ QUERIES = (
     "FROM marts.workflow_reliability GROUP BY ALL ORDER BY failed DESC;",
     "SELECT feed, state, count(*) AS slices FROM ops.slices GROUP BY ALL ORDER BY ALL;",
 )
-
-
-@dataclass(frozen=True)
-class SyncOutcome:
-    """What is shown of a night: the feeds' reports, the verdict, what failed besides."""
-
-    reports: tuple[FeedReport, ...]
-    verdict: Verdict
-    messages: tuple[ErrorMessage, ...]
-    traces: tuple[str, ...]
-    is_published: bool
-
-    @classmethod
-    def of(cls, night: NightResult) -> "SyncOutcome":
-        """The outcome of a night that was read without Dagster."""
-        failed = [night.failure] if night.failure is not None else []
-        return cls(
-            night.reports,
-            night.verdict,
-            tuple(message_of(error) for error in failed),
-            tuple("".join(traceback.format_exception(error)) for error in failed),
-            night.is_published,
-        )
 
 
 def run_demo(console: Console, *, is_debug: bool) -> int:

@@ -10,12 +10,12 @@ import redis
 
 from dify_etl.dify.errors import TokenStoreFailed
 from dify_etl.dify.http.redis_tokens import RedisTokenStore
+from dify_etl.dify.http.token_stores import token_store_from
 from dify_etl.dify.http.tokens import (
     FileTokenStore,
     MemoryTokenStore,
     SessionTokens,
     TokenStore,
-    token_store_from,
 )
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import client

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from dify_etl.dify.errors import TokenStoreFailed
-from dify_etl.home import Home
 from dify_etl.private_files import (
     ADVICE_WITHOUT_LOCKS,
     LockHeld,
@@ -140,24 +139,6 @@ class FileTokenStore:
             if isinstance(error, LockUnavailable)
             else "Fix its permissions, end the other process, or keep the session elsewhere.",
         )
-
-
-def token_store_from(text: str, home: Path) -> TokenStore:
-    """The store that a setting names: memory, file, file:/path, redis://host:port/0 (or rediss).
-
-    Plain `file` means `session.json` in `home`. Raises TokenStoreFailed for anything else.
-    """
-    if text == "memory":
-        return MemoryTokenStore()
-    if text == "file":
-        return FileTokenStore(Home(home).session)
-    if text.startswith("file:"):
-        return FileTokenStore(Path(text.removeprefix("file:").removeprefix("//")))
-    if text.startswith(("redis://", "rediss://", "unix://")):
-        from dify_etl.dify.http.redis_tokens import RedisTokenStore  # loads a library
-
-        return RedisTokenStore(text)
-    raise unknown_store()
 
 
 def unknown_store() -> TokenStoreFailed:
