@@ -196,29 +196,25 @@ def _fetch(
 
 
 def _load_apps(books: FeedBooks, lists: Mapping[str, Listed]) -> None:
-    """Upsert the lists of several apps together, and write their slices."""
+    """Upsert the lists of several apps together, and write their slices.
+
+    What an app has no more is marked first: its id may be a row of another app by now.
+    """
     if not lists:
         return
     raw = RAW_TABLES[books.feed]
     (record_class,) = raw.records
-    whole = {
-        app_id: one
-        for app_id, one in lists.items()
-        if one.missing is None and not lost(one.rejected)
-    }
     with books.commit():
-        books.load(books.feed, record_class, _records(lists))
+        for app_id, one in lists.items():
+            if one.missing is None and not lost(one.rejected):
+                scope = f"t.app_id = {quoted(app_id)}"
+                present = records_frame(raw.table, record_class, one.records)
+                books.mark_absent(raw.table, scope=scope, present=present)
+        records = [record for one in lists.values() for record in one.records]
+        books.load(books.feed, record_class, records)
         for app_id, one in lists.items():
             books.quarantine(app_id, one.rejected)
-        if whole:
-            scope = f"t.app_id IN ({', '.join(map(quoted, whole))})"
-            present = records_frame(raw.table, record_class, _records(whole))
-            books.mark_absent(raw.table, scope=scope, present=present)
         books.close_slices([one.slice(app_id) for app_id, one in lists.items()])
-
-
-def _records(lists: Mapping[str, Listed]) -> list[Record]:
-    return [record for one in lists.values() for record in one.records]
 
 
 def _load(books: FeedBooks, listed: Listed, *, scope: str | None) -> None:
