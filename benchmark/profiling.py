@@ -26,7 +26,10 @@ STEPS = (
     ("the rest of the client: signing, limits, counting, paging", ("(dify_etl/dify/",)),
     ("records to frames (Polars)", ("(polars/", "(dify_etl/raw/")),
     ("loading (DuckDB)", ("(dify_etl/warehouse/",)),
-    ("the rest of the sync: tasks, books", ("(dify_etl/sync/", "(concurrent/futures/")),
+    (
+        "the rest of the sync: tasks, books",
+        ("(dify_etl/sync/", "(dify_etl/feeds/", "(concurrent/futures/"),
+    ),
 )
 OTHER = "imports while it reads, and whatever else"
 # Frames without which a sample is of the start or the end: the main thread reads, the others fetch.

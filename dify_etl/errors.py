@@ -5,9 +5,9 @@ ActionableError
 ├── dify.errors.DifyError        the server refused, failed or answered nonsense
 ├── warehouse.errors.WarehouseError  the DuckDB files or the disk
 ├── sync.errors.SyncError        the run as a whole: source, lock, window
-├── management.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
+├── operations.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
 ├── ui.process_tree.ServiceEnded  a process of `dify-etl dev` has ended by itself
-└── management.rotation.errors.RotationError  the rotation of keys: policy, sink, a person needed
+└── operations.keys.errors.RotationError  the rotation of keys: policy, sink, a person needed
 """
 
 from dify_etl.control_codes import harmless

@@ -1,6 +1,6 @@
-"""The command line: the same runs as in Dagster, from a terminal.
+"""The command line: the same reads and operations as in Dagster, from a terminal.
 
-Exit codes stand in `terminal.clear_errors` and in the README. Dagster, the warehouse and
+Exit codes stand in `cli.clear_errors` and in the README. Dagster, the warehouse and
 the simulated Dify are imported where they are used, so that --help answers at once.
 """
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from dify_etl.dify.app_modes import CHAT_MODES, CHATFLOW_MODES, COMPLETION_MODES, WORKFLOW_MODES
@@ -42,7 +43,7 @@ def unreadable_feeds(dify: DifyClient) -> Iterator[Unreadable]:
     """
     for feed, asked in _ASKED.items():
         if isinstance(asked, WholeList):
-            answer = attempt(feed, lambda asked=asked: asked.ask_first(dify))  # type: ignore[misc]
+            answer = attempt(feed, partial(asked.ask_first, dify))
             if answer.error is not None:
                 yield Unreadable(feed, (), answer.error)
     apps = attempt("apps", lambda: list(dify.apps.list())).result or []
@@ -75,7 +76,7 @@ def _of_apps(dify: DifyClient, feed: str, apps: list[App], lists: AppList) -> It
 def _asked(group: list[App], ask: Callable[[App], object]) -> Fetched[str, object]:
     """The answer for the first of these apps that is still there; no object is no refusal."""
     for app in islice(group, 3):
-        asked = attempt(app.app_id, lambda app=app: ask(app))  # type: ignore[misc]
+        asked = attempt(app.app_id, partial(ask, app))
         if not isinstance(asked.error, NotFound):
             return asked
         if not isinstance(asked.error, AppGone):

@@ -97,6 +97,7 @@ def build_all(
     """
     prints = fingerprints(database, [one.model for one in files if one.model is not None])
     built = _built(database)
+    database.changed.clear()  # what is written from now on makes them stale once more
     ended: list[tuple[str, ModelBroken | None, str | None]] = []
     unsure: set[str] = set()  # they failed, or read what failed and may change without a sign
     for one in files:

@@ -1,4 +1,4 @@
-"""The home of `dify-etl dev`'s Dagster; that the UI comes up is shown with the pipeline."""
+"""The home of `dify-etl dev`'s Dagster; that the UI comes up is shown in `defs`."""
 
 from pathlib import Path
 

@@ -47,7 +47,6 @@ def build(database: Database, folder: Path, run_id: str) -> set[str]:
         None
     ] * 3
     rows = database.rows("SELECT model FROM ops.models WHERE run_id = ?", [run_id])
-    database.changed.clear()  # the next load opens the file anew
     return {name for (name,) in rows}
 
 
