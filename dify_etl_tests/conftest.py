@@ -8,17 +8,22 @@ import pytest
 # Whole syncs one after another, nights of Dagster, processes, kills, generated histories, replays
 # of all that was recorded. What remains ends within a minute on two cores and touches every area.
 SLOW = (
+    "assembly/test_night.py",
     "cli",
     "crashes",
     "defs",
+    "dify/test_simulated_dify.py",
     "fuzz",
     "histories",
     "homes",
     "operations/keys/sinks/test_no_token_leaks.py",
     "operations/keys/test_histories.py",
+    "operations/keys/test_rotation.py",
     "operations/test_app_deletion.py",
     "simulated/test_contract.py",
+    "simulated/test_releases.py",
     "sql/test_simulated_workspace.py",
+    "sql/test_statistics_reconciliation.py",
     "strangers",
     "sync",
     "test_readme.py",
@@ -36,7 +41,6 @@ QUICK = (
     "sync/test_fetching.py",
     "sync/test_first_sync.py",
     "sync/test_lock.py",
-    "sync/test_walks.py",
     "sync/test_windows.py",
 )
 HERE = Path(__file__).parent

@@ -157,6 +157,7 @@ def test_only_logs_that_are_read_already_are_opened(whole: Workplace) -> None:
     assert all(whole.world.conversations[found].read_at for found in ids)
 
 
+@pytest.mark.slow
 def test_reading_leaves_no_trace(workplace: Open) -> None:
     """The whole world is the same before and after a sync."""
     world = lively_world()
@@ -194,6 +195,7 @@ def test_days_before_the_start_are_not_read(workplace: Open) -> None:
     assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
 
 
+@pytest.mark.slow
 def test_run_tells_of_each_table_what_all_its_feeds_did(workplace: Open) -> None:
     """Messages of completion apps come with the lists of conversations, before their own feed; a
     feed tells its requests even where it is not the first to fill its table.
@@ -208,6 +210,7 @@ def test_run_tells_of_each_table_what_all_its_feeds_did(workplace: Open) -> None
     assert place.value("SELECT requests FROM ops.runs WHERE feed = 'messages'") > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [1, 1_000])
 def test_lists_in_many_parts_are_held_and_counted_once(
     workplace: Open, monkeypatch: pytest.MonkeyPatch, room: int

@@ -72,6 +72,7 @@ def test_file_is_readable_by_older_clients(tmp_path: Path) -> None:
     assert "v1.5" in str(tags[0])
 
 
+@pytest.mark.slow  # DuckDB hears of it after seconds
 @pytest.mark.parametrize("ask", [Database.rows, Database.execute])
 def test_ctrl_c_amid_a_query_is_no_bug(
     tmp_path: Path, ask: Callable[[Database, str], object]
