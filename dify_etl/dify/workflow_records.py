@@ -174,10 +174,12 @@ class WorkflowAppLog(_StartedRun):
     @model_validator(mode="before")
     @classmethod
     def _tells_of_a_run(cls, row: Any) -> Any:
-        """Null says that the run is gone; anything else but an object says nothing at all."""
+        """Null says that the run is gone; no object, or a run without an id, says nothing."""
         run = row.get("workflow_run", "") if isinstance(row, dict) else None
         if run is not None and not isinstance(run, dict):
             raise ValueError("workflow_run is neither an object nor null")
+        if run and run.get("id") is None and any(one is not None for one in run.values()):
+            raise ValueError("workflow_run tells of a run, and not of which")
         return row
 
 

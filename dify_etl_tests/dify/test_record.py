@@ -26,7 +26,7 @@ from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import JsonText, Record, lost, parse
+from dify_etl.dify.record import Batch, JsonText, Record, lost, parse
 from dify_etl.dify.workflow_records import (
     ChatflowRun,
     NodeExecution,
@@ -332,3 +332,30 @@ def _timed(content: bytes) -> float:
     page = page_of(Message, orjson.loads(content), endpoint="x", context=CONTEXT)
     assert not page.rejected
     return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("told", [None, {}, {"id": None}])
+def test_log_row_whose_run_is_gone_is_a_row(told: object) -> None:
+    """Null, and an object that tells nothing, say that the run is gone."""
+    assert len(_logs(told).records) == 1
+
+
+@pytest.mark.parametrize("told", [{"status": "succeeded"}, {"id": None, "status": "failed"}, 7])
+def test_log_row_of_an_unnamed_run_is_rejected(told: object) -> None:
+    """Who tells how a run ended and not of which it speaks says nothing about it: not even that
+    it is gone.
+    """
+    batch = _logs(told)
+
+    assert batch.records == ()
+    assert len(lost(batch.rejected)) == 1
+
+
+def _logs(told: object) -> Batch[WorkflowAppLog]:
+    row = {
+        "id": "log-1",
+        "workflow_run": told,
+        "created_from": "web-app",
+        "created_at": 1_700_000_000,
+    }
+    return parse(WorkflowAppLog, [row], endpoint="x", context=CONTEXT)
