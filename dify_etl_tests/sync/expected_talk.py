@@ -154,7 +154,19 @@ def _whole(told: Told, row: Message) -> Row:
         "metadata": metadata,
         "message_source": "detail" if told.mode(row.app_id) == "completion" else "chat",
         **_usage(metadata.get("usage") or {}),
+        **_logged_price(told, row),
         **_hit(told, row),
+    }
+
+
+def _logged_price(told: Told, row: Message) -> Row:
+    """The log of an agent tells what no message does; debugging stands in no log."""
+    if told.mode(row.app_id) != "agent" or row.invoke_from == "debugger":
+        return {}
+    return {
+        "total_tokens": row.message_tokens + row.answer_tokens,
+        "total_price": row.total_price,
+        "currency": row.currency,
     }
 
 

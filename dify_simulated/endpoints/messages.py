@@ -98,13 +98,23 @@ def message_detail(row: Message, call: Call) -> JsonObject:
         "created_at": epoch(row.created_at),
         "agent_thoughts": [_thought(thought, call) for thought in row.agent_thoughts],
         "message_files": [_file(file, call) for file in row.message_files],
-        "metadata": row.message_metadata,
+        "metadata": _metadata(row, call),
         "status": row.status,
         "error": row.error,
         "parent_message_id": row.parent_message_id,
         "extra_contents": extra_contents(row, call),
     }
     return known(values, extra_contents=call.version.has_human_input)
+
+
+def _metadata(row: Message, call: Call) -> JsonObject:
+    """Usage is shown of chatflows alone, and of these after 1.3; before, what is empty is left out.
+
+    Basic apps save a message before its usage is known, which leaves a null there.
+    """
+    if call.version.since(1, 4):
+        return row.message_metadata
+    return {key: value for key, value in row.message_metadata.items() if value and key != "usage"}
 
 
 def _feedbacks(row: Message, call: Call) -> list[JsonObject]:

@@ -47,11 +47,7 @@ def _settle_chatflow_usage(chronicle: Chronicle, row: Message) -> None:
     usage = row.message_metadata["usage"]
     if isinstance(usage, dict):
         timing = {"time_to_first_token": 0.412, "time_to_generate": 0.9}
-        row.message_metadata = {
-            "annotation_reply": None,
-            "retriever_resources": [],
-            "usage": {**usage, **timing},
-        }
+        row.message_metadata = {**row.message_metadata, "usage": {**usage, **timing}}
     run = chronicle.world.workflow_runs.get(row.workflow_run_id or "")
     if run is not None:
         run.total_tokens = row.message_tokens + row.answer_tokens

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dify_simulated.world.build_chronicle import Chronicle
+from dify_simulated.world.prices import GPT_4O, node_usage, usage_of
 from dify_simulated.world.rows import JsonObject, NodeExecution, WorkflowRun
 
 _TOOL: JsonObject = {
@@ -20,6 +21,7 @@ class _Step:
     node_id: str
     node_type: str
     metadata: JsonObject
+    process_data: JsonObject | None = None
 
 
 def add_nodes(
@@ -48,21 +50,25 @@ def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterat
     for kind, share in (("iteration", 0.1), ("loop", 0.05)):
         if all_kinds or (not chatflow and chronicle.happens(share)):
             yield from _repeated(kind)
-    tokens = 50 + int(chronicle.chance.random() * 900)
-    price: JsonObject = {
-        "total_tokens": tokens,
-        "total_price": f"{tokens * 0.0000038:.7f}",
-        "currency": "USD",
-    }
-    yield _Step("llm", "llm", price)
     if run.status == "failed":
+        yield _Step("llm", "llm", {})
         return
+    process_data, price = node_usage(_usage(chronicle, run), GPT_4O)
+    yield _Step("llm", "llm", price, process_data)
     if all_kinds or chronicle.happens(0.05):
         yield _Step("search", "tool", _TOOL)
     if run.status == "partial-succeeded":
         yield _Step("branch", "if-else", {"error_strategy": "fail-branch"})
     last = "answer" if chatflow else "end"
     yield _Step(last, last, {})
+
+
+def _usage(chronicle: Chronicle, run: WorkflowRun) -> JsonObject:
+    """What the only model of the graph was asked: of a chatflow that of its message."""
+    message = chronicle.world.messages.get(chronicle.world.message_of_run.get(run.id, ""))
+    if message is not None:
+        return usage_of(message.message_tokens, message.answer_tokens, 0.08)
+    return usage_of(run.total_tokens - run.total_tokens // 4, run.total_tokens // 4, 0.08)
 
 
 def _repeated(kind: str) -> Iterator[_Step]:
@@ -104,7 +110,7 @@ def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> No
         created_by=run.created_by,
         created_at=at,
         inputs=_inputs(run, step, index),
-        process_data={"model_name": "gpt-4o"} if step.node_type == "llm" else None,
+        process_data=step.process_data,
         outputs=None if broken else {"text": "输出"},
         error=run.error if broken else None,
         elapsed_time=0.084,

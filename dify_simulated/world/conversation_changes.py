@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dify_simulated.world.feedback_changes import FeedbackChanges
+from dify_simulated.world.prices import Model, model_of, usage_of
 from dify_simulated.world.rows import (
     App,
     Conversation,
     EndUser,
-    JsonObject,
     Message,
     MessageFile,
 )
@@ -21,25 +21,8 @@ from dify_simulated.world.workflow_changes import WorkflowChanges
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
 
-def usage_of(prompt_tokens: int, completion_tokens: int, latency: float) -> JsonObject:
-    """The `usage` of a message's metadata at 2.5 and 10 USD per million tokens."""
-    million = Decimal("0.000001")
-    prompt_price = prompt_tokens * Decimal("2.5") * million
-    completion_price = completion_tokens * Decimal(10) * million
-    return {
-        "prompt_tokens": prompt_tokens,
-        "prompt_unit_price": "2.5",
-        "prompt_price_unit": "0.000001",
-        "prompt_price": f"{prompt_price:.7f}",
-        "completion_tokens": completion_tokens,
-        "completion_unit_price": "10",
-        "completion_price_unit": "0.000001",
-        "completion_price": f"{completion_price:.7f}",
-        "total_tokens": prompt_tokens + completion_tokens,
-        "total_price": f"{prompt_price + completion_price:.7f}",
-        "currency": "USD",
-        "latency": latency,
-    }
+# The modes whose messages are saved before their usage is known: Dify never shows it.
+_SAVED_BEFORE_USAGE = ("chat", "agent-chat", "completion", "agent")
 
 
 class ConversationChanges(WorkflowChanges, FeedbackChanges):
@@ -190,16 +173,30 @@ class ConversationChanges(WorkflowChanges, FeedbackChanges):
         prompt_tokens: int = 120,
         answer_tokens: int = 48,
         error: str | None = None,
+        model: Model | None = None,
     ) -> Message:
-        """Complete a half-written message, perhaps with an error. No list timestamp moves."""
+        """Complete a half-written message, perhaps with an error. No list timestamp moves.
+
+        It is charged at the prices of `model`, by default of the app's own.
+        """
         with self.lock:
             row = self.messages[message_id]
+            app = self.apps[row.app_id]
             row.answer = answer
             row.message_tokens, row.answer_tokens = prompt_tokens, answer_tokens
             row.provider_response_latency = latency
-            usage = usage_of(prompt_tokens, answer_tokens, latency)
-            row.message_metadata = {"usage": usage}
+            charged = model or model_of(app)
+            usage = usage_of(prompt_tokens, answer_tokens, latency, charged)
             row.total_price = Decimal(str(usage["total_price"]))
+            row.currency = charged.currency
+            is_shown = app.mode not in _SAVED_BEFORE_USAGE
+            if not is_shown:
+                row.model_provider, row.model_id = charged.provider, charged.name
+            row.message_metadata = {
+                "annotation_reply": None,
+                "retriever_resources": [],
+                "usage": usage if is_shown else None,
+            }
             row.updated_at = row.created_at + timedelta(seconds=latency)
             row.status, row.error = ("normal", None) if error is None else ("error", error)
             if row.workflow_run_id is not None and row.workflow_run_id in self.workflow_runs:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from dify_simulated.world.conversation_changes import ConversationChanges, usage_of
+from dify_simulated.world.conversation_changes import ConversationChanges
+from dify_simulated.world.prices import usage_of
 from dify_simulated.world.rows import (
     AppTrigger,
     ArchivedRun,

@@ -276,7 +276,11 @@ class MessageFile:
 
 @dataclass(slots=True)
 class Message:
-    """One question with its answer. While it is written the answer is "" and tokens are 0."""
+    """One question with its answer. While it is written the answer is "" and tokens are 0.
+
+    `total_price`, `currency`, `model_provider` and `model_id` are columns of Dify's database which
+    its console shows of few apps: what was really charged. Graphs leave the model null.
+    """
 
     id: str
     app_id: str
@@ -294,6 +298,8 @@ class Message:
     provider_response_latency: float = 0.0
     total_price: Decimal | None = None
     currency: str = "USD"
+    model_provider: str | None = None
+    model_id: str | None = None
     status: str = "normal"
     error: str | None = None
     message_metadata: JsonObject = field(default_factory=dict)
