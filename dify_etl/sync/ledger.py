@@ -6,6 +6,7 @@ Slices and reads are upserted in the same transaction as the rows that they spea
 from dify_etl.warehouse.database import TABLE_CHANGES
 from dify_etl.warehouse.migrations import MIGRATIONS
 from dify_etl.warehouse.model_builds import MODELS
+from dify_etl.warehouse.model_settings import CURRENCY_RATES, MODEL_CURRENCIES, MODEL_SETTINGS
 from dify_etl.warehouse.publish import PUBLISHED
 from dify_etl.warehouse.tables import Column, Table
 
@@ -269,6 +270,9 @@ LEDGER = (
     RUNS,
     MIGRATIONS,
     MODELS,
+    MODEL_SETTINGS,
+    MODEL_CURRENCIES,
+    CURRENCY_RATES,
     TABLE_CHANGES,
     PUBLISHED,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from json import dumps
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -63,9 +64,11 @@ class HandWritten:
             f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values())
         )
 
-    def app(self, mode: str, app_id: str = "app") -> None:
-        """An app that is called after its id."""
-        self.add("raw.apps", app_id=app_id, name=app_id, mode=mode)
+    def app(self, mode: str, app_id: str = "app", *, model: str | None = None) -> None:
+        """An app that is called after its id; with a model of openai, when it is named."""
+        told = {"model": {"provider": "langgenius/openai/openai", "name": model}}
+        config = dumps(told) if model else None
+        self.add("raw.apps", app_id=app_id, name=app_id, mode=mode, app_model_config=config)
 
     def read_day(
         self, day: date = DAY, *, feeds: Sequence[str] = FEEDS_OF_DAYS, **marks: Any

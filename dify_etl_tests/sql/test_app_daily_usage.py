@@ -20,10 +20,19 @@ def chat(warehouse: HandWritten) -> HandWritten:
 
 def test_quiet_day_is_a_row_of_zeros(chat: HandWritten) -> None:
     """A day that was read and had no traffic counts zero, so that averages over days are right."""
+    chat.message(created_at=NOON - timedelta(days=1))
     row = chat.one_row_of(MART)
     counts = ("conversations_started", "messages", "end_users", "total_tokens", "workflow_runs")
     assert [row[name] for name in counts] == [0] * len(counts)
     assert (row["total_price"], row["currency"], row["average_latency_seconds"]) == (None,) * 3
+
+
+def test_days_before_the_first_activity_are_no_rows(chat: HandWritten) -> None:
+    """An app begins with its first conversation, message or run, not with the first day read."""
+    chat.read_day(DAY - timedelta(days=1), feeds=("conversations", "messages"))
+    assert chat.rows_of(MART) == []
+    chat.message()
+    assert [row["usage_date"] for row in chat.rows_of(MART)] == [DAY]
 
 
 def test_day_that_was_not_read_is_no_row(chat: HandWritten) -> None:
@@ -93,6 +102,7 @@ def test_day_is_as_good_as_its_worst_read(warehouse: HandWritten) -> None:
     warehouse.read_day(feeds=("conversations",))
     warehouse.read_day(feeds=("messages",), state="incomplete", is_settled=False)
     warehouse.read_day(date(2026, 3, 3), feeds=("conversations", "messages"))
+    warehouse.message()
     marks = [(row["is_proven"], row["is_settled"]) for row in warehouse.rows_of(MART)]
     assert marks == [(False, False), (True, True)]
 

@@ -133,6 +133,8 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
     grains = {
         "app_daily_usage": "app_id, usage_date",
         "app_daily_cost": "app_id, usage_date, currency",
+        "costs": "app_id, usage_date, provider, model, model_source, person_id, person_kind, "
+        "currency, price_source, is_in_dify_figure, difference_reason, is_estimate",
         "workflow_reliability": "app_id, run_date",
         "recomputed_statistics": "app_id, statistic_date, metric",
         "statistics_reconciliation": "app_id, statistic_date, metric",

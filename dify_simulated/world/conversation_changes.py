@@ -11,6 +11,7 @@ from dify_simulated.world.rows import (
     App,
     Conversation,
     EndUser,
+    JsonObject,
     Message,
     MessageFile,
 )

@@ -1,4 +1,5 @@
--- One row per app per local day that was read, quiet days included.
+-- One row per app per local day that was read, quiet days included, from its first activity on.
+-- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
 -- app_mode: Mode of the app: chat, agent-chat, advanced-chat, completion, workflow.
@@ -11,13 +12,13 @@
 -- console_messages: Questions from the console: Explore, and debugging except in advanced-chat.
 -- error_messages: Messages with status error; 0 for completion logs that were not opened.
 -- end_users: Distinct end users who asked; accounts are not counted.
--- prompt_tokens: Tokens of the prompts, as Dify's statistics count them.
--- completion_tokens: Tokens of the answers, as Dify's statistics count them.
+-- prompt_tokens: Tokens of the prompts, of workflow apps as far as nodes tell (marts.costs).
+-- completion_tokens: Tokens of the answers, likewise.
 -- total_tokens: Tokens of prompts and answers.
--- total_price: Price of the messages, in `currency`; null when several, see app_daily_cost.
+-- total_price: What is in Dify's figure of the day (marts.costs); null: several currencies.
 -- currency: Currency of total_price; null when nothing was priced, or in several currencies.
 -- currencies: Number of different currencies.
--- unpriced_messages: Messages without a price: failed, unfinished, or logs that were not opened.
+-- unpriced_messages: Messages of unknown price: failed, unfinished, no model, logs not opened.
 -- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
 -- likes: Messages' likes by users and editors now; withdrawn ratings are not counted.
 -- dislikes: Messages' dislikes by users and editors now.
@@ -40,10 +41,6 @@ messages as (
         from_source,
         end_user_id,
         status,
-        message_tokens,
-        answer_tokens,
-        total_price,
-        currency,
         latency_seconds
     from staging.stg_messages
 ),
@@ -58,6 +55,34 @@ runs as (
     select app_id, created_date, total_tokens
     from staging.stg_workflow_runs
     where triggered_from is distinct from 'debugging'
+),
+
+costs as (
+    select
+        app_id,
+        usage_date,
+        sum(prompt_tokens)::decimal(38, 0) as prompt_tokens,
+        sum(completion_tokens)::decimal(38, 0) as completion_tokens,
+        sum(total_tokens)::decimal(38, 0) as total_tokens,
+        sum(total_price) filter (where is_in_dify_figure)::decimal(38, 10) as priced_total,
+        count(distinct currency) filter (where is_in_dify_figure) as currencies,
+        max(currency) filter (where is_in_dify_figure) as last_currency,
+        coalesce(sum(messages) filter (where price_source = 'unknown'), 0)::bigint
+            as unpriced_messages
+    from marts.costs
+    group by app_id, usage_date
+),
+
+first_days as (
+    select app_id, min(created_date) as first_date
+    from (
+        select app_id, created_date from conversations
+        union all
+        select app_id, created_date from messages
+        union all
+        select app_id, created_date from staging.stg_workflow_runs
+    ) as activities
+    group by app_id
 ),
 
 days_read as (
@@ -86,12 +111,6 @@ talks as (
         count(*) filter (where from_source = 'console') as console_messages,
         count(*) filter (where status = 'error') as error_messages,
         count(distinct end_user_id) as end_users,
-        coalesce(sum(message_tokens), 0)::hugeint as prompt_tokens,
-        coalesce(sum(answer_tokens), 0)::hugeint as completion_tokens,
-        sum(total_price)::decimal(38, 10) as priced_total,
-        count(distinct currency) as currencies,
-        max(currency) as last_currency,
-        count(*) filter (where total_price is null) as unpriced_messages,
         avg(latency_seconds) as average_latency_seconds
     from messages
     group by app_id, created_date
@@ -112,13 +131,14 @@ work as (
         app_id,
         created_date,
         count(*) as workflow_runs,
-        coalesce(sum(total_tokens), 0)::hugeint as workflow_run_tokens
+        coalesce(sum(total_tokens), 0)::decimal(38, 0) as workflow_run_tokens
     from runs
     group by app_id, created_date
 ),
 
 daily_usage as (
     select
+        (select max(source.workspace_id) from ops.source as source) as workspace_id,
         days_read.app_id,
         apps.app_name,
         apps.app_mode,
@@ -131,19 +151,22 @@ daily_usage as (
         coalesce(talks.console_messages, 0) as console_messages,
         coalesce(talks.error_messages, 0) as error_messages,
         coalesce(talks.end_users, 0) as end_users,
-        coalesce(talks.prompt_tokens, 0) as prompt_tokens,
-        coalesce(talks.completion_tokens, 0) as completion_tokens,
-        coalesce(talks.prompt_tokens + talks.completion_tokens, 0) as total_tokens,
-        case when talks.currencies = 1 then talks.priced_total end as total_price,
-        case when talks.currencies = 1 then talks.last_currency end as currency,
-        coalesce(talks.currencies, 0) as currencies,
-        coalesce(talks.unpriced_messages, 0) as unpriced_messages,
+        coalesce(costs.prompt_tokens, 0) as prompt_tokens,
+        coalesce(costs.completion_tokens, 0) as completion_tokens,
+        coalesce(costs.total_tokens, 0) as total_tokens,
+        case when costs.currencies = 1 then costs.priced_total end as total_price,
+        case when costs.currencies = 1 then costs.last_currency end as currency,
+        coalesce(costs.currencies, 0) as currencies,
+        coalesce(costs.unpriced_messages, 0) as unpriced_messages,
         talks.average_latency_seconds,
         coalesce(ratings.likes, 0) as likes,
         coalesce(ratings.dislikes, 0) as dislikes,
         coalesce(work.workflow_runs, 0) as workflow_runs,
         coalesce(work.workflow_run_tokens, 0) as workflow_run_tokens
     from days_read
+    join first_days
+        on days_read.app_id = first_days.app_id
+        and days_read.usage_date >= first_days.first_date
     left join apps on days_read.app_id = apps.app_id
     left join beginnings
         on days_read.app_id = beginnings.app_id
@@ -154,6 +177,9 @@ daily_usage as (
     left join ratings
         on days_read.app_id = ratings.app_id
         and days_read.usage_date = ratings.message_created_date
+    left join costs
+        on days_read.app_id = costs.app_id
+        and days_read.usage_date = costs.usage_date
     left join work
         on days_read.app_id = work.app_id
         and days_read.usage_date = work.created_date

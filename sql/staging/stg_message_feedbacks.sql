@@ -6,6 +6,9 @@
 -- account_id: Account, when from_source is admin.
 -- account_name: Its name.
 -- account_email: Its e-mail.
+-- person_id: Who it is, by the rule of stg_people; null: nobody.
+-- person_name: Session id of the end user, or name of the account.
+-- person_kind: One of account, browser, end_user, nobody.
 -- is_absent: Whether Dify was proven to have it no more.
 
 select
@@ -20,6 +23,12 @@ select
     from_account_id as account_id,
     from_account_name as account_name,
     from_account_email as account_email,
+    case
+        when actor_id is null then coalesce(from_end_user_id, from_account_id)
+        else person_id
+    end as person_id,
+    person_name,
+    person_kind,
     feedback_id,
     created_at,
     created_date,
@@ -32,3 +41,5 @@ select
     absent_since,
     absent_since is not null as is_absent
 from raw.message_feedbacks
+left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
+    on coalesce(from_end_user_id, from_account_id) = actor_id

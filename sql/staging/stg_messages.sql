@@ -7,6 +7,9 @@
 -- from_source: Where it came from: api (also web app) or console (debugging or Explore).
 -- end_user_id: End user who asked.
 -- account_id: Account that asked in the console.
+-- person_id: Who it is, by the rule of stg_people; null: nobody.
+-- person_name: Session id of the end user, or name of the account.
+-- person_kind: One of account, browser, end_user, nobody.
 -- created_at: When the question came, UTC.
 -- message_tokens: Tokens of the prompt, as Dify's statistics count them.
 -- answer_tokens: Tokens of the answer, as Dify's statistics count them.
@@ -40,6 +43,12 @@ select
     from_source,
     from_end_user_id as end_user_id,
     from_account_id as account_id,
+    case
+        when actor_id is null then coalesce(from_end_user_id, from_account_id)
+        else person_id
+    end as person_id,
+    person_name,
+    person_kind,
     created_at,
     created_date,
     created_hour,
@@ -78,3 +87,5 @@ select
     absent_since,
     absent_since is not null as is_absent
 from raw.messages
+left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
+    on coalesce(from_end_user_id, from_account_id) = actor_id

@@ -4,6 +4,9 @@
 -- created_by_account_email: E-mail of that account.
 -- created_by_end_user_type: One of service_api, browser, …
 -- is_end_user_anonymous: Whether Dify made the user up.
+-- person_id: Who it is, by the rule of stg_people; null: nobody.
+-- person_name: Session id of the end user, or name of the account.
+-- person_kind: One of account, browser, end_user, nobody.
 -- node_type: One of start, llm, tool, code, iteration, …
 -- status: One of running, succeeded, failed, exception, retry, …
 -- error_message: Error text of the node.
@@ -23,6 +26,12 @@ select
     created_by_end_user_type,
     created_by_end_user_is_anonymous as is_end_user_anonymous,
     created_by_end_user_session_id,
+    case
+        when actor_id is null then coalesce(created_by_end_user_id, created_by_account_id)
+        else person_id
+    end as person_id,
+    person_name,
+    person_kind,
     node_index,
     predecessor_node_id,
     node_id,
@@ -62,3 +71,5 @@ select
     absent_since,
     absent_since is not null as is_absent
 from raw.node_executions
+left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
+    on coalesce(created_by_end_user_id, created_by_account_id) = actor_id

@@ -4,6 +4,9 @@
 -- created_by_account_email: E-mail of that account.
 -- created_by_end_user_type: One of service_api, browser, …
 -- is_end_user_anonymous: Whether Dify made the user up.
+-- person_id: Who it is, by the rule of stg_people; null: nobody.
+-- person_name: Session id of the end user, or name of the account.
+-- person_kind: One of account, browser, end_user, nobody.
 -- triggered_from: One of app-run, debugging, webhook, schedule, …
 -- status: One of scheduled, running, succeeded, failed, stopped, partial-succeeded, paused.
 -- created_at: When the run began, UTC.
@@ -26,6 +29,12 @@ select
     created_by_end_user_type,
     created_by_end_user_is_anonymous as is_end_user_anonymous,
     created_by_end_user_session_id,
+    case
+        when actor_id is null then coalesce(created_by_end_user_id, created_by_account_id)
+        else person_id
+    end as person_id,
+    person_name,
+    person_kind,
     workflow_version,
     triggered_from,
     status,
@@ -63,3 +72,5 @@ select
     absent_since,
     absent_since is not null as is_absent
 from raw.workflow_runs
+left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
+    on coalesce(created_by_end_user_id, created_by_account_id) = actor_id
