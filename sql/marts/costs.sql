@@ -12,7 +12,7 @@
 -- person_kind: One of account, browser, end_user, nobody (callers without `user`).
 -- currency: Currency of the price; unknown: nobody tells it; null: no price, or none but 0.
 -- price_source: One of message, nodes, unit_price, allocated, unattributed, unknown: see below.
--- is_in_dify_figure: Whether it is part of Dify's figure of the day; in workflow apps: no debugging.
+-- is_in_dify_figure: Whether it is part of Dify's figure of the day; workflow apps: no debugging.
 -- difference_reason: Why it is not, or why the day cannot be compared; null: it is.
 -- is_estimate: Whether the price is computed or shared out here, and not told by Dify.
 -- total_price: The price, in `currency`; null: unknown. Currencies are never added.

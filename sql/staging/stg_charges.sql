@@ -12,7 +12,7 @@
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
 -- price_source: One of message, nodes; null: Dify tells no price.
--- total_price: What was charged, in `currency`, rounded to 7 digits as Dify stores it; null: untold.
+-- total_price: What was charged, in `currency`, in 7 digits as Dify stores it; null: untold.
 -- currency: Currency of the price; null when there is none, or the price is 0.
 -- doubt: Why Dify's figure may leave it out: message says 0, message deleted, nodes beyond message.
 -- is_console: Whether an account asked, in Explore or while debugging.
