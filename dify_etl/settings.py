@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -61,6 +61,13 @@ def _hosts(text: str) -> str:
     for name in (part.strip() for part in text.split(",")):
         if name and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+", name):
             raise ValueError(f"{name!r} is no name of a host; it stands without scheme and port")
+    return text
+
+
+def _currencies(text: str) -> str:
+    for part in (one.strip() for one in text.split(",")):
+        if part and not re.fullmatch(r"[^=]*[^=\s]\s*=\s*[A-Z]{3}", part):
+            raise ValueError(f"{part!r} is no model=CURRENCY, with a currency of three letters")
     return text
 
 
@@ -234,6 +241,26 @@ class Settings(BaseSettings):
         description="Most pages of one list.",
         examples=["100000"],
     )
+    person: Literal["workspace", "app"] = Field(
+        "workspace",
+        validation_alias="DIFY_ETL_PERSON",
+        description="Whether callers of equal name in two apps are one person (workspace) or two "
+        "(app).",
+        examples=["workspace"],
+    )
+    currencies: Annotated[str, AfterValidator(_currencies)] = Field(
+        "",
+        validation_alias="DIFY_ETL_CURRENCIES",
+        description="In which currency a model, or all of a provider, is charged, where no price "
+        "that Dify shows tells it.",
+        examples=["deepseek=RMB,gpt-4o=USD"],
+    )
+    rates_file: Path | None = Field(
+        None,
+        validation_alias="DIFY_ETL_RATES",
+        description="A CSV of day,from,to,rate by which marts.costs converts prices as well.",
+        examples=["rates.csv"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",
@@ -298,6 +325,12 @@ class Settings(BaseSettings):
     def ui_hosts(self) -> tuple[str, ...]:
         """Names beside loopback under which the Dagster UI may be reached."""
         return tuple(name.strip() for name in self.ui_allowed_hosts.split(",") if name.strip())
+
+    @cached_property
+    def currency_of_models(self) -> tuple[tuple[str, str], ...]:
+        """Name of a model or provider, and its currency; of two for one name the last counts."""
+        pairs = (part.split("=") for part in self.currencies.split(",") if part.strip())
+        return tuple({name.strip(): code.strip() for name, code in pairs}.items())
 
     @cached_property
     def is_simulated(self) -> bool:

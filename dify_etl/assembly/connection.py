@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dify_etl.assembly.currency_rates import read_rates
 from dify_etl.assembly.home_files import fingerprint_key, make_home
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
@@ -35,6 +36,7 @@ from dify_etl.settings import (
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import translated
+from dify_etl.warehouse.model_settings import ModelSettings
 from dify_etl.warehouse.publish import CopyPlace
 
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
@@ -72,7 +74,7 @@ def effective_settings(**overrides: Any) -> Settings:
 
 
 def rules_of(settings: Settings) -> SyncRules:
-    """What the settings say about reading."""
+    """What the settings say about reading, and to the models. SettingWrong: a bad file of rates."""
     return SyncRules(
         zone=settings.zone,
         start_date=settings.start_date,
@@ -80,6 +82,11 @@ def rules_of(settings: Settings) -> SyncRules:
         deep_read_days=settings.deep_read_days,
         completion_detail=settings.completion_detail,
         workers=workers_for(settings.max_concurrency),
+        models=ModelSettings(
+            settings.person,
+            settings.currency_of_models,
+            read_rates(settings.rates_file) if settings.rates_file else (),
+        ),
     )
 
 

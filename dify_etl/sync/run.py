@@ -1,7 +1,7 @@
 """What one sync run is: its Dify, its database, its window and its limits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -12,13 +12,14 @@ from dify_etl.sync.report import FeedReport
 from dify_etl.sync.windows import Window, deep_days
 from dify_etl.time_zones import ONE_DAY, local_date
 from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.model_settings import ModelSettings
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class SyncRules:
-    """The settings that decide what is read; days are local days of `zone`."""
+    """The settings that decide what is read, and what models know; days are those of `zone`."""
 
     zone: ZoneInfo
     start_date: date
@@ -26,6 +27,7 @@ class SyncRules:
     deep_read_days: int = 28
     completion_detail: bool = False
     workers: int = 9  # threads that fetch; DifyClient bounds the requests under way
+    models: ModelSettings = field(default_factory=ModelSettings)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dify_etl.sync.local_days import keep_calendar
 from dify_etl.sync.run import Sync, SyncRules
 from dify_etl.time_zones import is_same_zone, local_date, rules_digest
 from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.warehouse.model_settings import keep_model_settings
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 
@@ -85,6 +86,7 @@ def pin_source(
     with database.transaction():
         upsert(database, SOURCE, frame(SOURCE, [row], names), now=utc_now())
         keep_calendar(database, rules.zone, rules.start_date, local_date(now, rules.zone))
+        keep_model_settings(database, rules.models)
 
 
 def check_source(sync: Sync) -> None:

@@ -1,6 +1,13 @@
 """What the models need to know of the settings, as small tables of ops that they read."""
 
-from dify_etl.warehouse.tables import Column, Table
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.tables import Column, Table, frame
 
 MODEL_SETTINGS = Table(
     "ops",
@@ -39,3 +46,41 @@ CURRENCY_RATES = Table(
     ),
     keeps_history=False,
 )
+
+
+@dataclass(frozen=True)
+class CurrencyRate:
+    """From this local day on one of `from_currency` is `rate` of `to_currency`."""
+
+    rate_date: date
+    from_currency: str
+    to_currency: str
+    rate: Decimal
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """`person`: workspace or app, within which equal names are one person. `currencies`: in which
+    one a model, or all of a provider, is charged.
+    """
+
+    person: str = "workspace"
+    currencies: tuple[tuple[str, str], ...] = ()
+    rates: tuple[CurrencyRate, ...] = ()
+
+
+def keep_model_settings(database: Database, settings: ModelSettings) -> None:
+    """Put the settings into the place of those of before; call it inside a transaction."""
+    currencies = [{"model": name, "currency": code} for name, code in settings.currencies]
+    rates = [vars(rate) for rate in settings.rates]
+    _replace(database, MODEL_SETTINGS, [{"setting": "person", "value": settings.person}])
+    _replace(database, MODEL_CURRENCIES, currencies)
+    _replace(database, CURRENCY_RATES, rates)
+
+
+def _replace(database: Database, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    database.execute(f"DELETE FROM {table.qualified}")
+    held = frame(table, rows)
+    if held.height:
+        database.stage("_model_settings", held, table)
+        database.execute(f"INSERT INTO {table.qualified} BY NAME FROM _model_settings")

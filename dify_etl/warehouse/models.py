@@ -115,6 +115,7 @@ def build(database: Database, model: Model) -> None:
     another order, or when a column has a sentence neither there nor in the raw table.
     """
     kind = FOLDERS[model.schema]
+    _drop_other_kind(database, model, kind)
     try:
         database.execute(f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}")
         columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
@@ -142,6 +143,17 @@ def _sentence(comment: str) -> str:
     """Raw columns are described by a phrase ("id of the app"), those of models by a sentence."""
     ended = comment if comment.endswith((".", "…")) else f"{comment}."
     return ended[:1].upper() + ended[1:]
+
+
+def _drop_other_kind(database: Database, model: Model, kind: str) -> None:
+    """What an earlier version made as a view may be a table now: no statement replaces it."""
+    held = database.value(
+        """SELECT if(table_type = 'VIEW', 'VIEW', 'TABLE') FROM information_schema.tables
+        WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?""",
+        [model.schema, model.name],
+    )
+    if held is not None and held != kind:
+        database.execute(f"DROP {held} {model.qualified}")
 
 
 def _require_documented(model: Model, columns: list[str], sentences: Mapping[str, str]) -> None:

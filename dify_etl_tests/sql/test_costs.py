@@ -376,6 +376,29 @@ def test_currency_may_be_told_by_a_setting(chat: HandWritten, name: str) -> None
     assert costs(chat, "currency") == {("EUR",): Decimal("0.5")}
 
 
+def test_rates_convert_into_a_second_column(chatflow: HandWritten) -> None:
+    """Currencies are never added: the rate of the last day told stands beside what it makes."""
+    for day, rate in ((DAY - timedelta(days=9), "0.15"), (DAY, "0.14"), (DAY.max, "9")):
+        chatflow.add(
+            "ops.currency_rates",
+            rate_date=day,
+            from_currency="RMB",
+            to_currency="USD",
+            rate=rate,
+        )
+    for price, currency in (("7", "RMB"), ("1", "USD"), ("2", "EUR")):
+        chatflow.message(total_price=price, currency=currency)
+    found = {
+        row["currency"]: (row["converted_price"], row["converted_currency"], row["conversion_rate"])
+        for row in chatflow.rows_of(MART)
+    }
+    assert found == {
+        "RMB": (Decimal("0.98"), "USD", Decimal("0.14")),
+        "USD": (1, "USD", 1),
+        "EUR": (None, None, None),
+    }
+
+
 def test_open_day_shares_nothing_that_is_not_there(chatflow: HandWritten) -> None:
     """Today's figure may be older than the rows: they are not put beside it."""
     chatflow.database.execute("UPDATE ops.slices SET is_settled = false")

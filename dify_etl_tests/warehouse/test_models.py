@@ -268,3 +268,16 @@ def test_project_s_own_models_are_found() -> None:
     assert "marts.app_daily_usage" in places
     for model in models:
         assert all(places.get(read, -1) < places[model.qualified] for read in model.reads)
+
+
+def test_model_that_changes_its_kind_drops_the_old_one(database: Database, folder: Path) -> None:
+    """A view that became a table, and a table that became a view, are built all the same."""
+    database.execute("CREATE TABLE staging.stg_notes AS SELECT 1 AS old")
+    database.execute("CREATE VIEW marts.all_notes AS SELECT 1 AS old")
+    build_all(database, folder)
+    kinds = database.rows(
+        "SELECT table_name, table_type FROM information_schema.tables "
+        "WHERE table_schema IN ('staging', 'marts') ORDER BY ALL"
+    )
+    assert kinds == [("all_notes", "BASE TABLE"), ("stg_notes", "VIEW")]
+    assert database.rows("SELECT * FROM marts.all_notes") == [(2,)]

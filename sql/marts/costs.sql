@@ -16,6 +16,9 @@
 -- difference_reason: Why it is not, or why the day cannot be compared; null: it is.
 -- is_estimate: Whether the price is computed or shared out here, and not told by Dify.
 -- total_price: The price, in `currency`; null: unknown. Currencies are never added.
+-- converted_price: The price in converted_currency, by DIFY_ETL_RATES; null: no rate is told.
+-- converted_currency: The currency into which its rates convert.
+-- conversion_rate: The rate that was taken: that of the last day on or before usage_date.
 -- messages: Messages; each is counted once.
 -- node_executions: Nodes of runs that were charged.
 -- prompt_tokens: Tokens of prompts; of workflow apps as far as nodes tell.
@@ -61,9 +64,7 @@ apps as (
 ),
 
 days_read as (
-    select distinct app_id, slice_date
-    from ops.slices
-    where feed in ('messages', 'workflow_runs') and slice_date is not null
+    select app_id, read_date from staging.stg_read_days
 ),
 
 figures as (
@@ -109,7 +110,7 @@ charges as (
         ) as is_debugging_counted
     from staging.stg_charges as charges
     join days_read
-        on charges.app_id = days_read.app_id and charges.usage_date = days_read.slice_date
+        on charges.app_id = days_read.app_id and charges.usage_date = days_read.read_date
     left join figures
         on charges.app_id = figures.app_id and charges.usage_date = figures.statistic_date
 ),
@@ -290,7 +291,7 @@ all_days as (
         null as one_currency
     from figures
     join days_read
-        on figures.app_id = days_read.app_id and figures.statistic_date = days_read.slice_date
+        on figures.app_id = days_read.app_id and figures.statistic_date = days_read.read_date
     where
         not exists (
             select 1
@@ -587,46 +588,104 @@ costs as (
         if(sourced.is_counted, sourced.total_tokens, 0) as total_tokens
     from sourced
     join apps on sourced.app_id = apps.app_id
+),
+
+summed as (
+    select
+        workspace_id,
+        app_id,
+        app_name,
+        app_mode,
+        usage_date,
+        provider,
+        model,
+        model_source,
+        person_id,
+        person_name,
+        person_kind,
+        currency,
+        price_source,
+        is_in_dify_figure,
+        difference_reason,
+        is_estimate,
+        (sum(piece_units)::decimal(31, 0) * 0.0000001::decimal(7, 7))::decimal(38, 10)
+            as total_price,
+        sum(messages)::bigint as messages,
+        sum(node_executions)::bigint as node_executions,
+        coalesce(sum(prompt_tokens), 0)::decimal(38, 0) as prompt_tokens,
+        coalesce(sum(completion_tokens), 0)::decimal(38, 0) as completion_tokens,
+        coalesce(sum(total_tokens), 0)::decimal(38, 0) as total_tokens
+    from costs
+    group by
+        workspace_id,
+        app_id,
+        app_name,
+        app_mode,
+        usage_date,
+        provider,
+        model,
+        model_source,
+        person_id,
+        person_name,
+        person_kind,
+        currency,
+        price_source,
+        is_in_dify_figure,
+        difference_reason,
+        is_estimate
+),
+
+conversions as (
+    select
+        wanted.currency,
+        wanted.usage_date,
+        rates.to_currency,
+        rates.rate
+    from (select distinct currency, usage_date from summed) as wanted
+    join (
+        select from_currency, to_currency, rate_date, rate
+        from ops.currency_rates
+        union all
+        select distinct to_currency, to_currency, '0001-01-01'::date, 1
+        from ops.currency_rates
+    ) as rates
+        on wanted.currency = rates.from_currency and wanted.usage_date >= rates.rate_date
+    qualify row_number() over (
+        partition by wanted.currency, wanted.usage_date order by rates.rate_date desc
+    ) = 1
 )
 
 select
-    workspace_id,
-    app_id,
-    app_name,
-    app_mode,
-    usage_date,
-    provider,
-    model,
-    model_source,
-    person_id,
-    person_name,
-    person_kind,
-    currency,
-    price_source,
-    is_in_dify_figure,
-    difference_reason,
-    is_estimate,
-    (sum(piece_units)::decimal(31, 0) * 0.0000001::decimal(7, 7))::decimal(38, 10) as total_price,
-    sum(messages)::bigint as messages,
-    sum(node_executions)::bigint as node_executions,
-    coalesce(sum(prompt_tokens), 0)::decimal(38, 0) as prompt_tokens,
-    coalesce(sum(completion_tokens), 0)::decimal(38, 0) as completion_tokens,
-    coalesce(sum(total_tokens), 0)::decimal(38, 0) as total_tokens
-from costs
-group by
-    workspace_id,
-    app_id,
-    app_name,
-    app_mode,
-    usage_date,
-    provider,
-    model,
-    model_source,
-    person_id,
-    person_name,
-    person_kind,
-    currency,
-    price_source,
-    is_in_dify_figure,
-    difference_reason,
-    is_estimate
+    summed.workspace_id,
+    summed.app_id,
+    summed.app_name,
+    summed.app_mode,
+    summed.usage_date,
+    summed.provider,
+    summed.model,
+    summed.model_source,
+    summed.person_id,
+    summed.person_name,
+    summed.person_kind,
+    summed.currency,
+    summed.price_source,
+    summed.is_in_dify_figure,
+    summed.difference_reason,
+    summed.is_estimate,
+    summed.total_price,
+    try_cast(
+        try_cast(summed.total_price as decimal(20, 7))
+        * try_cast(conversions.rate as decimal(18, 10))
+        as decimal(38, 10)
+    ) as converted_price,
+    conversions.to_currency as converted_currency,
+    conversions.rate as conversion_rate,
+    summed.messages,
+    summed.node_executions,
+    summed.prompt_tokens,
+    summed.completion_tokens,
+    summed.total_tokens
+from summed
+left join conversions
+    on summed.currency = conversions.currency
+    and summed.usage_date = conversions.usage_date

@@ -51,7 +51,11 @@ days_read as (
 
 versioned as (
     select
-        prices.*,
+        prices.app_id,
+        prices.statistic_date,
+        prices.value,
+        prices.currency,
+        prices.read_at,
         coalesce(prices.server_version, (select server_version from source)) as counted_by
     from prices
 )
