@@ -39,8 +39,8 @@ from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
 
 QUERIES = (
-    "SELECT app_name, sum(messages) AS messages, sum(total_price) AS price\n"
-    "FROM marts.app_daily_usage GROUP BY ALL ORDER BY messages DESC;",
+    "SELECT app_name, currency, sum(messages) AS messages, sum(total_price) AS price\n"
+    "FROM marts.costs WHERE is_in_dify_figure GROUP BY ALL ORDER BY messages DESC;",
     "SELECT app_name, sum(runs) AS runs, sum(failed_runs) AS failed\n"
     "FROM marts.workflow_reliability GROUP BY ALL ORDER BY failed DESC;",
     "SELECT feed, state, count(*) AS slices FROM ops.slices GROUP BY ALL ORDER BY ALL;",
