@@ -44,10 +44,10 @@ class MoneyWorld:
         ):
             app = self._app(name, mode, model)
             for day in DAYS:
-                for number in range(24):
+                for number in range(24 if mode == "completion" else 12):
                     self._talk(app, day + timedelta(minutes=number), number, model)
         letters = [row for row in self.world.conversations.values() if row.mode == "completion"]
-        for row in letters[:-2]:  # two logs were never opened
+        for row in letters[:-4] + letters[-2:]:  # two logs were never opened
             row.read_at, row.read_account_id = row.created_at, self.world.account_id
         # Old rows of which Dify does not know who called, and one that will be deleted.
         support = [row for row in self.world.conversations.values() if row.mode == "chat"]
@@ -55,27 +55,29 @@ class MoneyWorld:
             row.invoke_from = None
             for message_id in self.world.messages_of_conversation[row.id]:
                 self.world.messages[message_id].invoke_from = None
-        self.deleted.append(support[8].id)
+        self.deleted.append(support[4].id)
 
     def _talk(self, app: App, at: datetime, number: int, model: Model) -> None:
         """Mostly by end users; one explores, one debugs."""
-        caller = {20: "explore", 21: "debugger"}.get(number)
+        caller = {10: "explore", 11: "debugger"}.get(number)
         if caller is not None and app.name != "euro":
             row = self._by_account(app, at, caller)
             person = self.world.account_id
         else:
             person = PEOPLE[number % 4]
             row = self._by_person(app, at, person)
-        message = self.world.add_message(row.id, at=at, answer=None)
-        prompt, answer = 800 + self.chance.randrange(400), 250 + self.chance.randrange(100)
-        self.world.finish_message(message.id, prompt_tokens=prompt, answer_tokens=answer)
-        self._note(app, at, person, model, message.total_price or Decimal(0))
+        for seconds in (0,) if app.mode == "completion" else (0, 20):
+            asked_at = at + timedelta(seconds=seconds)
+            message = self.world.add_message(row.id, at=asked_at, answer=None)
+            prompt, answer = 800 + self.chance.randrange(400), 250 + self.chance.randrange(100)
+            self.world.finish_message(message.id, prompt_tokens=prompt, answer_tokens=answer)
+            self._note(app, at, person, model, message.total_price or Decimal(0))
 
     def _chatflows(self) -> None:
         """Two models in one graph; yuan in another; a fixed answer, a failure, and debugging."""
         flow, yuan = self._app("flow", "advanced-chat"), self._app("yuan flow", "advanced-chat")
         for day in DAYS:
-            for number in range(8):
+            for number in range(4):
                 at = day + timedelta(minutes=number)
                 self._answer(flow, at, PEOPLE[number % 4], (GPT_4O, MINI))
                 self._answer(yuan, at, PEOPLE[number % 4], (RMB,))

@@ -322,7 +322,7 @@ def test_workflow_as_a_tool_is_charged_once(
 
 def test_zero_that_was_never_computed_is_no_currency(chatflow: HandWritten) -> None:
     """A fixed answer says 0 USD in an app that is charged in RMB: no row of USD."""
-    free = {"message_tokens": 0, "answer_tokens": 0, "total_tokens": 0}
+    free: dict[str, Any] = {"message_tokens": 0, "answer_tokens": 0, "total_tokens": 0}
     chatflow.message(total_price="0.0018", total_tokens=1500, currency="RMB")
     chatflow.message(total_price="0.0018", total_tokens=1500, currency="RMB")
     chatflow.message(total_price="0", currency="USD", **free)
@@ -412,7 +412,11 @@ def test_agents_tell_the_price_of_a_message(warehouse: HandWritten) -> None:
     """What a log tells is in the figure, of accounts too; debugging stands in no log."""
     warehouse.app("agent", model="gpt-4o")
     warehouse.read_day()
-    by_account = {"from_source": "console", "from_end_user_id": None, "from_account_id": "ada"}
+    by_account: dict[str, Any] = {
+        "from_source": "console",
+        "from_end_user_id": None,
+        "from_account_id": "ada",
+    }
     warehouse.message(total_price="0.25", total_tokens=30, currency="USD")
     warehouse.message(total_price="0.5", total_tokens=30, currency="USD", **by_account)
     warehouse.message(**by_account)

@@ -84,7 +84,7 @@ def test_figure_of_dify_is_met_to_the_digit(read: Read, version: str) -> None:
         FROM staging.stg_largest_figures f LEFT JOIN marts.costs c USING (app_id)
         WHERE f.is_settled AND c.usage_date = f.statistic_date GROUP BY ALL"""
     )
-    assert len(days) >= 14
+    assert len(days) == 14
     assert [day for day in days if day[2] != day[3]] == []
 
 
