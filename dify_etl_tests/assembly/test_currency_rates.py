@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dify_etl.assembly.currency_rates import read_rates
+from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.settings import SettingWrong
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.ledger import OPS_TABLES
 from dify_etl.warehouse.model_settings import CurrencyRate, ModelSettings, keep_model_settings
 
 

@@ -21,9 +21,22 @@ SET_ASIDE = """INSERT INTO ops.quarantine (quarantine_id, feed, app_id, record_i
     FROM (SELECT * FROM raw.messages WHERE message_source = 'chat' ORDER BY message_id LIMIT 1)
     CROSS JOIN range(2) numbers(no)"""
 
+# The simulated Dify of 0.1 told usage of messages that real servers do not, and nodes less.
+TOLD_OTHERWISE = {
+    ("messages", "message_id"): (
+        *("metadata", "prompt_tokens", "prompt_unit_price", "prompt_price_unit", "prompt_price"),
+        *("completion_tokens", "completion_unit_price", "completion_price_unit"),
+        *("completion_price", "total_tokens", "total_price", "currency"),
+        *("usage_latency_seconds", "time_to_first_token_seconds", "time_to_generate_seconds"),
+    ),
+    ("node_executions", "node_execution_id"): (
+        *("process_data", "execution_metadata", "total_tokens", "total_price", "currency"),
+    ),
+}
+
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+def place(tmp_path_factory: pytest.TempPathFactory, fresh: Workplace) -> Workplace:
     """That home after one night; the server stands at another address than then."""
     home = tmp_path_factory.mktemp("synced") / "home"
     home.mkdir()
@@ -32,6 +45,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     with duckdb.connect(home / LIVE) as connection:
         connection.execute("UPDATE ops.source SET server_origin = ?", [ORIGIN])
         connection.execute(SET_ASIDE)
+        connection.execute(f"ATTACH '{fresh.home / LIVE}' AS fresh (READ_ONLY)")
+        for (table, key), columns in TOLD_OTHERWISE.items():
+            told = ", ".join(f"{name} = now.{name}" for name in columns)
+            connection.execute(
+                f"UPDATE raw.{table} AS held SET {told} FROM fresh.raw.{table} AS now "
+                f"WHERE held.{key} = now.{key}"
+            )
     place = Workplace(lively_world(), home)
     place.read()
     return place

@@ -152,7 +152,7 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
 def test_costs_add_up_to_dify_s_figure(read: Read, version: str, zone: str) -> None:
     """To the last digit, on every settled day of every app that has one."""
     days = read(version, zone).rows(
-        """SELECT app_id, statistic_date, f.total_price,
+        """SELECT f.app_id, f.statistic_date, f.total_price,
             sum(c.total_price) FILTER (is_in_dify_figure) AS ours
         FROM staging.stg_largest_figures f LEFT JOIN marts.costs c
             ON f.app_id = c.app_id AND f.statistic_date = c.usage_date

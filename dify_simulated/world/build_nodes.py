@@ -50,10 +50,11 @@ def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterat
     for kind, share in (("iteration", 0.1), ("loop", 0.05)):
         if all_kinds or (not chatflow and chronicle.happens(share)):
             yield from _repeated(kind)
+    latency = round(0.05 + chronicle.chance.random(), 3)
     if run.status == "failed":
         yield _Step("llm", "llm", {})
         return
-    process_data, price = node_usage(_usage(chronicle, run), GPT_4O)
+    process_data, price = node_usage(_usage(chronicle, run, latency), GPT_4O)
     yield _Step("llm", "llm", price, process_data)
     if all_kinds or chronicle.happens(0.05):
         yield _Step("search", "tool", _TOOL)
@@ -63,12 +64,12 @@ def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterat
     yield _Step(last, last, {})
 
 
-def _usage(chronicle: Chronicle, run: WorkflowRun) -> JsonObject:
+def _usage(chronicle: Chronicle, run: WorkflowRun, latency: float) -> JsonObject:
     """What the only model of the graph was asked: of a chatflow that of its message."""
     message = chronicle.world.messages.get(chronicle.world.message_of_run.get(run.id, ""))
     if message is not None:
-        return usage_of(message.message_tokens, message.answer_tokens, 0.08)
-    return usage_of(run.total_tokens - run.total_tokens // 4, run.total_tokens // 4, 0.08)
+        return usage_of(message.message_tokens, message.answer_tokens, latency)
+    return usage_of(run.total_tokens - run.total_tokens // 4, run.total_tokens // 4, latency)
 
 
 def _repeated(kind: str) -> Iterator[_Step]:
