@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.model_settings import ModelSettings
 from dify_etl.warehouse.models import build
-from dify_etl.warehouse.publish import LIVE
 from dify_etl_tests.sql.hand_written import models_behind
 from dify_etl_tests.sql.money_world import MoneyWorld
 from dify_etl_tests.sync.workplace import NOW, Workplace
