@@ -1,5 +1,4 @@
 -- One row per app and local day: the largest price of the day that Dify ever told.
--- app_id: Id of the app.
 -- statistic_date: Local day in the account's time zone.
 -- total_price: The largest sum of prices; Dify adds currencies and always says USD.
 -- currency: The currency that Dify says.
