@@ -23,6 +23,7 @@ SLOW = (
     "simulated/test_contract.py",
     "simulated/test_releases.py",
     "sql/test_simulated_workspace.py",
+    "sql/test_reconciled_worlds.py",
     "sql/test_statistics_reconciliation.py",
     "strangers",
     "sync",

@@ -13,9 +13,12 @@ from dify_etl.assembly.night import NightResult
 from dify_etl.cli.clear_errors import message_of
 from dify_etl.cli.error_messages import ErrorMessage
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
+from dify_etl.sync.differing_figures import RECONCILIATION, DifferingFigure
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed, Verdict
 from dify_etl.warehouse.upsert import Changes
+
+SHOWN_FIGURES = 20
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,25 @@ def show_accepted(console: Console, accepted: list[AcceptedHole]) -> None:
     for one in accepted:
         table.add_row(*(escape(text) for text in one))
     console.print(table)
+
+
+def show_differing(console: Console, differing: list[DifferingFigure]) -> None:
+    """Dify's figures that our rows do not give, with both; all of them stand in the mart."""
+    if not differing:
+        return
+    table = RichTable(title="Figures that differ from Dify's", title_justify="left")
+    for heading in ("app", "day", "metric", "figures", "what is known"):
+        table.add_column(heading, overflow="fold")
+    for one in differing[:SHOWN_FIGURES]:
+        cells = (one.app, one.day.isoformat(), one.metric, one.figures, one.reason)
+        table.add_row(*(escape(text) for text in cells))
+    console.print(table)
+    if len(differing) > SHOWN_FIGURES:
+        more = len(differing) - SHOWN_FIGURES
+        console.print(f"and {more} more in {RECONCILIATION}, where verdict is differs")
+    console.print(
+        f"Read again: {differing[0].command}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def show_waiting(console: Console, waiting: int) -> None:

@@ -25,6 +25,7 @@ from dify_etl.cli.summary import (
     SyncOutcome,
     show_accepted,
     show_bad_slices,
+    show_differing,
     show_hidden_feeds,
     show_summary,
     show_waiting,
@@ -73,6 +74,7 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     show_bad_slices(console, verdict.bad)
     show_accepted(console, verdict.accepted)
     show_waiting(console, verdict.waiting)
+    show_differing(console, verdict.differing)
     broken = [
         ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken
     ]

@@ -10,9 +10,15 @@ from pathlib import Path
 import dagster as dg
 
 from dify_etl.defs.asset_keys import model_key, source_key
+from dify_etl.defs.figure_checks import (
+    NO_FIGURE_DIFFERS,
+    figure_check_spec,
+    figures_judged,
+)
 from dify_etl.defs.markdown import plain
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.differing_figures import RECONCILIATION
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.model_builds import SqlFile, build_all, forget_models, sql_files
@@ -34,12 +40,15 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
         name=BUILD_MODELS,
         specs=[*(_spec(one) for one in files), _tried_spec(files)],
         check_specs=[
-            dg.AssetCheckSpec(
-                IS_BUILT,
-                asset=model_key(one.qualified),
-                description="Its last build was good. When not, its table is an older one.",
-            )
-            for one in files
+            *(
+                dg.AssetCheckSpec(
+                    IS_BUILT,
+                    asset=model_key(one.qualified),
+                    description="Its last build was good. When not, its table is an older one.",
+                )
+                for one in files
+            ),
+            *(figure_check_spec() for one in files if one.qualified == RECONCILIATION),
         ],
         can_subset=True,
     )
@@ -82,6 +91,8 @@ def _told(
         yield dg.AssetCheckResult(
             passed=error is None, asset_key=key, check_name=IS_BUILT, metadata=told
         )
+    if dg.AssetCheckKey(key, NO_FIGURE_DIFFERS) in context.selected_asset_check_keys:
+        yield figures_judged(database)
 
 
 def _spec(file: SqlFile) -> dg.AssetSpec:

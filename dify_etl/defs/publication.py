@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dify_etl.assembly.night import publish_copy
+from dify_etl.defs.figure_checks import differing_lines
 from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
@@ -93,6 +94,8 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
     if verdict.broken:
         rows = [(one.model, one.reason, one.hint) for one in verdict.broken]
         told["models"] = dg.MetadataValue.md(table(("model", "reason", "what to do"), rows))
+    if verdict.differing:
+        told["figures that differ"] = differing_lines(verdict.differing)
     if verdict.accepted:
         told["accepted"] = dg.MetadataValue.json([list(one) for one in verdict.accepted])
     if verdict.hidden:

@@ -4,10 +4,11 @@ A hole that somebody accepted (`dify-etl accept`) counts in no verdict and stays
 ends with any change of its slice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+from dify_etl.sync.differing_figures import DifferingFigure, differing_figures
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.model_builds import BrokenModel, broken_models
@@ -63,13 +64,18 @@ class AcceptedHole(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the books say; `waiting` are objects in quarantine, `broken` models not built."""
+    """What the books say; `waiting` are objects in quarantine, `broken` models not built.
+
+    `differing` are figures of Dify's that the rows do not give: they are shown, and a check of
+    Dagster fails, but the reading may be good all the same.
+    """
 
     bad: list[BadSlice]
     accepted: list[AcceptedHole]
     hidden: list[HiddenFeed]
     waiting: int
     broken: list[BrokenModel]
+    differing: list[DifferingFigure] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -89,6 +95,7 @@ def judge(database: Database) -> Verdict:
             database.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL")
         ),
         broken=broken_models(database),
+        differing=differing_figures(database),
     )
 
 

@@ -75,8 +75,9 @@ class HandWritten:
     ) -> None:
         """The books say: these feeds were read for the day by one run, proven and settled."""
         for feed in feeds:
-            row = {"app_id": "app", "state": "proven", "is_settled": True, "run_id": "run"}
-            self.add("ops.slices", feed=feed, slice_date=day, read_at=RUN_ENDED, **(row | marks))
+            row: dict[str, Any] = {"app_id": "app", "state": "proven", "is_settled": True}
+            row |= {"run_id": "run", "read_at": RUN_ENDED, **marks}
+            self.add("ops.slices", feed=feed, slice_date=day, **row)
 
     def end_run(self, run_id: str = "run", ended_at: datetime = RUN_ENDED) -> None:
         """The books say when a run ended."""

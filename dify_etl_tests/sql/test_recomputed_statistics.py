@@ -8,6 +8,7 @@ import pytest
 from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
 
 MART = "marts.recomputed_statistics"
+CONSOLE = {"from_source": "console", "from_end_user_id": None}
 LATER = NOON + timedelta(days=1)
 
 
@@ -33,13 +34,18 @@ def test_messages_that_dify_still_has_are_counted(chatflow: HandWritten) -> None
     assert [figure(chatflow, name) for name in names] == [2, 2, 1, 60]
 
 
-def test_lower_value_is_of_api_rows(warehouse: HandWritten) -> None:
-    """Rows from the console may be debugging: without them the figure is the lower bound."""
+def test_other_values_are_of_other_rows(warehouse: HandWritten) -> None:
+    """Beside all rows stand those that Dify's rule counts, and all that were ever held."""
     warehouse.app("chat")
-    warehouse.message("one")
-    warehouse.message("two", from_source="console", from_end_user_id=None)
+    warehouse.read_day()
+    for name, values in (("one", {}), ("two", CONSOLE), ("three", {"absent_since": NOON})):
+        warehouse.add("raw.conversations", conversation_id=name, app_id="app", created_at=NOON)
+        warehouse.message(name, **values)
+    for metric, value in (("daily_messages", 1), ("daily_conversations", 1), ("token_count", 30)):
+        warehouse.dify_says(metric, value)
     row = warehouse.one_row_of(MART, "metric = 'daily_messages'")
-    assert (row["value"], row["lower_value"]) == (2, 1)
+    assert (row["value"], row["counted_value"], row["held_value"]) == (2, 1, 3)
+    assert (row["left_out_rows"], row["absent_rows"]) == (1, 1)
 
 
 def test_satisfaction_is_per_mille_of_joined_rows(chatflow: HandWritten) -> None:
@@ -96,11 +102,12 @@ def test_response_time_is_in_milliseconds(warehouse: HandWritten) -> None:
     assert figure(warehouse, "average_session_interactions") is None
 
 
-def test_prices_are_rounded_one_by_one(chatflow: HandWritten) -> None:
-    """Dify stores seven digits per message and adds them; so do we."""
-    for _ in range(3):
-        chatflow.message(total_price="0.00000004", currency="USD")
-    assert figure(chatflow, "total_price") == 0
+def test_prices_are_those_of_costs(chatflow: HandWritten) -> None:
+    """What costs marks as part of Dify's figure, and nothing that can be given to nobody."""
+    chatflow.read_day()
+    chatflow.message(total_price="0.5", total_tokens=30, currency="USD")
+    chatflow.dify_says("total_price", 0.75)
+    assert figure(chatflow, "total_price") == Decimal("0.5")
 
 
 def test_rows_that_tell_too_little_are_counted(warehouse: HandWritten) -> None:
@@ -117,8 +124,8 @@ def test_rows_that_tell_too_little_are_counted(warehouse: HandWritten) -> None:
     )
     rows = {row["metric"]: row["missing_rows"] for row in warehouse.rows_of(MART)}
     assert rows["daily_messages"] == 0
-    lacking = ("token_count", "total_price", "user_satisfaction_rate", "average_response_time")
-    assert [rows[name] for name in lacking] == [1, 2, 1, 1]
+    lacking = ("token_count", "average_response_time", "tokens_per_second")
+    assert [rows[name] for name in lacking] == [1, 1, 1]
 
 
 def test_only_published_runs_are_counted(warehouse: HandWritten) -> None:

@@ -1,0 +1,473 @@
+-- One row per app, local day, conversation, end user and is_absent: its messages of the day.
+-- app_id: Id of the app.
+-- app_mode: Mode of the app.
+-- message_date: Local day of the questions.
+-- conversation_id: Id of the conversation.
+-- end_user_id: End user who asked; null: an account did.
+-- is_absent: Whether the messages are known to be deleted in Dify.
+-- is_console: Whether accounts asked, in Explore or while debugging.
+-- is_listed: Whether the lists of Dify show the conversation itself.
+-- messages: Messages.
+-- tokens: Tokens of prompts and answers (staging.stg_charges), as far as they are told.
+-- answer_tokens: Tokens of the answers, likewise.
+-- latency_seconds: Seconds of all answers, as far as they are told.
+-- likes: Likes of users and admins.
+-- joined_rows: Messages joined with likes: one that is liked twice is two rows, as in Dify.
+-- untold_tokens: Messages that do not tell their tokens: of logs that nobody opened.
+-- untold_latencies: Messages that do not tell their seconds.
+-- absent_at: When the last of them was found deleted, UTC; null: there.
+-- is_counted: Whether Dify's figures of the day count it, by the rule of the version.
+-- left_out_reason: Why they do not: debugging, or no invoke_from; null: they do.
+-- is_certain: Whether no other choice of conversations gives Dify's figures as well.
+
+-- Since 1.9.0 Dify's figures leave out debugging, and old rows without `invoke_from`. Chatflows
+-- list neither. In the lists of chat, agent-chat, completion and agent apps debugging looks like
+-- Explore, and rows without `invoke_from` look like all others: which ones are left out shows only
+-- in Dify's figures. So conversations are chosen whose messages, number and tokens are together
+-- what Dify's figures lack: first among those of accounts alone. Sets of up to ten conversations
+-- of accounts and ten others are all tried, of more those of one or two, or all but these. When
+-- none fits to the digit, the nearest of those of accounts are left out, and the rest differs.
+
+with source as (
+    select max(timezone) as timezone, max(server_version) as server_version
+    from ops.source
+),
+
+apps as (
+    select app_id, app_mode from staging.stg_apps where app_mode <> 'workflow'
+),
+
+talks as (
+    select
+        conversation_id,
+        coalesce(user_like_count, 0) + coalesce(admin_like_count, 0) as likes
+    from staging.stg_conversations
+    where not is_absent
+),
+
+-- What a message says to be free is 0 in Dify's figure, whatever its nodes tell.
+charged_tokens as (
+    select
+        message_id,
+        sum(if(doubt = 'message says 0', 0, total_tokens)) as tokens,
+        sum(if(doubt = 'message says 0', 0, completion_tokens)) as answer_tokens
+    from staging.stg_charges
+    where message_id is not null
+    group by message_id
+),
+
+likes as (
+    select message_id, count(*) as likes
+    from staging.stg_message_feedbacks
+    where not is_absent and rating = 'like'
+    group by message_id
+),
+
+messages as (
+    select
+        stg_messages.app_id,
+        apps.app_mode,
+        stg_messages.created_date as message_date,
+        stg_messages.conversation_id,
+        stg_messages.end_user_id,
+        stg_messages.is_absent,
+        coalesce(stg_messages.from_source = 'console', false) as is_console,
+        talks.conversation_id is not null as is_listed,
+        charged_tokens.tokens,
+        charged_tokens.answer_tokens,
+        stg_messages.latency_seconds,
+        coalesce(
+            likes.likes, case when stg_messages.message_id is null then talks.likes end, 0
+        ) as likes,
+        stg_messages.absent_since
+    from staging.stg_messages
+    join apps on stg_messages.app_id = apps.app_id
+    left join talks on stg_messages.conversation_id = talks.conversation_id
+    left join charged_tokens on stg_messages.message_id = charged_tokens.message_id
+    left join likes on stg_messages.message_id = likes.message_id
+),
+
+parts as (
+    select
+        app_id,
+        app_mode,
+        message_date,
+        conversation_id,
+        end_user_id,
+        is_absent,
+        bool_or(is_console) as is_console,
+        bool_or(is_listed) as is_listed,
+        count(*) as messages,
+        coalesce(sum(tokens), 0)::decimal(38, 0) as tokens,
+        coalesce(sum(answer_tokens), 0)::decimal(38, 0) as answer_tokens,
+        coalesce(sum(latency_seconds), 0)::double as latency_seconds,
+        sum(likes)::bigint as likes,
+        sum(greatest(likes, 1))::bigint as joined_rows,
+        count(*) filter (where tokens is null) as untold_tokens,
+        count(*) filter (where latency_seconds is null) as untold_latencies,
+        max(absent_since) as absent_at
+    from messages
+    group by app_id, app_mode, message_date, conversation_id, end_user_id, is_absent
+),
+
+figures as (
+    select
+        app_id,
+        statistic_date,
+        max(value) filter (where metric = 'daily_messages') as messages,
+        max(value) filter (where metric = 'daily_conversations') as conversations,
+        max(value) filter (where metric = 'token_count') as tokens,
+        max_by(server_version, read_at) as server_version
+    from staging.stg_daily_statistics
+    where account_timezone = (select timezone from source)
+    group by app_id, statistic_date
+),
+
+figure_days as (
+    select app_id, slice_date
+    from ops.slices
+    where feed = 'daily_statistics' and slice_date is not null and state = 'proven'
+),
+
+days as (
+    select
+        parts.app_id,
+        parts.message_date,
+        count(distinct parts.conversation_id) as conversations,
+        sum(parts.messages)::bigint as messages,
+        sum(parts.tokens)::decimal(38, 0) as tokens,
+        sum(parts.untold_tokens) as untold_tokens
+    from parts
+    join figure_days
+        on parts.app_id = figure_days.app_id and parts.message_date = figure_days.slice_date
+    where not parts.is_absent and parts.app_mode <> 'advanced-chat'
+    group by parts.app_id, parts.message_date
+),
+
+-- What Dify's figures lack of what is held.
+compared as (
+    select
+        days.*,
+        coalesce(figures.conversations, 0) as told_conversations,
+        coalesce(figures.messages, 0) as told_messages,
+        coalesce(figures.tokens, 0) as told_tokens,
+        days.untold_tokens > 0
+        or figures.tokens is null and figures.messages is not null as is_without_tokens,
+        coalesce(figures.server_version, (select server_version from source)) as counted_by
+    from days
+    left join figures
+        on days.app_id = figures.app_id and days.message_date = figures.statistic_date
+),
+
+lacks as (
+    select
+        app_id,
+        message_date,
+        (conversations - told_conversations)::bigint as conversations,
+        (messages - told_messages)::bigint as messages,
+        if(is_without_tokens, 0, tokens - told_tokens)::decimal(38, 0) as tokens,
+        is_without_tokens
+    from compared
+    where
+        conversations > told_conversations
+        and coalesce(
+            try_cast(split_part(counted_by, '.', 1) as integer) * 1000
+            + try_cast(split_part(counted_by, '.', 2) as integer),
+            9000
+        ) >= 1009
+),
+
+candidates as (
+    select
+        parts.app_id,
+        parts.message_date,
+        bool_or(parts.is_console) as is_console,
+        parts.conversation_id,
+        sum(parts.messages)::bigint as messages,
+        sum(if(lacks.is_without_tokens, 0, parts.tokens))::decimal(38, 0) as tokens
+    from parts
+    join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
+    where
+        not parts.is_absent
+        and parts.is_listed
+        and (parts.is_console or parts.app_mode <> 'agent')
+    group by parts.app_id, parts.message_date, parts.conversation_id
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by app_id, message_date, is_console order by conversation_id
+        ) as place
+    from candidates
+),
+
+sizes as (
+    select
+        lacks.app_id,
+        lacks.message_date,
+        kinds.is_console,
+        count(numbered.place) as members,
+        coalesce(sum(numbered.messages), 0)::bigint as messages,
+        coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens
+    from lacks
+    cross join (select unnest([true, false]) as is_console) as kinds
+    left join numbered
+        on lacks.app_id = numbered.app_id
+        and lacks.message_date = numbered.message_date
+        and kinds.is_console = numbered.is_console
+    group by lacks.app_id, lacks.message_date, kinds.is_console
+),
+
+-- A set of a few is a number whose binary digits say who is in it.
+few as (
+    select
+        masks.app_id,
+        masks.message_date,
+        masks.is_console,
+        masks.mask,
+        0 as first_place,
+        0 as second_place,
+        false as is_rest,
+        count(numbered.place) as conversations,
+        coalesce(sum(numbered.messages), 0)::bigint as messages,
+        coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens
+    from (
+        select app_id, message_date, is_console, unnest(range(1 << members)) as mask
+        from sizes
+        where members <= 10
+    ) as masks
+    left join numbered
+        on masks.app_id = numbered.app_id
+        and masks.message_date = numbered.message_date
+        and masks.is_console = numbered.is_console
+        and (masks.mask >> (numbered.place - 1)) & 1 = 1
+    group by masks.app_id, masks.message_date, masks.is_console, masks.mask
+),
+
+-- Of many: none, one, two, and all but these.
+members_or_none as (
+    select app_id, message_date, is_console, place, messages, tokens from numbered
+    union all
+    select app_id, message_date, is_console, 0 as place, 0 as messages, 0 as tokens from sizes
+),
+
+pairs as (
+    select
+        one.app_id,
+        one.message_date,
+        one.is_console,
+        one.place as first_place,
+        two.place as second_place,
+        if(one.place > 0, 1, 0) + if(two.place > 0, 1, 0) as conversations,
+        one.messages + two.messages as messages,
+        one.tokens + two.tokens as tokens,
+        sizes.members,
+        sizes.messages as all_messages,
+        sizes.tokens as all_tokens
+    from members_or_none as one
+    join members_or_none as two
+        on one.app_id = two.app_id
+        and one.message_date = two.message_date
+        and one.is_console = two.is_console
+        and (one.place < two.place or one.place = 0 and two.place = 0)
+    join sizes
+        on one.app_id = sizes.app_id
+        and one.message_date = sizes.message_date
+        and one.is_console = sizes.is_console
+    where sizes.members > 10 and (sizes.members <= 100 or one.place = 0)
+),
+
+sets as (
+    select * from few
+    union all
+    select
+        app_id,
+        message_date,
+        is_console,
+        null as mask,
+        first_place,
+        second_place,
+        false as is_rest,
+        conversations,
+        messages,
+        tokens
+    from pairs
+    union all
+    select
+        app_id,
+        message_date,
+        is_console,
+        null as mask,
+        first_place,
+        second_place,
+        true as is_rest,
+        members - conversations as conversations,
+        all_messages - messages as messages,
+        all_tokens - tokens as tokens
+    from pairs
+),
+
+fitting as (
+    select
+        lacks.app_id,
+        lacks.message_date,
+        of_accounts.mask as mask,
+        of_accounts.first_place as first_place,
+        of_accounts.second_place as second_place,
+        of_accounts.is_rest as is_rest,
+        others.mask as other_mask,
+        others.first_place as other_first_place,
+        others.second_place as other_second_place,
+        others.is_rest as other_is_rest,
+        count(*) over (partition by lacks.app_id, lacks.message_date) = 1 as is_certain
+    from lacks
+    join sets as of_accounts
+        on lacks.app_id = of_accounts.app_id
+        and lacks.message_date = of_accounts.message_date
+        and of_accounts.is_console
+    join sets as others
+        on lacks.app_id = others.app_id
+        and lacks.message_date = others.message_date
+        and not others.is_console
+        and lacks.conversations - of_accounts.conversations = others.conversations
+        and lacks.messages - of_accounts.messages = others.messages
+        and lacks.tokens - of_accounts.tokens = others.tokens
+    qualify row_number() over (
+        partition by lacks.app_id, lacks.message_date
+        order by
+            others.conversations,
+            of_accounts.mask,
+            of_accounts.is_rest,
+            of_accounts.first_place,
+            of_accounts.second_place,
+            others.mask,
+            others.is_rest,
+            others.first_place,
+            others.second_place
+    ) = 1
+),
+
+nearest as (
+    select
+        lacks.app_id,
+        lacks.message_date,
+        sets.mask,
+        sets.first_place,
+        sets.second_place,
+        sets.is_rest
+    from lacks
+    join sets
+        on lacks.app_id = sets.app_id
+        and lacks.message_date = sets.message_date
+        and sets.is_console
+    where
+        not exists (
+            select 1
+            from fitting
+            where fitting.app_id = lacks.app_id and fitting.message_date = lacks.message_date
+        )
+    qualify row_number() over (
+        partition by lacks.app_id, lacks.message_date
+        order by
+            if(sets.conversations = lacks.conversations, 1, 0)
+            + if(sets.messages = lacks.messages, 1, 0)
+            + if(sets.tokens = lacks.tokens, 1, 0) desc,
+            abs(sets.messages - lacks.messages),
+            sets.conversations,
+            sets.mask,
+            sets.is_rest,
+            sets.first_place,
+            sets.second_place
+    ) = 1
+),
+
+chosen as (
+    select
+        app_id,
+        message_date,
+        true as is_console,
+        mask,
+        first_place,
+        second_place,
+        is_rest,
+        is_certain
+    from fitting
+    union all
+    select
+        app_id,
+        message_date,
+        false as is_console,
+        other_mask as mask,
+        other_first_place as first_place,
+        other_second_place as second_place,
+        other_is_rest as is_rest,
+        is_certain
+    from fitting
+    union all
+    select
+        app_id,
+        message_date,
+        true as is_console,
+        mask,
+        first_place,
+        second_place,
+        is_rest,
+        false as is_certain
+    from nearest
+),
+
+left_out as (
+    select
+        numbered.app_id,
+        numbered.message_date,
+        numbered.conversation_id,
+        if(numbered.is_console, 'debugging', 'no invoke_from') as left_out_reason
+    from numbered
+    join chosen
+        on numbered.app_id = chosen.app_id
+        and numbered.message_date = chosen.message_date
+        and numbered.is_console = chosen.is_console
+    where
+        case
+            when chosen.mask is not null then (chosen.mask >> (numbered.place - 1)) & 1 = 1
+            else
+                (numbered.place in (chosen.first_place, chosen.second_place)) <> chosen.is_rest
+        end
+),
+
+certainties as (
+    select app_id, message_date, bool_and(is_certain) as is_certain
+    from chosen
+    group by app_id, message_date
+)
+
+select
+    parts.app_id,
+    parts.app_mode,
+    parts.message_date,
+    parts.conversation_id,
+    parts.end_user_id,
+    parts.is_absent,
+    parts.is_console,
+    parts.is_listed,
+    parts.messages,
+    parts.tokens,
+    parts.answer_tokens,
+    parts.latency_seconds,
+    parts.likes,
+    parts.joined_rows,
+    parts.untold_tokens,
+    parts.untold_latencies,
+    parts.absent_at,
+    not parts.is_absent and left_out.conversation_id is null as is_counted,
+    case when not parts.is_absent then left_out.left_out_reason end as left_out_reason,
+    coalesce(certainties.is_certain, true) as is_certain
+from parts
+left join left_out
+    on parts.app_id = left_out.app_id
+    and parts.message_date = left_out.message_date
+    and parts.conversation_id = left_out.conversation_id
+left join certainties
+    on parts.app_id = certainties.app_id and parts.message_date = certainties.message_date
