@@ -2,13 +2,14 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
 
 MART = "marts.recomputed_statistics"
-CONSOLE = {"from_source": "console", "from_end_user_id": None}
+CONSOLE: dict[str, Any] = {"from_source": "console", "from_end_user_id": None}
 LATER = NOON + timedelta(days=1)
 
 

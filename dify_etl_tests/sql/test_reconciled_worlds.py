@@ -1,5 +1,6 @@
 """Dify's figures beside ours: nothing differs in quiet workspaces, every planted error does."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from dify_etl.cli.main import app as command_line
 from dify_etl.home import LIVE
+from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sql.reconciled_world import RECONCILED, read_world, reconcile
 from dify_etl_tests.sync.workplace import Workplace
@@ -219,3 +223,30 @@ def test_errors_spread_to_no_other_day(
     """What differs is of the apps and days with an error, and of no other."""
     planted = {(one.mode, date(2026, 3, one.day)) for one in PLANTED if one.version == version}
     assert set(spoiled(version)) == planted
+
+
+def test_command_reads_the_slice_again(read: Callable[[str], Workplace], tmp_path: Path) -> None:
+    """What the row of a lost message names, run as it is, makes the figures equal."""
+    place = read("1.12.1")
+    again = Workplace(place.world, tmp_path / "home", place.version, place.rules)
+    again.home.mkdir()
+    shutil.copy(place.home / LIVE, again.home / LIVE)
+    here = (
+        "app_id = (SELECT min(app_id) FROM raw.apps WHERE mode = 'advanced-chat') "
+        "AND created_date = DATE '2026-03-09'"
+    )
+    lost = f"""DELETE FROM raw.messages
+        WHERE message_id = (SELECT min(message_id) FROM raw.messages WHERE {here})"""
+    rows = rows_of(again.home / LIVE, lambda execute: execute(lost))
+    (command,) = {
+        row["command"]
+        for row in rows
+        if row["metric"] == "daily_messages" and row["verdict"] == "differs"
+    }
+    commands = typer.main.get_group(command_line).commands
+    asked = commands["sync"].make_context("sync", shlex.split(command)[2:]).params
+    assert not asked["from_"]
+    assert not asked["to"]
+    again.read(asked["feed"], SyncPlan(apps=tuple(asked["app_"]), is_full=asked["full"]))
+    rows = rows_of(again.home / LIVE, lambda execute: None)
+    assert [row for row in rows if row["verdict"] not in ("equal", "explained")] == []

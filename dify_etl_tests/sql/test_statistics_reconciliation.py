@@ -8,7 +8,11 @@ import pytest
 from dify_etl_tests.sql.hand_written import DAY, NOON, RUN_ENDED, HandWritten
 
 MART = "marts.statistics_reconciliation"
-CONSOLE = {"from_source": "console", "from_end_user_id": None, "from_account_id": "ada"}
+CONSOLE: dict[str, Any] = {
+    "from_source": "console",
+    "from_end_user_id": None,
+    "from_account_id": "ada",
+}
 # Figures of one message as `HandWritten.message` writes it.
 OF_ONE = {"daily_messages": 1, "daily_conversations": 1, "daily_end_users": 1, "token_count": 30}
 
@@ -270,7 +274,7 @@ def test_unopened_logs_tell_no_tokens(warehouse: HandWritten, tokens: int, expec
     warehouse.read_day(feeds=("daily_statistics", "conversations"))
     warehouse.read_day(feeds=("messages",), state="unproven")
     talk(warehouse, "opened")
-    closed = {"message_id": None, "message_source": "list", "latency_seconds": None}
+    closed: dict[str, Any] = {"message_id": None, "message_source": "list", "latency_seconds": None}
     talk(warehouse, "closed", message_tokens=None, answer_tokens=None, **closed)
     dify_counts(warehouse, daily_messages=2, daily_conversations=2, token_count=tokens)
     assert verdict(warehouse) == "equal"
@@ -336,7 +340,7 @@ def test_rounding_is_no_difference(chatflow: HandWritten, rate: float, expected:
     assert verdict(chatflow, "user_satisfaction_rate") == expected
 
 
-PRICED = {"total_price": "0.5", "total_tokens": 30, "currency": "USD"}
+PRICED: dict[str, Any] = {"total_price": "0.5", "total_tokens": 30, "currency": "USD"}
 
 
 @pytest.mark.parametrize(
