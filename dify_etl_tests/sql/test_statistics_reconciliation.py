@@ -184,6 +184,25 @@ def test_many_talks_are_tried_by_twos(chat: HandWritten) -> None:
     assert verdict(chat) == "explained"
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"daily_messages": 9, "daily_conversations": 9}, "explained"),
+        ({"daily_messages": 11, "daily_conversations": 9}, "differs"),
+    ],
+)
+def test_of_too_many_talks_the_number_must_fit(
+    chat: HandWritten, told: dict[str, float], expected: str
+) -> None:
+    """Of which three of twelve are left out nothing is known, but each has a message at least."""
+    for number in range(12):
+        talk(chat, f"talk {number:02}", message_tokens=10 + number * number)
+    dify_counts(chat, **told, token_count=1)
+    assert verdict(chat) == expected
+    assert verdict(chat, "daily_conversations") == "explained"
+    assert chat.rows_of("marts.conversation_days", "NOT is_counted") == []
+
+
 def test_unlisted_talk_is_no_debugging(chat: HandWritten) -> None:
     """A talk that no list of Dify shows is explained by no rule."""
     talk(chat, "asked")

@@ -27,6 +27,8 @@
 -- what Dify's figures lack: first among those of accounts alone. Sets of up to ten conversations
 -- of accounts and ten others are all tried, of more those of one or two, or all but these. When
 -- none fits to the digit, the nearest of those of accounts are left out, and the rest differs.
+-- Where more than two of so many are lacking, and no set that is tried fits, none is left out and
+-- is_certain is false: that some are left out is known, not which.
 
 with source as (
     select max(timezone) as timezone, max(server_version) as server_version
@@ -349,6 +351,24 @@ fitting as (
     ) = 1
 ),
 
+unresolved as (
+    select
+        lacks.app_id,
+        lacks.message_date
+    from lacks
+    join sizes
+        on lacks.app_id = sizes.app_id and lacks.message_date = sizes.message_date
+    where
+        lacks.conversations > 2
+        and not exists (
+            select 1
+            from fitting
+            where fitting.app_id = lacks.app_id and fitting.message_date = lacks.message_date
+        )
+    group by lacks.app_id, lacks.message_date
+    having max(sizes.members) > 10
+),
+
 nearest as (
     select
         lacks.app_id,
@@ -367,6 +387,13 @@ nearest as (
             select 1
             from fitting
             where fitting.app_id = lacks.app_id and fitting.message_date = lacks.message_date
+        )
+        and not exists (
+            select 1
+            from unresolved
+            where
+                unresolved.app_id = lacks.app_id
+                and unresolved.message_date = lacks.message_date
         )
     qualify row_number() over (
         partition by lacks.app_id, lacks.message_date
@@ -414,7 +441,7 @@ chosen as (
         first_place,
         second_place,
         is_rest,
-        false as is_certain
+        true as is_certain
     from nearest
 ),
 
@@ -438,9 +465,9 @@ left_out as (
 ),
 
 certainties as (
-    select app_id, message_date, bool_and(is_certain) as is_certain
-    from chosen
-    group by app_id, message_date
+    select app_id, message_date, is_certain from fitting
+    union all
+    select app_id, message_date, false as is_certain from unresolved
 )
 
 select

@@ -97,8 +97,7 @@ talk_days as (
             as console_conversations,
         count(distinct conversation_id) filter (where is_listed) as listed_conversations,
         count(distinct conversation_id) filter (where not is_listed) as unlisted_conversations,
-        sum(messages) as messages,
-        count(distinct conversation_id) as conversations,
+        sum(messages)::bigint as messages,
         max(untold_tokens) as untold_tokens
     from marts.conversation_days
     where not is_absent
@@ -273,6 +272,7 @@ with_days as (
         coalesce(talk_days.listed_conversations, 0) as listed_conversations,
         coalesce(talk_days.unlisted_conversations, 0) as unlisted_conversations,
         coalesce(talk_days.untold_tokens, 0) as untold_tokens,
+        coalesce(talk_days.messages, 0) as messages,
         coalesce(lost_runs.runs, 0) as lost_runs
     from versioned
     join days_read as statistics_day
@@ -331,7 +331,10 @@ run_days as (
             as creators_over,
         coalesce(max(our_figure) filter (where metric = 'daily_conversations'), 0)
         - coalesce(max(dify_figure) filter (where metric = 'daily_conversations'), 0)
-            as conversations_over
+            as conversations_over,
+        coalesce(max(our_figure) filter (where metric = 'daily_messages'), 0)
+        - coalesce(max(dify_figure) filter (where metric = 'daily_messages'), 0)
+            as messages_over
     from with_days
     group by app_id, statistic_date
 ),
@@ -355,6 +358,7 @@ compared as (
         run_days.run_tokens_over,
         run_days.creators_over,
         run_days.conversations_over,
+        run_days.messages_over,
         coalesce(changed_since.changed_rows, 0) as changed_rows
     from with_days
     join run_days
@@ -435,6 +439,18 @@ ruled as (
                     or nameless_rows > 0 and difference between 0 and conversations_over
                 )
                 then 'left out'
+            when
+                version_number >= 1009000
+                and not is_certain
+                and left_out_rows = 0
+                and case metric
+                    when 'daily_messages' then difference between conversations_over and messages
+                    when 'daily_conversations' then difference between 0 and listed_conversations
+                    when 'daily_end_users' then difference between 0 and conversations_over
+                    when 'token_count' then difference >= 0
+                    else true
+                end
+                then 'left out of many'
             when
                 version_number < 1009000
                 and debugging_rows > 0
@@ -523,6 +539,12 @@ reconciliation as (
                         else debugging_words || ' and ' || nameless_words
                     end
                     || ' (its rule since 1.9.0); they are marked in marts.conversation_days.'
+            when rule = 'left out of many'
+                then
+                    dify || ' leaves out debugging and old rows without invoke_from (its rule '
+                    || 'since 1.9.0): ' || format('{:d}', messages_over::bigint)
+                    || ' messages of ' || format('{:d}', conversations_over::bigint)
+                    || ' of the day''s conversations; which ones of so many is not known.'
             when rule = 'debugging'
                 then
                     dify || ' counts debugging (until 1.9.0): '
@@ -618,6 +640,7 @@ reconciliation as (
         case
             when rule = 'left out' and version_number < 1009000 then difference::bigint
             when rule = 'left out' then left_out_rows
+            when rule = 'left out of many' then messages_over::bigint
             else 0
         end as left_out_rows,
         case
