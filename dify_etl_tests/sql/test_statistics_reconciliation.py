@@ -192,7 +192,7 @@ def test_many_talks_are_tried_by_twos(chat: HandWritten) -> None:
     ],
 )
 def test_of_too_many_talks_the_number_must_fit(
-    chat: HandWritten, told: dict[str, float], expected: str
+    chat: HandWritten, told: dict[str, Any], expected: str
 ) -> None:
     """Of which three of twelve are left out nothing is known, but each has a message at least."""
     for number in range(12):
