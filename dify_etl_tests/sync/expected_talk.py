@@ -137,8 +137,16 @@ def _asked(told: Told, row: Message) -> Row:
     }
 
 
-def _whole(told: Told, row: Message) -> Row:
+def _metadata(told: Told, row: Message) -> dict[str, Any]:
+    """Up to 1.3 without usage, and without what is empty."""
     metadata: dict[str, Any] = row.message_metadata
+    if told.since(1, 4):
+        return metadata
+    return {key: value for key, value in metadata.items() if value and key != "usage"}
+
+
+def _whole(told: Told, row: Message) -> Row:
+    metadata = _metadata(told, row)
     return {
         **_asked(told, row),
         "message_id": row.id,

@@ -226,11 +226,11 @@ def test_half_written_message_is_read_until_it_is_settled(chat: Workplace) -> No
     row = chat.world.add_conversation(next(iter(chat.world.apps)), at=NOW - timedelta(minutes=5))
     message = chat.world.add_message(row.id, at=NOW - timedelta(minutes=5), answer=None)
     chat.read(TALK)
-    assert chat.rows("SELECT answer, total_tokens FROM raw.messages") == [("", None)]
+    assert chat.rows("SELECT answer, answer_tokens FROM raw.messages") == [("", 0)]
     chat.pass_time(days=1)
     chat.world.finish_message(message.id, answer="at last")
     chat.read(TALK)
-    assert chat.rows("SELECT answer, total_tokens FROM raw.messages") == [("at last", 168)]
+    assert chat.rows("SELECT answer, answer_tokens FROM raw.messages") == [("at last", 48)]
 
 
 def test_settled_message_is_not_read_again(chat: Workplace) -> None:
