@@ -97,13 +97,13 @@ class PageWalk(Generic[R]):
             around = AroundOddRows(self.ask, self.goes_round)
             stale = odd = 0
             for page in self._pages(size, around, self.together if tries == 1 else map):
-                ids = _ids(page, self.key)
+                ids = ids_of(page, self.key)
                 is_new = bool(ids - found) or len(around.rows) > odd
                 stale, odd = 0 if is_new else stale + 1, len(around.rows)
                 found |= ids
                 totals.append(page.total)
                 yield page
-                _bound_pages(len(totals), self.most_pages)
+                bound_pages(len(totals), self.most_pages)
                 if stale >= MOST_STALE_PAGES:
                     break
             union |= found
@@ -207,18 +207,18 @@ class CursorWalk(Generic[R]):
         crowded = 0
         newest: datetime | None = None  # the second of the cursor, than which no row is newer
         for pages in count(1):
-            _bound_pages(pages, self.most_pages)
+            bound_pages(pages, self.most_pages)
             try:
                 page = self._ask_any(cursors, limit)
             except DifyError as error:
                 page, odd = self._before_odd(error, limit, seen)
-                seen |= _ids(page, self.key)
+                seen |= ids_of(page, self.key)
                 yield page
                 reached = min((self._second(row) for row in page.records), default=reached)
                 self.proof = _ended_at(odd, len(seen), reached)
                 return
-            is_known = _ids(page, self.key) <= seen
-            seen |= _ids(page, self.key)
+            is_known = ids_of(page, self.key) <= seen
+            seen |= ids_of(page, self.key)
             yield page
             reached = min((self._second(row) for row in page.records), default=reached)
             if page.row_count < limit or self.stop(page):
@@ -377,13 +377,14 @@ def _doubted(proof: WalkProof, endpoint: str, strict: bool) -> None:
     log.warning("%s could not be proven complete: %s", endpoint, proof.reason)
 
 
-def _ids(page: Page[R], key: Callable[[R], str]) -> set[str]:
+def ids_of(page: Page[R], key: Callable[[R], str]) -> set[str]:
     """Ids of all rows that Dify sent; a rejected row counts when its id could be read."""
     ids = {key(record) for record in page.records}
     return ids | {one.record_id for one in page.rejected if one.record_id is not None}
 
 
-def _bound_pages(pages: int, most: int) -> None:
+def bound_pages(pages: int, most: int) -> None:
+    """Raise UnexpectedAnswer when a walk goes on for more pages than it may."""
     if pages > most:
         raise UnexpectedAnswer(
             f"the list did not end after {most} pages",

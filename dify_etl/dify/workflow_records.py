@@ -327,6 +327,8 @@ class ArchivedRun(_Created):
 class WorkflowVersion(Record):
     """A published version, or the draft (GET workflows, workflows/publish)."""
 
+    needs = frozenset({"app_id", "workflow_id"})
+
     app_id: Id = Field(description="id of the app")
     workflow_id: Id = aliased("id", description="id of this version")
     version: str | None = optional(description="time of publication as text, or draft")
@@ -346,12 +348,18 @@ class WorkflowVersion(Record):
     is_tool_published: bool | None = optional(
         "tool_published", description="whether it is offered as a tool"
     )
-    created_by_id: str | None = optional("created_by", "id", description="account")
-    created_by_name: str | None = optional("created_by", "name", description="its name")
-    created_by_email: str | None = optional("created_by", "email", description="its e-mail")
-    updated_by: JsonText | None = optional(description="account that changed its marks, JSON")
+    created_by_id: str | None = optional(
+        "created_by", "id", description="account that published it", keeps_last=True
+    )
+    created_by_name: str | None = optional(
+        "created_by", "name", description="its name", keeps_last=True
+    )
+    created_by_email: str | None = optional(
+        "created_by", "email", description="its e-mail", keeps_last=True
+    )
+    updated_by: JsonText | None = optional(description="account that changed its marks last, JSON")
     created_at: Instant | None = optional(description="when it was published")
-    updated_at: Instant | None = optional(description="when its marks were changed")
+    updated_at: Instant | None = optional(description="when its marks were changed last")
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:

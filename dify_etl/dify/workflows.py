@@ -11,6 +11,7 @@ from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
 from dify_etl.dify.record import Batch, Page, parse_but_odd_fields, parse_one, unexpected
 from dify_etl.dify.time_parameters import utc_after, utc_before
+from dify_etl.dify.version_list import VersionWalk
 from dify_etl.dify.workflow_records import (
     AppTrigger,
     ArchivedRun,
@@ -302,12 +303,25 @@ class Workflows:
             yield from page.records
             number, has_more = number + 1, bool(page.has_more)
 
-    def versions_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[WorkflowVersion]:
-        """GET workflows: one page; Dify tells no total here."""
+    def published_walk(self, app_id: str) -> VersionWalk:
+        """The published versions, without the draft, as a walk that can prove itself."""
+        return VersionWalk(
+            lambda page, limit: self.versions_page(app_id, page, limit, is_draft_shown=False),
+            key=lambda version: version.workflow_id,
+            most_pages=self._session.bounds.pages,
+        )
+
+    def versions_page(
+        self, app_id: str, page: int = 1, limit: int = 100, *, is_draft_shown: bool = True
+    ) -> Page[WorkflowVersion]:
+        """GET workflows: one page by version text, newest first; Dify tells no total here.
+
+        The draft counts as a row of the first page, also when it is left out.
+        """
         answer = self._session.get(VERSIONS, query={"page": page, "limit": limit}, app_id=app_id)
         return page_of(
             WorkflowVersion,
-            answer,
+            answer if is_draft_shown else _without_draft(answer),
             endpoint=f"GET {VERSIONS}",
             context={"app_id": app_id},
             key="items",
@@ -328,6 +342,17 @@ def _run_query(last_id: str | None, limit: int, filters: RunFilters) -> Query:
         "triggered_from": filters.get("triggered_from", "app-run"),
         "status": filters.get("status"),
     }
+
+
+def _without_draft(answer: Any) -> Any:
+    """The answer without the row that is being edited; of another form it is as it was."""
+    items = answer.get("items") if isinstance(answer, dict) else None
+    if not isinstance(items, list):
+        return answer
+    published = [
+        row for row in items if not (isinstance(row, dict) and row.get("version") == "draft")
+    ]
+    return {**answer, "items": published}
 
 
 def _is_nothing(answer: Any) -> bool:

@@ -9,6 +9,7 @@ FEED_NAMES = (
     "documents",
     "annotations",
     "agent_versions",
+    "workflow_versions",
     "app_triggers",
     "archived_runs",
     "daily_statistics",

@@ -6,7 +6,12 @@ Record, key, marks and day of its rows are those of the raw table that has its n
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES, WORKFLOW_MODES
+from dify_etl.dify.app_modes import (
+    CHAT_MODES,
+    CHATFLOW_MODES,
+    COMPLETION_MODES,
+    WORKFLOW_MODES,
+)
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.conversations import read_conversations
 from dify_etl.feeds.message_parts import PARTS
@@ -15,6 +20,7 @@ from dify_etl.feeds.node_executions import read_node_executions
 from dify_etl.feeds.statistics import read_daily_statistics
 from dify_etl.feeds.whole_lists import AppList, WholeList, hidden_datasets, read_documents
 from dify_etl.feeds.workflow_runs import read_workflow_runs
+from dify_etl.feeds.workflow_versions import due_apps
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
@@ -76,6 +82,15 @@ FEEDS = (
         AppList(
             lambda dify, app: dify.agents.versions(app.app_id, app.agent_id or ""),
             is_of_agents=True,
+        ),
+        needs=("apps",),
+    ),
+    Feed(
+        "workflow_versions",
+        AppList(
+            lambda dify, app: dify.workflows.published_walk(app.app_id),
+            modes=(*WORKFLOW_MODES, *CHATFLOW_MODES),
+            due=due_apps,
         ),
         needs=("apps",),
     ),

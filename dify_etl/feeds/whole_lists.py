@@ -105,13 +105,15 @@ class AppList:
 
     One that came with a version (`since`) may be unknown to the server: the first app shows it, and
     no other is asked then. An older server has nothing to list; a later one that has the list no
-    more leaves it unproven.
+    more leaves it unproven. Of the apps only those that are `due` are asked; the others' slices
+    stay as they are.
     """
 
     ask: Callable[[DifyClient, KnownApp], Answer]
     modes: tuple[str, ...] = ()
     is_of_agents: bool = False
     since: Version | None = None
+    due: Callable[[Sync, Sequence[str]], Sequence[str]] = lambda sync, app_ids: app_ids
 
     def is_for(self, app: KnownApp) -> bool:
         """Whether an app of a known mode has such a list."""
@@ -131,7 +133,7 @@ class AppList:
         def listed(app_id: str) -> Listed:
             return Listed.of(self.ask(sync.dify, apps[app_id]))
 
-        ids = list(apps)
+        ids = self.due(sync, list(apps))
         with FeedBooks(sync, feed) as books:
             alone = [attempt(one, partial(listed, one)) for one in ids[: int(bool(self.since))]]
             lacks = next(

@@ -30,6 +30,7 @@ from dify_etl.dify.workflow_records import (
     WorkflowAppLog,
     WorkflowRun,
     WorkflowRunDetail,
+    WorkflowVersion,
 )
 from dify_etl.raw.columns import EXTRA, ODD_FIELDS, columns_of
 from dify_etl.raw.local_days import day_columns
@@ -334,6 +335,14 @@ _TABLES = (
         listed_by="workflow_run_id",
         day_column="created_date",
         hangs_on={"workflow_runs": "run", **_OF_TALK},
+    ),
+    raw(
+        "workflow_versions",
+        "One row per published version of a workflow or chatflow, with its graph.",
+        ("workflow_id",),
+        (WorkflowVersion,),
+        clocks=("created_at",),
+        owners=("app_id",),
     ),
     raw(
         "app_triggers",

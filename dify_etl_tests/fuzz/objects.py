@@ -29,6 +29,7 @@ from dify_etl.dify.workflow_records import (
     WorkflowAppLog,
     WorkflowRun,
     WorkflowRunDetail,
+    WorkflowVersion,
 )
 
 TALK_PARTS: tuple[str, ...] = ("message_feedbacks", "message_citations", "message_files")
@@ -91,6 +92,7 @@ ROUTES = (
     Route("/datasets/ID/documents", "documents", Document),
     Route("/apps/ID/annotations", "annotations", Annotation),
     Route("/agent/ID/versions", "agent_versions", AgentVersion),
+    Route("/apps/ID/workflows", "workflow_versions", WorkflowVersion, "items"),
     Route("/apps/ID/triggers", "app_triggers", AppTrigger),
     Route("/apps/ID/workflow-archived-logs", "archived_runs", ArchivedRun),
     Route("/apps/ID/(?:workflow/)?statistics/[a-z-]+", "daily_statistics", DailyStatistic),

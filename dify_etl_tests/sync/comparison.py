@@ -49,6 +49,7 @@ NOT_OF_THE_WORLD = {
     # Which of them are told depends on when a run was read, not on the world alone.
     "human_inputs": {"human_input_id", "form_id", "asked_at", "is_submitted"},
     "app_triggers": {"icon"},
+    "workflow_versions": {"features"},
 }
 
 # Documents of which the world has the important part only.

@@ -212,6 +212,34 @@ def agent_versions(told: Told) -> Iterator[Row]:
         }
 
 
+def workflow_versions(told: Told) -> Iterator[Row]:
+    """raw.workflow_versions: all but the drafts."""
+    for row in told.world.workflows.values():
+        if row.version != "draft":
+            by = told.world.accounts[row.created_by]
+            yield {
+                "app_id": row.app_id,
+                "workflow_id": row.id,
+                "version": row.version,
+                "version_number": row.version_number if told.since(1, 17) else None,
+                "marked_name": row.marked_name,
+                "marked_comment": row.marked_comment,
+                "graph_hash": row.hash,
+                "graph": row.graph,
+                "environment_variables": [],
+                "conversation_variables": [],
+                "rag_pipeline_variables": [] if told.since(1, 9) else None,
+                "is_tool_published": False,
+                "created_by_id": by.id,
+                "created_by_name": by.name,
+                "created_by_email": by.email,
+                "updated_by": row.updated_by,
+                "created_at": second(row.created_at),
+                "updated_at": second(row.updated_at),
+                "extra": None,
+            }
+
+
 def annotations(told: Told) -> Iterator[Row]:
     """raw.annotations."""
     for row in told.world.annotations.values():

@@ -52,6 +52,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /apps/{id}/advanced-chat/workflow-runs": RUNS,
     "GET /apps/{id}/workflow-runs/{id}": RUNS,
     "GET /apps/{id}/workflow-runs/{id}/node-executions": ("node_executions",),
+    "GET /apps/{id}/workflows": ("workflow_versions",),
     "GET /apps/{id}/triggers": ("app_triggers",),
     "GET /apps/{id}/workflow-archived-logs": ("archived_runs",),
     "GET /apps/{id}/statistics/token-costs": ("daily_statistics",),

@@ -39,6 +39,7 @@ ROUTES = {
     "GET /apps/{id}/completion-conversations",
     "GET /apps/{id}/completion-conversations/{id}",
     "GET /apps/{id}/workflow-app-logs",
+    "GET /apps/{id}/workflows",
     "GET /apps/{id}/triggers",
     "GET /apps/{id}/workflow-archived-logs",
     "GET /workflow/{id}/pause-details",
