@@ -10,8 +10,10 @@ from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_modes import COMPLETION_MODES, KNOWN_MODES
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
+from dify_etl.dify.http.deny_list import json_without_secrets
 from dify_etl.dify.paging import WalkProof
-from dify_etl.dify.record import Batch, Rejected, check_identity, lost
+from dify_etl.dify.record import Batch, JsonText, Rejected, check_identity, lost
+from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl.feeds.vanished import mark_rows_of_gone_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
@@ -29,6 +31,9 @@ ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
 
 # The list shows a shortened config and, for an empty description, the prompt: the detail's count.
 _FROM_DETAIL = ("description", "app_model_config")
+# What of that config tells that it is another one. Before 1.12 Dify moves an app's updated_at for
+# no new config. `updated_at` of the config moves by itself on newest servers.
+_TELLS_OF_CONFIG = ("model", "pre_prompt", "created_at")
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def read_apps(sync: Sync) -> FeedReport:
                 present = records_frame(raw_table("apps"), App, apps)
                 books.mark_absent(raw_table("apps"), scope="true", present=present)
                 mark_rows_of_gone_apps(books)
-        hidden, failed = _read_details(books)
+        hidden, failed = _read_details(books, _with_new_config(sync, apps))
         is_broken = is_broken or bool(proof.odd) or failed is not None
         reason = failed or hidden or reason
         with books.commit():
@@ -130,7 +135,23 @@ def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:
     books.load_frame(raw_table("apps"), shown)
 
 
-def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
+def _with_new_config(sync: Sync, apps: Sequence[App]) -> set[str]:
+    """The apps whose model config is, by the list, another one than their held detail tells."""
+    found = set()
+    rows = sync.database.rows(
+        "SELECT app_id, app_model_config FROM raw.apps WHERE app_model_config IS NOT NULL"
+    )
+    held = {app_id: JsonText(config).load() for app_id, config in rows}
+    for app in apps:
+        listed = app.app_model_config and JsonText(json_without_secrets(app.app_model_config))
+        told, config = listed and listed.load(), held.get(app.app_id)
+        if isinstance(told, dict) and isinstance(config, dict):
+            is_new = any(told[key] != config.get(key) for key in _TELLS_OF_CONFIG if key in told)
+            found |= {app.app_id} if is_new else set()
+    return found
+
+
+def _read_details(books: FeedBooks, with_new_config: set[str]) -> tuple[str | None, str | None]:
     """Read the details that are due; answers why some are not there for this account (rights, or
     the app was deleted meanwhile), and why some could not be read.
     """
@@ -139,7 +160,9 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
         row[0]
         for row in sync.database.rows(
             "SELECT app_id FROM raw.apps WHERE absent_since IS NULL "
-            "AND (detail_of IS NULL OR detail_of IS DISTINCT FROM updated_at)"
+            "AND (detail_of IS NULL OR detail_of IS DISTINCT FROM updated_at "
+            "OR list_contains(?, app_id))",
+            [sorted(with_new_config)],
         )
     ]
     details: list[AppDetail] = []
@@ -167,6 +190,7 @@ def _read_details(books: FeedBooks) -> tuple[str | None, str | None]:
     with books.commit():
         load_details(books, details)
         books.quarantine(None, odd)
+        note_app_versions(books.sync, unread={*due} - {one.app_id for one in details})
     # A reason of rights begins as every such reason does: by that it is known as one.
     reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
     return next(iter([*hidden, *gone]), None), reason

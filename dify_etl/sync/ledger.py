@@ -129,6 +129,47 @@ RUN_READS = Table(
     keeps_history=False,
 )
 
+APP_VERSIONS = Table(
+    "ops",
+    "app_versions",
+    "One row per change of an app's name, publication or configuration that a read found; never "
+    "rewritten. The first row of an app is what it was when it was read first.",
+    ("app_id", "app_version"),
+    (
+        Column("app_id", "VARCHAR", "The app."),
+        Column("app_version", "BIGINT", "Number of the row among those of its app, from 1."),
+        Column(
+            "valid_from",
+            "TIMESTAMPTZ",
+            "Since when it is so, UTC: when Dify says that it was configured, published or changed "
+            "in other ways, or when it was seen.",
+        ),
+        Column(
+            "valid_from_source",
+            "VARCHAR",
+            "dify: Dify told the time; seen: it told none that is later than the row before.",
+        ),
+        Column("seen_at", "TIMESTAMPTZ", "When the read that found it began, UTC."),
+        Column(
+            "changed",
+            "JSON",
+            "What is otherwise than in the row before, JSON list of columns of raw.apps; null: "
+            "first row of the app.",
+        ),
+        Column("app_name", "VARCHAR", "Name of the app."),
+        Column("workflow_id", "VARCHAR", "The published version; null: none."),
+        Column("provider", "VARCHAR", "Provider of the model; null for workflows and chatflows."),
+        Column("model", "VARCHAR", "Name of the model, likewise."),
+        Column(
+            "configuration",
+            "JSON",
+            "All that is compared, by column of raw.apps; without secrets, and of the model config "
+            "without who made it and when.",
+        ),
+    ),
+    keeps_history=False,
+)
+
 QUARANTINE = Table(
     "ops",
     "quarantine",
@@ -262,6 +303,7 @@ LEDGER = (
     ACCEPTED_SLICES,
     CONVERSATION_READS,
     RUN_READS,
+    APP_VERSIONS,
     QUARANTINE,
     SCHEMA_DRIFT,
     UNFORESEEN_ERRORS,
