@@ -20,7 +20,7 @@ COMPARED = (
     *("is_icon_as_answer_icon", "max_active_requests", "access_mode"),
 )
 
-_Held = tuple[int, datetime, dict[str, Any]]  # number, valid_from, configuration
+_Held = tuple[int, datetime, dict[str, Any]]  # number, valid_from_at, configuration
 
 
 def note_app_versions(sync: Sync, *, unread: Collection[str]) -> None:
@@ -51,12 +51,12 @@ def _apps(sync: Sync) -> Iterator[dict[str, Any]]:
 
 def _latest(sync: Sync) -> dict[str, _Held]:
     rows = sync.database.rows(
-        """SELECT app_id, app_version, valid_from, configuration FROM ops.app_versions
+        """SELECT app_id, app_version, valid_from_at, configuration FROM ops.app_versions
         QUALIFY row_number() OVER (PARTITION BY app_id ORDER BY app_version DESC) = 1"""
     )
     return {
-        app_id: (number, valid_from, JsonText(configuration).load())
-        for app_id, number, valid_from, configuration in rows
+        app_id: (number, valid_from_at, JsonText(configuration).load())
+        for app_id, number, valid_from_at, configuration in rows
     }
 
 
@@ -76,7 +76,7 @@ def _version(app: Mapping[str, Any], held: _Held | None, now: datetime) -> dict[
     return {
         "app_id": app["app_id"],
         "app_version": held[0] + 1 if held else 1,
-        "valid_from": at if is_told else max(now, since or now),
+        "valid_from_at": at if is_told else max(now, since or now),
         "valid_from_source": "dify" if is_told else "seen",
         "seen_at": now,
         "changed": encode(changed) if held else None,

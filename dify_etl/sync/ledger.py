@@ -139,7 +139,7 @@ APP_VERSIONS = Table(
         Column("app_id", "VARCHAR", "The app."),
         Column("app_version", "BIGINT", "Number of the row among those of its app, from 1."),
         Column(
-            "valid_from",
+            "valid_from_at",
             "TIMESTAMPTZ",
             "Since when it is so, UTC: when Dify says that it was configured, published or changed "
             "in other ways, or when it was seen.",

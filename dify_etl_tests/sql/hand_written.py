@@ -69,6 +69,22 @@ class HandWritten:
         told = {"model": {"provider": "langgenius/openai/openai", "name": model}}
         config = dumps(told) if model else None
         self.add("raw.apps", app_id=app_id, name=app_id, mode=mode, app_model_config=config)
+        if model:
+            self.configured(model, app_id=app_id)
+
+    def configured(self, model: str, *, app_id: str = "app", at: datetime = NOON) -> None:
+        """The history says: from then on an app asks this model of openai."""
+        held = self.database.value(
+            "SELECT count(*) FROM ops.app_versions WHERE app_id = ?", [app_id]
+        )
+        self.add(
+            "ops.app_versions",
+            app_id=app_id,
+            app_version=held + 1,
+            valid_from_at=at,
+            provider="langgenius/openai/openai",
+            model=model,
+        )
 
     def read_day(
         self, day: date = DAY, *, feeds: Sequence[str] = FEEDS_OF_DAYS, **marks: Any

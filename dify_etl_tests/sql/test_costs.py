@@ -81,7 +81,7 @@ def test_price_is_that_of_the_message(chat: HandWritten) -> None:
     row = chat.one_row_of(MART)
     told = ("model", "provider", "model_source", "person_id", "price_source", "currency")
     assert [row[name] for name in told] == [
-        *("gpt-4o", "langgenius/openai/openai", "app", "user", "message", "USD")
+        *("gpt-4o", "langgenius/openai/openai", "app configuration", "user", "message", "USD")
     ]
     assert (row["total_price"], row["is_estimate"]) == (Decimal("0.0000123"), False)
     assert (row["messages"], row["prompt_tokens"], row["completion_tokens"]) == (1, 10, 20)

@@ -108,7 +108,7 @@ def test_change_is_one_row_that_names_it(
     place.read(FEEDS)
     assert history(place, mode) == [(1, None), (2, changed)]
     assert place.rows("FROM ops.app_versions WHERE app_version = 1 ORDER BY app_id") == first
-    told = "SELECT valid_from, valid_from_source FROM ops.app_versions WHERE app_version = 2"
+    told = "SELECT valid_from_at, valid_from_source FROM ops.app_versions WHERE app_version = 2"
     assert place.rows(told) == [(changed_at, "dify")]
 
 
@@ -158,5 +158,5 @@ def test_change_of_a_time_that_nobody_tells_counts_from_when_it_is_seen(workplac
     place.pass_time(hours=1)
     app_of(place.world).name = "renamed, and nobody says when"
     place.read(FEEDS)
-    told = "SELECT valid_from, valid_from_source FROM ops.app_versions WHERE app_version = 2"
+    told = "SELECT valid_from_at, valid_from_source FROM ops.app_versions WHERE app_version = 2"
     assert place.rows(told) == [(NOW + timedelta(hours=1), "seen")]

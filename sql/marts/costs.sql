@@ -6,7 +6,7 @@
 -- usage_date: Local day of the question, in workflow apps of the node's start.
 -- provider: Provider of the model; null: not known.
 -- model: Name of the model; null: not known.
--- model_source: Who tells the model: node, conversation, or app (its configuration now).
+-- model_source: Who tells the model: node, message, app configuration; null: nobody.
 -- person_id: Who it was for, across apps (staging.stg_people); null: nobody, or not known.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody (callers without `user`).
@@ -54,13 +54,7 @@ rule_of_today as (
 ),
 
 apps as (
-    select
-        app_id,
-        app_name,
-        app_mode,
-        app_model_config -> 'model' ->> 'provider' as provider,
-        app_model_config -> 'model' ->> 'name' as model
-    from staging.stg_apps
+    select app_id, app_name, app_mode from staging.stg_apps
 ),
 
 days_read as (
@@ -374,6 +368,26 @@ day_places as (
     where has_budget
 ),
 
+-- The app's configuration at the end of a day, by UTC: which model it is that nobody was asked of.
+day_models as (
+    select
+        budgets.app_id,
+        budgets.usage_date,
+        configured.provider,
+        configured.model
+    from budgets
+    join staging.stg_app_versions as configured
+        on budgets.app_id = configured.app_id
+        and (
+            configured.applies_from_at is null
+            or configured.applies_from_at < (budgets.usage_date + interval 1 day) at time zone 'UTC'
+        )
+        and (
+            configured.valid_to_at is null
+            or configured.valid_to_at >= (budgets.usage_date + interval 1 day) at time zone 'UTC'
+        )
+),
+
 -- What of the figure can be given to nobody: a row of each day, with the tokens that Dify counted
 -- beyond those of the rows.
 rests as (
@@ -382,9 +396,9 @@ rests as (
         budgets.app_id,
         apps.app_mode,
         budgets.usage_date,
-        apps.provider,
-        apps.model,
-        if(apps.model is not null, 'app', null) as model_source,
+        day_models.provider,
+        day_models.model,
+        if(day_models.model is not null, 'app configuration', null) as model_source,
         null as person_id,
         null as person_name,
         null as person_kind,
@@ -398,10 +412,13 @@ rests as (
         end as weight
     from budgets
     join apps on budgets.app_id = apps.app_id
+    left join day_models
+        on budgets.app_id = day_models.app_id and budgets.usage_date = day_models.usage_date
     left join model_currencies
-        on apps.model = model_currencies.model
-        and split_part(apps.provider, '/', -1) is not distinct from model_currencies.provider_word
-    left join told_currencies on apps.model = told_currencies.name
+        on day_models.model = model_currencies.model
+        and split_part(day_models.provider, '/', -1)
+        is not distinct from model_currencies.provider_word
+    left join told_currencies on day_models.model = told_currencies.name
     where budgets.has_budget and budgets.budget_5 > 0
 ),
 

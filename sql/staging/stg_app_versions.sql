@@ -1,8 +1,9 @@
 -- One row per app and span in which its name, publication and configuration did not change.
 -- app_id: Id of the app.
 -- app_version: Number of the row among those of its app, from 1.
--- valid_from: Since when it is so, UTC, as Dify tells it, else when it was seen.
--- valid_to: When the next row begins, UTC; null: it is so now.
+-- valid_from_at: Since when it is so, UTC, as Dify tells it, else when it was seen.
+-- valid_to_at: When the next row begins, UTC; null: it is so now.
+-- applies_from_at: As valid_from_at; null in the first row, which stands for all that was before.
 -- valid_from_source: One of dify, seen.
 -- seen_at: When the read that found it began, UTC.
 -- changed: What is otherwise than before, JSON list of columns of raw.apps; null: first row.
@@ -12,13 +13,15 @@
 -- model: Name of the model; null for workflows and chatflows.
 -- configuration: All that is compared, JSON by column of raw.apps, without secrets.
 
--- What was before the first row, nobody knows: history is kept from the first read on.
+-- History is kept from the first read on. What was before nobody knows, so the first row is taken
+-- for it.
 
 select
     app_id,
     app_version,
-    valid_from,
-    lead(valid_from) over (partition by app_id order by app_version) as valid_to,
+    valid_from_at,
+    lead(valid_from_at) over (partition by app_id order by app_version) as valid_to_at,
+    case when app_version > 1 then valid_from_at end as applies_from_at,
     valid_from_source,
     seen_at,
     changed,

@@ -7,7 +7,7 @@
 -- usage_date: Local day of the question, in workflow apps of the node's start.
 -- provider: Provider of the model, as langgenius/openai/openai; null: not known.
 -- model: Name of the model; null: not known, or several.
--- model_source: Who tells the model: node, conversation, or app (its configuration now).
+-- model_source: Who tells the model: node, message, app configuration; null: nobody.
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
@@ -29,20 +29,7 @@
 -- was never computed: it is no price.
 
 with apps as (
-    select
-        app_id,
-        app_mode,
-        app_model_config -> 'model' ->> 'provider' as provider,
-        app_model_config -> 'model' ->> 'name' as model
-    from staging.stg_apps
-),
-
-talks as (
-    select
-        conversation_id,
-        app_model_config -> 'model' ->> 'provider' as provider,
-        app_model_config -> 'model' ->> 'name' as model
-    from staging.stg_conversations
+    select app_id, app_mode from staging.stg_apps
 ),
 
 runs as (
@@ -62,12 +49,9 @@ messages as (
         apps.app_mode,
         stg_messages.workflow_run_id,
         stg_messages.created_date as usage_date,
-        if(talks.model is null, apps.provider, talks.provider) as provider,
-        coalesce(talks.model, apps.model) as model,
-        case
-            when talks.model is not null then 'conversation'
-            when apps.model is not null then 'app'
-        end as model_source,
+        stg_messages.provider,
+        stg_messages.model,
+        stg_messages.model_source,
         stg_messages.person_id,
         stg_messages.person_name,
         stg_messages.person_kind,
@@ -87,7 +71,6 @@ messages as (
         stg_messages.message_tokens::hugeint + stg_messages.answer_tokens as total_tokens
     from staging.stg_messages
     join apps on stg_messages.app_id = apps.app_id
-    left join talks on stg_messages.conversation_id = talks.conversation_id
     where apps.app_mode <> 'workflow'
 ),
 
@@ -101,8 +84,9 @@ priced_nodes as (
         nodes.created_at,
         coalesce(nodes.finished_at, nodes.created_at + interval 1 hour) as ended_at,
         coalesce(nodes.tool_provider_type = 'workflow', false) as is_workflow,
-        nodes.process_data ->> 'model_provider' as provider,
-        nodes.process_data ->> 'model_name' as model,
+        nodes.provider,
+        nodes.model,
+        nodes.model_source,
         nodes.person_id,
         nodes.person_name,
         nodes.person_kind,
@@ -157,6 +141,7 @@ parts as (
         leaves.node_execution_id,
         leaves.provider,
         leaves.model,
+        leaves.model_source,
         leaves.price,
         leaves.currency,
         leaves.prompt_tokens,
@@ -225,7 +210,7 @@ charges_of_parts as (
         usage_date,
         provider,
         model,
-        if(model is not null, 'node', null) as model_source,
+        model_source,
         person_id,
         person_name,
         person_kind,
@@ -261,7 +246,7 @@ charges_of_parts as (
         usage_date,
         provider,
         model,
-        if(model is not null, 'node', null) as model_source,
+        model_source,
         person_id,
         person_name,
         person_kind,
@@ -350,7 +335,7 @@ charges_of_runs as (
         leaves.created_date as usage_date,
         leaves.provider,
         leaves.model,
-        if(leaves.model is not null, 'node', null) as model_source,
+        leaves.model_source,
         leaves.person_id,
         leaves.person_name,
         leaves.person_kind,

@@ -10,6 +10,9 @@
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
+-- provider: Provider of the model that was asked, by the rule of stg_called_models.
+-- model: Name of that model; null: not known, or several.
+-- model_source: Who tells it: node, message, app configuration; null: nobody.
 -- created_at: When the question came, UTC.
 -- message_tokens: Tokens of the prompt, as Dify's statistics count them.
 -- answer_tokens: Tokens of the answer, as Dify's statistics count them.
@@ -49,6 +52,9 @@ select
     end as person_id,
     person_name,
     person_kind,
+    provider,
+    model,
+    model_source,
     created_at,
     created_date,
     created_hour,
@@ -89,3 +95,4 @@ select
 from raw.messages
 left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
     on coalesce(from_end_user_id, from_account_id) = actor_id
+left join staging.stg_called_models on coalesce(message_id, conversation_id) = call_id

@@ -10,18 +10,13 @@
 -- showings: Calls of that day that showed just these prices: of several those that most showed.
 
 with apps as (
-    select
-        app_id,
-        app_mode,
-        app_model_config -> 'model' ->> 'provider' as provider,
-        app_model_config -> 'model' ->> 'name' as model
-    from staging.stg_apps
+    select app_id, app_mode from staging.stg_apps
 ),
 
 node_usages as (
     select
-        process_data ->> 'model_provider' as provider,
-        process_data ->> 'model_name' as model,
+        provider,
+        model,
         created_date,
         coalesce(process_data -> 'usage', outputs -> 'usage') as told
     from staging.stg_node_executions
@@ -41,8 +36,8 @@ shown as (
     from node_usages
     union all
     select
-        apps.provider,
-        apps.model,
+        messages.provider,
+        messages.model,
         messages.currency,
         messages.created_date,
         messages.prompt_unit_price,

@@ -7,6 +7,9 @@
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
+-- provider: Provider of the model that it asked, by the rule of stg_called_models.
+-- model: Name of that model; null: none, or not known.
+-- model_source: Who tells it: node, app configuration; null: nobody.
 -- node_type: One of start, llm, tool, code, iteration, …
 -- status: One of running, succeeded, failed, exception, retry, …
 -- error_message: Error text of the node.
@@ -32,6 +35,9 @@ select
     end as person_id,
     person_name,
     person_kind,
+    provider,
+    model,
+    model_source,
     node_index,
     predecessor_node_id,
     node_id,
@@ -73,3 +79,4 @@ select
 from raw.node_executions
 left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
     on coalesce(created_by_end_user_id, created_by_account_id) = actor_id
+left join staging.stg_called_models on node_execution_id = call_id

@@ -40,4 +40,4 @@ select
     versions.absent_since,
     versions.absent_since is not null as is_absent
 from raw.workflow_versions as versions
-left join raw.apps as apps on versions.app_id = apps.app_id
+left join staging.stg_apps as apps on versions.app_id = apps.app_id
