@@ -9,6 +9,7 @@ from dify_etl.dify.model_config import STAMPS
 from dify_etl.dify.record import JsonText
 from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.run import Sync
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
@@ -35,7 +36,7 @@ def note_app_versions(sync: Sync, *, unread: Collection[str]) -> None:
         found
         for app in _apps(sync)
         if app["app_id"] not in unread
-        and (found := _version(app, held.get(app["app_id"]), sync.now)) is not None
+        and (found := _version(app, held.get(app["app_id"]), sync)) is not None
     ]
     upsert(sync.database, APP_VERSIONS, frame(APP_VERSIONS, rows), now=utc_now())
 
@@ -60,7 +61,7 @@ def _latest(sync: Sync) -> dict[str, _Held]:
     }
 
 
-def _version(app: Mapping[str, Any], held: _Held | None, now: datetime) -> dict[str, Any] | None:
+def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str, Any] | None:
     """The row of an app; None when it is as it was."""
     told = app["app_model_config"]
     config: Any = None if told is None else JsonText(told).load()
@@ -70,13 +71,15 @@ def _version(app: Mapping[str, Any], held: _Held | None, now: datetime) -> dict[
     changed = [name for name in COMPARED if before.get(name) != whole[name]]
     if held and not changed:
         return None
-    at, since = _told_at(app, config, changed), held[1] if held else None
-    is_told = at is not None and at <= now and (since is None or at > since)
+    now, since, told_at = sync.now, held[1] if held else None, _told_at(app, config, changed)
+    is_told = told_at is not None and told_at <= now and (since is None or told_at > since)
+    at = told_at if is_told and told_at is not None else max(now, since or now)
     model = plain.get("model") if isinstance(plain, dict) else None
     return {
         "app_id": app["app_id"],
         "app_version": held[0] + 1 if held else 1,
-        "valid_from_at": at if is_told else max(now, since or now),
+        "valid_from_at": at,
+        "valid_from_date": local_date(at, sync.rules.zone),
         "valid_from_source": "dify" if is_told else "seen",
         "seen_at": now,
         "changed": encode(changed) if held else None,

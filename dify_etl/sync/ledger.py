@@ -144,6 +144,7 @@ APP_VERSIONS = Table(
             "Since when it is so, UTC: when Dify says that it was configured, published or changed "
             "in other ways, or when it was seen.",
         ),
+        Column("valid_from_date", "DATE", "Local day of valid_from_at."),
         Column(
             "valid_from_source",
             "VARCHAR",

@@ -82,6 +82,7 @@ class HandWritten:
             app_id=app_id,
             app_version=held + 1,
             valid_from_at=at,
+            valid_from_date=at.date(),
             provider="langgenius/openai/openai",
             model=model,
         )

@@ -90,6 +90,18 @@ def test_marts_read_no_raw_table() -> None:
     assert {read.split(".")[0] for read in reads} <= {"staging", "marts", "ops"}
 
 
+@pytest.mark.parametrize(
+    "model",
+    [model for model in MODELS if model.schema != "staging"],
+    ids=lambda model: model.qualified,
+)
+def test_workspace_stands_first(model: Model, columns: dict[str, Columns]) -> None:
+    """Marts and exports tell their workspace before anything else, so that those of several
+    workspaces can be put together.
+    """
+    assert next(iter(columns[model.qualified])) == "workspace_id"
+
+
 @every_model
 def test_every_column_has_its_sentence(model: Model, comments: dict[str, Columns]) -> None:
     """In the file each column of a model is described, and each text ends like a sentence."""
@@ -143,6 +155,27 @@ def test_money_is_decimal_with_a_currency(model: Model, columns: dict[str, Colum
     }
     assert set(prices.values()) <= {"DECIMAL(28,10)", "DECIMAL(38,10)"}
     assert not prices or "currency" in columns[model.qualified]
+
+
+@every_model
+def test_types_are_those_that_others_read(model: Model, columns: dict[str, Columns]) -> None:
+    """pandas, Excel and Arrow take every column; no sum is a HUGEINT, which becomes a float."""
+    plain = "BIGINT|INTEGER|DOUBLE|DECIMAL\\(\\d+,\\d+\\)|VARCHAR|JSON|BOOLEAN|DATE"
+    known = re.compile(f"{plain}|TIMESTAMP WITH TIME ZONE")
+    assert {
+        n: kind for n, kind in columns[model.qualified].items() if not known.fullmatch(kind)
+    } == {}
+
+
+def test_books_have_types_that_others_read(built: Database) -> None:
+    """Of the raw tables and the books, too, none has a column of 128 bits."""
+    assert (
+        built.rows(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+            "WHERE database_name = 'live' AND contains(data_type, 'HUGEINT')"
+        )
+        == []
+    )
 
 
 @every_model

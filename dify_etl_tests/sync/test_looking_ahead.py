@@ -13,7 +13,7 @@ from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world
 
 MODES = ("chat", "agent-chat", "workflow", "completion", "advanced-chat")
-WITHOUT_LOGS = {"conversations", "messages", "annotations"}
+WITHOUT_LOGS = {"conversations", "messages", "annotations", "workflow_versions"}
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.7.2", "1.9.2", "1.12.1", "1.15.0"])

@@ -368,7 +368,7 @@ day_places as (
     where has_budget
 ),
 
--- The app's configuration at the end of a day, by UTC: which model it is that nobody was asked of.
+-- Which model an app was configured with at the end of a local day.
 day_models as (
     select
         budgets.app_id,
@@ -378,14 +378,8 @@ day_models as (
     from budgets
     join staging.stg_app_versions as configured
         on budgets.app_id = configured.app_id
-        and (
-            configured.applies_from_at is null
-            or configured.applies_from_at < (budgets.usage_date + interval 1 day) at time zone 'UTC'
-        )
-        and (
-            configured.valid_to_at is null
-            or configured.valid_to_at >= (budgets.usage_date + interval 1 day) at time zone 'UTC'
-        )
+        and (configured.app_version = 1 or configured.valid_from_date <= budgets.usage_date)
+        and (configured.valid_to_date is null or configured.valid_to_date > budgets.usage_date)
 ),
 
 -- What of the figure can be given to nobody: a row of each day, with the tokens that Dify counted

@@ -1,4 +1,5 @@
 -- One row per app, local day and metric: Dify's daily statistics, counted again from the rows.
+-- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_mode: Mode of the app; only metrics that Dify has for this mode are here.
 -- statistic_date: Local day of the question or run; of the beginning for session interactions.
@@ -433,4 +434,7 @@ figures_of_mode as (
         end
 )
 
-select * from figures_of_mode
+select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
+    figures_of_mode.*
+from figures_of_mode

@@ -1,4 +1,5 @@
 -- One row per app per local day that was read, with at least one run; debugging runs are left out.
+-- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
 -- app_mode: Mode of the app: workflow, or advanced-chat (a run per message).
@@ -161,4 +162,7 @@ reliability as (
         and outcomes.created_date = worst_nodes.created_date
 )
 
-select * from reliability
+select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
+    reliability.*
+from reliability

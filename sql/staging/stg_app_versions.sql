@@ -3,6 +3,8 @@
 -- app_version: Number of the row among those of its app, from 1.
 -- valid_from_at: Since when it is so, UTC, as Dify tells it, else when it was seen.
 -- valid_to_at: When the next row begins, UTC; null: it is so now.
+-- valid_from_date: Local day of valid_from_at.
+-- valid_to_date: Local day of valid_to_at.
 -- applies_from_at: As valid_from_at; null in the first row, which stands for all that was before.
 -- valid_from_source: One of dify, seen.
 -- seen_at: When the read that found it began, UTC.
@@ -21,6 +23,8 @@ select
     app_version,
     valid_from_at,
     lead(valid_from_at) over (partition by app_id order by app_version) as valid_to_at,
+    valid_from_date,
+    lead(valid_from_date) over (partition by app_id order by app_version) as valid_to_date,
     case when app_version > 1 then valid_from_at end as applies_from_at,
     valid_from_source,
     seen_at,
