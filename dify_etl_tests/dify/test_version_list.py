@@ -26,7 +26,8 @@ class Versions:
 
     def page(self, page: int, limit: int) -> Page[WorkflowVersion]:
         """One page as Dify cuts it."""
-        self.changes.get(self.asked, lambda numbers: None)(self.numbers)
+        if change := self.changes.get(self.asked):
+            change(self.numbers)
         self.asked += 1
         shown = self.numbers[(page - 1) * limit : page * limit]
         has_more = len(self.numbers) > page * limit

@@ -29,8 +29,10 @@ _IDS = (
 )
 _LOCAL = re.compile("_(?:date|hour)$")
 _OF_THE_WORKSPACE = ("apps", "members", "dataset_api_keys", "datasets", "documents")
-_OF_AN_APP = ("app_api_keys", "annotations", "agent_versions", "app_triggers", "archived_runs")
-_OF_AN_APP += ("workflow_versions",)
+_OF_AN_APP = (
+    *("app_api_keys", "annotations", "agent_versions", "app_triggers", "archived_runs"),
+    "workflow_versions",
+)
 # Feeds of whose days Dify says no count.
 _UNCOUNTED = ("messages", "workflow_runs", "node_executions")
 WORST = ("proven", "unproven", "incomplete", "failed")

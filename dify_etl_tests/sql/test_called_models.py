@@ -117,3 +117,17 @@ def test_nobody_tells_a_model(warehouse: HandWritten) -> None:
     warehouse.app("chat")
     warehouse.message(message_id="asked")
     assert models(warehouse, "staging.stg_messages", "message_id") == {"asked": (None, None, None)}
+
+
+def test_question_without_a_model_reads_no_node(warehouse: HandWritten) -> None:
+    """What nodes kept is most of a warehouse: who counts messages does not wait for it."""
+    warehouse.app("chat")
+    warehouse.rows_of("staging.stg_messages")
+
+    def plan(columns: str) -> str:
+        found = warehouse.database.rows(f"EXPLAIN SELECT {columns} FROM staging.stg_messages")
+        return str(found)
+
+    assert "node_executions" in plan("count(model)")
+    assert "node_executions" not in plan("count(*)")
+    assert "node_executions" not in plan("sum(answer_tokens)")

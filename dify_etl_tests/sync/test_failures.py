@@ -223,7 +223,8 @@ def test_what_a_role_is_not_shown_is_unproven(workplace: Open, role: str) -> Non
     place.world.set_role(role)
     reports = place.read()
     assert {one.state for one in reports.values()} <= {"proven", "unproven"}
-    assert {feed for (feed,) in place.rows(HIDDEN)} == {"conversations", "messages", "annotations"}
+    hidden = {"conversations", "messages", "annotations", "workflow_versions"}
+    assert {feed for (feed,) in place.rows(HIDDEN)} == hidden
     assert place.value("SELECT count(*) FROM raw.workflow_runs") == 1
     assert place.value("SELECT max(tries) FROM ops.slices") == 0
     reason = place.value(f"{HIDDEN.replace('DISTINCT feed', 'reason')} AND feed = 'annotations'")

@@ -112,19 +112,23 @@ message_models as (
             or messages.created_at >= configured.applies_from_at
         )
         and (configured.valid_to_at is null or messages.created_at < configured.valid_to_at)
+),
+
+calls as (
+    select node_execution_id as call_id, provider, model, model_source
+    from node_models
+    union all
+    select call_id, provider, model, model_source
+    from message_models
+    where model is not null
 )
 
-select
-    node_execution_id as call_id,
-    provider,
-    model,
-    model_source
-from node_models
-union all
+-- Grouped, and joined by plain columns: DuckDB then sees that a row is found once at most, and a
+-- query of messages or nodes that asks for no model does not read what nodes kept.
 select
     call_id,
-    provider,
-    model,
-    model_source
-from message_models
-where model is not null
+    max(provider) as provider,
+    max(model) as model,
+    max(model_source) as model_source
+from calls
+group by call_id

@@ -52,9 +52,9 @@ select
     end as person_id,
     person_name,
     person_kind,
-    provider,
-    model,
-    model_source,
+    coalesce(asked.provider, asked_by_log.provider) as provider,
+    coalesce(asked.model, asked_by_log.model) as model,
+    coalesce(asked.model_source, asked_by_log.model_source) as model_source,
     created_at,
     created_date,
     created_hour,
@@ -95,4 +95,5 @@ select
 from raw.messages
 left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
     on coalesce(from_end_user_id, from_account_id) = actor_id
-left join staging.stg_called_models on coalesce(message_id, conversation_id) = call_id
+left join staging.stg_called_models as asked on message_id = asked.call_id
+left join staging.stg_called_models as asked_by_log on conversation_id = asked_by_log.call_id
