@@ -10,7 +10,7 @@
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
--- provider: Provider of the model that was asked, by the rule of stg_called_models.
+-- provider: Provider of the model that was asked, by the rule of stg_message_models.
 -- model: Name of that model; null: not known, or several.
 -- model_source: Who tells it: node, message, app configuration; null: nobody.
 -- created_at: When the question came, UTC.
@@ -95,5 +95,9 @@ select
 from raw.messages
 left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
     on coalesce(from_end_user_id, from_account_id) = actor_id
-left join staging.stg_called_models as asked on message_id = asked.call_id
-left join staging.stg_called_models as asked_by_log on conversation_id = asked_by_log.call_id
+left join (
+    select call_id, provider, model, model_source
+    from staging.stg_configured_models
+    where is_unopened
+) as asked_by_log on conversation_id = asked_by_log.call_id
+left join staging.stg_message_models as asked on message_id = asked.call_id

@@ -7,7 +7,7 @@
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
--- provider: Provider of the model that it asked, by the rule of stg_called_models.
+-- provider: Provider of the model that it asked, by the rule of stg_node_models.
 -- model: Name of that model; null: none, or not known.
 -- model_source: Who tells it: node, app configuration; null: nobody.
 -- node_type: One of start, llm, tool, code, iteration, …
@@ -19,7 +19,7 @@
 
 select
     node_execution_id,
-    workflow_run_id,
+    node_executions.workflow_run_id,
     app_id,
     created_by_role,
     created_by_account_id,
@@ -35,9 +35,9 @@ select
     end as person_id,
     person_name,
     person_kind,
-    provider,
-    model,
-    model_source,
+    asked.provider,
+    asked.model,
+    asked.model_source,
     node_index,
     predecessor_node_id,
     node_id,
@@ -79,4 +79,4 @@ select
 from raw.node_executions
 left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
     on coalesce(created_by_end_user_id, created_by_account_id) = actor_id
-left join staging.stg_called_models on node_execution_id = call_id
+left join staging.stg_node_models as asked on node_execution_id = asked.call_id

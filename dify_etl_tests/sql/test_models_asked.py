@@ -122,12 +122,11 @@ def test_nobody_tells_a_model(warehouse: HandWritten) -> None:
 def test_question_without_a_model_reads_no_node(warehouse: HandWritten) -> None:
     """What nodes kept is most of a warehouse: who counts messages does not wait for it."""
     warehouse.app("chat")
-    warehouse.rows_of("staging.stg_messages")
+    for view in ("stg_messages", "stg_node_executions"):
+        warehouse.rows_of(f"staging.{view}")
 
-    def plan(columns: str) -> str:
-        found = warehouse.database.rows(f"EXPLAIN SELECT {columns} FROM staging.stg_messages")
-        return str(found)
+        def plan(asked: str, view: str = view) -> str:
+            return str(warehouse.database.rows(f"EXPLAIN SELECT {asked} FROM staging.{view}"))
 
-    assert "node_executions" in plan("count(model)")
-    assert "node_executions" not in plan("count(*)")
-    assert "node_executions" not in plan("sum(answer_tokens)")
+        assert "process_data" in plan("count(model)")
+        assert "process_data" not in plan("count(*), count(created_at)")
