@@ -345,12 +345,16 @@ def _run_query(last_id: str | None, limit: int, filters: RunFilters) -> Query:
 
 
 def _without_draft(answer: Any) -> Any:
-    """The answer without the row that is being edited; of another form it is as it was."""
+    """The answer without the row that is being edited, and without values of environment variables
+    (what is no record is kept as it came); of another form it is as it was.
+    """
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
         return answer
     published = [
-        row for row in items if not (isinstance(row, dict) and row.get("version") == "draft")
+        WorkflowVersion.prepare(row, {}) if isinstance(row, dict) else row
+        for row in items
+        if not (isinstance(row, dict) and row.get("version") == "draft")
     ]
     return {**answer, "items": published}
 

@@ -1,6 +1,7 @@
 """The list of versions tells no total: it is read to its end and back, and no version is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -108,3 +109,16 @@ def test_app_without_publication_has_an_empty_list() -> None:
         walk = dify.workflows.published_walk("a")
         assert [len(page) for page in walk] == [0]
     assert walk.proof.is_proven
+
+
+def test_values_of_environment_variables_are_kept_nowhere() -> None:
+    """Of a version that is no record and waits in quarantine, too, only names and types are kept."""
+    variable = {"id": "v", "name": "plain", "value_type": "string", "value": "s3cret"}
+    recorded = next(one for one in exchanges("1.12.1") if one.name == "workflows-list")
+    last = recorded.body["items"][-1]
+    odd = [{**last, "environment_variables": [variable], "id": None}]
+    with playing(replace(recorded, body={**recorded.body, "items": odd})) as dify:
+        (page,) = dify.workflows.published_walk("a")
+    (rejected,) = page.rejected
+    assert "plain" in (rejected.raw or "")
+    assert "s3cret" not in (rejected.raw or "")
