@@ -5,11 +5,19 @@ from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from dify_etl.dify.errors import AppGone, DifyError, NotFound, Refused
+from dify_etl.dify.graph_secrets import graph_without_secrets
 from dify_etl.dify.http.session import Query, Session
 from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
-from dify_etl.dify.record import Batch, Page, parse_but_odd_fields, parse_one, unexpected
+from dify_etl.dify.record import (
+    Batch,
+    JsonRow,
+    Page,
+    parse_but_odd_fields,
+    parse_one,
+    unexpected,
+)
 from dify_etl.dify.time_parameters import utc_after, utc_before
 from dify_etl.dify.version_list import VersionWalk
 from dify_etl.dify.workflow_records import (
@@ -345,18 +353,23 @@ def _run_query(last_id: str | None, limit: int, filters: RunFilters) -> Query:
 
 
 def _without_draft(answer: Any) -> Any:
-    """The answer without the row that is being edited, and without values of environment variables
+    """The answer without the row that is being edited, and without what may be secret in a version
     (what is no record is kept as it came); of another form it is as it was.
     """
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
         return answer
     published = [
-        WorkflowVersion.prepare(row, {}) if isinstance(row, dict) else row
+        _without_secrets(row) if isinstance(row, dict) else row
         for row in items
         if not (isinstance(row, dict) and row.get("version") == "draft")
     ]
     return {**answer, "items": published}
+
+
+def _without_secrets(row: JsonRow) -> JsonRow:
+    kept = WorkflowVersion.prepare(row, {})
+    return {**kept, "graph": graph_without_secrets(row["graph"])} if "graph" in row else kept
 
 
 def _is_nothing(answer: Any) -> bool:

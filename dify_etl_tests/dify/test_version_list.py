@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dify_etl.dify.graph_secrets import graph_without_secrets
 from dify_etl.dify.paging import MOST_STALE_PAGES
 from dify_etl.dify.record import Page
 from dify_etl.dify.version_list import VersionWalk
@@ -112,7 +113,7 @@ def test_app_without_publication_has_an_empty_list() -> None:
 
 
 def test_values_of_environment_variables_are_kept_nowhere() -> None:
-    """Of a version that is no record and waits in quarantine, too, only names and types are kept."""
+    """Of a version that is no record and waits in quarantine, names and types are kept alone."""
     variable = {"id": "v", "name": "plain", "value_type": "string", "value": "s3cret"}
     recorded = next(one for one in exchanges("1.12.1") if one.name == "workflows-list")
     last = recorded.body["items"][-1]
@@ -122,3 +123,24 @@ def test_values_of_environment_variables_are_kept_nowhere() -> None:
     (rejected,) = page.rejected
     assert "plain" in (rejected.raw or "")
     assert "s3cret" not in (rejected.raw or "")
+
+
+def test_secrets_in_lines_of_http_nodes_are_taken_out() -> None:
+    """Headers and parameters of an HTTP node are one text each: what is secret by its name goes,
+    a variable and all else stays.
+    """
+    headers = (
+        "X-Api-Key:abc\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}\nx-auth-token: d"
+    )
+    node = {"id": "1", "data": {"type": "http-request", "headers": headers, "params": "api_key:e"}}
+    other = {"id": "2", "data": {"type": "code", "headers": headers}}
+    kept = graph_without_secrets({"nodes": [node, other, None], "edges": []})
+    lines = "X-Api-Key:(secret)\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}"
+    assert kept["nodes"][0]["data"] == {
+        "type": "http-request",
+        "headers": f"{lines}\nx-auth-token:(secret)",
+        "params": "api_key:(secret)",
+    }
+    assert kept["nodes"][1:] == [other, None]
+    assert kept["edges"] == []
+    assert graph_without_secrets("no graph") == "no graph"
