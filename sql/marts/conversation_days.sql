@@ -1,4 +1,5 @@
 -- One row per app, local day, conversation, end user and is_absent: its messages of the day.
+-- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_mode: Mode of the app.
 -- message_date: Local day of the questions.
@@ -471,6 +472,7 @@ certainties as (
 )
 
 select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
     parts.app_id,
     parts.app_mode,
     parts.message_date,
