@@ -231,7 +231,7 @@ class Settings(BaseSettings):
         900,
         gt=0,
         validation_alias="DIFY_ETL_MAX_ANSWER_SECONDS",
-        description="Longest time from the first byte of an answer to its last.",
+        description="Longest time from a request to the last byte of its answer, headers included.",
         examples=["900"],
     )
     max_pages: int = Field(

@@ -61,9 +61,9 @@ def run_accept(
         console.print(f"{len(rows)} slices accepted; they stay in ops.slices", highlight=False)
     show_bad_slices(console, verdict.bad)
     show_accepted(console, verdict.accepted)
-    show_waiting(console, verdict.waiting)
+    show_waiting(console, verdict)
     if verdict.is_good:
-        console.print("Nothing else is failed or incomplete, and nothing waits in quarantine.")
+        console.print("Nothing else is failed or incomplete, and no object waits in quarantine.")
     return 0 if verdict.is_good or names else 1
 
 

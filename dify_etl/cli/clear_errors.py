@@ -27,10 +27,8 @@ def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
     Ctrl-C, `failed` for the rest.
     """
     try:
-        yield
-    except KeyboardInterrupt:
-        err.print(_STOPPED)
-        raise typer.Exit(INTERRUPTED) from None
+        with clear_interrupt():
+            yield
     except typer.Exit:
         raise
     except Exception as error:
@@ -41,6 +39,16 @@ def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
             err.print_exception()
         print_error(err, message_of(error))
         raise typer.Exit(_exit_code(error, failed)) from None
+
+
+@contextmanager
+def clear_interrupt() -> Iterator[None]:
+    """One line for Ctrl-C, and exit code 130, whatever Typer makes of it in its releases."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(_STOPPED)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def message_of(error: Exception) -> ErrorMessage:

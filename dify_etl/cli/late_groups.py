@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from dify_etl.cli.clear_errors import clear_interrupt
+
 
 def late_group(noun: str, *, help: str) -> typer.Typer:  # Typer's word
     """The commands for apps, members or another noun, of the module that is named by it."""
@@ -21,7 +23,8 @@ def late_group(noun: str, *, help: str) -> typer.Typer:  # Typer's word
         def __getattr__(self, attribute: str) -> Any:
             if attribute != "commands":
                 raise AttributeError(attribute)
-            module = import_module(f"dify_etl.cli.{noun.removesuffix('s')}_commands")
+            with clear_interrupt():
+                module = import_module(f"dify_etl.cli.{noun.removesuffix('s')}_commands")
             self.commands = get_group(getattr(module, noun)).commands
             return self.commands
 

@@ -4,6 +4,7 @@ Exit codes stand in `cli.clear_errors` and in the README. Dagster, the warehouse
 the simulated Dify are imported where they are used, so that --help answers at once.
 """
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dify_etl.cli.audit_commands import audit
-from dify_etl.cli.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors
+from dify_etl.cli.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors, clear_interrupt
 from dify_etl.cli.consoles import out
 from dify_etl.cli.key_commands import keys
 from dify_etl.cli.late_groups import late_group
@@ -46,8 +47,12 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster U
 
 
 def main() -> None:
-    """The entry point `dify-etl`."""
-    app()
+    """The entry point `dify-etl`. Ctrl-C ends it with 130 wherever it is, in an import too."""
+    try:
+        with clear_interrupt():
+            app()
+    except typer.Exit as ended:  # outside of what Typer looks after
+        sys.exit(ended.exit_code)
 
 
 @app.command(takes_simulated=False)

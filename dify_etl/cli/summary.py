@@ -119,13 +119,21 @@ def show_differing(console: Console, differing: list[DifferingFigure]) -> None:
     )
 
 
-def show_waiting(console: Console, waiting: int) -> None:
+def show_waiting(console: Console, verdict: Verdict) -> None:
     """One line on what waits in quarantine, and how to see it."""
-    if waiting:
-        noun = "object waits" if waiting == 1 else "objects wait"
+    told = []
+    if verdict.waiting:
+        told.append(f"{verdict.waiting} {'object' if verdict.waiting == 1 else 'objects'}")
+    if verdict.odd:
+        rows = "row that is" if verdict.odd == 1 else "rows that are"
+        told.append(f"odd fields of {verdict.odd} {rows} loaded and proven without them")
+    if told:
+        verb = "waits" if verdict.waiting == 1 and not verdict.odd else "wait"
         console.print(
-            f"{waiting} {noun} in quarantine: `dify-etl quarantine list` shows what is wrong.",
+            f"{' and '.join(told)} {verb} in quarantine: `dify-etl quarantine list` shows what is "
+            "wrong.",
             highlight=False,
+            soft_wrap=True,
         )
 
 

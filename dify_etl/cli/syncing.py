@@ -73,7 +73,7 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     show_hidden_feeds(console, verdict.hidden)
     show_bad_slices(console, verdict.bad)
     show_accepted(console, verdict.accepted)
-    show_waiting(console, verdict.waiting)
+    show_waiting(console, verdict)
     show_differing(console, verdict.differing)
     broken = [
         ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken

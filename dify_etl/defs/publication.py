@@ -91,6 +91,8 @@ def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
         told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))
     if verdict.waiting:
         told["in quarantine"] = verdict.waiting
+    if verdict.odd:
+        told["rows with odd fields, proven"] = verdict.odd
     if verdict.broken:
         rows = [(one.model, one.reason, one.hint) for one in verdict.broken]
         told["models"] = dg.MetadataValue.md(table(("model", "reason", "what to do"), rows))

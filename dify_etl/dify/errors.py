@@ -6,7 +6,7 @@ DifyError                what happened, where, what to do
 ├── SessionLost          the session is not accepted and cannot be renewed
 ├── NotAllowed           403: the account's role may not do this
 │   └── NotShown         403 `forbidden` to a read: the account is not shown this; `right` says whom
-├── NoSuchEndpoint       404 in HTML: this server's version has no such route
+├── NoSuchEndpoint       404 in HTML, or 405: this server's version has no such route
 ├── NotFound             404: no such object
 │   └── AppGone          404 app_not_found: deleted, elsewhere, or another app mode
 ├── Refused              another 4xx; `code` is Dify's own word for it
@@ -90,7 +90,7 @@ class NotFound(_Answered):
 
 
 class NoSuchEndpoint(_Answered):
-    """404 in HTML: this server has no such route, or an id in it is no UUID.
+    """404 in HTML, or 405: this server has no such route, or an id in it is no UUID.
 
     It is no NotFound: a route that is missing says nothing of the objects behind it.
     """

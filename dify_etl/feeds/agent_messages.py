@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from dify_etl.dify.agents import AgentLogMessage
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, Refused, UnexpectedAnswer
 from dify_etl.dify.messages import Message
-from dify_etl.dify.odd_rows import may_be_a_row, words_of
+from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Rejected, check_identity
 from dify_etl.feeds.chat_messages import ConversationRead, Due, read_conversation
 from dify_etl.feeds.message_parts import size_of
@@ -108,7 +108,7 @@ def _whole(sync: Sync, due: Due, logged: Mapping[str, AgentLogMessage]) -> _Foun
         except DifyError as error:
             is_its_own = isinstance(error, _OF_ONE_MESSAGE) or may_be_a_row(error)
             failure = None if is_its_own else error
-            found.doubts.append(f"message {message_id}: {words_of(error)}")
+            found.doubts.append(f"message {message_id}: {error}")
             found.logged.append(row)
             continue
         found.rejected += batch.rejected

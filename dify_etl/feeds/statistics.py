@@ -6,14 +6,14 @@ date: the first of two midnights cannot be asked for, and Dify's rules of the zo
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 
 import polars as pl
 
-from dify_etl.dify.errors import AppGone
+from dify_etl.dify.errors import AppGone, NoSuchEndpoint
 from dify_etl.dify.statistics import DailyStatistic, OddFigure, StatisticMetric
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
@@ -65,19 +65,30 @@ def read_daily_statistics(sync: Sync) -> FeedReport:
 
 @dataclass(frozen=True)
 class Answered:
-    """The figures of one app; of an unknown mode, `silent` are the endpoints without an answer."""
+    """The figures of one app; of an unknown mode, `silent` are the endpoints without an answer;
+    `lacking` says of endpoints that the server has not what it answered, by their metric.
+    """
 
     figures: tuple[DailyStatistic, ...]
     odd: tuple[OddFigure, ...] = ()
     silent: tuple[str, ...] = ()
+    lacking: Mapping[StatisticMetric, NoSuchEndpoint] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> set[str]:
+        """The figures of endpoints that the server has not."""
+        return {figure.metric for metric in self.lacking for figure in metric.figures}
 
 
 def _read(sync: Sync, task: Task) -> Answered:
     figures: list[DailyStatistic] = []
     odd: list[OddFigure] = []
     silent: dict[str, None] = {}
+    lacking: dict[StatisticMetric, NoSuchEndpoint] = {}
     for window in task.windows:
         for metric in _metrics(task.app):
+            if metric in lacking:
+                continue
             try:
                 answered = sync.dify.statistics.daily(
                     task.app.app_id, metric, window.start - ONE_DAY, window.end + ONE_DAY
@@ -86,10 +97,12 @@ def _read(sync: Sync, task: Task) -> Answered:
                 if task.app.is_known_mode:
                     raise
                 silent[metric.path] = None
+            except NoSuchEndpoint as error:
+                lacking[metric] = error  # the other figures need it not
             else:
                 figures += (one for one in answered.records if window.has(one.statistic_date))
                 odd += (one for one in answered.odd if one.day is None or window.has(one.day))
-    return Answered(tuple(figures), tuple(odd), tuple(silent))
+    return Answered(tuple(figures), tuple(odd), tuple(silent), lacking)
 
 
 def _metrics(app: KnownApp) -> tuple[StatisticMetric, ...]:
@@ -109,6 +122,7 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     table = raw_table(FEED)
     rows = records_frame(table, DailyStatistic, changed)
     wrong = {(one.day, one.metric) for one in answered.odd}
+    wrong |= {(None, metric) for metric in answered.unread}
     gone = [
         (day, metric)
         for (day, metric), value in latest.items()
@@ -124,6 +138,12 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
         for one in answered.odd:
             at = None if one.day is None else _noon(sync, one.day)
             books.quarantine(task.app.app_id, [one.rejected], at=at)
+        lacks = "; ".join(str(error) for error in answered.lacking.values())
+        if lacks:
+            books.close_slices(
+                [Slice(task.app.app_id, day, "failed", reason=lacks) for day in task.days]
+            )
+            return
         books.close_slices(
             [
                 Slice.judged(

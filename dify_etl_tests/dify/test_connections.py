@@ -153,11 +153,16 @@ def test_no_cookie_is_kept_or_set() -> None:
 
 
 class ExcessiveHandler(BaseHTTPRequestHandler):
-    """Answers more than anybody wants: a small body that swells, or one that never ends."""
+    """Answers more than anybody wants: a small body that swells, or one that never ends, or headers
+    that never do.
+    """
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if "headers" in self.path:
+            self.drip_headers(0.01 if "drip" in self.path else 2.0)
+            return
         self.send_response(200)
         self.send_header("x-version", "1.16.1")
         if self.path.endswith("swelling"):
@@ -174,13 +179,28 @@ class ExcessiveHandler(BaseHTTPRequestHandler):
                 self.wfile.write(b"1\r\n \r\n")
                 time.sleep(0.01)
 
+    def drip_headers(self, gap: float) -> None:
+        """A status, and then headers byte by byte with a gap, for longer than anybody waits."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nx-version: 1.16.1\r\n")
+        ends = time.monotonic() + 1.5
+        with suppress(OSError):
+            while time.monotonic() < ends:
+                self.wfile.write(b"x")
+                time.sleep(gap)
+            self.wfile.write(b": y\r\ncontent-length: 2\r\n\r\n{}")
+
     def log_message(self, format: str, *args: Any) -> None:
         """Be quiet."""
 
 
 @pytest.mark.parametrize(
     ("path", "setting"),
-    [("swelling", "DIFY_ETL_MAX_ANSWER_MIB"), ("dripping", "DIFY_ETL_MAX_ANSWER_SECONDS")],
+    [
+        ("swelling", "DIFY_ETL_MAX_ANSWER_MIB"),
+        ("dripping", "DIFY_ETL_MAX_ANSWER_SECONDS"),
+        ("headers-that-drip", "DIFY_ETL_MAX_ANSWER_SECONDS"),
+        ("headers-that-wait", "DIFY_ETL_MAX_ANSWER_SECONDS"),
+    ],
 )
 def test_answer_beyond_the_bounds_is_dropped(path: str, setting: str) -> None:
     """After decompression, and although bytes come all the time; it is asked once."""

@@ -184,7 +184,8 @@ class Judge:
 
     def _of_verdict(self) -> Iterator[str]:
         states = {state for state, _ in self.load.slices.values()}
-        is_bad = bool(self.load.waiting) or bool(states & {"failed", "incomplete"})
+        withheld = [one for one in self.load.waiting if not one["odd_fields"] or one["odd_figures"]]
+        is_bad = bool(withheld) or bool(states & {"failed", "incomplete"})
         if self.load.verdict.is_good == is_bad:
             yield f"the verdict is {self.load.verdict.is_good}, the books say otherwise"
 

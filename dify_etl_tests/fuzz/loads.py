@@ -116,7 +116,15 @@ class Loads:
         slices = self.database.rows(
             "SELECT feed, app_id, slice_date, state, reason, expected FROM ops.slices"
         )
-        names = ("feed", "app_id", "record_id", "parent_id", "odd_fields", "raw_json")
+        names = (
+            "feed",
+            "app_id",
+            "record_id",
+            "parent_id",
+            "odd_fields",
+            "odd_figures",
+            "raw_json",
+        )
         waiting = self.database.rows(
             f"SELECT {', '.join(names)} FROM ops.quarantine WHERE resolved_at IS NULL"
         )

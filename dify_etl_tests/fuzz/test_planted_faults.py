@@ -217,7 +217,7 @@ def complained_of(
 
 def judged_without_quarantine(database: Database) -> Verdict:
     found = judge(database)
-    return replace(found, waiting=0, bad=[])
+    return replace(found, waiting=0, odd=0, bad=[])
 
 
 @contextmanager

@@ -5,14 +5,16 @@ is an HTML 404; a route that it knows for another method only is a 405.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import httpx
 import pytest
 
+from dify_etl.dify.statistics import StatisticMetric
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.expected_values import Told, version_of
 from dify_etl_tests.sync.small_worlds import (
     agent_world,
     brief_world,
@@ -69,6 +71,7 @@ STATISTICS = tuple(
         "workflow/statistics/average-app-interactions",
     )
 )
+STATISTICS_TABLE = ("daily_statistics",)
 # Routes of which others tell the same: nothing suffers without one of them.
 REPLACEABLE = ("GET /ping", "POST /workspaces/current")
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -76,22 +79,23 @@ NOT_FOUND = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>
 
 
 class TakenAway(httpx.BaseTransport):
-    """A server without one route: the others are answered."""
+    """A server without some routes: the others are answered."""
 
-    def __init__(self, inner: httpx.BaseTransport, route: str, status: int) -> None:
+    def __init__(self, inner: httpx.BaseTransport, routes: Sequence[str], status: int) -> None:
         self._inner = inner
-        self._route = route
+        self._routes = routes
         self._status = status
-        self.asked = 0
+        self.asked: set[str] = set()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
         answer = self._inner.handle_request(request)
         answer.read()
         path = ID.sub("{id}", request.url.path.removeprefix("/console/api"))
-        if f"{request.method} {path}" != self._route:
+        route = f"{request.method} {path}"
+        if route not in self._routes:
             return answer
-        self.asked += 1
+        self.asked.add(route)
         kept = ("x-version", "date")
         headers = [(name, answer.headers[name]) for name in kept if name in answer.headers]
         if self._status == 404:
@@ -112,51 +116,100 @@ def small_world() -> World:
 
 
 def read_without(
-    workplace: Open, world: World, route: str, status: int, feeds: Sequence[str] = ()
+    workplace: Open, world: World, routes: Sequence[str], status: int, feeds: Sequence[str] = ()
 ) -> Workplace:
-    """A workspace that was read once from a server without that route."""
+    """A workspace that was read once from a server without these routes."""
     place = workplace(world, "1.16.1")
     place.attempts = 1
-    transport = TakenAway(httpx.WSGITransport(app=place.server), route, status)
+    transport = TakenAway(httpx.WSGITransport(app=place.server), routes, status)
     place.transport = transport
     place.read(feeds)
-    assert transport.asked, f"{route} is not asked at all"
+    assert transport.asked == set(routes), "some are not asked at all"
     return place
 
 
-def world_for(route: str) -> World:
+def world_for(route: str) -> Callable[[], World]:
     """A world in which that route is asked."""
     if route.startswith(("GET /agent/", "GET /apps/{id}/messages/")):
-        return agent_world()
-    return brief_world() if route.endswith("/agent/logs") else small_world()
+        return agent_world
+    return brief_world if route.endswith("/agent/logs") else small_world
+
+
+def independent_routes() -> list[tuple[str, ...]]:
+    """All routes of NEEDED_BY in few groups: no table needs two routes of one group, so each is
+    missed as if it were the only one. Those of agents tell one another's ids, and stand alone.
+    """
+    groups: list[list[str]] = []
+    for route, tables in NEEDED_BY.items():
+        for group in groups:
+            needed = {name for other in group for name in NEEDED_BY[other]}
+            is_like = world_for(route) is world_for(group[0]) is small_world
+            if is_like and needed.isdisjoint(tables):
+                group.append(route)
+                break
+        else:
+            groups.append([route])
+    return [tuple(group) for group in groups]
 
 
 @pytest.mark.parametrize("route", NEEDED_BY)
 def test_only_what_needs_an_endpoint_suffers_without_it(workplace: Open, route: str) -> None:
     """All other tables equal the world, nothing is marked absent, and the books name the route."""
-    place = read_without(workplace, world_for(route), route, 404)
+    place = read_without(workplace, world_for(route)(), [route], 404)
 
-    assert_only_suffering(place, route, tuple(EXPECTED))
+    assert_only_suffering(place, [route], tuple(EXPECTED))
+
+
+@pytest.mark.parametrize("routes", independent_routes(), ids=lambda routes: f"{len(routes)}")
+def test_only_what_needs_a_refused_method_suffers(workplace: Open, routes: tuple[str, ...]) -> None:
+    """The same for each route that is known for another method only (405), a few in one home."""
+    place = read_without(workplace, world_for(routes[0])(), routes, 405)
+
+    assert_only_suffering(place, routes, tuple(EXPECTED))
 
 
 @pytest.mark.parametrize("route", STATISTICS)
 def test_each_figure_is_missed_alone(workplace: Open, route: str) -> None:
-    """Without one of Dify's figures the apps are read, and the books name it."""
+    """Without one of Dify's figures the others are read, and the books name it."""
     feeds = ("apps", "daily_statistics")
-    place = read_without(workplace, small_world(), route, 404, feeds)
+    place = read_without(workplace, small_world(), [route], 404, feeds)
 
-    assert_only_suffering(place, route, feeds)
+    assert_only_suffering(place, [route], feeds)
+    held = {metric for (metric,) in place.rows("SELECT metric FROM raw.daily_statistics")}
+    assert held == figures_of(place) - figures_at(route)
 
 
-def assert_only_suffering(place: Workplace, route: str, tables: Sequence[str]) -> None:
-    """What does not need the route equals the world; what does is not proven and says why."""
-    needing = NEEDED_BY.get(route, ("daily_statistics",))
+def figures_at(route: str) -> set[str]:
+    """The figures that a route tells."""
+    found = (metric for metric in StatisticMetric if route.endswith(f"/{{id}}/{metric.path}"))
+    return {figure.metric for metric in found for figure in metric.figures}
+
+
+def figures_of(place: Workplace) -> set[str]:
+    """The figures that the world has on some day."""
+    told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+    return {row["metric"] for row in told.rows(EXPECTED["daily_statistics"])}
+
+
+def test_figures_whose_method_is_refused_are_missed(workplace: Open) -> None:
+    """Without any of these figures (405) the apps are read, and the books name each of them."""
+    feeds = ("apps", "daily_statistics")
+    place = read_without(workplace, small_world(), STATISTICS, 405, feeds)
+
+    assert_only_suffering(place, STATISTICS, feeds)
+
+
+def assert_only_suffering(place: Workplace, routes: Sequence[str], tables: Sequence[str]) -> None:
+    """What does not need the routes equals the world; what does is not proven and says why."""
+    needing = {name for one in routes for name in NEEDED_BY.get(one, STATISTICS_TABLE)}
     assert differences(place, tuple(name for name in tables if name not in needing)) == []
     absent = place.answers([f"SELECT count(absent_since) FROM raw.{name}" for name in EXPECTED])
     assert [name for name, rows in zip(EXPECTED, absent, strict=True) if rows != [(0,)]] == []
-    named = route.rsplit("/", 1)[-1].replace("{id}", "no such endpoint")
     doubted = place.rows("SELECT DISTINCT feed, reason FROM ops.slices WHERE state <> 'proven'")
-    assert [feed for feed, reason in doubted if named in reason], doubted
+    for route in routes:
+        path = re.escape(route.partition(" ")[2]).replace(re.escape("{id}"), ID.pattern)
+        named = re.compile(rf"no such endpoint .*{path}(?![\w/-])")
+        assert [feed for feed, reason in doubted if named.search(reason)], (route, doubted)
 
 
 @pytest.mark.parametrize("route", REPLACEABLE)
@@ -165,6 +218,6 @@ def test_nothing_hangs_on_an_endpoint_that_others_can_replace(
     workplace: Open, route: str, status: int
 ) -> None:
     """Who answers, in which workspace, and which version can be learned from a second source."""
-    place = read_without(workplace, small_world(), route, status)
+    place = read_without(workplace, small_world(), [route], status)
 
     assert differences(place) == []

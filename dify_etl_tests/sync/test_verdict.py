@@ -142,6 +142,25 @@ def test_quarantine_is_no_good_night(chat: Workplace) -> None:
     assert verdict_of(chat).is_good
 
 
+@pytest.mark.parametrize(
+    ("odd", "waiting"), [({"name": 7}, (0, 1)), ({"updated_at": "yesterday"}, (1, 0))]
+)
+def test_only_an_odd_figure_is_no_good_night(
+    chat: Workplace, odd: dict[str, object], waiting: tuple[int, int]
+) -> None:
+    """A name that is a number waits and leaves its slice proven, so the night is good; a time that
+    is none does not.
+    """
+    talk(chat.world, at=NOW - timedelta(minutes=9))
+    inner = httpx.WSGITransport(app=chat.server)
+    spoiled = rows_changed("chat-conversations", lambda at, row: {**row, **odd})
+    chat.transport = ChangedAnswers(inner, spoiled)
+    chat.read(TALK)
+    verdict = verdict_of(chat)
+    assert (verdict.waiting, verdict.odd) == waiting
+    assert verdict.is_good == (waiting[0] == 0)
+
+
 def accept_all(place: Workplace, *names: str, until: date | None = None) -> None:
     """Accept what these names mean."""
     with place.opened() as sync, sync.database.transaction():

@@ -145,6 +145,8 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     status, code = response.status_code, code_of(response)
     if status == 403:
         return _forbidden(response, code, where)
+    if status == 405:
+        return _no_such_endpoint(status, where)
     if status == 404:
         return _not_found(response, code, where)
     if (path := _unbuilt_field(response)) is not None:
@@ -260,19 +262,24 @@ def _not_found(response: httpx.Response, code: str | None, where: str) -> NotFou
             code=code,
         )
     if not _body(response):
-        return NoSuchEndpoint(
-            "this server has no such endpoint (404)",
-            where=where,
-            hint="Its version has it no more or not yet, or an id in the path is no UUID. Only "
-            "what needs this endpoint suffers.",
-            status=404,
-        )
+        return _no_such_endpoint(404, where)
     return NotFound(
         f"Dify answers 404 {code or ''}".rstrip(),
         where=where,
         hint="It is deleted, or in another workspace.",
         status=404,
         code=code,
+    )
+
+
+def _no_such_endpoint(status: int, where: str) -> NoSuchEndpoint:
+    """404 in HTML, or 405: the server knows the path, for another method only."""
+    return NoSuchEndpoint(
+        f"this server has no such endpoint ({status})",
+        where=where,
+        hint="Its version has it no more or not yet, or an id in the path is no UUID. Only what "
+        "needs this endpoint suffers.",
+        status=status,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import httpx
 
-from dify_etl.dify.http.bounds import AnswerBounds, read_within
+from dify_etl.dify.http.bounds import AnswerBounds, AnswerDeadline, bound_headers, read_within
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=60.0)
 
@@ -33,10 +33,8 @@ class Connections:
         _hush_wire_log()
         self._bounds = bounds or AnswerBounds()
         self._monotonic = monotonic
-        self._hooks: dict[str, list[Callable[..., None]]] = {
-            "request": [on_sent],
-            "response": [self._read, on_answered],
-        }
+        self._on_sent = on_sent
+        self._on_answered = on_answered
         self._transport = transport
         self._tls = True if transport else httpx.create_ssl_context()
         self._all: list[httpx.Client] = []
@@ -57,25 +55,35 @@ class Connections:
         for client in self._all:
             client.close()
 
-    def _read(self, response: httpx.Response) -> None:
-        """Read it whole, and let go of the wire: httpx makes answer and stream hold each other, so
-        that each answer with all its text would wait for the garbage collector.
-        """
-        read_within(response, self._bounds, self._monotonic)
-        response.stream = httpx.ByteStream(b"")
-
     def _borrow(self) -> httpx.Client:
         try:
             return self._idle.pop()
         except IndexError:
-            client = _CookielessClient(
-                transport=self._transport,
-                verify=self._tls,
-                timeout=TIMEOUT,
-                event_hooks=self._hooks,
-            )
+            client = self._new_client()
             self._all.append(client)
             return client
+
+    def _new_client(self) -> httpx.Client:
+        deadline = AnswerDeadline(self._bounds, self._monotonic)
+
+        def read(response: httpx.Response) -> None:
+            """Read it whole, and let go of the wire: httpx makes answer and stream hold each other,
+            so that each answer with all its text would wait for the garbage collector.
+            """
+            read_within(response, self._bounds, deadline)
+            response.stream = httpx.ByteStream(b"")
+
+        client = _CookielessClient(
+            transport=self._transport,
+            verify=self._tls,
+            timeout=TIMEOUT,
+            event_hooks={
+                "request": [deadline.begin, self._on_sent],
+                "response": [read, self._on_answered],
+            },
+        )
+        bound_headers(client, deadline)
+        return client
 
 
 class _NoCookies(httpx.Cookies):
