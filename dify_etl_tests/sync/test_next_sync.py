@@ -183,7 +183,7 @@ def test_day_that_stays_in_doubt_is_listed_less_and_less_often(chat: Workplace) 
     nights = []
     for night in range(22):
         with chat.requests() as requests:
-            chat.read(TALK)
+            chat.read(("apps", "conversations"))
         if min(asked(requests, "chat-conversations", "start")) < "2026-03":
             nights.append(night)
         chat.pass_time(days=1)

@@ -19,7 +19,7 @@ from dify_etl.sync.run import Sync
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, run, talk
-from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 
 
 def spoiled(workplace: Open, path_end: str, field: str) -> Workplace:
@@ -31,7 +31,7 @@ def spoiled(workplace: Open, path_end: str, field: str) -> Workplace:
         httpx.WSGITransport(app=place.server),
         rows_changed(path_end, lambda at, row: row if at else {**row, field: ["wrong"]}),
     )
-    place.read()
+    place.read((*TALK, *RUNS))
     return place
 
 

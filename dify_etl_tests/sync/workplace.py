@@ -33,6 +33,8 @@ ORIGIN = "http://dify.test"
 
 # Enough to read conversations and their messages.
 TALK = ("apps", "conversations", "messages")
+# Enough to read runs and their nodes.
+RUNS = ("apps", "workflow_runs", "node_executions")
 
 
 def patient_clock(now: Callable[[], datetime]) -> Clock:
