@@ -12,7 +12,7 @@ from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
 from dify_etl_tests.defs.night import night_of
-from dify_etl_tests.sync.small_worlds import brief_world, lively_world
+from dify_etl_tests.sync.small_worlds import brief_world, lively_world, quiet_world
 from dify_etl_tests.sync.workplace import TALK, Workplace
 
 SECRET = "what a stranger wrote"
@@ -123,7 +123,7 @@ def test_ctrl_c_amid_a_query_is_no_bug(place: Workplace) -> None:
 
 def test_night_with_a_bug_builds_and_publishes(tmp_path: Path) -> None:
     """Only the verdict fails; what is good is modelled and published."""
-    place = exploding(Workplace(brief_world(), tmp_path / "home"), "chat-conversations")
+    place = exploding(Workplace(quiet_world(), tmp_path / "home"), "chat-conversations")
 
     ran = night_of(place)
 
