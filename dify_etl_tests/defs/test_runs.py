@@ -99,8 +99,8 @@ def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
 
 
 def run_nightly(config: dict[str, object], only: Sequence[str] = ()) -> dg.ExecuteInProcessResult:
-    """Run the job as Dagster does: the resource opens the home by the settings. Of its assets `only`
-    these of raw.
+    """Run the job as Dagster does: the resource opens the home by the settings; `only` chooses of
+    the assets of raw.
     """
     settings = effective_settings()
     job = code_location(settings).resolve_job_def(NIGHTLY_SYNC)

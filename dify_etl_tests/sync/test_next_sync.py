@@ -110,7 +110,7 @@ def test_settled_day_costs_under_a_tenth_and_changes_nothing(workplace: Open) ->
 
 def test_night_costs_under_a_twentieth_of_the_full_load(workplace: Open) -> None:
     """90 days of history, 2 % of the talks go on: a night with its deep read asks little."""
-    plan = WorldPlan(seed=5, apps=6, days=90, conversations_per_day=10, now=NOW)
+    plan = WorldPlan(seed=5, apps=6, days=90, conversations_per_day=6, now=NOW)
     place = workplace(build_world(plan)).with_rules(start_date=NOW.date() - timedelta(days=90))
     with place.requests() as full:
         place.read()
