@@ -1,6 +1,7 @@
 """What tests have to tell stands at the end of a run; what `make test FAST=1` leaves out."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """What is left out is not imported either: Dagster and the servers of others take seconds."""
     is_left_out = config.option.markexpr == NOT_SLOW and is_slow(collection_path)
     return True if is_left_out else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Half a million objects come with the imports and stay: a collector that looks through them
+    again and again takes a second here, and a third of one each time later.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -284,9 +284,8 @@ def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, Conversati
         return
     good = [(one.task, one.result) for one in reads if one.result is not None]
     load_messages(books, [message for _, read in good for message in read.messages])
+    books.read_anew([due.conversation_id for due, _ in good if not due.known_ids])
     for due, read in good:
-        if not due.known_ids:
-            books.read_anew([due.conversation_id])
         # One whose time cannot be read may be of any day on which the talk lived.
         books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id)
         if read.logged:

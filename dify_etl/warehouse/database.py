@@ -132,13 +132,18 @@ class Database:
 
     def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
         """Put a frame into a temporary table with the column types of `table`."""
-        types = ", ".join(_typed(table.column(name), kind) for name, kind in frame.schema.items())
+        casts = ", ".join(
+            f'CAST("{name}" AS {table.column(name).type}) AS "{name}"'
+            for name, kind in frame.schema.items()
+            if _needs_cast(table.column(name), kind)
+        )
+        columns = f"* REPLACE ({casts})" if casts else "*"
         # DuckDB finds it by its name here, where execute is called: to register it as a view first
         # takes longer than to load a few rows.
         _frame = ArrowStream(frame)
         with self._translating():
             self.connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {types} FROM _frame"
+                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {columns} FROM _frame"
             )
 
     def expect_small_commits(self) -> None:
@@ -177,13 +182,11 @@ class Database:
         }
 
 
-def _typed(column: Column, kind: pl.DataType) -> str:
-    """A column of a frame as its table has it. A cast costs more than to read a few rows, so there
-    is none where DuckDB makes that type of the frame's by itself.
+def _needs_cast(column: Column, kind: pl.DataType) -> bool:
+    """Whether DuckDB makes another type of the frame's than the table has. A cast costs more than
+    to read a few rows, and so does every column that a statement names.
     """
-    if column.type != "JSON" and kind == POLARS_TYPES[column.type]:
-        return f'"{column.name}"'
-    return f'CAST("{column.name}" AS {column.type}) AS "{column.name}"'
+    return column.type == "JSON" or kind != POLARS_TYPES[column.type]
 
 
 def _changes(table: Table, held: Mapping[tuple[str, str, str | None], str | None]) -> Iterator[str]:

@@ -9,7 +9,7 @@ it is has the comment of the raw column.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -67,7 +67,12 @@ def sql_folder() -> Path:
 
 def read_model(path: Path) -> Model:
     """The model of one SQL file; ModelBroken when its header or query is wrong."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    return _model_of(path, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _model_of(path: Path, text: str) -> Model:
+    lines = text.splitlines()
     header = list(takewhile(lambda line: line.startswith("--"), lines))
     if not header or _COLUMN.fullmatch(header[0]):
         raise _broken(path, "the first line does not say the grain", "-- One row per app per day.")
@@ -224,14 +229,18 @@ def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:
             yield node["schema_name"], node["table_name"]
 
 
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        children: Iterable[Any] = node.values()
-    else:
-        children = node if isinstance(node, list) else ()
-    for child in children:
-        yield from _nodes(child)
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """All objects of a JSON value, in no order: a tree has thousands, hence no generators nested as
+    deep as it is.
+    """
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            yield node
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
 
 
 def _broken(path: Path, what: str, example: str) -> ModelBroken:

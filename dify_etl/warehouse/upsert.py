@@ -48,7 +48,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     if frame.is_empty():
         return Changes()
     foreign: tuple[Mapping[str, Any], ...] = ()
-    if frame.select(table.key).n_unique() < frame.height:
+    if frame.height > 1 and frame.select(table.key).n_unique() < frame.height:
         frame, foreign = _of_one_owner_each(table, frame)
         frame = frame.unique(list(table.key), keep="last")
     database.stage("_incoming", frame, table)

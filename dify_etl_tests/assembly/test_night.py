@@ -15,6 +15,7 @@ from dify_etl.defs.code_location import code_location
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, lookback_tags, night_config
 from dify_etl.home import COPY
+from dify_etl.settings import Settings
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
@@ -32,9 +33,14 @@ OF_THE_RUN += "|(published|proven|pinned|migrated|seen|applied)_at|bad_since|cha
 OF_THE_RUN += "|(icon_)?url|site"  # links are signed anew
 
 
+def short_settings(place: Workplace) -> Settings:
+    """With a look-back of one day: Dagster keeps events of every asset of every day."""
+    return settings_for(place.home).model_copy(update={"lookback_days": 1})
+
+
 @contextmanager
 def opened(place: Workplace) -> Iterator[OpenHome]:
-    settings = settings_for(place.home)
+    settings = short_settings(place)
     place.with_rules(start_date=settings.start_date, lookback_days=settings.lookback_days)
     how: dict[str, Any] = {"rules": place.rules, "run_id": "night", "watch": place.watch}
     with place.client() as dify, open_home(dify, place.home, wait_seconds=1.0, **how) as home:
@@ -47,7 +53,7 @@ def plain_night(place: Workplace) -> Verdict:
 
 
 def dagster_night(place: Workplace) -> Verdict:
-    settings = settings_for(place.home)
+    settings = short_settings(place)
     with opened(place) as home, dg.DagsterInstance.ephemeral() as instance:
         code_location(settings, home_held(home)).resolve_job_def(NIGHTLY_SYNC).execute_in_process(
             instance=instance,
@@ -75,10 +81,9 @@ def held_by(place: Workplace) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-@pytest.mark.parametrize("refused", ["", "workflow"])
-def test_night_is_the_same_with_and_without_dagster(tmp_path: Path, refused: str) -> None:
-    """Two nights of one world, with a talk in between: all tables, the ledger and the verdicts are
-    equal, also when an app refuses in the second.
+def test_night_is_the_same_with_and_without_dagster(tmp_path: Path) -> None:
+    """Three nights of one world, each with a new talk: all tables, the ledger and the verdicts are
+    equal, also when an app refuses in the third.
     """
     found, verdicts = [], []
     for read in (plain_night, dagster_night):
@@ -86,14 +91,16 @@ def test_night_is_the_same_with_and_without_dagster(tmp_path: Path, refused: str
         answer = RefusingServer(world)
         place = Workplace(world, tmp_path / read.__name__, transport=answer)
         verdicts.append(read(place))
-        talk(world, at=NOW - timedelta(minutes=5))
-        answer.refused = f"/apps/{app_of(world, refused).id}/" if refused else None
-        verdicts.append(read(place))
-        found.append(held_by(place))
-    assert len(found[0]) > 40
-    assert {name for name in found[0] if found[0][name] != found[1][name]} == set()
-    assert verdicts[:2] == verdicts[2:]
-    assert [verdict.is_good for verdict in verdicts[:2]] == [True, not refused]
+        for minutes, refused in ((5, None), (4, app_of(world, "workflow").id)):
+            talk(world, at=NOW - timedelta(minutes=minutes))
+            answer.refused = refused and f"/apps/{refused}/"
+            verdicts.append(read(place))
+            found.append(held_by(place))
+    for plain, in_dagster in zip(found[:2], found[2:], strict=True):
+        assert len(plain) > 40
+        assert {name for name in plain if plain[name] != in_dagster[name]} == set()
+    assert verdicts[:3] == verdicts[3:]
+    assert [verdict.is_good for verdict in verdicts[:3]] == [True, True, False]
 
 
 class RefusingServer(httpx.WSGITransport):

@@ -6,6 +6,7 @@ Cursor lists take no more rows than their page holds: the rest comes with the ne
 import json
 from collections.abc import Callable, Iterator
 from itertools import islice
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,7 @@ class SpoiledAnswers(httpx.BaseTransport):
         self._rows = rows
         self._most = most
         self._left: Iterator[tuple[Path, str]] | None = None
+        self._lock = Lock()  # answers come on several threads; each twin has an id of its own
         self.good: list[Row] = []
         self.twins: dict[str, tuple[Path, str]] = {}
 
@@ -63,7 +65,8 @@ class SpoiledAnswers(httpx.BaseTransport):
         answer = self._inner.handle_request(request)
         body = answer.read()
         if answer.status_code == 200 and request.url.path.endswith(self._path_end):
-            body = json.dumps(self._spoiled(json.loads(body))).encode()
+            with self._lock:
+                body = json.dumps(self._spoiled(json.loads(body))).encode()
         headers = [one for one in answer.headers.multi_items() if one[0] != "content-length"]
         return httpx.Response(answer.status_code, headers=headers, content=body)
 

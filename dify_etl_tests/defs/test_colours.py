@@ -188,7 +188,7 @@ def test_run_without_partitions_is_the_night(nights: Nights) -> None:
 def test_run_without_partitions_says_what_failed(nights: Nights) -> None:
     """A bad night is red in that way of starting it, too."""
     nights.refuse = refuses(app_of(nights.place.world, "chat").id)
-    run = nights.run({}, config={})
+    run = nights.run({}, config={}, asset_selection=[*LISTS, VERDICT])
     assert [event.step_key for event in run.all_events if event.is_step_failure] == ["sync_verdict"]
     assert nights.told_days(run) == []
     assert not nights.check()[0]

@@ -167,7 +167,7 @@ def test_config_reads_only_the_chosen_app(tmp_path: Path) -> None:
     place = busy_place(tmp_path)
     chosen = app_of(place.world, "workflow")
     config: dict[str, object] = {"resources": {"dify_home": {"config": {"apps": [chosen.name]}}}}
-    night_of(place, config, [name for feed in FEEDS for name in feed.tables])
+    night_of(place, config, ("apps", *sorted(DAILY)))
     assert place.rows("SELECT DISTINCT app_id FROM ops.slices WHERE slice_date IS NOT NULL") == [
         (chosen.id,)
     ]

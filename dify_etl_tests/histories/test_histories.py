@@ -20,8 +20,8 @@ SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_260_312)
 USUAL = {"talk": 16, "runs": 15, "workspace": 10}
 # Parts of a family, which run side by side on several cores. Their seeds are fixed: the same
 # histories are played again in every run, so the suite has fewer of them than a soak.
-PARTS = [("talk", 1), ("talk", 2), ("runs", 1), ("runs", 2), ("workspace", 1)]
-PARTS += [("talk", 3), ("runs", 3), ("workspace", 2)] if SOAK else []
+PARTS = [("talk", 1), ("runs", 1), ("workspace", 1)]
+PARTS += [("talk", 2), ("talk", 3), ("runs", 2), ("runs", 3), ("workspace", 2)] if SOAK else []
 # To make a failing history small takes minutes: only a soak has them.
 PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
 

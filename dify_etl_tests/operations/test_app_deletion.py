@@ -1,6 +1,7 @@
 """Deleting an app: only with its DSL in a file and its data in the warehouse."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,24 @@ def place(bench: Workbench, tmp_path: Path) -> Workplace:
     return place
 
 
+@pytest.fixture(scope="session")
+def read_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a bench whose world was read before anything of it was changed."""
+    bench = Workbench(tmp_path_factory.mktemp("read"))
+    began = min(app.created_at for app in bench.world.apps.values()).date()
+    place = Workplace(bench.world, bench.home / "home", rules=replace(RULES, start_date=began))
+    place.server = bench.server
+    place.read(FEEDS)
+    return place.home
+
+
+@pytest.fixture
+def read_place(place: Workplace, read_home: Path) -> Workplace:
+    """The place of `place`, read: every bench has the same world."""
+    shutil.copytree(read_home, place.home)
+    return place
+
+
 def escrow(bench: Workbench, place: Workplace, **changes: object) -> Escrow:
     books = LiveSyncBooks(place.home, ZONE, bench.world.now())
     return replace(Escrow(Home(place.home).escrow, books), **changes)  # type: ignore[arg-type]
@@ -44,11 +63,12 @@ def deleted(bench: Workbench, app: App, kept: Escrow) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["chat", "workflow", "advanced-chat", "agent-chat"])
-def test_read_app_is_deleted_with_its_escrow(bench: Workbench, place: Workplace, mode: str) -> None:
+def test_read_app_is_deleted_with_its_escrow(
+    bench: Workbench, read_place: Workplace, mode: str
+) -> None:
     """DSL kept, data proven, a manifest, then deleted, all in the audit; the DSL makes it again."""
-    place.read(FEEDS)
     app = app_of(bench.world, mode)
-    kept = escrow(bench, place)
+    kept = escrow(bench, read_place)
     assert deleted(bench, app, kept) == ["verified"] * 4
     assert app.id not in bench.world.apps
     entries = [entry for entry in bench.audit() if entry.outcome == "verified"]
@@ -128,43 +148,39 @@ def test_history_that_was_not_read_keeps_the_app(bench: Workbench, place: Workpl
     assert "Days before DIFY_ETL_START_DATE are never read" in told.value.hint
 
 
-def test_use_after_the_sync_keeps_the_app(bench: Workbench, place: Workplace) -> None:
+def test_use_after_the_sync_keeps_the_app(bench: Workbench, read_place: Workplace) -> None:
     """Somebody talked to it since: that talk is not in the warehouse."""
-    place.read(FEEDS)
     app = app_of(bench.world, "chat")
     bench.wait(60)
     talk = bench.world.add_conversation(app.id, at=bench.world.now())
     bench.world.add_message(talk.id, at=bench.world.now(), query="one more question")
     with bench.operator() as operator, pytest.raises(EscrowRefused, match="was used at"):
-        delete_operation(operator, [app.id], escrow(bench, place))
+        delete_operation(operator, [app.id], escrow(bench, read_place))
 
 
-def test_old_sync_keeps_the_app(bench: Workbench, place: Workplace) -> None:
+def test_old_sync_keeps_the_app(bench: Workbench, read_place: Workplace) -> None:
     """The sync has to be as fresh as was asked for."""
-    place.read(FEEDS)
     bench.wait(2 * 3600)
     app = app_of(bench.world, "chat")
     with bench.operator() as operator, pytest.raises(EscrowRefused, match=r"2\.0 hours old"):
-        delete_operation(operator, [app.id], escrow(bench, place))
-    kept = escrow(bench, place, synced_within=timedelta(hours=3))
+        delete_operation(operator, [app.id], escrow(bench, read_place))
+    kept = escrow(bench, read_place, synced_within=timedelta(hours=3))
     assert deleted(bench, app, kept) == ["verified"] * 4
 
 
-def test_unproven_data_need_a_yes(bench: Workbench, place: Workplace) -> None:
+def test_unproven_data_need_a_yes(bench: Workbench, read_place: Workplace) -> None:
     """Completion logs without details cannot be proven: refused, or accepted and told."""
-    place.read(FEEDS)
     app = app_of(bench.world, "completion")
     with bench.operator() as operator, pytest.raises(EscrowRefused, match="unproven"):
-        delete_operation(operator, [app.id], escrow(bench, place))
-    assert deleted(bench, app, escrow(bench, place, accepts_unproven=True)) == ["verified"] * 4
+        delete_operation(operator, [app.id], escrow(bench, read_place))
+    assert deleted(bench, app, escrow(bench, read_place, accepts_unproven=True)) == ["verified"] * 4
 
 
-def test_several_apps_and_no_name_are_refused(bench: Workbench, place: Workplace) -> None:
+def test_several_apps_and_no_name_are_refused(bench: Workbench, read_place: Workplace) -> None:
     """One app per run unless more are allowed, and none without its name typed back."""
-    place.read(FEEDS)
     apps = [app_of(bench.world, mode) for mode in ("chat", "workflow")]
     with bench.operator() as operator:
-        both = delete_operation(operator, [app.id for app in apps], escrow(bench, place))
+        both = delete_operation(operator, [app.id for app in apps], escrow(bench, read_place))
         with pytest.raises(TooMuch, match="2 objects, the cap of one run is 1"):
             operator.apply(both, both.plan.plan_id, cap=Cap(1), is_sure=True)
         with pytest.raises(NotConfirmed):
@@ -197,24 +213,22 @@ def test_proof_that_is_lost_in_between_stops_the_deletion(
 
 
 def test_escrow_that_cannot_be_written_is_no_plan(
-    bench: Workbench, place: Workplace, tmp_path: Path
+    bench: Workbench, read_place: Workplace, tmp_path: Path
 ) -> None:
     """The folder is looked at before anything is promised."""
-    place.read(FEEDS)
     app = app_of(bench.world, "chat")
     (tmp_path / "in the way").write_text("a file")
-    kept = replace(escrow(bench, place), folder=tmp_path / "in the way")
+    kept = replace(escrow(bench, read_place), folder=tmp_path / "in the way")
     with bench.operator() as operator, pytest.raises(EscrowRefused, match="cannot be written"):
         delete_operation(operator, [app.id], kept)
 
 
 def test_escrow_that_cannot_be_written_any_more_stops_the_deletion(
-    bench: Workbench, place: Workplace, tmp_path: Path
+    bench: Workbench, read_place: Workplace, tmp_path: Path
 ) -> None:
     """Without the DSL on the disk the app stays."""
-    place.read(FEEDS)
     app = app_of(bench.world, "chat")
-    kept = replace(escrow(bench, place), folder=tmp_path / "in the way")
+    kept = replace(escrow(bench, read_place), folder=tmp_path / "in the way")
     with bench.operator() as operator:
         operation = delete_operation(operator, [app.id], kept)
         (tmp_path / "in the way").write_text("a file")

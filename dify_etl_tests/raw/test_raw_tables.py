@@ -1,11 +1,13 @@
 """The raw tables are specified without a gap: keys, descriptions, marks, secrets."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import open_database
+from dify_etl_tests.sync.small_worlds import quiet_world
 from dify_etl_tests.sync.workplace import Workplace
 
 NAMES = list(RAW_TABLES)
@@ -51,9 +53,11 @@ def test_no_column_holds_a_secret() -> None:
     ]
 
 
-def test_file_has_the_comments_of_the_specification(whole: Workplace) -> None:
+def test_file_has_the_comments_of_the_specification(tmp_path: Path) -> None:
     """Grain, key and every sentence are in the warehouse itself, for whoever opens it."""
-    with open_database(whole.home / "live.duckdb") as database:
+    place = Workplace(quiet_world(), tmp_path)
+    place.read(("apps",))
+    with open_database(place.home / "live.duckdb") as database:
         tables = dict(
             database.rows("SELECT table_name, comment FROM duckdb_tables() WHERE schema_name='raw'")
         )

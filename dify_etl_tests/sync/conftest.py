@@ -57,9 +57,16 @@ def chat(workplace: Open) -> Workplace:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A lively workspace that was read once and is not changed by any test."""
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, object]:
+    """A lively workspace that was read once, and its world before."""
     version = "1.13.0"
     place = Workplace(lively_world(version=version), tmp_path_factory.mktemp("whole"), version)
+    before = place.world.snapshot()
     place.read()
-    return place
+    return place, before
+
+
+@pytest.fixture(scope="session")
+def whole(read_once: tuple[Workplace, object]) -> Workplace:
+    """A lively workspace that was read once and is not changed by any test."""
+    return read_once[0]

@@ -20,6 +20,11 @@ TABLES = (
     *("message_citations", "message_files", "agent_thoughts", "daily_statistics"),
     *("agent_tool_calls", "agent_versions"),
 )
+# What fills these.
+FEEDS_OF_AGENTS = (
+    *("apps", "app_api_keys", "annotations", "agent_versions", "daily_statistics"),
+    *("conversations", "messages"),
+)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def whole(request: pytest.FixtureRequest, workplace: Open) -> Workplace:
     place = workplace(agent_world(), version)
     place.world.set_role(role)
     before = place.world.snapshot()
-    place.read()
+    place.read(FEEDS_OF_AGENTS)
     assert place.world.snapshot() == before, "reading left a trace"
     return place
 
@@ -153,7 +158,7 @@ def test_deleted_talk_of_an_agent_is_absent(agents: Workplace) -> None:
 
 def test_books_before_a_deletion_know_what_is_hidden(agents: Workplace) -> None:
     """An app with talks that nothing shows is not read whole: a deletion is told so."""
-    agents.read()
+    agents.read(TALK)
     app = app_of(agents.world, "agent")
     books = LiveSyncBooks(agents.home, agents.rules.zone, agents.world.now())
     proof = books.proof_of(app.id, since=app.created_at, mode=app.mode)

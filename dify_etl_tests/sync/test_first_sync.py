@@ -158,13 +158,10 @@ def test_only_logs_that_are_read_already_are_opened(whole: Workplace) -> None:
     assert all(whole.world.conversations[found].read_at for found in ids)
 
 
-@pytest.mark.slow
-def test_reading_leaves_no_trace(workplace: Open) -> None:
+def test_reading_leaves_no_trace(read_once: tuple[Workplace, object]) -> None:
     """The whole world is the same before and after a sync."""
-    world = lively_world()
-    before = world.snapshot()
-    workplace(world).read()
-    assert world.snapshot() == before
+    place, before = read_once
+    assert place.world.snapshot() == before
 
 
 def test_completion_detail_reads_every_log(workplace: Open) -> None:
@@ -190,25 +187,20 @@ def test_days_before_the_start_are_not_read(workplace: Open) -> None:
     talk(place.world, at=NOW - timedelta(days=9))
     run_id = run(place.world, at=NOW - timedelta(days=1))
     run(place.world, at=NOW - timedelta(days=9))
-    place.read()
+    place.read((*TALK, "workflow_runs"))
     assert place.rows("SELECT conversation_id FROM raw.conversations") == [(inside.id,)]
     assert (run_id,) in place.rows("SELECT workflow_run_id FROM raw.workflow_runs")
     assert place.value("SELECT min(slice_date) FROM ops.slices") == place.rules.start_date
 
 
-@pytest.mark.slow
-def test_run_tells_of_each_table_what_all_its_feeds_did(workplace: Open) -> None:
+def test_run_tells_of_each_table_what_all_its_feeds_did(whole: Workplace) -> None:
     """Messages of completion apps come with the lists of conversations, before their own feed; a
     feed tells its requests even where it is not the first to fill its table.
     """
-    place = workplace(lively_world())
-
-    place.read()
-
-    counts = dict(place.rows("SELECT feed, rows_new FROM ops.runs"))
-    held = {name: place.value(f"SELECT count(*) FROM raw.{name}") for name in counts}
+    counts = dict(whole.rows("SELECT feed, rows_new FROM ops.runs"))
+    held = {name: whole.value(f"SELECT count(*) FROM raw.{name}") for name in counts}
     assert counts == held
-    assert place.value("SELECT requests FROM ops.runs WHERE feed = 'messages'") > 0
+    assert whole.value("SELECT requests FROM ops.runs WHERE feed = 'messages'") > 0
 
 
 @pytest.mark.slow
@@ -224,7 +216,7 @@ def test_lists_in_many_parts_are_held_and_counted_once(
     monkeypatch.setattr("dify_etl.feeds.conversations.BUFFERED", room)
     place = workplace(lively_world())
 
-    reports = place.read()
+    reports = place.read(("apps", "conversations", "workflow_runs"))
 
     for table in ("conversations", "workflow_runs"):
         assert differences(place, (table,)) == []

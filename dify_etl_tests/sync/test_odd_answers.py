@@ -17,7 +17,7 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.test_proven_means_loaded import AT, answering, changed, state_of
-from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 
 WAITING = "SELECT record_id, error_path FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY 2"
 
@@ -170,7 +170,7 @@ def test_detail_that_lacks_its_id_alone_is_no_absent_run(workplace: Open) -> Non
     def without_id(path: str, answer: Any) -> Any:
         return {**answer, "id": None} if "workflow-runs/" in path and "graph" in answer else answer
 
-    answering(place, without_id).read()
+    answering(place, without_id).read(RUNS)
     state, reason, _ = state_of(place, "workflow_runs")
     assert (state, "record without id" in reason) == ("incomplete", True)
 
@@ -197,7 +197,7 @@ def test_detail_of_another_object_is_not_believed(
             if is_detail in path and "node-executions" not in path
             else answer
         ),
-    ).read()
+    ).read((*TALK, *RUNS))
     state, reason, _ = state_of(place, feed)
     assert (state, "answered with 'another'" in reason) == ("incomplete", True), (state, reason)
     assert place.rows(f"SELECT * FROM raw.{feed} WHERE COLUMNS(*)::VARCHAR = 'another'") == []
@@ -209,14 +209,14 @@ def test_pause_that_is_odd_costs_the_forms_alone(workplace: Open) -> None:
     at = place.world.now() - timedelta(hours=2)
     run_id = place.world.start_run(app_of(place.world, "workflow").id, at=at).id
     place.world.ask_person(run_id, at=at)
-    answering(place, answered("/pause-details", paused_nodes=5)).read()
+    answering(place, answered("/pause-details", paused_nodes=5)).read(RUNS)
     assert place.value("SELECT count(*) FROM raw.node_executions WHERE status = 'paused'") == 1
     ((state, reason),) = place.rows(
         "SELECT state, reason FROM ops.slices WHERE feed = 'node_executions' AND state <> 'proven'"
     )
     assert (state, "paused_nodes" in reason) == ("incomplete", True)
     answering(place, None).pass_time(days=1)
-    place.read()
+    place.read(RUNS)
     assert place.value("SELECT count(*) FROM raw.human_inputs") == 1
 
 
@@ -248,9 +248,9 @@ def test_deleted_run_of_an_old_server_leaves_no_doubt(workplace: Open) -> None:
         told = one["workflow_run"]
         return {**one, "workflow_run": {**told, "total_tokens": "7"}} if told["id"] == odd else one
 
-    answering(place, rows_changed("/workflow-app-logs", with_odd_tokens)).read()
+    answering(place, rows_changed("/workflow-app-logs", with_odd_tokens)).read(RUNS)
     assert place.rows(WAITING) != []
     place.world.delete_run(odd)
     answering(place, None).pass_time(days=1)
-    place.read()
+    place.read(RUNS)
     assert place.rows(WAITING) == []

@@ -7,7 +7,7 @@ import pytest
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
-from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 from dify_simulated import World
 from dify_simulated.world.rows import Conversation
 
@@ -92,10 +92,10 @@ def test_runs_of_a_chatflow_lead_behind_the_odd_message(workplace: Open) -> None
     """On the second night the runs name every message: only the odd one stays out."""
     place = workplace(quiet_world("advanced-chat"), "1.16.1")
     with_dead_file(place.world, mode="advanced-chat")
-    place.read()
+    place.read((*TALK, *RUNS))
     place.pass_time(days=1)
 
-    place.read()
+    place.read((*TALK, *RUNS))
 
     assert place.rows(SHOWN) == questions(0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
     assert state_of(place)[1].startswith("1 of 12 messages stay out: ")

@@ -9,7 +9,7 @@ from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
-from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 from dify_simulated import World
 
 DAY = "2026-03-09"
@@ -51,12 +51,12 @@ def test_rejected_nodes_leave_their_day_unproven_until_they_are_well(workplace: 
     """
     nodes = changed("/node-executions", lambda row: True, created_at="yesterday")
     place = answering(workplace(runs_world()), nodes)
-    place.read()
+    place.read(RUNS)
     assert place.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") == 4
     assert state_of(place, "node_executions") == ("unproven", "4 in quarantine", False)
     assert state_of(place, "workflow_runs") == ("proven", None, True)
     answering(place, None).pass_time(days=1)
-    place.read()
+    place.read(RUNS)
     assert place.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") == 0
     assert state_of(place, "node_executions") == ("proven", None, True)
     assert place.value("SELECT count(*) FROM raw.node_executions") == 4
@@ -66,7 +66,7 @@ def test_odd_figure_of_nodes_costs_the_figure_alone(workplace: Open) -> None:
     """A node whose seconds come as text is loaded without them; its day says so."""
     nodes = changed("/node-executions", lambda row: row["node_id"] == "end", elapsed_time="0.5")
     place = answering(workplace(runs_world()), nodes)
-    place.read()
+    place.read(RUNS)
     assert place.rows(
         "SELECT node_id, elapsed_seconds IS NULL, odd_fields FROM raw.node_executions GROUP BY ALL "
         "ORDER BY node_id DESC"
@@ -78,17 +78,17 @@ def test_odd_field_keeps_its_last_good_value(workplace: Open) -> None:
     """A conversation whose count turns to text keeps the last count, and its messages are read."""
     place = workplace(quiet_world("chat"))
     row = talk(place.world, at=AT)
-    place.read()
+    place.read(TALK)
     place.world.add_message(row.id, at=NOW - timedelta(minutes=30), query="one more")
     answering(place, changed("/chat-conversations", lambda row: True, message_count="3"))
     place.pass_time(minutes=10)
-    place.read()
+    place.read(TALK)
     (held,) = place.rows("SELECT message_count, odd_fields FROM raw.conversations")
     assert held == (2, "message_count")
     assert place.value("SELECT count(*) FROM raw.messages") == 3
     assert state_of(place, "conversations")[0] == "proven"
     assert place.value("SELECT odd_fields FROM ops.quarantine") == "message_count"
-    answering(place, None).read()
+    answering(place, None).read(TALK)
     (held,) = place.rows("SELECT message_count, odd_fields FROM raw.conversations")
     assert held == (3, None)
     assert place.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") == 0
@@ -106,7 +106,7 @@ def test_app_with_an_odd_colour_is_read_with_its_talks(workplace: Open) -> None:
             if path == detail
             else changed("/console/api/apps", lambda row: True, icon_background=7)(path, answer)
         ),
-    ).read()
+    ).read(TALK)
     assert place.value("SELECT state FROM ops.slices WHERE feed = 'apps'") == "proven"
     assert place.rows("SELECT name, odd_fields FROM raw.apps") == [
         ("the chat app", "icon_background")
@@ -124,7 +124,7 @@ def test_days_below_a_conversation_without_time_are_not_proven(workplace: Open) 
     answering(
         place, changed("/chat-conversations", lambda one: one["id"] == row.id, created_at=True)
     )
-    place.read()
+    place.read(TALK)
     assert state_of(place, "conversations") == ("unproven", "1 in quarantine", False)
     state, reason, _ = state_of(place, "messages")
     assert (state, reason) == ("unproven", f"conversation {row.id} in quarantine")
@@ -134,9 +134,9 @@ def test_days_below_an_app_without_mode_are_not_proven(workplace: Open) -> None:
     """An app that was read before and whose mode is odd now: its days name it."""
     place = workplace(quiet_world("chat"))
     talk(place.world, at=AT)
-    place.read()
+    place.read(TALK)
     answering(place, changed("/console/api/apps", lambda row: True, mode=7))
-    place.read()
+    place.read(TALK)
     app_id = app_of(place.world).id
     assert state_of(place, "messages")[:2] == ("unproven", f"app {app_id} in quarantine")
     assert place.rows("SELECT state, reason FROM ops.slices WHERE feed = 'apps'") == [
@@ -149,7 +149,7 @@ def test_row_of_an_impossible_time_leaves_all_days_of_its_app_in_doubt(workplace
     place = workplace(quiet_world("chat"))
     row = talk(place.world, at=AT)
     answering(place, changed("/chat-conversations", lambda one: one["id"] == row.id, created_at=0))
-    place.read()
+    place.read(TALK)
     assert state_of(place, "conversations")[:2] == ("unproven", "1 in quarantine")
 
 
@@ -158,13 +158,15 @@ def test_day_of_a_run_that_only_its_message_tells_is_not_proven(workplace: Open)
     place = workplace(quiet_world("advanced-chat"))
     row = talk(place.world, at=AT, messages=1, mode="advanced-chat")
     message_id = place.world.messages_of_conversation[row.id].entries[0][1]
-    answering(place, changed("/chat-messages", lambda one: True, created_at=None)).read()
+    answering(place, changed("/chat-messages", lambda one: True, created_at=None)).read(
+        (*TALK, *RUNS)
+    )
     for feed in ("workflow_runs", "node_executions"):
         assert state_of(place, feed)[:2] == (
             "unproven",
             f"message {message_id} in quarantine",
         )
-    answering(place, None).read()
+    answering(place, None).read((*TALK, *RUNS))
     assert state_of(place, "workflow_runs")[0] == "proven"
 
 
@@ -212,14 +214,14 @@ def test_odd_citation_costs_the_citation(workplace: Open) -> None:
             },
         ),
     )
-    place.read()
+    place.read(TALK)
     assert place.value("SELECT count(message_tokens) FROM raw.messages") == 1
     assert place.rows("SELECT position FROM raw.message_citations") == [(2,)]
     assert place.rows("SELECT parent_id, record_class FROM ops.quarantine") == [
         (message_id, "MessageCitation")
     ]
     assert state_of(place, "messages") == ("unproven", "1 in quarantine", False)
-    answering(place, None).read()
+    answering(place, None).read(TALK)
     assert state_of(place, "messages")[0] == "proven"
 
 
@@ -229,18 +231,18 @@ def test_doubt_dies_with_its_object(workplace: Open) -> None:
     talk(place.world, at=AT - timedelta(hours=1))
     row = talk(place.world, at=AT)
     change = changed("/chat-conversations", lambda one: one["id"] == row.id, created_at=True)
-    answering(place, change).read()
+    answering(place, change).read(TALK)
     assert state_of(place, "conversations")[:2] == ("unproven", "1 in quarantine")
     place.world.delete_conversation(row.id)
     answering(place, None).pass_time(days=1)
-    place.read()
+    place.read(TALK)
     assert state_of(place, "conversations")[:2] == ("proven", None)
 
 
 def test_expected_is_what_dify_said(workplace: Open) -> None:
     """No count of Dify speaks of one day's messages or runs: there is none to expect."""
     place = workplace(runs_world())
-    place.read()
+    place.read((*TALK, *RUNS))
     feeds = "('messages', 'workflow_runs', 'node_executions')"
     assert place.value(f"SELECT count(expected) FROM ops.slices WHERE feed IN {feeds}") == 0
 
@@ -249,7 +251,7 @@ def test_messages_of_one_second_that_dify_cannot_show_are_beyond_proof(workplace
     """Of 130 messages in one second Dify shows 100 for ever: unproven with the counts, settled."""
     place = workplace(quiet_world("chat"))
     talk(place.world, at=AT, messages=130, seconds_apart=0)
-    place.read()
+    place.read(TALK)
     state, reason, is_settled = state_of(place, "messages")
     assert (state, is_settled) == ("unproven", True)
     assert "100 of 130" in reason
@@ -269,7 +271,7 @@ def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
     """A day that fails keeps the time at which its lists were read whole last."""
     place = workplace(quiet_world("chat"))
     talk(place.world, at=AT)
-    place.read()
+    place.read(TALK)
     sql = f"""SELECT state, deep_read_at, read_at FROM ops.slices
         WHERE feed = 'conversations' AND slice_date = '{DAY}'"""
     ((state, deep_read_at, read_at),) = place.rows(sql)
@@ -279,7 +281,7 @@ def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
         inner, refuse=lambda path: 400 if path.endswith("/chat-conversations") else None
     )
     place.pass_time(hours=1)
-    place.read()
+    place.read(TALK)
     ((state, kept, read_at),) = place.rows(sql)
     assert (state, kept) == ("failed", deep_read_at)
     assert read_at > kept
@@ -296,7 +298,7 @@ def test_retry_that_loads_makes_the_slice_whole(workplace: Open) -> None:
             "/chat-messages",
             lambda at, one: {**one, "metadata": {"retriever_resources": [citation]}},
         ),
-    ).read()
+    ).read(TALK)
     assert state_of(place, "messages")[:2] == ("unproven", "1 in quarantine")
     with place.opened() as sync:
         sync.database.execute(
@@ -317,13 +319,13 @@ def test_listed_run_whose_detail_is_missing_for_a_night_is_read_later(workplace:
     place.transport = ChangedAnswers(
         inner, refuse=lambda path: 404 if path.endswith(f"/workflow-runs/{run_id}") else None
     )
-    place.read()
+    place.read(RUNS)
     for feed in ("workflow_runs", "node_executions"):
         state, reason, is_settled = state_of(place, feed)
         assert (state, is_settled) == ("unproven", False)
         assert f"run {run_id}: gone" in reason
     answering(place, None).pass_time(days=1)
-    place.read()
+    place.read(RUNS)
     assert state_of(place, "workflow_runs") == ("proven", None, True)
     assert state_of(place, "node_executions") == ("proven", None, True)
     assert place.value("SELECT count(outputs) FROM raw.workflow_runs") == 2

@@ -1,6 +1,7 @@
 """Objects that were no valid record come back once they can be read."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,10 +17,10 @@ from dify_etl.feeds.whole_lists import AppList, Listed, WholeList
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.run import Sync
-from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
+from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, run, talk
-from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 
 
 def spoiled(workplace: Open, path_end: str, field: str) -> Workplace:
@@ -31,7 +32,7 @@ def spoiled(workplace: Open, path_end: str, field: str) -> Workplace:
         httpx.WSGITransport(app=place.server),
         rows_changed(path_end, lambda at, row: row if at else {**row, field: ["wrong"]}),
     )
-    place.read()
+    place.read((*TALK, *RUNS))
     return place
 
 
@@ -97,16 +98,26 @@ NUMBERS = ("DailyStatistic", "WorkflowRun")
 ID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
-def first_row_spoiled(path: str, answer: Any) -> Any:
-    """The answer with a field of a wrong type in its first row, or in itself."""
-    path = ID.sub("ID", path)
-    for end, field, _ in ODD.values():
-        if path.endswith(end) and isinstance(answer, dict):
-            key = next((key for key in ("data", "accounts") if answer.get(key)), None)
-            if key is None:
-                return {**answer, field: WRONG} if end.endswith("ID") else answer
-            return {**answer, key: [{**answer[key][0], field: WRONG}, *answer[key][1:]]}
-    return answer
+def first_rows_spoiled() -> Change:
+    """A field of a wrong type in the first row of the first answers of each kind, or in these
+    themselves. A retry takes every object by itself, so there are only a few.
+    """
+    spoiled: Counter[str] = Counter()
+
+    def change(path: str, answer: Any) -> Any:
+        path = ID.sub("ID", path)
+        for end, field, _ in ODD.values():
+            if path.endswith(end) and isinstance(answer, dict) and spoiled[end] < 3:
+                key = next((key for key in ("data", "accounts") if answer.get(key)), None)
+                if key is None and not end.endswith("ID"):
+                    return answer
+                spoiled[end] += 1
+                if key is None:
+                    return {**answer, field: WRONG}
+                return {**answer, key: [{**answer[key][0], field: WRONG}, *answer[key][1:]]}
+        return answer
+
+    return change
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +125,7 @@ def spoiled_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A workspace read while a row of every list was odd, and then brought back."""
     version = "1.16.1"
     place = Workplace(brief_world(version), tmp_path_factory.mktemp("odd"), version)
-    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), first_row_spoiled)
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), first_rows_spoiled())
     place.read()
     with place.opened() as sync:
         for name in ODD:

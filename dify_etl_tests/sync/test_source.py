@@ -122,7 +122,7 @@ def test_switch_in_the_middle_loads_nothing_of_the_other_tenant(
     place = workplace(quiet_world("chat", "workflow"))
     world = place.world
     talk(world, at=NOW - timedelta(days=1))
-    place.read()
+    place.read((*TALK, "members", "datasets", "documents", "dataset_api_keys"))
     other = other_workspace(place)
     foreign = world.add_app(
         name="foreign", mode="chat", at=NOW, created_by=world.account_id, tenant_id=other

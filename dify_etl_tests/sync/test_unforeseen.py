@@ -12,8 +12,8 @@ from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
 from dify_etl_tests.defs.night import night_of
-from dify_etl_tests.sync.small_worlds import brief_world, lively_world
-from dify_etl_tests.sync.workplace import Workplace
+from dify_etl_tests.sync.small_worlds import brief_world, lively_world, quiet_world
+from dify_etl_tests.sync.workplace import TALK, Workplace
 
 SECRET = "what a stranger wrote"
 
@@ -40,7 +40,7 @@ def test_bug_in_one_app_costs_its_slices(tmp_path: Path) -> None:
     """Its days failed, the other apps are proven, and the trace stands in ops."""
     place = Workplace(lively_world(), tmp_path)
     app = next(app for app in place.world.apps.values() if app.mode == "chat")
-    exploding(place, f"{app.id}/chat-conversations").read()
+    exploding(place, f"{app.id}/chat-conversations").read(TALK)
 
     states = place.rows(
         f"""SELECT DISTINCT state, app_id = '{app.id}', reason LIKE '%(RuntimeError)%'
@@ -56,10 +56,10 @@ def test_bug_in_one_app_costs_its_slices(tmp_path: Path) -> None:
 def test_bug_is_over_with_the_next_good_night(tmp_path: Path) -> None:
     """What failed for a bug is read like anything else that failed."""
     place = exploding(Workplace(brief_world(), tmp_path), "chat-conversations")
-    place.read()
+    place.read(TALK)
     place.transport = None
     place.pass_time(days=1)
-    place.read()
+    place.read(TALK)
 
     assert place.value("SELECT count(*) FROM ops.slices WHERE state = 'failed'") == 0
 
@@ -123,7 +123,7 @@ def test_ctrl_c_amid_a_query_is_no_bug(place: Workplace) -> None:
 
 def test_night_with_a_bug_builds_and_publishes(tmp_path: Path) -> None:
     """Only the verdict fails; what is good is modelled and published."""
-    place = exploding(Workplace(brief_world(), tmp_path / "home"), "chat-conversations")
+    place = exploding(Workplace(quiet_world(), tmp_path / "home"), "chat-conversations")
 
     ran = night_of(place)
 

@@ -14,7 +14,7 @@ from dify_etl_tests.sync.answers_changed import ChangedAnswers, rows_changed
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
-from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 
 MANY_NIGHTS = 13
 
@@ -40,25 +40,33 @@ def hole(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "status", "feeds", "tables"),
+    ("route", "status", "mode", "feeds", "tables"),
     [
-        ("chat-conversations", 403, TALK, ("conversations", "messages")),
-        ("statistics/daily-messages", 500, ("apps", "daily_statistics"), ("daily_statistics",)),
-        ("/workflow-runs/", 500, ("apps", "workflow_runs", "node_executions"), ("workflow_runs",)),
+        ("chat-conversations", 403, "chat", TALK, ("conversations", "messages")),
+        (
+            *("statistics/daily-messages", 500, "chat"),
+            *(("apps", "daily_statistics"), ("daily_statistics",)),
+        ),
+        ("/workflow-runs/", 500, "workflow", RUNS, ("workflow_runs",)),
     ],
     ids=["talks", "figures", "runs"],
 )
 def test_nothing_is_given_up_however_long_it_failed(
-    workplace: Open, route: str, status: int, feeds: Sequence[str], tables: tuple[str, ...]
+    workplace: Open,
+    route: str,
+    status: int,
+    mode: str,
+    feeds: Sequence[str],
+    tables: tuple[str, ...],
 ) -> None:
     """After many bad nights, beyond the look-back, an app that answers again lacks nothing at once,
     and a single thing that failed nothing within a week.
     """
-    place = workplace(quiet_world("chat", "workflow")).with_rules(lookback_days=2)
+    place = workplace(quiet_world(mode)).with_rules(lookback_days=2)
     refuse(place, route, status)
     for _ in range(MANY_NIGHTS):
-        talk(place.world, at=place.world.now() - timedelta(hours=2), messages=1)
-        run(place.world, at=place.world.now() - timedelta(hours=3))
+        at = place.world.now() - timedelta(hours=2)
+        run(place.world, at=at) if mode == "workflow" else talk(place.world, at=at, messages=1)
         place.read(feeds)
         place.pass_time(days=1)
     assert not verdict_of(place).is_good
@@ -93,12 +101,12 @@ def test_doubt_dies_with_its_object(workplace: Open) -> None:
     purged = run(place.world, at=NOW - timedelta(days=1))
     run(place.world, at=NOW - timedelta(days=1, hours=1))
     refuse(place, f"{purged}/node-executions", 500)
-    place.read()
+    place.read(RUNS)
     assert not verdict_of(place).is_good
     place.transport = None
     place.world.take_run(purged)
     place.pass_time(days=1)
-    place.read()
+    place.read(RUNS)
     assert verdict_of(place).bad == []
 
 
@@ -106,7 +114,7 @@ def test_deleted_app_leaves_no_red_slice(chat: Workplace) -> None:
     """What failed of an app that is gone by now is lost, and nobody waits for it."""
     hole(chat)
     chat.world.delete_app(app_of(chat.world).id)
-    chat.read()
+    chat.read(TALK)
     assert verdict_of(chat).is_good
 
 
@@ -122,7 +130,7 @@ def test_deleted_app_leaves_nothing_in_quarantine(chat: Workplace, route: str) -
     assert verdict_of(chat).waiting > 0
     chat.transport = None
     chat.world.delete_app(app_of(chat.world).id)
-    chat.read()
+    chat.read(TALK)
     assert verdict_of(chat).is_good
 
 

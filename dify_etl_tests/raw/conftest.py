@@ -1,5 +1,0 @@
-"""The workspace that was read once, shared with the tests of the sync."""
-
-from dify_etl_tests.sync.conftest import whole
-
-__all__ = ["whole"]
