@@ -40,3 +40,16 @@ def warehouse(unpinned: HandWritten) -> HandWritten:
     unpinned.add("ops.source", timezone=ZONE, server_version="1.12.1")
     unpinned.zone = zone_of(ZONE)
     return unpinned
+
+
+@pytest.fixture(scope="module")
+def module_warehouse(
+    empty_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HandWritten]:
+    """As `warehouse`, for tests that ask one content."""
+    copy = tmp_path_factory.mktemp("warehouse") / "live.duckdb"
+    shutil.copy(empty_file, copy)
+    with open_database(copy) as database:
+        warehouse = HandWritten(database, zone_of(ZONE))
+        warehouse.add("ops.source", timezone=ZONE, server_version="1.12.1")
+        yield warehouse

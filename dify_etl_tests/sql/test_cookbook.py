@@ -1,0 +1,93 @@
+"""docs/cookbook.md: each query is run on a few rows, and gives the answer that is known."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dify_etl.warehouse.models import build
+from dify_etl_tests.sql.hand_written import MODELS, HandWritten
+
+COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.md"
+QUERIES = re.findall(r"```sql\n(.*?)```", COOKBOOK.read_text(encoding="utf-8"), re.DOTALL)
+# In Berlin the last one is half past midnight of April 1.
+SUNDAY = datetime(2026, 3, 1, 8, tzinfo=UTC)
+MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
+APRIL = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)
+ANSWERS: dict[str, list[tuple[object, ...]]] = {
+    "What did each person cost?": [
+        ("ann", "end_user", "USD", Decimal(3), 2),
+        ("bob", "end_user", "RMB", Decimal(1), 1),
+        (None, "nobody", "USD", Decimal("0.5"), 1),
+    ],
+    "What did each model cost?": [
+        ("langgenius/openai/openai", "gpt", "USD", Decimal(5), Decimal(90)),
+        ("langgenius/openai/openai", "yi", "USD", Decimal(2), Decimal(30)),
+        ("langgenius/openai/openai", "yi", "RMB", Decimal(1), Decimal(30)),
+    ],
+    "How many people came each week": [
+        (date(2026, 2, 23), 2),
+        (date(2026, 3, 2), 1),
+        (date(2026, 3, 30), 1),
+    ],
+    "who comes back": [
+        (date(2026, 2, 23), 0, 2),
+        (date(2026, 2, 23), 1, 1),
+        (date(2026, 2, 23), 5, 1),
+    ],
+    "At which hour": [(0, 1), (9, 4)],
+    "Who asks most": [("ann", "end_user", 3, 2, 3), ("bob", "end_user", 1, 1, 1)],
+    "How does usage grow": [(date(2026, 3, 1), 4, None), (date(2026, 4, 1), 1, -3)],
+}
+
+
+@pytest.fixture(scope="module")
+def asked(module_warehouse: HandWritten) -> HandWritten:
+    """Two apps in which ann is one person and two end users, bob is one, and one is nobody."""
+    warehouse = module_warehouse
+    warehouse.app("chat", "first", model="gpt")
+    warehouse.app("chat", "second", model="yi")
+    callers = {"ann 1": "ann", "ann 2": "ann", "bob": "bob", "nobody": "DEFAULT-USER"}
+    talks = [
+        ("first", "ann 1", SUNDAY, 1, "USD"),
+        ("first", "nobody", SUNDAY, Decimal("0.5"), "USD"),
+        ("second", "bob", SUNDAY, 1, "RMB"),
+        ("second", "ann 2", MONDAY, 2, "USD"),
+        ("first", "ann 1", APRIL, Decimal("3.5"), "USD"),
+    ]
+    for number, (app, caller, at, price, currency) in enumerate(talks):
+        talk = {"app_id": app, "from_end_user_id": caller}
+        warehouse.add(
+            "raw.conversations",
+            conversation_id=f"talk {number}",
+            from_end_user_session_id=callers[caller],
+            from_source="api",
+            created_at=at,
+            **talk,
+        )
+        warehouse.message(
+            f"talk {number}",
+            created_at=at,
+            total_price=price,
+            total_tokens=30,
+            currency=currency,
+            **talk,
+        )
+    for app in ("first", "second"):
+        for day in (date(2026, 3, 1), date(2026, 3, 2), date(2026, 4, 1)):
+            warehouse.read_day(day, app_id=app)
+    for model in MODELS:
+        build(warehouse.database, model)
+    return warehouse
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"), list(zip(QUERIES, ANSWERS.values(), strict=True)), ids=list(ANSWERS)
+)
+def test_query_gives_the_answer(
+    asked: HandWritten, query: str, answer: list[tuple[object, ...]]
+) -> None:
+    """Every query of the cookbook, in its order."""
+    assert asked.database.rows(query) == answer
