@@ -36,19 +36,30 @@ def test_what_dify_does_not_tell_is_null(warehouse: HandWritten) -> None:
 
 
 def test_who_asked(warehouse: HandWritten) -> None:
-    """The session id of an end user, the name of an account, and nobody for DEFAULT-USER."""
-    warehouse.add("raw.members", account_id="account", name="Eva")
-    talk(warehouse, "by user", from_end_user_session_id="ann@example.com")
-    talk(warehouse, "by nobody", from_end_user_session_id="DEFAULT-USER")
-    talk(warehouse, "by account", from_account_id="account", from_account_name="Eva M.")
-    talk(warehouse, "by member", from_account_id="account")
-    for one in ("by user", "by nobody", "by account", "by member"):
-        warehouse.message(one)
+    """By the rule of stg_people: the session id of an end user, the name of an account (of a member
+    that of today), and nobody for DEFAULT-USER.
+    """
+    warehouse.add("raw.members", account_id="member", name="Eva")
+    callers: dict[str, dict[str, Any]] = {
+        "by user": {"from_end_user_id": "user"},
+        "by nobody": {"from_end_user_id": "default"},
+        "by account": {"from_account_id": "gone", "from_end_user_id": None},
+        "by member": {"from_account_id": "member", "from_end_user_id": None},
+    }
+    names = {
+        "by user": {"from_end_user_session_id": "ann@example.com"},
+        "by nobody": {"from_end_user_session_id": "DEFAULT-USER"},
+        "by account": {"from_account_name": "Max"},
+        "by member": {"from_account_name": "Eva before"},
+    }
+    for one, caller in callers.items():
+        talk(warehouse, one, **caller, **names[one])
+        warehouse.message(one, **caller)
     rows = warehouse.rows_of(VIEW)
     assert {row["conversation_id"]: (row["person"], row["person_kind"]) for row in rows} == {
         "by user": ("ann@example.com", "end_user"),
-        "by nobody": (None, None),
-        "by account": ("Eva M.", "account"),
+        "by nobody": (None, "nobody"),
+        "by account": ("Max", "account"),
         "by member": ("Eva", "account"),
     }
 

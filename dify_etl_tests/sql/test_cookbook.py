@@ -39,7 +39,7 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
     ],
     "At which hour": [(0, 1), (9, 4)],
     "Who asks most": [("ann", "end_user", 3, 2, 3), ("bob", "end_user", 1, 1, 1)],
-    "How does usage grow": [(date(2026, 3, 1), 4, None), (date(2026, 4, 1), 1, -3)],
+    "How does usage grow": [("2026-03", 4, None), ("2026-04", 1, -3)],
 }
 
 

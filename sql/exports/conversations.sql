@@ -10,7 +10,7 @@
 -- created_at: When the question came, UTC.
 -- created_date: Local day of created_at.
 -- person: End user's session id (the API caller's `user`), else name of the account; null: nobody.
--- person_kind: Either end_user or account; null: nobody is known, as of callers without `user`.
+-- person_kind: One of account, browser, end_user, nobody (callers without `user`); null: not known.
 -- from_source: Where it came from: api (also web app) or console (debugging or Explore).
 -- question: What was asked.
 -- answer: What the app answered.
@@ -33,24 +33,9 @@ with apps as (
     select app_id, app_name, app_mode from staging.stg_apps
 ),
 
--- DEFAULT-USER is Dify's name for all callers of the API that name no user.
 conversations as (
-    select
-        app_id,
-        conversation_id,
-        conversation_name,
-        created_at,
-        end_user_id,
-        case
-            when end_user_session_id <> 'DEFAULT-USER' then end_user_session_id
-        end as session_id,
-        account_id,
-        account_name
+    select app_id, conversation_id, conversation_name, created_at
     from staging.stg_conversations
-),
-
-members as (
-    select account_id, account_name from staging.stg_members
 ),
 
 -- Several editors may rate one answer: one row has them all, in the order of the console.
@@ -77,15 +62,11 @@ questions as (
     select
         messages.*,
         conversations.conversation_name,
-        conversations.created_at as conversation_created_at,
-        conversations.session_id,
-        coalesce(conversations.account_name, members.account_name) as account_name
+        conversations.created_at as conversation_created_at
     from staging.stg_messages as messages
     left join conversations
         on messages.app_id = conversations.app_id
         and messages.conversation_id = conversations.conversation_id
-    left join members
-        on coalesce(messages.account_id, conversations.account_id) = members.account_id
 )
 
 select
@@ -99,11 +80,8 @@ select
     questions.message_id,
     questions.created_at,
     questions.created_date,
-    coalesce(questions.session_id, questions.account_name) as person,
-    case
-        when questions.session_id is not null then 'end_user'
-        when questions.account_name is not null then 'account'
-    end as person_kind,
+    questions.person_name as person,
+    questions.person_kind,
     questions.from_source,
     questions.question,
     questions.answer,
