@@ -346,6 +346,55 @@ def test_currencies_of_a_day_are_not_compared(chatflow: HandWritten) -> None:
     }
 
 
+def test_message_of_two_currencies_costs_what_its_nodes_do(chatflow: HandWritten) -> None:
+    """Dify adds nodes as if they were of one currency, and names that of the last one."""
+    run = chatflow.run()
+    chatflow.node(run, **model_call("gpt-4o", currency="USD"))
+    chatflow.node(run, **model_call("yi", prompt=2000, answer=0, currency="RMB"))
+    told = {"workflow_run_id": run, "message_tokens": 3000, "answer_tokens": 100}
+    chatflow.message(total_price="0.0085", total_tokens=3100, currency="RMB", **told)
+    chatflow.dify_says("total_price", 0.0085)
+    assert costs(chatflow, "model", "currency", "is_in_dify_figure", "difference_reason") == {
+        ("gpt-4o", "USD", True, "mixed currencies"): Decimal("0.0035"),
+        ("yi", "RMB", True, "mixed currencies"): Decimal("0.005"),
+    }
+    rows = chatflow.rows_of(MART)
+    assert sum(row["total_tokens"] for row in rows) == 3100
+
+
+def test_nodes_of_a_free_message_are_in_no_figure_of_two_currencies(chatflow: HandWritten) -> None:
+    """Nothing is left of such a day's figure that they could be in."""
+    run = chatflow.run()
+    chatflow.node(run, **model_call())
+    chatflow.message(workflow_run_id=run, message_tokens=0, answer_tokens=0, status="error")
+    chatflow.message(total_price="1", total_tokens=30, currency="USD")
+    chatflow.message(total_price="7", total_tokens=30, currency="RMB")
+    chatflow.dify_says("total_price", 8)
+    assert in_figure(chatflow) == 8
+    found = costs(chatflow, "price_source", "is_in_dify_figure", "difference_reason", "currency")
+    assert found["nodes", False, "message says 0", "USD"] == Decimal("0.0035")
+
+
+@pytest.mark.parametrize("status", ["normal", "error", "paused"])
+def test_tokens_beyond_the_nodes_get_their_share(chatflow: HandWritten, status: str) -> None:
+    """A message that tells no price has more tokens than its nodes tell: the rest of the figure is
+    its, and its person's, also when it failed.
+    """
+    run = chatflow.run()
+    chatflow.node(run, **model_call())
+    told = {"workflow_run_id": run, "message_tokens": 1500, "answer_tokens": 300}
+    chatflow.message(from_end_user_id="ada", status=status, **told)
+    chatflow.dify_says("total_price", 0.0095)
+    chatflow.dify_says("token_count", 1800)
+    rows = chatflow.rows_of(MART)
+    assert {row["price_source"]: (row["total_price"], row["person_id"]) for row in rows} == {
+        "nodes": (Decimal("0.0035"), "ada"),
+        "allocated": (Decimal("0.006"), "ada"),
+    }
+    sums = [sum(row[name] for row in rows) for name in ("prompt_tokens", "completion_tokens")]
+    assert (*sums, sum(row["messages"] for row in rows)) == (1500, 300, 1)
+
+
 def test_currency_of_a_share_is_that_of_the_model(chat: HandWritten) -> None:
     """A model that showed a price, though none of a unit, tells the currency: not Dify's "USD"."""
     chat.app("workflow", "flow")

@@ -163,6 +163,37 @@ def test_explored_rows_are_counted(chat: HandWritten) -> None:
     ]
 
 
+def test_end_users_tell_which_talk_is_left_out(warehouse: HandWritten) -> None:
+    """Unopened logs tell no tokens: that an end user is lacking shows that Explore was counted and
+    an old row was not.
+    """
+    warehouse.app("completion")
+    warehouse.read_day()
+    warehouse.end_run()
+    unopened = {"message_id": None, "message_tokens": None, "answer_tokens": None}
+    talk(warehouse, "asked", **unopened, from_end_user_id="ada")
+    talk(warehouse, "again", **unopened, from_end_user_id="ada")
+    talk(warehouse, "old", **unopened, from_end_user_id="bob")
+    talk(warehouse, "explored", **unopened, **CONSOLE)
+    dify_counts(warehouse, daily_messages=3, daily_conversations=3, daily_end_users=1)
+    found = warehouse.rows_of("marts.conversation_days", "NOT is_counted")
+    assert [(row["conversation_id"], row["left_out_reason"]) for row in found] == [
+        ("old", "no invoke_from")
+    ]
+    assert verdict(warehouse, "daily_end_users") == "explained"
+
+
+def test_of_many_talks_the_one_whose_end_user_is_lacking(chat: HandWritten) -> None:
+    """Of more than ten equal talks that is left out with which as many end users go."""
+    for number in range(11):
+        talk(chat, f"talk {number:02}", from_end_user_id="ada")
+    talk(chat, "talk 11", from_end_user_id="bob")
+    figures = {"daily_messages": 11, "daily_conversations": 11, "daily_end_users": 1}
+    dify_counts(chat, **figures, token_count=330)
+    found = chat.rows_of("marts.conversation_days", "NOT is_counted")
+    assert [row["conversation_id"] for row in found] == ["talk 11"]
+
+
 def test_what_is_left_out_must_fit_in_every_figure(chat: HandWritten) -> None:
     """A message more or less, or other tokens, are not excused by debugging of the same day."""
     talk(chat, "asked")
@@ -245,6 +276,19 @@ def test_debugging_of_chatflows_shows_in_its_runs(
         chatflow.run(triggered_from="debugging", created_by_account_id="ada")
     dify_counts(chatflow, "1.7.2", daily_messages=told)
     assert verdict(chatflow) == expected
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["user_satisfaction_rate", "tokens_per_second", "average_session_interactions"],
+)
+def test_rates_of_a_day_of_debugging_alone(chatflow: HandWritten, metric: str) -> None:
+    """Before 1.9 a day on which a chatflow was debugged and not used has all figures."""
+    chatflow.run(triggered_from="debugging", total_tokens=5)
+    chatflow.dify_says("daily_messages", 1, server_version="1.0.0")
+    chatflow.dify_says(metric, 2.5, server_version="1.0.0")
+    assert verdict(chatflow) == "explained"
+    assert verdict(chatflow, metric) == "explained"
 
 
 def test_runs_that_old_servers_list_nowhere(workflow: HandWritten) -> None:
@@ -380,6 +424,23 @@ def test_shared_out_price_is_explained(chat: HandWritten) -> None:
     chat.dify_says("total_price", 0.25)
     row = row_of(chat, "total_price")
     assert (row["verdict"], row["untold_rows"], row["difference"]) == ("explained", 1, 0)
+
+
+@pytest.mark.parametrize(("told", "expected"), [(9, "explained"), (7, "differs")])
+def test_day_of_two_currencies(chatflow: HandWritten, told: float, expected: str) -> None:
+    """Nothing is shared out to a message without a price, and the others cost no more than Dify
+    says: a sum that is too large is no matter of currencies.
+    """
+    chatflow.message(**PRICED | {"total_price": "1"})
+    chatflow.message(**PRICED | {"total_price": "7", "currency": "RMB"})
+    chatflow.message()
+    chatflow.dify_says("total_price", told)
+    row = row_of(chatflow, "total_price")
+    assert row["verdict"] == expected
+    assert expected == "differs" or row["reason"] == (
+        "Dify 1.12.1 adds currencies as if they were one, so nothing is shared out: it shows no "
+        "price of 1 messages."
+    )
 
 
 def test_figure_that_shrank_is_explained(chatflow: HandWritten) -> None:

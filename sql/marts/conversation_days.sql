@@ -25,7 +25,8 @@
 -- list neither. In the lists of chat, agent-chat, completion and agent apps debugging looks like
 -- Explore, and rows without `invoke_from` look like all others: which ones are left out shows only
 -- in Dify's figures. So conversations are chosen whose messages, number and tokens are together
--- what Dify's figures lack: first among those of accounts alone. Sets of up to ten conversations
+-- what Dify's figures lack, if there are several with whom as many end users go: first among those
+-- of accounts alone. Sets of up to ten conversations
 -- of accounts and ten others are all tried, of more those of one or two, or all but these. When
 -- none fits to the digit, the nearest of those of accounts are left out, and the rest differs.
 -- Where more than two of so many are lacking, and no set that is tried fits, none is left out and
@@ -120,6 +121,7 @@ figures as (
         max(value) filter (where metric = 'daily_messages') as messages,
         max(value) filter (where metric = 'daily_conversations') as conversations,
         max(value) filter (where metric = 'token_count') as tokens,
+        max(value) filter (where metric = 'daily_end_users') as end_users,
         max_by(server_version, read_at) as server_version
     from staging.stg_daily_statistics
     where account_timezone = (select timezone from source)
@@ -137,6 +139,7 @@ days as (
         parts.app_id,
         parts.message_date,
         count(distinct parts.conversation_id) as conversations,
+        count(distinct parts.end_user_id) as end_users,
         sum(parts.messages)::bigint as messages,
         sum(parts.tokens)::decimal(38, 0) as tokens,
         sum(parts.untold_tokens) as untold_tokens
@@ -154,6 +157,7 @@ compared as (
         coalesce(figures.conversations, 0) as told_conversations,
         coalesce(figures.messages, 0) as told_messages,
         coalesce(figures.tokens, 0) as told_tokens,
+        coalesce(figures.end_users, 0) as told_end_users,
         days.untold_tokens > 0
         or figures.tokens is null and figures.messages is not null as is_without_tokens,
         coalesce(figures.server_version, (select server_version from source)) as counted_by
@@ -168,6 +172,7 @@ lacks as (
         message_date,
         (conversations - told_conversations)::bigint as conversations,
         (messages - told_messages)::bigint as messages,
+        (end_users - told_end_users)::bigint as end_users,
         if(is_without_tokens, 0, tokens - told_tokens)::decimal(38, 0) as tokens,
         is_without_tokens
     from compared
@@ -180,16 +185,33 @@ lacks as (
         ) >= 1009
 ),
 
+user_days as (
+    select
+        app_id,
+        message_date,
+        end_user_id,
+        count(distinct conversation_id) as conversations
+    from parts
+    where not is_absent and end_user_id is not null
+    group by app_id, message_date, end_user_id
+),
+
 candidates as (
     select
         parts.app_id,
         parts.message_date,
         bool_or(parts.is_console) as is_console,
         parts.conversation_id,
+        max(parts.end_user_id) as end_user_id,
+        max(user_days.conversations) as user_conversations,
         sum(parts.messages)::bigint as messages,
         sum(if(lacks.is_without_tokens, 0, parts.tokens))::decimal(38, 0) as tokens
     from parts
     join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
+    left join user_days
+        on parts.app_id = user_days.app_id
+        and parts.message_date = user_days.message_date
+        and parts.end_user_id = user_days.end_user_id
     where
         not parts.is_absent
         and parts.is_listed
@@ -212,6 +234,7 @@ sizes as (
         lacks.message_date,
         kinds.is_console,
         count(numbered.place) as members,
+        count(distinct numbered.end_user_id) as end_users,
         coalesce(sum(numbered.messages), 0)::bigint as messages,
         coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens
     from lacks
@@ -224,6 +247,39 @@ sizes as (
 ),
 
 -- A set of a few is a number whose binary digits say who is in it.
+masks as (
+    select app_id, message_date, is_console, unnest(range(1 << members)) as mask
+    from sizes
+    where members <= 10
+),
+
+-- An end user goes with a set in which all conversations of the day are.
+users_of_few as (
+    select app_id, message_date, is_console, mask, count(*) as end_users
+    from (
+        select
+            masks.app_id,
+            masks.message_date,
+            masks.is_console,
+            masks.mask,
+            numbered.end_user_id
+        from masks
+        join numbered
+            on masks.app_id = numbered.app_id
+            and masks.message_date = numbered.message_date
+            and masks.is_console = numbered.is_console
+            and (masks.mask >> (numbered.place - 1)) & 1 = 1
+        group by
+            masks.app_id,
+            masks.message_date,
+            masks.is_console,
+            masks.mask,
+            numbered.end_user_id
+        having count(*) = max(numbered.user_conversations)
+    ) as users_of_sets
+    group by app_id, message_date, is_console, mask
+),
+
 few as (
     select
         masks.app_id,
@@ -235,12 +291,14 @@ few as (
         false as is_rest,
         count(numbered.place) as conversations,
         coalesce(sum(numbered.messages), 0)::bigint as messages,
-        coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens
-    from (
-        select app_id, message_date, is_console, unnest(range(1 << members)) as mask
-        from sizes
-        where members <= 10
-    ) as masks
+        coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens,
+        coalesce(any_value(users_of_few.end_users), 0) as end_users
+    from masks
+    left join users_of_few
+        on masks.app_id = users_of_few.app_id
+        and masks.message_date = users_of_few.message_date
+        and masks.is_console = users_of_few.is_console
+        and masks.mask = users_of_few.mask
     left join numbered
         on masks.app_id = numbered.app_id
         and masks.message_date = numbered.message_date
@@ -251,9 +309,27 @@ few as (
 
 -- Of many: none, one, two, and all but these.
 members_or_none as (
-    select app_id, message_date, is_console, place, messages, tokens from numbered
+    select
+        app_id,
+        message_date,
+        is_console,
+        place,
+        messages,
+        tokens,
+        end_user_id,
+        user_conversations
+    from numbered
     union all
-    select app_id, message_date, is_console, 0 as place, 0 as messages, 0 as tokens from sizes
+    select
+        app_id,
+        message_date,
+        is_console,
+        0 as place,
+        0 as messages,
+        0 as tokens,
+        null as end_user_id,
+        null as user_conversations
+    from sizes
 ),
 
 pairs as (
@@ -266,9 +342,20 @@ pairs as (
         if(one.place > 0, 1, 0) + if(two.place > 0, 1, 0) as conversations,
         one.messages + two.messages as messages,
         one.tokens + two.tokens as tokens,
+        case
+            when one.end_user_id = two.end_user_id then if(one.user_conversations = 2, 1, 0)
+            else
+                if(one.user_conversations = 1, 1, 0)
+                + if(two.user_conversations = 1, 1, 0)
+        end as end_users,
+        case
+            when one.end_user_id = two.end_user_id then 1
+            else if(one.end_user_id is null, 0, 1) + if(two.end_user_id is null, 0, 1)
+        end as end_users_met,
         sizes.members,
         sizes.messages as all_messages,
-        sizes.tokens as all_tokens
+        sizes.tokens as all_tokens,
+        sizes.end_users as all_end_users
     from members_or_none as one
     join members_or_none as two
         on one.app_id = two.app_id
@@ -295,7 +382,8 @@ sets as (
         false as is_rest,
         conversations,
         messages,
-        tokens
+        tokens,
+        end_users
     from pairs
     union all
     select
@@ -308,7 +396,8 @@ sets as (
         true as is_rest,
         members - conversations as conversations,
         all_messages - messages as messages,
-        all_tokens - tokens as tokens
+        all_tokens - tokens as tokens,
+        all_end_users - end_users_met as end_users
     from pairs
 ),
 
@@ -324,7 +413,10 @@ fitting as (
         others.first_place as other_first_place,
         others.second_place as other_second_place,
         others.is_rest as other_is_rest,
-        count(*) over (partition by lacks.app_id, lacks.message_date) = 1 as is_certain
+        count(*) over (
+            partition by
+                lacks.app_id, lacks.message_date, others.end_users = lacks.end_users
+        ) = 1 as is_certain
     from lacks
     join sets as of_accounts
         on lacks.app_id = of_accounts.app_id
@@ -340,6 +432,7 @@ fitting as (
     qualify row_number() over (
         partition by lacks.app_id, lacks.message_date
         order by
+            if(others.end_users = lacks.end_users, 0, 1),
             others.conversations,
             of_accounts.mask,
             of_accounts.is_rest,

@@ -531,9 +531,12 @@ pieces as (
             when place = 0 or share is null then units
             else share
         end as piece_units,
-        outside_reason is null as is_in_dify_figure,
-        coalesce(outside_reason, if(is_mixed and place > 0, 'mixed currencies', null))
-            as difference_reason,
+        outside_reason is null and not (is_mixed and place = 4) as is_in_dify_figure,
+        case
+            when outside_reason is not null then outside_reason
+            when is_mixed and place = 4 then beyond_reason
+            when is_mixed and place > 0 then 'mixed currencies'
+        end as difference_reason,
         coalesce(share <> units, price_source is null) as is_shared,
         true as is_counted
     from marked

@@ -347,7 +347,10 @@ figures as (
         select unnest([
             {'metric': 'daily_messages', 'debugging_value': debugging_days.messages},
             {'metric': 'daily_conversations', 'debugging_value': null},
-            {'metric': 'token_count', 'debugging_value': debugging_days.tokens}
+            {'metric': 'token_count', 'debugging_value': debugging_days.tokens},
+            {'metric': 'user_satisfaction_rate', 'debugging_value': null},
+            {'metric': 'tokens_per_second', 'debugging_value': null},
+            {'metric': 'average_session_interactions', 'debugging_value': null}
         ], recursive := true)
     ) as told
     where
@@ -357,6 +360,16 @@ figures as (
             where
                 message_days.app_id = debugging_days.app_id
                 and message_days.message_date = debugging_days.message_date
+        )
+        and not (
+            told.metric = 'average_session_interactions'
+            and exists (
+                select 1
+                from beginning_days
+                where
+                    beginning_days.app_id = debugging_days.app_id
+                    and beginning_days.created_date = debugging_days.message_date
+            )
         )
     union all
     select

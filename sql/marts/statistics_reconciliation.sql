@@ -383,7 +383,14 @@ ruled as (
                         when is_same and allocated_price = 0 then 'same'
                         when is_same then 'shared out'
                         when dify_figure is null and left_out_rows = figure_rows then 'left out'
-                        when is_mixed and missing_rows > 0 then 'mixed currencies'
+                        when is_mixed
+                            then
+                                case
+                                    when
+                                        difference < 0
+                                        and (missing_rows > 0 or console_messages > 0)
+                                        then 'mixed currencies'
+                                end
                         when figure_price = largest_price and largest_price > dify_figure
                             then 'shrunk'
                         when figure_price is distinct from dify_figure then null
@@ -585,8 +592,22 @@ reconciliation as (
                     || unattributed_price::varchar || ' of the figure is unattributed.'
             when rule = 'mixed currencies'
                 then
-                    dify || ' adds currencies as if they were one, and shows no price of '
-                    || format('{:d}', missing_rows) || ' messages: nothing is shared out.'
+                    dify || ' adds currencies as if they were one, so nothing is shared out: '
+                    || concat_ws(
+                        ', and ',
+                        case
+                            when missing_rows > 0
+                                then
+                                    'it shows no price of ' || format('{:d}', missing_rows)
+                                    || ' messages'
+                        end,
+                        case
+                            when console_messages > 0
+                                then
+                                    format('{:d}', console_messages)
+                                    || ' are of accounts, in Explore or while debugging'
+                        end
+                    ) || '.'
             when rule = 'shrunk' and largest_version is distinct from server_version
                 then
                     'Dify ' || coalesce(largest_version, '') || ' told ' || largest_price::varchar

@@ -63,7 +63,10 @@ messages as (
                 then round(stg_messages.total_price, 7)::decimal(38, 10)
         end as told_price,
         stg_messages.currency,
-        stg_messages.total_price is not null or stg_messages.status = 'error' as is_told_to_be_free,
+        stg_messages.total_price is not null
+        or stg_messages.status = 'error'
+        and coalesce(stg_messages.message_tokens + stg_messages.answer_tokens, 0) = 0
+            as is_told_to_be_free,
         coalesce(stg_messages.from_source = 'console', false) as is_console,
         stg_messages.absent_since,
         stg_messages.message_tokens as prompt_tokens,
@@ -150,9 +153,8 @@ parts as (
         row_number() over largest_first as place,
         sum(leaves.price) over of_message as nodes_price,
         sum(leaves.prompt_tokens) over of_message as nodes_prompt_tokens,
-        sum(leaves.completion_tokens) over of_message as nodes_completion_tokens,
-        min(leaves.currency) over of_message is distinct from max(leaves.currency) over of_message
-        or messages.currency <> leaves.currency as is_mixed
+        sum(leaves.total_tokens) over of_message as nodes_tokens,
+        sum(leaves.completion_tokens) over of_message as nodes_completion_tokens
     from messages
     join leaves on messages.workflow_run_id = leaves.workflow_run_id
     where messages.app_mode = 'advanced-chat' and messages.message_id is not null
@@ -164,22 +166,31 @@ parts as (
     qualify nodes_price > 0
 ),
 
--- In units of 10^-7: what the message tells is shared out over its nodes, by what each cost.
+-- In units of 10^-7: what the message tells is shared out over its nodes, by what each cost. Dify
+-- adds its nodes as if they were of one currency, and names one of them: each keeps its own.
 shared_parts as (
     select
         *,
-        told_price is not null and not coalesce(is_mixed, false) as is_told,
+        told_price is not null as is_told,
         case
-            when told_price is null or is_mixed then (price * 10000000)::hugeint
+            when told_price is null then (price * 10000000)::hugeint
             when told_price >= nodes_price or nodes_price >= 100000000000
                 then (price * 10000000)::hugeint
             else
                 ((price * 10000000)::hugeint * (told_price * 10000000)::hugeint)
                 // (nodes_price * 10000000)::hugeint
         end as units,
-        coalesce(message_tokens, 0) = 0
-        or nodes_prompt_tokens = message_prompt_tokens
-        and nodes_completion_tokens = message_completion_tokens as are_tokens_by_node
+        coalesce(told_price is null and message_tokens > nodes_tokens, false) as has_more_tokens,
+        coalesce(
+            message_tokens is null
+            or message_tokens = 0
+            or nodes_prompt_tokens = message_prompt_tokens
+            and nodes_completion_tokens = message_completion_tokens
+            or told_price is null
+            and nodes_prompt_tokens <= message_prompt_tokens
+            and nodes_completion_tokens <= message_completion_tokens,
+            false
+        ) as are_tokens_by_node
     from parts
 ),
 
@@ -199,7 +210,8 @@ exact_parts as (
     )
 ),
 
--- What the message tells, what its nodes cost beyond that, and what it costs beyond its nodes.
+-- What the message tells, what its nodes cost beyond that, and what it costs beyond its nodes; and
+-- of a message that tells no price the tokens that none of its nodes has: their price is unknown.
 charges_of_parts as (
     select
         node_execution_id as charge_id,
@@ -216,7 +228,7 @@ charges_of_parts as (
         person_kind,
         if(is_told, 'message', 'nodes') as price_source,
         exact_units as units,
-        if(is_told, told_currency, currency) as currency,
+        coalesce(currency, told_currency) as currency,
         case when not is_told and is_told_to_be_free then 'message says 0' end as doubt,
         is_console,
         false as is_debugging,
@@ -225,14 +237,16 @@ charges_of_parts as (
         1 as node_executions,
         case
             when are_tokens_by_node then prompt_tokens
+            when has_more_tokens then 0
             else if(place = 1, message_prompt_tokens, 0)
         end as prompt_tokens,
         case
             when are_tokens_by_node then completion_tokens
+            when has_more_tokens then 0
             else if(place = 1, message_completion_tokens, 0)
         end as completion_tokens,
         case
-            when are_tokens_by_node then total_tokens
+            when are_tokens_by_node or has_more_tokens then total_tokens
             else if(place = 1, message_tokens, 0)
         end as total_tokens
     from exact_parts
@@ -292,6 +306,35 @@ charges_of_parts as (
         0 as total_tokens
     from exact_parts
     where is_told and place = 1 and told_price > nodes_price
+    union all
+    select
+        message_id as charge_id,
+        app_id,
+        app_mode,
+        message_id,
+        workflow_run_id,
+        usage_date,
+        null as provider,
+        null as model,
+        null as model_source,
+        person_id,
+        person_name,
+        person_kind,
+        null as price_source,
+        null as units,
+        null as currency,
+        null as doubt,
+        is_console,
+        false as is_debugging,
+        absent_since,
+        0 as messages,
+        0 as node_executions,
+        message_prompt_tokens - if(are_tokens_by_node, nodes_prompt_tokens, 0) as prompt_tokens,
+        message_completion_tokens - if(are_tokens_by_node, nodes_completion_tokens, 0)
+            as completion_tokens,
+        message_tokens - nodes_tokens as total_tokens
+    from exact_parts
+    where place = 1 and has_more_tokens
 ),
 
 charges_of_messages as (
