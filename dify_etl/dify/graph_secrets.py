@@ -3,18 +3,20 @@
 Dify keeps headers and parameters of an HTTP node as one text, a `name:value` per line.
 """
 
+import re
 from typing import Any
 
 from dify_etl.dify.http.deny_list import REMOVED, is_secret_name
 
 _LINES = ("headers", "params")
+_VARIABLES = re.compile(r"\s*(?:bearer|basic|token)?\s*(?:\{\{#[\w.-]+#\}\}\s*)+", re.IGNORECASE)
 
 
 def graph_without_secrets(graph: Any) -> Any:
     """The graph with `(secret)` in place of each value whose header or parameter is one by name.
 
-    A value that names a variable (`{{#env.KEY#}}`) stays. What is no graph is answered as it is;
-    the rest of a graph is left to `deny_list`.
+    A value that is a variable (`{{#env.KEY#}}`), also behind a word as Bearer, stays. What is no
+    graph is answered as it is; the rest of a graph is left to `deny_list`.
     """
     nodes = graph.get("nodes") if isinstance(graph, dict) else None
     if not isinstance(nodes, list):
@@ -33,5 +35,5 @@ def _node(node: Any) -> Any:
 
 def _line(line: str) -> str:
     name, colon, value = line.partition(":")
-    is_secret = bool(value.strip()) and is_secret_name(name.strip()) and "{{#" not in value
-    return f"{name}{colon}{REMOVED}" if is_secret else line
+    is_shown = not value.strip() or _VARIABLES.fullmatch(value) is not None
+    return line if is_shown or not is_secret_name(name.strip()) else f"{name}{colon}{REMOVED}"

@@ -130,12 +130,16 @@ def test_secrets_in_lines_of_http_nodes_are_taken_out() -> None:
     a variable and all else stays.
     """
     headers = (
-        "X-Api-Key:abc\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}\nx-auth-token: d"
+        "X-Api-Key:abc\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}\n"
+        "authorization: Bearer {{#env.KEY#}}\nx-auth-token: d{{#env.PART#}}"
     )
     node = {"id": "1", "data": {"type": "http-request", "headers": headers, "params": "api_key:e"}}
     other = {"id": "2", "data": {"type": "code", "headers": headers}}
     kept = graph_without_secrets({"nodes": [node, other, None], "edges": []})
-    lines = "X-Api-Key:(secret)\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}"
+    lines = (
+        "X-Api-Key:(secret)\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}\n"
+        "authorization: Bearer {{#env.KEY#}}"
+    )
     assert kept["nodes"][0]["data"] == {
         "type": "http-request",
         "headers": f"{lines}\nx-auth-token:(secret)",

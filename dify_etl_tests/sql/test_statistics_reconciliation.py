@@ -1,5 +1,6 @@
 """The verdicts of statistics_reconciliation, rule by rule, from rows written by hand."""
 
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -86,6 +87,18 @@ def test_lost_row_differs(chatflow: HandWritten) -> None:
         "dify-etl sync --full --app app --feed daily_statistics "
         "--feed conversations --feed messages"
     )
+
+
+def test_command_is_one_word_per_id(warehouse: HandWritten) -> None:
+    """People paste it into a shell: what a server calls its app is no command there."""
+    odd = "x'; touch y #"
+    warehouse.app("chat", odd)
+    warehouse.read_day(app_id=odd)
+    warehouse.end_run()
+    warehouse.message(app_id=odd)
+    warehouse.dify_says("daily_messages", 2, app_id=odd)
+    command = row_of(warehouse)["command"]
+    assert shlex.split(command)[:5] == ["dify-etl", "sync", "--full", "--app", odd]
 
 
 def test_figure_without_rows_differs(chatflow: HandWritten) -> None:

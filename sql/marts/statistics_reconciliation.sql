@@ -647,7 +647,13 @@ reconciliation as (
             when dify_figure is null then 'Rows are held, and Dify shows no figure.'
             else 'No rule of ' || dify || ' explains the difference.'
         end as reason,
-        'dify-etl sync --full --app ' || app_id
+        'dify-etl sync --full --app '
+        -- People paste it: an id that is none of Dify's stays one word of a shell.
+        || if(
+            regexp_full_match(app_id, '[0-9A-Za-z][0-9A-Za-z_-]*'),
+            app_id,
+            '''' || replace(app_id, '''', '''"''"''') || ''''
+        )
         || case
             when is_of_runs
                 then ' --feed daily_statistics --feed workflow_runs --feed node_executions'
