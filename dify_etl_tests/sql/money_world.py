@@ -28,11 +28,14 @@ class MoneyWorld:
     ledger: defaultdict[Key, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     chance: Random = field(default_factory=lambda: Random(5))
     deleted: list[str] = field(default_factory=list)
+    has_agents: bool = False
 
     def __post_init__(self) -> None:
         self._basic_apps()
         self._chatflows()
         self._workflows()
+        if self.has_agents:
+            self._agents()
 
     def _basic_apps(self) -> None:
         for name, mode, model in (
@@ -128,6 +131,33 @@ class MoneyWorld:
             self._repeat(run, at, "tool", price, tokens)
             for run_id in (run, called):
                 self.world.finish_run(run_id, at=at + timedelta(seconds=9), total_tokens=tokens)
+
+    def _agents(self) -> None:
+        """Talks of people, one of an account that explores, and one of debugging: that one is in no
+        log, so that nobody tells its price.
+        """
+        app = self.world.add_agent_app(
+            name="trips",
+            at=NOW - timedelta(days=50),
+            created_by=self.world.account_id,
+            tenant_id=self.world.workspace_id,
+            model=GPT_4O.name,
+        )
+        for day in DAYS:
+            for number in range(6):
+                at = day + timedelta(minutes=number)
+                person = {4: "explore", 5: "debugger"}.get(number)
+                if person is None:
+                    row, person = self._by_person(app, at, PEOPLE[number % 4]), PEOPLE[number % 4]
+                else:
+                    row = self._by_account(app, at, person)
+                message = self.world.add_message(row.id, at=at, answer=None)
+                self.world.finish_message(
+                    message.id, prompt_tokens=900 + self.chance.randrange(300), answer_tokens=200
+                )
+                if row.invoke_from != "debugger":
+                    who = person if number < 4 else self.world.account_id
+                    self._note(app, at, who, GPT_4O, message.total_price or Decimal(0))
 
     def _run(self, app: App, at: datetime) -> str:
         user = self._end_user(app, "bob", at)

@@ -13,9 +13,11 @@ from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.model_settings import ModelSettings
 from dify_etl.warehouse.models import build
+from dify_etl_tests.conftest import Tell
 from dify_etl_tests.sql.hand_written import models_behind
 from dify_etl_tests.sql.money_world import MoneyWorld
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_simulated.versions import ServerVersion
 
 BASIC = ("support", "yuan", "tools", "euro", "letters")
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -33,7 +35,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
     def read_once(version: str) -> tuple[MoneyWorld, Workplace]:
         if version not in places:
-            money = MoneyWorld()
+            money = MoneyWorld(has_agents=ServerVersion(version).has_agents)
             home = tmp_path_factory.mktemp("home")
             place = Workplace(money.world, home, version)
             place.with_rules(
@@ -55,7 +57,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return read_once
 
 
-every_version = pytest.mark.parametrize("version", ["1.0.0", "1.12.1"])
+every_version = pytest.mark.parametrize("version", ["1.0.0", "1.12.1", "1.16.1"])
 
 
 @every_version
@@ -84,14 +86,29 @@ def test_figure_of_dify_is_met_to_the_digit(read: Read, version: str) -> None:
         FROM staging.stg_largest_figures f LEFT JOIN marts.costs c USING (app_id)
         WHERE f.is_settled AND c.usage_date = f.statistic_date GROUP BY ALL"""
     )
-    assert len(days) == 14
+    assert len(days) == (16 if ServerVersion(version).has_agents else 14)
     assert [day for day in days if day[2] != day[3]] == []
+
+
+def test_prices_of_agents_equal_the_ledger(read: Read) -> None:
+    """Their log tells the price of each message, but of debugging, which is counted and unknown."""
+    money, place = read("1.16.1")
+    found = place.rows(
+        """SELECT app_name, usage_date, person_id, 'gpt-4o', currency, sum(total_price)
+        FROM marts.costs WHERE app_name = 'trips' AND is_in_dify_figure GROUP BY ALL"""
+    )
+    assert {row[:5]: row[5] for row in found} == money.of_apps("trips")
+    unknown = place.rows(
+        """SELECT price_source, difference_reason, sum(messages), sum(total_price) FROM marts.costs
+        WHERE app_name = 'trips' AND NOT is_in_dify_figure GROUP BY ALL"""
+    )
+    assert unknown == [("unknown", "debugging", 2, None)]
 
 
 @every_version
 @pytest.mark.parametrize(("column", "place_in_key"), [("person_id", 2), ("model", 3)])
 def test_money_of_basic_apps_is_with_the_right_one(
-    read: Read, version: str, column: str, place_in_key: int
+    read: Read, version: str, column: str, place_in_key: int, tell: Tell
 ) -> None:
     """Dify shows no price of these messages: 95 % of the money sits within 5 % of the truth.
 
@@ -108,7 +125,8 @@ def test_money_of_basic_apps_is_with_the_right_one(
         price for key, price in truth.items() if abs(found.get(key, 0) - price) <= price / 20
     )
     total = sum(truth.values())
-    print(version, column, f"{right / total:.1%}", shares(place))
+    sources = ", ".join(f"{source} {share}" for source, share in shares(place).items())
+    tell(f"money of basic apps of {version}: {right / total:.1%} by {column}; {sources}")
     assert right >= total * Decimal("0.95")
 
 

@@ -118,6 +118,16 @@ PLANTED = (
     Planted("1.16.1", "agent", 9, "token_count", MORE_TOKENS),
     Planted("1.16.1", "agent", 10, "total_price", MORE_PRICE),
     Planted("1.16.1", "agent", 11, "daily_messages", LOST_MESSAGE),
+    Planted("1.0.0", "chat", 9, "daily_messages", LOST_MESSAGE),
+    Planted("1.0.0", "chat", 11, "daily_end_users", STRANGER),
+    Planted("1.0.0", "agent-chat", 9, "token_count", MORE_TOKENS),
+    Planted("1.0.0", "agent-chat", 11, "daily_conversations", INVENTED_TALK),
+    Planted("1.0.0", "workflow", 11, "workflow_token_count", RUN_TOKENS),
+    Planted("main-2026-08", "chat", 12, "daily_messages", LOST_MESSAGE),
+    Planted("main-2026-08", "advanced-chat", 9, "total_price", MORE_PRICE),
+    Planted("main-2026-08", "advanced-chat", 11, "workflow_daily_runs", LOST_RUN),
+    Planted("main-2026-08", "agent", 10, "total_price", MORE_PRICE),
+    Planted("main-2026-08", "agent", 11, "daily_messages", LOST_MESSAGE),
 )
 
 
