@@ -120,6 +120,19 @@ def test_prices_of_the_nearest_day_count(chat: HandWritten) -> None:
     assert list(found.values()) == [Decimal("0.0025"), Decimal("0.00125")]
 
 
+def test_of_two_days_as_near_the_earlier_counts(chat: HandWritten) -> None:
+    """So that a later night changes no price of a day that is settled."""
+    for days, unit in ((-2, '"2.5"'), (2, '"1.25"')):
+        at = NOON + timedelta(days=days)
+        call = model_call() | {"created_at": at}
+        run = chat.run(app_id="flow", created_at=at)
+        told = call["process_data"].replace('"2.5"', unit)
+        chat.node(run, app_id="flow", **(call | {"process_data": told}))
+    chat.app("workflow", "flow")
+    chat.message(message_tokens=1000, answer_tokens=0)
+    assert costs(chat, "app_id", where="app_id = 'app'") == {("app",): Decimal("0.0025")}
+
+
 def test_rest_of_the_figure_is_shared_out_by_tokens(chat: HandWritten) -> None:
     """Dify tells the day alone: each person gets the part of its tokens, to the last digit."""
     for person, tokens in (("ada", 10), ("bob", 20), ("eve", 40)):
@@ -217,6 +230,19 @@ def test_rows_deleted_before_dify_counted_stand_beside_its_figure(chatflow: Hand
     }
 
 
+def test_messages_that_are_there_come_first(chatflow: HandWritten) -> None:
+    """What is there is in the figure whole; of what was deleted later, what is left of it."""
+    chatflow.message(message_id="there", total_price="0.25", currency="USD")
+    gone = {"absent_since": RUN_ENDED + timedelta(days=1), "from_end_user_id": "gone"}
+    chatflow.message(message_id="gone", total_price="0.5", currency="USD", **gone)
+    chatflow.dify_says("total_price", 0.5)
+    assert costs(chatflow, "person_id", "is_in_dify_figure", "difference_reason") == {
+        ("user", True, None): Decimal("0.25"),
+        ("gone", True, None): Decimal("0.25"),
+        ("gone", False, "beyond figure"): Decimal("0.25"),
+    }
+
+
 def test_money_of_unopened_logs_is_unattributed(warehouse: HandWritten) -> None:
     """Lists of completion apps tell no tokens: what is left of the day has no person."""
     warehouse.app("completion", model="gpt-4o")
@@ -288,6 +314,32 @@ def test_debugging_of_a_chatflow_stands_beside_the_figure(chatflow: HandWritten)
     chatflow.node(run, **model_call())
     row = chatflow.one_row_of(MART)
     assert (row["is_in_dify_figure"], row["difference_reason"]) == (False, "debugging")
+
+
+def test_debugging_of_a_workflow_is_no_figure_either(warehouse: HandWritten) -> None:
+    """Dify has no figure of money for workflows: what people used is the figure."""
+    warehouse.app("workflow")
+    warehouse.read_day()
+    warehouse.node(warehouse.run(triggered_from="debugging"), **model_call())
+    warehouse.node(warehouse.run(), **model_call("gpt-4o-mini"))
+    assert costs(warehouse, "model", "is_in_dify_figure", "difference_reason") == {
+        ("gpt-4o", False, "debugging"): Decimal("0.0035"),
+        ("gpt-4o-mini", True, None): Decimal("0.0035"),
+    }
+
+
+def test_nodes_that_cost_more_than_their_message(chatflow: HandWritten) -> None:
+    """The message's part is in Dify's figure; what its nodes cost beyond that is not."""
+    run = chatflow.run()
+    for number in range(3):
+        chatflow.node(run, node_execution_id=f"n{number}", **model_call())
+    chatflow.message(workflow_run_id=run, total_price="0.0070001", total_tokens=1, currency="USD")
+    chatflow.dify_says("total_price", 0.02)
+    assert costs(chatflow, "price_source", "is_in_dify_figure", "difference_reason") == {
+        ("message", True, None): Decimal("0.0070001"),
+        ("nodes", False, "nodes beyond message"): Decimal("0.0034999"),
+        ("unattributed", True, None): Decimal("0.0129999"),
+    }
 
 
 def test_iterations_and_loops_repeat_their_nodes(warehouse: HandWritten) -> None:
@@ -413,6 +465,21 @@ def test_currency_of_a_share_is_that_of_the_model(chat: HandWritten) -> None:
     chat.dify_says("total_price", 0.5, currency="USD")
     assert costs(chat, "price_source", "currency", where="app_id = 'app'") == {
         ("allocated", "RMB"): Decimal("0.5")
+    }
+
+
+def test_model_that_was_charged_in_two_currencies_tells_none(chat: HandWritten) -> None:
+    """Which of both a share is of, nobody knows."""
+    chat.app("workflow", "flow")
+    chat.read_day(app_id="flow")
+    told = {"model_provider": "langgenius/openai/openai", "model_name": "gpt-4o"}
+    for currency in ("RMB", "USD"):
+        charged = {"total_price": "3", "currency": currency, "total_tokens": 9}
+        chat.node(chat.run(app_id="flow"), app_id="flow", process_data=dumps(told), **charged)
+    chat.message()
+    chat.dify_says("total_price", 0.5)
+    assert costs(chat, "price_source", "currency", where="app_id = 'app'") == {
+        ("allocated", "unknown"): Decimal("0.5")
     }
 
 

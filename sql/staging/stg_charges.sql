@@ -126,18 +126,9 @@ leaves as (
 parts as (
     select
         messages.message_id,
-        messages.app_id,
-        messages.app_mode,
-        messages.workflow_run_id,
-        messages.usage_date,
-        messages.person_id,
-        messages.person_name,
-        messages.person_kind,
         messages.told_price,
         messages.currency as told_currency,
         messages.is_told_to_be_free,
-        messages.is_console,
-        messages.absent_since,
         messages.prompt_tokens as message_prompt_tokens,
         messages.completion_tokens as message_completion_tokens,
         messages.total_tokens as message_tokens,
@@ -212,27 +203,17 @@ exact_parts as (
 
 -- What the message tells, what its nodes cost beyond that, and what it costs beyond its nodes; and
 -- of a message that tells no price the tokens that none of its nodes has: their price is unknown.
-charges_of_parts as (
+parts_by_price as (
     select
         node_execution_id as charge_id,
-        app_id,
-        app_mode,
         message_id,
-        workflow_run_id,
-        usage_date,
         provider,
         model,
         model_source,
-        person_id,
-        person_name,
-        person_kind,
         if(is_told, 'message', 'nodes') as price_source,
         exact_units as units,
         coalesce(currency, told_currency) as currency,
         case when not is_told and is_told_to_be_free then 'message says 0' end as doubt,
-        is_console,
-        false as is_debugging,
-        absent_since,
         if(place = 1, 1, 0) as messages,
         1 as node_executions,
         case
@@ -253,24 +234,14 @@ charges_of_parts as (
     union all
     select
         node_execution_id as charge_id,
-        app_id,
-        app_mode,
         message_id,
-        workflow_run_id,
-        usage_date,
         provider,
         model,
         model_source,
-        person_id,
-        person_name,
-        person_kind,
         'nodes' as price_source,
         (price * 10000000)::hugeint - exact_units as units,
         currency,
         'nodes beyond message' as doubt,
-        is_console,
-        false as is_debugging,
-        absent_since,
         0 as messages,
         0 as node_executions,
         0 as prompt_tokens,
@@ -281,24 +252,14 @@ charges_of_parts as (
     union all
     select
         message_id as charge_id,
-        app_id,
-        app_mode,
         message_id,
-        workflow_run_id,
-        usage_date,
         null as provider,
         null as model,
         null as model_source,
-        person_id,
-        person_name,
-        person_kind,
         'message' as price_source,
         leftover as units,
         told_currency as currency,
         null as doubt,
-        is_console,
-        false as is_debugging,
-        absent_since,
         0 as messages,
         0 as node_executions,
         0 as prompt_tokens,
@@ -309,24 +270,14 @@ charges_of_parts as (
     union all
     select
         message_id as charge_id,
-        app_id,
-        app_mode,
         message_id,
-        workflow_run_id,
-        usage_date,
         null as provider,
         null as model,
         null as model_source,
-        person_id,
-        person_name,
-        person_kind,
         null as price_source,
         null as units,
         null as currency,
         null as doubt,
-        is_console,
-        false as is_debugging,
-        absent_since,
         0 as messages,
         0 as node_executions,
         message_prompt_tokens - if(are_tokens_by_node, nodes_prompt_tokens, 0) as prompt_tokens,
@@ -335,6 +286,36 @@ charges_of_parts as (
         message_tokens - nodes_tokens as total_tokens
     from exact_parts
     where place = 1 and has_more_tokens
+),
+
+charges_of_parts as (
+    select
+        parts_by_price.charge_id,
+        messages.app_id,
+        messages.app_mode,
+        messages.message_id,
+        messages.workflow_run_id,
+        messages.usage_date,
+        parts_by_price.provider,
+        parts_by_price.model,
+        parts_by_price.model_source,
+        messages.person_id,
+        messages.person_name,
+        messages.person_kind,
+        parts_by_price.price_source,
+        parts_by_price.units,
+        parts_by_price.currency,
+        parts_by_price.doubt,
+        messages.is_console,
+        false as is_debugging,
+        messages.absent_since,
+        parts_by_price.messages,
+        parts_by_price.node_executions,
+        parts_by_price.prompt_tokens,
+        parts_by_price.completion_tokens,
+        parts_by_price.total_tokens
+    from parts_by_price
+    join messages on parts_by_price.message_id = messages.message_id
 ),
 
 charges_of_messages as (
