@@ -233,7 +233,10 @@ def test_rows_deleted_before_dify_counted_stand_beside_its_figure(chatflow: Hand
 def test_messages_that_are_there_come_first(chatflow: HandWritten) -> None:
     """What is there is in the figure whole; of what was deleted later, what is left of it."""
     chatflow.message(message_id="there", total_price="0.25", currency="USD")
-    gone = {"absent_since": RUN_ENDED + timedelta(days=1), "from_end_user_id": "gone"}
+    gone: dict[str, Any] = {
+        "absent_since": RUN_ENDED + timedelta(days=1),
+        "from_end_user_id": "gone",
+    }
     chatflow.message(message_id="gone", total_price="0.5", currency="USD", **gone)
     chatflow.dify_says("total_price", 0.5)
     assert costs(chatflow, "person_id", "is_in_dify_figure", "difference_reason") == {
@@ -403,7 +406,7 @@ def test_message_of_two_currencies_costs_what_its_nodes_do(chatflow: HandWritten
     run = chatflow.run()
     chatflow.node(run, **model_call("gpt-4o", currency="USD"))
     chatflow.node(run, **model_call("yi", prompt=2000, answer=0, currency="RMB"))
-    told = {"workflow_run_id": run, "message_tokens": 3000, "answer_tokens": 100}
+    told: dict[str, Any] = {"workflow_run_id": run, "message_tokens": 3000, "answer_tokens": 100}
     chatflow.message(total_price="0.0085", total_tokens=3100, currency="RMB", **told)
     chatflow.dify_says("total_price", 0.0085)
     assert costs(chatflow, "model", "currency", "is_in_dify_figure", "difference_reason") == {
@@ -434,7 +437,7 @@ def test_tokens_beyond_the_nodes_get_their_share(chatflow: HandWritten, status: 
     """
     run = chatflow.run()
     chatflow.node(run, **model_call())
-    told = {"workflow_run_id": run, "message_tokens": 1500, "answer_tokens": 300}
+    told: dict[str, Any] = {"workflow_run_id": run, "message_tokens": 1500, "answer_tokens": 300}
     chatflow.message(from_end_user_id="ada", status=status, **told)
     chatflow.dify_says("total_price", 0.0095)
     chatflow.dify_says("token_count", 1800)

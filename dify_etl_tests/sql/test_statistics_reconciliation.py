@@ -183,7 +183,7 @@ def test_end_users_tell_which_talk_is_left_out(warehouse: HandWritten) -> None:
     warehouse.app("completion")
     warehouse.read_day()
     warehouse.end_run()
-    unopened = {"message_id": None, "message_tokens": None, "answer_tokens": None}
+    unopened: dict[str, Any] = {"message_id": None, "message_tokens": None, "answer_tokens": None}
     talk(warehouse, "asked", **unopened, from_end_user_id="ada")
     talk(warehouse, "again", **unopened, from_end_user_id="ada")
     talk(warehouse, "old", **unopened, from_end_user_id="bob")
@@ -201,8 +201,7 @@ def test_of_many_talks_the_one_whose_end_user_is_lacking(chat: HandWritten) -> N
     for number in range(11):
         talk(chat, f"talk {number:02}", from_end_user_id="ada")
     talk(chat, "talk 11", from_end_user_id="bob")
-    figures = {"daily_messages": 11, "daily_conversations": 11, "daily_end_users": 1}
-    dify_counts(chat, **figures, token_count=330)
+    dify_counts(chat, daily_messages=11, daily_conversations=11, daily_end_users=1, token_count=330)
     found = chat.rows_of("marts.conversation_days", "NOT is_counted")
     assert [row["conversation_id"] for row in found] == ["talk 11"]
 
