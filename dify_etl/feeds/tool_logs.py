@@ -7,7 +7,14 @@ without them, and their day says why.
 
 from dataclasses import replace
 
-from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound, NotShown, Refused
+from dify_etl.dify.errors import (
+    DifyError,
+    NoSuchEndpoint,
+    NotFound,
+    NotShown,
+    Refused,
+    UnexpectedAnswer,
+)
 from dify_etl.dify.messages import AgentThought, Message
 from dify_etl.dify.record import Batch, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
@@ -38,7 +45,7 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
         except DifyError as error:
             messages.append(message)
             errors.append(error)
-            is_answering = isinstance(error, NotFound | Refused)
+            is_answering = isinstance(error, NotFound | Refused | UnexpectedAnswer)
     read = replace(read, messages=tuple(messages))
     if read.reason is not None or not errors:
         return read

@@ -13,8 +13,7 @@ from re import compile as compile_pattern
 
 from dify_etl_tests.simulated.recorded_exchanges import Exchange, all_exchanges
 from dify_simulated import World, WorldPlan, build_world
-from dify_simulated.endpoints.app_writes import first_settings
-from dify_simulated.world.rows import App, Conversation, JsonObject, WorkflowRun
+from dify_simulated.world.rows import App, Conversation, JsonObject, WorkflowRun, first_settings
 
 NOW = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
 _UUID = compile_pattern(

@@ -70,6 +70,20 @@ def test_odd_tool_log_leaves_its_talk_in_doubt(workplace: Open) -> None:
     assert place.value("SELECT count(*) FROM raw.agent_tool_calls WHERE seconds IS NULL") == 0
 
 
+def test_odd_tool_log_costs_its_own_message_alone(workplace: Open) -> None:
+    """The first log of a talk is odd; those of its other messages are asked for all the same."""
+    place = workplace(brief_world(), "1.12.1")
+    odd = iter([{"iterations": [7]}])
+    answering(
+        place,
+        lambda path, answer: (
+            {**answer, **next(odd, {})} if path.endswith("/agent/logs") else answer
+        ),
+    ).read(TALK)
+    without = "SELECT DISTINCT message_id FROM raw.agent_tool_calls WHERE seconds IS NULL"
+    assert len(place.rows(without)) == 1
+
+
 def test_odd_step_of_an_agent_costs_its_own_calls_their_seconds(workplace: Open) -> None:
     """A step that is odd is set aside; its message is loaded, and nothing ends in a bug."""
     place = workplace(brief_world(), "1.12.1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dify_simulated.endpoints.agents import SINCE, agent_detail, api_access
 from dify_simulated.endpoints.api_keys import create_app_key, delete_app_key, list_app_keys
 from dify_simulated.endpoints.app_writes import delete_app
+from dify_simulated.endpoints.conversation_writes import rate_message
 from dify_simulated.server.answers import json_response
 from dify_simulated.server.bodies import Field, json_object, read_body
 from dify_simulated.server.calls import ADMINS, EDITORS, Call, Route
@@ -50,7 +51,7 @@ def update_agent(call: Call) -> object:
     _check_name(str(body["name"]), call, but=call.app.id)
     call.app.name, agent.role = str(body["name"]), str(body.get("role") or "")
     call.app.description = str(body.get("description") or "")
-    call.app.icon = call.app.icon_background = ""
+    call.app.change_icon((call.app.icon_type, "", ""))
     call.app.max_active_requests = call.app.max_active_requests or 0
     call.app.updated_at, call.app.updated_by = whole_second(call.at), call.account.id
     return agent_detail(agent, call)
@@ -99,6 +100,12 @@ def publish_agent(call: Call) -> object:
     }
 
 
+def rate_agent_message(call: Call) -> object:
+    """POST /agent/{id}/feedbacks: as of its app."""
+    call.agent()
+    return rate_message(call)
+
+
 def switch_api(call: Call) -> object:
     """POST /agent/{id}/api-enable."""
     agent = call.agent()
@@ -138,6 +145,7 @@ ROUTES = (
     Route("POST", "/agent", create_agent, roles=EDITORS, since=SINCE),
     Route("PUT", _AGENT, update_agent, roles=EDITORS, since=SINCE),
     Route("DELETE", _AGENT, delete_agent, roles=EDITORS, since=SINCE),
+    Route("POST", f"{_AGENT}/feedbacks", rate_agent_message, since=SINCE),
     Route("POST", f"{_AGENT}/publish", publish_agent, roles=EDITORS, since=SINCE),
     Route("POST", f"{_AGENT}/api-enable", switch_api, roles=ADMINS, since=SINCE),
     Route("GET", f"{_AGENT}/api-keys", list_keys, since=SINCE),

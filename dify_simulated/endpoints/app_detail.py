@@ -156,13 +156,14 @@ def masked_secret(value: object) -> object:
 def _site(app: App, call: Call) -> JsonObject:
     """`access_token` and `code` open the public page: secrets."""
     created_at = epoch(app.site.created_at)
+    kind, icon, background = app.site.first_icon or app.whole_icon
     values: JsonObject = {
         "access_token": app.site.code,
         "code": app.site.code,
         "title": app.site.title,
-        "icon_type": app.icon_type,
-        "icon": app.icon,
-        "icon_background": app.icon_background,
+        "icon_type": kind,
+        "icon": icon,
+        "icon_background": background,
         "icon_url": icon_url(app, call),
         "description": None,
         "default_language": "en-US",

@@ -11,7 +11,7 @@ from dify_simulated.server.calls import ADMINS, EDITORS, Call, Route
 from dify_simulated.server.errors import ApiError, bad_request, internal_error
 from dify_simulated.server.parameters import older_refusal
 from dify_simulated.versions import ErrorFamily
-from dify_simulated.world.rows import App, AppModelConfig, JsonObject
+from dify_simulated.world.rows import App, AppModelConfig, Icon, JsonObject, first_settings
 from dify_simulated.world.tables import whole_second
 
 CONFIGURED_MODES = ("chat", "agent-chat", "completion")
@@ -66,9 +66,7 @@ def new_app(call: Call, told: JsonObject, *, mode: str) -> App:
         tenant_id=call.tenant_id,
         description=_text(told.get("description")),
     )
-    row.icon_type, row.icon, row.icon_background = (
-        _text_or_none(told.get(key)) for key in ("icon_type", "icon", "icon_background")
-    )
+    row.icon_type, row.icon, row.icon_background = _icon_in(told)
     if call.version.answers_by_models:
         row.icon_type = row.icon_type or "emoji"
     if mode in CONFIGURED_MODES:
@@ -99,17 +97,6 @@ def _first_config(call: Call, mode: str) -> AppModelConfig:
     )
 
 
-def first_settings(*, newest: bool) -> JsonObject:
-    """What differs in a config that was never saved from one that was."""
-    avoidance: JsonObject = {"config": {}} if newest else {"configs": []}
-    return {
-        "text_to_speech": {"enabled": False},
-        "retriever_resource": {"enabled": True},
-        "sensitive_word_avoidance": {"enabled": False, "type": "", **avoidance},
-        "dataset_configs": {"retrieval_model": "multiple"},
-    }
-
-
 def update_app(call: Call) -> object:
     """PUT /apps/{id}: replaces everything; up to 1.10 a null where the database wants a value
     breaks it.
@@ -121,14 +108,18 @@ def update_app(call: Call) -> object:
     if not call.version.since(1, 11) and (emoji is None or description is None):
         raise internal_error()
     app.name, app.description = str(body["name"]), _text(description)
-    app.icon_type = _text_or_none(body.get("icon_type")) or empty
-    app.icon = _text_or_none(body.get("icon")) or empty
-    app.icon_background = _text_or_none(body.get("icon_background")) or empty
+    kind, icon, background = _icon_in(body)
+    app.change_icon((kind or empty, icon or empty, background or empty))
     app.use_icon_as_answer_icon = bool(emoji)
     most = body.get("max_active_requests")
     app.max_active_requests = most if isinstance(most, int) else 0 if empty == "" else None
     _touch(call)
     return without_permissions(whole_app(app, call))
+
+
+def _icon_in(told: JsonObject) -> Icon:
+    kind, icon, background = (told.get(key) for key in ("icon_type", "icon", "icon_background"))
+    return _text_or_none(kind), _text_or_none(icon), _text_or_none(background)
 
 
 def _touch(call: Call) -> None:
@@ -148,10 +139,9 @@ def change_icon(call: Call) -> object:
     Recorded of the newest servers; of the older ones by their sources.
     """
     body = read_body(call, "AppIconPayload")
-    call.app.icon = _text_or_none(body.get("icon"))
-    call.app.icon_background = _text_or_none(body.get("icon_background"))
-    if call.version.since(1, 15):
-        call.app.icon_type = _text_or_none(body.get("icon_type")) or call.app.icon_type
+    kind, icon, background = _icon_in(body)
+    kind = kind if call.version.since(1, 15) else None
+    call.app.change_icon((kind or call.app.icon_type, icon, background))
     _touch(call)
     return bare_app(call.app, call)
 

@@ -23,9 +23,12 @@ from dify_simulated.server.errors import internal_error, invalid_param, plugin_d
 from dify_simulated.server.parameters import Flag, Identifier, Values
 from dify_simulated.server.presentation import known
 from dify_simulated.versions import ServerVersion
-from dify_simulated.world.rows import App, AppModelConfig, JsonObject, Workflow
+from dify_simulated.world.prices import GPT_4O
+from dify_simulated.world.rows import Agent, App, AppModelConfig, JsonObject, Workflow
 
 _LISTS = ("suggested_questions", "user_input_form")
+# How a DSL of one agent names its package.
+_REF = "agent_1"
 _STAMPS = ("created_by", "created_at", "updated_by", "updated_at")
 
 
@@ -69,6 +72,8 @@ def export_app(call: Call) -> object:
 
 
 def _content(app: App, call: Call, asked: Values) -> JsonObject:
+    if app.mode == "agent":
+        return _package(app, call.world.agents[call.world.agent_of_app[app.id]])
     if app.mode not in WORKFLOW_MODES:
         config = app.app_model_config
         told = {} if config is None else config_detail(config)
@@ -86,6 +91,32 @@ def _content(app: App, call: Call, asked: Values) -> JsonObject:
             "conversation_variables": [],
         }
     }
+
+
+def _package(app: App, agent: Agent) -> JsonObject:
+    """What an agent is: who it says that it is, and the model that it thinks with."""
+    provider = GPT_4O.provider
+    model: JsonObject | None = {
+        "plugin_id": provider.rpartition("/")[0],
+        "model_provider": provider,
+        "model": agent.model,
+    }
+    model = None if agent.model is None else model
+    metadata: JsonObject = {
+        "name": app.name,
+        "description": app.description or "",
+        "role": agent.role,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+    }
+    package: JsonObject = {
+        "schema_version": 1,
+        "metadata": metadata,
+        "omitted_assets": [],
+        "soul": {"schema_version": 1, "model": model, "prompt": {"system_prompt": ""}},
+    }
+    return {"agent": {"package_ref": _REF}, "agent_packages": {_REF: package}}
 
 
 def _exported(app: App, call: Call, asked: Values) -> Workflow:
@@ -106,7 +137,7 @@ def import_app(call: Call) -> object:
     body = read_body(call, "AppImportPayload", Field("mode", required=True))
     if body["mode"] not in ("yaml-content", "yaml-url"):
         raise invalid_param(f"Invalid import_mode: {body['mode']}")
-    dsl, problem = _parsed(body)
+    dsl, problem = _parsed(body, _modes(call))
     if problem is not None:
         return _failed(call, dsl, problem)
     if _is_newer(dsl, call.version):
@@ -126,7 +157,12 @@ def confirm_import(call: Call) -> object:
     return _brought_in(call, dsl if isinstance(dsl, dict) else {}, body, import_id)
 
 
-def _parsed(body: JsonObject) -> tuple[JsonObject, str | None]:
+def _modes(call: Call) -> tuple[str, ...]:
+    agents = ("agent",) if call.version.has_agents else ()
+    return (*CONFIGURED_MODES, *WORKFLOW_MODES, *agents)
+
+
+def _parsed(body: JsonObject, modes: tuple[str, ...]) -> tuple[JsonObject, str | None]:
     if not body.get("yaml_content"):
         return {}, "yaml_content is required when import_mode is yaml-content"
     try:
@@ -139,7 +175,7 @@ def _parsed(body: JsonObject) -> tuple[JsonObject, str | None]:
         return dsl, "Missing app data in YAML content"
     if not _is_number(dsl.get("version")):
         return dsl, f"Invalid version: {dsl.get('version')}"
-    if _mode(dsl) not in (*CONFIGURED_MODES, *WORKFLOW_MODES):
+    if _mode(dsl) not in modes:
         return dsl, "Invalid app mode"
     return dsl, None
 
@@ -172,7 +208,9 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -
     if app is not None and app.mode not in WORKFLOW_MODES:
         return _failed(call, dsl, "Only workflow or advanced chat apps can be overwritten")
     name = {"name": body.get("name") or told.get("name") or "", "icon_type": "emoji"}
-    if app is None:
+    if app is None and told.get("mode") == "agent":
+        app = _new_agent(call, dsl, str(name["name"]))
+    elif app is None:
         app = new_app(call, {**told, **name}, mode=str(told.get("mode")))
     else:
         app.name, app.description = str(name["name"]), str(told.get("description") or "")
@@ -180,6 +218,30 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -
     older = _number(dsl.get("version"))[:2] < _number(dsl_version(call.version))[:2]
     status = "completed-with-warnings" if older else "completed"
     return json_response(_told(call, dsl, status, app, import_id), 200)
+
+
+def _new_agent(call: Call, dsl: JsonObject, name: str) -> App:
+    """An agent as its package tells it; never published."""
+    package = _at(dsl, "agent_packages", str(_at(dsl, "agent", "package_ref")))
+    description, role, model = (
+        _at(package, *path)
+        for path in (("metadata", "description"), ("metadata", "role"), ("soul", "model", "model"))
+    )
+    return call.world.add_agent_app(
+        name=name,
+        at=call.at,
+        created_by=call.account.id,
+        tenant_id=call.tenant_id,
+        description=str(description or ""),
+        role=str(role or ""),
+        model=None if model is None else str(model),
+    )
+
+
+def _at(held: object, *path: str) -> object:
+    for key in path:
+        held = held.get(key) if isinstance(held, dict) else None
+    return held
 
 
 def _fill(call: Call, app: App, dsl: JsonObject) -> None:

@@ -59,7 +59,17 @@ def bad_request(message: str) -> ApiError:
 
 def unprocessable(problems: Sequence[JsonObject]) -> ApiError:
     """422 with pydantic's list of problems as text."""
-    return refusal(422, "unprocessable_entity", dumps(problems, separators=(",", ":")))
+    told = [_with_choices(problem) for problem in problems]
+    return refusal(422, "unprocessable_entity", dumps(told, separators=(",", ":")))
+
+
+def _with_choices(problem: JsonObject) -> JsonObject:
+    """Where a value is one of a few words, pydantic tells these once more, before its page."""
+    if problem["type"] not in ("literal_error", "enum"):
+        return problem
+    expected = str(problem["msg"]).removeprefix("Input should be ")
+    kept = {key: problem[key] for key in problem if key != "url"}
+    return {**kept, "ctx": {"expected": expected}, "url": problem["url"]}
 
 
 def internal_error() -> ApiError:

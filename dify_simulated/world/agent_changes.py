@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dify_simulated.world.rows import Agent, AgentNode, AgentVersion, App
+from dify_simulated.world.rows import (
+    Agent,
+    AgentNode,
+    AgentVersion,
+    App,
+    AppModelConfig,
+    first_settings,
+)
 from dify_simulated.world.tables import whole_second
 from dify_simulated.world.workspace_changes import WorkspaceChanges
 
@@ -32,6 +39,16 @@ class AgentChanges(WorkspaceChanges):
                 created_by=created_by,
                 tenant_id=tenant_id,
                 description=description,
+            )
+            # What it thinks with is the agent's: the app's own settings name no model.
+            app.app_model_config = AppModelConfig(
+                id=self.new_id(),
+                model={},
+                pre_prompt=None,
+                created_by=created_by,
+                created_at=app.created_at,
+                agent_mode={"enabled": False, "strategy": None, "tools": [], "prompt": None},
+                others=first_settings(newest=True),
             )
             row = Agent(
                 id=self.new_id(),

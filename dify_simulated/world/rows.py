@@ -12,6 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 
 JsonObject = dict[str, object]
+# Type, icon and background.
+Icon = tuple[str | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class Tag:
 
 @dataclass(slots=True)
 class AppModelConfig:
-    """What a chat, agent-chat or completion app runs with."""
+    """What a chat, agent-chat or completion app runs with; without a model, of an agent."""
 
     id: str
     model: JsonObject
@@ -107,14 +109,29 @@ class AppModelConfig:
     others: JsonObject = field(default_factory=dict)  # the keys without a field here
 
 
+def first_settings(*, newest: bool) -> JsonObject:
+    """What differs in a config that was never saved from one that was."""
+    avoidance: JsonObject = {"config": {}} if newest else {"configs": []}
+    return {
+        "text_to_speech": {"enabled": False},
+        "retriever_resource": {"enabled": True},
+        "sensitive_word_avoidance": {"enabled": False, "type": "", **avoidance},
+        "dataset_configs": {"retrieval_model": "multiple"},
+    }
+
+
 @dataclass(slots=True)
 class Site:
-    """The public web page of an app. `code` is a secret: it opens the page."""
+    """The public web page of an app. `code` is a secret: it opens the page.
+
+    `first_icon` (type, icon, background) is what its app began with, once that has another.
+    """
 
     code: str = field(repr=False)
     title: str
     created_at: datetime
     created_by: str
+    first_icon: Icon | None = None
 
 
 @dataclass(slots=True)
@@ -142,6 +159,16 @@ class App:
     enable_api: bool = True
     tag_ids: tuple[str, ...] = ()
     starred_by: tuple[str, ...] = ()  # ids of accounts
+
+    @property
+    def whole_icon(self) -> Icon:
+        """What the list of apps shows."""
+        return self.icon_type, self.icon, self.icon_background
+
+    def change_icon(self, icon: Icon) -> None:
+        """Show another icon; the site keeps the first one."""
+        self.site.first_icon = self.site.first_icon or self.whole_icon
+        self.icon_type, self.icon, self.icon_background = icon
 
 
 @dataclass(frozen=True, slots=True)
