@@ -224,7 +224,10 @@ class CursorWalk(Generic[R]):
             if page.row_count < limit or self.stop(page):
                 break
             if newest is not None and self._is_newer(page, newest):
-                raise _repeated(page) if is_known else _not_older(newest)
+                cursors = self._left_of(
+                    cursors, _repeated(page) if is_known else _not_older(newest)
+                )
+                continue
             if newer := self._rows_of_newer_seconds(page):
                 if is_known:
                     raise _repeated(page)
@@ -267,6 +270,18 @@ class CursorWalk(Generic[R]):
                 log.debug("cursor %s is gone (%s), asking with a newer one", cursor, error.what)
         self._asked_at = last
         return self.ask(last, limit)
+
+    def _left_of(
+        self, cursors: Sequence[str | None], error: UnexpectedAnswer
+    ) -> Sequence[str | None]:
+        """The cursors after the one that led back: its row's id may be that of a newer row, too.
+
+        Raises the error when there are none.
+        """
+        left = cursors[list(cursors).index(self._asked_at) + 1 :]
+        if not left:
+            raise error
+        return left
 
     def _before_odd(
         self, error: DifyError, limit: int, seen: set[str]

@@ -388,14 +388,29 @@ def _endless(step: int) -> CursorWalk[Row]:
 
 @pytest.mark.parametrize(
     ("step", "pages", "told"),
-    [(-100, 50, "DIFY_ETL_MAX_PAGES"), (100, 2, "not older"), (0, 2, "not older")],
+    [(-100, 50, "DIFY_ETL_MAX_PAGES"), (100, 4, "not older"), (0, 4, "not older")],
 )
 def test_list_without_an_end_ends(step: int, pages: int, told: str) -> None:
-    """One that gets no older ends at once, one that gets older and older at the bound."""
+    """One that gets no older ends after three cursors, one that gets ever older at the bound."""
     taken: list[Page[Row]] = []
     with pytest.raises(UnexpectedAnswer, match=told):
         deque(map(taken.append, _endless(step)), maxlen=0)
     assert len(taken) == pages
+
+
+def test_id_that_leads_back_is_left_for_another_cursor() -> None:
+    """The best cursor of a page is the id of a newer row: from there the server would go back."""
+    listed = [row(number, -number) for number in range(250)]
+
+    def ask(cursor: str | None, limit: int) -> Page[Row]:
+        places = [place for place, one in enumerate(listed) if one.row_id == cursor]
+        begin = places[0] + 1 if places else 0
+        shown = [row(20, -98) if place == 98 else one for place, one in enumerate(listed)]
+        return Page(tuple(shown[begin : begin + limit]), has_more=begin + limit < len(listed))
+
+    walk = CursorWalk(ask, key=lambda row: row.row_id, at=lambda row: row.at)
+
+    assert ids(walk) == {one.row_id for place, one in enumerate(listed) if place != 98}
 
 
 def test_pages_of_a_numbered_list_are_bounded() -> None:

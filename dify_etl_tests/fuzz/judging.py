@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.conversations import CompletionConversation, CompletionDetail
+from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record, is_figure
 from dify_etl.dify.workflow_records import WorkflowAppLog
 from dify_etl.raw.tables import RAW_TABLES
@@ -325,14 +326,17 @@ def _explains(case: Case, column: str, held: object) -> bool:
         return True
     if not case.where or (case.found.object_id is None and case.found.route.rows):
         return False
-    known = columns_of(case.found.route.record, str(case.where[0]))
+    record, where = case.found.route.record, case.where
+    if record is CompletionDetail and where[0] == "message" and len(where) > 1:
+        record, where = Message, where[1:]  # a whole message stands in the detail
+    known = columns_of(record, str(where[0]))
     if known and column not in known | {"extra", "detail_extra"}:
         return False
     if column in ("token_fingerprint", "masked_token"):
         return True
     if held is None:
-        return is_nothing(case.sent) or len(case.where) > 1
-    if isinstance(held, str) and isinstance(case.sent, str) and len(case.where) == 1:
+        return is_nothing(case.sent) or len(where) > 1
+    if isinstance(held, str) and isinstance(case.sent, str) and len(where) == 1:
         seen = case.sent.encode("utf-8", "replace").decode()  # lone surrogates become `?`
         return held == seen or held == json.dumps(seen, ensure_ascii=False) or seen.startswith("@@")
     return True
