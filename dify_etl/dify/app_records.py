@@ -78,6 +78,13 @@ class App(Record):
         """Leave out `app_id`: of an app it is always null, and `id` is meant."""
         return {**{key: row[key] for key in row if key != "app_id"}, **context}
 
+    def told_of_tags(self, key: str) -> set[str]:
+        """`id` or `name` of each tag; what is no tag counts for none."""
+        tags = self.tags.load() if self.tags is not None else None
+        rows = tags if isinstance(tags, list) else []
+        told = (row.get(key) for row in rows if isinstance(row, dict))
+        return {one for one in told if isinstance(one, str)}
+
 
 class AppDetail(App):
     """An app with its stored description and settings (GET /apps/{app_id}).

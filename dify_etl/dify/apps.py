@@ -117,5 +117,5 @@ def _written(way: str, name: str, ids: Sequence[str]) -> Query:
 
 def _is_asked(app: App, tag_ids: Sequence[str], creator_ids: Sequence[str]) -> bool:
     """Whether a row is what was asked for: an app has all the tags, and one of the creators."""
-    tags = {tag["id"] for tag in app.tags.load()} if app.tags is not None else set()
-    return set(tag_ids) <= tags and (not creator_ids or app.created_by in creator_ids)
+    has_tags = set(tag_ids) <= app.told_of_tags("id")
+    return has_tags and (not creator_ids or app.created_by in creator_ids)

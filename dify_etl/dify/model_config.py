@@ -135,9 +135,11 @@ class ModelConfig(_Part):
     file_upload: FileUpload | None = None
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> "ModelConfig":
+    def of(cls, told: Any) -> "ModelConfig":
         """A config as Dify tells it, or as somebody wrote it by Dify's names. Raises NotSent."""
-        kept = {key: told[key] for key in told if key not in STAMPS}
+        kept = told
+        if isinstance(told, Mapping):
+            kept = {key: told[key] for key in told if key not in STAMPS}
         try:
             return cls.model_validate(kept)
         except ValidationError as error:

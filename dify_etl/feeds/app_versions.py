@@ -1,12 +1,12 @@
 """The history of apps: a row of ops.app_versions per change that a read of the apps found."""
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dify_etl.dify.http.exact_json import encode
 from dify_etl.dify.model_config import STAMPS
-from dify_etl.dify.record import JsonText
+from dify_etl.dify.record import JsonText, instant_of
 from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import local_date
@@ -65,7 +65,11 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
     """The row of an app; None when it is as it was."""
     told = app["app_model_config"]
     config: Any = None if told is None else JsonText(told).load()
-    plain = {key: config[key] for key in config if key not in STAMPS} if config else config
+    plain = (
+        {key: config[key] for key in config if key not in STAMPS}
+        if isinstance(config, dict)
+        else config
+    )
     whole = {**{name: app[name] for name in COMPARED}, "app_model_config": plain}
     before = held[2] if held else {}
     changed = [name for name in COMPARED if before.get(name) != whole[name]]
@@ -74,7 +78,7 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
     now, since, told_at = sync.now, held[1] if held else None, _told_at(app, config, changed)
     is_told = told_at is not None and told_at <= now and (since is None or told_at > since)
     at = told_at if is_told and told_at is not None else max(now, since or now)
-    model = plain.get("model") if isinstance(plain, dict) else None
+    provider, model = _model_in(plain)
     return {
         "app_id": app["app_id"],
         "app_version": held[0] + 1 if held else 1,
@@ -85,10 +89,18 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
         "changed": encode(changed) if held else None,
         "app_name": app["name"],
         "workflow_id": app["workflow_id"],
-        "provider": model.get("provider") if isinstance(model, dict) else None,
-        "model": model.get("name") if isinstance(model, dict) else None,
+        "provider": provider,
+        "model": model,
         "configuration": encode(whole),
     }
+
+
+def _model_in(config: Any) -> tuple[str | None, str | None]:
+    """Provider and name of the model in a configuration, whatever stands for one."""
+    model = config.get("model") if isinstance(config, dict) else None
+    told = (model.get(key) if isinstance(model, dict) else None for key in ("provider", "name"))
+    provider, name = (one if isinstance(one, str) else None for one in told)
+    return provider, name
 
 
 def _told_at(app: Mapping[str, Any], config: Any, changed: Collection[str]) -> datetime | None:
@@ -97,8 +109,7 @@ def _told_at(app: Mapping[str, Any], config: Any, changed: Collection[str]) -> d
     """
     times = [app["updated_at"] or app["created_at"]] if {*changed} - _WITH_TIMES else []
     if "app_model_config" in changed and isinstance(config, dict):
-        made = config.get("created_at")
-        times.append(datetime.fromtimestamp(made, UTC) if type(made) is int else None)
+        times.append(instant_of(config.get("created_at")))
     if "workflow_id" in changed:
         times.append(app["workflow_created_at"])
     return max((one for one in times if one is not None), default=None)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
+from dify_etl.dify.app_records import App
 from dify_etl.dify.errors import UnexpectedAnswer
+from dify_etl.dify.record import JsonText
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 
@@ -127,3 +129,11 @@ def test_rejected_detail_keeps_no_key_either() -> None:
         client(server).apps.get("app-1")
 
     assert recorded.body["site"]["access_token"] not in repr(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("tags", [7, "text", {"id": "a"}, [7, None, {"name": "b"}, {"id": 7}]])
+def test_odd_tags_are_none(tags: object) -> None:
+    """What stands for tags and is none names no tag; the others are told."""
+    app = App.model_construct(tags=JsonText.of(tags))
+    assert app.told_of_tags("id") == set()
+    assert app.told_of_tags("name") == ({"b"} if isinstance(tags, list) else set())

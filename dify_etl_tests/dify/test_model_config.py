@@ -177,6 +177,13 @@ def test_what_is_no_config_is_not_sent(told: dict[str, Any]) -> None:
     assert "model" in caught.value.what or "agent_mode.tools.0" in caught.value.what
 
 
+@pytest.mark.parametrize("told", [7, "text", ["model"], None])
+def test_what_is_no_object_is_not_sent(told: object) -> None:
+    """Whatever a server shows for a config."""
+    with pytest.raises(NotSent, match="no model config"):
+        ModelConfig.of(told)
+
+
 def test_unknown_keys_pass_through() -> None:
     """A newer server's parameter, on any level, is sent back as it came."""
     told = {"model": {**MODEL, "tier": "x"}, "future": {"a": [1]}, "dataset_configs": {"k": 1}}

@@ -12,6 +12,7 @@ import pytest
 from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world
+from dify_etl_tests.sync.test_proven_means_loaded import answering
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_simulated import World
 from dify_simulated.world.rows import AppModelConfig
@@ -131,6 +132,41 @@ def test_model_stands_in_the_row_as_it_was(workplace: Open) -> None:
 
 class _Ended(Exception):
     """Somebody ended the process."""
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """A configuration of so many objects in one another."""
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"inner": found}
+    return found
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        7,
+        "text",
+        [1, "two", None],
+        {"model": 7},
+        {"model": {"provider": 7, "name": ["a"]}},
+        *({"created_at": made} for made in (2**63, -9e300, 1_773_329_420_000, "now", 1.5, True)),
+        nested(200),
+    ],
+)
+def test_odd_configuration_is_kept_as_it_is(workplace: Open, config: Any) -> None:
+    """Whatever stands for a configuration, the row is written, and the apps are read."""
+    place = workplace(configured_world())
+    app_id = app_of(place.world).id
+
+    def odd(path: str, answer: Any) -> Any:
+        return {**answer, "model_config": config} if path.endswith(f"/apps/{app_id}") else answer
+
+    answering(place, odd).read(FEEDS)
+    place.pass_time(days=1)
+    place.read(FEEDS)
+    assert place.rows("SELECT trace FROM ops.unforeseen_errors") == []
+    assert len(history(place, "chat")) == 1
 
 
 def test_interrupted_read_leaves_no_row_and_the_next_one_leaves_one(workplace: Open) -> None:

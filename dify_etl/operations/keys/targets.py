@@ -95,14 +95,9 @@ def _excluded_twins(policy: Policy, apps: Sequence[App]) -> list[str]:
 
 def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
     if rule.tag:
-        return [app for app in apps if rule.tag in _tags(app)]
+        return [app for app in apps if rule.tag in app.told_of_tags("name")]
     by_id = [app for app in apps if app.app_id == rule.app]
     return by_id or [app for app in apps if app.name == rule.app]
-
-
-def _tags(app: App) -> set[str]:
-    held = app.tags.load() if app.tags else []
-    return {str(tag.get("name")) for tag in held or [] if isinstance(tag, dict)}
 
 
 def _is_excluded(app: App, policy: Policy) -> bool:
