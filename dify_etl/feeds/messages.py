@@ -145,12 +145,8 @@ class _Reading:
         with self.books.commit():
             load_conversations(self.books, self._talks)
             load_logs(self.books, self._logs)
-        now = self.books.sync.now
-        self._odd += [
-            OddTalk(one.task, one.result.odd, one.result.ids, one.result.is_settled(now))
-            for one in self._talks
-            if one.result and one.result.odd
-        ]
+        odd = (OddTalk.of(one, self.books.sync.now) for one in self._talks)
+        self._odd += [one for one in odd if one is not None]
         self._talks.clear()
         self._logs.clear()
 

@@ -3,6 +3,9 @@
 Every page of chat-messages that holds such a message fails, so a read ends just before it. What is
 older is asked beside an id of the same conversation that is known otherwise: from earlier loads,
 from runs of chatflows, from the feedback export. Annotations name no message.
+
+Where the newest message is such a one, no page comes at all. Newer servers name the row; of older
+ones, a known id that answers is the proof that a row is to blame and not the server.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +15,10 @@ from functools import partial
 
 import polars as pl
 
-from dify_etl.dify.errors import DifyError, NotFound, Refused
+from dify_etl.dify.errors import DifyError, NotFound
+from dify_etl.dify.http.session import unrepeated_500
 from dify_etl.dify.messages import Message
-from dify_etl.dify.odd_rows import OddRows, may_be_a_row
+from dify_etl.dify.odd_rows import OddRows, may_be_a_row, words_of
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.feeds.chat_messages import ConversationRead, Due
@@ -28,6 +32,7 @@ from dify_etl.warehouse.tables import quoted
 
 MOST_ENTRIES = 20  # ids per conversation with which a walk is begun
 MOST_SINGLES = 100  # messages per conversation that are asked one by one
+MOST_UNANSWERED = 3  # of either, in a conversation of which nothing was shown
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class KnownMessage:
 @dataclass(frozen=True)
 class OddTalk:
     """A conversation whose read ended at an odd message: the messages that came, and those that are
-    known from elsewhere, newest first.
+    known from elsewhere, newest first. `error`: no message came, and whether a row is why is open.
     """
 
     due: Due
@@ -50,6 +55,17 @@ class OddTalk:
     read_ids: frozenset[str]
     is_settled: bool = True
     known: tuple[KnownMessage, ...] = ()
+    error: DifyError | None = None
+
+    @classmethod
+    def of(cls, read: Fetched[Due, ConversationRead], now: datetime) -> "OddTalk | None":
+        """What is left to be read behind an odd message; None where there is none."""
+        if read.result is not None and (odd := read.result.odd) is not None:
+            return cls(read.task, odd, read.result.ids, read.result.is_settled(now))
+        is_walked = read.task.agent_id is None  # agents are asked for each message of their log
+        if is_walked and isinstance(read.error, DifyError) and may_be_a_row(read.error):
+            return cls(read.task, OddRows(words_of(read.error)), frozenset(), error=read.error)
+        return None
 
 
 def with_known(
@@ -61,7 +77,8 @@ def with_known(
     if not talks:
         return []
     known = _known(books, [talk.due for talk in talks], exports)
-    return [replace(talk, known=tuple(known[talk.due.conversation_id])) for talk in talks]
+    found = [replace(talk, known=tuple(known[talk.due.conversation_id])) for talk in talks]
+    return [talk for talk in found if talk.known or talk.error is None]
 
 
 def _known(
@@ -127,11 +144,14 @@ class _Behind:
 
 
 def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:
-    """What is older than the odd message, as far as known ids lead there, and single messages."""
+    """What is older than the odd message, as far as known ids lead there, and single messages.
+
+    Raises the error of the conversation when nothing at all is shown.
+    """
     behind = _Behind(talk)
     reached, entries = talk.odd.reached, 0
     for known in talk.known:
-        if entries >= MOST_ENTRIES:
+        if entries >= (MOST_ENTRIES if behind.ids else MOST_UNANSWERED):
             break
         if behind.has(known.message_id) or (reached and known.created_at > reached):
             continue
@@ -141,6 +161,8 @@ def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:
             break
         reached = odd.reached or known.created_at
     _read_singles(sync, behind)
+    if talk.error is not None and not behind.ids:
+        raise talk.error
     return _judged(behind)
 
 
@@ -150,10 +172,11 @@ def _walk_from(sync: Sync, behind: _Behind, known: KnownMessage) -> OddRows | No
     walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
     walk.entries = (known.message_id,)
     try:
-        for page in walk:
-            behind.add(page)
-    except (NotFound, Refused) as error:
-        if isinstance(error, Refused) and not may_be_a_row(error):
+        with unrepeated_500():
+            for page in walk:
+                behind.add(page)
+    except DifyError as error:
+        if not isinstance(error, NotFound) and not may_be_a_row(error):
             raise
         return OddRows(error.what, reached=known.created_at)
     return next(iter(walk.proof.odd), None)
@@ -163,9 +186,12 @@ def _read_singles(sync: Sync, behind: _Behind) -> None:
     """GET messages/{id} of what is known and no page showed: the entries, and rows between."""
     due = behind.talk.due
     unread = [one.message_id for one in behind.talk.known if not behind.has(one.message_id)]
-    for message_id in unread[:MOST_SINGLES]:
+    for tried, message_id in enumerate(unread[:MOST_SINGLES]):
+        if tried >= MOST_UNANSWERED and not behind.ids:
+            break
         try:
-            message = sync.dify.conversations.message(due.app_id, message_id)
+            with unrepeated_500():
+                message = sync.dify.conversations.message(due.app_id, message_id)
         except DifyError as error:
             if not isinstance(error, NotFound) and not may_be_a_row(error):
                 raise

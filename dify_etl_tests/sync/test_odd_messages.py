@@ -195,3 +195,44 @@ def test_two_odd_messages_are_both_gone_round(workplace: Open) -> None:
     held = "SELECT count(*) FROM raw.message_feedbacks WHERE absent_since IS NULL"
     assert place.value(held) == 7  # the second odd message's own is not seen
     assert state_of(place)[1].startswith("2 of 12 messages are held as they were read before")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("version", ["1.7.2", "1.12.1", "1.16.1"])
+def test_newest_message_hides_none_that_is_known(
+    workplace: Open, version: str, status: int
+) -> None:
+    """No page comes, whatever its size. A known id that answers shows that a row is to blame."""
+    place = workplace(quiet_world("chat"), version)
+    row = talk(place.world, at=BEGAN, messages=6)
+    place.read(TALK)
+    place.pass_time(days=1)
+    newest = place.world.add_message(row.id, at=place.world.now(), query="question 6")
+    place.world.give_feedback(messages_of(place.world, row)[2], "like", at=place.world.now())
+    place.server.odd_rows[newest.id] = status
+
+    place.read(TALK)
+
+    assert place.rows(SHOWN) == questions(*range(6))
+    assert place.value("SELECT rating FROM raw.message_feedbacks") == "like"
+    state, reason = state_of(place)
+    assert state == "incomplete"
+    assert reason.startswith(f"1 of 7 messages stay out: Dify answers {status}")
+
+
+def test_server_that_answers_nothing_is_asked_little(workplace: Open) -> None:
+    """All pages and messages fail: then it is the server, and known ids are tried a few times."""
+    place = workplace(quiet_world("chat"), "1.12.1")
+    row = talk(place.world, at=BEGAN, messages=20)
+    place.read(TALK)
+    place.pass_time(days=1)
+    place.world.add_message(row.id, at=place.world.now(), query="question 20")
+    place.server.odd_rows.update(dict.fromkeys(messages_of(place.world, row), 500))
+    before = len(place.server.requests_of("/apps/{app_id}/chat-messages"))
+
+    place.read(TALK)
+
+    assert state_of(place)[0] == "failed"
+    assert place.rows(SHOWN) == questions(*range(20))
+    asked = place.server.requests_of("/apps/{app_id}/chat-messages")[before:]
+    assert len(asked) + len(place.server.requests_of("/apps/{app_id}/messages/{message_id}")) < 40
