@@ -162,6 +162,8 @@ class Judge:
                 continue
             if any(_explains(case, column, now[column]) for case in own):
                 continue
+            if any(_explains_part(case, column, record) for case in cases if case not in own):
+                continue
             if any(self._is_told_otherwise(name, case) for case in cases):
                 continue
             if "proven" in self.states_of(name, row):
@@ -340,6 +342,12 @@ def _explains(case: Case, column: str, held: object) -> bool:
         seen = case.sent.encode("utf-8", "replace").decode()  # lone surrogates become `?`
         return held == seen or held == json.dumps(seen, ensure_ascii=False) or seen.startswith("@@")
     return True
+
+
+def _explains_part(case: Case, column: str, record: type[Record]) -> bool:
+    """Whether the case changed this column of a part of a message: a thought, a file, a rating."""
+    is_in_part = len(case.where) > 2 and isinstance(case.where[1], int)
+    return is_in_part and column in columns_of(record, str(case.where[2]))
 
 
 def _difference(row: Row, now: Row | None) -> str:
