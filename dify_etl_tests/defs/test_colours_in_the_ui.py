@@ -14,8 +14,8 @@ import httpx
 
 from dify_etl.defs.asset_keys import feed_key, raw_key
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
+from dify_etl_tests.defs.running_dagster import free_port
 from dify_etl_tests.defs.test_colours import DAYS, Nights
-from dify_etl_tests.defs.test_webserver import free_port
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 

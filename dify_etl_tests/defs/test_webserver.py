@@ -1,14 +1,7 @@
 """A running Dagster, asked through its GraphQL API as its UI does it."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,105 +13,21 @@ from websockets import InvalidStatus, Origin, Subprotocol
 from websockets.sync.client import connect
 
 from dify_etl.feeds.table import FEEDS
+from dify_etl_tests.defs.running_dagster import LAUNCH, SELECTOR, RunningDagster, running_dagster
 
-SELECTOR = {
-    "repositoryLocationName": "dify_etl.definitions",
-    "repositoryName": "__repository__",
-    "pipelineName": "nightly_sync",
-}
-LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
-    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-BACKFILL = """mutation($params: LaunchBackfillParams!) {
-    launchPartitionBackfill(backfillParams: $params) {
-    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-PROGRESS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status numPartitions runs(limit: 50) { status } } } }"""
 ROW_COUNTS = """query { assetNodeOrError(assetKey: {path: ["raw", "messages"]}) { ... on AssetNode {
     assetMaterializations(limit: 60) { partition metadataEntries {
     label ... on IntMetadataEntry { intValue } } } } } }"""
-PATIENCE_SECONDS = 240
 DAYS = 10
-
-
-class RunningDagster:
-    """The GraphQL API of `dify-etl dev`."""
-
-    def __init__(self, port: int, home: Path) -> None:
-        self._url = f"http://127.0.0.1:{port}/graphql"
-        self.port = port
-        self.home = home
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """The answer's data; fails on GraphQL errors."""
-        answer = httpx.post(
-            self._url, json={"query": query, "variables": variables}, timeout=60
-        ).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-    def is_up(self) -> bool:
-        """Whether the code location is served."""
-        with suppress(httpx.TransportError):
-            return bool(self.ask("{ version }"))
-        return False
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.5)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def dagster_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster]:
-    """`dify-etl dev` on the simulated Dify, with its daemon, ended by Ctrl-C."""
-    folder, port = tmp_path_factory.mktemp("dagster_ui"), free_port()
-    inherited = {name: text for name, text in os.environ.items() if "DIFY" not in name}
-    variables = inherited | {"DIFY_ETL_HOME": str(folder / "data")}
-    variables["PATH"] = f"{Path(sys.executable).parent}:{inherited['PATH']}"
-    with (folder / "log").open("w") as log:
-        serving = subprocess.Popen(
-            ["dify-etl", "dev", "--simulated", "--port", str(port)],
-            cwd=folder,
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        running = RunningDagster(port, folder / "data" / "demo")
-        try:
-            wait_until(lambda: running.is_up() or serving.poll() is not None)
-            assert serving.poll() is None, (folder / "log").read_text()
-            yield running
-        finally:
-            started = descendants(serving.pid)
-            serving.send_signal(signal.SIGINT)
-            try:
-                serving.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                serving.kill()
-                serving.wait()
-    # The root, as Ctrl-C ends it, takes everything with it.
-    assert serving.returncode == 130, (folder / "log").read_text()
-    assert len(started) >= 3
-    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
-
-
-def descendants(root: int) -> list[int]:
-    """Ids of all processes that a process, or one of those, has started."""
-    found = [root]
-    for pid in found:
-        for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-            found += [int(child) for child in tasks.read_text().split()]
-    return found[1:]
+    """`dify-etl dev` on the simulated Dify."""
+    folder = tmp_path_factory.mktemp("dagster_ui")
+    variables, data = {"DIFY_ETL_HOME": str(folder / "data")}, folder / "data" / "demo"
+    with running_dagster(folder, data, "--simulated", variables=variables) as running:
+        yield running
 
 
 def test_gate_stands_before_the_socket(dagster_ui: RunningDagster) -> None:
@@ -151,31 +60,14 @@ def test_night_and_backfill_pass_through_the_api(dagster_ui: RunningDagster) -> 
         "dagster/asset_partition_range_end": days[-1],
     }
     config = {"resources": {"dify_home": {"config": {"catch_up": True}}}}
-    launched = dagster_ui.ask(
-        LAUNCH,
-        params={
-            "selector": SELECTOR,
-            "runConfigData": config,
-            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
-        },
-    )["launchRun"]
-    run_id = launched["run"]["runId"]
-    over = ("SUCCESS", "FAILURE", "CANCELED")
-    wait_until(lambda: dagster_ui.ask(STATUS, id=run_id)["runOrError"]["status"] in over)
-    assert dagster_ui.ask(STATUS, id=run_id)["runOrError"]["status"] == "SUCCESS"
-
-    daily = [{"path": ["raw", name]} for feed in FEEDS if feed.is_daily for name in feed.tables]
-    asked = {"assetSelection": daily, "partitionNames": days}
-    backfill_id = dagster_ui.ask(BACKFILL, params=asked)["launchPartitionBackfill"]["backfillId"]
-
-    def progress() -> Any:
-        return dagster_ui.ask(PROGRESS, id=backfill_id)["partitionBackfillOrError"]
-
-    wait_until(lambda: progress()["status"] not in ("REQUESTED", "COMPLETING"))
-    ended = progress()
-    assert ended["status"] == "COMPLETED_SUCCESS"
-    assert ended["numPartitions"] == DAYS
-    assert [run["status"] for run in ended["runs"]] == ["SUCCESS"]
+    told = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+    ended = dagster_ui.launch(runConfigData=config, executionMetadata=told)
+    assert ended == "SUCCESS"
+    daily = [["raw", name] for feed in FEEDS if feed.is_daily for name in feed.tables]
+    filled = dagster_ui.backfill(daily, days)
+    assert filled["status"] == "COMPLETED_SUCCESS"
+    assert filled["numPartitions"] == DAYS
+    assert [run["status"] for run in filled["runs"]] == ["SUCCESS"]
 
     shown = counted_rows(dagster_ui.ask(ROW_COUNTS)["assetNodeOrError"]["assetMaterializations"])
     assert {day: shown[day] for day in days} == held_rows(dagster_ui.home, days)

@@ -322,7 +322,8 @@ def _explains(case: Case, column: str, held: object) -> bool:
     """Whether a column holds what the case sent."""
     if case.found.route.record is WorkflowAppLog and case.where == ("workflow_run",):
         return is_nothing(case.sent)  # the log tells that its run is gone: of no run, then
-    if case.found.route.record is WorkflowAppLog and case.kind in (DUPLICATE, OF_ANOTHER_APP):
+    is_of_another = case.kind in (DUPLICATE, OF_ANOTHER_APP) and len(case.where) > 1
+    if case.found.route.record is WorkflowAppLog and is_of_another:
         return held is None  # it tells of another run, so this one has no log
     if is_held(held, case.sent):
         return True

@@ -26,7 +26,7 @@ import httpx
 from dify_etl_tests.cli.command_line import ServedDify
 from dify_etl_tests.cli.small_policies import bots_key
 from dify_etl_tests.cli.small_servers import served, small_world
-from dify_etl_tests.defs.test_webserver import free_port
+from dify_etl_tests.defs.running_dagster import free_port
 from dify_etl_tests.ui.chromium import Tab, chromium, wait_for
 
 LOCATION = "dify_etl.definitions"
