@@ -66,23 +66,26 @@ def read_log(sync: Sync, log: DueLog) -> OpenedLog:
 
 
 def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
-    """How many logs' details are due (allowed, and not read, changed in ratings, or not settled),
-    and these.
+    """How many logs' details are due (allowed, and not read, changed in ratings, or not settled;
+    in a full sync all that are allowed), and these.
 
     Allowed are those that an editor has read already, or all. `among` as in due_conversations.
     """
     apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *COMPLETION_MODES)) or "''"
     allowed = "true" if sync.rules.completion_detail else "c.read_at IS NOT NULL"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in RATINGS)
+    again = "true" if sync.plan.is_full else "false"
     count, rows = take_due(
         sync.database,
         f"""SELECT c.conversation_id, c.app_id, coalesce(r.tries, 0),
             {", ".join(f"c.{name}" for name in RATINGS)}
         FROM raw.conversations c LEFT JOIN ops.conversation_reads r USING (conversation_id)
         WHERE c.absent_since IS NULL AND c.app_id IN ({apps}) AND {allowed} AND {among}
-          AND (r.conversation_id IS NULL OR r.state = 'absent' OR {differs} OR NOT r.is_settled
+          AND (r.conversation_id IS NULL OR r.state = 'absent' OR {again} OR {differs}
+            OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
-          AND (r.conversation_id IS NULL OR {is_due_again("r.tries", "r.read_at", sync.now)})""",
+          AND ({again} OR r.conversation_id IS NULL
+            OR {is_due_again("r.tries", "r.read_at", sync.now)})""",
         table=DUE_LOGS,
     )
     return count, (DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows)

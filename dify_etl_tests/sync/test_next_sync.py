@@ -272,3 +272,15 @@ def test_full_sync_reads_all_details_again(chat: Workplace) -> None:
     chat.world.messages[first_message(chat.world, row)].answer = "changed by hand"
     chat.read(TALK, SyncPlan(is_full=True))
     assert differences(chat, ("messages",)) == []
+
+
+def test_full_sync_opens_settled_logs_again(workplace: Open) -> None:
+    """The list of a completion app tells no tokens: what changed in them arrives by its detail."""
+    place = workplace(quiet_world("completion")).with_rules(completion_detail=True)
+    row = talk(place.world, at=NOW - timedelta(days=20), messages=1, mode="completion")
+    place.read(TALK)
+    place.world.messages[first_message(place.world, row)].answer_tokens = 77
+    place.read(TALK)
+    place.read(TALK, SyncPlan(is_full=True))
+    assert differences(place, ("messages",)) == []
+    assert place.value("SELECT answer_tokens FROM raw.messages") == 77
