@@ -117,12 +117,12 @@ def _run_row(run: Run, base_seconds: float) -> tuple[str, ...]:
         f"{run.requests:,}",
         f"{run.rows / run.seconds:,.0f}" if run.rows else "",
         f"{run.peak_bytes / 1e6:,.0f}",
-        _told(run.losses, "lost"),
-        _told(run.losses, "duplicated"),
+        _sentence(run.losses, "lost"),
+        _sentence(run.losses, "duplicated"),
     )
 
 
-def _told(losses: dict[str, Losses], what: str) -> str:
+def _sentence(losses: dict[str, Losses], what: str) -> str:
     """Rows by table, 0 when there are none, empty where the reader keeps nothing."""
     if not losses:
         return ""
@@ -172,10 +172,10 @@ def _moving(worlds: Sequence[MovingWorld]) -> Iterator[str]:
     rows = (
         (
             one.reader,
-            _told(one.first, "lost"),
-            _told(one.first, "duplicated"),
-            _told(one.next, "lost"),
-            _told(one.next, "duplicated"),
+            _sentence(one.first, "lost"),
+            _sentence(one.first, "duplicated"),
+            _sentence(one.next, "lost"),
+            _sentence(one.next, "duplicated"),
         )
         for one in worlds
     )
@@ -227,7 +227,7 @@ def _load_row(load: Load) -> tuple[str, ...]:
         f"{middle:.1f}",
         f"{max(load.in_flight):.1f}",
         f"{load.step_seconds * len(load.in_flight):.0f}",
-        _told(load.losses, "lost"),
+        _sentence(load.losses, "lost"),
     )
 
 
@@ -250,7 +250,7 @@ def _memory(runs: Sequence[Run]) -> Iterator[str]:
             f"{run.peak_bytes / 1e6:,.0f}",
             f"{run.seconds:.0f}",
             f"{run.requests:,}",
-            _told(run.losses, "lost"),
+            _sentence(run.losses, "lost"),
         )
         for run in runs
     )

@@ -14,7 +14,7 @@ def noted_interrupts() -> Iterator[None]:
     """While the block runs, Ctrl-C is noted as well as raised.
 
     KeyboardInterrupt is raised in whatever runs at that moment. In a callback of Polars or DuckDB
-    it is written to stderr and dropped, or comes back as another error. Where a run books an error
+    it is written to stderr and dropped, or comes back as another error. Where a run notes an error
     or goes on, `check_interrupt` finds out. Nothing is done on other threads than the main one, or
     where somebody else, such as Dagster, handles the signal.
     """

@@ -33,6 +33,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 HOW_IT_WORKS = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
+# Words of our own for what has a name in the field: ledger or loader, description, conversation,
+# duplicate, orphan.
+_WORDS = "books?|told|talks?|twins?|strays?|deaf|wish(?:es)?"
+PRIVATE_WORDS = re.compile(rf"(?:^|_)(?:{_WORDS})(?:_|$)|(?:{_WORDS.title()})(?=[A-Z]|$)")
 
 
 def product_files() -> list[Path]:
@@ -82,8 +86,8 @@ def test_every_column_says_what_it_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("table", OPS_TABLES, ids=lambda table: table.name)
-def test_every_book_says_what_it_holds(table: Table) -> None:
-    """No column of the books goes without a comment."""
+def test_every_ops_table_says_what_it_holds(table: Table) -> None:
+    """No column of the ledger goes without a comment."""
     assert [column.name for column in table.columns if not column.description] == []
 
 
@@ -105,6 +109,16 @@ def test_every_setting_is_in_the_readme(name: str) -> None:
 def test_files_say_what_is_inside() -> None:
     """No module has a name that hides what it holds."""
     assert [path for path in product_files() if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_names_are_words_of_the_field() -> None:
+    """No module, class or function has a name that only its authors know."""
+    names = [path.stem for path in product_files()]
+    for path in product_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names.append(node.name)
+    assert [name for name in names if PRIVATE_WORDS.search(name)] == []
 
 
 def test_packages_are_faces_only() -> None:

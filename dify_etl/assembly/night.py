@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dify_etl.assembly.ops_copies import fill_books
+from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.errors import is_interrupt
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS
@@ -84,7 +84,7 @@ def publish_copy(opened: OpenHome) -> Published:
     """
     through = local_date(opened.began_at, opened.rules.zone)
     with opened.database() as database:
-        fill_books(database, opened.path)
+        fill_ops_tables(database, opened.path)
     left = left_copy(opened.path, opened.copy) if opened.copy else None
     path = publish(
         opened.path,

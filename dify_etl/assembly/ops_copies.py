@@ -89,13 +89,13 @@ KEY_ROTATIONS = Table(
 OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
 
 
-def fill_books(database: Database, home: Path) -> None:
+def fill_ops_tables(database: Database, home: Path) -> None:
     """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`."""
     fill_audit(database, home)
     _fill_rotations(database, home)
 
 
-def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
+def fill_ops_tables_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
     """The same for a home whose live file may be held; False when it is: the next run fills it.
 
     A home without a live file stays without one: the first sync makes it.
@@ -104,7 +104,7 @@ def fill_books_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
         return False
     try:
         with open_database(Home(home).live, wait_seconds=wait_seconds) as database:
-            fill_books(database, home)
+            fill_ops_tables(database, home)
     except WarehouseBusy:
         return False
     return True

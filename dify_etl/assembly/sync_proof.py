@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dify_etl.home import Home
-from dify_etl.operations.sync_books import Proof
+from dify_etl.operations.sync_proof import Proof
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.warehouse.database import Database, open_database
 
@@ -25,8 +25,8 @@ NEEDED_FEEDS = {
 
 
 @dataclass(frozen=True)
-class LiveSyncBooks:
-    """The books of a home's live file. WarehouseBusy when somebody holds it."""
+class LiveSyncProof:
+    """The ledger of a home's live file. WarehouseBusy when somebody holds it."""
 
     home: Path
     zone: ZoneInfo
@@ -48,9 +48,9 @@ class LiveSyncBooks:
         first, last = (moment.astimezone(self.zone).date() for moment in (since, self.now))
         hidden = [one for one in slices if NOT_SHOWN in (one[3] or "")]
         shown = [one for one in slices if one not in hidden]
-        lacking = [*_told(slices, "failed"), *_told(slices, "incomplete")]
+        lacking = [*_reasons_by_feed(slices, "failed"), *_reasons_by_feed(slices, "incomplete")]
         # Nobody may accept as read what this account was never shown.
-        lacking += _told(hidden, "unproven")
+        lacking += _reasons_by_feed(hidden, "unproven")
         lacking += _missing_days(slices, first, last)
         needed = NEEDED_FEEDS.get(mode, ())
         lacking += [f"{feed} never read" for feed in needed if feed not in feeds]
@@ -58,7 +58,9 @@ class LiveSyncBooks:
             feed: max(read_at for other, _, _, _, read_at in slices if other == feed)
             for feed in feeds
         }
-        return Proof(tuple(lacking), tuple(_told(shown, "unproven")), min(newest.values()))
+        return Proof(
+            tuple(lacking), tuple(_reasons_by_feed(shown, "unproven")), min(newest.values())
+        )
 
 
 _Slice = tuple[str, date | None, str, str | None, datetime]
@@ -76,7 +78,7 @@ def _slices(database: Database, app_id: str) -> list[_Slice]:
     )
 
 
-def _told(slices: list[_Slice], state: str) -> list[str]:
+def _reasons_by_feed(slices: list[_Slice], state: str) -> list[str]:
     """One line per feed and reason with this state."""
     counted: dict[tuple[str, str], int] = {}
     for feed, _, found, reason, _ in slices:

@@ -1,4 +1,4 @@
-"""`dify-etl accept`: list the holes in the books, and take known ones out of the verdict."""
+"""`dify-etl accept`: list the holes in the ledger, and take known ones out of the verdict."""
 
 import getpass
 import json
@@ -20,7 +20,7 @@ from dify_etl.sync.verdict import judge
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished
 
-ACCEPT = "books.accept"
+ACCEPT = "holes.accept"
 LOCK_WAIT_SECONDS = 10.0
 
 

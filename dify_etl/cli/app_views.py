@@ -76,7 +76,7 @@ def export_to(request: ExportApps) -> int:
     console.print(
         f"{len(export.written)} written, {len(export.unchanged)} as they were", highlight=False
     )
-    for path in export.strays:
+    for path in export.orphans:
         console.print(
             f"belongs to no app any more: {escape(str(path))}", highlight=False, soft_wrap=True
         )

@@ -28,11 +28,11 @@ from dify_etl.dify.errors import NotShown
 from dify_etl.dify.http.tokens import MemoryTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.looking_ahead import unreadable_feeds
-from dify_etl.feeds.server_days import told_days_differ
+from dify_etl.feeds.server_days import day_difference
 from dify_etl.home import Home, other_readers, user_name
 from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, PRIVATE_FILE, LockUnavailable
 from dify_etl.settings import Settings
-from dify_etl.sync.clocks import told_difference
+from dify_etl.sync.clocks import clock_difference
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.time_zones import is_same_zone, zone_names
@@ -145,7 +145,7 @@ def _feeds(dify: DifyClient, role: str) -> Iterator[Finding]:
     """
     found = list(unreadable_feeds(dify))
     for one in found:
-        subject, apps = f"feed {one.feed}", _told_apps(one.apps)
+        subject, apps = f"feed {one.feed}", _listed_apps(one.apps)
         if isinstance(one.error, NotShown):
             right = one.error.right
             told = f"not shown to this account ({role}){apps}: {right.sentence}"
@@ -157,7 +157,7 @@ def _feeds(dify: DifyClient, role: str) -> Iterator[Finding]:
         yield Finding("feeds", "each answers this account")
 
 
-def _told_apps(apps: tuple[str, ...]) -> str:
+def _listed_apps(apps: tuple[str, ...]) -> str:
     if not apps:
         return ""
     more = f" and {len(apps) - SHOWN_APPS} more" if len(apps) > SHOWN_APPS else ""
@@ -173,7 +173,7 @@ def _role(role: str) -> Finding:
 
 
 def _clock(dify: DifyClient) -> Finding:
-    told = told_difference(dify.clock_ahead())
+    told = clock_difference(dify.clock_ahead())
     if told is None:
         return Finding("clock", "Dify's and this machine's agree")
     advice = "Set the wrong one right (NTP); until then the earlier of both says which day is over."
@@ -182,7 +182,7 @@ def _clock(dify: DifyClient) -> Finding:
 
 def _days(dify: DifyClient) -> Iterator[Finding]:
     """Nobody can mend it here, and syncs are right all the same: a limit."""
-    if dify.account.profile().timezone and (told := told_days_differ(dify)):
+    if dify.account.profile().timezone and (told := day_difference(dify)):
         advice = (
             "Update the time zones (tzdata) of the server, its database too, or those of this "
             "program: until then Dify's statistics of some days are not those of the rows."

@@ -35,10 +35,10 @@ Compromised = Annotated[
 
 @contextmanager
 def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[KeyRotation]":
-    """The rotation of the settings; its books go into the warehouse at the end."""
+    """The rotation of the settings; its ledger goes into the warehouse at the end."""
     from dify_etl.assembly.connection import effective_settings
     from dify_etl.assembly.key_rotation import key_rotation
-    from dify_etl.assembly.ops_copies import fill_books_of
+    from dify_etl.assembly.ops_copies import fill_ops_tables_of
 
     with opened_operator() as context:
         try:
@@ -50,7 +50,7 @@ def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[
                 is_policy_needed=is_policy_needed,
             )
         finally:
-            fill_books_of(context.home)
+            fill_ops_tables_of(context.home)
 
 
 @keys.command("list")

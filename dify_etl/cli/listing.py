@@ -120,7 +120,7 @@ def _states(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> dict[str, 
     is_older = not connection.execute(
         "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'models'"
     ).fetchall()
-    if is_older:  # the copy is of a version that kept no such books
+    if is_older:  # the copy is of a version that kept no such ledger
         return {}
     waiting = dict(
         connection.execute(

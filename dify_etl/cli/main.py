@@ -121,7 +121,7 @@ def accept(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Take known holes out of the verdict, but not out of the books; without a SLICE, list them."""
+    """Take known holes out of the verdict, not out of the ledger; without a SLICE, list them."""
     with clear_errors(debug=debug):
         from dify_etl.cli.accepting import run_accept
 

@@ -39,7 +39,7 @@ def opened_operator() -> "Iterator[OperationContext]":
 
 def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
     """Show the plan, or apply it and show what came of each step; answers the exit code."""
-    from dify_etl.assembly.ops_copies import fill_books_of
+    from dify_etl.assembly.ops_copies import fill_ops_tables_of
     from dify_etl.operations.plan import Cap, check_fresh
 
     with opened_operator() as context:
@@ -60,7 +60,7 @@ def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
             err.print("Stopped. `dify-etl audit list` tells what was done; plan again to go on.")
             raise typer.Exit(FAILED) from None
         finally:
-            fill_books_of(context.home)
+            fill_ops_tables_of(context.home)
     show_results(out, results)
     return 0 if all(result.is_good for result in results) else 1
 
@@ -98,7 +98,7 @@ def show_results(console: Console, results: "Sequence[Result]") -> None:
     for result in results:
         mark = MARKS.get(result.outcome, "[red]✗[/]")
         console.print(
-            f"{mark} {result.outcome} {escape(result.told)}",
+            f"{mark} {result.outcome} {escape(result.line)}",
             highlight=False,
             soft_wrap=True,
         )

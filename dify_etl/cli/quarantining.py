@@ -35,7 +35,7 @@ def list_quarantine(console: Console) -> int:
     for heading in ("feed", "record", "field", "what is wrong", "endpoint"):
         table.add_column(heading, overflow="fold")
     for one in waiting:
-        table.add_row(*(escape(text) for text in _told(one)))
+        table.add_row(*(escape(text) for text in _cells(one)))
     console.print(table)
     console.print("`dify-etl quarantine retry` loads those that this version can read.")
     return 1
@@ -55,7 +55,7 @@ def retry_waiting(console: Console) -> int:
     return 1 if retried.wrong else 0
 
 
-def _told(one: Quarantined) -> tuple[str, ...]:
+def _cells(one: Quarantined) -> tuple[str, ...]:
     held = one.rejected
     return (
         one.feed,

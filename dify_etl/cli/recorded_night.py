@@ -104,7 +104,7 @@ def _selection(job: dg.JobDefinition, feeds: Collection[str]) -> list[dg.AssetKe
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    """Whether Ctrl-C met this step: Dagster books it as the step's failure."""
+    """Whether Ctrl-C met this step: Dagster notes it as the step's failure."""
     error = event.step_failure_data.error
     return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 

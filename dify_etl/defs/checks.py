@@ -1,4 +1,4 @@
-"""Checks of raw assets: whole by the books, unique by key, read in time, nothing in quarantine.
+"""Checks of raw assets: whole by the ledger, unique by key, read in time, nothing in quarantine.
 
 The step that reads a feed brings them along: checks in steps of their own would be skipped with
 the output of a feed that failed, and would keep the colour of the last good night. They can be run
@@ -111,7 +111,7 @@ class Missing:
 
 
 def missing_slices(database: Database, feed: str) -> list[Missing]:
-    """What the books say is missing of a feed, whichever run read it last, by cause."""
+    """What the ledger says is missing of a feed, whichever run read it last, by cause."""
     rows = database.rows(
         f"""SELECT coalesce(any_value(a.name), s.app_id, 'workspace'),
             min(slice_date)::VARCHAR, max(slice_date)::VARCHAR, count(slice_date),

@@ -25,7 +25,7 @@ def adoption_job() -> dg.JobDefinition:
                         raise nobody_agreed(planned.plan.operation, planned.plan)
                     rotation.adopt(target, key_operations.plan_id)
                 finally:
-                    key_operations.fill_books()
+                    key_operations.fill_ops_tables()
         return dg.Output(None, metadata=metadata)
 
     @dg.job(name=ADOPT, description=_WORDS)

@@ -10,7 +10,7 @@ from dify_etl.defs.markdown import listed
 from dify_etl.defs.operation_runs import plan_metadata
 from dify_etl.defs.resources import clear_failures
 from dify_etl.defs.schedules import sleeping_schedule
-from dify_etl.operations.keys.judging import told
+from dify_etl.operations.keys.judging import rotation_lines
 from dify_etl.operations.keys.planning import REVOCATION
 from dify_etl.settings import Settings
 
@@ -110,8 +110,8 @@ def _rotated() -> dg.AssetsDefinition:
                     agreed = key_operations.agreed_id(context, plan.operation, plan)
                     done = rotation.apply(agreed, key_operations.asked, revokes=False)
                 finally:
-                    key_operations.fill_books()
-                metadata["rotations"] = listed(told(done))
+                    key_operations.fill_ops_tables()
+                metadata["rotations"] = listed(rotation_lines(done))
         yield dg.MaterializeResult(metadata=metadata)
 
     return rotate_keys
@@ -140,11 +140,11 @@ def _revoked() -> dg.AssetsDefinition:
                 try:
                     done = rotation.revoke(key_operations.agreed_id(context, REVOCATION))
                 finally:
-                    key_operations.fill_books()
-                metadata["rotations"] = listed(told(done))
+                    key_operations.fill_ops_tables()
+                metadata["rotations"] = listed(rotation_lines(done))
             kept = rotation.ledger.rotations()
         metadata["proven"] = sum(one.state == "proven" for one in kept)
-        metadata["open"] = listed(told(one for one in kept if not one.is_over))
+        metadata["open"] = listed(rotation_lines(one for one in kept if not one.is_over))
         yield dg.MaterializeResult(metadata=metadata)
 
     return revoke_keys

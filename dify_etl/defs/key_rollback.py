@@ -6,7 +6,7 @@ from dify_etl.defs.key_runs import KeyOperations
 from dify_etl.defs.markdown import listed
 from dify_etl.defs.operation_runs import nobody_agreed, plan_metadata
 from dify_etl.defs.resources import clear_failures
-from dify_etl.operations.keys.judging import told
+from dify_etl.operations.keys.judging import rotation_lines
 
 ROLL_BACK = "roll_back_api_keys"
 
@@ -26,8 +26,8 @@ def rollback_job() -> dg.JobDefinition:
                         raise nobody_agreed(planned.plan.operation, planned.plan)
                     done = rotation.roll_back(chosen, key_operations.plan_id)
                 finally:
-                    key_operations.fill_books()
-                metadata["rotations"] = listed(told([done]))
+                    key_operations.fill_ops_tables()
+                metadata["rotations"] = listed(rotation_lines([done]))
         return dg.Output(None, metadata=metadata)
 
     @dg.job(name=ROLL_BACK, description="Take a rotation of an API key back; a dry run first.")

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.assembly.key_rotation import key_rotation
-from dify_etl.assembly.ops_copies import fill_books_of
+from dify_etl.assembly.ops_copies import fill_ops_tables_of
 from dify_etl.defs.markdown import table
 from dify_etl.defs.operation_runs import DifyOperations, consume_token
 from dify_etl.operations.errors import InputWrong
@@ -90,9 +90,9 @@ class KeyOperations(DifyOperations):
         consume_token(context, self.home, self.schedule_token, operation, plan)
         return None
 
-    def fill_books(self) -> None:
+    def fill_ops_tables(self) -> None:
         """Rotations and audit for analysts; when the database is held, the next run brings them."""
-        fill_books_of(self.home, wait_seconds=self.audit_wait_seconds)
+        fill_ops_tables_of(self.home, wait_seconds=self.audit_wait_seconds)
 
 
 def inventory_table(inventory: Inventory) -> dg.MetadataValue:

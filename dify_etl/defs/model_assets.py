@@ -29,7 +29,7 @@ MODELS_TRIED = dg.AssetKey("models_tried")
 IS_BUILT = "is_built"
 BUILD_MODELS = "build_models"
 
-Told = dg.MaterializeResult[None] | dg.AssetCheckResult
+BuildEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
@@ -52,7 +52,9 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
         ],
         can_subset=True,
     )
-    def build_models(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
+    def build_models(
+        context: dg.AssetExecutionContext, dify_home: DifyHome
+    ) -> Iterator[BuildEvent]:
         chosen = {
             one.qualified
             for one in files
@@ -64,7 +66,7 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
                 database, files, run_id=dify_home.opened.run_id, chosen=chosen
             ):
                 broken += [error] if error else []
-                yield from _told(context, database, one, error)
+                yield from _build_events(context, database, one, error)
             forget_models(database, [one.qualified for one in files])
             if MODELS_TRIED in context.selected_asset_keys:
                 yield dg.MaterializeResult(
@@ -77,9 +79,9 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
     return build_models
 
 
-def _told(
+def _build_events(
     context: dg.AssetExecutionContext, database: Database, file: SqlFile, error: ModelBroken | None
-) -> Iterator[Told]:
+) -> Iterator[BuildEvent]:
     key = model_key(file.qualified)
     if error is None:
         rows = database.value(f"SELECT count(*) FROM {file.qualified}")
@@ -107,7 +109,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         )
     return dg.AssetSpec(
         model_key(file.qualified),
-        # The books are written by every feed: they are no asset of their own.
+        # The ledger is written by every feed: it is no asset of its own.
         deps=[source_key(one) for one in model.reads if not one.startswith("ops.")],
         skippable=True,
         description=f"{model.grain}\n\n```sql\n{model.query}\n```",

@@ -69,7 +69,7 @@ def _export(
         "folder": dg.MetadataValue.path(folder.absolute()),
         "written": dg.MetadataValue.int(len(done.written)),
         "unchanged": dg.MetadataValue.int(len(done.unchanged)),
-        "files of no app": dg.MetadataValue.json([str(path) for path in done.strays]),
+        "files of no app": dg.MetadataValue.json([str(path) for path in done.orphans]),
         "without a draft": dg.MetadataValue.json(list(done.empty)),
         "failed": dg.MetadataValue.json(dict(done.failed)),
         "known secrets left out": dg.MetadataValue.json([list(one) for one in done.hidden]),

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.assembly.operator import open_operator
-from dify_etl.assembly.ops_copies import fill_books_of
+from dify_etl.assembly.ops_copies import fill_ops_tables_of
 from dify_etl.defs.markdown import fenced, listed, plain
 from dify_etl.defs.resources import clear_failures, teller
 from dify_etl.defs.schedule_tokens import ScheduleTokens
@@ -79,10 +79,10 @@ def run_operation(
         agreed_id = plan.plan_id
     typed = agreement.names
     results = operations.operator.apply(operation, agreed_id, cap=cap, typed=typed)
-    fill_books_of(operations.home, wait_seconds=operations.audit_wait_seconds)
+    fill_ops_tables_of(operations.home, wait_seconds=operations.audit_wait_seconds)
     metadata = plan_metadata(plan, operation.notes) | {
         "results": dg.MetadataValue.md(
-            "\n".join(f"- **{result.outcome}** {plain(result.told)}" for result in results)
+            "\n".join(f"- **{result.outcome}** {plain(result.line)}" for result in results)
         )
     }
     bad = [result for result in results if not result.is_good]

@@ -41,7 +41,7 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
 
 
 def sync_verdict() -> dg.AssetsDefinition:
-    """Fails the run when the books are not whole; what is good is published already."""
+    """Fails the run when the ledger is not whole; what is good is published already."""
 
     @dg.asset(
         key=SYNC_VERDICT,
@@ -65,13 +65,15 @@ def sync_verdict() -> dg.AssetsDefinition:
         )
         words = words if verdict.is_good else _in_words(verdict)
         # A bad verdict is told before the step fails: else the page would show the last good one.
-        metadata = {"verdict": words, **_told(verdict)}
+        metadata = {"verdict": words, **_verdict_metadata(verdict)}
         yield dg.MaterializeResult(
             metadata=metadata,
             check_results=[dg.AssetCheckResult(passed=verdict.is_good, metadata=metadata)],
         )
         if not verdict.is_good:
-            raise dg.Failure(description=words, metadata=_told(verdict), allow_retries=False)
+            raise dg.Failure(
+                description=words, metadata=_verdict_metadata(verdict), allow_retries=False
+            )
 
     return judge_sync
 
@@ -85,7 +87,7 @@ def _in_words(verdict: Verdict) -> str:
     return f"{' and '.join(parts)}; what is good is published"
 
 
-def _told(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
+def _verdict_metadata(verdict: Verdict) -> dict[str, dg.MetadataValue | int | str]:
     told: dict[str, dg.MetadataValue | int | str] = {}
     if verdict.bad:
         told["slices"] = dg.MetadataValue.md(_as_markdown(verdict.bad))

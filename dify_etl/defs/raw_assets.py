@@ -78,7 +78,7 @@ def _read(
         bad_before = {day for day, is_bad in _days(sync.database, feed).items() if is_bad}
         report = read_feed(sync, feed)
         dify_home.opened.reports.append(report)
-        context.log.info(told(report))
+        context.log.info(report_line(report))
         days = _days(sync.database, feed)
         missing = _missing(sync.database, feed)
         asked = _asked_days(context, sync.asked_days)
@@ -150,7 +150,7 @@ def _asked_days(context: dg.AssetExecutionContext, asked: Sequence[date]) -> Seq
 
 
 def _days(database: Database, feed: Feed) -> dict[date, bool]:
-    """The local days that the books know of a feed, and whether a slice of it is bad."""
+    """The local days that the ledger knows of a feed, and whether a slice of it is bad."""
     rows = database.rows(
         f"SELECT slice_date, bool_or({BAD}) FROM ops.slices "
         "WHERE feed = ? AND slice_date IS NOT NULL GROUP BY 1",
@@ -208,7 +208,7 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def told(report: FeedReport) -> str:
+def report_line(report: FeedReport) -> str:
     """One line about a feed's read, for logs."""
     changes = report.changes
     states = ", ".join(f"{report.states[one]} {one}" for one in STATES if report.states.get(one))

@@ -111,7 +111,7 @@ class Account:
         by GET /workspaces/current/summary, and by GET /workspaces on all, without the role. Raises
         LoginRefused when the account is in no workspace; NoSuchEndpoint when no route tells one.
         """
-        return self._first_told().model_copy(update={"is_current": True})
+        return self._first_workspace().model_copy(update={"is_current": True})
 
     def role(self) -> str:
         """Our role in the current workspace: owner, admin, editor, normal, dataset_operator.
@@ -137,7 +137,7 @@ class Account:
         """Whether the server has told the workspace by the route that came after 1.16.1."""
         return self._told_by == self._by_summary
 
-    def _first_told(self) -> Workspace:
+    def _first_workspace(self) -> Workspace:
         """What the remembered route answers; else, or when it is gone, the first that answers."""
         missing: DifyError | None = None
         if self._told_by is not None:

@@ -78,7 +78,7 @@ class App(Record):
         """Leave out `app_id`: of an app it is always null, and `id` is meant."""
         return {**{key: row[key] for key in row if key != "app_id"}, **context}
 
-    def told_of_tags(self, key: str) -> set[str]:
+    def tag_values(self, key: str) -> set[str]:
         """`id` or `name` of each tag; what is no tag counts for none."""
         tags = self.tags.load() if self.tags is not None else None
         rows = tags if isinstance(tags, list) else []

@@ -117,5 +117,5 @@ def _written(way: str, name: str, ids: Sequence[str]) -> Query:
 
 def _is_asked(app: App, tag_ids: Sequence[str], creator_ids: Sequence[str]) -> bool:
     """Whether a row is what was asked for: an app has all the tags, and one of the creators."""
-    has_tags = set(tag_ids) <= app.told_of_tags("id")
+    has_tags = set(tag_ids) <= app.tag_values("id")
     return has_tags and (not creator_ids or app.created_by in creator_ids)

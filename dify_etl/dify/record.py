@@ -344,7 +344,7 @@ def parse(
             records += [found] if found is not None else []
             if why is None:
                 continue
-            one = _set_aside(record_class, row, _told(why), endpoint, position, context)
+            one = _set_aside(record_class, row, _first_error(why), endpoint, position, context)
             odd = found.odd_fields if found is not None else ()
             figures = sum(is_figure(record_class, name) for name in odd)
             rejected.append(replace(one, odd_fields=odd, odd_figures=figures))
@@ -572,7 +572,7 @@ def _times(row: Any) -> JsonRow:
     return {name: value for name, value in found.items() if type(value) in (int, float)}
 
 
-def _told(error: ValidationError) -> tuple[str, str]:
+def _first_error(error: ValidationError) -> tuple[str, str]:
     """Path of the first wrong field, and what is wrong; never a value."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     told = [(".".join(str(part) for part in one["loc"]) or "(row)", one["msg"]) for one in errors]

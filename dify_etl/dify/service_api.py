@@ -52,7 +52,7 @@ class ServiceApi:
         return parse_one(ServiceDatasets, answer, endpoint="GET /v1/datasets")
 
     def _asked(self, route: str, **query: int) -> Any:
-        return _told_apart(
+        return _app_or_dataset(
             lambda: self._session.get_with_key(
                 self._address, route, key=self._token, query=query or None
             )
@@ -77,7 +77,7 @@ def _address(api_base_url: str) -> httpx.URL:
     return address.copy_with(query=None, fragment=None)
 
 
-def _told_apart(ask: Callable[[], T]) -> T:
+def _app_or_dataset(ask: Callable[[], T]) -> T:
     """What 401 and 403 mean for a key; `app_unavailable` is a 400 or 403 by version."""
     try:
         return ask()

@@ -56,7 +56,7 @@ class LoggedApp:
 
 
 @dataclass
-class LoggedTalks:
+class LoggedConversations:
     """What the log tells of an app's own talks, a row per talk and source.
 
     `doubts` are days that it does not prove, `error` why it could not be read at all. `listed` are
@@ -102,9 +102,11 @@ _UNLISTED = (
 )
 
 
-def walk_logs(sync: Sync, app: LoggedApp, days: Sequence[date], bound: datetime) -> LoggedTalks:
+def walk_logs(
+    sync: Sync, app: LoggedApp, days: Sequence[date], bound: datetime
+) -> LoggedConversations:
     """The log of an agent over the days, up to the bound; an error of it costs the proof alone."""
-    talks = LoggedTalks(pl.DataFrame(schema=_SCHEMA))
+    conversations = LoggedConversations(pl.DataFrame(schema=_SCHEMA))
     ask = sync.dify.agents.logs_page
     timed: TimedList[AgentLog, FramedRows[AgentLog]] = TimedList(
         lambda start, end, page, limit: ask(
@@ -115,22 +117,22 @@ def walk_logs(sync: Sync, app: LoggedApp, days: Sequence[date], bound: datetime)
         together=sync.together,
         most_pages=sync.dify.bounds.pages,
     )
-    frames = [talks.rows]
+    frames = [conversations.rows]
     try:
         for window in windows_of(days, sync.rules.zone):
             for read in timed.read(window, bound):
                 frames.append(read.rows.rows)
-                talks.requests += read.rows.requests
-                talks.rejected += read.rows.rejected.values()
-                talks.unknown |= read.rows.unknown
+                conversations.requests += read.rows.requests
+                conversations.rejected += read.rows.rejected.values()
+                conversations.unknown |= read.rows.unknown
                 if read.window is not None and read.reason is not None:
-                    talks.doubts |= dict.fromkeys(read.window.days, read.reason)
+                    conversations.doubts |= dict.fromkeys(read.window.days, read.reason)
     except FATAL:
         raise
     except DifyError as error:
-        talks.error = error
-    talks.rows = pl.concat(frames)
-    return talks
+        conversations.error = error
+    conversations.rows = pl.concat(frames)
+    return conversations
 
 
 def _frame(app: LoggedApp, records: Sequence[AgentLog]) -> pl.DataFrame:
@@ -148,30 +150,30 @@ def _frame(app: LoggedApp, records: Sequence[AgentLog]) -> pl.DataFrame:
 
 
 def look_up_unlisted(
-    sync: Sync, app: LoggedApp, talks: LoggedTalks, shown: Collection[str]
+    sync: Sync, app: LoggedApp, conversations: LoggedConversations, shown: Collection[str]
 ) -> None:
     """Find out about talks that the list did not show (`shown`) and that are not held as they are
     now: fills `listed` and `unlisted`. One that cannot be looked up leaves its day in doubt.
     """
-    for row in _unknown(app, talks, shown):
+    for row in _unknown(app, conversations, shown):
         try:
             found = _look_up(sync, app, row)
         except FATAL:
             raise
         except DifyError as error:
             day = local_date(row["last_message_at"] or sync.now, sync.rules.zone)
-            talks.doubts[day] = f"talk {row['conversation_id']}: {error.what}"
+            conversations.doubts[day] = f"talk {row['conversation_id']}: {error.what}"
             continue
         if isinstance(found, Conversation):
-            talks.listed.append(found)
+            conversations.listed.append(found)
         elif found is not None:
-            talks.unlisted.append(found)
+            conversations.unlisted.append(found)
 
 
 def _unknown(
-    app: LoggedApp, talks: LoggedTalks, shown: Collection[str]
+    app: LoggedApp, conversations: LoggedConversations, shown: Collection[str]
 ) -> Iterator[dict[str, datetime]]:
-    rows = talks.rows.sort("last_message_at", nulls_last=False)
+    rows = conversations.rows.sort("last_message_at", nulls_last=False)
     rows = rows.unique("conversation_id", keep="last", maintain_order=True)
     rows = rows.filter(~pl.col("conversation_id").is_in(list(shown)))
     for row in rows.iter_rows(named=True):
@@ -204,9 +206,9 @@ def _look_up(
     began = min(one.created_at for one in messages.values())
     listed = sync.dify.conversations.chat_walk(app.app_id, start=began - BESIDE, end=began + BESIDE)
     for shown in listed:
-        for talk in shown.records:
-            if talk.conversation_id == talk_id:
-                return talk
+        for conversation in shown.records:
+            if conversation.conversation_id == talk_id:
+                return conversation
     return _as_conversation(app, row, list(messages.values()), began)
 
 

@@ -35,15 +35,15 @@ class _Found:
     doubts: list[str] = field(default_factory=list)
 
 
-def read_talk(sync: Sync, due: Due) -> ConversationRead:
+def read_any_conversation(sync: Sync, due: Due) -> ConversationRead:
     """A conversation of any app: those of agents by their log, others by chat-messages."""
     if due.agent_id is not None:
-        return _read_agent_talk(sync, due)
+        return _read_agent_conversation(sync, due)
     read = read_conversation(sync, due)
     return with_tool_logs(sync, due, read) if due.mode == "agent-chat" else read
 
 
-def _read_agent_talk(sync: Sync, due: Due) -> ConversationRead:
+def _read_agent_conversation(sync: Sync, due: Due) -> ConversationRead:
     if due.seen[0] == 0:
         return ConversationRead((), (), 0, 1, None)
     assert due.agent_id is not None

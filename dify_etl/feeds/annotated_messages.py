@@ -3,7 +3,7 @@
 An annotation that is written, rewritten or deleted moves no time and no count of a conversation.
 """
 
-# A message that was read while its annotation was written: the books are written later.
+# A message that was read while its annotation was written: the ledger is written later.
 _READ_MEANWHILE = "INTERVAL 1 HOUR"
 
 # SQL for conversation ids. A new annotation names no message, but its question is the message's.

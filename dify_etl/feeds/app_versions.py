@@ -75,7 +75,7 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
     changed = [name for name in COMPARED if before.get(name) != whole[name]]
     if held and not changed:
         return None
-    now, since, told_at = sync.now, held[1] if held else None, _told_at(app, config, changed)
+    now, since, told_at = sync.now, held[1] if held else None, _change_time(app, config, changed)
     is_told = told_at is not None and told_at <= now and (since is None or told_at > since)
     at = told_at if is_told and told_at is not None else max(now, since or now)
     provider, model = _model_in(plain)
@@ -103,7 +103,7 @@ def _model_in(config: Any) -> tuple[str | None, str | None]:
     return provider, name
 
 
-def _told_at(app: Mapping[str, Any], config: Any, changed: Collection[str]) -> datetime | None:
+def _change_time(app: Mapping[str, Any], config: Any, changed: Collection[str]) -> datetime | None:
     """When Dify says that the latest of these changes was made; a config tells its own time, as
     does a publication, and all else is told by the app's.
     """

@@ -17,8 +17,8 @@ from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl.feeds.vanished import mark_rows_of_gone_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
@@ -85,26 +85,26 @@ def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp,
 
 def read_apps(sync: Sync) -> FeedReport:
     """GET /apps in all modes, then GET /apps/{id} of apps that changed; marks absent apps."""
-    with FeedBooks(sync, "apps") as books:
+    with FeedLoader(sync, "apps") as loader:
         outcome = attempt("apps", lambda: _list(sync))
         if outcome.error is not None:
-            books.fail(None, [None], outcome.error)
-            return books.report()
+            loader.fail(None, [None], outcome.error)
+            return loader.report()
         assert outcome.result is not None
         rows, proof, is_broken = outcome.result
         apps = list(rows.records.values())
         reason = None if proof.is_proven else proof.reason
-        with books.commit():
-            load_listed_apps(books, apps)
-            books.quarantine(None, rows.rejected.values())
+        with loader.commit():
+            load_listed_apps(loader, apps)
+            loader.quarantine(None, rows.rejected.values())
             if reason is None and not lost(rows.rejected.values()):
                 present = records_frame(raw_table("apps"), App, apps)
-                books.mark_absent(raw_table("apps"), scope="true", present=present)
-                mark_rows_of_gone_apps(books)
-        hidden, failed = _read_details(books, _with_new_config(sync, apps))
+                loader.mark_absent(raw_table("apps"), scope="true", present=present)
+                mark_rows_of_gone_apps(loader)
+        hidden, failed = _read_details(loader, _with_new_config(sync, apps))
         is_broken = is_broken or bool(proof.odd) or failed is not None
         reason = failed or hidden or reason
-        with books.commit():
+        with loader.commit():
             judged = Slice.judged(
                 *(None, None, len(apps)),
                 missing=reason if is_broken else None,
@@ -112,8 +112,8 @@ def read_apps(sync: Sync) -> FeedReport:
                 expected=proof.total_last,
                 requests=rows.requests,
             )
-            books.close_slices([judged])
-        return books.report()
+            loader.close_slices([judged])
+        return loader.report()
 
 
 def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
@@ -128,11 +128,11 @@ def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
     return rows, walk.proof, isinstance(walk, AppsWalk) and walk.is_broken
 
 
-def load_listed_apps(books: FeedBooks, apps: Sequence[App]) -> None:
+def load_listed_apps(loader: FeedLoader, apps: Sequence[App]) -> None:
     """Rows of the list, but for the columns that only the detail tells right."""
-    books.note_drift(apps)
+    loader.note_drift(apps)
     shown = records_frame(raw_table("apps"), App, apps).drop(_FROM_DETAIL)
-    books.load_frame(raw_table("apps"), shown)
+    loader.load_frame(raw_table("apps"), shown)
 
 
 def _with_new_config(sync: Sync, apps: Sequence[App]) -> set[str]:
@@ -151,11 +151,11 @@ def _with_new_config(sync: Sync, apps: Sequence[App]) -> set[str]:
     return found
 
 
-def _read_details(books: FeedBooks, with_new_config: set[str]) -> tuple[str | None, str | None]:
+def _read_details(loader: FeedLoader, with_new_config: set[str]) -> tuple[str | None, str | None]:
     """Read the details that are due; answers why some are not there for this account (rights, or
     the app was deleted meanwhile), and why some could not be read.
     """
-    sync = books.sync
+    sync = loader.sync
     due = [
         row[0]
         for row in sync.database.rows(
@@ -187,20 +187,20 @@ def _read_details(books: FeedBooks, with_new_config: set[str]) -> tuple[str | No
             hidden.append(not_shown)
         else:
             failed.append(str(fetched.error))
-    with books.commit():
-        load_details(books, details)
-        books.quarantine(None, odd)
-        note_app_versions(books.sync, unread={*due} - {one.app_id for one in details})
+    with loader.commit():
+        load_details(loader, details)
+        loader.quarantine(None, odd)
+        note_app_versions(loader.sync, unread={*due} - {one.app_id for one in details})
     # A reason of rights begins as every such reason does: by that it is known as one.
     reason = f"{len(failed)} details not read, first: {failed[0]}" if failed else None
     return next(iter([*hidden, *gone]), None), reason
 
 
-def load_details(books: FeedBooks, details: Sequence[AppDetail]) -> None:
+def load_details(loader: FeedLoader, details: Sequence[AppDetail]) -> None:
     """Details of apps that a list showed, and counted, before; call it inside a transaction."""
-    books.note_drift(details)
-    rows = _detail_frame(books.sync, details)
-    books.load_frame(raw_table("apps"), rows, repeated=rows.height)
+    loader.note_drift(details)
+    rows = _detail_frame(loader.sync, details)
+    loader.load_frame(raw_table("apps"), rows, repeated=rows.height)
 
 
 def _detail_frame(sync: Sync, details: Sequence[AppDetail]) -> pl.DataFrame:

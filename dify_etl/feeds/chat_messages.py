@@ -1,6 +1,6 @@
 """Messages of conversations that are due: which are, how one is read, how they are loaded.
 
-Due is what the books say, however old: no read yet, a list row that differs from the one then,
+Due is what the ledger says, however old: no read yet, a list row that differs from the one then,
 or messages that could still change.
 """
 
@@ -31,9 +31,9 @@ from dify_etl.feeds.message_parts import (
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import NEVER, is_due_again
 from dify_etl.sync.due import take_due
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
@@ -42,7 +42,7 @@ from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import frame, quoted
 
 # The temporary table of the conversations that were due last, by conversation_id.
-DUE_TALKS = "_due_talks"
+DUE_CONVERSATIONS = "_due_talks"
 LISTED_ALL_THE_SAME = "chat-messages answers 404, although the list shows the conversation"
 # A run whose detail failed so often in a row is not waited for any more.
 LONG_FAILED = 5
@@ -160,7 +160,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
             OR NOT r.is_settled
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC""",
-        table=DUE_TALKS,
+        table=DUE_CONVERSATIONS,
     )
     return count, (_due(sync, row) for row in rows)
 
@@ -278,26 +278,26 @@ def _doubt(walk: CursorWalk[Message], due: Due, held: int) -> str | None:
     return None
 
 
-def load_conversations(books: FeedBooks, reads: Sequence[Fetched[Due, ConversationRead]]) -> None:
-    """Messages, their parts and the books of their conversations; call it inside a transaction."""
+def load_conversations(loader: FeedLoader, reads: Sequence[Fetched[Due, ConversationRead]]) -> None:
+    """Messages, their parts and what was read of each conversation; call it in a transaction."""
     if not reads:
         return
     good = [(one.task, one.result) for one in reads if one.result is not None]
-    load_messages(books, [message for _, read in good for message in read.messages])
-    books.read_anew([due.conversation_id for due, _ in good if not due.known_ids])
+    load_messages(loader, [message for _, read in good for message in read.messages])
+    loader.read_anew([due.conversation_id for due, _ in good if not due.known_ids])
     for due, read in good:
         # One whose time cannot be read may be of any day on which the talk lived.
-        books.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id)
+        loader.quarantine(due.app_id, read.rejected, parent_id=due.conversation_id)
         if read.logged:
-            load_logged_messages(books, due.app_id, read.logged)
-    _mark_deleted(books, good)
-    ended = _ended_runs(books.sync, [message for _, read in good for message in read.messages])
-    rows = [_book(books.sync, one, ended) for one in reads]
-    books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
-    _mark_gone(books, [one.task.conversation_id for one in reads if _is_gone(one)])
+            load_logged_messages(loader, due.app_id, read.logged)
+    _mark_deleted(loader, good)
+    ended = _ended_runs(loader.sync, [message for _, read in good for message in read.messages])
+    rows = [_ledger_row(loader.sync, one, ended) for one in reads]
+    loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
+    _mark_gone(loader, [one.task.conversation_id for one in reads if _is_gone(one)])
 
 
-def _mark_deleted(books: FeedBooks, reads: Sequence[tuple[Due, ConversationRead]]) -> None:
+def _mark_deleted(loader: FeedLoader, reads: Sequence[tuple[Due, ConversationRead]]) -> None:
     """A conversation that was read whole, and had been read before, tells which of its messages
     Dify has no more. Of agents the log may know some that the list does not show.
     """
@@ -312,33 +312,33 @@ def _mark_deleted(books: FeedBooks, reads: Sequence[tuple[Due, ConversationRead]
     if not whole:
         return
     listed = ", ".join(quoted(due.conversation_id) for due, _ in whole)
-    held = books.sync.database.rows(
+    held = loader.sync.database.rows(
         "SELECT message_id FROM raw.messages WHERE absent_since IS NULL AND message_id IS NOT NULL "
         f"AND conversation_id IN ({listed})"
     )
     shown: frozenset[str] = frozenset().union(*(read.ids for _, read in whole))
     if gone := {message_id for (message_id,) in held} - shown:
-        mark_messages_deleted(books, gone)
+        mark_messages_deleted(loader, gone)
 
 
-def load_messages(books: FeedBooks, messages: Sequence[Message]) -> None:
+def load_messages(loader: FeedLoader, messages: Sequence[Message]) -> None:
     """Messages of chat-messages with their parts; call it inside a transaction."""
     table = raw_table("messages")
-    books.note_drift(messages)
+    loader.note_drift(messages)
     rows = records_frame(table, Message, messages)
-    changes = books.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
-    load_children(books, messages, rows, are_new=changes.new == rows.height)
+    changes = loader.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
+    load_children(loader, messages, rows, are_new=changes.new == rows.height)
 
 
 def load_logged_messages(
-    books: FeedBooks, app_id: str, messages: Sequence[AgentLogMessage]
+    loader: FeedLoader, app_id: str, messages: Sequence[AgentLogMessage]
 ) -> None:
     """Messages of which the log of an agent alone tells; call it inside a transaction.
 
     What it does not tell, parts of messages among it, stays as an earlier read left it.
     """
     table = raw_table("messages")
-    books.note_drift(messages)
+    loader.note_drift(messages)
     rows = records_frame(table, AgentLogMessage, messages).with_columns(
         pl.lit(app_id).alias("app_id"),
         pl.col("status").replace(STATUS_IN_LOG),
@@ -348,7 +348,7 @@ def load_logged_messages(
         .alias("from_source"),
         pl.lit("log").alias("message_source"),
     )
-    books.load_frame(table, rows)
+    loader.load_frame(table, rows)
 
 
 def _ended_runs(sync: Sync, messages: Sequence[Message]) -> frozenset[str]:
@@ -367,12 +367,12 @@ def _ended_runs(sync: Sync, messages: Sequence[Message]) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def _book(
+def _ledger_row(
     sync: Sync, one: Fetched[Due, ConversationRead], ended_runs: frozenset[str]
 ) -> dict[str, Any]:
     """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
     due, read = one.task, one.result
-    book: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
+    ledger_row: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
         "conversation_id": due.conversation_id,
         "app_id": due.app_id,
         "read_at": sync.dify.earlier_time(),
@@ -381,7 +381,7 @@ def _book(
         again = NEVER if read.is_hidden else due.tries + 1
         if (read.reason or "").startswith(NOT_SHOWN):
             again = 0  # read as soon as the account may
-        return book | {
+        return ledger_row | {
             "held_count": read.held,
             # What waits in quarantine is asked again every night, until it is well.
             "is_settled": read.is_settled(sync.now, ended_runs) and not read.is_odd,
@@ -390,14 +390,14 @@ def _book(
             "tries": 0 if read.reason is None else again,
         }
     if hidden := why_not_shown(sync, one.error):
-        return book | {
+        return ledger_row | {
             "is_settled": False,
             "state": "unproven",
             "reason": hidden,
             "tries": due.tries,
         }
     gone = _is_gone(one)
-    return book | {
+    return ledger_row | {
         "is_settled": gone,
         "state": "absent" if gone else "failed",
         "reason": str(one.error),
@@ -410,11 +410,11 @@ def _is_gone(one: Fetched[Due, ConversationRead]) -> bool:
     return isinstance(one.error, NotFound) and one.error.code == "not_found"
 
 
-def _mark_gone(books: FeedBooks, conversation_ids: Sequence[str]) -> None:
+def _mark_gone(loader: FeedLoader, conversation_ids: Sequence[str]) -> None:
     if not conversation_ids:
         return
     listed = ", ".join(quoted(one) for one in conversation_ids)
     table = raw_table("conversations")
     scope = f"t.conversation_id IN ({listed})"
-    books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
-    mark_messages_absent(books, listed)
+    loader.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+    mark_messages_absent(loader, listed)

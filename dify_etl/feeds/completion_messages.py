@@ -18,9 +18,9 @@ from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.message_parts import is_settled, load_children, size_of
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import why_not_shown
@@ -57,9 +57,9 @@ class OpenedLog:
 def read_log(sync: Sync, log: DueLog) -> OpenedLog:
     """GET completion-conversations/{id}."""
     detail = sync.dify.conversations.completion_detail(log.app_id, log.conversation_id)
-    talks = [detail.conversation_id]
-    talks += [detail.message.conversation_id] if detail.message else []
-    for told in talks:
+    conversations = [detail.conversation_id]
+    conversations += [detail.message.conversation_id] if detail.message else []
+    for told in conversations:
         where = "GET completion-conversations/{conversation_id}"
         check_identity(told, log.conversation_id, endpoint=where)
     return OpenedLog(detail.message)
@@ -91,37 +91,37 @@ def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
     return count, (DueLog(row[0], row[1], row[2], tuple(row[3:])) for row in rows)
 
 
-def load_logs(books: FeedBooks, logs: Sequence[Fetched[DueLog, OpenedLog]]) -> None:
-    """Their messages with parts, and the books of each; call it inside a transaction."""
+def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) -> None:
+    """Their messages with parts, and the ledger row of each; call it inside a transaction."""
     if not logs:
         return
     messages = [one.result.message for one in logs if one.result and one.result.message]
-    _identify(books, messages)
+    _identify(loader, messages)
     table = raw_table("messages")
     rows = records_frame(table, Message, messages)
-    books.note_drift(messages)
+    loader.note_drift(messages)
     opened = rows.with_columns(pl.lit("detail").alias("message_source"))
-    books.load_frame(table, opened, repeated=opened.height)
-    load_children(books, messages, rows)
-    read = [_book(books.sync, one) for one in logs]
-    books.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
+    loader.load_frame(table, opened, repeated=opened.height)
+    load_children(loader, messages, rows)
+    read = [_ledger_row(loader.sync, one) for one in logs]
+    loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 
 
-def _identify(books: FeedBooks, messages: Sequence[Message]) -> None:
+def _identify(loader: FeedLoader, messages: Sequence[Message]) -> None:
     """The row that the list brought without a message id is the same message."""
     if not messages:
         return
     table = raw_table("messages")
     ids = [(message.conversation_id, message.message_id) for message in messages]
     rows = pl.DataFrame(ids, {"conversation_id": pl.String, "message_id": pl.String}, orient="row")
-    books.sync.database.stage("_opened", rows, table)
-    books.sync.database.execute(
+    loader.sync.database.stage("_opened", rows, table)
+    loader.sync.database.execute(
         """UPDATE raw.messages t SET message_id = s.message_id FROM _opened s
         WHERE t.conversation_id = s.conversation_id AND t.message_id IS NULL"""
     )
 
 
-def _book(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
+def _ledger_row(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
     log = one.task
     message = one.result.message if one.result else None
     is_gone = isinstance(one.error, NotFound)

@@ -22,7 +22,7 @@ from dify_etl.dify.conversations import (
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Page
-from dify_etl.feeds.agent_logs import LoggedApp, LoggedTalks, look_up_unlisted, walk_logs
+from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations, look_up_unlisted, walk_logs
 from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.message_parts import USUAL_BYTES
 from dify_etl.raw.frames import records_frame
@@ -94,7 +94,7 @@ class Part:
     touched: Sequence[WindowRead[Listed]]
     repeated: frozenset[str]
     slices: tuple[Slice, ...] = ()
-    logs: LoggedTalks | None = None
+    logs: LoggedConversations | None = None
 
     @property
     def walks(self) -> tuple[Listed, ...]:
@@ -113,12 +113,12 @@ class Part:
 
 
 @dataclass
-class _Books:
+class _ListReads:
     """What the walks of one app say so far: rows per day, doubts of both passes, pages asked."""
 
     sync: Sync
     task: Task
-    logs: LoggedTalks | None = None
+    logs: LoggedConversations | None = None
     rows: Counter[date] = field(default_factory=Counter)
     created_doubts: dict[date, str] = field(default_factory=dict)
     touched_doubts: dict[date, str] = field(default_factory=dict)
@@ -180,22 +180,22 @@ def _doubts(pass_name: str, read: WindowRead[Listed]) -> dict[date, str]:
 
 def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
     """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
-    books = _Books(sync, task, _logs(sync, task))
+    loader = _ListReads(sync, task, _logs(sync, task))
     created: list[WindowRead[Listed]] = []
     touched: list[WindowRead[Listed]] = []
     for taken, reads in ((created, _created(sync, task)), (touched, _touched(sync, task))):
         for read in reads:
             taken.append(read)
             if sum(len(one.rows) for one in (*created, *touched)) >= MOST_ROWS:
-                yield books.part(tuple(created), tuple(touched))
+                yield loader.part(tuple(created), tuple(touched))
                 created.clear()
                 touched.clear()
-    last = books.part(tuple(created), tuple(touched))
-    books.look_up_unlisted()
-    yield replace(last, slices=tuple(books.slices()))
+    last = loader.part(tuple(created), tuple(touched))
+    loader.look_up_unlisted()
+    yield replace(last, slices=tuple(loader.slices()))
 
 
-def _logs(sync: Sync, task: Task) -> LoggedTalks | None:
+def _logs(sync: Sync, task: Task) -> LoggedConversations | None:
     """The log of an agent, over all days that the lists are asked for."""
     if task.logged is None:
         return None

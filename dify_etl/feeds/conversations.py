@@ -13,7 +13,7 @@ from dify_etl.dify.conversations import (
     LoggedConversation,
 )
 from dify_etl.dify.record import lost
-from dify_etl.feeds.agent_logs import LoggedApp, LoggedTalks
+from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.feeds.conversation_lists import (
     FEED,
@@ -25,8 +25,8 @@ from dify_etl.feeds.conversation_lists import (
 )
 from dify_etl.feeds.message_parts import mark_messages_absent, mark_messages_deleted
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
@@ -42,7 +42,7 @@ LOOKAHEAD = 100
 
 def read_conversations(sync: Sync) -> FeedReport:
     """Read the lists of every conversational app; one failed app fails only its slices."""
-    with FeedBooks(sync, FEED) as books:
+    with FeedLoader(sync, FEED) as loader:
         bound = upper_bound(sync.dify.earlier_time())
         apps = {app.app_id: app for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
         days = days_to_read(sync, FEED, tuple(apps))
@@ -51,15 +51,15 @@ def read_conversations(sync: Sync) -> FeedReport:
             for one in days
             if one.all
         ]
-        books.expect(len(tasks))
+        loader.expect(len(tasks))
         for batch in fetch(
             tasks,
             partial(read_lists, sync),
             FetchLimits(sync.rules.workers, LOOKAHEAD, BUFFERED),
             size=lambda part: part.size,
         ).batches():
-            _keep(books, batch)
-        return books.report()
+            _keep(loader, batch)
+        return loader.report()
 
 
 def _logged_app(sync: Sync, app: KnownApp) -> LoggedApp | None:
@@ -76,76 +76,76 @@ def _logged_app(sync: Sync, app: KnownApp) -> LoggedApp | None:
     return LoggedApp(app.app_id, app.agent_id, dict(held), flows)
 
 
-def _keep(books: FeedBooks, batch: Sequence[Fetched[Task, Part]]) -> None:
+def _keep(loader: FeedLoader, batch: Sequence[Fetched[Task, Part]]) -> None:
     """Load what came; an app whose lists could not be read fails alone."""
     if taken := [(one.task, one.result) for one in batch if one.result is not None]:
-        _take(books, taken)
+        _take(loader, taken)
     for one in batch:
         if one.error is not None:
-            books.fail(one.task.app.app_id, one.task.days.all, one.error)
+            loader.fail(one.task.app.app_id, one.task.days.all, one.error)
         if one.result is None or one.result.slices:
-            books.step()
+            loader.step()
 
 
-def _take(books: FeedBooks, taken: Sequence[tuple[Task, Part]]) -> None:
-    """Load parts. The days of an app are proven in the books with its last part, never before
+def _take(loader: FeedLoader, taken: Sequence[tuple[Task, Part]]) -> None:
+    """Load parts. The days of an app are proven in the ledger with its last part, never before
     their rows.
     """
     repeated = _repeated([part for _, part in taken])
     walks = [(task, walk) for task, part in taken for walk in part.walks]
     completions = [walk for task, walk in walks if task.is_completion]
-    with books.commit():
-        _load(books, [walk for task, walk in walks if not task.is_completion], repeated)
-        _load(books, completions, repeated)
+    with loader.commit():
+        _load(loader, [walk for task, walk in walks if not task.is_completion], repeated)
+        _load(loader, completions, repeated)
         if completions:
             messages = pl.concat(walk.messages for walk in completions)
-            _load_listed_messages(books, messages, repeated)
+            _load_listed_messages(loader, messages, repeated)
         for task, walk in walks:
-            books.note_unknown(walk.unknown)
-            books.quarantine(task.app.app_id, walk.rejected.values())
+            loader.note_unknown(walk.unknown)
+            loader.quarantine(task.app.app_id, walk.rejected.values())
         for task, part in taken:
             if part.logs is not None and part.slices:
-                _load_logged(books, task, part.logs)
-        _mark_absent(books, [(task, part, read) for task, part in taken for read in part.created])
-        books.close_slices([one for _, part in taken for one in _slices(books, part)])
+                _load_logged(loader, task, part.logs)
+        _mark_absent(loader, [(task, part, read) for task, part in taken for read in part.created])
+        loader.close_slices([one for _, part in taken for one in _slices(loader, part)])
 
 
-def _slices(books: FeedBooks, part: Part) -> Iterator[Slice]:
+def _slices(loader: FeedLoader, part: Part) -> Iterator[Slice]:
     """The ledger rows of a part; a log that could not be read proves none of them."""
     error = part.logs.error if part.logs else None
     for one in part.slices:
         if error is None or one.reason is not None:
             yield one
             continue
-        unread = books.unread(one.app_id, one.day, error)
+        unread = loader.unread(one.app_id, one.day, error)
         reason = f"log of the agent: {unread.reason}"
         state = state_of(None if unread.state == "unproven" else reason, reason)
         yield replace(one, state=state, expected=None, reason=reason)
 
 
-def _load_logged(books: FeedBooks, task: Task, logs: LoggedTalks) -> None:
+def _load_logged(loader: FeedLoader, task: Task, logs: LoggedConversations) -> None:
     """What began each talk, and the talks that the list did not show. Call it once the rows of the
     list are loaded.
     """
     table = raw_table(FEED)
-    books.load(FEED, Conversation, logs.listed)
-    books.load_frame(table, logs.unlisted_rows)
-    books.note_unknown(logs.unknown)
-    books.quarantine(task.app.app_id, logs.rejected)
-    held = books.sync.database.frame(
+    loader.load(FEED, Conversation, logs.listed)
+    loader.load_frame(table, logs.unlisted_rows)
+    loader.note_unknown(logs.unknown)
+    loader.quarantine(task.app.app_id, logs.rejected)
+    held = loader.sync.database.frame(
         "SELECT conversation_id FROM raw.conversations WHERE app_id = "
         f"{quoted(task.app.app_id)} AND absent_since IS NULL"
     )
     sources = logs.sources.join(held, on="conversation_id", how="semi")
-    books.load_frame(table, sources, repeated=sources.height)
+    loader.load_frame(table, sources, repeated=sources.height)
 
 
-def _load(books: FeedBooks, walks: Sequence[Listed], repeated: Collection[str]) -> None:
+def _load(loader: FeedLoader, walks: Sequence[Listed], repeated: Collection[str]) -> None:
     """Walks over lists of one kind: chats and completions tell different columns."""
     if walks:
         rows = pl.concat(walk.rows for walk in walks)
         again = rows.filter(pl.col("conversation_id").is_in(list(repeated)))
-        books.load_frame(raw_table(FEED), rows, repeated=again["conversation_id"].n_unique())
+        loader.load_frame(raw_table(FEED), rows, repeated=again["conversation_id"].n_unique())
 
 
 def _repeated(parts: Iterable[Part]) -> set[str]:
@@ -158,14 +158,14 @@ def _repeated(parts: Iterable[Part]) -> set[str]:
     return repeated
 
 
-def load_completion_logs(books: FeedBooks, rows: Sequence[LoggedConversation]) -> None:
+def load_completion_logs(loader: FeedLoader, rows: Sequence[LoggedConversation]) -> None:
     """Listed logs of a completion app: each is a conversation and its only message."""
-    books.load(FEED, CompletionConversation, rows)
-    _load_listed_messages(books, listed_messages(rows))
+    loader.load(FEED, CompletionConversation, rows)
+    _load_listed_messages(loader, listed_messages(rows))
 
 
 def _load_listed_messages(
-    books: FeedBooks, listed: pl.DataFrame, repeated: Collection[str] = ()
+    loader: FeedLoader, listed: pl.DataFrame, repeated: Collection[str] = ()
 ) -> None:
     """The messages that a list brings, unless more is known already. Those of the `repeated`
     conversations were counted before. A log that tells no text at all has no message (any more).
@@ -174,19 +174,21 @@ def _load_listed_messages(
         pl.col("inputs", "query", "message", "answer", "odd_fields").is_null()
     )
     empty = listed.filter(says_nothing)["conversation_id"].to_list()
-    mark_messages_deleted(books, empty, by="conversation_id")
+    mark_messages_deleted(loader, empty, by="conversation_id")
     listed = listed.filter(~says_nothing)
     if listed.is_empty():
         return
-    opened = books.sync.database.frame(
+    opened = loader.sync.database.frame(
         "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
     )
     unopened = listed.join(opened, on="conversation_id", how="anti")
     again = unopened.filter(pl.col("conversation_id").is_in(list(repeated)))
-    books.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
+    loader.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
 
 
-def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[Listed]]]) -> None:
+def _mark_absent(
+    loader: FeedLoader, reads: Iterable[tuple[Task, Part, WindowRead[Listed]]]
+) -> None:
     """Proven walks by created_at show which held conversations Dify has no more. Of agents both
     the list and the log must be proven, and neither may show it.
     """
@@ -204,6 +206,6 @@ def _mark_absent(books: FeedBooks, reads: Iterable[tuple[Task, Part, WindowRead[
         return
     scope = " OR ".join(f"({one})" for one, _ in proven)
     present = pl.concat(rows for _, rows in proven)
-    if books.mark_absent(table, scope=scope, present=present):
+    if loader.mark_absent(table, scope=scope, present=present):
         gone = f"SELECT t.conversation_id FROM raw.conversations t WHERE ({scope})"
-        mark_messages_absent(books, f"{gone} AND t.absent_since IS NOT NULL")
+        mark_messages_absent(loader, f"{gone} AND t.absent_since IS NOT NULL")

@@ -14,12 +14,12 @@ from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.dify.feedback import ExportedFeedback
 from dify_etl.dify.record import Rejected
 from dify_etl.feeds.apps import KnownApp, known_apps
-from dify_etl.feeds.chat_messages import DUE_TALKS
+from dify_etl.feeds.chat_messages import DUE_CONVERSATIONS
 from dify_etl.feeds.completion_messages import DUE_LOGS
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
@@ -50,14 +50,14 @@ class Export:
     size: int = 1
 
 
-def due_exports(books: FeedBooks) -> list[KnownApp]:
+def due_exports(loader: FeedLoader) -> list[KnownApp]:
     """Apps whose export is a week old; none of servers that export nothing, which it notes."""
-    sync = books.sync
+    sync = loader.sync
     apps = known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)
     if sync.dify.version < EXPORTED_SINCE:
         slices = [Slice.judged(app.app_id, None, doubt=NO_EXPORT) for app in apps]
-        with books.commit():
-            books.close_slices(slices, feed=FEED)
+        with loader.commit():
+            loader.close_slices(slices, feed=FEED)
         return []
     rows = sync.database.rows(
         "SELECT app_id, read_at FROM ops.slices "
@@ -75,7 +75,7 @@ def read_export(sync: Sync, app: KnownApp) -> Export:
     return Export(rows, batch.rejected)
 
 
-def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) -> bool:
+def note_rated_otherwise(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) -> bool:
     """Make conversations due whose held ratings are not the exported ones; whether this run has to
     read any of them.
 
@@ -85,11 +85,11 @@ def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, E
     good = [(one.task, one.result) for one in exports if one.result is not None]
     if not good:
         return False
-    execute = books.sync.database.execute
-    with books.commit():
+    execute = loader.sync.database.execute
+    with loader.commit():
         for app, export in good:
-            books.quarantine(app.app_id, export.rejected)
-        _stage(books, [export for _, export in good])
+            loader.quarantine(app.app_id, export.rejected)
+        _stage(loader, [export for _, export in good])
         apps = ", ".join(quoted(app.app_id) for app, _ in good)
         rating = "conversation_id, message_id, from_source, rating, nullif(content, '')"
         held = (
@@ -110,28 +110,28 @@ def note_rated_otherwise(books: FeedBooks, exports: Sequence[Fetched[KnownApp, E
             f"""CREATE OR REPLACE TEMP TABLE _rated_otherwise AS
             SELECT conversation_id FROM ops.conversation_reads
             WHERE state = 'proven' AND conversation_id IN (FROM _differing)
-                AND conversation_id NOT IN (SELECT conversation_id FROM {DUE_TALKS}
+                AND conversation_id NOT IN (SELECT conversation_id FROM {DUE_CONVERSATIONS}
                     UNION ALL SELECT conversation_id FROM {DUE_LOGS})"""
         )
-    return bool(books.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
+    return bool(loader.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
 
 
-def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) -> None:
+def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) -> None:
     """Ids and times of the feedbacks; for completion apps, whose messages are closed, all."""
     if not exports:
         return
     good = [(one.task, one.result) for one in exports if one.result is not None]
     failed = [
-        books.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
+        loader.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
     ]
     done = [
         Slice.judged(app.app_id, None, export.rows.height, expected=export.rows.height, requests=1)
         for app, export in good
     ]
-    with books.commit():
-        _load_unopened(books, [one for one in good if one[0].mode in COMPLETION_MODES])
-        _stage(books, [export for _, export in good])
-        books.sync.database.execute(
+    with loader.commit():
+        _load_unopened(loader, [one for one in good if one[0].mode in COMPLETION_MODES])
+        _stage(loader, [export for _, export in good])
+        loader.sync.database.execute(
             """UPDATE raw.message_feedbacks t
             SET feedback_id = s.feedback_id, created_at = s.created_at,
                 created_date = s.created_date, created_hour = s.created_hour
@@ -139,35 +139,35 @@ def take_over(books: FeedBooks, exports: Sequence[Fetched[KnownApp, Export]]) ->
               AND t.from_source = s.from_source AND t.absent_since IS NULL
               AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
         )
-        books.close_slices([*done, *failed], feed=FEED)
+        loader.close_slices([*done, *failed], feed=FEED)
 
 
-def _stage(books: FeedBooks, exports: Iterable[Export]) -> None:
+def _stage(loader: FeedLoader, exports: Iterable[Export]) -> None:
     rows = pl.concat([_no_rows(), *(export.rows for export in exports)])
-    rows = with_local_days(raw_table(FEED), rows, books.sync.rules.zone)
-    books.sync.database.stage("_exported", rows, raw_table(FEED))
+    rows = with_local_days(raw_table(FEED), rows, loader.sync.rules.zone)
+    loader.sync.database.stage("_exported", rows, raw_table(FEED))
 
 
 def _no_rows() -> pl.DataFrame:
     return records_frame(raw_table(FEED), ExportedFeedback, ())
 
 
-def _load_unopened(books: FeedBooks, exports: Sequence[tuple[KnownApp, Export]]) -> None:
+def _load_unopened(loader: FeedLoader, exports: Sequence[tuple[KnownApp, Export]]) -> None:
     """Feedback on completion logs that were not opened: the export is all that tells of it."""
     if not exports:
         return
     table = raw_table(FEED)
-    opened = books.sync.database.frame(
+    opened = loader.sync.database.frame(
         "SELECT DISTINCT conversation_id FROM raw.messages WHERE message_source = 'detail'"
     )
     rows = pl.concat(export.rows for _, export in exports).drop("extra", strict=False)
     unopened = rows.join(opened, on="conversation_id", how="anti").with_columns(
         pl.lit(None, pl.String).alias("from_account_id")
     )
-    books.load_frame(table, unopened)
+    loader.load_frame(table, unopened)
     whole = ", ".join(quoted(app.app_id) for app, export in exports if not export.rejected)
     scope = (
         f"t.app_id IN ({whole or 'NULL'}) AND t.conversation_id NOT IN "
         "(SELECT conversation_id FROM raw.messages WHERE message_source = 'detail')"
     )
-    books.mark_absent(table, scope=scope, present=unopened)
+    loader.mark_absent(table, scope=scope, present=unopened)

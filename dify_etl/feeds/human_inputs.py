@@ -17,7 +17,7 @@ from dify_etl.dify.record import JsonText
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import frame, quoted
 
@@ -41,7 +41,7 @@ class _Held:
 
 
 def load_forms(
-    books: FeedBooks, messages: Sequence[Message], *, are_new: bool, scope: str = ""
+    loader: FeedLoader, messages: Sequence[Message], *, are_new: bool, scope: str = ""
 ) -> None:
     """The forms of these messages; call it inside a transaction.
 
@@ -50,10 +50,10 @@ def load_forms(
     shows not all of its forms, so none of them counts as absent.
     """
     asked = [(form, message.created_at) for message in messages for form in message.human_inputs]
-    present = _load(books, asked)
+    present = _load(loader, asked)
     odd = [message for message in messages if message.odd_forms]
     for message in odd:
-        books.quarantine(
+        loader.quarantine(
             message.app_id,
             message.odd_forms,
             parent_id=message.message_id,
@@ -63,28 +63,28 @@ def load_forms(
         shown = f"t.message_id IN ({scope})"
         if odd:
             shown += f" AND t.message_id NOT IN ({_listed(one.message_id for one in odd)})"
-        books.mark_absent(raw_table(TABLE), scope=shown, present=present)
+        loader.mark_absent(raw_table(TABLE), scope=shown, present=present)
 
 
-def load_forms_again(books: FeedBooks, forms: Sequence[HumanInput]) -> None:
+def load_forms_again(loader: FeedLoader, forms: Sequence[HumanInput]) -> None:
     """Forms that were set aside and can be read by now; call it inside a transaction."""
     ids = _listed(form.message_id for form in forms)
     asked_at: dict[str, datetime] = dict(
-        books.sync.database.rows(
+        loader.sync.database.rows(
             f"SELECT message_id, created_at FROM raw.messages WHERE message_id IN ({ids})"
         )
     )
-    _load(books, [(form, asked_at.get(form.message_id)) for form in forms])
-    settle_states(books)
+    _load(loader, [(form, asked_at.get(form.message_id)) for form in forms])
+    settle_states(loader)
 
 
-def _load(books: FeedBooks, asked: Sequence[tuple[HumanInput, datetime | None]]) -> pl.DataFrame:
+def _load(loader: FeedLoader, asked: Sequence[tuple[HumanInput, datetime | None]]) -> pl.DataFrame:
     """Load forms, each with the time of its message; answers the rows."""
-    held = _held_of(books.sync, {form.workflow_run_id for form, _ in asked})
+    held = _held_of(loader.sync, {form.workflow_run_id for form, _ in asked})
     rows = [_row_of_form(form, moment, held) for form, moment in asked]
     table = raw_table(TABLE)
     present = frame(table, rows, tuple(rows[0]) if rows else table.key)
-    books.load_frame(table, present)
+    loader.load_frame(table, present)
     return present
 
 
@@ -116,13 +116,13 @@ def _id_of_form(form: HumanInput, held: list[_Held]) -> str:
 
 
 def load_human_nodes(
-    books: FeedBooks, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm]
+    loader: FeedLoader, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm]
 ) -> None:
     """When each was asked and answered, by the executions of its nodes; and the forms that runs
     wait for. Call it inside a transaction.
     """
     asked = [node for node in nodes if node.node_type == NODE_TYPE]
-    held = _held_of(books.sync, {node.workflow_run_id for node in asked})
+    held = _held_of(loader.sync, {node.workflow_run_id for node in asked})
     counted = {one.human_input_id for one in held}
     forms = {(one.workflow_run_id, one.node_id): one for one in waiting}
     rows = [_row_of_node(node, forms, held) for node in asked]
@@ -132,7 +132,7 @@ def load_human_nodes(
     for some in (answered, others):
         if some:  # forms that their messages showed were counted there
             known = sum(row["human_input_id"] in counted for row in some)
-            books.load_frame(table, frame(table, some, tuple(some[0])), repeated=known)
+            loader.load_frame(table, frame(table, some, tuple(some[0])), repeated=known)
 
 
 _ASKED = (
@@ -184,13 +184,13 @@ def _id_of_node(node: NodeExecution, form: WaitingForm | None, held: list[_Held]
     return fitting[0].human_input_id
 
 
-def settle_states(books: FeedBooks) -> None:
+def settle_states(loader: FeedLoader) -> None:
     """Say of every form where it stands; call it inside a transaction.
 
     expired: nobody answered, and its time is over or its run has ended.
     """
     open_states = ", ".join(quoted(status) for status in PATIENCE)
-    rows = books.sync.database.rows(
+    rows = loader.sync.database.rows(
         f"""SELECT human_input_id, now_state FROM (
             SELECT h.human_input_id, h.state, CASE
                 WHEN h.is_submitted THEN 'submitted'
@@ -199,12 +199,12 @@ def settle_states(books: FeedBooks) -> None:
             FROM raw.human_inputs h LEFT JOIN raw.workflow_runs w USING (workflow_run_id)
             WHERE h.absent_since IS NULL)
         WHERE state IS DISTINCT FROM now_state""",
-        [books.sync.now],
+        [loader.sync.now],
     )
     table = raw_table(TABLE)
     told = [{"human_input_id": one, "state": state} for one, state in rows]
     changed = frame(table, told, ("human_input_id", "state"))
-    books.load_frame(table, changed, repeated=changed.height)
+    loader.load_frame(table, changed, repeated=changed.height)
 
 
 def _held_of(sync: Sync, run_ids: Iterable[str]) -> list[_Held]:

@@ -102,10 +102,10 @@ def _statistics(dify: DifyClient, app: KnownApp) -> Answer:
 
 
 def _conversations(dify: DifyClient, app: KnownApp) -> Answer:
-    talks = dify.conversations
+    conversations = dify.conversations
     if app.mode in COMPLETION_MODES:
-        return talks.completion_page(app.app_id, 1, 1)
-    page = talks.chat_page(app.app_id, 1, 1)
+        return conversations.completion_page(app.app_id, 1, 1)
+    page = conversations.chat_page(app.app_id, 1, 1)
     return page if app.agent_id is None else dify.agents.logs_page(app.app_id, app.agent_id, 1, 1)
 
 

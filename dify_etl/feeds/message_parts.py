@@ -23,7 +23,7 @@ from dify_etl.feeds.human_inputs import load_forms
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.warehouse.tables import frame, quoted
 
 CHILDREN: dict[str, type[MessageChild]] = {
@@ -89,7 +89,7 @@ def _length(message: Message) -> int:
 
 
 def load_children(
-    books: FeedBooks, messages: Sequence[Message], rows: pl.DataFrame, *, are_new: bool = False
+    loader: FeedLoader, messages: Sequence[Message], rows: pl.DataFrame, *, are_new: bool = False
 ) -> None:
     """The parts of these messages; parts that Dify no longer shows are marked absent.
 
@@ -99,16 +99,16 @@ def load_children(
         return
     key = ["conversation_id", "message_id"]
     moments = rows.select(*key, message_created_at="created_at").unique(key)
-    books.sync.database.stage("_read", moments.select(key), raw_table("messages"))
+    loader.sync.database.stage("_read", moments.select(key), raw_table("messages"))
     if not are_new:  # what is still odd is set aside again below
-        books.read_anew(message.message_id for message in messages)
+        loader.read_anew(message.message_id for message in messages)
     for name, kind in CHILDREN.items():
         table = raw_table(name)
         parts = list(_parts(messages, name))
-        books.note_drift(parts)
+        loader.note_drift(parts)
         found = records_frame(table, kind, parts)
         found = found.join(moments, on=key, how="left", maintain_order="left")
-        books.load_frame(table, found)
+        loader.load_frame(table, found)
         if not are_new:
             scope = (
                 "EXISTS (SELECT 1 FROM _read r WHERE r.message_id = t.message_id "
@@ -116,10 +116,10 @@ def load_children(
             )
             if not_all := _with_odd(messages, kind):
                 scope += f" AND t.message_id NOT IN ({not_all})"
-            books.mark_absent(table, scope=scope, present=found)
-    load_forms(books, messages, are_new=are_new, scope="SELECT message_id FROM _read")
+            loader.mark_absent(table, scope=scope, present=found)
+    load_forms(loader, messages, are_new=are_new, scope="SELECT message_id FROM _read")
     for message in messages:
-        books.quarantine(
+        loader.quarantine(
             message.app_id,
             message.odd_parts,
             parent_id=message.message_id,
@@ -127,19 +127,19 @@ def load_children(
         )
 
 
-def load_parts_again(name: str, books: FeedBooks, parts: Sequence[MessageChild]) -> None:
+def load_parts_again(name: str, loader: FeedLoader, parts: Sequence[MessageChild]) -> None:
     """Parts that were set aside and can be read by now; call it inside a transaction.
 
     `name` is their table.
     """
     table = raw_table(name)
     ids = ", ".join(quoted(part.message_id) for part in parts)
-    moments = books.sync.database.frame(
+    moments = loader.sync.database.frame(
         "SELECT message_id, any_value(created_at) AS message_created_at FROM raw.messages "
         f"WHERE message_id IN ({ids}) GROUP BY ALL"
     )
     found = records_frame(table, CHILDREN[name], parts)
-    books.load_frame(table, found.join(moments, on="message_id", how="left"))
+    loader.load_frame(table, found.join(moments, on="message_id", how="left"))
 
 
 def _with_odd(messages: Iterable[Message], kind: type[MessageChild]) -> str:
@@ -152,31 +152,33 @@ def _with_odd(messages: Iterable[Message], kind: type[MessageChild]) -> str:
     )
 
 
-def mark_messages_absent(books: FeedBooks, conversations: str) -> None:
+def mark_messages_absent(loader: FeedLoader, conversations: str) -> None:
     """Messages and parts of conversations that Dify has no more; `conversations` is SQL for ids.
 
-    The books forget that these were read: a conversation that returns is due again.
+    The ledger forgets that these were read: a conversation that returns is due again.
     """
-    _mark_absent(books, f"t.conversation_id IN ({conversations})")
-    books.sync.database.execute(
+    _mark_absent(loader, f"t.conversation_id IN ({conversations})")
+    loader.sync.database.execute(
         "UPDATE ops.conversation_reads SET state = 'absent', is_settled = true "
         f"WHERE conversation_id IN ({conversations})"
     )
 
 
-def mark_messages_deleted(books: FeedBooks, ids: Iterable[str], *, by: str = "message_id") -> None:
+def mark_messages_deleted(
+    loader: FeedLoader, ids: Iterable[str], *, by: str = "message_id"
+) -> None:
     """Single messages that Dify has no more, with their parts; their conversations stay. `by` is
     the column of the ids: `conversation_id` for logs of completions, which have one message each.
     """
     if listed := ", ".join(quoted(one) for one in sorted(ids)):
-        _mark_absent(books, f"t.{by} IN ({listed})")
+        _mark_absent(loader, f"t.{by} IN ({listed})")
 
 
-def _mark_absent(books: FeedBooks, scope: str) -> None:
+def _mark_absent(loader: FeedLoader, scope: str) -> None:
     """Rows of messages and of their parts; `scope` is SQL over t."""
     for name in ("messages", *PARTS):
         table = raw_table(name)
-        books.mark_absent(table, scope=scope, present=frame(table, [], table.key))
+        loader.mark_absent(table, scope=scope, present=frame(table, [], table.key))
 
 
 def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:

@@ -6,8 +6,8 @@ from datetime import date
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.feeds.apps import known_apps
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.report import Slice
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.run import Sync
@@ -18,16 +18,16 @@ LISTED_ONLY = (
 )
 
 
-def close_message_slices(books: FeedBooks) -> None:
+def close_message_slices(loader: FeedLoader) -> None:
     """Say per app and day whether its messages are all there.
 
     A day is as good as the worst conversation that was alive on it, and as the day's lists.
     """
-    sync = books.sync
+    sync = loader.sync
     held = rows_by_day(sync.database, "messages")
     slices = [*_chat_slices(sync, held), *_completion_slices(sync, held)]
-    with books.commit():
-        books.close_slices(slices)
+    with loader.commit():
+        loader.close_slices(slices)
 
 
 def _chat_slices(sync: Sync, held: Counter[AppDay]) -> Iterator[Slice]:

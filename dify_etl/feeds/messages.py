@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
-from dify_etl.feeds.agent_messages import read_talk
+from dify_etl.feeds.agent_messages import read_any_conversation
 from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import (
     ConversationRead,
@@ -30,8 +30,8 @@ from dify_etl.feeds.feedback import (
 )
 from dify_etl.feeds.human_inputs import settle_states
 from dify_etl.feeds.message_slices import close_message_slices
-from dify_etl.feeds.odd_messages import OddTalk, read_behind, with_known
-from dify_etl.sync.books import FeedBooks
+from dify_etl.feeds.odd_messages import OddConversation, read_behind, with_known
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
@@ -52,17 +52,17 @@ TASKS_PER_EXPORT = 10
 
 def read_messages(sync: Sync) -> FeedReport:
     """Read what is due; children replace those held of the same messages."""
-    with FeedBooks(sync, FEED) as books:
-        reading = _Reading(books)
-        reading.read(due_exports(books))
-        if note_rated_otherwise(books, reading.exports):
+    with FeedLoader(sync, FEED) as loader:
+        reading = _Reading(loader)
+        reading.read(due_exports(loader))
+        if note_rated_otherwise(loader, reading.exports):
             reading.read(among=RATED_OTHERWISE)
         reading.go_round_odd()
-        take_over(books, reading.exports)
-        with books.commit():
-            settle_states(books)
-        close_message_slices(books)
-        return books.report()
+        take_over(loader, reading.exports)
+        with loader.commit():
+            settle_states(loader)
+        close_message_slices(loader)
+        return loader.report()
 
 
 @dataclass(frozen=True)
@@ -91,24 +91,28 @@ def _jobs(
 class _Reading:
     """What was read: exports, kept to the end, and what waits for the next commit."""
 
-    books: FeedBooks
+    loader: FeedLoader
     exports: list[Fetched[KnownApp, Export]] = field(default_factory=list)
-    _talks: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
-    _odd: list[OddTalk] = field(default_factory=list)
+    _conversations: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
+    _odd: list[OddConversation] = field(default_factory=list)
     _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
 
     def read(self, apps: Sequence[KnownApp] = (), *, among: str = "true") -> None:
         """Read the exports of these apps, and what is due; `among` as in due_conversations."""
-        sync = self.books.sync
+        sync = self.loader.sync
         log_count, logs = due_logs(sync, among)
-        talk_count, talks = due_conversations(sync, among)
-        self.books.expect(len(apps) + log_count + talk_count)
+        talk_count, conversations = due_conversations(sync, among)
+        self.loader.expect(len(apps) + log_count + talk_count)
         refusals = Refusals()
         exports = _jobs(apps, partial(read_export, sync), self.exports)
         tasks = _mixed(
             chain(
                 _jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
-                _jobs(talks, refusals.asking(partial(read_talk, sync)), self._talks),
+                _jobs(
+                    conversations,
+                    refusals.asking(partial(read_any_conversation, sync)),
+                    self._conversations,
+                ),
             ),
             exports,
         )
@@ -121,7 +125,7 @@ class _Reading:
         ):
             fetched.task.outcomes.append(Fetched(fetched.task.task, fetched.result, fetched.error))
             size += fetched.result.size if fetched.result else 1
-            self.books.step()
+            self.loader.step()
             waited = time.monotonic() - committed_at
             if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
                 self._commit()
@@ -130,24 +134,26 @@ class _Reading:
 
     def go_round_odd(self) -> None:
         """Read what is older than messages that Dify cannot show, from ids known otherwise."""
-        talks = with_known(self.books, self._odd, self.exports)
+        conversations = with_known(self.loader, self._odd, self.exports)
         self._odd.clear()
-        self.books.expect(len(talks))
-        sync, outcomes = self.books.sync, list[Fetched[OddTalk, ConversationRead]]()
-        for fetched in fetch(talks, partial(read_behind, sync), FetchLimits(sync.rules.workers)):
+        self.loader.expect(len(conversations))
+        sync, outcomes = self.loader.sync, list[Fetched[OddConversation, ConversationRead]]()
+        for fetched in fetch(
+            conversations, partial(read_behind, sync), FetchLimits(sync.rules.workers)
+        ):
             outcomes.append(fetched)
-            self.books.step()
-        self._talks += [Fetched(one.task.due, one.result, one.error) for one in outcomes]
+            self.loader.step()
+        self._conversations += [Fetched(one.task.due, one.result, one.error) for one in outcomes]
         self._commit()
 
     def _commit(self) -> None:
-        """Messages, their parts and the books of their conversations, in one transaction."""
-        with self.books.commit():
-            load_conversations(self.books, self._talks)
-            load_logs(self.books, self._logs)
-        odd = (OddTalk.of(one, self.books.sync.now) for one in self._talks)
+        """Messages, their parts and the ledger rows of their conversations, in one transaction."""
+        with self.loader.commit():
+            load_conversations(self.loader, self._conversations)
+            load_logs(self.loader, self._logs)
+        odd = (OddConversation.of(one, self.loader.sync.now) for one in self._conversations)
         self._odd += [one for one in odd if one is not None]
-        self._talks.clear()
+        self._conversations.clear()
         self._logs.clear()
 
 

@@ -14,9 +14,9 @@ from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
@@ -57,22 +57,22 @@ class RunNodes:
 
 def read_node_executions(sync: Sync) -> FeedReport:
     """GET node-executions of every due run."""
-    with FeedBooks(sync, FEED) as books:
+    with FeedLoader(sync, FEED) as loader:
         count, due = due_nodes(sync)
-        books.expect(count)
+        loader.expect(count)
         read = Refusals().asking(partial(_read, sync))
         outcomes: list[Fetched[DueRun, RunNodes]] = []
         for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
             outcomes.append(fetched)
-            books.step()
+            loader.step()
             if len(outcomes) >= COMMIT_RUNS:
-                _commit(books, outcomes)
+                _commit(loader, outcomes)
                 outcomes = []
-        _commit(books, outcomes)
-        with books.commit():
-            settle_states(books)
-            books.close_slices(list(_slices(sync)))
-        return books.report()
+        _commit(loader, outcomes)
+        with loader.commit():
+            settle_states(loader)
+            loader.close_slices(list(_slices(sync)))
+        return loader.report()
 
 
 def _read(sync: Sync, run: DueRun) -> RunNodes:
@@ -112,32 +112,32 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     return count, (DueRun(*row) for row in rows)
 
 
-def _commit(books: FeedBooks, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> None:
+def _commit(loader: FeedLoader, outcomes: Sequence[Fetched[DueRun, RunNodes]]) -> None:
     read = [(one.task, one.result) for one in outcomes if one.result is not None]
     nodes = [node for _, found in read for node in found.nodes]
-    with books.commit():
-        books.read_anew(run.workflow_run_id for run, _ in read)
-        load_nodes(books, nodes, [form for _, found in read for form in found.waiting.records])
+    with loader.commit():
+        loader.read_anew(run.workflow_run_id for run, _ in read)
+        load_nodes(loader, nodes, [form for _, found in read for form in found.waiting.records])
         for run, found in read:
-            books.quarantine(
+            loader.quarantine(
                 run.app_id,
                 (*found.nodes.rejected, *found.waiting.rejected),
                 parent_id=run.workflow_run_id,
             )
-        rows = [_book(books.sync, one) for one in outcomes]
+        rows = [_ledger_row(loader.sync, one) for one in outcomes]
         if rows:
-            books.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
+            loader.load_frame(RUN_READS, frame(RUN_READS, rows, tuple(rows[0])))
 
 
 def load_nodes(
-    books: FeedBooks, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm] = ()
+    loader: FeedLoader, nodes: Sequence[NodeExecution], waiting: Sequence[WaitingForm] = ()
 ) -> None:
     """Nodes, and what they tell of forms; call it inside a transaction."""
-    books.load(FEED, NodeExecution, nodes)
-    load_human_nodes(books, nodes, waiting)
+    loader.load(FEED, NodeExecution, nodes)
+    load_human_nodes(loader, nodes, waiting)
 
 
-def _book(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
+def _ledger_row(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
     run, batch = one.task, one.result.nodes if one.result else None
     error = one.result.error if one.result else one.error
     is_empty = batch is not None and not len(batch) and not batch.rejected

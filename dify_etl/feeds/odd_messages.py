@@ -24,7 +24,7 @@ from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.feeds.chat_messages import ConversationRead, Due
 from dify_etl.feeds.feedback import EXPORTED_SINCE, Export, read_export
 from dify_etl.feeds.message_parts import size_of
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import known_by
@@ -45,7 +45,7 @@ class KnownMessage:
 
 
 @dataclass(frozen=True)
-class OddTalk:
+class OddConversation:
     """A conversation whose read ended at an odd message: the messages that came, and those that are
     known from elsewhere, newest first. `error`: no message came, and whether a row is why is open.
     """
@@ -58,7 +58,7 @@ class OddTalk:
     error: DifyError | None = None
 
     @classmethod
-    def of(cls, read: Fetched[Due, ConversationRead], now: datetime) -> "OddTalk | None":
+    def of(cls, read: Fetched[Due, ConversationRead], now: datetime) -> "OddConversation | None":
         """What is left to be read behind an odd message; None where there is none."""
         if read.result is not None and (odd := read.result.odd) is not None:
             return cls(read.task, odd, read.result.ids, read.result.is_settled(now))
@@ -69,24 +69,31 @@ class OddTalk:
 
 
 def with_known(
-    books: FeedBooks, talks: Sequence[OddTalk], exports: Sequence[Fetched[KnownApp, Export]]
-) -> list[OddTalk]:
+    loader: FeedLoader,
+    conversations: Sequence[OddConversation],
+    exports: Sequence[Fetched[KnownApp, Export]],
+) -> list[OddConversation]:
     """The same conversations with the messages that are known of each. Exports of their apps that
     this run has not read yet are read for that.
     """
-    if not talks:
+    if not conversations:
         return []
-    known = _known(books, [talk.due for talk in talks], exports)
-    found = [replace(talk, known=tuple(known[talk.due.conversation_id])) for talk in talks]
-    return [talk for talk in found if talk.known or talk.error is None]
+    known = _known(loader, [conversation.due for conversation in conversations], exports)
+    found = [
+        replace(conversation, known=tuple(known[conversation.due.conversation_id]))
+        for conversation in conversations
+    ]
+    return [
+        conversation for conversation in found if conversation.known or conversation.error is None
+    ]
 
 
 def _known(
-    books: FeedBooks, dues: Sequence[Due], exports: Sequence[Fetched[KnownApp, Export]]
+    loader: FeedLoader, dues: Sequence[Due], exports: Sequence[Fetched[KnownApp, Export]]
 ) -> dict[str, list[KnownMessage]]:
-    database = books.sync.database
+    database = loader.sync.database
     listed = ", ".join(quoted(due.conversation_id) for due in dues)
-    exported = _exported(books.sync, {due.app_id for due in dues}, exports)
+    exported = _exported(loader.sync, {due.app_id for due in dues}, exports)
     rows = database.rows(
         f"""SELECT conversation_id, message_id, created_at, absent_since IS NULL
         FROM raw.messages WHERE conversation_id IN ({listed}) AND message_id IS NOT NULL
@@ -123,7 +130,7 @@ def _exported(
 class _Behind:
     """What one conversation's walks behind its odd messages have shown."""
 
-    talk: OddTalk
+    conversation: OddConversation
     messages: dict[str, Message] = field(default_factory=dict)
     rejected: dict[tuple[str, str], Rejected] = field(default_factory=dict)
 
@@ -140,17 +147,17 @@ class _Behind:
     def ids(self) -> set[str]:
         """Every message that was shown."""
         set_aside = (row_id for row_id, _ in self.rejected)
-        return {*self.talk.read_ids, *self.messages, *set_aside}
+        return {*self.conversation.read_ids, *self.messages, *set_aside}
 
 
-def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:
+def read_behind(sync: Sync, conversation: OddConversation) -> ConversationRead:
     """What is older than the odd message, as far as known ids lead there, and single messages.
 
     Raises the error of the conversation when nothing at all is shown.
     """
-    behind = _Behind(talk)
-    reached, entries = talk.odd.reached, 0
-    for known in talk.known:
+    behind = _Behind(conversation)
+    reached, entries = conversation.odd.reached, 0
+    for known in conversation.known:
         if entries >= (MOST_ENTRIES if behind.ids else MOST_UNANSWERED):
             break
         if behind.has(known.message_id) or (reached and known.created_at > reached):
@@ -161,14 +168,14 @@ def read_behind(sync: Sync, talk: OddTalk) -> ConversationRead:
             break
         reached = odd.reached or known.created_at
     _read_singles(sync, behind)
-    if talk.error is not None and not behind.ids:
-        raise talk.error
+    if conversation.error is not None and not behind.ids:
+        raise conversation.error
     return _judged(behind)
 
 
 def _walk_from(sync: Sync, behind: _Behind, known: KnownMessage) -> OddRows | None:
     """Walk on from a known message; the odd one at which it ended, None when all was shown."""
-    due = behind.talk.due
+    due = behind.conversation.due
     walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
     walk.entries = (known.message_id,)
     try:
@@ -184,8 +191,8 @@ def _walk_from(sync: Sync, behind: _Behind, known: KnownMessage) -> OddRows | No
 
 def _read_singles(sync: Sync, behind: _Behind) -> None:
     """GET messages/{id} of what is known and no page showed: the entries, and rows between."""
-    due = behind.talk.due
-    unread = [one.message_id for one in behind.talk.known if not behind.has(one.message_id)]
+    due = behind.conversation.due
+    unread = [one.message_id for one in behind.conversation.known if not behind.has(one.message_id)]
     for tried, message_id in enumerate(unread[:MOST_SINGLES]):
         if tried >= MOST_UNANSWERED and not behind.ids:
             break
@@ -200,8 +207,8 @@ def _read_singles(sync: Sync, behind: _Behind) -> None:
 
 
 def _judged(behind: _Behind) -> ConversationRead:
-    talk, due = behind.talk, behind.talk.due
-    held = {one.message_id for one in talk.known if one.is_held}
+    conversation, due = behind.conversation, behind.conversation.due
+    held = {one.message_id for one in conversation.known if one.is_held}
     read, all_known = behind.ids, behind.ids | held
     missing, stale = due.message_count - len(all_known), len(all_known - read)
     found = tuple(behind.messages.values())
@@ -210,14 +217,14 @@ def _judged(behind: _Behind) -> ConversationRead:
         counted = f"{missing} of {due.message_count} messages stay out"
         if missing <= 0:
             counted = f"{stale} of {due.message_count} messages are held as they were read before"
-        reason = f"{counted}: {talk.odd.words}"
+        reason = f"{counted}: {conversation.odd.words}"
     return ConversationRead(
         messages=found,
         rejected=tuple(behind.rejected.values()),
         held=len(read),
         size=size_of(found),
         reason=reason,
-        odd=talk.odd if reason else None,
+        odd=conversation.odd if reason else None,
         is_held=missing <= 0,
-        is_settled_otherwise=talk.is_settled,
+        is_settled_otherwise=conversation.is_settled,
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dify_etl.dify.errors import DifyError
 from dify_etl.feeds.run_lists import Doubts, OddStretch, Part, Task, read_stretch
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import local_date
@@ -27,7 +27,7 @@ class _Behind:
 
 
 def go_round_odd_runs(
-    books: FeedBooks,
+    loader: FeedLoader,
     doubts: Mapping[Task, Doubts | DifyError],
     load: Callable[[Task, Part], None],
 ) -> None:
@@ -41,23 +41,23 @@ def go_round_odd_runs(
         for found in lists.odd
     ]
     for _ in range(MOST_ROUNDS):
-        behind = [_behind(books.sync, task, found) for task, found in waiting]
+        behind = [_behind(loader.sync, task, found) for task, found in waiting]
         for (task, found), entered in zip(waiting, behind, strict=True):
-            _doubt(books.sync, doubts[task], found, entered)
+            _doubt(loader.sync, doubts[task], found, entered)
         entries = [one for one in behind if one is not None]
         if not entries:
             return
-        books.expect(len(entries))
+        loader.expect(len(entries))
         waiting = []
         for fetched in fetch(
             entries,
-            lambda one: read_stretch(books.sync, one.task, one.found.stretch),
-            FetchLimits(books.sync.rules.workers),
+            lambda one: read_stretch(loader.sync, one.task, one.found.stretch),
+            FetchLimits(loader.sync.rules.workers),
         ):
             waiting += _taken(fetched.task, fetched.result, doubts, load)
-            books.step()
+            loader.step()
     for task, found in waiting:
-        _doubt(books.sync, doubts[task], found, None)
+        _doubt(loader.sync, doubts[task], found, None)
 
 
 def _taken(

@@ -32,13 +32,13 @@ from dify_etl.feeds.run_details import load_details as load_run_details
 from dify_etl.feeds.statistics import load_figures
 from dify_etl.feeds.workflow_runs import load_logs, load_runs
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.open_quarantine import restate_slices
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import day_start, zone_of
 from dify_etl.warehouse.database import Database, utc_now
 
-Load = Callable[[FeedBooks, Any], None]
+Load = Callable[[FeedLoader, Any], None]
 # Kinds of records that take more than an upsert into the table of their feed.
 _LOADERS: Mapping[type[Record], Load] = {
     App: load_listed_apps,
@@ -67,8 +67,8 @@ def _loader_of(feed: str, name: str) -> tuple[type[Record], Load] | None:
     return None
 
 
-def _upsert(feed: str, kind: type[Record], books: FeedBooks, rows: Sequence[Any]) -> None:
-    books.load(feed, kind, rows)
+def _upsert(feed: str, kind: type[Record], loader: FeedLoader, rows: Sequence[Any]) -> None:
+    loader.load(feed, kind, rows)
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,15 @@ def _retry(sync: Sync, one: Quarantined) -> str:
     batch = parse(
         record_class, [decode(held.raw.encode())], endpoint=held.endpoint, context=held.context
     )
-    with FeedBooks(sync, one.feed) as books, books.commit():
+    with FeedLoader(sync, one.feed) as loader, loader.commit():
         if batch.rejected:
             again = [
                 replace(wrong, position=held.position, record_id=held.record_id)
                 for wrong in batch.rejected
             ]
-            books.quarantine(one.app_id, again, parent_id=one.parent_id, at=one.at)
+            loader.quarantine(one.app_id, again, parent_id=one.parent_id, at=one.at)
             return "wrong"
-        load(books, batch.records)
+        load(loader, batch.records)
         sync.database.execute(
             "UPDATE ops.quarantine SET resolved_at = ? WHERE quarantine_id = ?",
             [utc_now(), one.quarantine_id],

@@ -2,7 +2,7 @@
 
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.table import Feed
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync
 from dify_etl.sync.unforeseen import noted
@@ -20,5 +20,5 @@ def read_feed(sync: Sync, feed: Feed) -> FeedReport:
         except ActionableError:
             raise
         except Exception as error:
-            with FeedBooks(sync, feed.name) as books:
-                return books.give_up(noted(error), usage)
+            with FeedLoader(sync, feed.name) as loader:
+                return loader.give_up(noted(error), usage)

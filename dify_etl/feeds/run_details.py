@@ -14,9 +14,9 @@ from dify_etl.dify.workflow_records import WorkflowRunDetail
 from dify_etl.feeds.apps import known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
@@ -43,11 +43,11 @@ GONE = "gone: Dify has no such run any more"
 UNREADABLE = "unreadable"
 
 
-def read_run_details(books: FeedBooks) -> None:
+def read_run_details(loader: FeedLoader) -> None:
     """GET workflow-runs/{id} of every due run: inputs, outputs, error."""
-    sync = books.sync
+    sync = loader.sync
     count, due = due_details(sync)
-    books.expect(count)
+    loader.expect(count)
 
     def read(run: DueRun) -> Batch[WorkflowRunDetail] | None:
         batch = sync.dify.workflows.run_detail(run[1], run[0])
@@ -58,11 +58,11 @@ def read_run_details(books: FeedBooks) -> None:
     outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
     for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
         outcomes.append(fetched)
-        books.step()
+        loader.step()
         if len(outcomes) >= COMMIT_RUNS:
-            _commit(books, outcomes)
+            _commit(loader, outcomes)
             outcomes = []
-    _commit(books, outcomes)
+    _commit(loader, outcomes)
 
 
 def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
@@ -103,28 +103,30 @@ def app_list(sync: Sync) -> str:
 
 
 def _commit(
-    books: FeedBooks, outcomes: Sequence[Fetched[DueRun, Batch[WorkflowRunDetail] | None]]
+    loader: FeedLoader, outcomes: Sequence[Fetched[DueRun, Batch[WorkflowRunDetail] | None]]
 ) -> None:
     details = [run for one in outcomes if one.result is not None for run in one.result]
-    with books.commit():
-        load_details(books, details)
+    with loader.commit():
+        load_details(loader, details)
         for one in outcomes:
-            books.quarantine(one.task[1], one.result.rejected if one.result else ())
-        read = [_book(books.sync, one) for one in outcomes]
+            loader.quarantine(one.task[1], one.result.rejected if one.result else ())
+        read = [_ledger_row(loader.sync, one) for one in outcomes]
         names = [name for name in read[0] if name] if read else []
         if read:
-            books.load_frame(RUN_READS, frame(RUN_READS, read, names))
+            loader.load_frame(RUN_READS, frame(RUN_READS, read, names))
 
 
-def load_details(books: FeedBooks, details: Sequence[WorkflowRunDetail]) -> None:
+def load_details(loader: FeedLoader, details: Sequence[WorkflowRunDetail]) -> None:
     """Details of runs that a list or a message told of; call it inside a transaction."""
     table = raw_table("workflow_runs")
-    books.note_drift(details)
+    loader.note_drift(details)
     rows = records_frame(table, WorkflowRunDetail, details)
-    books.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
+    loader.load_frame(table, rows.rename({"extra": "detail_extra"}), repeated=rows.height)
 
 
-def _book(sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]) -> dict[str, Any]:
+def _ledger_row(
+    sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]
+) -> dict[str, Any]:
     run_id, app_id, tries = one.task
     detail = one.result.records[0] if one.result else None
     is_odd = detail is not None and bool(detail.odd_fields)

@@ -21,7 +21,7 @@ SHIFTS = tuple(
 )
 
 
-def told_days_differ(dify: DifyClient) -> str | None:
+def day_difference(dify: DifyClient) -> str | None:
     """A sentence when the server puts rows into other local days than we do; None when it agrees,
     or when no conversation is there to ask about.
 

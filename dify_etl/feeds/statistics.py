@@ -18,8 +18,8 @@ from dify_etl.dify.statistics import DailyStatistic, OddFigure, StatisticMetric
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import UNKNOWN_MODE, FeedBooks
 from dify_etl.sync.days import days_to_read, is_over
+from dify_etl.sync.feed_loader import UNKNOWN_MODE, FeedLoader
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
@@ -46,21 +46,21 @@ class Task:
 
 def read_daily_statistics(sync: Sync) -> FeedReport:
     """GET every statistics endpoint that answers for the app's mode, once per stretch of days."""
-    with FeedBooks(sync, FEED) as books:
+    with FeedLoader(sync, FEED) as loader:
         apps = {app.app_id: app for app in known_apps(sync)}
         tasks = [
             Task(apps[one.app_id], tuple(windows_of(one.due, sync.rules.zone)))
             for one in days_to_read(sync, FEED, tuple(apps))
             if one.due
         ]
-        books.expect(len(tasks))
+        loader.expect(len(tasks))
         for fetched in fetch(tasks, partial(_read, sync), FetchLimits(sync.rules.workers)):
             if fetched.error is not None:
-                books.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)
+                loader.fail(fetched.task.app.app_id, fetched.task.days, fetched.error)
             elif fetched.result is not None:
-                _load(books, fetched.task, fetched.result)
-            books.step()
-        return books.report()
+                _load(loader, fetched.task, fetched.result)
+            loader.step()
+        return loader.report()
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def _metrics(app: KnownApp) -> tuple[StatisticMetric, ...]:
     return StatisticMetric.of_mode(app.mode) if app.is_known_mode else tuple(StatisticMetric)
 
 
-def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
+def _load(loader: FeedLoader, task: Task, answered: Answered) -> None:
     """Append the figures that are new or differ from the latest ones; null for those that went."""
-    sync, figures = books.sync, answered.figures
+    sync, figures = loader.sync, answered.figures
     reason = None
     if answered.silent:
         reason = UNKNOWN_MODE.format(mode=task.app.mode, where=", ".join(answered.silent))
@@ -132,19 +132,19 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
     ]
     rows = pl.concat([rows, _gone_frame(task.app.app_id, gone, rows)])
     counted = Counter(one.statistic_date for one in figures)
-    with books.commit():
-        books.load_frame(table, _stamped(sync, rows))
-        books.count_unchanged(FEED, len(fresh) - len(changed))
+    with loader.commit():
+        loader.load_frame(table, _stamped(sync, rows))
+        loader.count_unchanged(FEED, len(fresh) - len(changed))
         for one in answered.odd:
             at = None if one.day is None else _noon(sync, one.day)
-            books.quarantine(task.app.app_id, [one.rejected], at=at)
+            loader.quarantine(task.app.app_id, [one.rejected], at=at)
         lacks = "; ".join(str(error) for error in answered.lacking.values())
         if lacks:
-            books.close_slices(
+            loader.close_slices(
                 [Slice(task.app.app_id, day, "failed", reason=lacks) for day in task.days]
             )
             return
-        books.close_slices(
+        loader.close_slices(
             [
                 Slice.judged(
                     task.app.app_id,
@@ -159,12 +159,12 @@ def _load(books: FeedBooks, task: Task, answered: Answered) -> None:
         )
 
 
-def load_figures(books: FeedBooks, figures: Sequence[DailyStatistic]) -> None:
+def load_figures(loader: FeedLoader, figures: Sequence[DailyStatistic]) -> None:
     """Figures that differ from those that are held; call it inside a transaction."""
     for one in figures:
-        latest = _latest(books.sync, one.app_id, [one.statistic_date])
+        latest = _latest(loader.sync, one.app_id, [one.statistic_date])
         rows = records_frame(raw_table(FEED), DailyStatistic, _changed([one], latest))
-        books.load_frame(raw_table(FEED), _stamped(books.sync, rows))
+        loader.load_frame(raw_table(FEED), _stamped(loader.sync, rows))
 
 
 def _noon(sync: Sync, day: date) -> datetime:

@@ -20,7 +20,7 @@ from dify_etl.dify.record import Batch, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.feeds.chat_messages import ConversationRead, Due
 from dify_etl.sync.fetching import FATAL
-from dify_etl.sync.rights import told_not_shown
+from dify_etl.sync.rights import not_shown_reason
 from dify_etl.sync.run import Sync
 
 
@@ -51,7 +51,7 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
         return read
     reason = f"tool calls of {len(errors)} messages lack seconds and errors: {errors[0]}"
     if isinstance(errors[0], NotShown):
-        told = told_not_shown(errors[0], None)  # as all reasons of rights begin
+        told = not_shown_reason(errors[0], None)  # as all reasons of rights begin
         lacking = f"tool calls of {len(errors)} messages lack seconds and errors"
         return replace(read, reason=f"{told} ({lacking})", is_hidden=True)
     return replace(read, reason=reason, is_hidden=isinstance(errors[0], NoSuchEndpoint))

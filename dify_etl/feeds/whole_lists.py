@@ -19,7 +19,7 @@ from dify_etl.dify.record import Batch, Record, Rejected, lost
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
@@ -86,17 +86,17 @@ class WholeList:
 
     def read(self, sync: Sync, feed: str) -> FeedReport:
         """Read it into the feed's table; rows of another tenant are never loaded."""
-        with FeedBooks(sync, feed) as books:
-            ((outcome,),) = _fetch(books, [feed], lambda _: Listed.of(self.ask(sync.dify)))
+        with FeedLoader(sync, feed) as loader:
+            ((outcome,),) = _fetch(loader, [feed], lambda _: Listed.of(self.ask(sync.dify)))
             if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
-                books.fail(None, [None], error)
-                return books.report()
+                loader.fail(None, [None], error)
+                return loader.report()
             assert outcome.result is not None
             listed, doubt = outcome.result, self.doubt(sync)
-            with books.commit():
-                _load(books, listed, scope=None if listed.missing or doubt else "true")
-                books.close_slices([listed.slice(None, doubt)])
-            return books.report()
+            with loader.commit():
+                _load(loader, listed, scope=None if listed.missing or doubt else "true")
+                loader.close_slices([listed.slice(None, doubt)])
+            return loader.report()
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class AppList:
             return Listed.of(self.ask(sync.dify, apps[app_id]))
 
         ids = self.due(sync, list(apps))
-        with FeedBooks(sync, feed) as books:
+        with FeedLoader(sync, feed) as loader:
             alone = [attempt(one, partial(listed, one)) for one in ids[: int(bool(self.since))]]
             lacks = next(
                 (one.error for one in alone if isinstance(one.error, NoSuchEndpoint)), None
@@ -142,24 +142,24 @@ class AppList:
             if lacks is not None and self.since is not None:
                 log.info("%s: this server has no such list", feed)
                 doubt = None if sync.dify.version < self.since else str(lacks)
-                with books.commit():
-                    books.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
-                return books.report()
-            for batch in chain([alone], _fetch(books, ids[len(alone) :], listed)):
+                with loader.commit():
+                    loader.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
+                return loader.report()
+            for batch in chain([alone], _fetch(loader, ids[len(alone) :], listed)):
                 for one in batch:
                     if one.error is not None:
-                        books.fail(one.task, [None], one.error)
-                _load_apps(books, {one.task: one.result for one in batch if one.result})
-            return books.report()
+                        loader.fail(one.task, [None], one.error)
+                _load_apps(loader, {one.task: one.result for one in batch if one.result})
+            return loader.report()
 
 
 def read_documents(sync: Sync) -> FeedReport:
     """GET /datasets/{id}/documents of every dataset that the account sees."""
     rows = sync.database.rows("SELECT dataset_id FROM raw.datasets WHERE absent_since IS NULL")
-    with FeedBooks(sync, "documents") as books:
+    with FeedLoader(sync, "documents") as loader:
         outcomes = chain.from_iterable(
             _fetch(
-                books,
+                loader,
                 [row[0] for row in rows],
                 lambda dataset_id: Listed.of(sync.dify.datasets.documents_walk(dataset_id)),
             )
@@ -174,60 +174,60 @@ def read_documents(sync: Sync) -> FeedReport:
                 continue
             missing = one.result.missing
             scope = None if missing else f"t.dataset_id = {quoted(one.task)}"
-            _load(books, one.result, scope=scope)
+            _load(loader, one.result, scope=scope)
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {missing}"] if missing else []
-        with books.commit():
+        with loader.commit():
             doubt = next(iter(private), None) or _unlisted_datasets(sync) or hidden_datasets(sync)
             missing = "; ".join(reasons[:3])
-            books.close_slices(
+            loader.close_slices(
                 [Slice.judged(None, None, count, missing=missing, doubt=doubt, requests=requests)]
             )
-        return books.report()
+        return loader.report()
 
 
 def _fetch(
-    books: FeedBooks, tasks: Sequence[str], read: Callable[[str], Listed]
+    loader: FeedLoader, tasks: Sequence[str], read: Callable[[str], Listed]
 ) -> Iterator[Sequence[Fetched[str, Listed]]]:
     """The lists, each time all that have come: one load of many costs little more than one."""
-    books.expect(len(tasks))
-    for batch in fetch(tasks, read, FetchLimits(books.sync.rules.workers)).batches():
+    loader.expect(len(tasks))
+    for batch in fetch(tasks, read, FetchLimits(loader.sync.rules.workers)).batches():
         yield tuple(batch)
         for _ in batch:
-            books.step()
+            loader.step()
 
 
-def _load_apps(books: FeedBooks, lists: Mapping[str, Listed]) -> None:
+def _load_apps(loader: FeedLoader, lists: Mapping[str, Listed]) -> None:
     """Upsert the lists of several apps together, and write their slices.
 
     What an app has no more is marked first: its id may be a row of another app by now.
     """
     if not lists:
         return
-    raw = RAW_TABLES[books.feed]
+    raw = RAW_TABLES[loader.feed]
     (record_class,) = raw.records
-    with books.commit():
+    with loader.commit():
         for app_id, one in lists.items():
             if one.missing is None and not lost(one.rejected):
                 scope = f"t.app_id = {quoted(app_id)}"
                 present = records_frame(raw.table, record_class, one.records)
-                books.mark_absent(raw.table, scope=scope, present=present)
+                loader.mark_absent(raw.table, scope=scope, present=present)
         records = [record for one in lists.values() for record in one.records]
-        books.load(books.feed, record_class, records)
+        loader.load(loader.feed, record_class, records)
         for app_id, one in lists.items():
-            books.quarantine(app_id, one.rejected)
-        books.close_slices([one.slice(app_id) for app_id, one in lists.items()])
+            loader.quarantine(app_id, one.rejected)
+        loader.close_slices([one.slice(app_id) for app_id, one in lists.items()])
 
 
-def _load(books: FeedBooks, listed: Listed, *, scope: str | None) -> None:
+def _load(loader: FeedLoader, listed: Listed, *, scope: str | None) -> None:
     """Upsert a list; with a scope, rows of it that Dify did not send are marked absent."""
-    raw = RAW_TABLES[books.feed]
+    raw = RAW_TABLES[loader.feed]
     (record_class,) = raw.records
-    books.load(books.feed, record_class, listed.records)
-    books.quarantine(None, listed.rejected)
+    loader.load(loader.feed, record_class, listed.records)
+    loader.quarantine(None, listed.rejected)
     if scope is not None and not lost(listed.rejected):
         present = records_frame(raw.table, record_class, listed.records)
-        books.mark_absent(raw.table, scope=scope, present=present)
+        loader.mark_absent(raw.table, scope=scope, present=present)
 
 
 def _ask_first(answer: Answer) -> None:

@@ -30,8 +30,8 @@ from dify_etl.feeds.run_lists import (
 )
 from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
@@ -48,7 +48,7 @@ ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not lis
 
 def read_workflow_runs(sync: Sync) -> FeedReport:
     """Read the lists, then the detail of every run that is due; failed apps fail alone."""
-    with FeedBooks(sync, FEED) as books:
+    with FeedLoader(sync, FEED) as loader:
         bound = upper_bound(sync.dify.earlier_time())
         apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
         tasks = [
@@ -56,7 +56,7 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
             for one in days_to_read(sync, FEED, tuple(apps))
             if one.all
         ]
-        books.expect(len(tasks))
+        loader.expect(len(tasks))
         read = partial(read_run_lists, sync)
         doubts: dict[Task, Doubts | DifyError] = {}
         for fetched in fetch(tasks, read, FetchLimits(sync.rules.workers)):
@@ -64,65 +64,65 @@ def read_workflow_runs(sync: Sync) -> FeedReport:
             if fetched.error is not None:
                 doubts[task] = fetched.error
             elif part is not None:
-                _take(books, task, part)
+                _take(loader, task, part)
                 if part.doubts is not None:
                     doubts[task] = part.doubts
             if task in doubts:
-                books.step()
-        go_round_odd_runs(books, doubts, partial(_take, books))
-        read_run_details(books)
-        _close(books, doubts)
-        return books.report()
+                loader.step()
+        go_round_odd_runs(loader, doubts, partial(_take, loader))
+        read_run_details(loader)
+        _close(loader, doubts)
+        return loader.report()
 
 
-def _take(books: FeedBooks, task: Task, part: Part) -> None:
+def _take(loader: FeedLoader, task: Task, part: Part) -> None:
     """Load a part; with the last one, mark what Dify has no more."""
-    with books.commit():
-        books.note_unknown(part.unknown)
+    with loader.commit():
+        loader.note_unknown(part.unknown)
         for rows, repeated in part.frames:
-            books.load_frame(raw_table(FEED), rows, repeated=repeated)
-        books.quarantine(task.app.app_id, part.rejected)
+            loader.load_frame(raw_table(FEED), rows, repeated=repeated)
+        loader.quarantine(task.app.app_id, part.rejected)
         if part.evidence is None:
             return
         listed = part.evidence.listed
         is_odd = part.doubts is not None and part.doubts.lacks("app-run")
         for window, logged in () if is_odd else part.evidence.logged:
-            _mark_unlogged(books, task, window, logged | listed["app-run"])
+            _mark_unlogged(loader, task, window, logged | listed["app-run"])
         for stretch in part.evidence.whole:
-            _mark_unlisted(books, task, stretch, listed[stretch.kind])
-        mark_nodes_of_gone_runs(books)
+            _mark_unlisted(loader, task, stretch, listed[stretch.kind])
+        mark_nodes_of_gone_runs(loader)
 
 
-def load_runs(books: FeedBooks, runs: Sequence[WorkflowRun]) -> None:
+def load_runs(loader: FeedLoader, runs: Sequence[WorkflowRun]) -> None:
     """Runs of one class, of a list that is not known any more."""
-    books.note_drift(runs)
+    loader.note_drift(runs)
     for record_class in {type(run) for run in runs}:
-        books.load_frame(raw_table(FEED), runs_frame(record_class, None, runs))
+        loader.load_frame(raw_table(FEED), runs_frame(record_class, None, runs))
 
 
-def load_logs(books: FeedBooks, logs: Sequence[WorkflowAppLog]) -> None:
+def load_logs(loader: FeedLoader, logs: Sequence[WorkflowAppLog]) -> None:
     """Log rows, as far as their run is there."""
-    books.note_drift(logs)
-    books.load_frame(raw_table(FEED), logs_frame(logs))
+    loader.note_drift(logs)
+    loader.load_frame(raw_table(FEED), logs_frame(logs))
 
 
-def _mark_unlogged(books: FeedBooks, task: Task, window: Window, shown: set[str]) -> None:
+def _mark_unlogged(loader: FeedLoader, task: Task, window: Window, shown: set[str]) -> None:
     """A proven walk by log time shows which logged runs Dify has no more.
 
     A run that lost its log row alone is still listed (>= 1.9.2), hence `shown` and not gone.
     """
     scope = window_scope(task.app.app_id, window, task.bound, "log_created_at")
-    books.mark_absent(
+    loader.mark_absent(
         raw_table(FEED),
         scope=f"{scope} AND t.workflow_app_log_id IS NOT NULL",
         present=_of(shown),
     )
 
 
-def _mark_unlisted(books: FeedBooks, task: Task, stretch: Stretch, shown: set[str]) -> None:
+def _mark_unlisted(loader: FeedLoader, task: Task, stretch: Stretch, shown: set[str]) -> None:
     """A list that was shown to its last run tells which runs without a log row Dify has no more."""
     scope = window_scope(task.app.app_id, stretch.window, task.bound)
-    books.mark_absent(
+    loader.mark_absent(
         raw_table(FEED),
         scope=f"{scope} AND t.workflow_app_log_id IS NULL "
         f"AND t.triggered_from = {quoted(stretch.kind)}",
@@ -134,16 +134,16 @@ def _of(run_ids: Collection[str]) -> pl.DataFrame:
     return pl.DataFrame({"workflow_run_id": list(run_ids)}, {"workflow_run_id": pl.String})
 
 
-def _close(books: FeedBooks, doubts: Mapping[Task, Doubts | DifyError]) -> None:
-    details = run_doubts(books.sync, "detail")
-    hidden = run_doubts(books.sync, "detail", is_shown=False)
-    held = rows_by_day(books.sync.database, FEED)
+def _close(loader: FeedLoader, doubts: Mapping[Task, Doubts | DifyError]) -> None:
+    details = run_doubts(loader.sync, "detail")
+    hidden = run_doubts(loader.sync, "detail", is_shown=False)
+    held = rows_by_day(loader.sync.database, FEED)
     for task, found in doubts.items():
         if isinstance(found, DifyError):
-            books.fail(task.app.app_id, task.days.all, found)
+            loader.fail(task.app.app_id, task.days.all, found)
             continue
-        with books.commit():
-            books.close_slices(list(_slices(books.sync, task, found, details, hidden, held)))
+        with loader.commit():
+            loader.close_slices(list(_slices(loader.sync, task, found, details, hidden, held)))
 
 
 def _slices(

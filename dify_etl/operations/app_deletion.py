@@ -29,7 +29,7 @@ from dify_etl.operations.plan import Step
 from dify_etl.operations.publishing import MODES as WITH_DRAFT
 from dify_etl.operations.redaction import State
 from dify_etl.operations.request import OperationContext, Option, PlannedRequest
-from dify_etl.operations.sync_books import Proof, SyncBooks
+from dify_etl.operations.sync_proof import Proof, SyncProof
 from dify_etl.private_files import replace_file
 
 ESCROW_DSL, ESCROW_PUBLISHED = "apps.escrow_dsl", "apps.escrow_published_dsl"
@@ -41,10 +41,10 @@ SHOWN_FIELDS = ("name", "mode", "description", "is_site_enabled", "is_api_enable
 
 @dataclass(frozen=True)
 class Escrow:
-    """Where DSL files go, whose books count, and what is good enough."""
+    """Where DSL files go, whose ledger counts, and what is good enough."""
 
     folder: Path
-    books: SyncBooks
+    sync_proof: SyncProof
     synced_within: timedelta = timedelta(hours=1)
     accepts_unproven: bool = False
 
@@ -69,7 +69,7 @@ class DeleteApps(PlannedRequest):
         """Steps that keep what is kept of each app, and its deletion."""
         escrow = Escrow(
             Home(context.home).escrow.absolute(),
-            context.books_at(context.operator.clock.now()),
+            context.sync_proof_at(context.operator.clock.now()),
             timedelta(minutes=self.synced_within_minutes),
             self.accept_unproven,
         )
@@ -295,7 +295,7 @@ def restore_command(path: Path) -> str:
 
 def _checked(operator: Operator, app: App, escrow: Escrow) -> Proof:
     """The proof. EscrowRefused when days are missing, unproven, or the app was used since."""
-    proof = escrow.books.proof_of(app.app_id, since=app.created_at, mode=app.mode)
+    proof = escrow.sync_proof.proof_of(app.app_id, since=app.created_at, mode=app.mode)
     reasons = [*proof.lacking, *(() if escrow.accepts_unproven else proof.unproven)]
     if not reasons and proof.read_at is None:
         reasons.append("nothing tells when the app was read")
@@ -329,8 +329,8 @@ def last_use(dify: DifyClient, app: App) -> datetime | None:
     if app.mode == "completion":
         texts = dify.conversations.completion_page(app.app_id, 1, 1).records
         return texts[0].created_at if texts else None
-    talks = dify.conversations.chat_page(app.app_id, 1, 1, sort_by="-updated_at").records
-    return talks[0].updated_at if talks else None
+    conversations = dify.conversations.chat_page(app.app_id, 1, 1, sort_by="-updated_at").records
+    return conversations[0].updated_at if conversations else None
 
 
 def _hours(age: timedelta) -> str:

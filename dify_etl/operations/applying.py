@@ -100,7 +100,7 @@ class Result:
     target_id: str | None = None
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """The step in one line, with the id of what it made and what there is to say."""
         is_new = self.step.target.id is None and self.target_id
         made = f" ({self.target_id})" if is_new else ""
@@ -194,18 +194,18 @@ class _Run:
     def _step(self, number: int, action: Action) -> Result:
         reason = self._reason_to_skip(action)
         if reason:
-            return self._told(number, Result(action.step, "skipped", reason))
+            return self._noted(number, Result(action.step, "skipped", reason))
         self._record(number, "begun")
         answer: Answer = None
         try:
             answer = action.write()
         except WriteUnanswered as error:
-            return self._told(number, self._after_lost_answer(action, error), error.status)
+            return self._noted(number, self._after_lost_answer(action, error), error.status)
         except ActionableError as error:
             self._note_stop(error)
             status = getattr(error, "status", None)
-            return self._told(number, Result(action.step, "failed", str(error)), status)
-        return self._told(number, self._read_back(action, answer), *_received(answer))
+            return self._noted(number, Result(action.step, "failed", str(error)), status)
+        return self._noted(number, self._read_back(action, answer), *_received(answer))
 
     def _reason_to_skip(self, action: Action) -> str:
         if self._stopped:
@@ -259,7 +259,7 @@ class _Run:
         message = f"{error.what}; {seen}. It was not sent again: plan again when Dify answers."
         return Result(action.step, "unknown", message)
 
-    def _told(
+    def _noted(
         self,
         number: int,
         result: Result,

@@ -90,7 +90,7 @@ class CreateApp(PlannedRequest):
 
     def plan(self, context: OperationContext) -> Operation:
         """One step: the new app."""
-        return create_operation(context.operator, self.draft, is_twin_wanted=self.twin)
+        return create_operation(context.operator, self.draft, allows_duplicate=self.twin)
 
     @property
     def draft(self) -> AppDraft:
@@ -129,18 +129,18 @@ class UpdateApp(PlannedRequest):
     @model_validator(mode="after")
     def _read(self) -> Self:
         """A file that is wrong is told before Dify is asked."""
-        _ = self.wishes
+        _ = self.desired
         return self
 
     def plan(self, context: OperationContext) -> Operation:
         """A step per call that Dify needs."""
-        return update_operation(context.operator, self.app, self.wishes)
+        return update_operation(context.operator, self.app, self.desired)
 
     @cached_property
-    def wishes(self) -> "Wishes":
+    def desired(self) -> "DesiredApp":
         """What the app should be. InputWrong when the file holds no configuration."""
         path = self.model_config_file
-        return Wishes(
+        return DesiredApp(
             AppChanges(
                 name=self.name,
                 description=self.description,
@@ -235,11 +235,11 @@ class NewApps:
 
 
 def create_operation(
-    operator: Operator, draft: AppDraft, *, is_twin_wanted: bool = False
+    operator: Operator, draft: AppDraft, *, allows_duplicate: bool = False
 ) -> Operation:
     """One step: a new app. InputWrong when an app of this name exists, unless a twin is wanted."""
     dify = operator.dify
-    check_no_twin(dify, draft.name, is_wanted=is_twin_wanted)
+    check_no_duplicate(dify, draft.name, is_wanted=allows_duplicate)
     new = NewApps(dify, draft.name, draft.mode)
     after: State = asdict(draft)
     fields = list(after)
@@ -258,7 +258,7 @@ def create_operation(
     return operator.operation(CREATE, [action], ())
 
 
-def check_no_twin(dify: DifyClient, name: str, *, is_wanted: bool) -> None:
+def check_no_duplicate(dify: DifyClient, name: str, *, is_wanted: bool) -> None:
     """InputWrong when an app of this name exists, unless a twin is wanted."""
     if not is_wanted and any(app.name == name for app in every_app(dify)):
         raise InputWrong(
@@ -269,7 +269,7 @@ def check_no_twin(dify: DifyClient, name: str, *, is_wanted: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DesiredApp:
     """What an app should be; None stays as it is.
 
     `model_config` holds keys of Dify's model configuration: objects are merged key by key, all else
@@ -282,13 +282,16 @@ class Wishes:
     model_config: Mapping[str, JsonValue] | None = None
 
 
-def update_operation(operator: Operator, text: str, wishes: Wishes) -> Operation:
+def update_operation(operator: Operator, text: str, desired: DesiredApp) -> Operation:
     """A step per call that Dify needs: fields (or the name alone), switches, configuration."""
     dify = operator.dify
     app = found_app(dify, text)
-    actions = [*_field_actions(dify, app, wishes.changes), *_switch_actions(dify, app, wishes)]
-    if wishes.model_config:
-        actions.append(config_action(dify, app, target_of(app), wishes.model_config))
+    actions = [
+        *_field_actions(dify, app, desired.changes),
+        *_switch_actions(dify, app, desired),
+    ]
+    if desired.model_config:
+        actions.append(config_action(dify, app, target_of(app), desired.model_config))
     return operator.operation(UPDATE, actions, ())
 
 
@@ -347,15 +350,15 @@ def _replacement(
     )
 
 
-def _switch_actions(dify: DifyClient, app: App, wishes: Wishes) -> list[Action]:
+def _switch_actions(dify: DifyClient, app: App, desired: DesiredApp) -> list[Action]:
     actions = []
-    if wishes.is_site_on is not None:
-        write = partial(dify.apps.switch_site, app.app_id, wishes.is_site_on)
-        wanted: State = {"is_site_enabled": wishes.is_site_on}
+    if desired.is_site_on is not None:
+        write = partial(dify.apps.switch_site, app.app_id, desired.is_site_on)
+        wanted: State = {"is_site_enabled": desired.is_site_on}
         actions.append(_change(dify, app, SWITCH_SITE, wanted, write))
-    if wishes.is_api_on is not None:
-        write = partial(dify.apps.switch_api, app.app_id, wishes.is_api_on)
-        wanted = {"is_api_enabled": wishes.is_api_on}
+    if desired.is_api_on is not None:
+        write = partial(dify.apps.switch_api, app.app_id, desired.is_api_on)
+        wanted = {"is_api_enabled": desired.is_api_on}
         actions.append(_change(dify, app, SWITCH_API, wanted, write))
     return actions
 

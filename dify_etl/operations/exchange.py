@@ -22,7 +22,7 @@ from dify_etl.operations.apps import (
     SomeApps,
     Twin,
     agents,
-    check_no_twin,
+    check_no_duplicate,
     every_app,
     found_app,
     found_apps,
@@ -71,7 +71,7 @@ class Export:
     written: tuple[Path, ...]
     unchanged: tuple[Path, ...]
     failed: tuple[tuple[str, str], ...]  # app, reason
-    strays: tuple[Path, ...] = ()
+    orphans: tuple[Path, ...] = ()
     empty: tuple[str, ...] = ()
     hidden: tuple[tuple[str, str], ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
@@ -151,14 +151,14 @@ def _exported(dify: DifyClient, apps: Sequence[App], folder: Path, *, is_all: bo
         doubtful += [(app.name, place) for place in dsl.doubtful]
         path, is_written = files.write(app, dsl.text.encode())
         (written if is_written else unchanged).append(path)
-    strays = files.strays()
+    orphans = files.orphans()
     if not is_all:
         failed += [(name, f"{NO_DRAFT} {_SAVE_ONE}") for name in empty]
     return Export(
         tuple(written),
         tuple(unchanged),
         tuple(failed),
-        tuple(strays if is_all else ()),
+        tuple(orphans if is_all else ()),
         tuple(empty if is_all else ()),
         tuple(hidden),
         tuple(doubtful),
@@ -193,7 +193,7 @@ class _ExportedFiles:
         fresh.replace(path)
         return path, True
 
-    def strays(self) -> list[Path]:
+    def orphans(self) -> list[Path]:
         """Files of apps that are not among these."""
         known = {*self._ids, *self._beginnings}
         paths = [path for key, some in self._files.items() if key not in known for path in some]
@@ -262,12 +262,12 @@ class ImportApp(PlannedRequest):
         if self.over:
             return overwrite_operation(operator, self.text, where=where, app=self.over, name=name)
         return import_operation(
-            operator, self.text, where=where, name=name, is_twin_wanted=self.twin
+            operator, self.text, where=where, name=name, allows_duplicate=self.twin
         )
 
 
 def import_operation(
-    operator: Operator, text: str, *, where: str, name: str | None = None, is_twin_wanted: bool
+    operator: Operator, text: str, *, where: str, name: str | None = None, allows_duplicate: bool
 ) -> Operation:
     """One step: a new app of this DSL, called as the DSL says or `name`; nothing is published.
 
@@ -281,14 +281,14 @@ def import_operation(
             hint="Import it into Dify 1.15 or later.",
         )
     wanted_name = name or dsl.name
-    check_no_twin(dify, wanted_name, is_wanted=is_twin_wanted)
+    check_no_duplicate(dify, wanted_name, is_wanted=allows_duplicate)
     new = NewApps(dify, wanted_name, dsl.mode)
     after: State = {"name": wanted_name, "mode": dsl.mode, "description": dsl.description}
 
     def read_back(answer: Answer) -> Found:
         app_id = answer.value.app_id if answer else new.made()
         state = None if app_id is None else state_of(dify, app_id, list(after))
-        return Found(state, app_id, _told(answer, _publishing(dsl.mode, app_id)))
+        return Found(state, app_id, _import_message(answer, _publishing(dsl.mode, app_id)))
 
     note = "; ".join(one for one in (_filling(dsl), _publishing(dsl.mode, None)) if one)
     target, wanted = Target("app", None, wanted_name), {**after, "dsl": dsl.shown}
@@ -356,7 +356,7 @@ def overwrite_operation(
         Step(OVERWRITE, target_of(found), before, after, note=note),
         write=partial(dify.apps.import_dsl, text, app_id=found.app_id, name=wanted_name),
         read_back=lambda answer: Found(
-            look(), found.app_id, _told(answer, _publishing(found.mode, found.app_id))
+            look(), found.app_id, _import_message(answer, _publishing(found.mode, found.app_id))
         ),
         look=look,
         is_done=is_done,
@@ -380,7 +380,7 @@ def _check_overwritable(found: App, dsl: Dsl, where: str) -> None:
         )
 
 
-def _told(answer: Answer, left: str) -> str:
+def _import_message(answer: Answer, left: str) -> str:
     """What Dify says of an import whose DSL is of another version than its own, and what is left
     to do.
     """

@@ -158,7 +158,7 @@ def _invitation(
 
     def write() -> Answer:
         written = operator.dify.members.invite([person.email], person.role, language)
-        messages.extend(_told(written, person, links))
+        messages.extend(_invitation_messages(written, person, links))
         return written
 
     def read_back(answer: Answer) -> Found:
@@ -182,7 +182,7 @@ def _invitation(
     )
 
 
-def _told(
+def _invitation_messages(
     written: Written[tuple[Invitation, ...]], person: Invitee, links: LinkFile | None
 ) -> list[str]:
     """What Dify says of the invitation, without its link; the link goes to the file."""

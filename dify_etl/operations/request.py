@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from dify_etl.operations.applying import Operation, Operator
 from dify_etl.operations.errors import InputWrong
-from dify_etl.operations.sync_books import SyncBooks
+from dify_etl.operations.sync_proof import SyncProof
 
 Face = Literal["command", "job"]
 GIVEN_BY_A_SCHEDULE = (
@@ -77,14 +77,14 @@ class Request(BaseModel):
 
 @dataclass(frozen=True)
 class OperationContext:
-    """Where an operation is planned: by whom, over which home, with which books of its sync.
+    """Where an operation is planned: by whom, over which home, with which proof of its sync.
 
-    `books_at` gives the books as they stand at a moment.
+    `sync_proof_at` gives that proof as it stands at a moment.
     """
 
     operator: Operator
     home: Path
-    books_at: Callable[[datetime], SyncBooks]
+    sync_proof_at: Callable[[datetime], SyncProof]
 
 
 class PlannedRequest(Request):

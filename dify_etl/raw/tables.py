@@ -37,8 +37,8 @@ from dify_etl.raw.local_days import day_columns
 from dify_etl.warehouse.tables import Column, Table
 
 
-class _Told(TypedDict, total=False):
-    """What is told of a table as it is."""
+class _TableMarks(TypedDict, total=False):
+    """What a table may have besides its columns; passed on as it is."""
 
     owners: tuple[str, ...]
     listed_by: str | None
@@ -78,7 +78,7 @@ def raw(
     dates: tuple[str, ...] = (),
     hangs_on: Mapping[str, str] | None = None,
     outlives_app: bool = False,
-    **told: Unpack[_Told],
+    **marks: Unpack[_TableMarks],
 ) -> RawTable:
     """The table of these records, `more` being columns of our own.
 
@@ -97,7 +97,7 @@ def raw(
     days = (*day_columns(*clocks, hours=True), *day_columns(*dates, hours=False))
     instants = {column.name: column for column in columns}
     kept = (_as_its_instant(day, instants.get(day.local_of or "", day)) for day in days)
-    table = Table("raw", name, grain, key, (*columns, *kept, *last), **told)
+    table = Table("raw", name, grain, key, (*columns, *kept, *last), **marks)
     return RawTable(table, records, hangs_on or {}, outlives_app)
 
 
@@ -154,7 +154,7 @@ HUMAN_INPUT = (
     MESSAGE_AT,
 )
 
-_OF_MESSAGE: _Told = {
+_OF_MESSAGE: _TableMarks = {
     "owners": ("conversation_id",),
     "listed_by": "message_id",
     "day_column": "message_created_date",

@@ -1,4 +1,4 @@
-"""Accept holes in the books: slices that stay failed or incomplete and that nobody can mend."""
+"""Accept holes in the ledger: slices that stay failed or incomplete and that nobody can mend."""
 
 import re
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ MOST_DIFFERENCE = timedelta(minutes=5)
 _MARGIN = f"to_seconds({MOST_DIFFERENCE.total_seconds():.0f})"
 
 
-def told_difference(ahead: timedelta) -> str | None:
+def clock_difference(ahead: timedelta) -> str | None:
     """A sentence when the clocks are far from each other; None when they agree."""
     if abs(ahead) <= MOST_DIFFERENCE:
         return None

@@ -72,14 +72,14 @@ def days_to_read(
     objects: what is not good is judged anew every night.
     Days of the look-back are always read again; outside it a settled day is asked only by --full.
     """
-    settled, books = _ledger(sync, feed, is_asked=is_asked)
+    settled, days_read = _ledger(sync, feed, is_asked=is_asked)
     again = frozenset(sync.lookback.days)
     chosen = []
     for app_id in app_ids:
         due = {day for day in sync.asked_days if sync.plan.is_full or day in again}
         due |= {day for day in sync.asked_days if day not in settled[app_id]}
         if sync.is_night:
-            done = books[app_id]
+            done = days_read[app_id]
             due |= {day for day in sync.history if day not in done}
         deep = tuple(day for day in sync.deep_days if day not in due)
         chosen.append(AppDays(app_id, tuple(sorted(due)), deep))

@@ -31,7 +31,7 @@ def count_days_anew(database: Database) -> int:
     how many rows of raw tables changed. Call it inside a transaction, with all tables in place.
 
     So it is for a home of version 0.1, which kept none, and after an update of tzdata. Where rows
-    went to another day, both days are due once more; for a home of 0.1 its books tell which.
+    went to another day, both days are due once more; for a home of 0.1 its ledger tells which.
     """
     pinned = next(iter(database.rows("SELECT timezone, zone_rules FROM ops.source")), None)
     if pinned is None or pinned[0] not in zone_names():
@@ -53,7 +53,7 @@ def count_days_anew(database: Database) -> int:
 
 
 def _let_days_of_unknown_rules_be_read(database: Database, zone: ZoneInfo) -> None:
-    """Let be due the days of which the books of version 0.1 hold other counts than there are rows:
+    """Let be due the days of which the ledger of 0.1 holds other counts than there are rows:
     DuckDB's rules made them; and the statistics of days on which the clocks change, of which 0.1
     asked for a part.
     """

@@ -81,7 +81,7 @@ def _remove(database: Database, table: str, column: str, kind: str) -> int:
         database.connection.unregister("_kept")
 
 
-def forget_absent_agent_talks(database: Database) -> int:
+def forget_absent_agent_conversations(database: Database) -> int:
     """Talks with agents that chat-messages answered 404 for are there: they were in the lists.
 
     Version 0.1 took every 404 for a deletion, though Dify answers it for talks of other accounts.
@@ -118,14 +118,14 @@ def let_newer_columns_be_read(database: Database) -> int:
     or forms for people, runs with tool nodes and with such forms, and the lists of runs, which
     tell what started each. Answers how many reads are due.
     """
-    talks = """app_id IN (SELECT app_id FROM raw.apps WHERE mode = 'agent-chat')
+    conversations = """app_id IN (SELECT app_id FROM raw.apps WHERE mode = 'agent-chat')
         OR conversation_id IN (SELECT conversation_id FROM raw.messages
             WHERE coalesce(extra_contents::VARCHAR, '[]') NOT IN ('[]', 'null'))"""
     nodes = """workflow_run_id IN (SELECT workflow_run_id FROM raw.node_executions
         WHERE node_type IN ('tool', 'human-input'))"""
     changed = 0
     for table, scope, change in (
-        ("ops.conversation_reads", talks, "DELETE FROM ops.conversation_reads"),
+        ("ops.conversation_reads", conversations, "DELETE FROM ops.conversation_reads"),
         ("ops.run_reads", nodes, "UPDATE ops.run_reads SET is_nodes_settled = false"),
         (
             "ops.slices",
@@ -171,7 +171,7 @@ STEPS = (
         removes_text=True,
         is_for_copy=True,
     ),
-    Migration(2, "talks with agents are absent no more", forget_absent_agent_talks),
+    Migration(2, "talks with agents are absent no more", forget_absent_agent_conversations),
     Migration(3, "agent apps are due, all their days", forget_reads_of_agents),
     Migration(
         4,

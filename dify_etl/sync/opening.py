@@ -14,7 +14,7 @@ from typing import TypeVar
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.clocks import heal_days_to_come, told_difference
+from dify_etl.sync.clocks import clock_difference, heal_days_to_come
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
@@ -56,7 +56,7 @@ class OpenHome:
 
     @contextmanager
     def database(self) -> Iterator[Database]:
-        """The live file with all raw tables and books. WarehouseBusy when somebody holds it."""
+        """The live file with raw tables and ledger. WarehouseBusy when somebody holds it."""
         with open_database(Home(self.path).live, wait_seconds=self.wait_seconds) as database:
             if self._began_at is None:
                 _ensure_tables(database, self.watch)
@@ -79,7 +79,7 @@ class OpenHome:
 
     def _mind_clocks(self, database: Database) -> None:
         """Say when the clocks disagree; undo what one that was ahead did to this home."""
-        if told := told_difference(self.dify.clock_ahead()):
+        if told := clock_difference(self.dify.clock_ahead()):
             self.watch.tells(f"{told}; no day is proven that is not over by both")
         with database.transaction():
             healed = heal_days_to_come(database, self.rules, self.dify.later_time())
@@ -178,7 +178,7 @@ def open_sync(
 
 
 def _ensure_tables(database: Database, watch: Watcher) -> None:
-    """Make the raw tables and the books, with their comments; local days by the rules of now."""
+    """Make the raw tables and the ledger, with their comments; local days by the rules of now."""
     with database.transaction():
         is_new = not holds_data(database)
         database.ensure(*(raw.table for raw in RAW_TABLES.values()), *LEDGER)

@@ -1,4 +1,4 @@
-"""What Dify does not show to this account: said in the books, and neither failed nor tried less.
+"""What Dify does not show to this account: said in the ledger, and neither failed nor tried less.
 
 A slice that a role cannot see is unproven: nothing is wrong with the read, and only an owner can
 change it. It stays due, so it is read as soon as the account may.
@@ -37,10 +37,10 @@ def why_not_shown(sync: Sync, error: DifyError | None) -> str | None:
     """The reason of a slice that our role is not shown: what, to whom, where, and what to ask
     for. None for every other error.
     """
-    return told_not_shown(error, role_of(sync)) if isinstance(error, NotShown) else None
+    return not_shown_reason(error, role_of(sync)) if isinstance(error, NotShown) else None
 
 
-def told_not_shown(error: NotShown, role: str | None) -> str:
+def not_shown_reason(error: NotShown, role: str | None) -> str:
     """That reason, for a thread of its own, which may not ask the database for the role."""
     who = f" ({role})" if role else ""
     advice = error.right.advice_for(role)

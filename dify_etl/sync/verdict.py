@@ -1,6 +1,6 @@
-"""The verdict over the books: what is not whole, whoever read it last, and what was accepted.
+"""The verdict over the ledger: what is not whole, whoever read it last, and what was accepted.
 
-A hole that somebody accepted (`dify-etl accept`) counts in no verdict and stays in the books; it
+A hole that somebody accepted (`dify-etl accept`) counts in no verdict and stays in the ledger; it
 ends with any change of its slice.
 """
 
@@ -67,8 +67,10 @@ class AcceptedHole(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the books say; `waiting` are objects in quarantine without which a slice is not proven,
-    `odd` rows that are loaded without a field which is no figure, `broken` models not built.
+    """What the ledger says.
+
+    `waiting` are objects in quarantine without which a slice is not proven, `odd` rows that are
+    loaded without a field which is no figure, `broken` models not built.
 
     `differing` are figures of Dify's that the rows do not give: they are shown, and a check of
     Dagster fails, but the reading may be good all the same.

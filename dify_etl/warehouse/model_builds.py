@@ -1,4 +1,4 @@
-"""Build models one by one: one that fails keeps its last table, and the books say so."""
+"""Build models one by one: one that fails keeps its last table, and the ledger says so."""
 
 import hashlib
 import json

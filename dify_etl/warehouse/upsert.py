@@ -55,7 +55,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:
         columns = [replace(column, keeps_odd=True) for column in columns]
-    columns = [_with_told(one, frame.columns) for one in columns]
+    columns = [_with_columns_read(one, frame.columns) for one in columns]
     held = _find_held(database, table)
     received = frame.height
     actions = _compare(database, table, columns) if held else {}
@@ -218,7 +218,7 @@ class _OddFields(Column):
     told: tuple[str, ...] = ()
 
 
-def _with_told(column: Column, told: Sequence[str]) -> Column:
+def _with_columns_read(column: Column, told: Sequence[str]) -> Column:
     if column.name != "odd_fields":
         return column
     return _OddFields(column.name, column.type, column.description, told=tuple(told))

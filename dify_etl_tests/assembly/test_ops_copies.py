@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dify_etl.assembly.ops_copies import fill_audit, fill_books_of
+from dify_etl.assembly.ops_copies import fill_audit, fill_ops_tables_of
 from dify_etl.home import LIVE, Home
 from dify_etl.operations.audit import AuditFile
 from dify_etl.warehouse.database import open_database
@@ -27,10 +27,10 @@ def test_table_gets_each_entry_once(tmp_path: Path) -> None:
 def test_held_database_is_filled_later(tmp_path: Path) -> None:
     """Without a live file, nothing is made; entries wait in the audit file."""
     AuditFile(Home(tmp_path).audit).record(entry())
-    assert not fill_books_of(tmp_path)
+    assert not fill_ops_tables_of(tmp_path)
     assert not (tmp_path / LIVE).exists()
     with open_database(tmp_path / LIVE):
         pass
-    assert fill_books_of(tmp_path)
+    assert fill_ops_tables_of(tmp_path)
     with open_database(tmp_path / LIVE) as database:
         assert database.value("SELECT count(*) FROM ops.audit") == 1

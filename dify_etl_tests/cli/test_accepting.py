@@ -31,7 +31,7 @@ def test_hole_is_listed_accepted_and_told(own_copy: Shell) -> None:
     assert told.code == 0, told.text
     assert "Accepted holes" in told.text
     assert "purged [red]before[/] we came" in told.text
-    assert "books.accept" in own_copy.run("audit", "list", COLUMNS="200").text
+    assert "holes.accept" in own_copy.run("audit", "list", COLUMNS="200").text
     assert own_copy.rows("SELECT DISTINCT why FROM ops.accepted_slices") == [
         ("purged [red]before[/] we came",)
     ]

@@ -21,9 +21,9 @@ class Cell:
 
 def rows_of(path: Path) -> list[dict[str, Cell]]:
     """The rows of the only sheet by column letter. AssertionError when a cell is a formula."""
-    with zipfile.ZipFile(path) as book:
-        sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
-        styles = ElementTree.fromstring(book.read("xl/styles.xml"))
+    with zipfile.ZipFile(path) as ledger_row:
+        sheet = ElementTree.fromstring(ledger_row.read("xl/worksheets/sheet1.xml"))
+        styles = ElementTree.fromstring(ledger_row.read("xl/styles.xml"))
     assert sheet.find(f".//{_SPACE}f") is None
     formats = {
         one.get("numFmtId"): one.get("formatCode", "") for one in styles.iter(f"{_SPACE}numFmt")

@@ -61,7 +61,7 @@ def test_partitions_alone_are_the_window(place: Workplace) -> None:
 
 
 def test_catch_up_reads_what_was_never_read(place: Workplace) -> None:
-    """As every night: all days since the start date that the books do not know."""
+    """As every night: all days since the start date that the ledger do not know."""
     night_of(place, home_config(catch_up=True), LISTS)
     assert place.rows(DAYS_READ) == days_back(*range(20, -1, -1))
 

@@ -135,5 +135,5 @@ def test_rejected_detail_keeps_no_key_either() -> None:
 def test_odd_tags_are_none(tags: object) -> None:
     """What stands for tags and is none names no tag; the others are told."""
     app = App.model_construct(tags=JsonText.of(tags))
-    assert app.told_of_tags("id") == set()
-    assert app.told_of_tags("name") == ({"b"} if isinstance(tags, list) else set())
+    assert app.tag_values("id") == set()
+    assert app.tag_values("name") == ({"b"} if isinstance(tags, list) else set())

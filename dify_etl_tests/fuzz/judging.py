@@ -194,7 +194,7 @@ class Judge:
         withheld = [one for one in self.load.waiting if not one["odd_fields"] or one["odd_figures"]]
         is_bad = bool(withheld) or bool(states & {"failed", "incomplete"})
         if self.load.verdict.is_good == is_bad:
-            yield f"the verdict is {self.load.verdict.is_good}, the books say otherwise"
+            yield f"the verdict is {self.load.verdict.is_good}, the ledger says otherwise"
 
     def cases_of(self, name: str, row: Row) -> list[Case]:
         """The cases that touch what the row is, or hangs on."""

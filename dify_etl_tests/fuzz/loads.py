@@ -49,7 +49,7 @@ class Load:
 
 @dataclass
 class Loads:
-    """A world and the server over it; `judge` gives the verdict over the books."""
+    """A world and the server over it; `judge` gives the verdict over the ledger."""
 
     world: World
     version: str

@@ -15,8 +15,8 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.http import exact_json
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record
-from dify_etl.sync import books, open_quarantine
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync import feed_loader, open_quarantine
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.report import Slice
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.warehouse import upsert
@@ -88,7 +88,7 @@ def run_loads(database: Database) -> Loads:
 
 
 def unmarked_slices(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(books, "what_waits", lambda *args: None)
+    plant.setattr(feed_loader, "what_waits", lambda *args: None)
     plant.setattr(open_quarantine, "what_waits", lambda *args: None)
 
 
@@ -97,11 +97,11 @@ def unmarked_children(plant: pytest.MonkeyPatch) -> None:
 
 
 def copied_counts(plant: pytest.MonkeyPatch) -> None:
-    def close(self: FeedBooks, slices: Any, **options: Any) -> None:
+    def close(self: FeedLoader, slices: Any, **options: Any) -> None:
         shut(self, [replace(one, expected=one.rows) for one in slices], **options)
 
-    shut = FeedBooks.close_slices
-    plant.setattr(FeedBooks, "close_slices", close)
+    shut = FeedLoader.close_slices
+    plant.setattr(FeedLoader, "close_slices", close)
 
 
 def proven_money(plant: pytest.MonkeyPatch) -> None:
@@ -109,10 +109,10 @@ def proven_money(plant: pytest.MonkeyPatch) -> None:
 
 
 def raising_failure(plant: pytest.MonkeyPatch) -> None:
-    def fail(self: FeedBooks, app_id: str | None, days: Any, error: DifyError) -> None:
+    def fail(self: FeedLoader, app_id: str | None, days: Any, error: DifyError) -> None:
         raise error
 
-    plant.setattr(FeedBooks, "fail", fail)
+    plant.setattr(FeedLoader, "fail", fail)
 
 
 def page_that_is_lost(plant: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def silent_null(plant: pytest.MonkeyPatch) -> None:
 
 
 def unnamed_rows(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(FeedBooks, "quarantine", lambda *args, **options: None)
+    plant.setattr(FeedLoader, "quarantine", lambda *args, **options: None)
 
 
 def odd_field_that_costs_its_row(plant: pytest.MonkeyPatch) -> None:
@@ -148,10 +148,10 @@ def odd_field_that_costs_its_row(plant: pytest.MonkeyPatch) -> None:
 
 
 def failure_that_is_proven(plant: pytest.MonkeyPatch) -> None:
-    def unread(self: FeedBooks, app_id: str | None, day: Any, error: DifyError) -> Slice:
+    def unread(self: FeedLoader, app_id: str | None, day: Any, error: DifyError) -> Slice:
         return Slice(app_id, day, "proven")
 
-    plant.setattr(FeedBooks, "unread", unread)
+    plant.setattr(FeedLoader, "unread", unread)
 
 
 FAULTS: dict[str, Plant] = {

@@ -1,7 +1,7 @@
 """What must hold after every night, and what in the end, whatever happened.
 
 After a night: a proven slice, whichever night proved it, holds every row of its day as Dify has it,
-as far as the row stands still since before that night; what is not held is named in the books; no
+as far as the row stands still since before that night; what is not held is named in the ledger; no
 row that was held is lost. So a difference is told as not proven, or is younger than `read_at`.
 In the end: the warehouse equals the world, and no slice is in doubt without a reason.
 """

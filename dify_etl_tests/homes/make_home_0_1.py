@@ -2,7 +2,7 @@
 
     cd <a checkout of 969f714> && .venv/bin/python <this file> <this repository> <archive>
 
-Everything goes through 0.1's own records, loaders and books: the rows of all four recorded
+Everything goes through 0.1's own records, loaders and the ledger: the rows of all four recorded
 versions; a message of each human-input recording, with its form token; one that is no record, so
 that its JSON stands in the quarantine; and the feed `messages` over the agent apps, against a Dify
 that answers 404 for other people's talks as recorded. DuckDB compresses nothing, so that a search
@@ -32,7 +32,7 @@ from dify_etl.feeds.messages import read_messages
 from dify_etl.feeds.quarantine import _LOADERS
 from dify_etl.feeds.run_lists import runs_frame
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
@@ -97,14 +97,14 @@ def load(sync: Sync, version: str) -> None:
         if feed == "messages" and "human-input" in one.name:
             rows = [*rows, *({**row, "id": None, "status": 5} for row in rows)]
         batch: Batch[Any] = parse(record_class, rows, endpoint=f"GET {one.path}", context=context)
-        with FeedBooks(sync, feed) as books, books.commit():
+        with FeedLoader(sync, feed) as loader, loader.commit():
             if record_class in (WorkflowRun, ChatflowRun):
                 kind = dict(one.query).get("triggered_from", "debugging")
                 frame = runs_frame(record_class, kind, batch.records)
-                books.load_frame(raw_table(feed), frame)
+                loader.load_frame(raw_table(feed), frame)
             else:
-                _LOADERS[record_class](books, batch.records)
-            books.quarantine(context.get("app_id"), batch.rejected)
+                _LOADERS[record_class](loader, batch.records)
+            loader.quarantine(context.get("app_id"), batch.rejected)
 
 
 def make(home: Path) -> None:
@@ -123,9 +123,9 @@ def make(home: Path) -> None:
             sync.database.execute("CHECKPOINT live")
         with opened.sync(SyncPlan(apps=tuple(agents), is_full=True)) as sync:
             sync.database.execute("SET force_compression = 'uncompressed'")
-            with FeedBooks(sync, "conversations") as books, books.commit():
+            with FeedLoader(sync, "conversations") as loader, loader.commit():
                 days = [date(2026, 11, day) for day in (25, 26, 27)]
-                books.close_slices(
+                loader.close_slices(
                     [Slice(app, day, "proven", 1, 1, 1) for app in agents for day in days]
                 )
             read_messages(sync)

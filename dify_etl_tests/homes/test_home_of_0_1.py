@@ -166,7 +166,7 @@ def test_comments_and_tables_stay(home: Path) -> None:
 
 
 def test_talks_with_agents_are_absent_no_more_and_due(home: Path) -> None:
-    """404s of chat-messages were no deletions; the books of agent apps are forgotten."""
+    """404s of chat-messages were no deletions; the ledger of agent apps are forgotten."""
     agents = "(SELECT app_id FROM raw.apps WHERE mode = 'agent')"
     talks = f"SELECT count(*) FROM raw.conversations WHERE app_id IN {agents}"
     absent = f"{talks} AND absent_since IS NOT NULL"

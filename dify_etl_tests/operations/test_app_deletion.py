@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.dify.errors import Refused
 from dify_etl.home import Home
 from dify_etl.operations.app_deletion import Escrow, delete_operation
 from dify_etl.operations.errors import EscrowRefused, NotConfirmed, TooMuch
 from dify_etl.operations.exchange import import_operation, read_dsl
 from dify_etl.operations.plan import Cap
-from dify_etl.operations.sync_books import Proof
+from dify_etl.operations.sync_proof import Proof
 from dify_etl_tests.dify.pretend_workspace import NOW, app_of
 from dify_etl_tests.operations.workbench import Workbench, applied, undrawn_app
 from dify_etl_tests.sync.workplace import RULES, ZONE, Workplace
@@ -52,8 +52,8 @@ def read_place(place: Workplace, read_home: Path) -> Workplace:
 
 
 def escrow(bench: Workbench, place: Workplace, **changes: object) -> Escrow:
-    books = LiveSyncBooks(place.home, ZONE, bench.world.now())
-    return replace(Escrow(Home(place.home).escrow, books), **changes)  # type: ignore[arg-type]
+    sync_proof = LiveSyncProof(place.home, ZONE, bench.world.now())
+    return replace(Escrow(Home(place.home).escrow, sync_proof), **changes)  # type: ignore[arg-type]
 
 
 def deleted(bench: Workbench, app: App, kept: Escrow) -> list[str]:
@@ -84,7 +84,7 @@ def test_read_app_is_deleted_with_its_escrow(
     assert f"dify-etl apps import {path}" in entries[-1].message
     assert path.stat().st_mode & 0o777 == 0o600
     with bench.operator() as operator:
-        again = import_operation(operator, read_dsl(path), where="escrow", is_twin_wanted=False)
+        again = import_operation(operator, read_dsl(path), where="escrow", allows_duplicate=False)
         (made,) = applied(operator, again)
     assert bench.world.apps[str(made.target_id)].name == app.name
 
@@ -102,7 +102,7 @@ def test_published_version_is_kept_beside_the_draft(bench: Workbench, place: Wor
         f"dify-etl apps import {path}" in bench.audit()[-1].message for path in (draft, version)
     )
     with bench.operator() as operator:
-        again = import_operation(operator, read_dsl(version), where="x", is_twin_wanted=False)
+        again = import_operation(operator, read_dsl(version), where="x", allows_duplicate=False)
         (result,) = applied(operator, again)
     made = bench.world.draft_of(str(result.target_id))
     assert made is not None
@@ -207,7 +207,7 @@ def test_proof_that_is_lost_in_between_stops_the_deletion(
 ) -> None:
     """The proof is looked at once more just before; without it the app stays."""
     app = app_of(bench.world, "chat")
-    kept = replace(escrow(bench, place), books=BooksThatLoseTheProof())
+    kept = replace(escrow(bench, place), sync_proof=BooksThatLoseTheProof())
     assert deleted(bench, app, kept) == ["verified", "failed", "skipped", "skipped"]
     assert app.id in bench.world.apps
 

@@ -11,8 +11,8 @@ from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.operations.applying import Operation, Operator, Result
 from dify_etl.operations.apps import (
     CreateApp,
+    DesiredApp,
     UpdateApp,
-    Wishes,
     create_operation,
     found_app,
     update_operation,
@@ -42,9 +42,9 @@ def fields_of(app: App) -> dict[str, Any]:
     }
 
 
-def update(bench: Workbench, app: App, wishes: Wishes) -> tuple[Operation, tuple[Result, ...]]:
+def update(bench: Workbench, app: App, desired: DesiredApp) -> tuple[Operation, tuple[Result, ...]]:
     with bench.operator() as operator:
-        operation = update_operation(operator, app.id, wishes)
+        operation = update_operation(operator, app.id, desired)
         return operation, applied(operator, operation)
 
 
@@ -70,7 +70,9 @@ def test_planning_changes_nothing(bench: Workbench) -> None:
     """A plan only reads: no request but GETs and the login."""
     with bench.operator() as operator:
         create_operation(operator, AppDraft("Night desk", "chat"))
-        update_operation(operator, app_of(bench.world, "chat").id, Wishes(AppChanges("New", None)))
+        update_operation(
+            operator, app_of(bench.world, "chat").id, DesiredApp(AppChanges("New", None))
+        )
     written = {
         request.path
         for request in bench.server.requests
@@ -108,7 +110,7 @@ def test_app_of_the_same_name_is_refused_unless_wanted(bench: Workbench) -> None
     with bench.operator() as operator:
         with pytest.raises(InputWrong, match="already"):
             create_operation(operator, AppDraft(name, "chat"))
-        operation = create_operation(operator, AppDraft(name, "chat"), is_twin_wanted=True)
+        operation = create_operation(operator, AppDraft(name, "chat"), allows_duplicate=True)
         (result,) = applied(operator, operation)
         with pytest.raises(TargetUnknown, match="several"):
             found_app(operator.dify, name)
@@ -124,7 +126,7 @@ def test_only_what_was_given_changes(tmp_path: Path, version: str) -> None:
     app.use_icon_as_answer_icon = True
     app.max_active_requests = 5
     before = fields_of(app)
-    operation, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
+    operation, (result,) = update(bench, app, DesiredApp(AppChanges(None, "new words")))
     assert result.outcome == "verified", result.message
     assert fields_of(app) == before | {"description": "new words"}
     assert operation.plan.lines()[1:-1] == [
@@ -139,7 +141,7 @@ def test_limit_that_becomes_zero_is_in_the_plan(tmp_path: Path, version: str) ->
     bench = Workbench(tmp_path, version)
     app = app_of(bench.world, "chat")
     app.max_active_requests = None
-    operation, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
+    operation, (result,) = update(bench, app, DesiredApp(AppChanges(None, "new words")))
     is_shown = "  + max_active_requests: 0" in operation.plan.lines()
     assert result.outcome == "verified", result.message
     assert is_shown is (app.max_active_requests == 0)
@@ -153,7 +155,7 @@ def test_name_and_icon_have_calls_that_touch_nothing_else(tmp_path: Path, versio
     app.icon_type, app.icon, app.icon_background = "emoji", "🤖", "#FFEAD5"
     app.max_active_requests = None
     before = fields_of(app)
-    operation, results = update(bench, app, Wishes(AppChanges("Another", None, "emoji", "🌙")))
+    operation, results = update(bench, app, DesiredApp(AppChanges("Another", None, "emoji", "🌙")))
     assert [step.operation for step in operation.plan.steps] == ["apps.rename", "apps.change_icon"]
     assert {result.outcome for result in results} == {"verified"}
     assert fields_of(app) == before | {"name": "Another", "icon": ("emoji", "🌙", "#FFEAD5")}
@@ -165,7 +167,7 @@ def test_change_of_another_field_makes_the_plan_of_a_put_stale(bench: Workbench)
     with bench.operator() as operator:
         agreed = plan_id_of(operator, app)
         app.icon = "🌙"
-        now = update_operation(operator, app.id, Wishes(AppChanges(None, "words")))
+        now = update_operation(operator, app.id, DesiredApp(AppChanges(None, "words")))
         with pytest.raises(PlanStale):
             operator.apply(now, agreed, cap=Cap(1))
 
@@ -180,7 +182,7 @@ def test_field_that_a_put_loses_is_told(bench: Workbench) -> None:
             app.icon = ""
 
     bench.server.faults = Faults(after_request=lose)
-    _, (result,) = update(bench, app, Wishes(AppChanges(None, "new words")))
+    _, (result,) = update(bench, app, DesiredApp(AppChanges(None, "new words")))
     assert result.outcome == "failed"
 
 
@@ -190,7 +192,9 @@ def test_request_limit_is_changed_and_read_back(tmp_path: Path, version: str) ->
     bench = Workbench(tmp_path, version)
     app = app_of(bench.world, "chat")
     app.max_active_requests = 7
-    operation, (result,) = update(bench, app, Wishes(AppChanges(None, None, max_active_requests=3)))
+    operation, (result,) = update(
+        bench, app, DesiredApp(AppChanges(None, None, max_active_requests=3))
+    )
     assert (operation.plan.steps[0].before or {})["max_active_requests"] == 7
     assert (result.outcome, app.max_active_requests) == ("verified", 3)
 
@@ -199,7 +203,7 @@ def test_name_alone_is_renamed_with_its_own_call(bench: Workbench) -> None:
     """Dify's call for names touches nothing else, so it is used where it is enough."""
     app = app_of(bench.world, "chat")
     before = fields_of(app)
-    operation, _ = update(bench, app, Wishes(AppChanges("Another", None)))
+    operation, _ = update(bench, app, DesiredApp(AppChanges("Another", None)))
     assert [step.operation for step in operation.plan.steps] == ["apps.rename"]
     assert fields_of(app) == before | {"name": "Another"}
 
@@ -207,10 +211,10 @@ def test_name_alone_is_renamed_with_its_own_call(bench: Workbench) -> None:
 def test_switches_and_config_are_steps_of_their_own(bench: Workbench) -> None:
     """Site, API and model configuration each have their call, verified each."""
     app = app_of(bench.world, "chat")
-    wishes = Wishes(
+    desired = DesiredApp(
         NOTHING, is_site_on=False, is_api_on=False, model_config={"pre_prompt": "Be kind."}
     )
-    operation, results = update(bench, app, wishes)
+    operation, results = update(bench, app, desired)
     assert [step.operation for step in operation.plan.steps] == [
         "apps.switch_site",
         "apps.switch_api",
@@ -231,8 +235,8 @@ def test_secret_of_a_tool_is_sent_and_not_shown(bench: Workbench) -> None:
         "tool_name": "search",
         "tool_parameters": {"api_key": "canary-1"},
     }
-    wishes = Wishes(NOTHING, model_config={"agent_mode": {"tools": [tool]}})
-    operation, results = update(bench, app, wishes)
+    desired = DesiredApp(NOTHING, model_config={"agent_mode": {"tools": [tool]}})
+    operation, results = update(bench, app, desired)
     told = repr((operation.plan, results)) + "\n".join(operation.plan.lines())
     assert "canary" not in told + (bench.home / "audit.jsonl").read_text()
     assert "+ hidden values: as given" in told
@@ -255,15 +259,17 @@ def test_config_that_dify_would_not_take_is_no_plan(
     """Unknown keys, wrong types, no model, an app without one: told before anything is agreed."""
     app = app_of(bench.world, mode)
     with bench.operator() as operator, pytest.raises(InputWrong, match=told):
-        update_operation(operator, app.id, Wishes(NOTHING, model_config=config))
+        update_operation(operator, app.id, DesiredApp(NOTHING, model_config=config))
 
 
 def test_second_run_has_nothing_to_do(bench: Workbench) -> None:
     """What is already as wanted makes an empty plan."""
     app = app_of(bench.world, "chat")
-    wishes = Wishes(AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"})
-    update(bench, app, wishes)
-    operation, results = update(bench, app, wishes)
+    desired = DesiredApp(
+        AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"}
+    )
+    update(bench, app, desired)
+    operation, results = update(bench, app, desired)
     assert (operation.plan.steps, results) == ((), ())
 
 
@@ -273,7 +279,7 @@ def test_change_by_somebody_else_makes_the_plan_stale(bench: Workbench) -> None:
     with bench.operator() as operator:
         agreed = plan_id_of(operator, app)
         app.description = "somebody else was here"
-        now = update_operation(operator, app.id, Wishes(AppChanges(None, "words")))
+        now = update_operation(operator, app.id, DesiredApp(AppChanges(None, "words")))
         with pytest.raises(PlanStale, match="somebody else was here"):
             operator.apply(now, agreed, cap=Cap(1))
     assert app.description == "somebody else was here"
@@ -281,14 +287,14 @@ def test_change_by_somebody_else_makes_the_plan_stale(bench: Workbench) -> None:
 
 
 def plan_id_of(operator: Operator, app: App) -> str:
-    return update_operation(operator, app.id, Wishes(AppChanges(None, "words"))).plan.plan_id
+    return update_operation(operator, app.id, DesiredApp(AppChanges(None, "words"))).plan.plan_id
 
 
 def test_editor_may_not_switch_the_api(bench: Workbench) -> None:
     """Dify's refusal is the result of the step and stands in the audit."""
     bench.email = EDITOR
     app = app_of(bench.world, "chat")
-    _, (result,) = update(bench, app, Wishes(NOTHING, is_api_on=not app.enable_api))
+    _, (result,) = update(bench, app, DesiredApp(NOTHING, is_api_on=not app.enable_api))
     assert result.outcome == "failed"
     assert bench.outcomes() == ["begun", "failed"]
     assert bench.audit()[-1].http_status == 403
@@ -316,10 +322,10 @@ def test_request_becomes_what_is_written() -> None:
     """What is not given is Dify's default in a new app, and left alone in one that is there."""
     new = CreateApp(name="Night desk", mode="chat", icon="🌙")
     assert new.draft == AppDraft("Night desk", "chat", icon="🌙")
-    assert UpdateApp(app="x").wishes == Wishes(NOTHING)
+    assert UpdateApp(app="x").desired == DesiredApp(NOTHING)
     changed = UpdateApp(app="x", icon="🌙", is_icon_as_answer_icon=True, is_api_on=False)
     changes = AppChanges(icon_type="emoji", icon="🌙", use_icon_as_answer_icon=True)
-    assert changed.wishes == Wishes(changes, is_api_on=False)
+    assert changed.desired == DesiredApp(changes, is_api_on=False)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{'a': 1}"])

@@ -41,7 +41,7 @@ def imported(bench: Workbench, path: Path, **options: str | None) -> Result:
             read_dsl(path),
             where=str(path),
             name=options.get("name"),
-            is_twin_wanted=True,
+            allows_duplicate=True,
         )
         (result,) = applied(operator, operation)
         return result
@@ -166,7 +166,7 @@ def test_file_of_a_deleted_app_is_named_and_kept(bench: Workbench, tmp_path: Pat
     app = app_of(bench.world, "completion")
     with bench.client() as dify:
         dify.apps.delete(app.id)
-    (stray,) = exported(bench, tmp_path).strays
+    (stray,) = exported(bench, tmp_path).orphans
     assert stray.stem.endswith(app.id)
     assert stray.exists()
 
@@ -284,7 +284,7 @@ def test_app_without_a_draft_has_nothing_to_export(tmp_path: Path, version: str)
     folder.mkdir()
     (folder / f"empty-{app.id[:8]}.yml").write_text("as it was")
     done = exported(bench, folder)
-    assert (done.empty, done.failed, done.strays) == (("empty",), (), ())
+    assert (done.empty, done.failed, done.orphans) == (("empty",), (), ())
 
 
 def test_other_mode_is_not_overwritten(bench: Workbench, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_secrets_of_a_file_are_not_shown(bench: Workbench, tmp_path: Path) -> No
     document["workflow"]["graph"]["nodes"][0]["data"]["api_key"] = "canary-2"
     text = yaml.safe_dump(document, allow_unicode=True)
     with bench.operator() as operator:
-        new = import_operation(operator, text, where="a file", name="x", is_twin_wanted=False)
+        new = import_operation(operator, text, where="a file", name="x", allows_duplicate=False)
         over = overwrite_operation(operator, text, where="a file", app=app.id)
         results = [*applied(operator, new), *applied(operator, over)]
     told = repr([new.plan, over.plan, results]) + "\n".join(new.plan.lines() + over.plan.lines())
@@ -348,7 +348,7 @@ def test_ids_with_the_same_beginning_have_files_of_their_own(tmp_path: Path) -> 
     files = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert (len(first.written), len(files), len(set(files.values()))) == (27, 27, 27)
     again = export_all(apps, tmp_path)
-    assert (again.written, again.strays) == ((), ())
+    assert (again.written, again.orphans) == ((), ())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 

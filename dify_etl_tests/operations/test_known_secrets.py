@@ -180,6 +180,6 @@ def test_export_tells_where_secrets_are(bench: Workbench, tmp_path: Path) -> Non
     (path,) = [one for one in done.written if app.id in one.name]
     with bench.operator() as operator:
         plan = import_operation(
-            operator, path.read_text(), where="a file", name="y", is_twin_wanted=False
+            operator, path.read_text(), where="a file", name="y", allows_duplicate=False
         ).plan
     assert "(secret) 1 times" in "\n".join(plan.lines())

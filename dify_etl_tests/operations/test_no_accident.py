@@ -9,7 +9,7 @@ import pytest
 from dify_etl.dify.app_writes import AppChanges, AppDraft
 from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator
-from dify_etl.operations.apps import Wishes, create_operation, update_operation
+from dify_etl.operations.apps import DesiredApp, create_operation, update_operation
 from dify_etl.operations.errors import AuditUnwritable
 from dify_etl.operations.exchange import import_operation
 from dify_etl.operations.indexing import Examination, examine
@@ -37,12 +37,12 @@ def _retries(bench: Workbench, operator: Operator) -> Operation:
 OPERATIONS: dict[str, Planned] = {
     "create": lambda bench, operator: create_operation(operator, AppDraft("New", "chat")),
     "rename": lambda bench, operator: update_operation(
-        operator, app_of(bench.world).id, Wishes(AppChanges("Renamed", None))
+        operator, app_of(bench.world).id, DesiredApp(AppChanges("Renamed", None))
     ),
     "update": lambda bench, operator: update_operation(
         operator,
         app_of(bench.world).id,
-        Wishes(AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"}),
+        DesiredApp(AppChanges(None, "words"), is_site_on=False, model_config={"pre_prompt": "x"}),
     ),
     "publish": lambda bench, operator: publish_operation(
         operator, [app_of(bench.world, "workflow").id, app_of(bench.world, "advanced-chat").id]
@@ -52,7 +52,7 @@ OPERATIONS: dict[str, Planned] = {
         operator.dify.apps.export_dsl(app_of(bench.world, "workflow").id),
         where="a test",
         name="A copy",
-        is_twin_wanted=False,
+        allows_duplicate=False,
     ),
     "invite": lambda bench, operator: invite_operation(
         operator, [Invitee("ann@example.com", "normal"), Invitee("bob@example.com", "editor")]
@@ -109,6 +109,6 @@ def test_what_cannot_be_recorded_is_not_done(bench: Workbench) -> None:
     app = app_of(bench.world)
     before = objects(bench)
     with bench.operator() as operator, pytest.raises(AuditUnwritable) as refused:
-        applied(operator, update_operation(operator, app.id, Wishes(AppChanges("Other", None))))
+        applied(operator, update_operation(operator, app.id, DesiredApp(AppChanges("Other", None))))
     assert "audit.jsonl" in refused.value.where
     assert objects(bench) == before

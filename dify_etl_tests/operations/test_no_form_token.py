@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.dify.app_writes import AppChanges
 from dify_etl.home import Home
 from dify_etl.operations.app_deletion import Escrow, delete_operation
-from dify_etl.operations.apps import Wishes, update_operation
+from dify_etl.operations.apps import DesiredApp, update_operation
 from dify_etl.operations.publishing import publish_operation
 from dify_etl_tests.dify.pretend_workspace import app_of
 from dify_etl_tests.operations.workbench import Workbench, applied
@@ -36,10 +36,10 @@ def test_token_of_a_waiting_form_is_in_no_file_of_operations(tmp_path: Path, ver
     place = Workplace(world, bench.home, version, rules=replace(RULES, start_date=began))
     place.server = bench.server
     place.read()
-    kept = Escrow(Home(bench.home).escrow, LiveSyncBooks(bench.home, ZONE, world.now()))
+    kept = Escrow(Home(bench.home).escrow, LiveSyncProof(bench.home, ZONE, world.now()))
     with bench.operator() as operator:
         for operation in (
-            update_operation(operator, app.id, Wishes(AppChanges("Renamed", None))),
+            update_operation(operator, app.id, DesiredApp(AppChanges("Renamed", None))),
             publish_operation(operator, [app.id]),
         ):
             applied(operator, operation)

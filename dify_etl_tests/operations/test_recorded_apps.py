@@ -8,7 +8,7 @@ import pytest
 
 from dify_etl.dify.app_writes import AppChanges
 from dify_etl.dify.errors import Refused
-from dify_etl.operations.apps import Wishes, update_operation
+from dify_etl.operations.apps import DesiredApp, update_operation
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.exchange import export_apps, import_operation
 from dify_etl.operations.publishing import publish_operation
@@ -151,7 +151,7 @@ def test_agent_is_imported_as_the_plan_says(tmp_path: Path, version: str) -> Non
     played = RecordedApp(version, "agent", answers)
     with played.operator(tmp_path) as operator:
         operation = import_operation(
-            operator, dsl, where="a file", name="Imported agent", is_twin_wanted=False
+            operator, dsl, where="a file", name="Imported agent", allows_duplicate=False
         )
         (result,) = applied(operator, operation)
     (step,) = operation.plan.steps
@@ -189,7 +189,7 @@ def test_agent_is_not_imported_where_there_are_none(tmp_path: Path, version: str
     dsl = exchange("1.16.1", "agents", "export-dsl").body["data"]
     played = RecordedApp(version, "chat", lambda request: None)
     with played.operator(tmp_path) as operator, pytest.raises(InputWrong, match="has no agents"):
-        import_operation(operator, dsl, where="a file", name="x", is_twin_wanted=False)
+        import_operation(operator, dsl, where="a file", name="x", allows_duplicate=False)
 
 
 @pytest.mark.parametrize("version", NEWEST)
@@ -206,8 +206,8 @@ def test_limit_that_a_put_cannot_leave_empty_is_in_the_plan(tmp_path: Path, vers
 
     played = RecordedApp(version, "agent", answers)
     with played.operator(tmp_path) as operator:
-        wishes = Wishes(AppChanges(description=after.body["description"]))
-        operation = update_operation(operator, played.row["id"], wishes)
+        desired = DesiredApp(AppChanges(description=after.body["description"]))
+        operation = update_operation(operator, played.row["id"], desired)
         (result,) = applied(operator, operation)
     lines = operation.plan.lines()
     assert "  - max_active_requests: null" in lines
@@ -235,8 +235,8 @@ def test_icon_of_an_app_has_a_call_of_its_own(tmp_path: Path, version: str) -> N
 
     played = RecordedApp(version, "agent", answers)
     with played.operator(tmp_path) as operator:
-        wishes = Wishes(AppChanges(icon="🧪"))
-        (result,) = applied(operator, update_operation(operator, played.row["id"], wishes))
+        desired = DesiredApp(AppChanges(icon="🧪"))
+        (result,) = applied(operator, update_operation(operator, played.row["id"], desired))
     assert result.outcome == "verified", result.message
     ((method, path, body),) = played.sent
     assert (method, path.rsplit("/")[-1]) == ("POST", "icon")

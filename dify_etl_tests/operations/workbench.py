@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.dify import DifyClient
 from dify_etl.dify.http.clock import Clock
 from dify_etl.home import Home
@@ -71,8 +71,8 @@ class Workbench:
 
     def context(self, operator: Operator) -> OperationContext:
         """Where an operation of the bench is planned; its sync has read nothing."""
-        books_at = partial(LiveSyncBooks, self.home, zone_of("UTC"))
-        return OperationContext(operator, self.home, books_at)
+        sync_proof_at = partial(LiveSyncProof, self.home, zone_of("UTC"))
+        return OperationContext(operator, self.home, sync_proof_at)
 
     def audit(self) -> Sequence[AuditEntry]:
         """What the audit holds."""

@@ -1,4 +1,4 @@
-"""A warehouse with all raw tables and books, empty, in the account zone Europe/Berlin."""
+"""A warehouse with all raw tables and the ledger, empty, in the account zone Europe/Berlin."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rows written by hand into raw tables and books, and the marts that come of them."""
+"""Rows written by hand into raw tables and the ledger, and the marts that come of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,14 +90,14 @@ class HandWritten:
     def read_day(
         self, day: date = DAY, *, feeds: Sequence[str] = FEEDS_OF_DAYS, **marks: Any
     ) -> None:
-        """The books say: these feeds were read for the day by one run, proven and settled."""
+        """The ledger say: these feeds were read for the day by one run, proven and settled."""
         for feed in feeds:
             row: dict[str, Any] = {"app_id": "app", "state": "proven", "is_settled": True}
             row |= {"run_id": "run", "read_at": RUN_ENDED, **marks}
             self.add("ops.slices", feed=feed, slice_date=day, **row)
 
     def end_run(self, run_id: str = "run", ended_at: datetime = RUN_ENDED) -> None:
-        """The books say when a run ended."""
+        """The ledger say when a run ended."""
         for feed in FEEDS_OF_DAYS:
             self.add("ops.runs", run_id=run_id, feed=feed, ended_at=ended_at)
 

@@ -82,7 +82,7 @@ def test_every_raw_table_has_a_staging_view() -> None:
 
 
 def test_marts_read_no_raw_table() -> None:
-    """Marts stand on staging, other marts and the books."""
+    """Marts stand on staging, other marts and the ledger."""
     reads = {read for model in MODELS if model.schema == "marts" for read in model.reads}
     assert {read.split(".")[0] for read in reads} <= {"staging", "marts", "ops"}
 
@@ -165,7 +165,7 @@ def test_types_are_those_that_others_read(model: Model, columns: dict[str, Colum
 
 
 def test_books_have_types_that_others_read(built: Database) -> None:
-    """Of the raw tables and the books, too, none has a column of 128 bits."""
+    """Of the raw tables and the ledger, too, none has a column of 128 bits."""
     assert (
         built.rows(
             "SELECT schema_name, table_name, column_name FROM duckdb_columns() "

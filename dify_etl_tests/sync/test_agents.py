@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from dify_etl.assembly.sync_proof import LiveSyncBooks
+from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.feeds.agent_messages import OTHERS_DEBUGGING
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
@@ -160,8 +160,8 @@ def test_books_before_a_deletion_know_what_is_hidden(agents: Workplace) -> None:
     """An app with talks that nothing shows is not read whole: a deletion is told so."""
     agents.read(TALK)
     app = app_of(agents.world, "agent")
-    books = LiveSyncBooks(agents.home, agents.rules.zone, agents.world.now())
-    proof = books.proof_of(app.id, since=app.created_at, mode=app.mode)
+    loader = LiveSyncProof(agents.home, agents.rules.zone, agents.world.now())
+    proof = loader.proof_of(app.id, since=app.created_at, mode=app.mode)
     assert any(OTHERS_DEBUGGING in line for line in proof.unproven)
 
 

@@ -74,7 +74,7 @@ def test_what_the_later_clock_alone_has_seen_is_loaded(place: Workplace) -> None
 @pytest.mark.parametrize("days", [0, 12, 33])
 def test_home_in_which_days_to_come_were_proven_is_healed(place: Workplace, days: int) -> None:
     """As a version that believed Dify's clock left it: at once, 12 and 33 days later one good night
-    reads what was written meanwhile, and nothing in the books is of a day to come.
+    reads what was written meanwhile, and nothing in the ledger is of a day to come.
     """
     believe_dify(place)
     for _ in range(days):
@@ -113,7 +113,7 @@ def test_what_is_read_once_a_week_waits_for_no_time_to_come(place: Workplace) ->
 
 @pytest.mark.parametrize("has_run", [True, False])
 def test_night_whose_run_was_killed_is_healed_too(place: Workplace, *, has_run: bool) -> None:
-    """Where no run is in the books, what was read later than now is due."""
+    """Where no run is in the ledger, what was read later than now is due."""
     believe_dify(place)
     if not has_run:
         with duckdb.connect(place.home / LIVE) as connection:

@@ -154,7 +154,7 @@ def independent_routes() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("route", NEEDED_BY)
 def test_only_what_needs_an_endpoint_suffers_without_it(workplace: Open, route: str) -> None:
-    """All other tables equal the world, nothing is marked absent, and the books name the route."""
+    """All other tables equal the world, nothing is marked absent, and the ledger name the route."""
     place = read_without(workplace, world_for(route)(), [route], 404)
 
     assert_only_suffering(place, [route], tuple(EXPECTED))
@@ -170,7 +170,7 @@ def test_only_what_needs_a_refused_method_suffers(workplace: Open, routes: tuple
 
 @pytest.mark.parametrize("route", STATISTICS)
 def test_each_figure_is_missed_alone(workplace: Open, route: str) -> None:
-    """Without one of Dify's figures the others are read, and the books name it."""
+    """Without one of Dify's figures the others are read, and the ledger name it."""
     feeds = ("apps", "daily_statistics")
     place = read_without(workplace, small_world(), [route], 404, feeds)
 
@@ -192,7 +192,7 @@ def figures_of(place: Workplace) -> set[str]:
 
 
 def test_figures_whose_method_is_refused_are_missed(workplace: Open) -> None:
-    """Without any of these figures (405) the apps are read, and the books name each of them."""
+    """Without any of these figures (405) the apps are read, and the ledger name each of them."""
     feeds = ("apps", "daily_statistics")
     place = read_without(workplace, small_world(), STATISTICS, 405, feeds)
 

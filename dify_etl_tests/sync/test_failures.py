@@ -1,4 +1,4 @@
-"""One failure stays one failure: the rest is loaded, and the books name what went wrong."""
+"""One failure stays one failure: the rest is loaded, and the ledger name what went wrong."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -260,7 +260,7 @@ def test_log_whose_run_is_gone_makes_no_row(workplace: Open) -> None:
 
 
 def test_run_that_never_ends_is_named_a_zombie(workplace: Open) -> None:
-    """After seven days an unfinished run is not waited for any more, and the books say so."""
+    """After seven days an unfinished run is not waited for any more, and the ledger says so."""
     place = workplace(quiet_world("workflow"))
     dead = run(place.world, at=NOW - timedelta(days=9), status="running")
     going = run(place.world, at=NOW - timedelta(days=1), status="running")

@@ -107,8 +107,8 @@ def test_days_that_0_1_counted_by_other_rules_are_due(workplace: Open) -> None:
     place = workplace(quiet_world("chat", timezone=BERLIN)).with_rules(zone=zone_of(BERLIN))
     talk(place.world, at=LATE - timedelta(days=20), messages=1)
     place.read(TALK)
-    books = "SELECT feed, slice_date, rows FROM ops.slices WHERE rows > 0 ORDER BY ALL"
-    right = place.rows(books)
+    loader = "SELECT feed, slice_date, rows FROM ops.slices WHERE rows > 0 ORDER BY ALL"
+    right = place.rows(loader)
     settled = f"SELECT slice_date FROM ops.slices WHERE NOT is_settled {OLD} GROUP BY 1 ORDER BY 1"
     assert place.rows(settled) == []
     forget_columns(place)
@@ -120,7 +120,7 @@ def test_days_that_0_1_counted_by_other_rules_are_due(workplace: Open) -> None:
     place.read(("apps",))
     assert place.rows(settled) == [(date(2026, 2, 17),), (date(2026, 2, 18),)]
     place.read(TALK)
-    assert place.rows(books) == right
+    assert place.rows(loader) == right
 
 
 def test_statistics_of_days_with_two_midnights_are_due_in_a_home_of_0_1(workplace: Open) -> None:

@@ -15,7 +15,7 @@ from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import AppList, Listed, WholeList
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.books import FeedBooks
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import Sync
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
@@ -197,8 +197,8 @@ def test_object_of_every_whole_list_comes_back(spoiled_everywhere: Workplace, fe
             record_class=kind.__name__,
             context={"app_id": app} if app else {},
         )
-        with FeedBooks(sync, feed.name) as books, books.commit():
-            books.quarantine(app, [odd])
+        with FeedLoader(sync, feed.name) as loader, loader.commit():
+            loader.quarantine(app, [odd])
 
         assert retry_quarantine(sync) == Retried(loaded=1, wrong=0, without_object=0)
 

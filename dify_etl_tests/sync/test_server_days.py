@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.feeds.server_days import told_days_differ
+from dify_etl.feeds.server_days import day_difference
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
@@ -34,7 +34,7 @@ def test_server_of_other_rules_is_told(workplace: Open, ours: str, told: str | N
     talk(place.world, at=NOW)
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), read_as(ours))
     with place.client() as dify:
-        found = told_days_differ(dify)
+        found = day_difference(dify)
     assert (told in (found or "")) if told else found is None
 
 
@@ -64,11 +64,11 @@ def test_database_of_other_rules_is_told(
 
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), change)
     with place.client() as dify:
-        found = told_days_differ(dify)
+        found = day_difference(dify)
     assert (told in (found or "")) if told else found is None
 
 
 def test_server_without_conversations_tells_nothing(workplace: Open) -> None:
     """Nothing to ask about is no disagreement."""
     with workplace(quiet_world("chat", "workflow")).client() as dify:
-        assert told_days_differ(dify) is None
+        assert day_difference(dify) is None

@@ -1,4 +1,4 @@
-"""A bug costs the app or the feed that met it; the others go on, and the books keep its trace."""
+"""A bug costs the app or the feed that met it; the others go on, and the ledger keep its trace."""
 
 from dataclasses import replace
 from pathlib import Path

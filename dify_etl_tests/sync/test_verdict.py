@@ -1,4 +1,4 @@
-"""The verdict is over the books: a hole is red until it is filled, accepted, or its object gone."""
+"""The verdict is over the ledger: a hole is red until filled, accepted, or its object gone."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ def refuse(place: Workplace, part: str, status: int) -> None:
 
 
 def verdict_of(place: Workplace) -> Verdict:
-    """What the books say now."""
+    """What the ledger says now."""
     with place.opened() as sync:
         return judge(sync.database)
 
@@ -177,7 +177,7 @@ def accept_all(place: Workplace, *names: str, until: date | None = None) -> None
 
 
 def test_accepted_hole_is_no_more_in_the_verdict(chat: Workplace) -> None:
-    """It stays in the books and is listed with its reason."""
+    """It stays in the ledger and is listed with its reason."""
     hole(chat)
     accept_all(chat, "conversations:the chat app", "messages")
     verdict = verdict_of(chat)

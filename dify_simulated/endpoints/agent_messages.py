@@ -51,8 +51,8 @@ def list_logs(call: Call) -> object:
     _check(statuses, sources, call)
     window, keyword = window_of(asked, call), asked.text("keyword")
     found = [
-        _talk(row, messages, source_of(call.app), call)
-        for row, messages in logged_talks(call, window, sources)
+        _conversation(row, messages, source_of(call.app), call)
+        for row, messages in logged_conversations(call, window, sources)
         if _has_keyword(row, messages, keyword)
     ]
     found += _through_nodes(call, window, sources, keyword)
@@ -74,7 +74,7 @@ def _through_nodes(
         ]
     else:
         rows = [
-            _talk(call.world.conversations[talk_id], messages, source, call)
+            _conversation(call.world.conversations[talk_id], messages, source, call)
             for (talk_id, _), (source, messages) in messages_through_nodes(call, window).items()
             if _has_keyword(call.world.conversations[talk_id], messages, keyword)
         ]
@@ -117,7 +117,7 @@ def _check(statuses: list[str], sources: list[str], call: Call) -> None:
             raise bad_request(f"Unsupported source: {source}")
 
 
-def logged_talks(
+def logged_conversations(
     call: Call, window: TimeWindow, sources: list[str]
 ) -> list[tuple[Conversation, list[Message]]]:
     """Talks of the call's app with their messages of a window, oldest first; none is empty."""
@@ -148,7 +148,9 @@ def _has_keyword(row: Conversation, messages: list[Message], keyword: str | None
     return not keyword or any(keyword.lower() in text.lower() for text in texts)
 
 
-def _talk(row: Conversation, messages: list[Message], source: JsonObject, call: Call) -> JsonObject:
+def _conversation(
+    row: Conversation, messages: list[Message], source: JsonObject, call: Call
+) -> JsonObject:
     newest = messages[-1]
     return {
         "id": row.id,

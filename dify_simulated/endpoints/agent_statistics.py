@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from dify_etl.time_zones import zone_of
-from dify_simulated.endpoints.agent_messages import logged_talks, window_of
+from dify_simulated.endpoints.agent_messages import logged_conversations, window_of
 from dify_simulated.endpoints.agents import SINCE
 from dify_simulated.server.calls import Call, Route
 from dify_simulated.server.parameters import Parameter
@@ -23,7 +23,9 @@ def summarise(call: Call) -> object:
         "AgentStatisticsQuery", Parameter("start"), Parameter("end"), Parameter("source")
     )
     zone = zone_of(call.account.timezone)
-    rows = [one for _, talk in logged_talks(call, window_of(asked, call), []) for one in talk]
+    rows = [
+        one for _, talk in logged_conversations(call, window_of(asked, call), []) for one in talk
+    ]
     days: defaultdict[str, list[Message]] = defaultdict(list)
     for row in rows:
         days[f"{row.created_at.astimezone(zone):%F}"].append(row)
@@ -37,12 +39,12 @@ def summarise(call: Call) -> object:
 def _summary(rows: list[Message], call: Call) -> JsonObject:
     return {
         "total_messages": len(rows),
-        "total_conversations": _talks(rows),
+        "total_conversations": _conversations(rows),
         "total_end_users": _end_users(rows),
         "total_tokens": _tokens(rows),
         "total_price": _price(rows),
         "currency": "USD",
-        "average_session_interactions": _per_talk(rows),
+        "average_session_interactions": _per_conversation(rows),
         "average_response_time": _response_time(rows),
         "tokens_per_second": _tps(rows),
         "user_satisfaction_rate": _satisfaction(rows, call),
@@ -52,21 +54,21 @@ def _summary(rows: list[Message], call: Call) -> JsonObject:
 def _charts(call: Call) -> dict[str, Figures]:
     return {
         "daily_messages": lambda rows: {"message_count": len(rows)},
-        "daily_conversations": lambda rows: {"conversation_count": _talks(rows)},
+        "daily_conversations": lambda rows: {"conversation_count": _conversations(rows)},
         "daily_end_users": lambda rows: {"terminal_count": _end_users(rows)},
         "token_usage": lambda rows: {
             "token_count": _tokens(rows),
             "total_price": _price(rows),
             "currency": "USD",
         },
-        "average_session_interactions": lambda rows: {"interactions": _per_talk(rows)},
+        "average_session_interactions": lambda rows: {"interactions": _per_conversation(rows)},
         "average_response_time": lambda rows: {"latency": _response_time(rows)},
         "tokens_per_second": lambda rows: {"tps": _tps(rows)},
         "user_satisfaction_rate": lambda rows: {"rate": _satisfaction(rows, call)},
     }
 
 
-def _talks(rows: list[Message]) -> int:
+def _conversations(rows: list[Message]) -> int:
     return len({row.conversation_id for row in rows})
 
 
@@ -82,8 +84,8 @@ def _price(rows: list[Message]) -> str:
     return str(sum((row.total_price or Decimal(0) for row in rows), Decimal(0)))
 
 
-def _per_talk(rows: list[Message]) -> float:
-    return round(len(rows) / _talks(rows), 2) if rows else 0.0
+def _per_conversation(rows: list[Message]) -> float:
+    return round(len(rows) / _conversations(rows), 2) if rows else 0.0
 
 
 def _seconds(rows: list[Message]) -> float:

@@ -42,7 +42,7 @@ def get_agent(call: Call) -> object:
     return agent_detail(call.agent(), call)
 
 
-def debugging_talk(agent: Agent, call: Call) -> str:
+def debugging_conversation(agent: Agent, call: Call) -> str:
     """The id of the account's debugging talk, which is made when there is none."""
     held = agent.debug_talks.get(call.account.id)
     if held in call.world.conversations:
@@ -68,7 +68,7 @@ def _in_list(agent: Agent, app: App, call: Call) -> JsonObject:
         "backing_app_id": app.id,
         "hidden_app_backed": False,
         "has_draft_trigger": None,
-        "debug_conversation_id": debugging_talk(agent, call),
+        "debug_conversation_id": debugging_conversation(agent, call),
         "role": agent.role,
         "active_config_is_published": bool(call.world.versions_of_agent(agent.id)),
         "reference_count": 0,
@@ -79,7 +79,7 @@ def _in_list(agent: Agent, app: App, call: Call) -> JsonObject:
 
 def agent_detail(agent: Agent, call: Call) -> JsonObject:
     """An agent with its app: what reading, making and changing it answer."""
-    talk = debugging_talk(agent, call)
+    talk = debugging_conversation(agent, call)
     count = len(call.world.messages_of_conversation.get(talk, ()))
     whole = without_permissions(whole_app(call.app, call))
     whole.pop("bound_agent_id")

@@ -143,7 +143,7 @@ def import_app(call: Call) -> object:
     if _is_newer(dsl, call.version):
         import_id = call.world.new_id()
         call.memory.pending_imports[import_id] = {**body, "dsl": dsl}
-        return json_response(_told(call, dsl, "pending", None, import_id), 202)
+        return json_response(_import_state(call, dsl, "pending", None, import_id), 202)
     return _brought_in(call, dsl, body, call.world.new_id())
 
 
@@ -217,7 +217,7 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -
     _fill(call, app, dsl)
     older = _number(dsl.get("version"))[:2] < _number(dsl_version(call.version))[:2]
     status = "completed-with-warnings" if older else "completed"
-    return json_response(_told(call, dsl, status, app, import_id), 200)
+    return json_response(_import_state(call, dsl, status, app, import_id), 200)
 
 
 def _new_agent(call: Call, dsl: JsonObject, name: str) -> App:
@@ -269,7 +269,7 @@ def _config(told: Mapping[str, Any], call: Call) -> AppModelConfig:
     )
 
 
-def _told(
+def _import_state(
     call: Call, dsl: JsonObject, status: str, app: App | None, import_id: str, error: str = ""
 ) -> JsonObject:
     values: JsonObject = {
@@ -290,7 +290,7 @@ def _told(
 def _failed(call: Call, dsl: JsonObject, error: str, import_id: str | None = None) -> Response:
     """From 1.16 the version of what was sent is not told."""
     told = {} if call.version.answers_by_models else dsl
-    answer = _told(call, told, "failed", None, import_id or call.world.new_id(), error)
+    answer = _import_state(call, told, "failed", None, import_id or call.world.new_id(), error)
     return json_response(answer, 400)
 
 

@@ -21,7 +21,7 @@ def tell_agents(chronicle: Chronicle) -> None:
     for number in range(chronicle.plan.agents):
         app = _make(chronicle, number)
         for at in chronicle.moments(_TALKS_PER_DAY):
-            _talk(chronicle, _opened(chronicle, app, at), at)
+            _conversation(chronicle, _opened(chronicle, app, at), at)
         _tell_oddities(chronicle, app)
         if number == 0:
             _use_in_flows(chronicle, app)
@@ -66,7 +66,7 @@ def _opened(chronicle: Chronicle, app: App, at: datetime) -> Conversation:
     return world.add_conversation(app.id, at=at, name=name, end_user_id=user.id)
 
 
-def _talk(chronicle: Chronicle, row: Conversation, at: datetime, count: int = 0) -> None:
+def _conversation(chronicle: Chronicle, row: Conversation, at: datetime, count: int = 0) -> None:
     for _ in range(count or 1 + int(chronicle.chance.random() * 4)):
         if at < chronicle.now - timedelta(minutes=3):
             message = write_message(chronicle, row, at)
@@ -109,7 +109,7 @@ def _tell_oddities(chronicle: Chronicle, app: App) -> None:
             app.id, at=at, name=DEBUGGING, account_id=account_id, invoke_from="debugger"
         )
         agent.debug_talks[account_id] = row.id
-        _talk(chronicle, row, at, 2)
+        _conversation(chronicle, row, at, 2)
     editor = next(one.account_id for one in world.members.values() if one.role == "editor")
     empty = world.add_conversation(
         app.id,

@@ -118,7 +118,7 @@ def _tell_oddities(chronicle: Chronicle, app: App) -> None:
     if not single:
         _continue(chronicle, old, old.created_at, 2)
         _continue(chronicle, old, now - timedelta(days=1, minutes=7), 1)
-        _long_talk(chronicle, app)
+        _long_conversation(chronicle, app)
         _in_one_second(chronicle, app)
     else:
         _continue(chronicle, old, old.created_at, 1)
@@ -145,7 +145,7 @@ def _much_discussed(chronicle: Chronicle, app: App) -> None:
         world.hit_annotation(annotation.id, answered.id, at=later)
 
 
-def _long_talk(chronicle: Chronicle, app: App) -> None:
+def _long_conversation(chronicle: Chronicle, app: App) -> None:
     """More messages than one page of chat-messages holds."""
     if app.mode == "agent-chat":
         return

@@ -17,24 +17,26 @@ def tell_human_input(chronicle: Chronicle) -> None:
         return
     apps = chronicle.world.apps.values()
     for chatflow in [app for app in apps if app.mode == "advanced-chat"][:1]:
-        _ask_in_talks(chronicle, chatflow)
+        _ask_in_conversations(chronicle, chatflow)
     for workflow in [app for app in apps if app.mode == "workflow" and app.workflow_id][:1]:
         _ask_in_runs(chronicle, workflow)
         _trigger(chronicle, workflow)
         _archive(chronicle, workflow)
 
 
-def _ask_in_talks(chronicle: Chronicle, app: App) -> None:
+def _ask_in_conversations(chronicle: Chronicle, app: App) -> None:
     """Two that wait, one of either mode; one that expired, and two that were answered."""
-    _ask_in_talk(chronicle, app, hours=3)
-    _ask_in_talk(chronicle, app, hours=4, blocking=True)
-    _ask_in_talk(chronicle, app, hours=50)
+    _ask_in_conversation(chronicle, app, hours=3)
+    _ask_in_conversation(chronicle, app, hours=4, blocking=True)
+    _ask_in_conversation(chronicle, app, hours=50)
     for hours, blocking in ((26, False), (28, True)):
-        run_id = _ask_in_talk(chronicle, app, hours=hours, blocking=blocking)
+        run_id = _ask_in_conversation(chronicle, app, hours=hours, blocking=blocking)
         _answer(chronicle, run_id, blocking=blocking)
 
 
-def _ask_in_talk(chronicle: Chronicle, app: App, *, hours: float, blocking: bool = False) -> str:
+def _ask_in_conversation(
+    chronicle: Chronicle, app: App, *, hours: float, blocking: bool = False
+) -> str:
     world, at = chronicle.world, chronicle.now - timedelta(hours=hours)
     user = chronicle.end_user_of(app, at)
     talk = world.add_conversation(app.id, at=at, name="pay 900", end_user_id=user.id)

@@ -85,7 +85,7 @@ class Server:
         self._version_text: str | None = None
         self._ahead: timedelta | None = None
         self._told: datetime | None = None
-        self._told_at = 0.0  # by the clock that does not jump
+        self._change_time = 0.0  # by the clock that does not jump
 
     @property
     def origin(self) -> str:
@@ -110,7 +110,7 @@ class Server:
         """
         if self._told is None:
             return self._clock.now()
-        return self._told + timedelta(seconds=self._clock.monotonic() - self._told_at)
+        return self._told + timedelta(seconds=self._clock.monotonic() - self._change_time)
 
     @property
     def ahead(self) -> timedelta:
@@ -140,4 +140,4 @@ class Server:
             _ = self._clock.now() + 2 * ahead  # a time at the end of the calendar is none
         except (ValueError, OverflowError):
             return  # a proxy's odd date: our own clock will do
-        self._ahead, self._told, self._told_at = ahead, told, self._clock.monotonic()
+        self._ahead, self._told, self._change_time = ahead, told, self._clock.monotonic()

@@ -87,7 +87,12 @@ def take_inventory(
             continue
         held += [_held(key, name, targets, rotations, policy) for key in keys]
     return Inventory(
-        dify.server_time(), targets, tuple(held), rotations, tuple(problems), _told(unseen)
+        dify.server_time(),
+        targets,
+        tuple(held),
+        rotations,
+        tuple(problems),
+        _hidden_reasons(unseen),
     )
 
 
@@ -102,7 +107,7 @@ def current_key_id(rotations: Iterable[Rotation]) -> str | None:
     return promoted[-1] if promoted else None
 
 
-def _told(unseen: Mapping[str, list[str]]) -> tuple[str, ...]:
+def _hidden_reasons(unseen: Mapping[str, list[str]]) -> tuple[str, ...]:
     """A sentence per reason: whose keys, and to whom they are shown."""
     return tuple(
         f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: not shown to this "

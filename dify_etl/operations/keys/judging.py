@@ -51,14 +51,14 @@ def stuck(inventory: Inventory) -> list[str]:
     last = {one.target_id: one for one in inventory.rotations if one.target_id in targets}
     failed = [one for one in last.values() if one.state == "failed"]
     waiting = [one for one in inventory.rotations if not one.is_over and _waits(one, inventory.at)]
-    return told([*failed, *waiting])
+    return rotation_lines([*failed, *waiting])
 
 
 def _waits(rotation: Rotation, now: datetime) -> bool:
     return rotation.needs_person or now - rotation.started_at > STUCK_AFTER + rotation.grace
 
 
-def told(rotations: Iterable[Rotation]) -> list[str]:
+def rotation_lines(rotations: Iterable[Rotation]) -> list[str]:
     """A line per rotation: how far it came, and what it waits for."""
     return [
         f"{one.state} {one.name}{f': {one.message}' if one.message else ''} "

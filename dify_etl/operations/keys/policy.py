@@ -135,7 +135,7 @@ def read_policy(path: Path) -> Policy:
         raise _wrong(f"it is no TOML: {error}", path) from None
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
-        raise _wrong("; ".join(_told(one) for one in found[:5]), path) from None
+        raise _wrong("; ".join(_policy_error(one) for one in found[:5]), path) from None
 
 
 def _either(own: T | None, default: T) -> T:
@@ -156,7 +156,7 @@ def _wrong(what: str, path: Path) -> PolicyWrong:
     return PolicyWrong(what, where=str(path), hint="docs/key-rotation.md tells every field.")
 
 
-def _told(error: Any) -> str:
+def _policy_error(error: Any) -> str:
     place = _place([part for part in error["loc"] if part not in SINK_TYPES])
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":

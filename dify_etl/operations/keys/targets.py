@@ -43,7 +43,7 @@ def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ..
     have one entry of a sink.
     """
     found: list[KeyTarget] = []
-    problems = _excluded_twins(policy, apps)
+    problems = _excluded_duplicates(policy, apps)
     for rule in policy.targets:
         if rule.datasets:
             found.append(KeyTarget(None, DATASETS, rule.consumer, rule.sink, rule.entry, rule))
@@ -83,7 +83,7 @@ def _several(apps: Sequence[App]) -> str:
     return f"{len(apps)} apps have this name, and none is chosen: write an id for it ({ids})"
 
 
-def _excluded_twins(policy: Policy, apps: Sequence[App]) -> list[str]:
+def _excluded_duplicates(policy: Policy, apps: Sequence[App]) -> list[str]:
     """A name under exclude.apps that several apps have: one of them may only be called so."""
     named = {name: [app for app in apps if app.name == name] for name in policy.exclude.apps}
     return [
@@ -95,7 +95,7 @@ def _excluded_twins(policy: Policy, apps: Sequence[App]) -> list[str]:
 
 def _meant(rule: TargetRule, apps: Sequence[App]) -> list[App]:
     if rule.tag:
-        return [app for app in apps if rule.tag in app.told_of_tags("name")]
+        return [app for app in apps if rule.tag in app.tag_values("name")]
     by_id = [app for app in apps if app.app_id == rule.app]
     return by_id or [app for app in apps if app.name == rule.app]
 

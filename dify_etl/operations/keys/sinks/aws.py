@@ -38,7 +38,7 @@ def open_aws_sink(config: AwsSinkConfig) -> "AwsSink":
     for name in ("botocore", "boto3"):  # at DEBUG they log whole requests, keys included
         log = logging.getLogger(name)
         log.setLevel(max(log.level, logging.INFO))
-    with _told("(opening)"):
+    with _aws_errors("(opening)"):
         session = boto3.Session(profile_name=config.profile, region_name=config.region)
         return AwsSink(session.client("secretsmanager", endpoint_url=config.endpoint_url))
 
@@ -65,7 +65,7 @@ class AwsSink:
         """
         if self._version(entry, "current") is None:
             raise _failed(entry, "the secret has no value yet; put any placeholder into it once")
-        with _told(entry):
+        with _aws_errors(entry):
             self._client.put_secret_value(
                 SecretId=entry,
                 ClientRequestToken=key_id,
@@ -97,7 +97,7 @@ class AwsSink:
         if held == to:
             return
         versions = {"RemoveFromVersionId": held, "MoveToVersionId": to}
-        with _told(entry):
+        with _aws_errors(entry):
             self._client.update_secret_version_stage(
                 SecretId=entry,
                 VersionStage=STAGES[stage],
@@ -107,13 +107,13 @@ class AwsSink:
     def _version(self, entry: str, stage: Stage) -> str | None:
         if not _NAME.fullmatch(entry):
             raise _failed(entry, "this is no name or ARN of a secret")
-        with _told(entry):
+        with _aws_errors(entry):
             described = self._client.describe_secret(SecretId=entry)
         stages: dict[str, list[str]] = described.get("VersionIdsToStages") or {}
         return next((one for one, held in stages.items() if STAGES[stage] in held), None)
 
     def _value(self, entry: str, version: str) -> SecretStr:
-        with _told(entry):
+        with _aws_errors(entry):
             answer = self._client.get_secret_value(SecretId=entry, VersionId=version)
         value = answer.get("SecretString")
         if not isinstance(value, str):
@@ -122,7 +122,7 @@ class AwsSink:
 
 
 @contextmanager
-def _told(entry: str) -> Iterator[None]:
+def _aws_errors(entry: str) -> Iterator[None]:
     """AWS's refusals by their code alone: its messages may quote what was sent."""
     from botocore.exceptions import BotoCoreError, ClientError
 

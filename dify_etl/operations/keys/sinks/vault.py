@@ -124,7 +124,7 @@ class VaultSink:
         if left:
             self._write(entry, _pending(path), left, held.version)
             return
-        with _told(entry):
+        with _vault_errors(entry):
             self._secrets.delete_metadata_and_all_versions(
                 path=_pending(path), mount_point=self._mount
             )
@@ -135,7 +135,7 @@ class VaultSink:
             self._write(entry, path, {**held.fields, field: value}, held.version)
 
     def _write(self, entry: str, path: str, fields: dict[str, str], version: int) -> None:
-        with _told(entry):
+        with _vault_errors(entry):
             self._secrets.create_or_update_secret(
                 path=path, secret=fields, cas=version, mount_point=self._mount
             )
@@ -144,7 +144,7 @@ class VaultSink:
         from hvac.exceptions import InvalidPath
 
         try:
-            with _told(entry):
+            with _vault_errors(entry):
                 answer = self._secrets.read_secret_version(
                     path=path,
                     version=version,
@@ -180,7 +180,7 @@ def _pending(path: str) -> str:
 
 
 @contextmanager
-def _told(entry: str) -> Iterator[None]:
+def _vault_errors(entry: str) -> Iterator[None]:
     """Vault's refusals by their kind alone; a missing path is left to the caller."""
     import requests
     from hvac.exceptions import InvalidPath, VaultError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.assembly.ops_copies import fill_books
+from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.errors import ActionableError
 from dify_etl.home import LIVE
 from dify_etl.operations.keys.planning import Asked
@@ -69,7 +69,7 @@ def test_no_token_is_told_whatever_happens(
     last = ring.shop.ledger.rotations()[-1]
     ring.night(Faults(), Asked(compromised=frozenset({last.new_key_id or ""})))
     with open_database(ring.shop.home / LIVE) as database:
-        fill_books(database, ring.shop.home)
+        fill_ops_tables(database, ring.shop.home)
         assert database.value("SELECT count(*) FROM ops.key_rotations")
     held = opened.sink.read(opened.entry, "current")
     streams = "".join(capfd.readouterr())

@@ -1,4 +1,4 @@
-"""The books of one feed's read: load rows, write slices, quarantine, count, and report."""
+"""The loader of one feed: load rows, write slices, quarantine, count, and report."""
 
 import hashlib
 import time
@@ -61,7 +61,7 @@ R = TypeVar("R")
 _Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
 
 
-class FeedBooks:
+class FeedLoader:
     """A context for the read of one feed: everything that is loaded inside is counted here.
 
     The client's requests are counted under the feed's name.
@@ -80,7 +80,7 @@ class FeedBooks:
         self._started_at = utc_now()
         self._clock = time.monotonic()
 
-    def __enter__(self) -> "FeedBooks":
+    def __enter__(self) -> "FeedLoader":
         self._open = ExitStack()
         self._open.enter_context(self.sync.dify.labelled(self.feed))
         self._open.enter_context(collected(self._unforeseen))
@@ -306,7 +306,7 @@ class FeedBooks:
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
             feed=self.feed,
-            table_changes={name: self._told(name) for name in self.changes},
+            table_changes={name: self._changes_of(name) for name in self.changes},
             quarantined=self.quarantined,
             requests=usage.requests,
             retries=usage.retries,
@@ -326,7 +326,7 @@ class FeedBooks:
         if table.schema == "raw":
             self.changes[table.name] = self.changes.get(table.name, Changes()) + changes
 
-    def _told(self, name: str) -> Changes:
+    def _changes_of(self, name: str) -> Changes:
         """What the read did to a raw table: a row counts once, however often it was received."""
         new, changed = self.sync.database.rows(
             f"""SELECT count(*) FILTER (loaded_at >= $1),
