@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dify_etl.dify.http.auth import expiry_of
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.exact_json import decode, encode
 from dify_etl.dify.http.server import NEWEST, Server, parse_version
-from dify_etl.dify.http.signing import expiry_of
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch, JsonText, parse
 from dify_etl.dify.workflow_records import NodeExecution, WorkflowRun

@@ -8,10 +8,12 @@ A refused login is never repeated: five wrong passwords lock an account for a da
 """
 
 import base64
+import json
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal
 
 import httpx
@@ -27,7 +29,6 @@ from dify_etl.dify.errors import (
 from dify_etl.dify.http.answers import Transient, code_of, failure_of, json_of, where_of
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.server import Server
-from dify_etl.dify.http.signing import cookies_of, expiry_of, sign
 from dify_etl.dify.http.tokens import SessionTokens, TokenStore
 
 Exchange = Generator[httpx.Request, httpx.Response, SessionTokens | None]
@@ -298,3 +299,51 @@ def _refused(what: str, response: httpx.Response) -> LoginRefused:
 def _result(response: httpx.Response) -> object:
     body = json_of(response)
     return body.get("result") if isinstance(body, dict) else None
+
+
+SESSION_COOKIES = ("access_token", "refresh_token", "csrf_token")
+HOST_PREFIX = "__Host-"
+LAST_SECOND = 32_503_680_000  # of the year 2999: a token that lives longer tells no time
+
+
+def sign(request: httpx.Request, tokens: SessionTokens) -> None:
+    """Bearer, or both cookies and the CSRF header; added by hand, since Secure cookies would not
+    travel to a server that we reach by plain http."""
+    if tokens.csrf_token is None:
+        request.headers["authorization"] = f"Bearer {tokens.access_token}"
+        request.headers.pop("cookie", None)
+        return
+    prefix = tokens.cookie_prefix
+    request.headers["cookie"] = (
+        f"{prefix}access_token={tokens.access_token}; {prefix}csrf_token={tokens.csrf_token}"
+    )
+    request.headers["x-csrf-token"] = tokens.csrf_token
+    request.headers.pop("authorization", None)
+
+
+def cookies_of(response: httpx.Response) -> tuple[dict[str, str], str]:
+    """The session's cookies by their plain names, and the prefix that they came with."""
+    found: dict[str, str] = {}
+    prefix = ""
+    for header in response.headers.get_list("set-cookie"):
+        try:
+            morsels = SimpleCookie(header)
+        except CookieError:
+            continue  # some other cookie that a proxy adds
+        for name, morsel in morsels.items():
+            plain = name.removeprefix(HOST_PREFIX)
+            if plain in SESSION_COOKIES and morsel.value:
+                found[plain] = morsel.value
+                prefix = HOST_PREFIX if name != plain else prefix
+    return found, prefix
+
+
+def expiry_of(token: str) -> float | None:
+    """The `exp` claim of a JWT, epoch seconds; None when it is no readable JWT."""
+    try:
+        payload = token.split(".")[1]
+        expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+        seconds = float(expires)
+        return seconds if 0 < seconds < LAST_SECOND else None
+    except (IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
