@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from dify_etl_tests.simulated.conftest import NOW
+from dify_etl_tests.simulated.contract_left_out import OF_AGENTS
 from dify_etl_tests.simulated.json_shape import Shape, differences
-from dify_etl_tests.simulated.recorded_exchanges import Exchange, exchanges
+from dify_etl_tests.simulated.recorded_exchanges import Exchange, all_exchanges, exchanges
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world
 from dify_simulated.world.rows import Account
 
@@ -234,6 +235,8 @@ def _without_ids(words: str) -> str:
 
 # Types that the servers give, though no recorded row happens to have them.
 DOCUMENTED = {
+    ".data[].icon": "str",
+    ".data[].icon_background": "str",
     ".data[].source.app_icon": "str",
     ".data[].source.app_icon_background": "str",
     ".data[].app_icon": "str",
@@ -249,6 +252,35 @@ DOCUMENTED = {
     ".data[].from_account_id": "str",
     ".data[].feedbacks[].content": "NoneType",
 }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_apps_of_agents_answer_as_recorded(version: str) -> None:
+    """What is asked of an agent's app as of any other: statistics, annotations, ratings, DSL."""
+    console, shapes = Console(version), app_pool(version)
+    shown = next(one for one in console.world.messages.values() if one.from_end_user_id)
+    console.world.annotate(shown.id, at=NOW, content="better")
+    console.world.give_feedback(shown.id, "like", at=NOW)
+    problems = []
+    for item in of_apps(version):
+        path = sub(f"/apps/{UUID}", f"/apps/{console.agent.app_id}", item.path)
+        answer = console.client.get(path.removeprefix("/console/api"), params=dict(item.query))
+        found = _problems(answer, item, shapes[_endpoint(item)])
+        problems += [f"{item.key}: {problem}" for problem in found]
+    assert problems == []
+
+
+def of_apps(version: str) -> list[Exchange]:
+    """What was recorded of agents in the areas of all apps."""
+    return [item for item in all_exchanges(version) if item.key in OF_AGENTS]
+
+
+def app_pool(version: str) -> dict[str, Shape]:
+    """Everything recorded of apps and agents, by path without ids, and status."""
+    found = pool(version)
+    for item in all_exchanges(version):
+        found.setdefault(_endpoint(item), Shape()).add(item.body)
+    return found
 
 
 @pytest.mark.parametrize("version", VERSIONS)
