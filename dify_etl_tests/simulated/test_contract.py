@@ -90,7 +90,7 @@ NOT_SHOWN = {
 # The same for 1.16.1 and later, by the end of endpoint and path.
 NOT_SHOWN_OF_NEWEST = {
     "/apps 200 .data[].bound_agent_id": "agents are compared in test_agents.py",
-    "/workflow-archived-logs 200 .data[]": "archived runs are compared in test_contract_human_input.py",
+    "/workflow-archived-logs 200 .data[]": "compared in test_contract_human_input.py",
     "/chat-messages 200 .data[].message_files[]": "a conversation with files was asked for",
     "/apps/{} 200 .max_active_requests": "an app with a limit was asked for",
     "/apps/{} 200 .model_config.pre_prompt": "an app without a prompt was asked for",
