@@ -167,7 +167,8 @@ class App:
 
     def change_icon(self, icon: Icon) -> None:
         """Show another icon; the site keeps the first one."""
-        self.site.first_icon = self.site.first_icon or self.whole_icon
+        if icon != self.whole_icon:
+            self.site.first_icon = self.site.first_icon or self.whole_icon
         self.icon_type, self.icon, self.icon_background = icon
 
 

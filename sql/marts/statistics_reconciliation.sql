@@ -648,7 +648,7 @@ reconciliation as (
             else 'No rule of ' || dify || ' explains the difference.'
         end as reason,
         'dify-etl sync --full --app '
-        -- People paste it: an id that is none of Dify's stays one word of a shell.
+        -- People paste it: an odd id stays one word of a shell.
         || if(
             regexp_full_match(app_id, '[0-9A-Za-z][0-9A-Za-z_-]*'),
             app_id,
