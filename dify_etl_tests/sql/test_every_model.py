@@ -195,7 +195,7 @@ def test_columns_are_listed(path: Path) -> None:
 def test_words_of_sql_are_lower_case(path: Path) -> None:
     """SQL is written in lower case, outside of literals and comments."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    code = " ".join(line for line in lines if not line.startswith("--"))
+    code = " ".join(line for line in lines if not line.lstrip().startswith("--"))
     outside_literals = "".join(code.split("'")[::2])
     assert outside_literals == outside_literals.lower()
 

@@ -1,5 +1,6 @@
 """Dify's figures beside ours over whole simulated workspaces: what is comparable must agree."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -149,6 +150,14 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
         "costs": "app_id, usage_date, provider, model, model_source, person_id, person_kind, "
         "currency, price_source, is_in_dify_figure, difference_reason, is_estimate",
         "workflow_reliability": "app_id, run_date",
+        "people": "person_id",
+        "person_daily_activity": "person_id, activity_date",
+        "errors": "app_id, error_kind, node_type, error_group",
+        "latency": "app_id, provider, model, message_date",
+        "node_performance": "app_id, workflow_version, node_id, execution_date",
+        "agent_tools": "app_id, tool_name, call_date",
+        "document_health": "dataset_id",
+        "freshness": "feed, app_id",
         "conversation_days": "app_id, message_date, conversation_id, end_user_id, is_absent",
         "recomputed_statistics": "app_id, statistic_date, metric",
         "statistics_reconciliation": "app_id, statistic_date, metric",
@@ -220,3 +229,40 @@ def test_run_that_no_log_shows_is_counted(tmp_path: Path) -> None:
         f"SELECT triggered_from FROM raw.workflow_runs WHERE workflow_run_id = '{run.id}'"
     ) == [("app-run",)]
     assert place.rows(f"SELECT * FROM {RECONCILED} WHERE verdict = 'differs'") == []
+
+
+@every_workspace
+def test_marts_count_what_the_world_has(read: Read, version: str, zone: str) -> None:
+    """Documents by state, calls of tools and failed questions, as the world itself has them."""
+    place = read(version, zone)
+    world = place.world
+    documents = Counter(row.dataset_id for row in world.documents.values())
+    failed = Counter(
+        row.dataset_id for row in world.documents.values() if row.indexing_status == "error"
+    )
+    told = "SELECT dataset_id, documents, failed_documents FROM marts.document_health"
+    assert place.rows(f"{told} ORDER BY ALL") == sorted(
+        (dataset_id, documents[dataset_id], failed[dataset_id]) for dataset_id in world.datasets
+    )
+    calls = Counter(
+        tool
+        for message in world.messages.values()
+        for thought in message.agent_thoughts
+        for tool in thought.tool.split(";")
+        if tool and thought.message_id in held_messages(place)
+    )
+    told = "SELECT tool_name, sum(calls)::BIGINT FROM marts.agent_tools GROUP BY ALL ORDER BY ALL"
+    assert place.rows(told) == sorted(calls.items())
+    errors = Counter(
+        world.conversations[row.conversation_id].app_id
+        for row in world.messages.values()
+        if row.error and row.id in held_messages(place)
+    )
+    told = """SELECT app_id, sum(errors)::BIGINT FROM marts.errors WHERE error_kind = 'message'
+        GROUP BY ALL ORDER BY ALL"""
+    assert place.rows(told) == sorted(errors.items())
+
+
+def held_messages(place: Workplace) -> set[str]:
+    """The messages that were read: unopened logs of completion apps name none."""
+    return {row[0] for row in place.rows("SELECT message_id FROM raw.messages")}

@@ -1,0 +1,37 @@
+"""How far each feed of each app is read and proven, from rows of the ledger written by hand."""
+
+from datetime import timedelta
+
+from dify_etl_tests.sql.hand_written import DAY, NOON, RUN_ENDED, HandWritten
+
+MART = "marts.freshness"
+
+
+def test_proven_through_ends_before_the_first_hole(warehouse: HandWritten) -> None:
+    """Three days, the second incomplete since some night: proven through the first."""
+    warehouse.app("chat")
+    feeds = ("messages",)
+    warehouse.read_day(DAY, feeds=feeds)
+    marks = {"state": "incomplete", "reason": "3 of 5 messages", "bad_since": NOON}
+    warehouse.read_day(DAY + timedelta(days=1), feeds=feeds, **marks)
+    warehouse.read_day(DAY + timedelta(days=2), feeds=feeds)
+    warehouse.add("ops.quarantine", quarantine_id="q", feed="messages", app_id="app")
+    warehouse.add(
+        "ops.quarantine", quarantine_id="r", feed="messages", app_id="app", resolved_at=NOON
+    )
+    row = warehouse.one_row_of(MART)
+    assert (row["read_through_date"], row["proven_through_date"]) == (
+        DAY + timedelta(days=2),
+        DAY,
+    )
+    assert (row["slices"], row["bad_slices"], row["unproven_slices"]) == (3, 1, 0)
+    assert (row["bad_since_at"], row["reason"]) == (NOON, "3 of 5 messages")
+    assert (row["waiting_rows"], row["read_at"], row["app_name"]) == (1, RUN_ENDED, "app")
+
+
+def test_lists_of_the_workspace_have_no_days(warehouse: HandWritten) -> None:
+    """Members are read as a whole, of no app."""
+    warehouse.add("ops.slices", feed="members", state="proven", read_at=NOON)
+    row = warehouse.one_row_of(MART)
+    assert (row["app_id"], row["read_through_date"], row["proven_through_date"]) == (None,) * 3
+    assert (row["bad_slices"], row["reason"], row["waiting_rows"]) == (0, None, 0)

@@ -1,0 +1,82 @@
+-- One row per feed and app that was ever read; of feeds of the workspace app_id is null.
+-- workspace_id: Id of the workspace.
+-- feed: The feed, as in ops.slices.
+-- app_id: Id of the app; null for what is the workspace's.
+-- app_name: Name of the app.
+-- read_at: When it was read last, whether that came whole or not.
+-- read_through_date: Newest local day that was read; null for lists without days.
+-- proven_through_date: Newest local day up to which every day was proven; null: not the first.
+-- slices: Slices of the feed: days, or one for a list without days.
+-- bad_slices: Those that are failed or incomplete.
+-- unproven_slices: Those that Dify cannot, or not to this account, show whole.
+-- bad_since_at: Since when the oldest of the bad ones is bad; null when none is.
+-- waiting_rows: Objects of it that wait in quarantine.
+-- reason: Why the newest slice that is not proven is not; null when all are.
+
+with apps as (
+    select app_id, app_name from staging.stg_apps
+),
+
+slices as (
+    select feed, app_id, slice_date, state, reason, bad_since, read_at
+    from ops.slices
+),
+
+first_unproven as (
+    select feed, app_id, min(slice_date) as slice_date
+    from slices
+    where state <> 'proven'
+    group by feed, app_id
+),
+
+waiting as (
+    select feed, app_id, count(*) as waiting_rows
+    from ops.quarantine
+    where resolved_at is null
+    group by feed, app_id
+),
+
+counted as (
+    select
+        slices.feed,
+        slices.app_id,
+        max(slices.read_at) as read_at,
+        max(slices.slice_date) as read_through_date,
+        max(slices.slice_date) filter (
+            where first_unproven.slice_date is null
+            or slices.slice_date < first_unproven.slice_date
+        ) as proven_through_date,
+        count(*) as slices,
+        count(*) filter (where slices.state in ('failed', 'incomplete')) as bad_slices,
+        count(*) filter (where slices.state = 'unproven') as unproven_slices,
+        min(slices.bad_since) as bad_since_at,
+        max_by(slices.reason, coalesce(slices.slice_date, date '0001-01-01'))
+            filter (where slices.state <> 'proven') as reason
+    from slices
+    left join first_unproven
+        on
+            slices.feed = first_unproven.feed
+            and slices.app_id is not distinct from first_unproven.app_id
+    group by slices.feed, slices.app_id
+)
+
+select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
+    counted.feed,
+    counted.app_id,
+    apps.app_name,
+    counted.read_at,
+    counted.read_through_date,
+    counted.proven_through_date,
+    counted.slices,
+    counted.bad_slices,
+    counted.unproven_slices,
+    counted.bad_since_at,
+    coalesce(waiting.waiting_rows, 0) as waiting_rows,
+    counted.reason
+from counted
+left join apps on counted.app_id = apps.app_id
+left join waiting
+    on
+        counted.feed = waiting.feed
+        and counted.app_id is not distinct from waiting.app_id
