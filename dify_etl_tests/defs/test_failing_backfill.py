@@ -1,10 +1,12 @@
 """A backfill that the UI starts and the daemon runs, while one app of the workspace fails."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from werkzeug.wrappers import Response
 
 from dify_etl_tests.cli.small_servers import small_world, some_days_ago
@@ -36,6 +38,9 @@ class FailingApp:
         return self._inner(environ, start)
 
 
+@pytest.mark.skipif(
+    "SOAK_DAEMON" not in os.environ, reason="minutes of a waiting daemon: make soak"
+)
 def test_backfill_with_a_failing_app_ends_and_heals(tmp_path: Path) -> None:
     """Its days are not told as materialised, a check names the app, other assets have theirs; the
     next backfill tells them.
