@@ -19,7 +19,7 @@ from dify_etl_tests.crashes.stages import Stage, doubled, dump, lost
 from dify_simulated.server.faults import Faults
 
 # Two thirds of the kills come after some time, a third before some request.
-KILLS = int(os.environ.get("SOAK_KILLS", "0")) or 6
+KILLS = int(os.environ.get("SOAK_KILLS", "0")) or 4
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (
     random.SystemRandom().randrange(2**32) if "SOAK_KILLS" in os.environ else 7
 )
