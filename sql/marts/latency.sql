@@ -56,7 +56,9 @@ measured as (
         quantile_cont(latency_seconds, 0.99) as p99_seconds,
         max(latency_seconds) as max_seconds,
         sum(answer_tokens) filter (where answer_tokens > 0)
-        / sum(latency_seconds) filter (where answer_tokens > 0) as tokens_per_second,
+        / cast(
+            sum(cast(latency_seconds as decimal(18, 6))) filter (where answer_tokens > 0) as double
+        ) as tokens_per_second,
         count(time_to_first_token_seconds) as messages_with_first_token,
         quantile_cont(time_to_first_token_seconds, 0.5) as p50_first_token_seconds,
         quantile_cont(time_to_first_token_seconds, 0.95) as p95_first_token_seconds

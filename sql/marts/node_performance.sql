@@ -52,7 +52,7 @@ executions as (
 ),
 
 day_seconds as (
-    select app_id, workflow_version, execution_date, sum(elapsed_seconds) as seconds
+    select app_id, workflow_version, execution_date, cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as seconds
     from executions
     group by app_id, workflow_version, execution_date
 ),
@@ -73,7 +73,7 @@ counted as (
         count(*) filter (where is_ended) as ended_executions,
         quantile_cont(elapsed_seconds, 0.5) filter (where is_ended) as p50_seconds,
         quantile_cont(elapsed_seconds, 0.95) filter (where is_ended) as p95_seconds,
-        sum(elapsed_seconds) as total_seconds,
+        cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as total_seconds,
         cast(sum(total_tokens) as bigint) as total_tokens
     from executions
     group by app_id, workflow_version, node_id, execution_date
