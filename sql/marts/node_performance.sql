@@ -52,7 +52,11 @@ executions as (
 ),
 
 day_seconds as (
-    select app_id, workflow_version, execution_date, cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as seconds
+    select
+        app_id,
+        workflow_version,
+        execution_date,
+        cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as seconds
     from executions
     group by app_id, workflow_version, execution_date
 ),
