@@ -43,3 +43,12 @@ def test_nothing_told_is_no_rate(warehouse: HandWritten) -> None:
     call(warehouse, 2, absent_since=NOON)
     row = warehouse.one_row_of(MART)
     assert (row["calls"], row["failure_rate"], row["p50_seconds"]) == (1, None, None)
+
+
+def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
+    """A server may tell any number that a column takes: the tool has its row, and the exact sum."""
+    warehouse.app("agent-chat")
+    for number in (1, 2):
+        call(warehouse, number, seconds=9e300, step_tokens=2**63 - 1, status="success")
+    row = warehouse.one_row_of(MART)
+    assert (row["total_seconds"], row["step_tokens"]) == (1.8e301, 2**64 - 2)

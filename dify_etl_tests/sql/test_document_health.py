@@ -56,3 +56,12 @@ def test_empty_dataset_is_a_row_of_zeros(warehouse: HandWritten) -> None:
     read(warehouse)
     row = warehouse.one_row_of(MART)
     assert (row["documents"], row["stuck_documents"], row["characters"]) == (0, 0, None)
+
+
+def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
+    """A server may tell any number that a column takes: the sums are exact."""
+    read(warehouse)
+    for number in (1, 2):
+        document(warehouse, number, "completed", word_count=2**63 - 1, hit_count=2**63 - 1)
+    row = warehouse.one_row_of(MART)
+    assert (row["characters"], row["hits"]) == (2**64 - 2, 2**64 - 2)

@@ -33,6 +33,18 @@ def test_texts_that_differ_in_values_are_one_error(warehouse: HandWritten) -> No
     assert (found["error_kind"], found["example_id"]) == ("message", "message 2")
 
 
+def test_apostrophes_quote_nothing(warehouse: HandWritten) -> None:
+    """What stands between `can't` and `won't` is no value: such errors stay two."""
+    warehouse.app("chat")
+    for text in ("can't reach A, won't retry", "can't parse B, won't retry", "got \"x\": 'y'"):
+        warehouse.message(status="error", error=text)
+    assert {row["error_group"] for row in warehouse.rows_of(MART)} == {
+        "can't reach A, won't retry",
+        "can't parse B, won't retry",
+        "got <value>: <value>",
+    }
+
+
 def test_nodes_and_runs_have_rows_of_their_own(warehouse: HandWritten) -> None:
     """A run that failed for a node: both are told, with the node; debugging is left out."""
     warehouse.app("workflow")

@@ -43,3 +43,12 @@ def test_first_token_where_dify_tells_it(warehouse: HandWritten) -> None:
     warehouse.message()
     row = warehouse.one_row_of(MART)
     assert (row["messages_with_first_token"], row["p50_first_token_seconds"]) == (2, 1.0)
+
+
+def test_seconds_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
+    """A server may tell any finite number: the row is there, and the others are right."""
+    warehouse.app("chat")
+    warehouse.message(latency_seconds=9e300)
+    warehouse.message(latency_seconds=2.0)
+    row = warehouse.one_row_of(MART)
+    assert (row["messages"], row["max_seconds"]) == (2, 9e300)

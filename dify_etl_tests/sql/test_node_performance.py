@@ -39,3 +39,12 @@ def test_unended_executions_have_no_duration(warehouse: HandWritten) -> None:
     row = warehouse.one_row_of(MART)
     assert (row["workflow_version"], row["executions"]) == (None, 1)
     assert (row["p50_seconds"], row["failure_rate"], row["share_of_run_time"]) == (None, None, None)
+
+
+def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
+    """A server may tell any number that a column takes: the node has its row, and the exact sum."""
+    warehouse.app("workflow")
+    for _ in range(2):
+        warehouse.node(warehouse.run(), elapsed_seconds=9e300, total_tokens=2**63 - 1)
+    row = warehouse.one_row_of(MART)
+    assert (row["total_seconds"], row["total_tokens"]) == (1.8e301, 2**64 - 2)

@@ -85,3 +85,12 @@ def test_two_currencies_are_no_sum(used: HandWritten) -> None:
     used.message("of ada", **told)
     row = next(row for row in used.rows_of(PEOPLE) if row["person_id"] == "ada")
     assert (row["total_price"], row["currency"]) == (None, None)
+
+
+def test_tokens_beyond_sense_break_no_build(used: HandWritten) -> None:
+    """A server may tell any number that a column takes: the person's sum is exact."""
+    asked = {"from_end_user_id": "id of bob", "total_tokens": 2**63 - 1, "total_price": "1"}
+    for _ in range(2):
+        used.message("of bob", message_tokens=2**63 - 1, answer_tokens=0, **asked, currency="USD")
+    row = next(row for row in used.rows_of(PEOPLE) if row["person_id"] == "bob")
+    assert row["total_tokens"] >= 2**64 - 2

@@ -56,8 +56,8 @@ select
     count(distinct calls.person_id) as people,
     quantile_cont(calls.seconds, 0.5) as p50_seconds,
     quantile_cont(calls.seconds, 0.95) as p95_seconds,
-    cast(sum(cast(calls.seconds as decimal(18, 6))) as double) as total_seconds,
-    cast(sum(calls.step_tokens) as bigint) as step_tokens
+    round(sum(calls.seconds), 6) as total_seconds,
+    cast(sum(calls.step_tokens) as decimal(38, 0)) as step_tokens
 from calls
 left join apps on calls.app_id = apps.app_id
 group by calls.app_id, calls.tool_name, calls.call_date

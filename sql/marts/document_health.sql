@@ -34,6 +34,7 @@ last_read as (
 documents as (
     select
         documents.dataset_id,
+        documents.document_id,
         documents.document_name,
         documents.created_at,
         documents.indexing_status,
@@ -65,11 +66,12 @@ counted as (
         min(created_at) filter (where is_working) as oldest_working_since_at,
         count(*) filter (where is_working and created_at < read_at - interval '1 day')
             as stuck_documents,
-        max_by(error_message, created_at) filter (where indexing_status = 'error') as last_error,
-        max_by(document_name, created_at) filter (where indexing_status = 'error')
-            as last_error_document,
-        cast(sum(character_count) as bigint) as characters,
-        cast(sum(hit_count) as bigint) as hits,
+        max_by(error_message, (created_at, document_id))
+            filter (where indexing_status = 'error') as last_error,
+        max_by(document_name, (created_at, document_id))
+            filter (where indexing_status = 'error') as last_error_document,
+        cast(sum(character_count) as decimal(38, 0)) as characters,
+        cast(sum(hit_count) as decimal(38, 0)) as hits,
         count(*) filter (where is_complete and is_enabled and coalesce(hit_count, 0) = 0)
             as never_hit_documents
     from documents

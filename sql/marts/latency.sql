@@ -18,6 +18,9 @@
 -- p95_first_token_seconds: 95 of 100 of them had their first token within these seconds.
 -- is_proven: Whether the messages of the day were proven whole; if not, there may be more.
 
+-- Sums of floating point are rounded: their last digits depend on the order of adding, and every
+-- build has to give the same.
+
 with apps as (
     select app_id, app_name, app_mode from staging.stg_apps
 ),
@@ -55,9 +58,10 @@ measured as (
         quantile_cont(latency_seconds, 0.95) as p95_seconds,
         quantile_cont(latency_seconds, 0.99) as p99_seconds,
         max(latency_seconds) as max_seconds,
-        sum(answer_tokens) filter (where answer_tokens > 0)
-        / cast(
-            sum(cast(latency_seconds as decimal(18, 6))) filter (where answer_tokens > 0) as double
+        round(
+            sum(answer_tokens) filter (where answer_tokens > 0)
+            / sum(latency_seconds) filter (where answer_tokens > 0),
+            6
         ) as tokens_per_second,
         count(time_to_first_token_seconds) as messages_with_first_token,
         quantile_cont(time_to_first_token_seconds, 0.5) as p50_first_token_seconds,

@@ -36,6 +36,7 @@ executions as (
     select
         runs.app_id,
         runs.workflow_version,
+        nodes.node_execution_id,
         nodes.node_id,
         nodes.node_type,
         nodes.title,
@@ -56,7 +57,7 @@ day_seconds as (
         app_id,
         workflow_version,
         execution_date,
-        cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as seconds
+        sum(elapsed_seconds) as seconds
     from executions
     group by app_id, workflow_version, execution_date
 ),
@@ -67,8 +68,8 @@ counted as (
         workflow_version,
         node_id,
         execution_date,
-        max_by(node_type, created_at) as node_type,
-        max_by(title, created_at) as node_title,
+        max_by(node_type, (created_at, node_execution_id)) as node_type,
+        max_by(title, (created_at, node_execution_id)) as node_title,
         count(*) as executions,
         count(*) filter (where status = 'succeeded') as succeeded_executions,
         count(*) filter (where status = 'failed') as failed_executions,
@@ -77,8 +78,8 @@ counted as (
         count(*) filter (where is_ended) as ended_executions,
         quantile_cont(elapsed_seconds, 0.5) filter (where is_ended) as p50_seconds,
         quantile_cont(elapsed_seconds, 0.95) filter (where is_ended) as p95_seconds,
-        cast(sum(cast(elapsed_seconds as decimal(18, 6))) as double) as total_seconds,
-        cast(sum(total_tokens) as bigint) as total_tokens
+        round(sum(elapsed_seconds), 6) as total_seconds,
+        cast(sum(total_tokens) as decimal(38, 0)) as total_tokens
     from executions
     group by app_id, workflow_version, node_id, execution_date
 )
@@ -102,7 +103,7 @@ select
     counted.p50_seconds,
     counted.p95_seconds,
     counted.total_seconds,
-    counted.total_seconds / nullif(day_seconds.seconds, 0) as share_of_run_time,
+    round(counted.total_seconds / nullif(day_seconds.seconds, 0), 6) as share_of_run_time,
     counted.total_tokens
 from counted
 inner join day_seconds

@@ -48,7 +48,7 @@ acted as (
         cast(sum(activity.messages) as bigint) as messages,
         cast(sum(activity.workflow_runs) as bigint) as workflow_runs,
         cast(sum(activity.failed) as bigint) as failed,
-        cast(sum(activity.total_tokens) as bigint) as total_tokens
+        cast(sum(activity.total_tokens) as decimal(38, 0)) as total_tokens
     from activity
     cross join newest
     group by activity.person_id

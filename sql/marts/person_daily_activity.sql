@@ -66,7 +66,7 @@ cost as (
     select
         person_id,
         usage_date as activity_date,
-        cast(sum(total_tokens) as bigint) as total_tokens,
+        cast(sum(total_tokens) as decimal(38, 0)) as total_tokens,
         case when count(distinct currency) <= 1 then sum(total_price) end as total_price,
         case when count(distinct currency) = 1 then max(currency) end as currency
     from marts.costs
