@@ -32,7 +32,7 @@ from dify_etl.warehouse.tables import quoted
 
 MOST_ENTRIES = 20  # ids per conversation with which a walk is begun
 MOST_SINGLES = 100  # messages per conversation that are asked one by one
-MOST_UNANSWERED = 3  # of either, in a conversation of which nothing was shown
+MOST_UNANSWERED = 3  # of either, while nothing shows that a row is to blame and not the server
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,11 @@ class _Behind:
         return message_id in self.ids
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is still open that a row is to blame: no message at all was shown."""
+        return self.conversation.error is not None and not self.ids
+
+    @property
     def ids(self) -> set[str]:
         """Every message that was shown."""
         set_aside = (row_id for row_id, _ in self.rejected)
@@ -158,7 +163,7 @@ def read_behind(sync: Sync, conversation: OddConversation) -> ConversationRead:
     behind = _Behind(conversation)
     reached, entries = conversation.odd.reached, 0
     for known in conversation.known:
-        if entries >= (MOST_ENTRIES if behind.ids else MOST_UNANSWERED):
+        if entries >= (MOST_UNANSWERED if behind.is_open else MOST_ENTRIES):
             break
         if behind.has(known.message_id) or (reached and known.created_at > reached):
             continue
@@ -168,7 +173,7 @@ def read_behind(sync: Sync, conversation: OddConversation) -> ConversationRead:
             break
         reached = odd.reached or known.created_at
     _read_singles(sync, behind)
-    if conversation.error is not None and not behind.ids:
+    if conversation.error is not None and behind.is_open:
         raise conversation.error
     return _judged(behind)
 
@@ -194,7 +199,7 @@ def _read_singles(sync: Sync, behind: _Behind) -> None:
     due = behind.conversation.due
     unread = [one.message_id for one in behind.conversation.known if not behind.has(one.message_id)]
     for tried, message_id in enumerate(unread[:MOST_SINGLES]):
-        if tried >= MOST_UNANSWERED and not behind.ids:
+        if tried >= MOST_UNANSWERED and behind.is_open:
             break
         try:
             with unrepeated_500():

@@ -236,3 +236,22 @@ def test_server_that_answers_nothing_is_asked_little(workplace: Open) -> None:
     assert place.rows(SHOWN) == questions(*range(20))
     asked = place.server.requests_of("/apps/{app_id}/chat-messages")[before:]
     assert len(asked) + len(place.server.requests_of("/apps/{app_id}/messages/{message_id}")) < 40
+
+
+@pytest.mark.parametrize("version", NEWEST)
+def test_many_newest_messages_hide_none_that_is_known(workplace: Open, version: str) -> None:
+    """Where Dify names the message that it cannot show, as many ids are tried as it takes."""
+    place = workplace(quiet_world("chat"), version)
+    row = talk(place.world, at=BEGAN, messages=12)
+    place.read(TALK)
+    place.pass_time(days=1)
+    ids = messages_of(place.world, row)
+    for message_id in ids[6:]:
+        place.world.attach_remote_file(message_id, f"https://{DEAD}/a.png")
+    place.world.dead_hosts.add(DEAD)
+    place.world.give_feedback(ids[2], "like", at=place.world.now())
+
+    place.read(TALK)
+
+    assert place.value("SELECT rating FROM raw.message_feedbacks") == "like"
+    assert state_of(place)[1].startswith("6 of 12 messages are held as they were read before: ")
