@@ -18,7 +18,7 @@ from dify_etl.dify.record import Record, is_figure
 from dify_etl.dify.workflow_records import WorkflowAppLog
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.fuzz.altered_answers import Case, deepest_id
-from dify_etl_tests.fuzz.grammar import DUPLICATE, OF_ANOTHER_APP, is_held, is_nothing
+from dify_etl_tests.fuzz.grammar import DUPLICATE, OF_ANOTHER_APP, Path, is_held, is_nothing
 from dify_etl_tests.fuzz.loads import Load, Row, Slot
 from dify_etl_tests.fuzz.objects import TALK_PARTS
 
@@ -104,9 +104,7 @@ class Judge:
         for case in own:
             if _tells_of_no_message(name, case):
                 return
-            # A run before the start date is read for its message alone, which may be odd itself.
-            is_alone = name != "workflow_runs" or len(own) == len(cases)
-            if _must_be_loaded(case) and is_alone:
+            if _must_be_loaded(case) and not (own != cases and self._is_old_run(name, row)):
                 yield f"{told} is missing, though no field that it needs is odd ({case})"
         if any(self._is_told_otherwise(name, case) for case in own or cases):
             return
@@ -115,6 +113,13 @@ class Judge:
         states = self.states_of(name, row)
         if states and "proven" in states:
             yield f"{told} is missing in a proven slice ({_told(own or cases)})"
+
+    def _is_old_run(self, name: str, row: Row) -> bool:
+        """Whether it is a run before the start date: it is read for its message alone, which may be
+        odd itself.
+        """
+        first = min(day for _, _, day in self.clean.slices if day is not None)
+        return name == "workflow_runs" and _date(row["created_date"]) < first
 
     def _is_told_otherwise(self, name: str, case: Case) -> bool:
         """Whether the answer is well, but speaks of something else: a new id, or of no rows."""
@@ -162,7 +167,8 @@ class Judge:
                 continue
             if any(_explains(case, column, now[column]) for case in own):
                 continue
-            if any(_explains_part(case, column, record) for case in cases if case not in own):
+            others = [case for case in cases if case not in own]
+            if any(_explains_part(case, column, now[column], record) for case in others):
                 continue
             if any(self._is_told_otherwise(name, case) for case in cases):
                 continue
@@ -332,6 +338,13 @@ def _explains(case: Case, column: str, held: object) -> bool:
     record, where = case.found.route.record, case.where
     if record is CompletionDetail and where[0] == "message" and len(where) > 1:
         record, where = Message, where[1:]  # a whole message stands in the detail
+    return _holds_what_was_sent(case, column, held, record, where)
+
+
+def _holds_what_was_sent(
+    case: Case, column: str, held: object, record: type[Record], where: Path
+) -> bool:
+    """Whether a column of a record holds what stands at `where` in its object now."""
     known = columns_of(record, str(where[0]))
     if known and column not in known | {"extra", "detail_extra"}:
         return False
@@ -345,10 +358,13 @@ def _explains(case: Case, column: str, held: object) -> bool:
     return True
 
 
-def _explains_part(case: Case, column: str, record: type[Record]) -> bool:
-    """Whether the case changed this column of a part of a message: a thought, a file, a rating."""
-    is_in_part = len(case.where) > 2 and isinstance(case.where[1], int)
-    return is_in_part and column in columns_of(record, str(case.where[2]))
+def _explains_part(case: Case, column: str, held: object, record: type[Record]) -> bool:
+    """Whether a column of a part of a message (a thought, a file, a rating) holds what was sent."""
+    if len(case.where) < 3 or not isinstance(case.where[1], int):
+        return False
+    where = case.where[2:]
+    is_known = column in columns_of(record, str(where[0]))
+    return is_known and _holds_what_was_sent(case, column, held, record, where)
 
 
 def _difference(row: Row, now: Row | None) -> str:
