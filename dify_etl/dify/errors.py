@@ -191,6 +191,10 @@ class UnexpectedAnswer(DifyError):
     """Dify answered, but not in a shape that this client knows; names endpoint, record, field."""
 
 
+class AnswerOutOfBounds(UnexpectedAnswer):
+    """An answer is longer, or takes longer, than the settings allow: so may be the next one."""
+
+
 class IncompleteWalk(DifyError):
     """A list was read to its end, but could not be proven complete."""
 

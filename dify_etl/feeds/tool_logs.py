@@ -8,6 +8,7 @@ without them, and their day says why.
 from dataclasses import replace
 
 from dify_etl.dify.errors import (
+    AnswerOutOfBounds,
     DifyError,
     NoSuchEndpoint,
     NotFound,
@@ -45,7 +46,9 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
         except DifyError as error:
             messages.append(message)
             errors.append(error)
-            is_answering = isinstance(error, NotFound | Refused | UnexpectedAnswer)
+            is_answering = isinstance(
+                error, NotFound | Refused | UnexpectedAnswer
+            ) and not isinstance(error, AnswerOutOfBounds)
     read = replace(read, messages=tuple(messages))
     if read.reason is not None or not errors:
         return read

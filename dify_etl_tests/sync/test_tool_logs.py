@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from dify_etl.dify.http.bounds import AnswerTooMuch
 from dify_etl_tests.sync.answers_changed import ChangedAnswers, Forbidding
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import brief_world
@@ -23,6 +24,34 @@ def closed(place: Workplace) -> httpx.BaseTransport:
     """A server that shows the tool log to others."""
     inner = httpx.WSGITransport(app=place.server)
     return Forbidding(inner, lambda path: path.endswith("/agent/logs"))
+
+
+class Endless(httpx.BaseTransport):
+    """A server whose tool logs never end; notes what was asked for, as talk and message."""
+
+    def __init__(self, place: Workplace) -> None:
+        self._inner = httpx.WSGITransport(app=place.server)
+        self.asked: set[tuple[str, str]] = set()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, or what the bounds make of one without an end."""
+        if not request.url.path.endswith("/agent/logs"):
+            return self._inner.handle_request(request)
+        query = request.url.params
+        self.asked.add((query["conversation_id"], query["message_id"]))
+        raise AnswerTooMuch("the answer did not end", setting="DIFY_ETL_MAX_ANSWER_SECONDS")
+
+
+def test_log_without_an_end_is_asked_once_a_talk(workplace: Open) -> None:
+    """Each may take as long as the bounds allow: the other messages of the talk ask for none."""
+    place = workplace(brief_world(), "1.12.1")
+    place.transport = endless = Endless(place)
+    place.read(TALK)
+    several = """SELECT count(*) FROM (SELECT conversation_id FROM raw.agent_tool_calls
+        GROUP BY ALL HAVING count(DISTINCT message_id) > 1)"""
+    assert place.value(several) > 0
+    assert endless.asked
+    assert len(endless.asked) == len({talk for talk, _ in endless.asked})
 
 
 @pytest.mark.parametrize("transport", [in_trouble, closed])

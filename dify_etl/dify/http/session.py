@@ -14,6 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.errors import (
+    AnswerOutOfBounds,
     DifyError,
     DifyUnavailable,
     NotDify,
@@ -377,7 +378,7 @@ def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
     where = f"{where_of(request)} at {request.url.host}"
     if isinstance(error, AnswerTooMuch):
         hint = f"No Dify that is known does this; {error.setting} sets the bound."
-        return Transient(UnexpectedAnswer(error.what, where=where, hint=hint))
+        return Transient(AnswerOutOfBounds(error.what, where=where, hint=hint))
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return DifyUnavailable(
