@@ -30,7 +30,7 @@ from dify_etl.feeds.feedback import (
 )
 from dify_etl.feeds.human_inputs import settle_states
 from dify_etl.feeds.message_slices import close_message_slices
-from dify_etl.feeds.odd_messages import OddConversation, read_behind, with_known
+from dify_etl.feeds.odd_messages import BehindOdd, OddConversation, with_known
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport
@@ -138,9 +138,7 @@ class _Reading:
         self._odd.clear()
         self.loader.expect(len(conversations))
         sync, outcomes = self.loader.sync, list[Fetched[OddConversation, ConversationRead]]()
-        for fetched in fetch(
-            conversations, partial(read_behind, sync), FetchLimits(sync.rules.workers)
-        ):
+        for fetched in fetch(conversations, BehindOdd(sync).read, FetchLimits(sync.rules.workers)):
             outcomes.append(fetched)
             self.loader.step()
         self._conversations += [Fetched(one.task.due, one.result, one.error) for one in outcomes]

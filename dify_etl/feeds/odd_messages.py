@@ -32,6 +32,7 @@ from dify_etl.warehouse.tables import quoted
 
 MOST_ENTRIES = 20  # ids per conversation with which a walk is begun
 MOST_SINGLES = 100  # messages per conversation that are asked one by one
+MOST_SILENT = 20  # conversations in a row of which nothing was shown; then it is the server
 MOST_UNANSWERED = 3  # of either, while nothing shows that a row is to blame and not the server
 
 
@@ -153,6 +154,30 @@ class _Behind:
         """Every message that was shown."""
         set_aside = (row_id for row_id, _ in self.rejected)
         return {*self.conversation.read_ids, *self.messages, *set_aside}
+
+
+@dataclass
+class BehindOdd:
+    """Reads what is older than odd messages. `silent`: conversations in a row of which a known id
+    showed nothing. After many it is the server, and the others fail without being asked.
+    """
+
+    sync: Sync
+    silent: int = 0
+
+    def read(self, conversation: OddConversation) -> ConversationRead:
+        """As read_behind."""
+        if conversation.error is None:
+            return read_behind(self.sync, conversation)
+        if self.silent >= MOST_SILENT:
+            raise conversation.error
+        try:
+            read = read_behind(self.sync, conversation)
+        except DifyError:
+            self.silent += 1
+            raise
+        self.silent = 0
+        return read
 
 
 def read_behind(sync: Sync, conversation: OddConversation) -> ConversationRead:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from dify_etl.feeds.odd_messages import MOST_SILENT
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
@@ -255,3 +256,21 @@ def test_many_newest_messages_hide_none_that_is_known(workplace: Open, version: 
 
     assert place.value("SELECT rating FROM raw.message_feedbacks") == "like"
     assert state_of(place)[1].startswith("6 of 12 messages are held as they were read before: ")
+
+
+def test_after_many_that_show_nothing_no_more_are_asked(workplace: Open) -> None:
+    """Where conversation after conversation fails, it is the server, and a bad night enough."""
+    place = workplace(quiet_world("chat"), "1.12.1")
+    world = place.world
+    rows = [talk(world, at=BEGAN + timedelta(minutes=number), messages=2) for number in range(40)]
+    place.read(TALK)
+    place.pass_time(days=1)
+    for row in rows:
+        world.add_message(row.id, at=world.now(), query="one more")
+        place.server.odd_rows.update(dict.fromkeys(messages_of(world, row), 500))
+
+    place.read(TALK)
+
+    asked = place.server.requests_of("/apps/{app_id}/messages/{message_id}")
+    assert 0 < len({request.path for request in asked}) <= 2 * (MOST_SILENT + place.rules.workers)
+    assert place.rows("SELECT DISTINCT state FROM ops.conversation_reads") == [("failed",)]
