@@ -19,6 +19,7 @@ DifyError                what happened, where, what to do
 │   └── WriteUnanswered  a write was sent and its outcome is unknown: read back, never repeat
 ├── NotDify              something answers there, but it is not Dify
 ├── UnexpectedAnswer     Dify answered what no known version answers
+│   └── AnswerOutOfBounds  it is longer, or takes longer, than the settings allow
 ├── IncompleteWalk       a list could not be proven complete (only when asked to be strict)
 ├── Unforeseen           a bug that an answer brought to light: it costs what asked for it
 └── TokenStoreFailed     the place that keeps the session cannot be read or written
