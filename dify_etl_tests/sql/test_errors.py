@@ -58,12 +58,13 @@ def test_nodes_and_runs_have_rows_of_their_own(warehouse: HandWritten) -> None:
     assert (node["node_type"], node["nodes"], node["example_node_id"]) == ("tool", 1, "search")
 
 
-def test_what_is_gone_and_what_is_empty_is_no_error(warehouse: HandWritten) -> None:
-    """Deleted messages and empty texts are left out."""
+def test_what_is_gone_empty_or_stopped_is_no_error(warehouse: HandWritten) -> None:
+    """Deleted messages and empty texts are left out, and runs that somebody ended."""
     warehouse.app("chat")
     warehouse.message(status="error", error="boom", absent_since=NOON)
     warehouse.message(status="error", error="")
     warehouse.message()
+    warehouse.run(status="stopped", error="Stopped by user.")
     assert warehouse.rows_of(MART) == []
 
 

@@ -6,7 +6,7 @@
 -- error_kind: Where it happened: message, node, run, or tool (a tool call of an agent).
 -- node_type: Type of the node, as llm or code; null for the other kinds.
 -- error_group: The error's text with ids, numbers and quoted values replaced; 300 characters.
--- errors: How often it happened; debugging of workflows is left out.
+-- errors: How often it happened; debugging of workflows, and runs that somebody stopped, are not.
 -- people: Persons whom it hit; callers without `user` are nobody and not counted.
 -- affected_conversations: Conversations that it hit; 0 for workflow apps.
 -- first_at: When it happened first.
@@ -78,6 +78,7 @@ happened as (
         not is_absent
         and error_message is not null
         and triggered_from is distinct from 'debugging'
+        and status is distinct from 'stopped'
     union all
     select
         calls.app_id,
