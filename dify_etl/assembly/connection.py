@@ -86,8 +86,22 @@ def rules_of(settings: Settings) -> SyncRules:
             settings.person,
             settings.currency_of_models,
             read_rates(settings.rates_file) if settings.rates_file else (),
+            _key_max_age_days(settings.rotation_policy),
         ),
     )
+
+
+def _key_max_age_days(policy: Path) -> int:
+    """What the policy of key rotation says of all keys. A night reads whether or not there is one,
+    and right: what is wrong with it, the commands of keys tell.
+    """
+    from dify_etl.operations.keys.errors import PolicyWrong
+    from dify_etl.operations.keys.policy import DEFAULT_MAX_AGE_DAYS, read_policy
+
+    try:
+        return read_policy(policy).defaults.max_age_days
+    except PolicyWrong:
+        return DEFAULT_MAX_AGE_DAYS
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def build_models(opened: OpenHome) -> None:
     """Build every model; one that fails keeps its last table, and ops.models says so."""
     files = sql_files()
     with opened.database() as database:
+        fill_ops_tables(database, opened.path)
         for _ in build_all(database, files, run_id=opened.run_id):
             pass
         forget_models(database, [one.qualified for one in files])
@@ -83,8 +84,6 @@ def publish_copy(opened: OpenHome) -> Published:
     A copy that an earlier setting left in the home is deleted, and the watcher told.
     """
     through = local_date(opened.began_at, opened.rules.zone)
-    with opened.database() as database:
-        fill_ops_tables(database, opened.path)
     left = left_copy(opened.path, opened.copy) if opened.copy else None
     path = publish(
         opened.path,

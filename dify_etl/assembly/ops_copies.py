@@ -90,7 +90,9 @@ OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
 
 
 def fill_ops_tables(database: Database, home: Path) -> None:
-    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`."""
+    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`, which models
+    read: call it before they are built.
+    """
     fill_audit(database, home)
     _fill_rotations(database, home)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.defs.asset_keys import model_key, source_key
 from dify_etl.defs.figure_checks import (
     NO_FIGURE_DIFFERS,
@@ -62,6 +63,7 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
         }
         broken: list[ModelBroken] = []
         with clear_failures(), dify_home.opened.database() as database:
+            fill_ops_tables(database, dify_home.opened.path)
             for one, error in build_all(
                 database, files, run_id=dify_home.opened.run_id, chosen=chosen
             ):

@@ -15,7 +15,12 @@ MODEL_SETTINGS = Table(
     "One row per setting that the models read, as it was when they were built.",
     ("setting",),
     (
-        Column("setting", "VARCHAR", "The setting: person (DIFY_ETL_PERSON)."),
+        Column(
+            "setting",
+            "VARCHAR",
+            "The setting: person (DIFY_ETL_PERSON); key_max_age_days (the defaults of the policy "
+            "of key rotation).",
+        ),
         Column("value", "VARCHAR", "Its value."),
     ),
     keeps_history=False,
@@ -61,19 +66,22 @@ class CurrencyRate:
 @dataclass(frozen=True)
 class ModelSettings:
     """`person`: workspace or app, within which equal names are one person. `currencies`: in which
-    one a model, or all of a provider, is charged.
+    one a model, or all of a provider, is charged. `key_max_age_days`: how old an API key may become.
     """
 
     person: str = "workspace"
     currencies: tuple[tuple[str, str], ...] = ()
     rates: tuple[CurrencyRate, ...] = ()
+    key_max_age_days: int = 90
 
 
 def keep_model_settings(database: Database, settings: ModelSettings) -> None:
     """Put the settings into the place of those of before; call it inside a transaction."""
     currencies = [{"model": name, "currency": code} for name, code in settings.currencies]
     rates = [vars(rate) for rate in settings.rates]
-    _replace(database, MODEL_SETTINGS, [{"setting": "person", "value": settings.person}])
+    values = {"person": settings.person, "key_max_age_days": str(settings.key_max_age_days)}
+    rows = [{"setting": name, "value": value} for name, value in values.items()]
+    _replace(database, MODEL_SETTINGS, rows)
     _replace(database, MODEL_CURRENCIES, currencies)
     _replace(database, CURRENCY_RATES, rates)
 

@@ -11,6 +11,8 @@ from dify_etl_tests.sql.hand_written import DAY, MODELS, NOON, HandWritten
 _OTHERS = {"errors", "freshness", "people", "person_daily_activity", "document_health"}
 # Agents have tools, and the apps of this test none.
 _OTHERS |= {"agent_tools"}
+_OTHERS |= {"workspace_daily_usage", "retention", "conversation_quality", "feedback_log"}
+_OTHERS |= {"retrieval_quality", "unanswered_questions", "api_key_posture", "app_history"}
 MARTS = [model for model in MODELS if model.schema == "marts" and model.name not in _OTHERS]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
@@ -55,6 +56,7 @@ def read_and_model(world: World, home: Path, version: str, zone: str) -> Workpla
     place = Workplace(world, home, version)
     place.with_rules(zone=zone_of(zone), start_date=NOW.date() - timedelta(days=8)).read()
     with open_database(home / LIVE) as database:
+        fill_ops_tables(database, home)
         for model in MODELS:
             build(database, model)
     return place
@@ -158,6 +160,15 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
         "agent_tools": "app_id, tool_name, call_date",
         "document_health": "dataset_id",
         "freshness": "feed, app_id",
+        "workspace_daily_usage": "usage_date",
+        "retention": "scope, app_id, cohort_week, activity_week",
+        "conversation_quality": "conversation_id",
+        "feedback_log": "message_id, from_source, position",
+        "workflow_performance": "app_id, workflow_version, run_date",
+        "retrieval_quality": "dataset_id, document_id, segment_id",
+        "unanswered_questions": "app_id, question_group",
+        "api_key_posture": "api_key_id",
+        "app_history": "app_id, change_kind, change_id",
         "conversation_days": "app_id, message_date, conversation_id, end_user_id, is_absent",
         "recomputed_statistics": "app_id, statistic_date, metric",
         "statistics_reconciliation": "app_id, statistic_date, metric",

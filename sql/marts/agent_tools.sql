@@ -5,7 +5,7 @@
 -- app_mode: Mode of the app: agent or agent-chat.
 -- tool_name: Name of the tool, as the model called it.
 -- call_date: Local day of the message.
--- calls: Calls of the tool.
+-- calls: Calls of the tool; as all counts, with those that Dify deleted since.
 -- failed_calls: Calls with an error, or a status other than success.
 -- untold_calls: Calls of which Dify tells no status: agent-chat while its log does not answer.
 -- failure_rate: Failed among the calls whose status is told, 0 to 1; null: none is told.
@@ -35,8 +35,7 @@ calls as (
     from staging.stg_agent_tool_calls as calls
     left join staging.stg_messages as messages on calls.message_id = messages.message_id
     where
-        not calls.is_absent
-        and calls.tool_name is not null
+        calls.tool_name is not null
         and calls.message_created_date is not null
 )
 

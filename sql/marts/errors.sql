@@ -17,6 +17,7 @@
 -- example_id: Id of the message, node execution, run or thought that has it.
 -- example_node_id: Its node in the graph; null for the other kinds.
 
+-- What Dify deleted since has happened all the same, and is counted.
 -- A message that failed because a node did is told by Dify with the node's error: both are there,
 -- each in the row of its kind.
 
@@ -42,7 +43,7 @@ happened as (
         created_date,
         message_id as example_id
     from staging.stg_messages
-    where not is_absent and error_message is not null
+    where error_message is not null
     union all
     select
         nodes.app_id,
@@ -58,8 +59,7 @@ happened as (
     from staging.stg_node_executions as nodes
     left join runs on nodes.workflow_run_id = runs.workflow_run_id
     where
-        not nodes.is_absent
-        and nodes.error_message is not null
+        nodes.error_message is not null
         and runs.triggered_from is distinct from 'debugging'
     union all
     select
@@ -75,8 +75,7 @@ happened as (
         workflow_run_id as example_id
     from staging.stg_workflow_runs
     where
-        not is_absent
-        and error_message is not null
+        error_message is not null
         and triggered_from is distinct from 'debugging'
         and status is distinct from 'stopped'
     union all
@@ -93,7 +92,7 @@ happened as (
         calls.agent_thought_id as example_id
     from staging.stg_agent_tool_calls as calls
     left join staging.stg_messages as messages on calls.message_id = messages.message_id
-    where not calls.is_absent and calls.error is not null
+    where calls.error is not null
 ),
 
 grouped as (

@@ -6,7 +6,7 @@
 -- provider: Provider of the model that answered; null when none is known.
 -- model: The model that answered; of a chatflow the one with the most tokens; null: unknown.
 -- message_date: Local day of the messages.
--- messages: Messages that tell how long the answer took; debugging too, where Dify shows it.
+-- messages: Messages that tell how long they took, deleted ones too; debugging, where shown.
 -- failed_messages: Those among them with status error.
 -- p50_seconds: Half of the messages were answered within these seconds.
 -- p95_seconds: 95 of 100 messages were answered within these seconds.
@@ -36,7 +36,7 @@ messages as (
         answer_tokens,
         time_to_first_token_seconds
     from staging.stg_messages
-    where not is_absent and latency_seconds > 0 and created_date is not null
+    where latency_seconds > 0 and created_date is not null
 ),
 
 days_read as (

@@ -7,7 +7,7 @@
 -- node_type: Its type, as llm or code.
 -- node_title: Its title, the newest of the day.
 -- execution_date: Local day on which the executions began.
--- executions: Executions of the node; those of debugging are left out.
+-- executions: Executions of the node, deleted ones too; those of debugging are left out.
 -- succeeded_executions: Executions with status succeeded.
 -- failed_executions: Executions with status failed.
 -- handled_executions: Executions that failed and were handled (status exception).
@@ -29,7 +29,7 @@ with apps as (
 runs as (
     select app_id, workflow_run_id, workflow_version
     from staging.stg_workflow_runs
-    where not is_absent and triggered_from is distinct from 'debugging'
+    where triggered_from is distinct from 'debugging'
 ),
 
 executions as (
@@ -49,7 +49,7 @@ executions as (
         nodes.status in ('succeeded', 'failed', 'exception') as is_ended
     from staging.stg_node_executions as nodes
     inner join runs on nodes.workflow_run_id = runs.workflow_run_id
-    where not nodes.is_absent and nodes.node_id is not null and nodes.created_date is not null
+    where nodes.node_id is not null and nodes.created_date is not null
 ),
 
 day_seconds as (

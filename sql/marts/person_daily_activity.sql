@@ -6,48 +6,14 @@
 -- activity_date: Local day of the questions and runs.
 -- apps: Apps that the person used on that day.
 -- conversations: Conversations in which the person asked.
--- messages: Questions; of completion apps also those whose log was not opened.
+-- messages: Questions, deleted ones too; of completion apps also those of unopened logs.
 -- workflow_runs: Runs of workflow apps; those of debugging are left out.
 -- failed: Messages and runs among them that failed.
 -- total_tokens: Tokens of prompts and answers (marts.costs), as far as they are told.
 -- total_price: What it cost (marts.costs), debugging too; null: unknown, or several currencies.
 -- currency: Currency of total_price; null when nothing was priced, or in several currencies.
 
-with acts as (
-    select
-        person_id,
-        person_name,
-        person_kind,
-        created_date as activity_date,
-        app_id,
-        conversation_id,
-        1 as messages,
-        0 as workflow_runs,
-        case when status = 'error' then 1 else 0 end as failed
-    from staging.stg_messages
-    where not is_absent and person_id is not null and created_date is not null
-    union all
-    select
-        runs.person_id,
-        runs.person_name,
-        runs.person_kind,
-        runs.created_date as activity_date,
-        runs.app_id,
-        cast(null as varchar) as conversation_id,
-        0 as messages,
-        1 as workflow_runs,
-        case when runs.status = 'failed' then 1 else 0 end as failed
-    from staging.stg_workflow_runs as runs
-    inner join staging.stg_apps as apps on runs.app_id = apps.app_id
-    where
-        not runs.is_absent
-        and apps.app_mode = 'workflow'
-        and runs.triggered_from is distinct from 'debugging'
-        and runs.person_id is not null
-        and runs.created_date is not null
-),
-
-acted as (
+with acted as (
     select
         person_id,
         activity_date,
@@ -58,7 +24,7 @@ acted as (
         cast(sum(messages) as bigint) as messages,
         cast(sum(workflow_runs) as bigint) as workflow_runs,
         cast(sum(failed) as bigint) as failed
-    from acts
+    from staging.stg_activities
     group by person_id, activity_date
 ),
 

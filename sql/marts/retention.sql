@@ -1,0 +1,99 @@
+-- One row per scope (an app, or the workspace), week in which people came first, and later week.
+-- workspace_id: Id of the workspace.
+-- scope: One of app, workspace: within what people come first and come back.
+-- app_id: Id of the app; null for the workspace.
+-- app_name: Name of the app; null for the workspace.
+-- cohort_week: Monday of the local week in which these people were seen first.
+-- activity_week: Monday of the week of which the row tells, from the cohort's own week on.
+-- weeks_since: Weeks from the one to the other; 0 in the cohort's own week.
+-- cohort_people: People of the cohort.
+-- returned_people: Those among them who asked, or started a run of a workflow app, in the week.
+-- retention_rate: Returned among the people of the cohort, 0 to 1; 1 in the cohort's own week.
+-- is_complete: Whether the week is over and was read; if not, people may still return.
+
+-- Retained: seen again in the week, be it for one question. People are those of stg_people; who
+-- came before the first day that was read seems to have come on the first day that was.
+-- Scopes are never to be added: who uses two apps is one person of the workspace.
+
+with activities as (
+    select
+        app_id,
+        person_id,
+        cast(date_trunc('week', activity_date) as date) as activity_week
+    from staging.stg_activities
+),
+
+person_weeks as (
+    select distinct 'app' as scope, app_id, person_id, activity_week
+    from activities
+    union all
+    select distinct
+        'workspace' as scope,
+        cast(null as varchar) as app_id,
+        person_id,
+        activity_week
+    from activities
+),
+
+cohorts as (
+    select scope, app_id, person_id, min(activity_week) as cohort_week
+    from person_weeks
+    group by scope, app_id, person_id
+),
+
+cohort_sizes as (
+    select scope, app_id, cohort_week, count(*) as cohort_people
+    from cohorts
+    group by scope, app_id, cohort_week
+),
+
+returns as (
+    select
+        cohorts.scope,
+        cohorts.app_id,
+        cohorts.cohort_week,
+        person_weeks.activity_week,
+        count(*) as returned_people
+    from person_weeks
+    inner join cohorts
+        on
+            person_weeks.scope = cohorts.scope
+            and person_weeks.app_id is not distinct from cohorts.app_id
+            and person_weeks.person_id = cohorts.person_id
+    group by cohorts.scope, cohorts.app_id, cohorts.cohort_week, person_weeks.activity_week
+),
+
+newest as (
+    select max(read_date) as newest_date from staging.stg_read_days
+),
+
+weeks as (
+    select distinct
+        cast(date_trunc('week', read_date) as date) as activity_week,
+        date_trunc('week', read_date) + interval '7 days' <= newest.newest_date as is_complete
+    from staging.stg_read_days
+    cross join newest
+)
+
+select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
+    cohort_sizes.scope,
+    cohort_sizes.app_id,
+    apps.app_name,
+    cohort_sizes.cohort_week,
+    weeks.activity_week,
+    cast(date_diff('week', cohort_sizes.cohort_week, weeks.activity_week) as bigint)
+        as weeks_since,
+    cohort_sizes.cohort_people,
+    coalesce(returns.returned_people, 0) as returned_people,
+    coalesce(returns.returned_people, 0) / cohort_sizes.cohort_people as retention_rate,
+    weeks.is_complete
+from cohort_sizes
+inner join weeks on weeks.activity_week >= cohort_sizes.cohort_week
+left join returns
+    on
+        cohort_sizes.scope = returns.scope
+        and cohort_sizes.app_id is not distinct from returns.app_id
+        and cohort_sizes.cohort_week = returns.cohort_week
+        and weeks.activity_week = returns.activity_week
+left join staging.stg_apps as apps on cohort_sizes.app_id = apps.app_id

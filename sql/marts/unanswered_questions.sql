@@ -1,0 +1,125 @@
+-- One row per app and group of equal questions that were, at least once, not answered well.
+-- workspace_id: Id of the workspace.
+-- app_id: Id of the app.
+-- app_name: Name of the app.
+-- app_mode: Mode of the app.
+-- question_group: The question in lower case, without marks and double spaces; 300 characters.
+-- questions: Questions of the group that were not answered well.
+-- people: Persons who asked them; callers without `user` are nobody and not counted.
+-- unanswered_questions: Those with an empty answer that waits for nobody, or that failed.
+-- disliked_questions: Those whose answer somebody dislikes now.
+-- uncited_questions: Those whose answer cites nothing, in an app whose answers do cite.
+-- well_answered_questions: Questions of the same group that were answered well.
+-- first_asked_at: When one that was not answered well came first, UTC.
+-- last_asked_at: When one came last, UTC.
+-- last_asked_date: Local day of the last one.
+-- is_annotated: Whether the app has an annotation with a question of the same group now.
+-- example_question: The newest such question, whole.
+-- example_answer: Its answer.
+-- example_message_id: Its message; null for a completion log that nobody opened.
+
+-- Not answered well: it failed, its answer is empty, disliked, or cites nothing in an app of which
+-- at least one answer cites. What no model answers is worth an annotation, or a document.
+
+with cited as (
+    select distinct app_id, message_id
+    from staging.stg_message_citations
+    where not is_absent
+),
+
+citing_apps as (
+    select distinct app_id from cited
+),
+
+disliked as (
+    select distinct message_id
+    from staging.stg_message_feedbacks
+    where not is_absent and rating = 'dislike'
+),
+
+annotated as (
+    select distinct
+        app_id,
+        left(
+            trim(regexp_replace(lower(question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
+        ) as question_group
+    from staging.stg_annotations
+    where not is_absent
+),
+
+judged as (
+    select
+        messages.app_id,
+        messages.message_id,
+        messages.person_id,
+        messages.question,
+        messages.answer,
+        messages.created_at,
+        messages.created_date,
+        left(
+            trim(regexp_replace(lower(messages.question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
+        ) as question_group,
+        coalesce(messages.status = 'error', false)
+        or coalesce(trim(messages.answer, e' \t\r\n'), '') = ''
+        and messages.status is distinct from 'paused' as is_unanswered,
+        disliked.message_id is not null as is_disliked,
+        citing_apps.app_id is not null
+        and cited.message_id is null
+        and messages.annotation_hit_id is null as is_uncited
+    from staging.stg_messages as messages
+    left join disliked on messages.message_id = disliked.message_id
+    left join cited on messages.message_id = cited.message_id
+    left join citing_apps on messages.app_id = citing_apps.app_id
+),
+
+marked as (
+    select *, is_unanswered or is_disliked or is_uncited as is_bad
+    from judged
+    where question_group <> ''
+),
+
+grouped as (
+    select
+        app_id,
+        question_group,
+        count(*) filter (where is_bad) as questions,
+        count(distinct person_id) filter (where is_bad) as people,
+        count(*) filter (where is_unanswered) as unanswered_questions,
+        count(*) filter (where is_disliked) as disliked_questions,
+        count(*) filter (where is_uncited) as uncited_questions,
+        count(*) filter (where not is_bad) as well_answered_questions,
+        min(created_at) filter (where is_bad) as first_asked_at,
+        max(created_at) filter (where is_bad) as last_asked_at,
+        max(created_date) filter (where is_bad) as last_asked_date,
+        max_by(question, (created_at, message_id)) filter (where is_bad) as example_question,
+        max_by(answer, (created_at, message_id)) filter (where is_bad) as example_answer,
+        max_by(message_id, (created_at, message_id)) filter (where is_bad)
+            as example_message_id
+    from marked
+    group by app_id, question_group
+    having bool_or(is_bad)
+)
+
+select
+    (select max(source.workspace_id) from ops.source as source) as workspace_id,
+    grouped.app_id,
+    apps.app_name,
+    apps.app_mode,
+    grouped.question_group,
+    grouped.questions,
+    grouped.people,
+    grouped.unanswered_questions,
+    grouped.disliked_questions,
+    grouped.uncited_questions,
+    grouped.well_answered_questions,
+    grouped.first_asked_at,
+    grouped.last_asked_at,
+    grouped.last_asked_date,
+    annotated.question_group is not null as is_annotated,
+    grouped.example_question,
+    grouped.example_answer,
+    grouped.example_message_id
+from grouped
+left join staging.stg_apps as apps on grouped.app_id = apps.app_id
+left join annotated
+    on grouped.app_id = annotated.app_id and grouped.question_group = annotated.question_group
