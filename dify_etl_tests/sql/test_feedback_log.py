@@ -48,6 +48,14 @@ def test_rows_of_what_is_gone_stay(warehouse: HandWritten) -> None:
     assert (lost["question"], lost["citations"], lost["cited_documents"]) == (None, 0, None)
 
 
+def test_logs_that_nobody_opened(warehouse: HandWritten) -> None:
+    """Dify names no message of a completion log: the conversation has only one."""
+    warehouse.app("completion")
+    warehouse.message("talk", message_id=None, query="Why?", message_source="list")
+    warehouse.like("a message", conversation_id="talk")
+    assert warehouse.one_row_of(MART)["question"] == "Why?"
+
+
 def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
     """The exact sum of the largest numbers that a column takes."""
     warehouse.app("chat")

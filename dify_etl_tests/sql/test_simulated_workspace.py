@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -277,3 +277,108 @@ def test_marts_count_what_the_world_has(read: Read, version: str, zone: str) -> 
 def held_messages(place: Workplace) -> set[str]:
     """The messages that were read: unopened logs of completion apps name none."""
     return {row[0] for row in place.rows("SELECT message_id FROM raw.messages")}
+
+
+def counted(place: Workplace, query: str) -> Counter[tuple[object, ...]]:
+    """The rows of a query as a counter: all columns but the last name what the last counts."""
+    return Counter({row[:-1]: int(row[-1]) for row in place.rows(query) if row[-1]})
+
+
+@every_workspace
+def test_talks_and_ratings_are_the_world_s(read: Read, version: str, zone: str) -> None:
+    """Turns, silence and errors of each conversation, and each rating with its question."""
+    place = read(version, zone)
+    world, held = place.world, held_messages(place)
+    messages = [row for row in world.messages.values() if row.id in held]
+    opened = """SELECT conversation_id, %s FROM marts.conversation_quality WHERE conversation_id IN
+        (SELECT conversation_id FROM raw.messages WHERE message_id IS NOT NULL)"""
+    assert counted(place, opened % "turns") == Counter((row.conversation_id,) for row in messages)
+    silent = [row for row in messages if not row.answer.strip() and row.status != "paused"]
+    assert counted(place, opened % "unanswered_messages") == Counter(
+        (row.conversation_id,) for row in silent
+    )
+    failed = [row for row in messages if row.error]
+    assert counted(place, opened % "error_messages") == Counter(
+        (row.conversation_id,) for row in failed
+    )
+    assert silent and failed
+    told = "SELECT message_id, from_source, rating, question FROM marts.feedback_log"
+    is_exported = ServerVersion(version).since(1, 10, 1)  # ratings of unopened logs, too
+    assert sorted(place.rows(told)) == sorted(
+        (row.message_id, row.from_source, row.rating, world.messages[row.message_id].query)
+        for row in world.feedbacks.values()
+        if row.message_id in held or is_exported
+    )
+
+
+@every_workspace
+def test_people_come_back_as_in_the_world(read: Read, version: str, zone: str) -> None:
+    """Who was there in which week, by the names of end users, which are the same across apps."""
+    place = read(version, zone)
+    world, local, held = place.world, zone_of(zone), held_messages(place)
+    held |= {row[0] for row in place.rows("SELECT workflow_run_id FROM raw.workflow_runs")}
+    unopened = "SELECT conversation_id FROM raw.messages WHERE message_id IS NULL"
+    held |= {
+        message_id
+        for (conversation_id,) in place.rows(unopened)
+        for message_id in world.messages_of_conversation[conversation_id]
+    }
+    acts = [
+        (row.from_end_user_id, row.from_account_id, row.created_at)
+        for row in world.messages.values()
+        if row.id in held
+    ] + [
+        (row.created_by, None, row.created_at)
+        if row.created_by_role == "end_user"
+        else (None, row.created_by, row.created_at)
+        for row in world.workflow_runs.values()
+        if row.id in held
+        and world.apps[row.app_id].mode == "workflow"
+        and row.triggered_from != "debugging"
+    ]
+    weeks: dict[str, set[date]] = {}
+    for end_user_id, account_id, at in acts:
+        user = world.end_users.get(end_user_id or "")  # who is gone has an id, and no name
+        name = user.session_id if user else end_user_id or account_id
+        if name and name != "DEFAULT-USER":
+            day = at.astimezone(local).date()
+            weeks.setdefault(name, set()).add(day - timedelta(days=day.weekday()))
+    told = """SELECT cohort_week, activity_week, returned_people FROM marts.retention
+        WHERE scope = 'workspace'"""
+    assert counted(place, told) == Counter(
+        (min(seen), week) for seen in weeks.values() for week in seen
+    )
+
+
+@every_workspace
+def test_versions_and_citations_are_the_world_s(read: Read, version: str, zone: str) -> None:
+    """Runs by version, publications, cited and never cited documents, keys."""
+    place = read(version, zone)
+    world, held = place.world, held_messages(place)
+    read_runs = {row[0] for row in place.rows("SELECT workflow_run_id FROM raw.workflow_runs")}
+    runs = [
+        row
+        for row in world.workflow_runs.values()
+        if row.id in read_runs and row.triggered_from != "debugging"
+    ]
+    told = """SELECT app_id, workflow_version, sum(runs) FROM marts.workflow_performance
+        GROUP BY ALL"""
+    assert counted(place, told) == Counter((row.app_id, row.version) for row in runs)
+    cited = Counter(
+        (passage["document_id"],)
+        for row in world.messages.values()
+        if row.id in held
+        for passage in row.message_metadata.get("retriever_resources") or []
+    )
+    assert cited
+    told = "SELECT document_id, sum(citations) FROM marts.retrieval_quality GROUP BY ALL"
+    assert counted(place, told) == cited
+    lonely = "SELECT document_id FROM marts.retrieval_quality WHERE NOT is_cited"
+    assert {row[0] for row in place.rows(lonely)} == {
+        row.id for row in world.documents.values() if (row.id,) not in cited
+    }
+    told = "SELECT app_id, count(*) FROM marts.app_history WHERE change_kind = 'publication'"
+    published = [row for row in world.workflows.values() if row.version != "draft"]
+    assert counted(place, f"{told} GROUP BY ALL") == Counter((row.app_id,) for row in published)
+    told = "SELECT app_id, count(*) FROM marts.api_key_posture GROUP BY ALL"
+    assert counted(place, told) == Counter((row.app_id,) for row in world.api_keys.values())

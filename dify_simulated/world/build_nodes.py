@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dify_simulated.world.build_chronicle import Chronicle
 from dify_simulated.world.prices import GPT_4O, node_usage, usage_of
@@ -14,6 +14,11 @@ _TOOL: JsonObject = {
     "tool_info": {"provider_type": "builtin", "provider_id": "langgenius/google/google"},
     "agent_log": [],
 }
+
+
+# What a node of a type takes in the middle; of others a moment.
+_SECONDS = {"llm": 1.1, "tool": 0.45, "code": 0.03, "iteration": 0.08, "loop": 0.08}
+_A_MOMENT, _BETWEEN = 0.004, 0.006
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,13 @@ def add_nodes(
     shortened payloads.
     """
     steps = list(_steps(chronicle, run, all_kinds=all_kinds))
+    pace = _pace(run, steps)
     before: str | None = None
+    at = run.created_at + timedelta(milliseconds=90)
     for index, step in enumerate(steps, 1):
-        row = _node(chronicle, run, step, index)
+        seconds = round(pace * _seconds_of(step), 6)
+        row = _node(chronicle, run, step, index, at=at, seconds=seconds)
+        at += timedelta(seconds=pace * _BETWEEN + seconds)
         row.predecessor_node_id, before = before, step.node_id
         if going_on and index == len(steps):
             row.status, row.outputs, row.finished_at = "running", None, None
@@ -62,6 +71,17 @@ def _steps(chronicle: Chronicle, run: WorkflowRun, *, all_kinds: bool) -> Iterat
         yield _Step("branch", "if-else", {"error_strategy": "fail-branch"})
     last = "answer" if chatflow else "end"
     yield _Step(last, last, {})
+
+
+def _seconds_of(step: _Step) -> float:
+    return _SECONDS.get(step.node_type, _A_MOMENT)
+
+
+def _pace(run: WorkflowRun, steps: list[_Step]) -> float:
+    """How slow the nodes of a run are, 0.5 to 1.5, its own; slower runs than it was are none."""
+    pace = 0.5 + int(run.id[-4:], 16) / 0xFFFF
+    whole = pace * sum(_seconds_of(step) + _BETWEEN for step in steps) + 0.09
+    return pace * run.elapsed_time / whole if 0 < run.elapsed_time < whole else pace
 
 
 def _usage(chronicle: Chronicle, run: WorkflowRun, latency: float) -> JsonObject:
@@ -94,8 +114,15 @@ def _inputs(run: WorkflowRun, step: _Step, index: int) -> JsonObject | None:
     return run.inputs if index == 1 else {"text": "输入"}
 
 
-def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> NodeExecution:
-    at = run.created_at + timedelta(milliseconds=90 * index)
+def _node(
+    chronicle: Chronicle,
+    run: WorkflowRun,
+    step: _Step,
+    index: int,
+    *,
+    at: datetime,
+    seconds: float,
+) -> NodeExecution:
     broken = run.status == "failed" and step.node_type == "llm"
     strained = "error_strategy" in step.metadata
     return NodeExecution(
@@ -114,7 +141,7 @@ def _node(chronicle: Chronicle, run: WorkflowRun, step: _Step, index: int) -> No
         process_data=step.process_data,
         outputs=None if broken else {"text": "输出"},
         error=run.error if broken else None,
-        elapsed_time=0.084,
+        elapsed_time=seconds,
         execution_metadata=step.metadata,
-        finished_at=at + timedelta(milliseconds=84),
+        finished_at=at + timedelta(seconds=seconds),
     )

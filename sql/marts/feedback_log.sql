@@ -29,7 +29,37 @@
 -- is_annotated: Whether an editor annotated the message.
 -- is_absent: Whether it is gone from Dify: withdrawn, or deleted with its message.
 
-with cited as (
+-- A completion log that nobody opened is a row without an id: its conversation has no other.
+
+with calls as (
+    select
+        coalesce(message_id, conversation_id) as call_id,
+        message_id is null as is_unopened,
+        question,
+        answer,
+        person_id,
+        person_name,
+        provider,
+        model,
+        message_tokens,
+        answer_tokens,
+        latency_seconds,
+        annotation_id
+    from staging.stg_messages
+),
+
+unopened as (
+    select call_id from calls
+    where is_unopened
+),
+
+feedbacks as (
+    select ratings.*, coalesce(unopened.call_id, ratings.message_id) as call_id
+    from staging.stg_message_feedbacks as ratings
+    left join unopened on ratings.conversation_id = unopened.call_id
+),
+
+cited as (
     select
         message_id,
         count(*) as citations,
@@ -57,19 +87,19 @@ select
     feedbacks.created_date as rated_date,
     feedbacks.message_created_at as asked_at,
     feedbacks.message_created_date as asked_date,
-    messages.person_id as asker_id,
-    messages.person_name as asker_name,
-    messages.question,
-    messages.answer,
-    messages.provider,
-    messages.model,
-    cast(messages.message_tokens as decimal(38, 0)) + messages.answer_tokens as total_tokens,
-    messages.latency_seconds,
+    calls.person_id as asker_id,
+    calls.person_name as asker_name,
+    calls.question,
+    calls.answer,
+    calls.provider,
+    calls.model,
+    cast(calls.message_tokens as decimal(38, 0)) + calls.answer_tokens as total_tokens,
+    calls.latency_seconds,
     coalesce(cited.citations, 0) as citations,
     cited.cited_documents,
-    coalesce(messages.annotation_id is not null, false) as is_annotated,
+    coalesce(calls.annotation_id is not null, false) as is_annotated,
     feedbacks.is_absent
-from staging.stg_message_feedbacks as feedbacks
+from feedbacks
 left join staging.stg_apps as apps on feedbacks.app_id = apps.app_id
-left join staging.stg_messages as messages on feedbacks.message_id = messages.message_id
+left join calls on feedbacks.call_id = calls.call_id
 left join cited on feedbacks.message_id = cited.message_id

@@ -9,7 +9,7 @@
 -- cohort_people: People of the cohort.
 -- returned_people: Those among them who asked, or started a run of a workflow app, in the week.
 -- retention_rate: Returned among the people of the cohort, 0 to 1; 1 in the cohort's own week.
--- is_complete: Whether the week is over and was read; if not, people may still return.
+-- is_complete: Whether the week is over, and all of its days were read.
 
 -- Retained: seen again in the week, be it for one question. People are those of stg_people; who
 -- came before the first day that was read seems to have come on the first day that was.
@@ -67,11 +67,23 @@ newest as (
     select max(read_date) as newest_date from staging.stg_read_days
 ),
 
-weeks as (
-    select distinct
+read_weeks as (
+    select
         cast(date_trunc('week', read_date) as date) as activity_week,
-        date_trunc('week', read_date) + interval '7 days' <= newest.newest_date as is_complete
+        count(distinct read_date) as read_days
     from staging.stg_read_days
+    group by date_trunc('week', read_date)
+),
+
+weeks as (
+    select
+        coalesce(seen.activity_week, read_weeks.activity_week) as activity_week,
+        coalesce(read_weeks.read_days = 7, false)
+        and coalesce(
+            read_weeks.activity_week + interval '7 days' <= newest.newest_date, false
+        ) as is_complete
+    from (select distinct activity_week from person_weeks) as seen
+    full outer join read_weeks on seen.activity_week = read_weeks.activity_week
     cross join newest
 )
 
