@@ -66,7 +66,7 @@ class CurrencyRate:
 @dataclass(frozen=True)
 class ModelSettings:
     """`person`: workspace or app, within which equal names are one person. `currencies`: in which
-    one a model, or all of a provider, is charged. `key_max_age_days`: how old an API key may become.
+    one a model, or all of a provider, is charged. `key_max_age_days`: how old API keys may become.
     """
 
     person: str = "workspace"

@@ -136,6 +136,8 @@ def build(database: Database, model: Model) -> None:
 
 def _comments_of(database: Database, table: str | None) -> dict[str, str]:
     """What the file says of a table's columns; those without a comment are left out."""
+    if table is None:
+        return {}
     rows = database.rows(
         "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = 'live' "
         "AND schema_name || '.' || table_name = ? AND comment IS NOT NULL",
@@ -152,13 +154,14 @@ def _sentence(comment: str) -> str:
 
 def _drop_other_kind(database: Database, model: Model, kind: str) -> None:
     """What an earlier version made as a view may be a table now: no statement replaces it."""
+    other = "VIEW" if kind == "TABLE" else "TABLE"
     held = database.value(
-        """SELECT if(table_type = 'VIEW', 'VIEW', 'TABLE') FROM information_schema.tables
-        WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?""",
+        f"""SELECT count(*) FROM duckdb_{other.lower()}s() WHERE database_name = 'live'
+        AND schema_name = ? AND {other.lower()}_name = ?""",
         [model.schema, model.name],
     )
-    if held is not None and held != kind:
-        database.execute(f"DROP {held} {model.qualified}")
+    if held:
+        database.execute(f"DROP {other} {model.qualified}")
 
 
 def _require_documented(model: Model, columns: list[str], sentences: Mapping[str, str]) -> None:

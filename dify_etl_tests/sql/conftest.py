@@ -10,18 +10,21 @@ from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
-from dify_etl_tests.sql.hand_written import HandWritten
+from dify_etl.warehouse.models import build
+from dify_etl_tests.sql.hand_written import MODELS, HandWritten
 
 ZONE = "Europe/Berlin"
 
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A live file with every table and no row."""
+    """A live file with every table, every mart empty, and every view."""
     path = tmp_path_factory.mktemp("empty") / "live.duckdb"
     with open_database(path) as database, database.transaction():
         for table in (*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES):
             database.ensure(table)
+        for model in MODELS:
+            build(database, model)
     return path
 
 

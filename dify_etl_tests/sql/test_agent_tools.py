@@ -37,12 +37,12 @@ def test_calls_fail_by_error_or_status(warehouse: HandWritten) -> None:
 
 
 def test_nothing_told_is_no_rate(warehouse: HandWritten) -> None:
-    """Newest agents tell calls without status and seconds; deleted calls are left out."""
+    """Newest agents tell calls without status and seconds; what was deleted happened."""
     warehouse.app("agent")
     call(warehouse, 1)
     call(warehouse, 2, absent_since=NOON)
     row = warehouse.one_row_of(MART)
-    assert (row["calls"], row["failure_rate"], row["p50_seconds"]) == (1, None, None)
+    assert (row["calls"], row["failure_rate"], row["p50_seconds"]) == (2, None, None)
 
 
 def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:

@@ -35,7 +35,7 @@ def test_ages_are_of_the_last_read(keys: HandWritten) -> None:
     assert (old["max_age_days"], old["is_over_age"], old["slots_left"]) == (90, True, 8)
     new = rows["new"]
     assert (new["age_days"], new["unused_days"], new["is_over_age"]) == (10, 1, False)
-    assert (new["as_of"], new["app_name"], new["consumer"]) == (READ_AT, "app", None)
+    assert (new["read_at"], new["app_name"], new["consumer"]) == (READ_AT, "app", None)
     of_datasets = rows["of datasets"]
     assert (of_datasets["key_type"], of_datasets["age_days"], of_datasets["slots_left"]) == (
         "dataset",

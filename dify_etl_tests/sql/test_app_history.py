@@ -45,13 +45,15 @@ def week(warehouse: HandWritten) -> HandWritten:
     for number in (-20, -3, -2, -1, 0, 1, 1, 2, 2):
         at = NOON + timedelta(days=number)
         ended = {"finished_at": at, "elapsed_seconds": 4.0 if number < 0 else 1.0}
-        run = warehouse.run(created_at=at, **ended, status="failed" if number == -1 else "succeeded")
+        run = warehouse.run(
+            created_at=at, **ended, status="failed" if number == -1 else "succeeded"
+        )
         warehouse.node(run, created_at=at, total_price="0.5", currency="USD", total_tokens=10)
     return warehouse
 
 
 def test_a_publication_has_its_weeks(week: HandWritten) -> None:
-    """Seven days before and after, the day itself in neither; days that were not read are missing."""
+    """Seven days before and after, the day itself in neither; unread days are missing."""
     published(week, marked_name="faster", marked_comment="less to think")
     row = week.one_row_of(MART)
     assert (row["change_kind"], row["change_id"], row["version"]) == ("publication", "w", "v2")
@@ -139,6 +141,10 @@ def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
     for number in (1, 2):
         warehouse.read_day(DAY + timedelta(days=number))
         at = NOON + timedelta(days=number)
-        huge = {"message_tokens": 2**63 - 1, "answer_tokens": 2**63 - 1, "latency_seconds": 9e307}
+        huge: dict[str, Any] = {
+            "message_tokens": 2**63 - 1,
+            "answer_tokens": 2**63 - 1,
+            "latency_seconds": 9e307,
+        }
         warehouse.message(created_at=at, **huge)
     assert warehouse.one_row_of(MART)["tokens_after"] == 4 * (2**63 - 1)

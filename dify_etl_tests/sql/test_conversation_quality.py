@@ -26,7 +26,7 @@ def talk(warehouse: HandWritten, *messages: dict[str, Any], **values: Any) -> di
         | values,
     )
     for number, message in enumerate(messages):
-        plain = {"answer": "Yes.", "created_at": NOON + timedelta(minutes=number)}
+        plain: dict[str, Any] = {"answer": "Yes.", "created_at": NOON + timedelta(minutes=number)}
         warehouse.message(**(plain | message))
     return warehouse.one_row_of(MART)
 

@@ -58,10 +58,16 @@ def test_nodes_and_runs_have_rows_of_their_own(warehouse: HandWritten) -> None:
     assert (node["node_type"], node["nodes"], node["example_node_id"]) == ("tool", 1, "search")
 
 
-def test_what_is_gone_empty_or_stopped_is_no_error(warehouse: HandWritten) -> None:
-    """Deleted messages and empty texts are left out, and runs that somebody ended."""
+def test_what_was_deleted_since_is_counted(warehouse: HandWritten) -> None:
+    """It happened, be its log gone from Dify by now."""
     warehouse.app("chat")
     warehouse.message(status="error", error="boom", absent_since=NOON)
+    assert warehouse.one_row_of(MART)["errors"] == 1
+
+
+def test_what_is_empty_or_stopped_is_no_error(warehouse: HandWritten) -> None:
+    """Empty texts are left out, and runs that somebody ended."""
+    warehouse.app("chat")
     warehouse.message(status="error", error="")
     warehouse.message()
     warehouse.run(status="stopped", error="Stopped by user.")

@@ -18,7 +18,14 @@ STAGING = [model for model in MODELS if model.schema == "staging"]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.qualified)
 
 # Views that stand between raw tables and marts: no raw table has their rows.
-BETWEEN = {"stg_people", "stg_charges", "stg_model_prices", "stg_largest_figures", "stg_read_days"}
+BETWEEN = {
+    "stg_activities",
+    "stg_people",
+    "stg_charges",
+    "stg_model_prices",
+    "stg_largest_figures",
+    "stg_read_days",
+}
 BETWEEN |= {"stg_app_versions"}
 MODELS_ASKED = {f"staging.stg_{one}_models" for one in ("node", "configured", "message")}
 BETWEEN |= {name.removeprefix("staging.") for name in MODELS_ASKED}

@@ -40,7 +40,7 @@ def used(warehouse: HandWritten) -> HandWritten:
 def returned(warehouse: HandWritten, where: str) -> dict[tuple[date, int], tuple[int, int, float]]:
     """By cohort and weeks since: how many of how many, and the rate."""
     return {
-        (row["cohort_week"], row["weeks_since"]): (
+        (row["cohort_week_date"], row["weeks_since"]): (
             row["returned_people"],
             row["cohort_people"],
             row["retention_rate"],
@@ -71,7 +71,7 @@ def test_an_app_sees_its_own_people(used: HandWritten) -> None:
 
 def test_the_week_that_runs_is_not_complete(used: HandWritten) -> None:
     """Two weeks were read to their end, the third is read to its Wednesday."""
-    rows = used.rows_of(MART, f"scope = 'workspace' AND cohort_week = DATE '{DAY}'")
+    rows = used.rows_of(MART, f"scope = 'workspace' AND cohort_week_date = DATE '{DAY}'")
     assert [row["is_complete"] for row in rows] == [True, True, False]
 
 
@@ -81,4 +81,4 @@ def test_weeks_are_those_of_the_account_s_zone(warehouse: HandWritten) -> None:
     warehouse.read_day(DAY)
     warehouse.message(created_at=NOON - timedelta(hours=11, minutes=30))
     (row,) = warehouse.rows_of(MART, "scope = 'workspace'")
-    assert row["cohort_week"] == DAY
+    assert row["cohort_week_date"] == DAY

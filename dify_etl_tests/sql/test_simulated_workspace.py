@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from dify_etl_tests.sql.hand_written import MODELS
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_simulated import World, WorldPlan, build_world
 from dify_simulated.versions import ServerVersion
+from dify_simulated.world.rows import Message
 
 RECONCILED = "marts.statistics_reconciliation"
 UTC = zone_of("UTC")
@@ -161,7 +163,7 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
         "document_health": "dataset_id",
         "freshness": "feed, app_id",
         "workspace_daily_usage": "usage_date",
-        "retention": "scope, app_id, cohort_week, activity_week",
+        "retention": "scope, app_id, cohort_week_date, activity_week_date",
         "conversation_quality": "conversation_id",
         "feedback_log": "message_id, from_source, position",
         "workflow_performance": "app_id, workflow_version, run_date",
@@ -279,6 +281,12 @@ def held_messages(place: Workplace) -> set[str]:
     return {row[0] for row in place.rows("SELECT message_id FROM raw.messages")}
 
 
+def passages_of(message: Message) -> list[dict[str, Any]]:
+    """What the answer cites."""
+    metadata: dict[str, Any] = message.message_metadata
+    return metadata.get("retriever_resources") or []
+
+
 def counted(place: Workplace, query: str) -> Counter[tuple[object, ...]]:
     """The rows of a query as a counter: all columns but the last name what the last counts."""
     return Counter({row[:-1]: int(row[-1]) for row in place.rows(query) if row[-1]})
@@ -301,7 +309,8 @@ def test_talks_and_ratings_are_the_world_s(read: Read, version: str, zone: str) 
     assert counted(place, opened % "error_messages") == Counter(
         (row.conversation_id,) for row in failed
     )
-    assert silent and failed
+    assert silent
+    assert failed
     told = "SELECT message_id, from_source, rating, question FROM marts.feedback_log"
     is_exported = ServerVersion(version).since(1, 10, 1)  # ratings of unopened logs, too
     assert sorted(place.rows(told)) == sorted(
@@ -343,7 +352,7 @@ def test_people_come_back_as_in_the_world(read: Read, version: str, zone: str) -
         if name and name != "DEFAULT-USER":
             day = at.astimezone(local).date()
             weeks.setdefault(name, set()).add(day - timedelta(days=day.weekday()))
-    told = """SELECT cohort_week, activity_week, returned_people FROM marts.retention
+    told = """SELECT cohort_week_date, activity_week_date, returned_people FROM marts.retention
         WHERE scope = 'workspace'"""
     assert counted(place, told) == Counter(
         (min(seen), week) for seen in weeks.values() for week in seen
@@ -368,7 +377,7 @@ def test_versions_and_citations_are_the_world_s(read: Read, version: str, zone: 
         (passage["document_id"],)
         for row in world.messages.values()
         if row.id in held
-        for passage in row.message_metadata.get("retriever_resources") or []
+        for passage in passages_of(row)
     )
     assert cited
     told = "SELECT document_id, sum(citations) FROM marts.retrieval_quality GROUP BY ALL"

@@ -1,6 +1,7 @@
 """What people asked without a good answer, from rows written by hand."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,10 @@ from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
 MART = "marts.unanswered_questions"
 
 
-def ask(warehouse: HandWritten, question: str, **values: object) -> str:
+def ask(warehouse: HandWritten, question: str, **values: Any) -> str:
     """A question, a minute after the one before; answers the message's id."""
     at = NOON + timedelta(minutes=warehouse.rows_written)
-    plain = {"query": question, "answer": "Yes.", "created_at": at}
+    plain: dict[str, Any] = {"query": question, "answer": "Yes.", "created_at": at}
     warehouse.message(**(plain | values))
     return f"message {warehouse.rows_written}"
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_prices_of_messages(warehouse: HandWritten) -> None:
     """A chatflow's run cost what its message cost."""
     warehouse.app("advanced-chat")
     run = warehouse.run(workflow_version="v1", message_id="message 2")
-    told = {"total_price": "0.5", "currency": "USD", "total_tokens": 30}
+    told: dict[str, Any] = {"total_price": "0.5", "currency": "USD", "total_tokens": 30}
     warehouse.message(workflow_run_id=run, **told)
     row = warehouse.one_row_of(MART)
     assert (row["priced_runs"], row["total_price"]) == (1, Decimal("0.5"))

@@ -7,7 +7,7 @@
 -- masked_token: First 5 and last 4 characters of the key.
 -- created_at: When the key was made, UTC.
 -- last_used_at: Last use, UTC: at most a minute late, up to an hour since 1.13; null: never.
--- as_of: When the keys were read last, UTC: all ages are of then.
+-- read_at: When the keys were read last, UTC: all ages are of then.
 -- age_days: Whole days since the key was made.
 -- unused_days: Whole days since its last use; if it was never used, since it was made.
 -- is_never_used: Whether Dify never saw it used.
@@ -54,7 +54,7 @@ reads as (
     select
         case when feed = 'app_api_keys' then 'app' else 'dataset' end as key_type,
         app_id,
-        max(read_at) as as_of
+        max(read_at) as read_at
     from ops.slices
     where feed in ('app_api_keys', 'dataset_api_keys')
     group by feed, app_id
@@ -104,16 +104,16 @@ select
     keys.masked_token,
     keys.created_at,
     keys.last_used_at,
-    reads.as_of,
-    cast(floor((epoch(reads.as_of) - epoch(keys.created_at)) / 86400) as bigint) as age_days,
+    reads.read_at,
+    cast(floor((epoch(reads.read_at) - epoch(keys.created_at)) / 86400) as bigint) as age_days,
     cast(
         floor(
-            (epoch(reads.as_of) - epoch(coalesce(keys.last_used_at, keys.created_at))) / 86400
+            (epoch(reads.read_at) - epoch(coalesce(keys.last_used_at, keys.created_at))) / 86400
         ) as bigint
     ) as unused_days,
     keys.last_used_at is null as is_never_used,
     settings.max_age_days,
-    epoch(reads.as_of) - epoch(keys.created_at) > settings.max_age_days * 86400 as is_over_age,
+    epoch(reads.read_at) - epoch(keys.created_at) > settings.max_age_days * 86400 as is_over_age,
     key_rotations.consumer,
     key_rotations.sink,
     key_rotations.entry,

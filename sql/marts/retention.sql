@@ -3,8 +3,8 @@
 -- scope: One of app, workspace: within what people come first and come back.
 -- app_id: Id of the app; null for the workspace.
 -- app_name: Name of the app; null for the workspace.
--- cohort_week: Monday of the local week in which these people were seen first.
--- activity_week: Monday of the week of which the row tells, from the cohort's own week on.
+-- cohort_week_date: Monday of the local week in which these people were seen first.
+-- activity_week_date: Monday of the week of which the row tells, from the cohort's own week on.
 -- weeks_since: Weeks from the one to the other; 0 in the cohort's own week.
 -- cohort_people: People of the cohort.
 -- returned_people: Those among them who asked, or started a run of a workflow app, in the week.
@@ -19,40 +19,40 @@ with activities as (
     select
         app_id,
         person_id,
-        cast(date_trunc('week', activity_date) as date) as activity_week
+        activity_date - cast(isodow(activity_date) - 1 as integer) as activity_week_date
     from staging.stg_activities
 ),
 
 person_weeks as (
-    select distinct 'app' as scope, app_id, person_id, activity_week
+    select distinct 'app' as scope, app_id, person_id, activity_week_date
     from activities
     union all
     select distinct
         'workspace' as scope,
         cast(null as varchar) as app_id,
         person_id,
-        activity_week
+        activity_week_date
     from activities
 ),
 
 cohorts as (
-    select scope, app_id, person_id, min(activity_week) as cohort_week
+    select scope, app_id, person_id, min(activity_week_date) as cohort_week_date
     from person_weeks
     group by scope, app_id, person_id
 ),
 
 cohort_sizes as (
-    select scope, app_id, cohort_week, count(*) as cohort_people
+    select scope, app_id, cohort_week_date, count(*) as cohort_people
     from cohorts
-    group by scope, app_id, cohort_week
+    group by scope, app_id, cohort_week_date
 ),
 
 returns as (
     select
         cohorts.scope,
         cohorts.app_id,
-        cohorts.cohort_week,
-        person_weeks.activity_week,
+        cohorts.cohort_week_date,
+        person_weeks.activity_week_date,
         count(*) as returned_people
     from person_weeks
     inner join cohorts
@@ -60,7 +60,11 @@ returns as (
             person_weeks.scope = cohorts.scope
             and person_weeks.app_id is not distinct from cohorts.app_id
             and person_weeks.person_id = cohorts.person_id
-    group by cohorts.scope, cohorts.app_id, cohorts.cohort_week, person_weeks.activity_week
+    group by
+        cohorts.scope,
+        cohorts.app_id,
+        cohorts.cohort_week_date,
+        person_weeks.activity_week_date
 ),
 
 newest as (
@@ -69,21 +73,21 @@ newest as (
 
 read_weeks as (
     select
-        cast(date_trunc('week', read_date) as date) as activity_week,
+        read_date - cast(isodow(read_date) - 1 as integer) as activity_week_date,
         count(distinct read_date) as read_days
     from staging.stg_read_days
-    group by date_trunc('week', read_date)
+    group by read_date - cast(isodow(read_date) - 1 as integer)
 ),
 
 weeks as (
     select
-        coalesce(seen.activity_week, read_weeks.activity_week) as activity_week,
+        coalesce(seen.activity_week_date, read_weeks.activity_week_date) as activity_week_date,
         coalesce(read_weeks.read_days = 7, false)
         and coalesce(
-            read_weeks.activity_week + interval '7 days' <= newest.newest_date, false
+            read_weeks.activity_week_date + 7 <= newest.newest_date, false
         ) as is_complete
-    from (select distinct activity_week from person_weeks) as seen
-    full outer join read_weeks on seen.activity_week = read_weeks.activity_week
+    from (select distinct activity_week_date from person_weeks) as seen
+    full outer join read_weeks on seen.activity_week_date = read_weeks.activity_week_date
     cross join newest
 )
 
@@ -92,20 +96,20 @@ select
     cohort_sizes.scope,
     cohort_sizes.app_id,
     apps.app_name,
-    cohort_sizes.cohort_week,
-    weeks.activity_week,
-    cast(date_diff('week', cohort_sizes.cohort_week, weeks.activity_week) as bigint)
+    cohort_sizes.cohort_week_date,
+    weeks.activity_week_date,
+    cast((weeks.activity_week_date - cohort_sizes.cohort_week_date) // 7 as bigint)
         as weeks_since,
     cohort_sizes.cohort_people,
     coalesce(returns.returned_people, 0) as returned_people,
     coalesce(returns.returned_people, 0) / cohort_sizes.cohort_people as retention_rate,
     weeks.is_complete
 from cohort_sizes
-inner join weeks on weeks.activity_week >= cohort_sizes.cohort_week
+inner join weeks on weeks.activity_week_date >= cohort_sizes.cohort_week_date
 left join returns
     on
         cohort_sizes.scope = returns.scope
         and cohort_sizes.app_id is not distinct from returns.app_id
-        and cohort_sizes.cohort_week = returns.cohort_week
-        and weeks.activity_week = returns.activity_week
+        and cohort_sizes.cohort_week_date = returns.cohort_week_date
+        and weeks.activity_week_date = returns.activity_week_date
 left join staging.stg_apps as apps on cohort_sizes.app_id = apps.app_id
