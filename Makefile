@@ -1,6 +1,6 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev browser test soak check format setup lock clean bench \
+.PHONY: help demo dev browser test soak check dictionary format setup lock clean bench \
   sbom audit
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ UV := $(shell command -v uv 2>/dev/null)
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY) ## virtual environment with the locked dependencies
 
@@ -58,6 +58,9 @@ check: $(READY) ## format, lint, strict types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+dictionary: $(READY) ## write docs/data-dictionary.md anew
+	$(BIN)/python -m dify_etl_tests.data_dictionary
 
 format: $(READY) ## put the source into its format
 	$(BIN)/ruff format .

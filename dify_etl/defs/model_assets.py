@@ -87,16 +87,30 @@ def _build_events(
     key = model_key(file.qualified)
     if error is None:
         rows = database.value(f"SELECT count(*) FROM {file.qualified}")
-        yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": rows})
+        told = {"dagster/row_count": rows, "dagster/column_schema": _schema(database, file)}
+        yield dg.MaterializeResult(asset_key=key, metadata=told)
     else:
         context.log.error(str(error))
     if dg.AssetCheckKey(key, IS_BUILT) in context.selected_asset_check_keys:
-        told = {"error": dg.MetadataValue.md(plain(str(error)))} if error else {}
+        found = {"error": dg.MetadataValue.md(plain(str(error)))} if error else {}
         yield dg.AssetCheckResult(
-            passed=error is None, asset_key=key, check_name=IS_BUILT, metadata=told
+            passed=error is None, asset_key=key, check_name=IS_BUILT, metadata=found
         )
     if dg.AssetCheckKey(key, NO_FIGURE_DIFFERS) in context.selected_asset_check_keys:
         yield figures_judged(database)
+
+
+def _schema(database: Database, file: SqlFile) -> dg.TableSchema:
+    """The columns as they were built, with the types that DuckDB found for them."""
+    columns = database.rows(
+        """SELECT column_name, data_type, comment FROM duckdb_columns()
+        WHERE database_name = 'live' AND schema_name || '.' || table_name = ?
+        ORDER BY column_index""",
+        [file.qualified],
+    )
+    return dg.TableSchema(
+        [dg.TableColumn(name, kind, description=comment) for name, kind, comment in columns]
+    )
 
 
 def _spec(file: SqlFile) -> dg.AssetSpec:

@@ -35,7 +35,9 @@ from dify_etl.dify.tool_calls import LoggedStep
 
 CHAT = "/apps/{app_id}/chat-conversations"
 COMPLETION = "/apps/{app_id}/completion-conversations"
+COMPLETION_LOG = f"{COMPLETION}/{{conversation_id}}"
 MESSAGES = "/apps/{app_id}/chat-messages"
+ONE_MESSAGE = "/apps/{app_id}/messages/{message_id}"
 ANNOTATIONS = "/apps/{app_id}/annotations"
 AGENT_LOGS = "/apps/{app_id}/agent/logs"
 FEEDBACKS = "/apps/{app_id}/feedbacks/export"
@@ -249,11 +251,9 @@ class Conversations:
 
         Marks the log as read on the server (read_at; on 1.10 to 1.12 also updated_at).
         """
-        route = f"{COMPLETION}/{{conversation_id}}"
-        answer = self._session.get(route, app_id=app_id, conversation_id=conversation_id)
-        return parse_one(
-            CompletionDetail, answer, endpoint=f"GET {route}", context={"app_id": app_id}
-        )
+        answer = self._session.get(COMPLETION_LOG, app_id=app_id, conversation_id=conversation_id)
+        endpoint = f"GET {COMPLETION_LOG}"
+        return parse_one(CompletionDetail, answer, endpoint=endpoint, context={"app_id": app_id})
 
     def messages(self, app_id: str, conversation_id: str) -> Iterator[Message]:
         """All messages of a conversation, newest first, each once."""
@@ -291,9 +291,8 @@ class Conversations:
 
     def message_batch(self, app_id: str, message_id: str) -> Batch[Message]:
         """The same as one row, set aside when it fails validation. Raises NotFound."""
-        route = "/apps/{app_id}/messages/{message_id}"
-        answer = self._session.get(route, app_id=app_id, message_id=message_id)
-        return parse(Message, [answer], endpoint=f"GET {route}", context={"app_id": app_id})
+        answer = self._session.get(ONE_MESSAGE, app_id=app_id, message_id=message_id)
+        return parse(Message, [answer], endpoint=f"GET {ONE_MESSAGE}", context={"app_id": app_id})
 
     def tool_log(self, app_id: str, conversation_id: str, message_id: str) -> Batch[LoggedStep]:
         """GET apps/{id}/agent/logs of an agent-chat app: one message's steps; leaves no trace.

@@ -4,12 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypedDict, Unpack
 
+from dify_etl.dify.agents import LOG_MESSAGES as AGENT_MESSAGES
+from dify_etl.dify.agents import LOGS as AGENT_CONVERSATIONS
+from dify_etl.dify.agents import VERSIONS as AGENT_VERSIONS
 from dify_etl.dify.agents import AgentVersion
-from dify_etl.dify.api_keys import ApiKey
+from dify_etl.dify.api_keys import OF_APP, OF_DATASETS, ApiKey
 from dify_etl.dify.app_records import App, AppDetail
-from dify_etl.dify.conversations import Conversation
-from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.app_writes import APP, APPS
+from dify_etl.dify.conversations import (
+    AGENT_LOGS,
+    ANNOTATIONS,
+    CHAT,
+    COMPLETION,
+    COMPLETION_LOG,
+    FEEDBACKS,
+    MESSAGES,
+    ONE_MESSAGE,
+    Conversation,
+)
+from dify_etl.dify.datasets import DATASETS, DOCUMENTS, Dataset, Document
 from dify_etl.dify.feedback import Annotation
+from dify_etl.dify.members import ROUTE as MEMBERS
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import (
     AgentThought,
@@ -32,6 +47,17 @@ from dify_etl.dify.workflow_records import (
     WorkflowRunDetail,
     WorkflowVersion,
 )
+from dify_etl.dify.workflows import (
+    APP_LOGS,
+    ARCHIVED,
+    CHATFLOW_RUNS,
+    NODES,
+    PAUSE,
+    RUN,
+    RUNS,
+    TRIGGERS,
+    VERSIONS,
+)
 from dify_etl.raw.columns import EXTRA, ODD_FIELDS, columns_of
 from dify_etl.raw.local_days import day_columns
 from dify_etl.warehouse.tables import Column, Table
@@ -50,12 +76,14 @@ class _TableMarks(TypedDict, total=False):
 class RawTable:
     """A table of schema raw and the kinds of records that fill it.
 
-    `hangs_on` are the feeds that list what its rows hang on, with Dify's word for one such object.
-    `outlives_app`: rows of an app stay when it is gone.
+    `sources` are the paths of Dify's console API that tell them. `hangs_on` are the feeds that list
+    what its rows hang on, with Dify's word for one such object. `outlives_app`: rows of an app stay
+    when it is gone.
     """
 
     table: Table
     records: tuple[type[Record], ...]
+    sources: tuple[str, ...]
     hangs_on: Mapping[str, str] = field(default_factory=dict)
     outlives_app: bool = False
 
@@ -72,6 +100,7 @@ def raw(
     key: tuple[str, ...],
     records: tuple[type[Record], ...],
     *,
+    sources: tuple[str, ...],
     more: tuple[Column, ...] = (),
     extra: Column = EXTRA,
     clocks: tuple[str, ...] = (),
@@ -98,7 +127,7 @@ def raw(
     instants = {column.name: column for column in columns}
     kept = (_as_its_instant(day, instants.get(day.local_of or "", day)) for day in days)
     table = Table("raw", name, grain, key, (*columns, *kept, *last), **marks)
-    return RawTable(table, records, hangs_on or {}, outlives_app)
+    return RawTable(table, records, sources, hangs_on or {}, outlives_app)
 
 
 def _as_its_instant(day: Column, instant: Column) -> Column:
@@ -159,6 +188,7 @@ _OF_MESSAGE: _TableMarks = {
     "listed_by": "message_id",
     "day_column": "message_created_date",
 }
+_MESSAGE_SOURCES = (MESSAGES, COMPLETION_LOG, AGENT_MESSAGES, ONE_MESSAGE)
 # What else hangs on a conversation. Runs of debugging are in no list: their message tells of them.
 _OF_TALK = {"conversations": "conversation", "messages": "message"}
 
@@ -169,6 +199,7 @@ _TABLES = (
         ("app_id",),
         (App, AppDetail),
         more=(DETAIL_EXTRA, DETAIL_OF),
+        sources=(APPS, APP),
     ),
     raw(
         "app_api_keys",
@@ -176,6 +207,7 @@ _TABLES = (
         ("api_key_id",),
         (ApiKey,),
         owners=("app_id",),
+        sources=(OF_APP,),
     ),
     raw(
         "dataset_api_keys",
@@ -183,12 +215,14 @@ _TABLES = (
         ("api_key_id",),
         (ApiKey,),
         outlives_app=True,  # they are of no app
+        sources=(OF_DATASETS,),
     ),
     raw(
         "datasets",
         "One row per dataset (knowledge base) that the account may see.",
         ("dataset_id",),
         (Dataset,),
+        sources=(DATASETS,),
     ),
     raw(
         "documents",
@@ -197,12 +231,14 @@ _TABLES = (
         (Document,),
         owners=("dataset_id",),
         hangs_on={"datasets": "dataset"},
+        sources=(DOCUMENTS,),
     ),
     raw(
         "members",
         "One row per member of the workspace, invited ones included.",
         ("account_id",),
         (Member,),
+        sources=(MEMBERS,),
     ),
     raw(
         "daily_statistics",
@@ -213,6 +249,7 @@ _TABLES = (
         more=(ACCOUNT_ZONE, SERVER_VERSION, READ_AT),
         day_column="statistic_date",
         outlives_app=True,  # figures tell what Dify counted then
+        sources=("/apps/{app_id}/statistics/…", "/apps/{app_id}/workflow/statistics/…"),
     ),
     raw(
         "annotations",
@@ -221,6 +258,7 @@ _TABLES = (
         (Annotation,),
         clocks=("created_at",),
         owners=("app_id",),
+        sources=(ANNOTATIONS,),
     ),
     raw(
         "conversations",
@@ -233,6 +271,7 @@ _TABLES = (
         owners=("app_id",),
         moves_to="source_app_id",
         day_column="created_date",
+        sources=(CHAT, COMPLETION, AGENT_CONVERSATIONS),
     ),
     raw(
         "messages",
@@ -244,6 +283,7 @@ _TABLES = (
         clocks=("created_at",),
         day_column="created_date",
         hangs_on={"conversations": "conversation"},
+        sources=_MESSAGE_SOURCES,
     ),
     raw(
         "message_feedbacks",
@@ -255,6 +295,7 @@ _TABLES = (
         clocks=("created_at",),
         dates=("message_created_at",),
         **_OF_MESSAGE,
+        sources=(*_MESSAGE_SOURCES, FEEDBACKS),
     ),
     raw(
         "message_citations",
@@ -264,6 +305,7 @@ _TABLES = (
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
         **_OF_MESSAGE,
+        sources=_MESSAGE_SOURCES,
     ),
     raw(
         "message_files",
@@ -273,6 +315,7 @@ _TABLES = (
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
         **_OF_MESSAGE,
+        sources=_MESSAGE_SOURCES,
     ),
     raw(
         "agent_thoughts",
@@ -282,6 +325,7 @@ _TABLES = (
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
         **_OF_MESSAGE,
+        sources=_MESSAGE_SOURCES,
     ),
     raw(
         "agent_tool_calls",
@@ -292,6 +336,7 @@ _TABLES = (
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
         **_OF_MESSAGE,
+        sources=(*_MESSAGE_SOURCES, AGENT_LOGS),
     ),
     raw(
         "agent_versions",
@@ -299,6 +344,7 @@ _TABLES = (
         ("agent_version_id",),
         (AgentVersion,),
         owners=("app_id",),
+        sources=(AGENT_VERSIONS,),
     ),
     raw(
         "human_inputs",
@@ -311,6 +357,7 @@ _TABLES = (
         owners=("conversation_id",),
         listed_by="message_id",
         day_column="asked_date",
+        sources=(*_MESSAGE_SOURCES, NODES, PAUSE),
     ),
     raw(
         "workflow_runs",
@@ -324,6 +371,7 @@ _TABLES = (
         day_column="created_date",
         extra=replace(EXTRA, keeps_last=True),
         hangs_on=_OF_TALK,
+        sources=(RUNS, CHATFLOW_RUNS, APP_LOGS, RUN),
     ),
     raw(
         "node_executions",
@@ -335,6 +383,7 @@ _TABLES = (
         listed_by="workflow_run_id",
         day_column="created_date",
         hangs_on={"workflow_runs": "run", **_OF_TALK},
+        sources=(NODES,),
     ),
     raw(
         "workflow_versions",
@@ -343,6 +392,7 @@ _TABLES = (
         (WorkflowVersion,),
         clocks=("created_at",),
         owners=("app_id",),
+        sources=(VERSIONS,),
     ),
     raw(
         "app_triggers",
@@ -350,6 +400,7 @@ _TABLES = (
         ("app_trigger_id",),
         (AppTrigger,),
         owners=("app_id",),
+        sources=(TRIGGERS,),
     ),
     raw(
         "archived_runs",
@@ -359,6 +410,7 @@ _TABLES = (
         (ArchivedRun,),
         clocks=("created_at",),
         owners=("app_id",),
+        sources=(ARCHIVED,),
     ),
 )
 

@@ -31,11 +31,15 @@ class Night:
 
     def metadata_of(self, name: str, day: str | None = None) -> dict[str, object]:
         """Metadata of the materialisation of raw/<name>, of one partition."""
+        return self.metadata_of_key(dg.AssetKey(["raw", name]), day)
+
+    def metadata_of_key(self, key: dg.AssetKey, day: str | None = None) -> dict[str, object]:
+        """The same of any asset."""
         for event in self.result.get_asset_materialization_events():
             told = event.step_materialization_data.materialization
-            if told.asset_key == dg.AssetKey(["raw", name]) and told.partition == day:
+            if told.asset_key == key and told.partition == day:
                 return {label: value.value for label, value in told.metadata.items()}
-        raise AssertionError(f"raw/{name} was not materialised for {day}")
+        raise AssertionError(f"{key.to_user_string()} was not materialised for {day}")
 
 
 def settings_for(home: Path) -> Settings:

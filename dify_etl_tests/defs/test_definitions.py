@@ -10,6 +10,7 @@ import duckdb
 import httpx
 import pytest
 
+from dify_etl.defs.asset_keys import model_key
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.key_assets import KEY_ASSETS
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
@@ -130,6 +131,20 @@ def test_materialisation_tells_what_it_took(night: tuple[Workplace, Night]) -> N
     assert told["dagster/partition_row_count"] == place.value(
         f"SELECT count(*) FROM raw.conversations WHERE created_at::DATE = '{day}'"
     )
+
+
+def test_models_show_the_types_that_duckdb_found(night: tuple[Workplace, Night]) -> None:
+    """Columns of marts and views with type and sentence, in the order of the table."""
+    _, ran = night
+    told = ran.metadata_of_key(model_key("marts.costs"))["dagster/column_schema"]
+    assert isinstance(told, dg.TableSchema)
+    found = {column.name: (column.type, column.description) for column in told.columns}
+    assert found["total_price"][0] == "DECIMAL(38,10)"
+    assert found["usage_date"] == (
+        "DATE",
+        "Local day of the question, in workflow apps of the node's start.",
+    )
+    assert next(iter(found)) == "workspace_id"
 
 
 def test_failed_app_fails_only_the_verdict(tmp_path: Path) -> None:

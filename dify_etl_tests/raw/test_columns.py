@@ -99,14 +99,14 @@ def test_misspelt_mark_is_refused(make: Callable[..., object]) -> None:
 def test_records_of_one_table_agree_about_a_column() -> None:
     """A mark that one of two records forgets would hang on which of them comes first."""
     with pytest.raises(ValueError, match="owner_name of Forgetful is another one"):
-        raw("notes", "One row per note.", ("note_id",), (Marked, Forgetful))
+        raw("notes", "One row per note.", ("note_id",), (Marked, Forgetful), sources=())
 
 
 @pytest.mark.parametrize("told", [{"clocks": ("creatd_at",)}, {"day_column": "creatd_date"}])
 def test_name_that_is_no_column_is_refused(told: dict[str, Any]) -> None:
     """Day, owner and instants of a table are columns of it."""
     with pytest.raises(ValueError, match="has no column creatd"):
-        raw("notes", "One row per note.", ("note_id",), (Marked,), **told)
+        raw("notes", "One row per note.", ("note_id",), (Marked,), sources=(), **told)
 
 
 def test_record_of_secrets_has_no_column_for_the_rest() -> None:
