@@ -124,10 +124,6 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
     failed = [
         loader.unread(one.task.app_id, None, one.error) for one in exports if one.error is not None
     ]
-    done = [
-        Slice.judged(app.app_id, None, export.rows.height, expected=export.rows.height, requests=1)
-        for app, export in good
-    ]
     with loader.commit():
         _load_unopened(loader, [one for one in good if one[0].mode in COMPLETION_MODES])
         _stage(loader, [export for _, export in good])
@@ -139,7 +135,38 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
               AND t.from_source = s.from_source AND t.absent_since IS NULL
               AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
         )
+        unknown = _unknown(loader)
+        done = [
+            Slice.judged(
+                app.app_id,
+                None,
+                export.rows.height,
+                expected=export.rows.height,
+                requests=1,
+                doubt=unknown.get(app.app_id),
+            )
+            for app, export in good
+        ]
         loader.close_slices([*done, *failed], feed=FEED)
+
+
+def _unknown(loader: FeedLoader) -> dict[str, str]:
+    """By app what its export tells and no message does: a rating of this minute, or an odd row. It
+    is asked again the next night.
+    """
+    rows = loader.sync.database.rows(
+        """SELECT m.app_id, count(*), min(s.message_id)
+        FROM _exported s
+        JOIN raw.messages m ON m.message_id = s.message_id AND m.absent_since IS NULL
+        LEFT JOIN raw.message_feedbacks t ON t.message_id = s.message_id
+            AND t.from_source = s.from_source AND t.absent_since IS NULL
+        WHERE t.message_id IS NULL GROUP BY m.app_id"""
+    )
+    return {
+        app_id: f"{number} exported ratings are of no rating that messages show, first: "
+        f"message {message_id}"
+        for app_id, number, message_id in rows
+    }
 
 
 def _stage(loader: FeedLoader, exports: Iterable[Export]) -> None:

@@ -155,6 +155,33 @@ def test_rating_that_became_malformed_is_not_taken_for_gone(workplace: Open) -> 
     assert place.value("SELECT count(*) FROM ops.quarantine") == 1
 
 
+def test_export_of_no_rating_that_messages_show_is_unproven(chat: Workplace) -> None:
+    """The row brings a rating's id and time, and fits none: said, and asked again at night."""
+    row = talk(chat.world, at=NOW - timedelta(days=3))
+    chat.world.give_feedback(first_message(chat.world, row), "like", at=NOW - timedelta(days=2))
+
+    def nameless(path: str, answer: Any) -> Any:
+        if not path.endswith("feedbacks/export"):
+            return answer
+        return {
+            **answer,
+            "feedback_data": [{**one, "feedback_source": ""} for one in answer["feedback_data"]],
+        }
+
+    chat.transport = ChangedAnswers(httpx.WSGITransport(app=chat.server), nameless)
+    chat.read(TALK)
+    told = "SELECT state, reason FROM ops.slices WHERE feed = 'message_feedbacks'"
+    ids = "SELECT count(feedback_id) FROM raw.message_feedbacks"
+    ((state, reason),) = chat.rows(told)
+    assert (state, chat.value(ids)) == ("unproven", 0)
+    assert first_message(chat.world, row) in reason
+    chat.transport = None
+    chat.pass_time(days=1)
+    chat.read(TALK)
+    assert chat.rows(told) == [("proven", None)]
+    assert chat.value(ids) == 1
+
+
 def test_what_was_just_read_is_not_read_again_for_its_ratings(chat: Workplace) -> None:
     """It is as fresh as the export: when they differ all the same, the next run looks again."""
     row = talk(chat.world, at=NOW - timedelta(days=3))
