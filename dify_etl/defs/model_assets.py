@@ -4,12 +4,12 @@ They are built one by one. A model that fails is told no materialisation and fai
 table stays that of its last build, the others are built, and what is good is published.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from dify_etl.assembly.ops_copies import fill_ops_tables
+from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.defs.asset_keys import model_key, source_key
 from dify_etl.defs.figure_checks import (
     NO_FIGURE_DIFFERS,
@@ -20,6 +20,7 @@ from dify_etl.defs.markdown import plain
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.differing_figures import RECONCILIATION
+from dify_etl.warehouse.column_lineage import column_lineage
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.model_builds import SqlFile, build_all, forget_models, sql_files
@@ -36,6 +37,7 @@ BuildEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
 def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
     """One step with an asset per SQL file, and `models_tried`."""
     files = sql_files(folder)
+    lineage = _lineage([one.model for one in files if one.model is not None and not one.error])
 
     @dg.multi_asset(
         name=BUILD_MODELS,
@@ -68,7 +70,9 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
                 database, files, run_id=dify_home.opened.run_id, chosen=chosen
             ):
                 broken += [error] if error else []
-                yield from _build_events(context, database, one, error)
+                yield from _build_events(
+                    context, database, one, error, lineage.get(one.qualified, {})
+                )
             forget_models(database, [one.qualified for one in files])
             if MODELS_TRIED in context.selected_asset_keys:
                 yield dg.MaterializeResult(
@@ -81,13 +85,39 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
     return build_models
 
 
+def _lineage(models: Sequence[Model]) -> dict[str, dict[str, list[dg.TableColumnDep]]]:
+    """Per model its columns, with the columns of other assets that they are made of."""
+    tables = {raw.table.qualified: raw.table.all_columns for raw in RAW_TABLES.values()}
+    tables |= {table.qualified: table.all_columns for table in OPS_TABLES}
+    names = {table: [one.name for one in columns] for table, columns in tables.items()}
+    return {
+        model: {
+            column: [
+                dg.TableColumnDep(asset_key=model_key(one.table), column_name=one.column)
+                for one in sorted(sources)
+                if not one.table.startswith("ops.")
+            ]
+            for column, sources in columns.items()
+        }
+        for model, columns in column_lineage(models, names).items()
+    }
+
+
 def _build_events(
-    context: dg.AssetExecutionContext, database: Database, file: SqlFile, error: ModelBroken | None
+    context: dg.AssetExecutionContext,
+    database: Database,
+    file: SqlFile,
+    error: ModelBroken | None,
+    lineage: Mapping[str, list[dg.TableColumnDep]],
 ) -> Iterator[BuildEvent]:
     key = model_key(file.qualified)
     if error is None:
         rows = database.value(f"SELECT count(*) FROM {file.qualified}")
-        told = {"dagster/row_count": rows, "dagster/column_schema": _schema(database, file)}
+        told: dict[str, dg.RawMetadataValue] = {
+            "dagster/row_count": rows,
+            "dagster/column_schema": _schema(database, file),
+            "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        }
         yield dg.MaterializeResult(asset_key=key, metadata=told)
     else:
         context.log.error(str(error))

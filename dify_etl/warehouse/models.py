@@ -101,6 +101,11 @@ def _model_of(path: Path, text: str) -> Model:
     )
 
 
+def syntax_of(model: Model) -> Any:
+    """DuckDB's syntax tree of a model's query: the node of its SELECT or UNION."""
+    return _parsed(model.query, model.path)["node"]
+
+
 def column_sentences(model: Model, raw_comments: Mapping[str, str]) -> dict[str, str]:
     """The sentence of each column that has one, in the query's order: the header's, else that of
     the raw column which is passed on as it is. `raw_comments` are those of `described_by`.

@@ -147,6 +147,24 @@ def test_models_show_the_types_that_duckdb_found(night: tuple[Workplace, Night])
     assert next(iter(found)) == "workspace_id"
 
 
+def test_models_show_what_their_columns_are_made_of(night: tuple[Workplace, Night]) -> None:
+    """Columns of other assets, through views and parts of the query; a count of rows is of none."""
+    _, ran = night
+    told = ran.metadata_of_key(model_key("marts.latency"))["dagster/column_lineage"]
+    assert isinstance(told, dg.TableColumnLineage)
+    found = {
+        column: [(one.asset_key, one.column_name) for one in deps]
+        for column, deps in told.deps_by_column.items()
+    }
+    messages = model_key("staging.stg_messages")
+    assert found["p95_seconds"] == [(messages, "latency_seconds")]
+    assert found["tokens_per_second"] == [
+        (messages, "answer_tokens"),
+        (messages, "latency_seconds"),
+    ]
+    assert found["messages"] == []
+
+
 def test_failed_app_fails_only_the_verdict(tmp_path: Path) -> None:
     """What is good is modelled and published; the verdict names feed, app, days and reason."""
     place = busy_place(tmp_path)

@@ -1,0 +1,93 @@
+"""Of which columns the columns of a model are made."""
+
+from pathlib import Path
+
+import pytest
+
+from dify_etl.warehouse.column_lineage import Source, column_lineage
+from dify_etl.warehouse.models import Model, read_model
+from dify_etl_tests.warehouse.good_models import load_models
+
+TABLES = {"raw.talks": ["id", "name", "price"], "raw.apps": ["id", "title"]}
+
+
+def model_of(folder: Path, query: str) -> Model:
+    """A mart with that query."""
+    (folder / "marts").mkdir(exist_ok=True)
+    path = folder / "marts" / "asked.sql"
+    path.write_text(f"-- One row.\n\n{query}\n", encoding="utf-8")
+    return read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("select id, name as title from raw.talks", {"id": ["id"], "title": ["name"]}),
+        ("select count(*) as talks from raw.talks where price > 0", {"talks": []}),
+        (
+            "select count(*) filter (where price > 0) as priced from raw.talks",
+            {"priced": ["price"]},
+        ),
+        (
+            "with a as (select id, price * 2 as twice from raw.talks), b as (select * from a) "
+            "select b.twice + 1 as more from b",
+            {"more": ["price"]},
+        ),
+        (
+            "select * exclude (id) from raw.talks as t",
+            {"name": ["name"], "price": ["price"]},
+        ),
+        (
+            "select id, name from raw.talks union all select name, cast(null as varchar) "
+            "from raw.talks",
+            {"id": ["id", "name"], "name": ["name"]},
+        ),
+        (
+            "select id from raw.talks union all by name select price as cost from raw.talks",
+            {"id": ["id"], "cost": ["price"]},
+        ),
+        (
+            "select (select max(t.price) from raw.talks as t) as most, list_transform([1], "
+            "lambda x: x + 1) as others from raw.talks",
+            {"most": ["price"], "others": []},
+        ),
+        (
+            "select sum(price) over (partition by name) as share, share + 1 as more from raw.talks",
+            {"share": ["name", "price"], "more": ["name", "price"]},
+        ),
+        (
+            "select i.price from (select price from raw.talks) as i",
+            {"price": ["price"]},
+        ),
+    ],
+)
+def test_sources_of_columns(tmp_path: Path, query: str, columns: dict[str, list[str]]) -> None:
+    """Renamed, computed, counted, through parts, unions, subqueries and windows."""
+    model = model_of(tmp_path, query)
+    found = column_lineage([model], TABLES)[model.qualified]
+    assert {name: sorted(one.column for one in of) for name, of in found.items()} == columns
+    assert list(found) == list(columns)
+
+
+def test_joined_tables_are_told_apart(tmp_path: Path) -> None:
+    """By the name under which the query knows them; a column of both by USING is of both."""
+    model = model_of(
+        tmp_path,
+        "select id, t.name, a.title from raw.talks as t inner join raw.apps as a using (id)",
+    )
+    found = column_lineage([model], TABLES)[model.qualified]
+    assert found["title"] == {Source("raw.apps", "title")}
+    assert found["id"] == {Source("raw.talks", "id"), Source("raw.apps", "id")}
+
+
+def test_models_name_columns_that_are_there() -> None:
+    """Every column of every model comes from a column that its source has, in the right order."""
+    models = load_models()
+    found = column_lineage(models, {})
+    known = {name: set(columns) for name, columns in found.items()}
+    for model in models:
+        if model.schema == "marts":
+            assert list(found[model.qualified]) == list(model.columns), model.qualified
+        for sources in found[model.qualified].values():
+            for source in sources:
+                assert source.column in known.get(source.table, {source.column})
