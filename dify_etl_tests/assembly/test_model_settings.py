@@ -1,4 +1,4 @@
-"""The file of DIFY_ETL_RATES, and how it comes into the warehouse."""
+"""What models know of the settings: rates and their file, currencies, ages of keys."""
 
 from datetime import date
 from decimal import Decimal
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.assembly.connection import rules_of
 from dify_etl.assembly.currency_rates import read_rates
 from dify_etl.assembly.ops_copies import OPS_TABLES
-from dify_etl.settings import SettingWrong
+from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.model_settings import CurrencyRate, ModelSettings, keep_model_settings
 
@@ -63,7 +64,7 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_models_know_the_settings_of_now(tmp_path: Path) -> None:
     """What was told before and is not told any more is gone."""
     rate = CurrencyRate(date(2026, 1, 1), "RMB", "USD", Decimal("0.14"))
-    first = ModelSettings("app", (("gpt-4o", "USD"),), (rate,))
+    first = ModelSettings("app", (("gpt-4o", "USD"),), (rate,), key_max_age_days=30)
     with open_database(tmp_path / "live.duckdb") as database:
         for table in OPS_TABLES:
             database.ensure(table)
@@ -79,9 +80,24 @@ def test_models_know_the_settings_of_now(tmp_path: Path) -> None:
             )
     assert held == [
         [
-            [("person", "app")],
+            [("person", "app"), ("key_max_age_days", "30")],
             [("gpt-4o", "USD")],
             [(date(2026, 1, 1), "RMB", "USD", Decimal("0.14"))],
         ],
-        [[("person", "workspace")], [], []],
+        [[("person", "workspace"), ("key_max_age_days", "90")], [], []],
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "days"),
+    [("[defaults]\nmax_age_days = 30\n", 30), ("", 90), (None, 90), ("no TOML", 90)],
+)
+def test_the_policy_says_how_old_keys_may_become(
+    tmp_path: Path, policy: str | None, days: int
+) -> None:
+    """A night reads without a policy too, and with a wrong one: the commands of keys tell that."""
+    path = tmp_path / "rotation.toml"
+    if policy is not None:
+        path.write_text(policy, encoding="utf-8")
+    settings = load_settings(DIFY_ETL_ROTATION_POLICY=path)
+    assert rules_of(settings).models.key_max_age_days == days
