@@ -71,6 +71,21 @@ def test_who_waits_for_a_person_is_not_unanswered(warehouse: HandWritten) -> Non
     assert row["is_abandoned"] is False
 
 
+def test_who_waits_by_a_form_is_not_unanswered(warehouse: HandWritten) -> None:
+    """A blocking client's message is normal and empty; its form tells that it waits."""
+    form = {"app_id": "app", "message_id": "message 1"}
+    warehouse.add("raw.human_inputs", human_input_id="form", state="waiting", **form)
+    row = talk(warehouse, {"answer": ""})
+    assert (row["waiting_messages"], row["unanswered_messages"]) == (1, 0)
+
+
+def test_who_answered_too_late_is_unanswered(warehouse: HandWritten) -> None:
+    """The form expired: nobody is waited for any more."""
+    form = {"app_id": "app", "message_id": "message 1"}
+    warehouse.add("raw.human_inputs", human_input_id="form", state="expired", **form)
+    assert talk(warehouse, {"answer": ""})["unanswered_messages"] == 1
+
+
 def test_conversation_without_a_question(warehouse: HandWritten) -> None:
     """One that nobody shows the messages of has a row, and no verdict."""
     row = talk(warehouse, absent_since=NOON)

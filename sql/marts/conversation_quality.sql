@@ -27,26 +27,10 @@
 -- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
 -- is_absent: Whether Dify was proven to have the conversation no more.
 
--- Unanswered: the answer is empty, and no person is waited for.
+-- Unanswered: the answer is empty, and no person is waited for (stg_answers).
 -- Abandoned: the last question failed or is unanswered, and nobody asked again.
 
-with judged_messages as (
-    select
-        conversation_id,
-        message_id,
-        created_at,
-        status = 'error' as is_error,
-        status = 'paused' as is_waiting,
-        coalesce(trim(answer, e' \t\r\n'), '') = ''
-        and status is distinct from 'paused' as is_unanswered,
-        annotation_id is not null as is_annotated,
-        annotation_hit_id is not null as is_annotation_hit,
-        cast(message_tokens as decimal(38, 0)) + answer_tokens as tokens,
-        latency_seconds
-    from staging.stg_messages
-),
-
-talks as (
+with talks as (
     select
         conversation_id,
         count(*) as turns,
@@ -55,13 +39,12 @@ talks as (
         count(*) filter (where is_unanswered) as unanswered_messages,
         count(*) filter (where is_error) as error_messages,
         count(*) filter (where is_waiting) as waiting_messages,
-        max_by(is_unanswered or coalesce(is_error, false), (created_at, message_id))
-            as is_abandoned,
+        max_by(is_unanswered or is_error, (created_at, message_id)) as is_abandoned,
         count(*) filter (where is_annotated) as annotated_messages,
         count(*) filter (where is_annotation_hit) as annotation_hits,
         cast(sum(tokens) as decimal(38, 0)) as total_tokens,
         round(avg(latency_seconds), 6) as average_latency_seconds
-    from judged_messages
+    from staging.stg_answers
     group by conversation_id
 ),
 

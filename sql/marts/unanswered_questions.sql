@@ -49,27 +49,26 @@ annotated as (
 
 judged as (
     select
-        messages.app_id,
-        messages.message_id,
-        messages.person_id,
-        messages.question,
-        messages.answer,
-        messages.created_at,
-        messages.created_date,
+        answers.app_id,
+        answers.message_id,
+        answers.person_id,
+        answers.question,
+        answers.answer,
+        answers.created_at,
+        answers.created_date,
         left(
-            trim(regexp_replace(lower(messages.question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
+            trim(regexp_replace(lower(answers.question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
         ) as question_group,
-        coalesce(messages.status = 'error', false)
-        or coalesce(trim(messages.answer, e' \t\r\n'), '') = ''
-        and messages.status is distinct from 'paused' as is_unanswered,
+        answers.is_error or answers.is_unanswered as is_unanswered,
         disliked.message_id is not null as is_disliked,
         citing_apps.app_id is not null
         and cited.message_id is null
-        and messages.annotation_hit_id is null as is_uncited
-    from staging.stg_messages as messages
-    left join disliked on messages.message_id = disliked.message_id
-    left join cited on messages.message_id = cited.message_id
-    left join citing_apps on messages.app_id = citing_apps.app_id
+        and not answers.is_waiting
+        and not answers.is_annotation_hit as is_uncited
+    from staging.stg_answers as answers
+    left join disliked on answers.message_id = disliked.message_id
+    left join cited on answers.message_id = cited.message_id
+    left join citing_apps on answers.app_id = citing_apps.app_id
 ),
 
 marked as (
