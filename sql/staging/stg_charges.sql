@@ -95,8 +95,9 @@ priced_nodes as (
         nodes.person_kind,
         round(nodes.total_price, 7)::decimal(38, 10) as price,
         nodes.currency,
-        try_cast(nodes.process_data -> 'usage' ->> 'prompt_tokens' as bigint) as prompt_tokens,
-        try_cast(nodes.process_data -> 'usage' ->> 'completion_tokens' as bigint)
+        try_cast(json_extract_string(nodes.process_data, '$.usage.prompt_tokens') as bigint)
+            as prompt_tokens,
+        try_cast(json_extract_string(nodes.process_data, '$.usage.completion_tokens') as bigint)
             as completion_tokens,
         nodes.total_tokens
     from staging.stg_node_executions as nodes
@@ -210,25 +211,28 @@ parts_by_price as (
         provider,
         model,
         model_source,
-        if(is_told, 'message', 'nodes') as price_source,
+        case when is_told then 'message' else 'nodes' end as price_source,
         exact_units as units,
         coalesce(currency, told_currency) as currency,
         case when not is_told and is_told_to_be_free then 'message says 0' end as doubt,
-        if(place = 1, 1, 0) as messages,
+        case when place = 1 then 1 else 0 end as messages,
         1 as node_executions,
         case
             when are_tokens_by_node then prompt_tokens
             when has_more_tokens then 0
-            else if(place = 1, message_prompt_tokens, 0)
+            when place = 1 then message_prompt_tokens
+            else 0
         end as prompt_tokens,
         case
             when are_tokens_by_node then completion_tokens
             when has_more_tokens then 0
-            else if(place = 1, message_completion_tokens, 0)
+            when place = 1 then message_completion_tokens
+            else 0
         end as completion_tokens,
         case
             when are_tokens_by_node or has_more_tokens then total_tokens
-            else if(place = 1, message_tokens, 0)
+            when place = 1 then message_tokens
+            else 0
         end as total_tokens
     from exact_parts
     union all
@@ -280,8 +284,10 @@ parts_by_price as (
         null as doubt,
         0 as messages,
         0 as node_executions,
-        message_prompt_tokens - if(are_tokens_by_node, nodes_prompt_tokens, 0) as prompt_tokens,
-        message_completion_tokens - if(are_tokens_by_node, nodes_completion_tokens, 0)
+        message_prompt_tokens
+        - case when are_tokens_by_node then nodes_prompt_tokens else 0 end as prompt_tokens,
+        message_completion_tokens
+        - case when are_tokens_by_node then nodes_completion_tokens else 0 end
             as completion_tokens,
         message_tokens - nodes_tokens as total_tokens
     from exact_parts
@@ -332,7 +338,7 @@ charges_of_messages as (
         person_id,
         person_name,
         person_kind,
-        if(told_price is not null, 'message', null) as price_source,
+        case when told_price is not null then 'message' end as price_source,
         (told_price * 10000000)::hugeint as units,
         currency,
         null as doubt,

@@ -11,8 +11,8 @@
 with talks as (
     select
         conversation_id,
-        app_model_config -> 'model' ->> 'provider' as provider,
-        app_model_config -> 'model' ->> 'name' as model
+        json_extract_string(app_model_config, '$.model.provider') as provider,
+        json_extract_string(app_model_config, '$.model.name') as model
     from raw.conversations
 ),
 
@@ -20,9 +20,9 @@ configured as (
     select
         coalesce(messages.message_id, messages.conversation_id) as call_id,
         messages.message_id is null as is_unopened,
-        if(talks.model is null, versions.provider, talks.provider) as provider,
+        case when talks.model is null then versions.provider else talks.provider end as provider,
         coalesce(talks.model, versions.model) as model,
-        if(talks.model is null, 'app configuration', 'message') as model_source
+        case when talks.model is null then 'app configuration' else 'message' end as model_source
     from raw.messages as messages
     left join talks on messages.conversation_id = talks.conversation_id
     left join staging.stg_app_versions as versions

@@ -13,7 +13,8 @@ with run_models as (
         workflow_run_id,
         min(provider) as provider,
         min(model) as model,
-        if(bool_and(model_source = 'node'), 'node', 'app configuration') as model_source
+        case when bool_and(model_source = 'node') then 'node' else 'app configuration' end
+            as model_source
     from staging.stg_node_models
     group by workflow_run_id
     having
@@ -28,7 +29,8 @@ calls as (
 models as (
     select
         coalesce(calls.call_id, configured.call_id) as call_id,
-        if(run_models.model is null, configured.provider, run_models.provider) as provider,
+        case when run_models.model is null then configured.provider else run_models.provider end
+            as provider,
         coalesce(run_models.model, configured.model) as model,
         coalesce(run_models.model_source, configured.model_source) as model_source
     from calls

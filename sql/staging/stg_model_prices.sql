@@ -18,7 +18,7 @@ node_usages as (
         provider,
         model,
         created_date,
-        coalesce(process_data -> 'usage', outputs -> 'usage') as told
+        coalesce(json_extract(process_data, 'usage'), json_extract(outputs, 'usage')) as told
     from staging.stg_node_executions
     where total_tokens > 0
 ),
@@ -27,12 +27,16 @@ shown as (
     select
         provider,
         model,
-        told ->> 'currency' as currency,
+        json_extract_string(told, 'currency') as currency,
         created_date as price_date,
-        try_cast(told ->> 'prompt_unit_price' as decimal(28, 10)) as prompt_unit_price,
-        try_cast(told ->> 'prompt_price_unit' as decimal(28, 10)) as prompt_price_unit,
-        try_cast(told ->> 'completion_unit_price' as decimal(28, 10)) as completion_unit_price,
-        try_cast(told ->> 'completion_price_unit' as decimal(28, 10)) as completion_price_unit
+        try_cast(json_extract_string(told, 'prompt_unit_price') as decimal(28, 10))
+            as prompt_unit_price,
+        try_cast(json_extract_string(told, 'prompt_price_unit') as decimal(28, 10))
+            as prompt_price_unit,
+        try_cast(json_extract_string(told, 'completion_unit_price') as decimal(28, 10))
+            as completion_unit_price,
+        try_cast(json_extract_string(told, 'completion_price_unit') as decimal(28, 10))
+            as completion_price_unit
     from node_usages
     union all
     select

@@ -15,13 +15,13 @@ with nodes as (
         workflow_run_id,
         app_id,
         node_id,
-        process_data ->> 'model_provider' as provider,
-        process_data ->> 'model_name' as model
+        json_extract_string(process_data, 'model_provider') as provider,
+        json_extract_string(process_data, 'model_name') as model
     from raw.node_executions
 ),
 
 graphs as (
-    select app_id, version, unnest(graph -> '$.nodes[*]') as node
+    select app_id, version, unnest(json_extract(graph, '$.nodes[*]')) as node
     from raw.workflow_versions
 ),
 
@@ -29,9 +29,9 @@ graph_nodes as (
     select
         app_id,
         version,
-        node ->> 'id' as node_id,
-        node -> 'data' -> 'model' ->> 'provider' as provider,
-        node -> 'data' -> 'model' ->> 'name' as model
+        json_extract_string(node, 'id') as node_id,
+        json_extract_string(node, '$.data.model.provider') as provider,
+        json_extract_string(node, '$.data.model.name') as model
     from graphs
 ),
 
@@ -46,9 +46,10 @@ node_models as (
     select
         nodes.node_execution_id,
         nodes.workflow_run_id,
-        if(nodes.model is null, graph_models.provider, nodes.provider) as provider,
+        case when nodes.model is null then graph_models.provider else nodes.provider end
+            as provider,
         coalesce(nodes.model, graph_models.model) as model,
-        if(nodes.model is null, 'app configuration', 'node') as model_source
+        case when nodes.model is null then 'app configuration' else 'node' end as model_source
     from nodes
     left join raw.workflow_runs as runs on nodes.workflow_run_id = runs.workflow_run_id
     left join graph_models

@@ -29,7 +29,10 @@ select
     versions.created_at,
     versions.created_date,
     versions.created_hour,
-    coalesce(versions.updated_by ->> 'id', versions.updated_by ->> '$') as updated_by_account_id,
+    coalesce(
+        json_extract_string(versions.updated_by, 'id'),
+        json_extract_string(versions.updated_by, '$')
+    ) as updated_by_account_id,
     versions.updated_at,
     json_array_length(versions.graph, '$.nodes')::bigint as nodes,
     coalesce(versions.workflow_id = apps.workflow_id, false) as is_current,
