@@ -84,6 +84,8 @@ def publish_copy(opened: OpenHome) -> Published:
     A copy that an earlier setting left in the home is deleted, and the watcher told.
     """
     through = local_date(opened.began_at, opened.rules.zone)
+    with opened.database() as database:
+        fill_ops_tables(database, opened.path)
     left = left_copy(opened.path, opened.copy) if opened.copy else None
     path = publish(
         opened.path,

@@ -90,8 +90,8 @@ OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
 
 
 def fill_ops_tables(database: Database, home: Path) -> None:
-    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`, which models
-    read: call it before they are built.
+    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`: before models
+    that read them are built, and before the copy is published.
     """
     fill_audit(database, home)
     _fill_rotations(database, home)
