@@ -91,17 +91,20 @@ def rules_of(settings: Settings) -> SyncRules:
     )
 
 
-def _key_max_age_days(policy: Path) -> int:
-    """What the policy of key rotation says of all keys. A night reads whether or not there is one,
-    and right: what is wrong with it, the commands of keys tell.
+def _key_max_age_days(policy: Path) -> int | None:
+    """What the policy of key rotation says of all keys; None when it is wrong, which ends no night:
+    the commands of keys tell what is wrong with it.
     """
-    from dify_etl.operations.keys.errors import PolicyWrong
+    # They load every kind of sink, and doctor and others need no policy.
+    from dify_etl.operations.keys.errors import PolicyMissing, PolicyWrong
     from dify_etl.operations.keys.policy import DEFAULT_MAX_AGE_DAYS, read_policy
 
     try:
         return read_policy(policy).defaults.max_age_days
-    except PolicyWrong:
+    except PolicyMissing:
         return DEFAULT_MAX_AGE_DAYS
+    except PolicyWrong:
+        return None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ MODEL_SETTINGS = Table(
             "setting",
             "VARCHAR",
             "The setting: person (DIFY_ETL_PERSON); key_max_age_days (the defaults of the policy "
-            "of key rotation).",
+            "of key rotation; null: that is wrong).",
         ),
         Column("value", "VARCHAR", "Its value."),
     ),
@@ -66,20 +66,25 @@ class CurrencyRate:
 @dataclass(frozen=True)
 class ModelSettings:
     """`person`: workspace or app, within which equal names are one person. `currencies`: in which
-    one a model, or all of a provider, is charged. `key_max_age_days`: how old API keys may become.
+    one a model, or all of a provider, is charged. `key_max_age_days`: how old API keys may become;
+    None: not known.
     """
 
     person: str = "workspace"
     currencies: tuple[tuple[str, str], ...] = ()
     rates: tuple[CurrencyRate, ...] = ()
-    key_max_age_days: int = 90
+    key_max_age_days: int | None = 90
 
 
 def keep_model_settings(database: Database, settings: ModelSettings) -> None:
     """Put the settings into the place of those of before; call it inside a transaction."""
     currencies = [{"model": name, "currency": code} for name, code in settings.currencies]
     rates = [vars(rate) for rate in settings.rates]
-    values = {"person": settings.person, "key_max_age_days": str(settings.key_max_age_days)}
+    age = settings.key_max_age_days
+    values = {
+        "person": settings.person,
+        "key_max_age_days": None if age is None else str(age),
+    }
     rows = [{"setting": name, "value": value} for name, value in values.items()]
     _replace(database, MODEL_SETTINGS, rows)
     _replace(database, MODEL_CURRENCIES, currencies)

@@ -90,12 +90,12 @@ def test_models_know_the_settings_of_now(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("policy", "days"),
-    [("[defaults]\nmax_age_days = 30\n", 30), ("", 90), (None, 90), ("no TOML", 90)],
+    [("[defaults]\nmax_age_days = 30\n", 30), ("", 90), (None, 90), ("no TOML", None)],
 )
 def test_the_policy_says_how_old_keys_may_become(
-    tmp_path: Path, policy: str | None, days: int
+    tmp_path: Path, policy: str | None, days: int | None
 ) -> None:
-    """A night reads without a policy too, and with a wrong one: the commands of keys tell that."""
+    """A night reads without a policy too, and with a wrong one, of which nothing is known."""
     path = tmp_path / "rotation.toml"
     if policy is not None:
         path.write_text(policy, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,30 +45,14 @@ def warehouse(unpinned: HandWritten) -> HandWritten:
     return unpinned
 
 
-@contextmanager
-def filled_once(empty_file: Path, folder: Path) -> Iterator[HandWritten]:
-    """As `warehouse`, for tests that ask one content."""
-    copy = folder / "live.duckdb"
-    shutil.copy(empty_file, copy)
-    with open_database(copy) as database:
-        warehouse = HandWritten(database, zone_of(ZONE))
-        warehouse.add("ops.source", timezone=ZONE, server_version="1.12.1")
-        yield warehouse
-
-
 @pytest.fixture(scope="module")
 def module_warehouse(
     empty_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[HandWritten]:
-    """One of a module."""
-    with filled_once(empty_file, tmp_path_factory.mktemp("warehouse")) as warehouse:
-        yield warehouse
-
-
-@pytest.fixture(scope="module")
-def second_warehouse(
-    empty_file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HandWritten]:
-    """Another one beside it."""
-    with filled_once(empty_file, tmp_path_factory.mktemp("second")) as warehouse:
+    """As `warehouse`, for tests that ask one content."""
+    copy = tmp_path_factory.mktemp("warehouse") / "live.duckdb"
+    shutil.copy(empty_file, copy)
+    with open_database(copy) as database:
+        warehouse = HandWritten(database, zone_of(ZONE))
+        warehouse.add("ops.source", timezone=ZONE, server_version="1.12.1")
         yield warehouse

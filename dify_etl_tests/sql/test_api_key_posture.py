@@ -51,6 +51,12 @@ def test_the_policy_says_how_old_a_key_may_become(keys: HandWritten) -> None:
     assert over == {"old", "new"}
 
 
+def test_a_wrong_policy_says_nothing(keys: HandWritten) -> None:
+    """Not even that a key is young enough."""
+    keys.add("ops.model_settings", setting="key_max_age_days", value=None)
+    assert {row["is_over_age"] for row in keys.rows_of(MART)} == {None}
+
+
 def test_rotations_tell_who_uses_and_made_a_key(keys: HandWritten) -> None:
     """Consumer, sink and entry by the rotation; who applied it by the audit."""
     rotation = {"target_id": "target", "consumer": "shop", "sink": "vault", "entry": "shop/key"}

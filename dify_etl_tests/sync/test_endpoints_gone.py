@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from dify_etl.dify.statistics import StatisticMetric
+from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.expected_values import Told, version_of
@@ -150,6 +151,17 @@ def independent_routes() -> list[tuple[str, ...]]:
         else:
             groups.append([route])
     return [tuple(group) for group in groups]
+
+
+def test_tables_name_the_routes_that_tell_them() -> None:
+    """What the data dictionary says of a table's source is what a sync asks for it."""
+    for route, tables in NEEDED_BY.items():
+        told = {
+            re.sub(r"{[a-z_]+}", "{id}", f"GET {source}")
+            for source in RAW_TABLES[tables[0]].sources
+        }
+        statistics = {one for one in told if one.endswith("…")}
+        assert route in told or any(route.startswith(one[:-1]) for one in statistics), route
 
 
 @pytest.mark.parametrize("route", NEEDED_BY)

@@ -11,8 +11,8 @@
 -- age_days: Whole days since the key was made.
 -- unused_days: Whole days since its last use; if it was never used, since it was made.
 -- is_never_used: Whether Dify never saw it used.
--- max_age_days: How old a key may become: max_age_days of the policy's defaults, else 90.
--- is_over_age: Whether it is older than that.
+-- max_age_days: How old a key may become, by the policy's defaults, else 90; null: a wrong policy.
+-- is_over_age: Whether it is older than that; null: not known.
 -- consumer: Who uses it, in the words of the policy; null: no rotation made it.
 -- sink: Where a rotation put it; null: no rotation made it.
 -- entry: Under which name it is kept there.
@@ -23,7 +23,7 @@
 -- slots_left: Keys that may still be made there: Dify allows 10; a rotation needs one.
 
 with settings as (
-    select coalesce(max(try_cast(value as integer)), 90) as max_age_days
+    select case when count(*) = 0 then 90 else max(try_cast(value as integer)) end as max_age_days
     from ops.model_settings
     where setting = 'key_max_age_days'
 ),
