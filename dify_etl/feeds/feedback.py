@@ -152,7 +152,7 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
 
 def _unknown(loader: FeedLoader) -> dict[str, str]:
     """By app what its export tells and no message does: a rating of this minute, or an odd row. It
-    is asked again the next night.
+    is asked again the next night. A message that only the log of an agent tells shows no ratings.
     """
     rows = loader.sync.database.rows(
         """SELECT m.app_id, count(*), min(s.message_id)
@@ -160,7 +160,7 @@ def _unknown(loader: FeedLoader) -> dict[str, str]:
         JOIN raw.messages m ON m.message_id = s.message_id AND m.absent_since IS NULL
         LEFT JOIN raw.message_feedbacks t ON t.message_id = s.message_id
             AND t.from_source = s.from_source AND t.absent_since IS NULL
-        WHERE t.message_id IS NULL GROUP BY m.app_id"""
+        WHERE t.message_id IS NULL AND m.message_source <> 'log' GROUP BY m.app_id"""
     )
     return {
         app_id: f"{number} exported ratings are of no rating that messages show, first: "

@@ -2,9 +2,13 @@
 
 What only chooses or groups rows (WHERE, ON, GROUP BY) is no source of a column: a count of all rows
 has none, one with a FILTER those that the filter names.
+
+It is a picture for people, and ends nothing: what it does not know (the outer columns of a
+correlated subquery, columns that a table's alias renames, names in another case) is no source.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from dify_etl.warehouse.models import Model, syntax_of
@@ -31,7 +35,12 @@ def column_lineage(
     columns = {name: list(names) for name, names in tables.items()}
     found: dict[str, dict[str, Sources]] = {}
     for model in models:
-        found[model.qualified] = _Query(columns).outputs(syntax_of(model), {})
+        try:
+            made = _Query(columns).outputs(syntax_of(model), {})
+        except (KeyError, TypeError, AttributeError):
+            # DuckDB promises no form of its trees; a model is built without this picture too.
+            made = {}
+        found[model.qualified] = made
         columns[model.qualified] = list(found[model.qualified])
     return found
 
@@ -47,10 +56,17 @@ class _Query:
         parts = dict(outer)
         for entry in node["cte_map"]["map"]:
             parts[entry["key"]] = self.outputs(entry["value"]["query_node"], parts)
-        if node["type"] == "SET_OPERATION_NODE":
-            sides = [self.outputs(child, parts) for child in node["children"]]
-            return _by_name(sides) if node["setop_type"] == "UNION_BY_NAME" else _by_place(sides)
-        return self._selected(node, parts)
+        match node["type"]:
+            case "SET_OPERATION_NODE":
+                sides = [self.outputs(child, parts) for child in node["children"]]
+                by_name = node["setop_type"] == "UNION_BY_NAME"
+                return _by_name(sides) if by_name else _by_place(sides)
+            case "RECURSIVE_CTE_NODE":  # what it says of itself adds no source to its beginning
+                return self.outputs(node["left"], parts)
+            case "SELECT_NODE":
+                return self._selected(node, parts)
+            case _:
+                return {}
 
     def _selected(self, node: Any, parts: Mapping[str, _Relation]) -> _Relation:
         scope = dict(self._relations(node["from_table"], parts))
@@ -69,7 +85,7 @@ class _Query:
         self, item: Any, scope: Mapping[str, _Relation], parts: Mapping[str, _Relation]
     ) -> _Relation:
         of = item["relation_name"]
-        chosen = [scope[of]] if of else list(scope.values())
+        chosen = [scope.get(of, {})] if of else list(scope.values())
         taken = {name: sources for relation in chosen for name, sources in relation.items()}
         for name in item.get("exclude_list") or ():
             taken.pop(name, None)
@@ -86,12 +102,14 @@ class _Query:
             yield from self._relations(table["left"], parts)
             yield from self._relations(table["right"], parts)
         elif kind == "SUBQUERY":
-            yield table["alias"], self.outputs(table["subquery"]["node"], parts)
+            # Without a name none can be asked by it, and two must not be taken for one.
+            name = table["alias"] or f"subquery {id(table)}"
+            yield name, self.outputs(table["subquery"]["node"], parts)
         elif kind == "BASE_TABLE":
             name, schema = table["table_name"], table["schema_name"]
             whole = f"{schema}.{name}"
             known = {column: frozenset({Source(whole, column)}) for column in self._named(whole)}
-            yield table["alias"] or name, known if schema else parts[name]
+            yield table["alias"] or name, known if schema else parts.get(name, {})
 
     def _named(self, table: str) -> Sequence[str]:
         return self._columns.get(table, ())
@@ -115,6 +133,7 @@ class _Query:
                     found |= _resolved(node["column_names"], scope, made)
                 elif node.get("class") == "SUBQUERY":
                     found |= _all_of(self.outputs(node["subquery"]["node"], parts).values())
+                    left.append(node.get("child"))  # x of `x in (select …)`
                 else:
                     left.extend(node.values())
         return found
@@ -138,8 +157,9 @@ def _by_name(sides: Sequence[_Relation]) -> _Relation:
 
 
 def _by_place(sides: Sequence[_Relation]) -> _Relation:
-    columns = zip(*(side.values() for side in sides), strict=True)
-    return {name: _all_of(found) for name, found in zip(sides[0], columns, strict=True)}
+    """Of the first side all columns, of the others those that are known."""
+    columns = zip_longest(*(side.values() for side in sides), fillvalue=_NOTHING)
+    return {name: _all_of(found) for name, found in zip(sides[0], columns, strict=False)}
 
 
 def _all_of(found: Iterable[Sources]) -> Sources:

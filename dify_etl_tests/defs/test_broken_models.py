@@ -56,6 +56,18 @@ def test_every_file_is_an_asset_broken_or_not(folder: Path) -> None:
     ]
 
 
+def test_sql_that_no_picture_is_made_of_is_an_asset(folder: Path) -> None:
+    """Other SQL than lineage knows, and SQL over a broken file, loads all the same."""
+    for name, query in {
+        "recursive": "with recursive r as (select 1 as app_id union all select app_id + 1 from r "
+        "where app_id < 3) select app_id from r",
+        "over_broken": "select * from marts.no_syntax union all select app_id from raw.apps",
+    }.items():
+        (folder / "marts" / f"{name}.sql").write_text(HEADER + query)
+    keys = {"/".join(key.path) for key in model_assets(folder).keys}
+    assert {"marts/recursive", "marts/over_broken"} <= keys
+
+
 def published(place: Workplace, sql: str) -> list[tuple[Any, ...]]:
     """What the analysts' copy answers."""
     with duckdb.connect(place.home / COPY, read_only=True) as connection:

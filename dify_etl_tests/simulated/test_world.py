@@ -261,3 +261,16 @@ def test_no_secret_shows_in_a_repr(built: World) -> None:
     assert key.token not in repr(key)
     assert app.site.code not in repr(app)
     assert built.admin_api_key not in repr(built)
+
+
+def test_nodes_take_times_of_their_own(built: World) -> None:
+    """By type and run, and none ends after its run."""
+    seconds: dict[str, set[float]] = {}
+    for run in built.workflow_runs.values():
+        for node_id in built.nodes_of_run[run.id]:
+            node = built.node_executions[node_id]
+            seconds.setdefault(node.node_type, set()).add(node.elapsed_time)
+            if run.finished_at is not None and node.finished_at is not None:
+                assert node.finished_at <= run.finished_at
+    assert min(seconds["llm"]) > max(seconds["start"])
+    assert len(seconds["llm"]) > 10

@@ -94,7 +94,17 @@ def test_rotations_tell_who_uses_and_made_a_key(keys: HandWritten) -> None:
     assert (rows["old"]["consumer"], rows["old"]["made_by"]) == (None, None)
 
 
-def test_rotations_that_are_over_replace_nothing(keys: HandWritten) -> None:
-    """One that failed leaves its old key in place."""
-    keys.add("ops.key_rotations", rotation_id="r", state="failed", old_key_ids='["old"]')
+@pytest.mark.parametrize("state", ["failed", "rolled_back", "proven", "withdrawing"])
+def test_rotations_that_are_over_replace_nothing(keys: HandWritten, state: str) -> None:
+    """One that failed leaves its old key in place, one that is withdrawn brings it back."""
+    keys.add("ops.key_rotations", rotation_id="r", state=state, old_key_ids='["old"]')
     assert not any(row["is_being_replaced"] for row in keys.rows_of(MART))
+
+
+def test_a_read_that_failed_is_no_read(keys: HandWritten) -> None:
+    """How old the keys are now is not known: nothing is said of them."""
+    keys.database.execute("UPDATE ops.slices SET state = 'failed' WHERE app_id = 'app'")
+    rows = {row["api_key_id"]: row for row in keys.rows_of(MART)}
+    assert (rows["old"]["read_at"], rows["old"]["age_days"]) == (None, None)
+    assert rows["old"]["is_over_age"] is None
+    assert rows["of datasets"]["read_at"] == READ_AT

@@ -28,7 +28,7 @@ ANSWERS = [
             ("2026-03", "flow", "USD", Decimal("0.5")),
         ],
     ),
-    ("What does a run", [("flow", "v1", "USD", 0.5), ("flow", "v2", "USD", 0.5)]),
+    ("What does a run", [("flow", "v1", "USD", 0.25), ("flow", "v2", "USD", 0.5)]),
     ("Which answers are disliked", [("bot", "Where is it?", "Here.", "No", "ann", "gpt")]),
     ("How satisfied", [("gpt", 1, 1)]),
     ("Which conversations ended", [("bot", "lost", "bob", 1, NOON)]),
@@ -45,12 +45,12 @@ ANSWERS = [
     ("On which days", [(DAY, "bot", "gpt", 5, 2.0, pytest.approx(8.4))]),
     (
         "Which node makes",
-        [("flow", "Model", "llm", 2, 4.0, 2.0), ("flow", "Code", "code", 1, 1.0, 1.0)],
+        [("flow", "Model", "llm", 3, 6.0, 2.0), ("flow", "Code", "code", 1, 1.0, 1.0)],
     ),
-    ("Which node fails", [("flow", "Model", 1, 2)]),
-    ("How often does each version", [("flow", "first", 2, 0), ("flow", "v2", 2, 1)]),
+    ("Which node fails", [("flow", "Model", 1, 3)]),
+    ("How often does each version", [("flow", "first", 3, 0), ("flow", "v2", 2, 1)]),
     ("Which runs never ended?", [("flow", "stuck", "running", NOON - timedelta(days=9))]),
-    ("What started the runs?", [("flow", "app-run", 3), ("flow", "trigger-webhook", 1)]),
+    ("What started the runs?", [("flow", "app-run", 4), ("flow", "trigger-webhook", 1)]),
     ("What do an agent", [("bot", "search", 2, 1, 3.0)]),
     (
         "Which documents and segments",
@@ -202,6 +202,7 @@ def _knowledge(warehouse: HandWritten) -> None:
             is_enabled=True,
             is_archived=False,
             created_at=NOON - timedelta(days=age),
+            loaded_at=NOON - timedelta(days=age),
         )
     for message, position, score in ((2, 1, 0.9), (2, 2, 0.5), (3, 1, 0.8)):
         warehouse.add(
@@ -232,8 +233,17 @@ def _runs(warehouse: HandWritten) -> None:
         "total_tokens": 9,
     }
     warehouse.node(first, **priced, created_at=before, elapsed_seconds=2.0)
-    stuck: dict[str, Any] = {"workflow_run_id": "stuck", "status": "running", "total_tokens": 0}
+    stuck: dict[str, Any] = {
+        "loaded_at": NOON - timedelta(days=9),
+        "workflow_run_id": "stuck",
+        "status": "running",
+        "total_tokens": 0,
+    }
     warehouse.run(**flow, **stuck, workflow_version="v1", created_at=NOON - timedelta(days=9))
+    free = {"created_at": before - timedelta(days=1), "finished_at": before, "total_tokens": 0}
+    gratis = warehouse.run(**flow, **free, workflow_version="v1")
+    costless = {"app_id": "flow", "total_price": "0", "currency": "USD", "total_tokens": 9}
+    warehouse.node(gratis, **costless, created_at=before - timedelta(days=1), elapsed_seconds=2.0)
     second = warehouse.run(**flow, workflow_version="v2", finished_at=NOON)
     warehouse.node(second, **priced, elapsed_seconds=2.0, status="failed", error="no")
     code: dict[str, Any] = {
@@ -260,9 +270,9 @@ def _runs(warehouse: HandWritten) -> None:
             created_by_name="Eva",
             created_at=published if number else None,
         )
-    warehouse.add(
-        "raw.human_inputs", human_input_id="form", app_id="flow", state="waiting", asked_at=NOON
-    )
+    asked = {"app_id": "flow", "state": "waiting", "asked_at": NOON}
+    warehouse.add("raw.human_inputs", human_input_id="form", **asked)
+    warehouse.add("raw.human_inputs", human_input_id="gone", absent_since=NOON, **asked)
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,12 @@ def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
         document(warehouse, number, "completed", word_count=2**63 - 1, hit_count=2**63 - 1)
     row = warehouse.one_row_of(MART)
     assert (row["characters"], row["hits"]) == (2**64 - 2, 2**64 - 2)
+
+
+def test_an_error_without_a_text_is_that_of_its_document(warehouse: HandWritten) -> None:
+    """The newest failed document tells none: that of another is not put in its place."""
+    read(warehouse)
+    document(warehouse, 1, "error", error="bad file")
+    document(warehouse, 2, "error", error=None, created_at=NOON + timedelta(minutes=1))
+    row = warehouse.one_row_of(MART)
+    assert (row["last_error"], row["last_error_document"]) == (None, "file 2")

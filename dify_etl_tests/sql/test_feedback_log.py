@@ -62,3 +62,20 @@ def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
     warehouse.message(message_tokens=2**63 - 1, answer_tokens=2**63 - 1)
     warehouse.like("message 1")
     assert warehouse.one_row_of(MART)["total_tokens"] == 2**64 - 2
+
+
+def test_sources_without_a_name_are_counted(warehouse: HandWritten) -> None:
+    """They are citations, and no name."""
+    warehouse.app("chat")
+    warehouse.message()
+    for position, name in enumerate((None, "guide"), 1):
+        warehouse.add(
+            "raw.message_citations",
+            message_id="message 1",
+            position=position,
+            app_id="app",
+            document_name=name,
+        )
+    warehouse.like("message 1")
+    row = warehouse.one_row_of(MART)
+    assert (row["citations"], row["cited_documents"]) == (2, '["guide"]')

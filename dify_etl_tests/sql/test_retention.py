@@ -82,3 +82,17 @@ def test_weeks_are_those_of_the_account_s_zone(warehouse: HandWritten) -> None:
     warehouse.message(created_at=NOON - timedelta(hours=11, minutes=30))
     (row,) = warehouse.rows_of(MART, "scope = 'workspace'")
     assert row["cohort_week_date"] == DAY
+
+
+@pytest.mark.parametrize("state", ["failed", "incomplete", None])
+def test_a_day_that_was_not_read_leaves_its_week_open(used: HandWritten, state: str | None) -> None:
+    """Of its app, and of the workspace; another app's week is complete."""
+    for number in range(7):
+        day = DAY + timedelta(days=number)
+        if number != 3:
+            used.read_day(day, app_id="second")
+        elif state is not None:
+            used.read_day(day, app_id="second", state=state)
+    in_first_week = f"activity_week_date = DATE '{DAY}'"
+    rows = used.rows_of(MART, in_first_week)
+    assert {row["app_id"]: row["is_complete"] for row in rows} == {"app": True, None: False}

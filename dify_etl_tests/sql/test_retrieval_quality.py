@@ -92,3 +92,12 @@ def test_external_sources(warehouse: HandWritten) -> None:
     row = warehouse.one_row_of(MART)
     assert (row["segment_id"], row["is_cited"], row["citations"]) == (None, True, 2)
     assert (row["cited_messages"], row["average_score"]) == (1, 9e300)
+
+
+def test_what_is_gone_is_not_in_dify(cited: HandWritten) -> None:
+    """Of a deleted dataset the citation tells the name, and its documents are gone with it."""
+    cited.add("raw.datasets", dataset_id="s", name="old name", absent_since=NOON)
+    cited.add("raw.documents", document_id="d", dataset_id="s", name="d now")
+    rows = cited.rows_of(MART)
+    assert {row["dataset_name"] for row in rows} == {"set as cited"}
+    assert {row["is_document_in_dify"] for row in rows} == {False}

@@ -92,3 +92,40 @@ def test_who_waits_for_a_person_is_answered_later(warehouse: HandWritten) -> Non
     warehouse.app("chat")
     ask(warehouse, "May I?", answer="", status="paused")
     assert warehouse.rows_of(MART) == []
+
+
+def test_the_example_is_one_message(warehouse: HandWritten) -> None:
+    """The newest, be its answer or its id unknown: nothing is taken from another message."""
+    warehouse.app("completion")
+    ask(warehouse, "Why?", answer="", message_id="opened")
+    ask(warehouse, "why", answer=None, message_id=None, message_source="list")
+    row = warehouse.one_row_of(MART)
+    assert (row["example_question"], row["example_answer"]) == ("why", None)
+    assert (row["example_message_id"], row["questions"]) == (None, 2)
+
+
+def test_dislikes_of_logs_that_nobody_opened(warehouse: HandWritten) -> None:
+    """The rating names a message, the log only its conversation, which has no other."""
+    warehouse.app("completion")
+    ask(warehouse, "Why?", conversation_id="log", message_id=None, message_source="list")
+    ask(warehouse, "How?", conversation_id="other", message_id=None, message_source="list")
+    warehouse.like("a message", rating="dislike", conversation_id="log")
+    row = warehouse.one_row_of(MART)
+    assert (row["question_group"], row["disliked_questions"]) == ("why", 1)
+
+
+def test_what_a_closed_log_cites_nobody_knows(warehouse: HandWritten) -> None:
+    """That others of its app cite is no reproach."""
+    warehouse.app("completion")
+    cite(warehouse, ask(warehouse, "Opened"))
+    ask(warehouse, "Closed", message_id=None, message_source="list")
+    assert warehouse.rows_of(MART) == []
+
+
+def test_spaces_and_accents_of_every_kind(warehouse: HandWritten) -> None:
+    """Ideographic, no-break and invisible spaces; an accent as one character or as two."""
+    warehouse.app("chat")
+    for question in ("un é", "un\u3000é", "un\u00a0é", "un\u200bé", "un e\u0301"):
+        ask(warehouse, question, answer="")
+    row = warehouse.one_row_of(MART)
+    assert (row["question_group"], row["questions"]) == ("un é", 5)

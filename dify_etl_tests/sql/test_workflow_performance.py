@@ -84,3 +84,24 @@ def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
     for _ in range(2):
         warehouse.run(total_tokens=2**63 - 1, elapsed_seconds=9e300)
     assert warehouse.one_row_of(MART)["total_tokens"] == 2**64 - 2
+
+
+@pytest.mark.parametrize("in_one_run", [True, False])
+def test_unknown_currencies_are_not_added(warehouse: HandWritten, in_one_run: bool) -> None:
+    """A price whose currency nobody tells is not of the currency of the others."""
+    warehouse.app("workflow")
+    run = warehouse.run(workflow_version="v1")
+    warehouse.node(run, total_price="0.5", currency="USD", total_tokens=10)
+    other = run if in_one_run else warehouse.run(workflow_version="v1")
+    warehouse.node(other, total_price="0.5", currency=None, total_tokens=10)
+    row = warehouse.one_row_of(MART)
+    assert (row["total_price"], row["currency"]) == (None, None)
+
+
+def test_what_costs_nothing_has_no_currency(warehouse: HandWritten) -> None:
+    """A price of 0 is a price, and does not mix with the currency of others."""
+    warehouse.app("workflow")
+    run = warehouse.run(workflow_version="v1")
+    warehouse.node(run, total_price="0", currency="USD", total_tokens=10)
+    row = warehouse.one_row_of(MART)
+    assert (row["priced_runs"], row["total_price"], row["currency"]) == (1, Decimal(0), None)

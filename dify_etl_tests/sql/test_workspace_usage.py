@@ -74,3 +74,14 @@ def test_failed_runs_are_counted(warehouse: HandWritten) -> None:
     warehouse.run(triggered_from="debugging", status="failed")
     row = warehouse.one_row_of(MART)
     assert (row["workflow_runs"], row["failed_runs"], row["apps"]) == (2, 1, 1)
+
+
+def test_days_that_were_not_read_have_no_people(warehouse: HandWritten) -> None:
+    """A message that is known by chance counts nowhere: neither as a message nor as a person."""
+    for app_id in ("app", "second"):
+        warehouse.app("chat", app_id)
+    warehouse.read_day(app_id="app")
+    warehouse.message("talk")
+    warehouse.message("by chance", **person(warehouse, "ada", "second"))
+    row = warehouse.one_row_of(MART)
+    assert (row["messages"], row["people"], row["new_people"]) == (1, 1, 1)

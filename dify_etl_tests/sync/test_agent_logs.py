@@ -44,6 +44,17 @@ def row_of(place: Workplace, message: Message) -> tuple[object, ...]:
     return found
 
 
+def test_rating_of_a_message_that_only_the_log_tells(agents: Workplace) -> None:
+    """The log tells no ratings: that the export has one is no doubt for ever."""
+    message = with_dead_file(agents)
+    agents.world.give_feedback(message.id, "like", at=NOW - timedelta(hours=1))
+    agents.read(TALK)
+    assert row_of(agents, message)[0] == "log"
+    told = f"""SELECT reason FROM ops.slices
+        WHERE feed = 'message_feedbacks' AND app_id = '{message.app_id}'"""
+    assert agents.rows(told) == [(None,)]
+
+
 @pytest.mark.parametrize("version", ["1.16.1", "main-2026-08"])
 def test_message_that_dify_cannot_show_is_loaded_from_the_log(
     workplace: Open, version: str

@@ -6,6 +6,7 @@ import pytest
 
 from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.warehouse import column_lineage as lineage
 from dify_etl.warehouse.column_lineage import Source, column_lineage
 from dify_etl.warehouse.models import Model, read_model
 from dify_etl_tests.warehouse.good_models import load_models
@@ -13,10 +14,10 @@ from dify_etl_tests.warehouse.good_models import load_models
 TABLES = {"raw.talks": ["id", "name", "price"], "raw.apps": ["id", "title"]}
 
 
-def model_of(folder: Path, query: str) -> Model:
+def model_of(folder: Path, query: str, *, name: str = "asked") -> Model:
     """A mart with that query."""
     (folder / "marts").mkdir(exist_ok=True)
-    path = folder / "marts" / "asked.sql"
+    path = folder / "marts" / f"{name}.sql"
     path.write_text(f"-- One row.\n\n{query}\n", encoding="utf-8")
     return read_model(path)
 
@@ -58,6 +59,19 @@ def model_of(folder: Path, query: str) -> Model:
             {"share": ["name", "price"], "more": ["name", "price"]},
         ),
         (
+            "with recursive r as (select price as n from raw.talks union all select n + 1 from r "
+            "where n < 3) select n from r",
+            {"n": ["price"]},
+        ),
+        (
+            "select name in (select title from raw.apps) as is_app from raw.talks",
+            {"is_app": ["name", "title"]},
+        ),
+        (
+            "select price, title from (select price from raw.talks), (select title from raw.apps)",
+            {"price": ["price"], "title": ["title"]},
+        ),
+        (
             "select i.price from (select price from raw.talks) as i",
             {"price": ["price"]},
         ),
@@ -80,6 +94,35 @@ def test_joined_tables_are_told_apart(tmp_path: Path) -> None:
     found = column_lineage([model], TABLES)[model.qualified]
     assert found["title"] == {Source("raw.apps", "title")}
     assert found["id"] == {Source("raw.talks", "id"), Source("raw.apps", "id")}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "with m as (select id from raw.talks) select M.* from m",
+        "select id from talk",
+        "select * from marts.broken union all select id from raw.talks",
+        "select id from raw.talks union all select * from (values (1), (2))",
+        "select columns('.*d') from raw.talks union all select id from raw.talks",
+        "select t.id from generate_series(3) as t(id)",
+        "from raw.talks",
+    ],
+)
+def test_what_is_not_known_ends_nothing(tmp_path: Path, query: str) -> None:
+    """Whoever writes such a model has it built, and sees less of where its columns come from."""
+    model = model_of(tmp_path, query)
+    good = model_of(tmp_path, "select id from raw.apps", name="good")
+    found = column_lineage([model, good], TABLES)
+    assert found["marts.good"] == {"id": {Source("raw.apps", "id")}}
+
+
+def test_tree_of_another_form_is_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a later DuckDB may make it."""
+    monkeypatch.setattr(lineage, "syntax_of", lambda model: {"type": "SELECT_NODE"})
+    model = model_of(tmp_path, "select id from raw.apps")
+    assert column_lineage([model], TABLES) == {"marts.asked": {}}
 
 
 def test_columns_of_all_models_are_found() -> None:

@@ -16,9 +16,9 @@ _TOOL: JsonObject = {
 }
 
 
-# What a node of a type takes in the middle; of others a moment.
+# Seconds that a node of a type takes in the middle; of others a moment.
 _SECONDS = {"llm": 1.1, "tool": 0.45, "code": 0.03, "iteration": 0.08, "loop": 0.08}
-_A_MOMENT, _BETWEEN = 0.004, 0.006
+_A_MOMENT, _BETWEEN, _BEFORE = 0.004, 0.006, 0.09
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def add_nodes(
     steps = list(_steps(chronicle, run, all_kinds=all_kinds))
     pace = _pace(run, steps)
     before: str | None = None
-    at = run.created_at + timedelta(milliseconds=90)
+    at = run.created_at + timedelta(seconds=pace * _BEFORE)
     for index, step in enumerate(steps, 1):
         seconds = round(pace * _seconds_of(step), 6)
         row = _node(chronicle, run, step, index, at=at, seconds=seconds)
@@ -78,9 +78,11 @@ def _seconds_of(step: _Step) -> float:
 
 
 def _pace(run: WorkflowRun, steps: list[_Step]) -> float:
-    """How slow the nodes of a run are, 0.5 to 1.5, its own; slower runs than it was are none."""
+    """By how much the nodes of a run are slower than in the middle: 0.5 to 1.5, and less where they
+    would end after their run.
+    """
     pace = 0.5 + int(run.id[-4:], 16) / 0xFFFF
-    whole = pace * sum(_seconds_of(step) + _BETWEEN for step in steps) + 0.09
+    whole = pace * (_BEFORE + sum(_seconds_of(step) + _BETWEEN for step in steps))
     return pace * run.elapsed_time / whole if 0 < run.elapsed_time < whole else pace
 
 

@@ -202,7 +202,12 @@ class ConversationChanges(WorkflowChanges, FeedbackChanges):
             row.status, row.error = ("normal", None) if error is None else ("error", error)
             if row.workflow_run_id is not None and row.workflow_run_id in self.workflow_runs:
                 status = "succeeded" if error is None else "failed"
-                self.finish_run(row.workflow_run_id, at=row.updated_at, status=status, error=error)
+                # Messages begin at whole seconds and their runs do not: by the message's clock a
+                # fast run would end before it began.
+                ended_at = self.workflow_runs[row.workflow_run_id].created_at + timedelta(
+                    seconds=latency
+                )
+                self.finish_run(row.workflow_run_id, at=ended_at, status=status, error=error)
             return row
 
     def rename_conversation(self, conversation_id: str, name: str, *, at: datetime) -> None:

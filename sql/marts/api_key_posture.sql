@@ -7,7 +7,7 @@
 -- masked_token: First 5 and last 4 characters of the key.
 -- created_at: When the key was made, UTC.
 -- last_used_at: Last use, UTC: at most a minute late, up to an hour since 1.13; null: never.
--- read_at: When the keys were read last, UTC: all ages are of then.
+-- read_at: When the keys were read, UTC: all ages are of then; null: the last read failed.
 -- age_days: Whole days since the key was made.
 -- unused_days: Whole days since its last use; if it was never used, since it was made.
 -- is_never_used: Whether Dify never saw it used.
@@ -56,7 +56,8 @@ reads as (
         app_id,
         max(read_at) as read_at
     from ops.slices
-    where feed in ('app_api_keys', 'dataset_api_keys')
+    where
+        feed in ('app_api_keys', 'dataset_api_keys') and state not in ('failed', 'incomplete')
     group by feed, app_id
 ),
 
@@ -86,7 +87,7 @@ makers as (
 replaced as (
     select distinct unnest(from_json(old_key_ids, '["VARCHAR"]')) as api_key_id
     from ops.key_rotations
-    where state not in ('proven', 'failed', 'rolled_back')
+    where state not in ('proven', 'failed', 'rolled_back', 'withdrawing')
 ),
 
 places as (

@@ -15,7 +15,7 @@
 -- first_question_at: When the first question came, UTC; null without a question.
 -- last_question_at: When the last question came, UTC.
 -- duration_seconds: Seconds from the first question to the last one; 0 for a single question.
--- unanswered_messages: Questions with an empty answer that nobody is waited for: failed, or silent.
+-- unanswered_messages: Questions with an empty answer when read, unless a person is waited for.
 -- error_messages: Questions with status error, with or without a part of an answer.
 -- waiting_messages: Questions whose run waits for a person (human input).
 -- is_abandoned: Whether the last question failed or has no answer; null without a question.

@@ -11,7 +11,7 @@
 -- archived_documents: Archived ones.
 -- oldest_working_since_at: When the document was made that is being indexed for the longest time.
 -- stuck_documents: Documents that are being indexed, and were made over a day before the read.
--- last_error: Error of the newest failed document.
+-- last_error: Error of the newest failed document; null: Dify tells none.
 -- last_error_document: Its name.
 -- characters: Characters of all documents, as Dify counts; null when Dify tells none.
 -- hits: How often segments of its documents were retrieved.
@@ -66,10 +66,10 @@ counted as (
         min(created_at) filter (where is_working) as oldest_working_since_at,
         count(*) filter (where is_working and created_at < read_at - interval '1 day')
             as stuck_documents,
-        max_by(error_message, (created_at, document_id))
-            filter (where indexing_status = 'error') as last_error,
-        max_by(document_name, (created_at, document_id))
-            filter (where indexing_status = 'error') as last_error_document,
+        -- As one value: max_by skips nulls, and an error may have no text.
+        max_by(
+            {'error': error_message, 'document': document_name}, (created_at, document_id)
+        ) filter (where indexing_status = 'error') as last_failure,
         cast(sum(character_count) as decimal(38, 0)) as characters,
         cast(sum(hit_count) as decimal(38, 0)) as hits,
         count(*) filter (where is_complete and is_enabled and coalesce(hit_count, 0) = 0)
@@ -91,8 +91,8 @@ select
     coalesce(counted.archived_documents, 0) as archived_documents,
     counted.oldest_working_since_at,
     coalesce(counted.stuck_documents, 0) as stuck_documents,
-    counted.last_error,
-    counted.last_error_document,
+    counted.last_failure.error as last_error,
+    counted.last_failure.document as last_error_document,
     counted.characters,
     coalesce(counted.hits, 0) as hits,
     coalesce(counted.never_hit_documents, 0) as never_hit_documents,

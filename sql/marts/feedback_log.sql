@@ -5,7 +5,7 @@
 -- app_mode: Mode of the app.
 -- conversation_id: Conversation of the message.
 -- message_id: The message that was rated.
--- position: Place among the ratings of the message, from 1.
+-- position: Place among the ratings of the message, from 1; null: of a log that nobody opened.
 -- rating: Either like or dislike.
 -- comment: What the giver wrote; null: nothing, or Dify does not tell it.
 -- from_source: Who rated: user or admin (an editor in the logs).
@@ -63,7 +63,10 @@ cited as (
     select
         message_id,
         count(*) as citations,
-        to_json(list(distinct document_name order by document_name)) as cited_documents
+        to_json(
+            list(distinct document_name order by document_name)
+            filter (where document_name is not null)
+        ) as cited_documents
     from staging.stg_message_citations
     where not is_absent
     group by message_id

@@ -9,7 +9,7 @@
 -- cohort_people: People of the cohort.
 -- returned_people: Those among them who asked, or started a run of a workflow app, in the week.
 -- retention_rate: Returned among the people of the cohort, 0 to 1; 1 in the cohort's own week.
--- is_complete: Whether the week is over, and all of its days were read.
+-- is_complete: Whether the week is over and no read of its days failed; workspace: in any app.
 
 -- Retained: seen again in the week, be it for one question. People are those of stg_people; who
 -- came before the first day that was read seems to have come on the first day that was.
@@ -67,28 +67,47 @@ returns as (
         person_weeks.activity_week_date
 ),
 
-newest as (
-    select max(read_date) as newest_date from staging.stg_read_days
+app_days as (
+    select
+        app_id,
+        slice_date,
+        slice_date - cast(isodow(slice_date) - 1 as integer) as activity_week_date,
+        bool_and(state not in ('failed', 'incomplete')) as is_whole
+    from ops.slices
+    where feed in ('messages', 'workflow_runs') and slice_date is not null
+    group by app_id, slice_date
 ),
 
-read_weeks as (
+app_weeks as (
     select
-        read_date - cast(isodow(read_date) - 1 as integer) as activity_week_date,
-        count(distinct read_date) as read_days
-    from staging.stg_read_days
-    group by read_date - cast(isodow(read_date) - 1 as integer)
+        app_id,
+        activity_week_date,
+        count(*) filter (where is_whole) = 7 as is_whole
+    from app_days
+    group by app_id, activity_week_date
+),
+
+-- Of the workspace as of an app: every app that was read in the week was read on all of its days.
+read_weeks as (
+    select 'app' as scope, app_id, activity_week_date, is_whole from app_weeks
+    union all
+    select
+        'workspace' as scope,
+        cast(null as varchar) as app_id,
+        activity_week_date,
+        bool_and(is_whole) as is_whole
+    from app_weeks
+    group by activity_week_date
+),
+
+newest as (
+    select max(slice_date) as newest_date from app_days
 ),
 
 weeks as (
-    select
-        coalesce(seen.activity_week_date, read_weeks.activity_week_date) as activity_week_date,
-        coalesce(read_weeks.read_days = 7, false)
-        and coalesce(
-            read_weeks.activity_week_date + 7 <= newest.newest_date, false
-        ) as is_complete
-    from (select distinct activity_week_date from person_weeks) as seen
-    full outer join read_weeks on seen.activity_week_date = read_weeks.activity_week_date
-    cross join newest
+    select activity_week_date from app_weeks
+    union
+    select activity_week_date from person_weeks
 )
 
 select
@@ -103,9 +122,17 @@ select
     cohort_sizes.cohort_people,
     coalesce(returns.returned_people, 0) as returned_people,
     coalesce(returns.returned_people, 0) / cohort_sizes.cohort_people as retention_rate,
-    weeks.is_complete
+    coalesce(
+        read_weeks.is_whole and weeks.activity_week_date + 7 <= newest.newest_date, false
+    ) as is_complete
 from cohort_sizes
 inner join weeks on weeks.activity_week_date >= cohort_sizes.cohort_week_date
+cross join newest
+left join read_weeks
+    on
+        cohort_sizes.scope = read_weeks.scope
+        and cohort_sizes.app_id is not distinct from read_weeks.app_id
+        and weeks.activity_week_date = read_weeks.activity_week_date
 left join returns
     on
         cohort_sizes.scope = returns.scope

@@ -19,6 +19,7 @@
 -- disliked_messages: Answers citing it that somebody dislikes now.
 -- is_document_in_dify: Whether the document is in its dataset now, as far as it was read.
 
+-- Citations that name no dataset are left out.
 -- Never cited: no answer that was read cites any segment of the document. Of segments nobody can
 -- say it: Dify lists those of a document one document at a time.
 
@@ -83,10 +84,17 @@ cited as (
     group by citations.dataset_id, citations.document_id, citations.segment_id
 ),
 
-documents as (
-    select dataset_id, document_id, document_name
-    from staging.stg_documents
+datasets as (
+    select dataset_id, dataset_name
+    from staging.stg_datasets
     where not is_absent
+),
+
+documents as (
+    select documents.dataset_id, documents.document_id, documents.document_name
+    from staging.stg_documents as documents
+    inner join datasets on documents.dataset_id = datasets.dataset_id
+    where not documents.is_absent
 ),
 
 never_cited as (
@@ -126,7 +134,7 @@ select
     coalesce(all_rows.disliked_messages, 0) as disliked_messages,
     documents.document_id is not null as is_document_in_dify
 from all_rows
-left join staging.stg_datasets as datasets on all_rows.dataset_id = datasets.dataset_id
+left join datasets on all_rows.dataset_id = datasets.dataset_id
 left join documents
     on
         all_rows.dataset_id = documents.dataset_id

@@ -3,12 +3,12 @@
 -- app_id: Id of the app.
 -- app_name: Name of the app.
 -- app_mode: Mode of the app.
--- question_group: The question in lower case, without marks and double spaces; 300 characters.
+-- question_group: The question in lower case, all marks and spaces as one space; 300 characters.
 -- questions: Questions of the group that were not answered well.
 -- people: Persons who asked them; callers without `user` are nobody and not counted.
 -- unanswered_questions: Those with an empty answer that waits for nobody, or that failed.
 -- disliked_questions: Those whose answer somebody dislikes now.
--- uncited_questions: Those whose answer cites nothing, in an app whose answers do cite.
+-- uncited_questions: Those whose answer cites nothing, in an app whose answers do; opened logs.
 -- well_answered_questions: Questions of the same group that were answered well.
 -- first_asked_at: When one that was not answered well came first, UTC.
 -- last_asked_at: When one came last, UTC.
@@ -32,16 +32,30 @@ citing_apps as (
 ),
 
 disliked as (
-    select distinct message_id
+    select distinct message_id, conversation_id
     from staging.stg_message_feedbacks
     where not is_absent and rating = 'dislike'
+),
+
+disliked_messages as (
+    select distinct message_id from disliked
+),
+
+-- A completion log that nobody opened has one message, and Dify does not tell its id.
+disliked_conversations as (
+    select distinct conversation_id from disliked
 ),
 
 annotated as (
     select distinct
         app_id,
         left(
-            trim(regexp_replace(lower(question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
+            trim(
+                regexp_replace(
+                    lower(nfc_normalize(question)), '[\s\p{Z}\p{Cf}\p{P}\p{S}]+', ' ', 'g'
+                )
+            ),
+            300
         ) as question_group
     from staging.stg_annotations
     where not is_absent
@@ -57,16 +71,27 @@ judged as (
         answers.created_at,
         answers.created_date,
         left(
-            trim(regexp_replace(lower(answers.question), '[\s\p{P}\p{S}]+', ' ', 'g')), 300
+            trim(
+                regexp_replace(
+                    lower(nfc_normalize(answers.question)), '[\s\p{Z}\p{Cf}\p{P}\p{S}]+', ' ', 'g'
+                )
+            ),
+            300
         ) as question_group,
         answers.is_error or answers.is_unanswered as is_unanswered,
-        disliked.message_id is not null as is_disliked,
-        citing_apps.app_id is not null
+        disliked_messages.message_id is not null
+        or disliked_conversations.conversation_id is not null as is_disliked,
+        answers.message_id is not null
+        and citing_apps.app_id is not null
         and cited.message_id is null
         and not answers.is_waiting
         and not answers.is_annotation_hit as is_uncited
     from staging.stg_answers as answers
-    left join disliked on answers.message_id = disliked.message_id
+    left join disliked_messages on answers.message_id = disliked_messages.message_id
+    left join disliked_conversations
+        on
+            answers.message_id is null
+            and answers.conversation_id = disliked_conversations.conversation_id
     left join cited on answers.message_id = cited.message_id
     left join citing_apps on answers.app_id = citing_apps.app_id
 ),
@@ -90,10 +115,11 @@ grouped as (
         min(created_at) filter (where is_bad) as first_asked_at,
         max(created_at) filter (where is_bad) as last_asked_at,
         max(created_date) filter (where is_bad) as last_asked_date,
-        max_by(question, (created_at, message_id)) filter (where is_bad) as example_question,
-        max_by(answer, (created_at, message_id)) filter (where is_bad) as example_answer,
-        max_by(message_id, (created_at, message_id)) filter (where is_bad)
-            as example_message_id
+        -- As one value: max_by skips nulls, and would take each from another message.
+        max_by(
+            {'question': question, 'answer': answer, 'message_id': message_id},
+            (created_at, message_id)
+        ) filter (where is_bad) as example
     from marked
     group by app_id, question_group
     having bool_or(is_bad)
@@ -115,9 +141,9 @@ select
     grouped.last_asked_at,
     grouped.last_asked_date,
     annotated.question_group is not null as is_annotated,
-    grouped.example_question,
-    grouped.example_answer,
-    grouped.example_message_id
+    grouped.example.question as example_question,
+    grouped.example.answer as example_answer,
+    grouped.example.message_id as example_message_id
 from grouped
 left join staging.stg_apps as apps on grouped.app_id = apps.app_id
 left join annotated

@@ -19,7 +19,7 @@
 -- total_tokens: Tokens of all runs, as the runs tell them.
 -- priced_runs: Runs of which a price is told, by their nodes or by their message.
 -- total_price: What these cost, in `currency`; null: unknown, or several currencies.
--- currency: Currency of total_price; null when nothing was priced, or in several currencies.
+-- currency: Currency of total_price, unknown: untold; null: no price, several, or all cost 0.
 
 -- Prices that marts.costs computes or shares out are not of a run, and not in here.
 
@@ -39,14 +39,22 @@ with runs as (
     where triggered_from is distinct from 'debugging' and created_date is not null
 ),
 
+charges as (
+    select
+        workflow_run_id,
+        total_price,
+        case when total_price > 0 then coalesce(currency, 'unknown') end as currency
+    from staging.stg_charges
+    where workflow_run_id is not null and total_price is not null
+),
+
 run_prices as (
     select
         workflow_run_id,
         cast(sum(total_price) as decimal(38, 10)) as total_price,
         count(distinct currency) as currencies,
         max(currency) as currency
-    from staging.stg_charges
-    where workflow_run_id is not null and total_price is not null
+    from charges
     group by workflow_run_id
 ),
 

@@ -51,18 +51,22 @@ failures as (
 
 first_days as (
     select person_id, min(activity_date) as first_date
-    from marts.person_daily_activity
+    from staging.stg_activities
     group by person_id
 ),
 
+-- As all figures here, of days that were read: of others a message is known by chance.
 people as (
     select
-        activity.activity_date,
-        count(*) as people,
-        count(*) filter (where first_days.first_date = activity.activity_date) as new_people
-    from marts.person_daily_activity as activity
-    inner join first_days on activity.person_id = first_days.person_id
-    group by activity.activity_date
+        activities.activity_date,
+        count(distinct activities.person_id) as people,
+        count(distinct activities.person_id)
+            filter (where first_days.first_date = activities.activity_date) as new_people
+    from staging.stg_activities as activities
+    inner join marts.app_daily_usage as daily
+        on activities.app_id = daily.app_id and activities.activity_date = daily.usage_date
+    inner join first_days on activities.person_id = first_days.person_id
+    group by activities.activity_date
 ),
 
 prices_by_currency as (
