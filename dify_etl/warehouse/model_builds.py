@@ -15,7 +15,7 @@ import duckdb
 
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.models import FOLDERS, Model, build, read_model, sql_folder
+from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, read_model, sql_folder
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import upsert
 
@@ -99,6 +99,7 @@ def build_all(
     built = _built(database)
     database.changed.clear()  # what is written from now on makes them stale once more
     ended: list[tuple[str, ModelBroken | None, str | None]] = []
+    catalog = Catalog(database)
     unsure: set[str] = set()  # they failed, or read what failed and may change without a sign
     for one in files:
         if chosen is not None and one.qualified not in chosen:
@@ -108,7 +109,7 @@ def build_all(
             if built.get(one.qualified) == prints[one.qualified]:
                 yield one, None
                 continue
-            error = build_or_keep(database, one.model)
+            error = build_or_keep(database, one.model, catalog)
         if error is not None or one.model is None or unsure & set(one.model.reads):
             unsure.add(one.qualified)
         fingerprint = None if one.qualified in unsure else prints[one.qualified]
@@ -117,14 +118,16 @@ def build_all(
     _note_builds(database, ended, run_id=run_id)
 
 
-def build_or_keep(database: Database, model: Model) -> ModelBroken | None:
+def build_or_keep(
+    database: Database, model: Model, catalog: Catalog | None = None
+) -> ModelBroken | None:
     """Make a view or table anew; or leave it as it was, and answer why.
 
     WarehouseUnwritable: then no other can be built either.
     """
     try:
         with database.transaction():
-            build(database, model)
+            build(database, model, catalog)
     except ModelBroken as error:
         return error
     except duckdb.Error as error:  # such as a query that takes more memory than there is

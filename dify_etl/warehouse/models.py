@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -118,55 +118,68 @@ def column_sentences(model: Model, raw_comments: Mapping[str, str]) -> dict[str,
     return {name: known[name] for name in names if name in known}
 
 
-def build(database: Database, model: Model) -> None:
+@dataclass(frozen=True)
+class Catalog:
+    """What a file holds already, asked once for many builds: each answer takes milliseconds."""
+
+    database: Database
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """schema.name -> VIEW or TABLE."""
+        return dict(
+            self.database.rows(
+                """SELECT schema_name || '.' || table_name, 'TABLE' FROM duckdb_tables()
+                WHERE database_name = 'live' UNION ALL
+                SELECT schema_name || '.' || view_name, 'VIEW' FROM duckdb_views()
+                WHERE database_name = 'live'"""
+            )
+        )
+
+    @cached_property
+    def raw_comments(self) -> dict[str, dict[str, str]]:
+        """raw.name -> column -> its comment; columns without one are left out."""
+        rows = self.database.rows(
+            "SELECT schema_name || '.' || table_name, column_name, comment FROM duckdb_columns() "
+            "WHERE database_name = 'live' AND schema_name = 'raw' AND comment IS NOT NULL"
+        )
+        found: dict[str, dict[str, str]] = {}
+        for table, column, comment in rows:
+            found.setdefault(table, {})[column] = comment
+        return found
+
+
+def build(database: Database, model: Model, catalog: Catalog | None = None) -> None:
     """Make the view or table anew, with its comments; call it inside a transaction.
 
-    ModelBroken when DuckDB refuses the query, when the header names others than its columns or in
-    another order, or when a column has a sentence neither there nor in the raw table.
+    `catalog` is that of many builds. ModelBroken when DuckDB refuses the query, when the header
+    names others than its columns or in another order, or when a column has a sentence neither
+    there nor in the raw table.
     """
+    catalog = catalog or Catalog(database)
     kind = FOLDERS[model.schema]
-    _drop_other_kind(database, model, kind)
+    # What an earlier version made as a view may be a table now: no statement replaces it.
+    if (other := catalog.kinds.get(model.qualified, kind)) != kind:
+        database.execute(f"DROP {other} {model.qualified}")
     try:
         database.execute(f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}")
         columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(model.path, str(error).splitlines()[0], "a query that DuckDB runs") from error
-    sentences = column_sentences(model, _comments_of(database, model.described_by))
+    described_by = model.described_by
+    comments = {} if described_by is None else catalog.raw_comments.get(described_by, {})
+    sentences = column_sentences(model, comments)
     _require_documented(model, columns, sentences)
-    comments = [f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}"]
+    statements = [f"COMMENT ON {kind} {model.qualified} IS {quoted(model.grain)}"]
     for column, text in sentences.items():
-        comments.append(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
-    database.execute(";\n".join(comments))
-
-
-def _comments_of(database: Database, table: str | None) -> dict[str, str]:
-    """What the file says of a table's columns; those without a comment are left out."""
-    if table is None:
-        return {}
-    rows = database.rows(
-        "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = 'live' "
-        "AND schema_name || '.' || table_name = ? AND comment IS NOT NULL",
-        [table],
-    )
-    return {str(name): str(comment) for name, comment in rows}
+        statements.append(f'COMMENT ON COLUMN {model.qualified}."{column}" IS {quoted(text)}')
+    database.execute(";\n".join(statements))
 
 
 def _sentence(comment: str) -> str:
     """Raw columns are described by a phrase ("id of the app"), those of models by a sentence."""
     ended = comment if comment.endswith((".", "…")) else f"{comment}."
     return ended[:1].upper() + ended[1:]
-
-
-def _drop_other_kind(database: Database, model: Model, kind: str) -> None:
-    """What an earlier version made as a view may be a table now: no statement replaces it."""
-    other = "VIEW" if kind == "TABLE" else "TABLE"
-    held = database.value(
-        f"""SELECT count(*) FROM duckdb_{other.lower()}s() WHERE database_name = 'live'
-        AND schema_name = ? AND {other.lower()}_name = ?""",
-        [model.schema, model.name],
-    )
-    if held:
-        database.execute(f"DROP {other} {model.qualified}")
 
 
 def _require_documented(model: Model, columns: list[str], sentences: Mapping[str, str]) -> None:

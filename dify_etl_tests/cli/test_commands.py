@@ -73,10 +73,10 @@ def test_one_feed_into_an_empty_home_brings_what_it_starts_from(shell: Shell) ->
     assert shell.rows("SELECT count(*) FROM staging.stg_messages") == [(2,)]
 
 
-@pytest.mark.parametrize("ending", ["/", "/console/api", "/console/api/"])
-def test_base_url_in_every_spelling(own_copy: Shell, dify: ServedDify, ending: str) -> None:
-    """With or without the path and a slash it is the same server: the home's source."""
-    answer = own_copy.run("sync", "--feed", "apps", DIFY_BASE_URL=dify.base_url + ending)
+def test_base_url_in_another_spelling(own_copy: Shell, dify: ServedDify) -> None:
+    """With the path and a slash it is the same server: the home's source."""
+    address = f"{dify.base_url}/console/api/"
+    answer = own_copy.run("sync", "--feed", "apps", DIFY_BASE_URL=address)
     assert answer.code == 0, answer.text
 
 

@@ -18,7 +18,7 @@ from dify_etl_tests.sync.small_worlds import lively_world
 SOAK = int(os.environ.get("SOAK_FUZZ", "0"))
 CHANCE = random.SystemRandom().randrange(1, 2**32)
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_261_128)
-CASES = SOAK or 1_000
+CASES = SOAK or 500
 PER_SYNC = 250
 # With a suite's time, two versions that differ most in their lists; a soak plays them all.
 VERSIONS = ("1.13.0", "main-2026-08")

@@ -17,7 +17,7 @@ from dify_etl_tests.histories.playing import Player
 SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
 CHANCE = random.SystemRandom().randrange(1, 2**32)
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_260_312)
-USUAL = {"talk": 8, "runs": 8, "workspace": 5}
+USUAL = {"talk": 4, "runs": 4, "workspace": 3}
 # Parts of a family, which run side by side on several cores. Their seeds are fixed: the same
 # histories are played again in every run, so the suite has fewer of them than a soak.
 PARTS = [("talk", 1), ("runs", 1), ("workspace", 1)]

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
-from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.models import build
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten
+from dify_etl_tests.warehouse.good_models import build_models
 
 ZONE = "Europe/Berlin"
 
@@ -23,9 +24,19 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_database(path) as database, database.transaction():
         for table in (*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES):
             database.ensure(table)
-        for model in MODELS:
-            build(database, model)
+        build_models(database, MODELS)
     return path
+
+
+@contextmanager
+def open_for_few_rows(path: Path) -> Iterator[Database]:
+    """A live file in which a plan is not worth a thought: that takes a third of a mart's build.
+    Models of nights, commands, simulated workspaces and the benchmark are planned.
+    """
+    with open_database(path) as database:
+        database.execute("PRAGMA disable_optimizer")
+        database.execute("SET threads = 1")
+        yield database
 
 
 @pytest.fixture
@@ -33,7 +44,7 @@ def unpinned(empty_file: Path, tmp_path: Path) -> Iterator[HandWritten]:
     """An empty warehouse that no run has used: not even the source is known."""
     copy = tmp_path / "live.duckdb"
     shutil.copy(empty_file, copy)
-    with open_database(copy) as database:
+    with open_for_few_rows(copy) as database:
         yield HandWritten(database)
 
 
@@ -52,7 +63,7 @@ def module_warehouse(
     """As `warehouse`, for tests that ask one content."""
     copy = tmp_path_factory.mktemp("warehouse") / "live.duckdb"
     shutil.copy(empty_file, copy)
-    with open_database(copy) as database:
+    with open_for_few_rows(copy) as database:
         warehouse = HandWritten(database, zone_of(ZONE))
         warehouse.add("ops.source", timezone=ZONE, server_version="1.12.1")
         yield warehouse

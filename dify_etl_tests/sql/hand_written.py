@@ -1,7 +1,7 @@
 """Rows written by hand into raw tables and the ledger, and the marts that come of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from json import dumps
 from typing import Any
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.models import Model, build
+from dify_etl.warehouse.models import Model
 from dify_etl.warehouse.tables import Table
 from dify_etl_tests.warehouse.good_models import load_models
 
@@ -48,6 +48,12 @@ class HandWritten:
     database: Database
     zone: ZoneInfo | None = None
     rows_written: int = 0
+    built: set[str] = field(default_factory=set)  # marts that hold all that was written
+
+    def execute(self, sql: str, parameters: object = None) -> None:
+        """Change rows that are there."""
+        self.built.clear()
+        self.database.execute(sql, parameters)
 
     def add(self, table: str, **values: Any) -> None:
         """One row of `schema.table`; loaded and changed at noon."""
@@ -60,9 +66,7 @@ class HandWritten:
                 values[column.name] = local.date() if column.type == "DATE" else local.hour
         names = ", ".join(values)
         marks = ", ".join("?" for _ in values)
-        self.database.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values())
-        )
+        self.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
 
     def app(self, mode: str, app_id: str = "app", *, model: str | None = None) -> None:
         """An app that is called after its id; with a model of openai, when it is named."""
@@ -175,12 +179,12 @@ class HandWritten:
     def rows_of(self, model: str, where: str = "true") -> list[dict[str, Any]]:
         """Build a model and what it reads, and answer its rows as dictionaries.
 
-        Views are in the empty file: they hold no rows, and to make them takes longer.
+        Views are in the empty file, and so are the comments: to make them takes longer.
         """
-        with self.database.transaction():
-            for one in models_behind(model):
-                if one.schema == "marts":
-                    build(self.database, one)
+        for one in models_behind(model):
+            if one.schema == "marts" and one.qualified not in self.built:
+                self.database.execute(f"CREATE OR REPLACE TABLE {one.qualified} AS {one.query}")
+                self.built.add(one.qualified)
         found = self.database.execute(f"SELECT * FROM {model} WHERE {where} ORDER BY ALL")
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

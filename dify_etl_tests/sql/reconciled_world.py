@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dify_etl.home import LIVE
 from dify_etl.warehouse.database import Database, open_database
-from dify_etl.warehouse.models import build
 from dify_etl_tests.sql.hand_written import models_behind
 from dify_etl_tests.sync.small_worlds import app_of, brief_world
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.warehouse.good_models import build_models
 from dify_simulated import World
 from dify_simulated.versions import ServerVersion
 
@@ -76,8 +76,7 @@ def read_world(version: str, home: Path) -> Workplace:
 
 def reconcile(database: Database) -> None:
     """Build the reconciliation, and what it reads."""
-    for model in BUILT_FOR_IT:
-        build(database, model)
+    build_models(database, BUILT_FOR_IT)
 
 
 def reconcile_home(home: Path) -> None:

@@ -103,7 +103,7 @@ def test_rotations_that_are_over_replace_nothing(keys: HandWritten, state: str) 
 
 def test_a_read_that_failed_is_no_read(keys: HandWritten) -> None:
     """How old the keys are now is not known: nothing is said of them."""
-    keys.database.execute("UPDATE ops.slices SET state = 'failed' WHERE app_id = 'app'")
+    keys.execute("UPDATE ops.slices SET state = 'failed' WHERE app_id = 'app'")
     rows = {row["api_key_id"]: row for row in keys.rows_of(MART)}
     assert (rows["old"]["read_at"], rows["old"]["age_days"]) == (None, None)
     assert rows["old"]["is_over_age"] is None

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dify_etl.warehouse.models import build
 from dify_etl_tests.sql.cookbook import OF_A_BUSY_WORKSPACE, Query
 from dify_etl_tests.sql.hand_written import FEEDS_OF_DAYS, MODELS, HandWritten
+from dify_etl_tests.warehouse.good_models import build_models
 
 DAY, NOON = date(2026, 3, 2), datetime(2026, 3, 2, 11, tzinfo=UTC)
 ANSWERS = [
@@ -124,8 +124,7 @@ def busy(module_warehouse: HandWritten) -> HandWritten:
     )
     for metric, figure in FIGURES.items():
         warehouse.dify_says(metric, figure, app_id="bot")
-    for model in MODELS:
-        build(warehouse.database, model)
+    build_models(warehouse.database, MODELS)
     return warehouse
 
 

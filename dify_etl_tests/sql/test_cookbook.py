@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from dify_etl.warehouse.models import build
 from dify_etl_tests.sql.cookbook import OF_TWO_CHATS, QUERIES, Query
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten
+from dify_etl_tests.warehouse.good_models import build_models
 
 # In Berlin the last one is half past midnight of April 1.
 SUNDAY = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -75,8 +75,7 @@ def asked(module_warehouse: HandWritten) -> HandWritten:
     for app in ("first", "second"):
         for day in (date(2026, 3, 1), date(2026, 3, 2), date(2026, 4, 1)):
             warehouse.read_day(day, app_id=app)
-    for model in MODELS:
-        build(warehouse.database, model)
+    build_models(warehouse.database, MODELS)
     return warehouse
 
 

@@ -520,7 +520,7 @@ def test_rates_convert_into_a_second_column(chatflow: HandWritten) -> None:
 
 def test_open_day_shares_nothing_that_is_not_there(chatflow: HandWritten) -> None:
     """Today's figure may be older than the rows: they are not put beside it."""
-    chatflow.database.execute("UPDATE ops.slices SET is_settled = false")
+    chatflow.execute("UPDATE ops.slices SET is_settled = false")
     chatflow.message(total_price="0.25", currency="USD")
     chatflow.message(total_price="0.5", currency="USD")
     chatflow.dify_says("total_price", 0.25)
@@ -562,11 +562,9 @@ def test_same_build_gives_the_same_rows(chat: HandWritten) -> None:
         chat.message(message_id=f"m{number:02}", from_end_user_id=f"p{number}", answer_tokens=7)
     chat.dify_says("total_price", 0.0001234)
     first = chat.rows_of(MART)
-    chat.database.execute(
-        "CREATE TEMP TABLE turned AS SELECT * FROM raw.messages ORDER BY message_id DESC"
-    )
-    chat.database.execute("DELETE FROM raw.messages")
-    chat.database.execute("INSERT INTO raw.messages SELECT * FROM turned")
+    chat.execute("CREATE TEMP TABLE turned AS SELECT * FROM raw.messages ORDER BY message_id DESC")
+    chat.execute("DELETE FROM raw.messages")
+    chat.execute("INSERT INTO raw.messages SELECT * FROM turned")
     assert chat.rows_of(MART) == first
     assert in_figure(chat) == Decimal("0.0001234")
 

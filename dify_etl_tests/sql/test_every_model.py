@@ -10,8 +10,9 @@ import pytest
 
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database, open_database
-from dify_etl.warehouse.models import Model, build, column_sentences, sql_folder
+from dify_etl.warehouse.models import Model, column_sentences, sql_folder
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten
+from dify_etl_tests.warehouse.good_models import build_models
 
 FILES = sorted(sql_folder().glob("*/*.sql"))
 STAGING = [model for model in MODELS if model.schema == "staging"]
@@ -41,8 +42,7 @@ def built(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     copy = tmp_path_factory.mktemp("models") / "live.duckdb"
     shutil.copy(empty_file, copy)
     with open_database(copy) as database:
-        for model in MODELS:
-            build(database, model)
+        build_models(database, MODELS)
         yield database
 
 

@@ -122,6 +122,7 @@ def test_nobody_tells_a_model(warehouse: HandWritten) -> None:
 def test_question_without_a_model_reads_no_node(warehouse: HandWritten) -> None:
     """What nodes kept is most of a warehouse: who counts messages does not wait for it."""
     warehouse.app("chat")
+    warehouse.execute("PRAGMA enable_optimizer")
     for view in ("stg_messages", "stg_node_executions"):
         warehouse.rows_of(f"staging.{view}")
 

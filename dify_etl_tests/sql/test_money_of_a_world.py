@@ -12,11 +12,11 @@ from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.model_settings import ModelSettings
-from dify_etl.warehouse.models import build
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.sql.hand_written import models_behind
 from dify_etl_tests.sql.money_world import MoneyWorld
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.warehouse.good_models import build_models
 from dify_simulated.versions import ServerVersion
 
 BASIC = ("support", "yuan", "tools", "euro", "letters")
@@ -49,8 +49,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
             place.pass_time(days=1)
             place.read(FEEDS)
             with open_database(home / LIVE) as database:
-                for model in models_behind("marts.costs"):
-                    build(database, model)
+                build_models(database, models_behind("marts.costs"))
             places[version] = money, place
         return places[version]
 

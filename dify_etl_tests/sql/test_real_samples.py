@@ -17,9 +17,9 @@ from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.models import build
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.sql.hand_written import HandWritten, models_behind
+from dify_etl_tests.warehouse.good_models import build_models
 
 SAMPLES = Path(__file__).parent / "samples"
 ZONE = "America/New_York"
@@ -74,8 +74,7 @@ def sample(
             (SELECT unnest(['daily_statistics', 'conversations', 'messages', 'workflow_runs',
                 'node_executions']) AS feed)"""
         )
-        for model in models_behind("marts.statistics_reconciliation"):
-            build(database, model)
+        build_models(database, models_behind("marts.statistics_reconciliation"))
         yield Sample(version, warehouse, SAMPLES / version / "database_messages.parquet")
 
 
@@ -84,7 +83,7 @@ def _load(warehouse: HandWritten, version: str, name: str) -> None:
     told = pl.read_parquet(SAMPLES / version / f"{name}.parquet")
     rows = with_local_days(table, told, zone_of(ZONE))
     warehouse.database.stage("_sample", rows, table)
-    warehouse.database.execute(f"INSERT INTO {table.qualified} BY NAME FROM _sample")
+    warehouse.execute(f"INSERT INTO {table.qualified} BY NAME FROM _sample")
 
 
 def test_costs_are_the_figure_of_each_day_to_the_digit(sample: Sample, tell: Tell) -> None:
@@ -181,8 +180,7 @@ def test_a_lost_message_of_a_real_server_differs(sample: Sample) -> None:
             ORDER BY created_at, message_id LIMIT 1"""
         )[0]
         database.execute("DELETE FROM raw.messages WHERE message_id = ?", [message_id])
-        for model in models_behind("marts.statistics_reconciliation"):
-            build(database, model)
+        build_models(database, models_behind("marts.statistics_reconciliation"))
         found = database.rows(
             """SELECT DISTINCT app_id, statistic_date FROM marts.statistics_reconciliation
             WHERE verdict = 'differs' AND metric = 'daily_messages'"""

@@ -12,9 +12,9 @@ from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.models import build
 from dify_etl_tests.sql.hand_written import MODELS
 from dify_etl_tests.sync.workplace import NOW, Workplace
+from dify_etl_tests.warehouse.good_models import build_models
 from dify_simulated import World, WorldPlan, build_world
 from dify_simulated.versions import ServerVersion
 from dify_simulated.world.rows import Message
@@ -59,8 +59,7 @@ def read_and_model(world: World, home: Path, version: str, zone: str) -> Workpla
     place.with_rules(zone=zone_of(zone), start_date=NOW.date() - timedelta(days=8)).read()
     with open_database(home / LIVE) as database:
         fill_ops_tables(database, home)
-        for model in MODELS:
-            build(database, model)
+        build_models(database, MODELS)
     return place
 
 

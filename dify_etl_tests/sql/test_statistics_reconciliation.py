@@ -467,6 +467,6 @@ def test_figure_that_shrank_is_explained(chatflow: HandWritten) -> None:
 
 def test_mart_has_the_workspace(chatflow: HandWritten) -> None:
     """Homes with several workspaces tell their rows apart."""
-    chatflow.database.execute("UPDATE ops.source SET workspace_id = 'acme'")
+    chatflow.execute("UPDATE ops.source SET workspace_id = 'acme'")
     chatflow.message()
     assert row_of(chatflow)["workspace_id"] == "acme"

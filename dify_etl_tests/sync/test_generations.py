@@ -20,7 +20,7 @@ VERSIONS = (
     *("1.14.2", "1.15.0", "1.16.1", "main-2026-08"),
 )
 # An owner reads every version, an editor (the role that is recommended) the main generations.
-EDITED = ("1.0.0", "1.6.0", "1.7.2", "1.9.2", "1.12.1", "1.15.0", "1.16.1", "main-2026-08")
+EDITED = ("1.0.0", "1.9.2", "1.16.1", "main-2026-08")
 READERS = [(one, "owner") for one in VERSIONS] + [(one, "editor") for one in EDITED]
 # Feed and app mode of what a server before a version does not tell, with words of the reason.
 UNTOLD: dict[tuple[str, str | None], tuple[tuple[int, ...], str]] = {

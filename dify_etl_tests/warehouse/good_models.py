@@ -1,9 +1,11 @@
-"""Models of a folder that has to be without fault."""
+"""Models of a folder that has to be without fault, and their builds."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import sql_files
-from dify_etl.warehouse.models import Model
+from dify_etl.warehouse.models import Catalog, Model, build
 
 
 def load_models(folder: Path | None = None) -> tuple[Model, ...]:
@@ -13,3 +15,10 @@ def load_models(folder: Path | None = None) -> tuple[Model, ...]:
         if one.error is not None:
             raise one.error
     return tuple(one.model for one in files if one.model is not None)
+
+
+def build_models(database: Database, models: Iterable[Model]) -> None:
+    """Build these models in this order."""
+    catalog = Catalog(database)
+    for model in models:
+        build(database, model, catalog)

@@ -65,7 +65,7 @@ messages as (
         stg_messages.currency,
         stg_messages.total_price is not null
         or stg_messages.status = 'error'
-        and coalesce(stg_messages.message_tokens + stg_messages.answer_tokens, 0) = 0
+        and coalesce(stg_messages.message_tokens::hugeint + stg_messages.answer_tokens, 0) = 0
             as is_told_to_be_free,
         coalesce(stg_messages.from_source = 'console', false) as is_console,
         stg_messages.absent_since,

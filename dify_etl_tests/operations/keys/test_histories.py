@@ -24,7 +24,7 @@ SOAK = int(os.environ.get("SOAK_HISTORIES", "0"))
 CHANCE = random.SystemRandom().randrange(1, 2**32)
 SEED = int(os.environ.get("SOAK_SEED", "0")) or (CHANCE if SOAK else 20_261_120)
 # Seeds are fixed, and 110 histories hold nearly every kind of trouble: one part for the suite.
-PARTS, USUAL = (4 if SOAK else 1), 110
+PARTS, USUAL = (4 if SOAK else 1), 80
 ONLY = os.environ.get("SOAK_ONLY", "")  # part/number of one history of a seed
 
 
