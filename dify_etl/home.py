@@ -20,7 +20,7 @@ from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
 LIVE, COPY = "live.duckdb", "dify.duckdb"
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
-    r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|(world|home)\.json"
+    r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
     r"|query_history"
 )
@@ -61,6 +61,11 @@ class Home:
     def fingerprint(self) -> Path:
         """The key of the API keys' fingerprints."""
         return self.path / "fingerprint.key"
+
+    @property
+    def people_salt(self) -> Path:
+        """The salt of the pseudonyms of people, with DIFY_ETL_PEOPLE=hash."""
+        return self.path / "people.salt"
 
     @property
     def audit(self) -> Path:

@@ -261,6 +261,21 @@ class Settings(BaseSettings):
         description="A CSV of day,from,to,rate by which marts.costs converts prices as well.",
         examples=["rates.csv"],
     )
+    text: Literal["keep", "mask", "drop"] = Field(
+        "keep",
+        validation_alias="DIFY_ETL_TEXT",
+        description="What is kept of questions, answers, inputs, outputs, prompts, comments, tool "
+        "inputs and citations: all (keep); all but e-mail addresses, phone numbers, numbers of "
+        "cards, accounts and national ids, and keys (mask); nothing (drop).",
+        examples=["mask"],
+    )
+    people: Literal["keep", "hash"] = Field(
+        "keep",
+        validation_alias="DIFY_ETL_PEOPLE",
+        description="Whether names, e-mail addresses and session ids of people are kept, or "
+        "pseudonyms that can be joined stand for them (hash).",
+        examples=["hash"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",

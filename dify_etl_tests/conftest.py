@@ -10,6 +10,7 @@ import pytest
 # of all that was recorded. What remains ends within a minute on two cores and touches every area.
 SLOW = (
     "assembly/test_night.py",
+    "assembly/test_privacy.py",
     "cli",
     "crashes",
     "defs",

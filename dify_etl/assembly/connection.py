@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dify_etl.assembly.currency_rates import read_rates
-from dify_etl.assembly.home_files import fingerprint_key, make_home
+from dify_etl.assembly.home_files import fingerprint_key, make_home, people_salt
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
@@ -23,6 +23,7 @@ from dify_etl.home import (
     remembered,
     user_name,
 )
+from dify_etl.raw.privacy import Privacy
 from dify_etl.settings import (
     DIFY_BEGINS,
     Settings,
@@ -88,7 +89,14 @@ def rules_of(settings: Settings) -> SyncRules:
             read_rates(settings.rates_file) if settings.rates_file else (),
             _key_max_age_days(settings.rotation_policy),
         ),
+        privacy=privacy_of(settings),
     )
+
+
+def privacy_of(settings: Settings) -> Privacy:
+    """What is kept of texts and people; the salt is the home's."""
+    salt = people_salt(home_of(settings)) if settings.people == "hash" else b""
+    return Privacy(settings.text, settings.people, salt)
 
 
 def _key_max_age_days(policy: Path) -> int | None:

@@ -14,6 +14,11 @@ def fingerprint_key(home: Path) -> bytes:
     return private_once(Home(home).fingerprint, lambda: secrets.token_bytes(32))
 
 
+def people_salt(home: Path) -> bytes:
+    """The salt of people's pseudonyms: made once, mode 0600, outside the database."""
+    return private_once(Home(home).people_salt, lambda: secrets.token_bytes(32))
+
+
 def make_home(home: Path) -> None:
     """Make the folder. WarehouseUnwritable when that cannot be."""
     try:

@@ -7,11 +7,14 @@ whole even when another process holds the database.
 import json
 from pathlib import Path
 
+from dify_etl.assembly.home_files import people_salt
 from dify_etl.home import Home
 from dify_etl.operations.audit import AuditFile
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.states import Rotation
-from dify_etl.sync.ledger import LEDGER
+from dify_etl.raw.privacy import Privacy
+from dify_etl.sync.ledger import LEDGER, PRIVACY
+from dify_etl.sync.privacy import latest_note
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseBusy
 from dify_etl.warehouse.tables import Column, Table, frame
@@ -85,6 +88,9 @@ KEY_ROTATIONS = Table(
     keeps_history=False,
 )
 
+# Where the audit names people: by the e-mail addresses of accounts and members.
+_NAMING = ("actor", "target_name", "before", "after", "message")
+
 # All tables of schema ops.
 OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
 
@@ -112,11 +118,23 @@ def fill_ops_tables_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
     return True
 
 
+def noted_privacy(database: Database, home: Path) -> Privacy:
+    """The rules by which rows are loaded since the last sync."""
+    note = latest_note(database)
+    if note is None:
+        return Privacy()
+    salt = people_salt(home) if note.people == "hash" else b""
+    return Privacy(note.text, note.people, salt)
+
+
 def fill_audit(database: Database, home: Path) -> int:
     """Bring entries that the table lacks from the home's audit file; answers how many were new."""
     entries = AuditFile(Home(home).audit).entries()
     rows = [entry.model_dump() | {"recorded_at": entry.at} for entry in entries]
-    database.ensure(AUDIT)
+    database.ensure(AUDIT, PRIVACY)
+    privacy = noted_privacy(database, home)
+    for row in rows:
+        row |= {one: privacy.operator_text(row[one]) for one in _NAMING if row[one]}
     with database.transaction():
         return upsert(database, AUDIT, frame(AUDIT, rows), now=utc_now()).new
 

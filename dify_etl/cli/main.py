@@ -129,6 +129,24 @@ def accept(
         raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last))
 
 
+@app.command()
+def privacy(
+    *,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Bring older rows to the settings; cannot be undone.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is kept of texts and people, and whether all rows are so; or rewrite older rows.
+
+    Set DIFY_ETL_TEXT (keep, mask, drop) and DIFY_ETL_PEOPLE (keep, hash) before the first sync.
+    """
+    with clear_errors(debug=debug):
+        from dify_etl.cli.rewriting import run_privacy
+
+        raise typer.Exit(run_privacy(out, is_to_rewrite=rewrite))
+
+
 @app.command(takes_simulated=False)
 def simulate(
     *,

@@ -54,10 +54,10 @@ class App(Record):
     has_draft_trigger: bool | None = optional(description="whether the draft has a trigger node")
     access_mode: str | None = optional(description="who may open the web app (enterprise)")
     create_user_name: str | None = optional(
-        description="name of the creator, looked up by Dify", keeps_last=True
+        description="name of the creator, looked up by Dify", keeps_last=True, is_person=True
     )
     author_name: str | None = optional(
-        description="name of the author, looked up by Dify", keeps_last=True
+        description="name of the author, looked up by Dify", keeps_last=True, is_person=True
     )
     maintainer_id: str | None = optional(
         "maintainer", description="account that maintains the app (since 1.16)"

@@ -54,13 +54,17 @@ class LoggedConversation(Record):
     from_source: str = aliased("from_source", description="api (also web app) or console")
     from_end_user_id: str | None = optional(description="end user")
     from_end_user_session_id: str | None = optional(
-        description="the API caller's `user`; null when the end user is gone", keeps_last=True
+        description="the API caller's `user`; null when the end user is gone",
+        keeps_last=True,
+        is_person=True,
     )
     from_account_id: str | None = optional(description="account, when from_source is console")
     from_account_name: str | None = optional(
-        description="its name; null when it is gone", keeps_last=True
+        description="its name; null when it is gone", keeps_last=True, is_person=True
     )
-    app_model_config: JsonText | None = optional("model_config", description="prompt, JSON")
+    app_model_config: JsonText | None = optional(
+        "model_config", description="prompt, JSON", is_text=True
+    )
     read_at: Instant | None = optional(description="when an editor opened the log first")
     created_at: Instant = aliased("created_at", description="when it began")
     updated_at: Instant | None = optional(
@@ -83,8 +87,10 @@ class LoggedConversation(Record):
 class Conversation(LoggedConversation):
     """A conversation of a chat, agent-chat or advanced-chat app (GET chat-conversations)."""
 
-    name: str | None = optional(description="title; Dify or the user changes it")
-    summary: str | None = optional(description="stored summary, else the first question")
+    name: str | None = optional(description="title; Dify or the user changes it", is_text=True)
+    summary: str | None = optional(
+        description="stored summary, else the first question", is_text=True
+    )
     is_annotated: bool | None = optional("annotated", description="whether an answer is annotated")
     message_count: int = aliased("message_count", description="messages now")
     success_count: int | None = optional(
@@ -104,10 +110,10 @@ class CompletionConversation(LoggedConversation):
 
     annotation_id: str | None = optional("annotation", "id", description="annotation made of it")
     annotation_question: str | None = optional(
-        "annotation", "question", description="question of that annotation"
+        "annotation", "question", description="question of that annotation", is_text=True
     )
     annotation_content: str | None = optional(
-        "annotation", "content", description="answer of that annotation"
+        "annotation", "content", description="answer of that annotation", is_text=True
     )
     annotation_account_id: str | None = optional(
         "annotation", "account", "id", description="account that annotated"
@@ -115,10 +121,14 @@ class CompletionConversation(LoggedConversation):
     annotation_created_at: Instant | None = optional(
         "annotation", "created_at", description="when it was annotated"
     )
-    inputs: JsonText | None = optional("message", "inputs", description="variables, JSON")
-    query: str | None = optional("message", "query", description="the question")
-    message: JsonText | None = optional("message", "message", description="prompt, JSON text")
-    answer: str | None = optional("message", "answer", description="the answer")
+    inputs: JsonText | None = optional(
+        "message", "inputs", description="variables, JSON", is_text=True
+    )
+    query: str | None = optional("message", "query", description="the question", is_text=True)
+    message: JsonText | None = optional(
+        "message", "message", description="prompt, JSON text", is_text=True
+    )
+    answer: str | None = optional("message", "answer", description="the answer", is_text=True)
 
 
 class CompletionDetail(Record):

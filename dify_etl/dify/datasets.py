@@ -74,7 +74,7 @@ class Dataset(Record):
     is_api_enabled: bool | None = optional("enable_api", description="whether the API is on")
     is_multimodal: bool | None = optional(description="whether images are indexed")
     author_name: str | None = optional(
-        description="name of the author, looked up by Dify", keeps_last=True
+        description="name of the author, looked up by Dify", keeps_last=True, is_person=True
     )
     maintainer_id: str | None = optional(
         "maintainer", description="account that maintains it (since 1.16)"

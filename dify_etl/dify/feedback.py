@@ -40,15 +40,19 @@ class ExportedFeedback(Record):
     app_id: Id = Field(description="id of the app")
     app_name: str | None = optional(description="name of the app")
     conversation_id: Id = Field(description="id of the conversation")
-    conversation_name: str | None = optional(description="name of the conversation")
+    conversation_name: str | None = optional(description="name of the conversation", is_text=True)
     message_id: Id = Field(description="id of the message")
-    user_query: str | None = optional(description="question of the message")
-    ai_response: str | None = optional(description="answer, cut at 500 characters")
+    user_query: str | None = optional(description="question of the message", is_text=True)
+    ai_response: str | None = optional(description="answer, cut at 500 characters", is_text=True)
     rating: str = aliased("feedback_rating_raw", description="like or dislike")
     rating_emoji: str | None = optional("feedback_rating", description="thumb up or down")
-    content: Blankable = optional("feedback_comment", description="comment; null when empty")
+    content: Blankable = optional(
+        "feedback_comment", description="comment; null when empty", is_text=True
+    )
     from_source: str = aliased("feedback_source", description="user or admin")
-    from_account_name: Blankable = optional(description="account, when from_source is admin")
+    from_account_name: Blankable = optional(
+        description="account, when from_source is admin", is_person=True
+    )
     from_end_user_id: Blankable = optional(description="end user, when from_source is user")
     has_comment: YesNo | None = optional(description="whether there is a comment")
     created_at: UtcText = aliased("feedback_date", description="when it was given first")
@@ -64,8 +68,8 @@ class Annotation(Record):
 
     app_id: Id = Field(description="id of the app")
     annotation_id: Id = aliased("id", description="id of the annotation")
-    question: str | None = optional(description="question that it answers")
-    answer: str | None = optional(description="answer of the editor")
+    question: str | None = optional(description="question that it answers", is_text=True)
+    answer: str | None = optional(description="answer of the editor", is_text=True)
     hit_count: int | None = optional(
         description="how often it gave the answer; moves no time", is_volatile=True
     )

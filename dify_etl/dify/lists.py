@@ -49,4 +49,5 @@ def batch_of(
 
 
 def _whole(value: Any) -> int | None:
-    return value if type(value) is int else None
+    """A number that the ledger can hold; JSON knows larger ones."""
+    return value if type(value) is int and -(1 << 63) <= value < 1 << 63 else None

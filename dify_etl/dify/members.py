@@ -35,13 +35,16 @@ class Member(Record):
     needs = frozenset({"account_id"})
 
     account_id: Id = aliased("id", description="id of the account")
-    name: str = aliased("name", description="name that others see")
-    email: str = aliased("email", description="e-mail address; Dify does not validate it")
-    avatar: str | None = optional(description="file id or address of the picture")
+    name: str = aliased("name", description="name that others see", is_person=True)
+    email: str = aliased(
+        "email", description="e-mail address; Dify does not validate it", is_person=True
+    )
+    avatar: str | None = optional(description="file id or address of the picture", is_person=True)
     avatar_url: str | None = optional(
         description="signed address of the picture; the signature is an old one",
         is_volatile=True,
         is_signed=True,
+        is_person=True,
     )
     role: str | None = optional(description="owner, admin, editor, normal, dataset_operator")
     roles: JsonText | None = optional(description="roles, JSON list (newest servers)")

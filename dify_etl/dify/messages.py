@@ -34,17 +34,17 @@ class MessageFeedback(MessageChild):
         "position", description="place in Dify's list of this message, from 1", is_volatile=True
     )
     rating: str = aliased("rating", description="like or dislike")
-    content: str | None = optional(description="comment")
+    content: str | None = optional(description="comment", is_text=True)
     from_source: str = aliased("from_source", description="user or admin")
     from_end_user_id: str | None = optional(description="end user, when from_source is user")
     from_account_id: str | None = optional(
         "from_account", "id", description="account, when from_source is admin"
     )
     from_account_name: str | None = optional(
-        "from_account", "name", description="its name", keeps_last=True
+        "from_account", "name", description="its name", keeps_last=True, is_person=True
     )
     from_account_email: str | None = optional(
-        "from_account", "email", description="its e-mail", keeps_last=True
+        "from_account", "email", description="its e-mail", keeps_last=True, is_person=True
     )
 
 
@@ -54,13 +54,17 @@ class AgentThought(MessageChild):
     agent_thought_id: Id = aliased("id", description="id of the step")
     chain_id: str | None = optional(description="always null in practice")
     position: int | None = optional(description="order of the step, from 1")
-    thought: str | None = optional(description="what the model thought")
-    answer: str | None = optional(description="text of the answer in this step (since 1.15)")
+    thought: str | None = optional(description="what the model thought", is_text=True)
+    answer: str | None = optional(
+        description="text of the answer in this step (since 1.15)", is_text=True
+    )
     tool: str | None = optional(description="tools called, joined by ;")
     tool_labels: JsonText | None = optional(description="tool names by language, JSON")
-    tool_input: str | None = optional(description="arguments by tool, JSON text of Dify")
+    tool_input: str | None = optional(
+        description="arguments by tool, JSON text of Dify", is_text=True
+    )
     observation: str | None = optional(
-        description="results by tool, JSON text of Dify", is_signed=True
+        description="results by tool, JSON text of Dify", is_signed=True, is_text=True
     )
     files: JsonText | None = optional(description="file ids, JSON list", is_signed=True)
     created_at: Instant | None = optional(description="when the step was stored")
@@ -70,10 +74,13 @@ class MessageFile(MessageChild):
     """A file of a question or an answer."""
 
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
-    filename: str | None = optional(description="name of the file")
+    filename: str | None = optional(description="name of the file", is_text=True)
     file_type: str | None = optional("type", description="image, document, audio, video, custom")
     url: str | None = optional(
-        description="signed address; the signature is an old one", is_volatile=True, is_signed=True
+        description="signed address; the signature is an old one",
+        is_volatile=True,
+        is_signed=True,
+        is_text=True,
     )
     mime_type: str | None = optional(description="media type")
     size_bytes: int | None = optional("size", description="size in bytes")
@@ -98,7 +105,7 @@ class MessageCitation(MessageChild):
     word_count: int | None = optional(description="characters of the passage, as Dify counts")
     segment_position: int | None = optional(description="place in the document, from 1")
     index_node_hash: str | None = optional(description="hash of the passage")
-    content: str | None = optional(description="text of the passage")
+    content: str | None = optional(description="text of the passage", is_text=True)
     page: JsonText | None = optional(description="page of the document, JSON")
     doc_metadata: JsonText | None = optional(description="metadata of the document, JSON")
 
@@ -124,10 +131,17 @@ class HumanInput(MessageChild):
     node_id: Id = Field(description="id of the human input node in the graph")
     node_title: str | None = optional(description="title of that node", keeps_last=True)
     form_content: str | None = optional(
-        description="what is asked, Markdown with placeholders", keeps_last=True, is_signed=True
+        description="what is asked, Markdown with placeholders",
+        keeps_last=True,
+        is_signed=True,
+        is_text=True,
     )
     form_inputs: JsonText | None = optional(
-        "inputs", description="fields to fill in, JSON list", keeps_last=True, is_signed=True
+        "inputs",
+        description="fields to fill in, JSON list",
+        keeps_last=True,
+        is_signed=True,
+        is_text=True,
     )
     actions: JsonText | None = optional(
         description="buttons that are offered, JSON list", keeps_last=True
@@ -141,13 +155,18 @@ class HumanInput(MessageChild):
     )
     action_text: str | None = optional(description="title of that button", keeps_last=True)
     submitted_data: JsonText | None = optional(
-        description="values filled in by field, JSON", keeps_last=True, is_signed=True
+        description="values filled in by field, JSON", keeps_last=True, is_signed=True, is_text=True
     )
     rendered_content: str | None = optional(
-        description="what was asked, with the values in it", keeps_last=True, is_signed=True
+        description="what was asked, with the values in it",
+        keeps_last=True,
+        is_signed=True,
+        is_text=True,
     )
     answered_by: str | None = optional(
-        description="who answered; no server up to August 2026 tells it", keeps_last=True
+        description="who answered; no server up to August 2026 tells it",
+        keeps_last=True,
+        is_person=True,
     )
 
     @classmethod
@@ -222,20 +241,24 @@ class Message(Record):
         description="message before; the nil UUID for the first of a service API conversation"
     )
     workflow_run_id: Id | None = optional(description="run behind the answer (advanced-chat)")
-    query: str = aliased("query", description="the question")
+    query: str = aliased("query", description="the question", is_text=True)
     answer: str = aliased(
-        "answer", description='the answer; "" while it is written', is_signed=True
+        "answer", description='the answer; "" while it is written', is_signed=True, is_text=True
     )
-    inputs: JsonText | None = optional(description="variables of the app, JSON", is_signed=True)
+    inputs: JsonText | None = optional(
+        description="variables of the app, JSON", is_signed=True, is_text=True
+    )
     message: JsonText | None = optional(
-        description='prompt, JSON list of role, text, files; "" for advanced-chat', is_signed=True
+        description='prompt, JSON list of role, text, files; "" for advanced-chat',
+        is_signed=True,
+        is_text=True,
     )
     status: str = aliased(
         "status",
         description="normal, also while it is written; error; paused while a person must decide "
         "(a run called in blocking mode leaves it normal, without an answer)",
     )
-    error: str | None = optional(description="error text")
+    error: str | None = optional(description="error text", is_text=True)
     from_source: str = aliased("from_source", description="api (also web app) or console")
     from_end_user_id: str | None = optional(description="end user who asked")
     from_account_id: str | None = optional(description="account that asked in the console")
@@ -270,14 +293,14 @@ class Message(Record):
         "time_to_generate", description="seconds from the first token to the last"
     )
     metadata: JsonText | None = optional(
-        description="usage, citations and more, JSON", is_signed=True
+        description="usage, citations and more, JSON", is_signed=True, is_text=True
     )
     annotation_id: str | None = optional("annotation", "id", description="annotation made of it")
     annotation_question: str | None = optional(
-        "annotation", "question", description="question of that annotation"
+        "annotation", "question", description="question of that annotation", is_text=True
     )
     annotation_content: str | None = optional(
-        "annotation", "content", description="answer of that annotation"
+        "annotation", "content", description="answer of that annotation", is_text=True
     )
     annotation_account_id: str | None = optional(
         "annotation", "account", "id", description="account that annotated"
@@ -298,7 +321,7 @@ class Message(Record):
         "annotation_hit_history", "created_at", description="when it gave the answer"
     )
     extra_contents: JsonText | None = optional(
-        description="further content, JSON (newest servers)", is_signed=True
+        description="further content, JSON (newest servers)", is_signed=True, is_text=True
     )
     feedbacks: tuple[MessageFeedback, ...] = Field(strict=False, description="likes and dislikes")
     agent_thoughts: tuple[AgentThought, ...] = Field(strict=False, description="agent steps")

@@ -160,11 +160,15 @@ Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, 
 
 
 class Marks(TypedDict, total=False):
-    """How changes of a column count, by the names that `warehouse.tables.Column` has for it."""
+    """How changes of a column count, and of whom it tells, by the names that
+    `warehouse.tables.Column` has for it.
+    """
 
     is_volatile: bool
     keeps_last: bool
     is_signed: bool
+    is_text: bool
+    is_person: bool
 
 
 def aliased(*path: str, description: str, **marks: Unpack[Marks]) -> Any:

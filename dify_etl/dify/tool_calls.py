@@ -21,10 +21,14 @@ class AgentToolCall(MessageChild):
     position: int | None = optional(description="order of the step, from 1")
     call_position: int = Field(description="order of the call in its step, from 1")
     tool_name: str = Field(description="name of the tool")
-    tool_input: str | None = optional(description="arguments, JSON text")
-    tool_output: str | None = optional(description="result, as text or JSON text", is_signed=True)
+    tool_input: str | None = optional(description="arguments, JSON text", is_text=True)
+    tool_output: str | None = optional(
+        description="result, as text or JSON text", is_signed=True, is_text=True
+    )
     status: str | None = optional(description="success or error (agent-chat)", keeps_last=True)
-    error: str | None = optional(description="error text (agent-chat)", keeps_last=True)
+    error: str | None = optional(
+        description="error text (agent-chat)", keeps_last=True, is_text=True
+    )
     seconds: float | None = optional(
         description="seconds of the call (agent-chat)", keeps_last=True
     )
@@ -39,7 +43,7 @@ class LoggedToolCall(Record):
 
     tool_name: str | None = optional(description="name of the tool")
     status: str | None = optional(description="success or error")
-    error: str | None = optional(description="error text")
+    error: str | None = optional(description="error text", is_text=True)
     seconds: float | None = optional("time_cost", description="seconds of the call")
 
 

@@ -33,10 +33,10 @@ class _Created(Record):
         "created_by_account", "id", description="account that started it", keeps_last=True
     )
     created_by_account_name: str | None = optional(
-        "created_by_account", "name", description="its name", keeps_last=True
+        "created_by_account", "name", description="its name", keeps_last=True, is_person=True
     )
     created_by_account_email: str | None = optional(
-        "created_by_account", "email", description="its e-mail", keeps_last=True
+        "created_by_account", "email", description="its e-mail", keeps_last=True, is_person=True
     )
     created_by_end_user_id: str | None = optional(
         "created_by_end_user", "id", description="end user that started it", keeps_last=True
@@ -51,7 +51,11 @@ class _Created(Record):
         keeps_last=True,
     )
     created_by_end_user_session_id: str | None = optional(
-        "created_by_end_user", "session_id", description="the API caller's `user`", keeps_last=True
+        "created_by_end_user",
+        "session_id",
+        description="the API caller's `user`",
+        keeps_last=True,
+        is_person=True,
     )
 
 
@@ -97,9 +101,9 @@ class ChatflowRun(WorkflowRun):
 class WorkflowRunDetail(WorkflowRun):
     """A run with inputs, outputs and error (GET workflow-runs/{id}); its graph is dropped."""
 
-    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True)
-    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True)
-    error: str | None = optional(description="error text", keeps_last=True)
+    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True, is_text=True)
+    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True, is_text=True)
+    error: str | None = optional(description="error text", keeps_last=True, is_text=True)
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
@@ -133,7 +137,7 @@ class WorkflowAppLog(_StartedRun):
         "triggered_from", description="app-run, webhook, …", keeps_last=True
     )
     status: str | None = _of_run("status", description=STATUSES)
-    error: str | None = _of_run("error", description="error text", keeps_last=True)
+    error: str | None = _of_run("error", description="error text", keeps_last=True, is_text=True)
     elapsed_seconds: float | None = _of_run("elapsed_time", description="seconds of work")
     total_tokens: int | None = _of_run("total_tokens", description="tokens of all nodes")
     total_steps: int | None = _of_run("total_steps", description="nodes run")
@@ -147,7 +151,7 @@ class WorkflowAppLog(_StartedRun):
         "created_at", description="when the row was written; what the time filters look at"
     )
     details: JsonText | None = optional(
-        description="trigger metadata, JSON; since 1.10", keeps_last=True
+        description="trigger metadata, JSON; since 1.10", keeps_last=True, is_text=True
     )
     trigger_type: str | None = _of_trigger(
         "type", description="trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger"
@@ -199,11 +203,11 @@ class NodeExecution(_Created):
     node_id: str = aliased("node_id", description="id of the node in the graph")
     node_type: str | None = optional(description="start, llm, tool, code, iteration, …")
     title: str | None = optional(description="title of the node")
-    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True)
+    inputs: JsonText | None = optional(description="inputs, JSON", is_signed=True, is_text=True)
     process_data: JsonText | None = optional(
-        description="prompts, usage and the like, JSON", is_signed=True
+        description="prompts, usage and the like, JSON", is_signed=True, is_text=True
     )
-    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True)
+    outputs: JsonText | None = optional(description="outputs, JSON", is_signed=True, is_text=True)
     is_inputs_truncated: bool | None = optional(
         "inputs_truncated", description="whether Dify cut the inputs (since 1.9)"
     )
@@ -214,7 +218,7 @@ class NodeExecution(_Created):
         "outputs_truncated", description="whether Dify cut the outputs"
     )
     status: str = aliased("status", description="running, succeeded, failed, exception, retry, …")
-    error: str | None = optional(description="error text")
+    error: str | None = optional(description="error text", is_text=True)
     elapsed_seconds: float | None = optional("elapsed_time", description="seconds of work")
     total_tokens: int | None = optional(
         "execution_metadata", "total_tokens", description="tokens of the node"
@@ -235,7 +239,7 @@ class NodeExecution(_Created):
     loop_index: int | None = optional(
         "execution_metadata", "loop_index", description="round of the loop, from 0"
     )
-    execution_metadata: JsonText | None = optional(description="usage and more, JSON")
+    execution_metadata: JsonText | None = optional(description="usage and more, JSON", is_text=True)
     extras: JsonText | None = optional(description="icon of a tool, JSON", is_signed=True)
     retry_index: int | None = Field(
         default=None,
@@ -320,7 +324,7 @@ class ArchivedRun(_Created):
     trigger_type: str | None = optional(
         *("trigger_metadata", "type"), description="what started it; null: no trigger"
     )
-    trigger_metadata: JsonText | None = optional(description="what started it, JSON")
+    trigger_metadata: JsonText | None = optional(description="what started it, JSON", is_text=True)
     created_at: Instant = aliased("created_at", description="when the run began")
 
 
@@ -352,12 +356,14 @@ class WorkflowVersion(Record):
         "created_by", "id", description="account that published it", keeps_last=True
     )
     created_by_name: str | None = optional(
-        "created_by", "name", description="its name", keeps_last=True
+        "created_by", "name", description="its name", keeps_last=True, is_person=True
     )
     created_by_email: str | None = optional(
-        "created_by", "email", description="its e-mail", keeps_last=True
+        "created_by", "email", description="its e-mail", keeps_last=True, is_person=True
     )
-    updated_by: JsonText | None = optional(description="account that changed its marks last, JSON")
+    updated_by: JsonText | None = optional(
+        description="account that changed its marks last, JSON", is_person=True
+    )
     created_at: Instant | None = optional(description="when it was published")
     updated_at: Instant | None = optional(description="when its marks were changed last")
 

@@ -72,7 +72,8 @@ def read_export(sync: Sync, app: KnownApp) -> Export:
     """GET feedbacks/export of an app."""
     batch = sync.dify.conversations.feedback_export(app.app_id)
     rows = records_frame(raw_table(FEED), ExportedFeedback, batch.records)
-    return Export(rows, batch.rejected)
+    # They are compared with those that are held, which are kept by the same rules.
+    return Export(sync.rules.privacy.rows(raw_table(FEED), rows), batch.rejected)
 
 
 def note_rated_otherwise(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) -> bool:

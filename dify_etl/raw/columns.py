@@ -22,7 +22,9 @@ DUCKDB_TYPES: dict[object, str] = {
     Decimal: "DECIMAL(28, 10)",
 }
 
-EXTRA = Column("extra", "JSON", "Fields that Dify sent and no known version has; null: none.")
+EXTRA = Column(
+    "extra", "JSON", "Fields that Dify sent and no known version has; null: none.", is_text=True
+)
 ODD_FIELDS = Column(
     "odd_fields",
     "VARCHAR",

@@ -149,7 +149,7 @@ SOURCE_COLUMNS = (
     Column("source_workflow_version", "VARCHAR", "Version of that workflow."),
     Column("source_node_id", "VARCHAR", "Node of that workflow which the agent is."),
 )
-DETAIL_EXTRA = Column("detail_extra", "JSON", "As extra, for fields of the detail.")
+DETAIL_EXTRA = Column("detail_extra", "JSON", "As extra, for fields of the detail.", is_text=True)
 DETAIL_OF = Column("detail_of", "TIMESTAMPTZ", "updated_at of the app when its detail was read.")
 FEEDBACK_ID = Column(
     "feedback_id", "VARCHAR", "Id of the feedback, from the export (>= 1.10.1).", keeps_last=True

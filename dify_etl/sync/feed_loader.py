@@ -125,7 +125,10 @@ class FeedLoader:
         self.load_frame(table, records_frame(table, record_class, records))
 
     def load_frame(self, table: Table, rows: pl.DataFrame, *, repeated: int = 0) -> Changes:
-        """Upsert a frame into a table; so many of its rows were received, and counted, before."""
+        """Upsert a frame into a table, as far as the settings keep texts and people; so many of its
+        rows were received, and counted, before.
+        """
+        rows = self.sync.rules.privacy.rows(table, rows)
         rows = with_local_days(table, rows, self.sync.rules.zone)
         changes = upsert(self.sync.database, table, rows, now=utc_now())
         self._resolve(table, rows)
@@ -425,6 +428,7 @@ class FeedLoader:
         self, app_id: str | None, one: Rejected, parent_id: str | None, at: datetime | None
     ) -> dict[str, object]:
         first, last = self._days_of(one, at)
+        privacy = self.sync.rules.privacy
         known_by = one.record_id or one.raw or one.position
         identity = (self.feed, app_id, known_by, one.endpoint, one.error_path)
         return {
@@ -440,10 +444,10 @@ class FeedLoader:
             "endpoint": one.endpoint,
             "position": one.position,
             "error_path": one.error_path,
-            "message": one.message,
-            "raw_json": one.raw,
+            "message": privacy.message(one.message),
+            "raw_json": privacy.odd_row(one.raw),
             "record_class": one.record_class,
-            "context": JsonText.of(dict(one.context)),
+            "context": privacy.odd_row(JsonText.of(dict(one.context))),
             "run_id": self.sync.run_id,
             "seen_at": utc_now(),
             "resolved_at": None,

@@ -299,6 +299,25 @@ RUNS = Table(
 )
 
 # All that a sync makes; the copies of what operations keep in files come when they are filled.
+PRIVACY = Table(
+    "ops",
+    "privacy",
+    "One row per change of what is kept of texts and people.",
+    ("since_at",),
+    (
+        Column("since_at", "TIMESTAMPTZ", "Since when rows are loaded by these rules, UTC."),
+        Column("text_rule", "VARCHAR", "DIFY_ETL_TEXT: keep, mask or drop."),
+        Column("people_rule", "VARCHAR", "DIFY_ETL_PEOPLE: keep or hash."),
+        Column("salt_check", "VARCHAR", "Moves with the salt of the pseudonyms; null: keep."),
+        Column(
+            "rewritten_at",
+            "TIMESTAMPTZ",
+            "When older rows became so, too, UTC; null: they are as they were loaded.",
+        ),
+    ),
+    keeps_history=False,
+)
+
 LEDGER = (
     SLICES,
     ACCEPTED_SLICES,
@@ -309,6 +328,7 @@ LEDGER = (
     SCHEMA_DRIFT,
     UNFORESEEN_ERRORS,
     SOURCE,
+    PRIVACY,
     LOCAL_DAYS,
     RUNS,
     MIGRATIONS,

@@ -20,6 +20,7 @@ from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.privacy import keep_privacy
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.source import ask_source, pin_source
@@ -74,6 +75,8 @@ class OpenHome:
                 answering = asked.result()
                 began_at = self.dify.earlier_time()
                 pin_source(database, self.dify, answering, self.rules, now=began_at)
+                with database.transaction():
+                    keep_privacy(database, self.rules.privacy, self.watch.tells)
                 self._mind_clocks(database)
             self._began_at = began_at
 

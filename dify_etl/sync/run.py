@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from dify_etl.dify.client import DifyClient
+from dify_etl.raw.privacy import Privacy
 from dify_etl.sync.fetching import share
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.windows import Window, deep_days
@@ -28,6 +29,7 @@ class SyncRules:
     completion_detail: bool = False
     workers: int = 9  # threads that fetch; DifyClient bounds the requests under way
     models: ModelSettings = field(default_factory=ModelSettings)
+    privacy: Privacy = field(default_factory=Privacy)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.home import Home, give
-from dify_etl.private_files import private_files, sync_to_disk
-from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
+from dify_etl.private_files import private_files
+from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import Column, Table, quoted
+from dify_etl.warehouse.writing_anew import write_anew
 
 MIGRATIONS = Table(
     "ops",
@@ -134,7 +135,14 @@ def _migrate(
         )
         if database.value(f"SELECT count(*) FROM ops.migrations WHERE {unwritten}"):
             tell(f"{target.name}: written anew, so that nothing of what was removed is left in it")
-            _write_anew(database, path, target, unwritten, compression)
+            moment = utc_now().isoformat()
+            write_anew(
+                database,
+                target,
+                last=f"UPDATE anew.ops.migrations SET written_anew_at = TIMESTAMPTZ '{moment}' "
+                f"WHERE {unwritten}",
+                compression=compression,
+            )
         elif path != target:
             database.execute("CHECKPOINT live")
             path.replace(target)
@@ -142,37 +150,6 @@ def _migrate(
 
 def _or_none(numbers: Sequence[str]) -> str:
     return ", ".join(numbers) or "NULL"
-
-
-def _write_anew(
-    database: Database, path: Path, target: Path, unwritten: str, compression: str
-) -> None:
-    """Copy all that the file holds into a new one and swap: deleted text stays in free blocks.
-
-    The file is held meanwhile, so nobody writes to the old one.
-    """
-    anew = target.with_name(f"{target.name}.anew")
-    try:
-        database.execute("CHECKPOINT live")
-        database.execute(f"SET force_compression = {quoted(compression)}")
-        database.execute(
-            f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
-        )
-        database.execute("COPY FROM DATABASE live TO anew")
-        moment = utc_now().isoformat()
-        database.execute(
-            f"UPDATE anew.ops.migrations SET written_anew_at = TIMESTAMPTZ '{moment}' "
-            f"WHERE {unwritten}"
-        )
-        database.execute("CHECKPOINT anew")
-        database.execute("DETACH anew")
-        sync_to_disk(anew)
-        anew.replace(target)
-    except OSError as error:
-        raise translated(target, error) from error
-    finally:
-        database.execute("RESET force_compression")
-        anew.unlink(missing_ok=True)
 
 
 @contextmanager

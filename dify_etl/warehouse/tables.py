@@ -32,6 +32,8 @@ class Column:
     keeps_odd: a row that names it in `odd_fields` keeps the value that is held.
     is_signed: holds links whose signature changes on every read; compared without signatures.
     local_of: it is the local day or hour of this instant of the row.
+    is_text: what people wrote, were answered or uploaded (DIFY_ETL_TEXT).
+    is_person: names a person: name, e-mail address, session id (DIFY_ETL_PEOPLE).
     """
 
     name: str
@@ -42,6 +44,8 @@ class Column:
     is_signed: bool = False
     keeps_odd: bool = False
     local_of: str | None = None
+    is_text: bool = False
+    is_person: bool = False
 
 
 HISTORY = (

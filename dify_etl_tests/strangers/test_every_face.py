@@ -133,6 +133,7 @@ COMMANDS: dict[str, Words] = {
     "sync": lambda stage: [["--feed", "conversations", "--debug"]],
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],
+    "privacy": lambda stage: [[]],
     "tables": lambda stage: [[], ["raw.apps"]],
     "query": lambda stage: [["select name from raw.apps"], ["select error('x\x1b[2J')"]],
     "export": lambda stage: [["raw.apps", "--to", "apps.csv"]],
@@ -167,6 +168,7 @@ SERVERS = {"dev", "serve", "simulate", "demo"}
 # These tell ids, numbers and what the operator gave, or cut what is long; all others show what
 # strangers wrote.
 NO_NAMES = {
+    "privacy",
     "tables",
     "export",
     "quarantine retry",

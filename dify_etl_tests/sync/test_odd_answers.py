@@ -12,6 +12,7 @@ from dify_etl_tests.sync.small_worlds import (
     app_of,
     brief_world,
     failing_document,
+    first_message,
     quiet_world,
     run,
     talk,
@@ -268,3 +269,16 @@ def test_deleted_run_of_an_old_server_leaves_no_doubt(workplace: Open) -> None:
     answering(place, None).pass_time(days=1)
     place.read(RUNS)
     assert place.rows(WAITING) == []
+
+
+@pytest.mark.parametrize("total", [1 << 63, (1 << 64) - 1])
+def test_total_that_no_column_holds_leaves_the_list_unproven(workplace: Open, total: int) -> None:
+    """A number of rows beyond 64 bits is none: rows are loaded, and their list is in doubt."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    asked = first_message(place.world, talk(place.world, at=AT, messages=1))
+    place.world.annotate(asked, at=AT, content="Today.")
+    answering(place, answered("/annotations", total=total))
+    place.read(("apps", "annotations"))
+    assert place.value("SELECT count(*) FROM raw.annotations") == 1
+    states = place.rows("SELECT state, expected FROM ops.slices WHERE feed = 'annotations'")
+    assert states == [("incomplete", None)]

@@ -1,0 +1,58 @@
+"""Bring a home that was loaded by other rules of texts and people to those of now."""
+
+import uuid
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
+from dify_etl.home import Home
+from dify_etl.raw.privacy import Privacy
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.lock import home_lock
+from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.privacy import note_rewritten, rewrite
+from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.migrations import migrate_home
+from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.publish import CopyPlace, publish
+from dify_etl.warehouse.writing_anew import write_anew
+
+LOCK_WAIT_SECONDS = 10.0
+
+
+def rewrite_home(
+    home: Path,
+    privacy: Privacy,
+    *,
+    place: CopyPlace,
+    tell: Callable[[str], None],
+    compression: str = "auto",
+) -> dict[str, int]:
+    """Rewrite all rows, build the models, write the live file anew and publish the copy.
+
+    Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
+    calls it again: what was done
+    stays. AnotherSync, WarehouseBusy, WarehouseUnwritable.
+    """
+    live = Home(home).live.resolve()
+    with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
+        migrate_home(home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=tell, place=place)
+        with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
+            database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
+            changed = rewrite(database, privacy)
+            tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
+            note_rewritten(database, privacy)
+            run_id = str(uuid.uuid4())
+            fill_ops_tables(database, home)
+            for _ in build_all(database, sql_files(), run_id=run_id):
+                pass
+            through = _published_through(database)
+            write_anew(database, live, compression=compression)
+        publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
+    return changed
+
+
+def _published_through(database: Database) -> date:
+    last = database.value("SELECT max(through_date) FROM ops.published")
+    return utc_now().date() if last is None else last

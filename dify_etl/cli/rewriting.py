@@ -1,0 +1,67 @@
+"""`dify-etl privacy`: by which rules texts and people are kept, and older rows brought to them."""
+
+from rich.console import Console
+
+from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
+from dify_etl.assembly.rewriting import rewrite_home
+from dify_etl.home import Home
+from dify_etl.settings import Settings
+from dify_etl.sync.ledger import PRIVACY
+from dify_etl.sync.privacy import REWRITE, PrivacyNote, doubt_of, latest_note
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.errors import NothingPublished
+
+LOCK_WAIT_SECONDS = 10.0
+
+
+def run_privacy(console: Console, *, is_to_rewrite: bool) -> int:
+    """Print the rules, or rewrite; 1 when rows are left that are by other rules."""
+    settings = effective_settings()
+    home = home_of(settings)
+    if is_to_rewrite:
+        if not Home(home).live.exists():
+            raise NothingPublished(
+                "no sync has read anything yet",
+                where=str(home),
+                hint="There is nothing to rewrite: run `dify-etl sync`.",
+            )
+        changed = rewrite_home(
+            home,
+            privacy_of(settings),
+            place=copy_place(settings),
+            tell=lambda line: console.print(line, highlight=False, markup=False),
+        )
+        for table, rows in sorted(changed.items()):
+            console.print(f"{table}: {rows} rows", highlight=False)
+    note = _note(settings)
+    console.print(_sentence(settings, note), highlight=False, markup=False)
+    return 0 if _is_met(settings, note) else 1
+
+
+def _note(settings: Settings) -> PrivacyNote | None:
+    live = Home(home_of(settings)).live
+    if not live.exists():
+        return None
+    with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
+        database.ensure(PRIVACY)
+        return latest_note(database)
+
+
+def _is_met(settings: Settings, note: PrivacyNote | None) -> bool:
+    if note is None:
+        return True
+    is_same = (note.text, note.people) == (settings.text, settings.people)
+    return is_same and note.rewritten_at is not None
+
+
+def _sentence(settings: Settings, note: PrivacyNote | None) -> str:
+    rules = f"DIFY_ETL_TEXT={settings.text}, DIFY_ETL_PEOPLE={settings.people}"
+    if note is None:
+        return f"{rules}: the first sync will load rows so"
+    if (note.text, note.people) != (settings.text, settings.people):
+        return (
+            f"{rules}: rows were loaded by DIFY_ETL_TEXT={note.text}, "
+            f"DIFY_ETL_PEOPLE={note.people}; the next sync loads by the new ones, and `{REWRITE}` "
+            "brings older rows to them"
+        )
+    return doubt_of(note) or f"{rules}: all rows are so"

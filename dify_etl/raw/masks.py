@@ -1,0 +1,184 @@
+"""Personal details in free text, each replaced by what it was: DIFY_ETL_TEXT=mask.
+
+E-mail addresses, phone numbers, numbers of cards and accounts, national ids, keys and tokens. What
+is told by a check digit or a numbering plan is checked (python-stdnum, phonenumbers), so that the
+number of an order stays. Names and addresses of people are not found: drop is for these.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import phonenumbers
+import polars as pl
+from stdnum import iban, luhn
+from stdnum.br import cpf
+from stdnum.cn import ric
+from stdnum.de import idnr
+from stdnum.es import dni, nie
+from stdnum.fr import nir
+from stdnum.gb import nhs
+from stdnum.in_ import aadhaar
+from stdnum.it import codicefiscale
+from stdnum.kr import rrn
+from stdnum.us import ssn
+
+from dify_etl.dify.http.exact_json import decode, encode
+
+EMAIL, PHONE, CARD, ACCOUNT, NATIONAL_ID, KEY = (
+    *("(e-mail)", "(phone)", "(card)", "(bank account)", "(national id)", "(key)"),
+)
+
+# What a text has that holds any of them; for Polars, which looks at whole columns.
+SUSPICIOUS = (
+    r"@|\d(?:[\s().\u00a0/-]{0,3}\d){5}|[A-Za-z]{6}\d\d[A-Za-z]\d\d|-----BEGIN|"
+    r"\b(?:sk|pk|rk)[-_]|\bgh[oprsu]_|github_pat_|glpat-|\bxox[abeprs]-|\bhf_|\bAKIA|\bASIA|AIza|"
+    r"\bgsk_|\bSG\.|\bya29\.|eyJ"
+)
+
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
+_KEYS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"|\b(?:sk|pk|rk)[-_](?:live_|test_|proj-|ant-|or-)?[\w-]{16,}"
+    r"|\bgh[oprsu]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}"
+    r"|\bhf_\w{20,}|\bgsk_\w{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"
+    r"|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bya29\.[\w-]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+)
+_ACCOUNT = re.compile(r"\b[A-Z]{2}\d\d(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b")
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+# Words of digits and letters that may be the id of a person, and who can tell.
+_IDS: Sequence[tuple[re.Pattern[str], Sequence[Any]]] = tuple(
+    (re.compile(rf"(?<![\w.-]){pattern}(?![\w-])"), checks)
+    for pattern, checks in (
+        (r"\d{17}[\dXx]", (ric,)),  # China, resident identity card
+        (r"\d{3}-\d\d-\d{4}", (ssn,)),  # United States, social security
+        (r"\d{2} ?\d{3} ?\d{3} ?\d{3}", (idnr,)),  # Germany, tax id
+        (r"[12] ?\d\d ?\d\d ?[\dAB]{2} ?\d{3} ?\d{3} ?\d\d", (nir,)),  # France, social security
+        (r"\d{8}-?[A-Za-z]", (dni,)),  # Spain, identity card
+        (r"[XYZxyz]-?\d{7}-?[A-Za-z]", (nie,)),  # Spain, foreigners
+        (r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]", (codicefiscale,)),  # Italy
+        (r"\d{3}\.\d{3}\.\d{3}-\d\d|\d{11}", (cpf,)),  # Brazil
+        (r"\d{4} \d{4} \d{4}", (aadhaar,)),  # India
+        (r"\d{3} \d{3} \d{4}", (nhs,)),  # United Kingdom, health service
+        (r"\d{6}-\d{7}", (rrn,)),  # South Korea
+    )
+)
+_NATIONAL_INSURANCE = re.compile(
+    r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b"
+)
+# Numbers as people write them at home: with a leading zero, in groups, or a Chinese mobile.
+_NATIONAL = re.compile(
+    r"(?<![\w.:/+-])\(?\d{1,5}\)?(?:[ ./-]{0,2}\(?\d{1,5}\)?){1,5}(?![\w-]|[.:]\d)"
+)
+_MOBILE_IN_CHINA = re.compile(r"1[3-9]\d{9}")
+_NO_PHONE = re.compile(
+    r"\d{1,3}(?:\.\d{1,3}){3}$|(?:19|20)\d\d[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-](?:19|20)\d\d"
+)
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "AT", "CH", "CN", "JP", "IN", "BR", "KR")
+
+
+def mask_column(series: pl.Series, mask: Callable[[str], str]) -> pl.Series:
+    """A column of texts with `mask` over those that may hold a detail; the others are not touched.
+
+    Polars looks at all of them at once: most texts hold none.
+    """
+    suspects = series.str.contains(SUSPICIOUS)
+    if not suspects.any():
+        return series
+    pairs = zip(series, suspects, strict=True)
+    return pl.Series(series.name, [mask(text) if is_one else text for text, is_one in pairs])
+
+
+def masked(text: str) -> str:
+    """A text with each detail replaced by what it was, such as `(e-mail)`; "" for "" and so on."""
+    text = _KEYS.sub(KEY, text)
+    text = _EMAIL.sub(EMAIL, text)
+    if not any(character.isdigit() for character in text):
+        return text
+    text = _ACCOUNT.sub(lambda one: ACCOUNT if iban.is_valid(one[0]) else one[0], text)
+    for pattern, checks in _IDS:
+        text = pattern.sub(partial(_checked, checks), text)
+    text = _NATIONAL_INSURANCE.sub(NATIONAL_ID, text)
+    text = _CARD.sub(lambda one: CARD if luhn.is_valid(_digits(one[0])) else one[0], text)
+    return _without_phones(text)
+
+
+def masked_json(text: str) -> str:
+    """JSON text with each of its texts masked, keys and numbers as they are; a text that is no JSON
+    is masked as a text.
+    """
+    try:
+        held = decode(text.encode("utf-8", "replace"))
+        kept = _masked_value(held)
+        return text if kept == held else encode(kept)
+    except ValueError:
+        return masked(text)
+
+
+def without_emails(text: str, replaced: Callable[[str], str]) -> str:
+    """A text with what `replaced` makes of each e-mail address in it."""
+    return _EMAIL.sub(lambda one: replaced(one[0]), text)
+
+
+def _masked_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked_value(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked_value(inner) for inner in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+def _checked(checks: Sequence[Any], found: re.Match[str]) -> str:
+    return NATIONAL_ID if any(check.is_valid(found[0]) for check in checks) else found[0]
+
+
+def _without_phones(text: str) -> str:
+    spans = [*_phones_with_country(text)]
+    spans += [
+        span for span in _national_phones(text) if not any(_overlap(span, one) for one in spans)
+    ]
+    for start, end in sorted(spans, reverse=True):
+        text = f"{text[:start]}{PHONE}{text[end:]}"
+    return text
+
+
+def _phones_with_country(text: str) -> Iterator[tuple[int, int]]:
+    if "+" in text or "＋" in text:
+        for match in phonenumbers.PhoneNumberMatcher(text, None):
+            yield match.start, match.end
+    for found in re.finditer(r"(?<![\w.:/+-])00([1-9]\d(?:[ ./()-]{0,2}\d){6,12})(?![\w-])", text):
+        if _is_phone(f"+{found[1]}", None):
+            yield found.span()
+
+
+def _national_phones(text: str) -> Iterator[tuple[int, int]]:
+    for found in _NATIONAL.finditer(text):
+        digits = _digits(found[0])
+        # Two groups are the number of an invoice as well.
+        is_grouped = len(re.findall(r"\d+", found[0])) > 2 and _NO_PHONE.match(found[0]) is None
+        if 9 <= len(digits) <= 12 and (
+            _MOBILE_IN_CHINA.fullmatch(digits)
+            or ((is_grouped or digits[0] == "0") and _is_known(digits))
+        ):
+            yield found.span()
+
+
+def _is_known(digits: str) -> bool:
+    return any(_is_phone(digits, region) for region in _REGIONS)
+
+
+@lru_cache(maxsize=10_000)
+def _is_phone(number: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number, region))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

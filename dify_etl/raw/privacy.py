@@ -1,0 +1,220 @@
+"""What is kept of texts and people, by DIFY_ETL_TEXT and DIFY_ETL_PEOPLE, before it is loaded.
+
+Which columns hold texts of people, and which name a person, stands on the fields of the records.
+To apply it once more changes nothing.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+from dify_etl.dify.http.exact_json import decode, encode
+from dify_etl.warehouse.tables import Column, Table
+
+TextRule = Literal["keep", "mask", "drop"]
+PeopleRule = Literal["keep", "hash"]
+DROPPED = "(dropped)"
+NOBODY = "DEFAULT-USER"  # what Dify calls a caller who was not named
+
+_PSEUDONYM = re.compile(r"person-[0-9a-f]{16}")
+# Dify writes the caller of a run among its inputs.
+_PERSON_KEYS = frozenset({"sys.user_id", "session_id", "from_end_user_session_id"})
+_PERSON_NAMES = frozenset({"from_account_name", "create_user_name", "author_name", "answered_by"})
+# What figures are made of stays where texts are dropped: usage, and which model was asked.
+_KEPT_KEYS: Mapping[str, frozenset[str]] = {
+    "process_data": frozenset(
+        {"usage", "model_provider", "model_name", "model_mode", "finish_reason"}
+    ),
+    "outputs": frozenset({"usage"}),
+    "app_model_config": frozenset({"model"}),
+    "metadata": frozenset({"usage"}),
+    "execution_metadata": frozenset(
+        {"total_tokens", "total_price", "currency", "iteration_id", "iteration_index", "loop_id"}
+        | {"loop_index", "retry_index", "tool_info"}
+    ),
+}
+# A value of such a key that is a word of Dify and no text: a price, a currency, a model, an id.
+_PLAIN = re.compile(r"[\w./:+-]{0,120}", re.ASCII)
+# Of an error text: which error, and the status of an answer.
+_ERROR_NAME = re.compile(r"\b[A-Za-z_]\w*(?:Error|Exception|Timeout)\b")
+_ERROR_STATUS = re.compile(r"\b[45]\d\d\b")
+# In an object that is no valid record nothing says what is a text: these names are none.
+_NO_TEXT = re.compile(
+    r"id|.*_id|.*_at|.*_date|.*_time|status|mode|type|.*_type|role|rating|version|currency|.*_from|"
+    r".*_source|.*_role|.*_price|.*_unit|source|position|index|model_provider|latency|.*version|"
+    r".*_hash|masked_token|token_fingerprint|odd_fields|icon|icon_.*|metric|unit|.*_model"
+)
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """The rules, and the salt of the pseudonyms: who has it can tell whose pseudonym one is."""
+
+    text: TextRule = "keep"
+    people: PeopleRule = "keep"
+    salt: bytes = field(default=b"", repr=False)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether rows are loaded as Dify tells them."""
+        return self.text == "keep" and self.people == "keep"
+
+    def rows(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows of a table as they are loaded."""
+        if self.keeps_all or table.schema != "raw" or rows.is_empty():
+            return rows
+        texts = [series for series in rows if series.dtype == pl.String()]
+        return rows.with_columns(self.column(table.column(one.name), one) for one in texts)
+
+    def column(self, column: Column, series: pl.Series) -> pl.Series:
+        """The values of a column of texts as they are loaded."""
+        if _NO_TEXT.fullmatch(column.name) and not (column.is_text or column.is_person):
+            return series
+        if column.is_person and self.people == "hash":
+            name = self._json_people if column.type == "JSON" else self.pseudonym
+            return _changed(series, name)
+        if self.people == "hash" and column.type == "JSON" and column.is_text:
+            series = _changed(series, self._json_people, only=series.str.contains(r"_id|email"))
+        if column.is_person or self.text == "keep":
+            return series
+        if column.is_text and self.text == "drop":
+            return _changed(series, _dropper(column))
+        # They take a third of a second to import, and only who masks needs them.
+        from dify_etl.raw.masks import mask_column, masked, masked_json
+
+        return mask_column(series, masked_json if column.type == "JSON" else masked)
+
+    def pseudonym(self, name: str) -> str:
+        """The same for the same name in every column, as `person-1f0c…`; "" for ""."""
+        if not name or name == NOBODY or _PSEUDONYM.fullmatch(name):
+            return name
+        plain = name.lower() if "@" in name else name
+        return f"person-{hmac.new(self.salt, plain.encode(), hashlib.sha256).hexdigest()[:16]}"
+
+    def odd_row(self, raw: str | None) -> str | None:
+        """The JSON of an object that is no valid record, for the quarantine; None where it is no
+        JSON, and something has to be taken out.
+        """
+        if raw is None or self.keeps_all:
+            return raw
+        try:
+            held = decode(raw.encode("utf-8", "replace"))
+        except ValueError:
+            return None
+        return encode(self._odd_value(held, ""))
+
+    def message(self, text: str) -> str:
+        """A sentence of ours that may quote a value of Dify's."""
+        if self.keeps_all:
+            return text
+        from dify_etl.raw.masks import masked, without_emails
+
+        return without_emails(text, self.pseudonym) if self.text == "keep" else masked(text)
+
+    def operator_text(self, text: str) -> str:
+        """What the audit says of a person, as the e-mail address of a member."""
+        if self.people == "keep":
+            return text
+        from dify_etl.raw.masks import without_emails
+
+        return without_emails(text, self.pseudonym)
+
+    def _json_people(self, text: str) -> str:
+        try:
+            held = decode(text.encode("utf-8", "replace"))
+        except ValueError:
+            return text
+        kept = self._without_people(held, "")
+        return text if kept == held else encode(kept)
+
+    def _without_people(self, value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            names = {"name", "email"} if "email" in value else set()
+            return {
+                one: self.pseudonym(inner)
+                if one in names and isinstance(inner, str)
+                else self._without_people(inner, one)
+                for one, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self._without_people(inner, key) for inner in value]
+        is_name = key in _PERSON_KEYS or key in _PERSON_NAMES
+        return self.pseudonym(value) if is_name and isinstance(value, str) else value
+
+    def _odd_value(self, value: Any, key: str) -> Any:
+        if self.people == "hash":
+            value = self._without_people(value, key)
+        return value if self.text == "keep" else _plain_value(value, key, self.text)
+
+
+def _plain_value(value: Any, key: str, rule: TextRule) -> Any:
+    if isinstance(value, dict):
+        return {one: _plain_value(inner, one, rule) for one, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain_value(inner, key, rule) for inner in value]
+    if not isinstance(value, str) or not value or _NO_TEXT.fullmatch(key):
+        return value
+    if _PSEUDONYM.fullmatch(value):
+        return value
+    from dify_etl.raw.masks import masked
+
+    return masked(value) if rule == "mask" else DROPPED
+
+
+def _changed(
+    series: pl.Series, change: Callable[[str], str | None], only: pl.Series | None = None
+) -> pl.Series:
+    """A column with `change` over its values; nulls stay, and so do rows that `only` leaves out."""
+    if only is None:
+        values = [None if text is None else change(text) for text in series]
+    else:
+        pairs = zip(series, only, strict=True)
+        values = [change(text) if is_one else text for text, is_one in pairs]
+    return pl.Series(series.name, values, pl.String())
+
+
+def _dropper(column: Column) -> Callable[[str], str | None]:
+    """What is left of a text that is dropped. An empty one says that nothing is there: it stays."""
+    if column.type == "JSON":
+        kept = _KEPT_KEYS.get(column.name, frozenset())
+        return lambda text: _shape_of(text, kept)
+    if column.name == "error":
+        return _error_kind
+    return lambda text: None if text else text
+
+
+def _error_kind(text: str) -> str:
+    """`RateLimitError 429` of an error text."""
+    found = (_ERROR_NAME.search(text), _ERROR_STATUS.search(text))
+    told = " ".join(one[0] for one in found if one is not None)
+    return told or (DROPPED if text else text)
+
+
+def _shape_of(text: str, kept: frozenset[str]) -> str | None:
+    try:
+        held = decode(text.encode("utf-8", "replace"))
+    except ValueError:
+        return None
+    return encode(_shape(held, kept))
+
+
+def _shape(value: Any, kept: frozenset[str]) -> Any:
+    """Whether it is an object, a list of how many, or nothing; and what figures are made of."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if key in kept}
+    if isinstance(value, list):
+        return [_shape(inner, kept) for inner in value]
+    return value if value in ("", None) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if _PLAIN.fullmatch(key)}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if not isinstance(value, str) or _PLAIN.fullmatch(value) else None

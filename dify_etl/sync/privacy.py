@@ -1,0 +1,178 @@
+"""What is kept of texts and people: noted when rows are loaded by it, and applied to older rows."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+
+from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.ledger import PRIVACY, QUARANTINE
+from dify_etl.warehouse.database import ArrowStream, Database, utc_now
+from dify_etl.warehouse.tables import Column, Table, frame
+from dify_etl.warehouse.upsert import upsert
+
+ROWS_AT_A_TIME = 5_000
+REWRITE = "dify-etl privacy --rewrite"
+# How much is taken out, from nothing to all.
+_STRENGTH = {"keep": 0, "mask": 1, "drop": 2, "hash": 1}
+
+
+class PrivacyNote(NamedTuple):
+    """By which rules rows are loaded `since`; `rewritten_at`: when all older ones became so."""
+
+    text: TextRule
+    people: PeopleRule
+    salt_check: str | None
+    since: datetime
+    rewritten_at: datetime | None
+
+
+def latest_note(database: Database) -> PrivacyNote | None:
+    """The rules of the last sync; None before the first."""
+    rows = database.rows(
+        "SELECT text_rule, people_rule, salt_check, since_at, rewritten_at FROM ops.privacy "
+        "ORDER BY since_at DESC LIMIT 1"
+    )
+    return PrivacyNote(*rows[0]) if rows else None
+
+
+def keep_privacy(database: Database, privacy: Privacy, tell: Callable[[str], None]) -> None:
+    """Note a change of the rules, and tell as long as older rows are of others.
+
+    Call it inside a transaction, before any row is loaded.
+    """
+    held, now = latest_note(database), utc_now()
+    is_new = not database.rows("SELECT 1 FROM ops.runs LIMIT 1")
+    if held is None:
+        # Homes of versions that knew no rules hold what Dify told.
+        note = _note(privacy, now, now if is_new or privacy.keeps_all else None)
+        _write(database, note)
+    elif _differs(held, privacy):
+        note = _note(privacy, now, now if is_new else None)
+        _write(database, note)
+    else:
+        note = held
+    if told := doubt_of(note, stronger=held is None or _is_stronger(note, held)):
+        tell(told)
+
+
+def doubt_of(note: PrivacyNote, *, stronger: bool = True) -> str | None:
+    """What a user should know of older rows; None: they are by the same rules."""
+    if note.rewritten_at is not None:
+        return None
+    rules = (
+        f"DIFY_ETL_TEXT={note.text} and DIFY_ETL_PEOPLE={note.people} count since {note.since:%F}"
+    )
+    if note.text == note.people == "keep" or not stronger:
+        return (
+            f"{rules}: what was masked, dropped or hashed before comes back only where Dify is "
+            "read again (`dify-etl sync --full`)"
+        )
+    return f"{rules}: rows loaded before are as they were; `{REWRITE}` rewrites them"
+
+
+def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
+    """Bring all rows to the rules; answers per table how many were changed, tables without leave.
+
+    It may be cut off anywhere: whoever calls it again goes on. The bytes of what was taken out stay
+    in the file until it is written anew.
+    """
+    changed: dict[str, int] = {}
+    for raw in RAW_TABLES.values():
+        with database.transaction():
+            rows = _rewrite_table(database, raw.table, privacy)
+        if rows:
+            changed[raw.table.qualified] = rows
+    with database.transaction():
+        if rows := _rewrite_quarantine(database, privacy):
+            changed[QUARANTINE.qualified] = rows
+    return changed
+
+
+def note_rewritten(database: Database, privacy: Privacy) -> None:
+    """Say that all rows are by these rules."""
+    held, now = latest_note(database), utc_now()
+    since = now if held is None or _differs(held, privacy) else held.since
+    with database.transaction():
+        _write(database, _note(privacy, since, now))
+
+
+def _rewrite_table(database: Database, table: Table, privacy: Privacy) -> int:
+    texts = [one for one in table.columns if one.type in ("VARCHAR", "JSON")]
+    names = ", ".join(f'"{one.name}"::VARCHAR AS "{one.name}"' for one in texts)
+    changed, last = 0, -1
+    while True:
+        rows = database.frame(
+            f"SELECT rowid AS _row, {names} FROM {table.qualified} WHERE rowid > {last} "
+            f"ORDER BY rowid LIMIT {ROWS_AT_A_TIME}"
+        )
+        if rows.is_empty():
+            return changed
+        last = int(rows["_row"][-1])
+        kept = rows.with_columns(privacy.column(one, rows[one.name]) for one in texts)
+        columns = [one for one in texts if not kept[one.name].equals(rows[one.name])]
+        if columns:
+            differs = pl.any_horizontal(
+                rows[one.name].ne_missing(kept[one.name]) for one in columns
+            )
+            changed += _write_back(database, table, kept.filter(differs), columns)
+
+
+def _write_back(database: Database, table: Table, rows: pl.DataFrame, columns: list[Column]) -> int:
+    database.connection.register("_kept", ArrowStream(rows))
+    told = ", ".join(f'"{one.name}" = CAST(k."{one.name}" AS {one.type})' for one in columns)
+    database.execute(
+        f"UPDATE {table.qualified} SET {told} FROM _kept k WHERE {table.qualified}.rowid = k._row"
+    )
+    database.connection.unregister("_kept")
+    return rows.height
+
+
+def _rewrite_quarantine(database: Database, privacy: Privacy) -> int:
+    held = database.rows(
+        "SELECT quarantine_id, message, raw_json::VARCHAR, context::VARCHAR FROM ops.quarantine"
+    )
+    changed = 0
+    for quarantine_id, message, raw, context in held:
+        kept = [privacy.message(message or ""), privacy.odd_row(raw), privacy.odd_row(context)]
+        if kept != [message or "", raw, context]:
+            database.execute(
+                "UPDATE ops.quarantine SET message = ?, raw_json = ?, context = ? "
+                "WHERE quarantine_id = ?",
+                [*kept, quarantine_id],
+            )
+            changed += 1
+    return changed
+
+
+def _note(privacy: Privacy, since: datetime, rewritten_at: datetime | None) -> PrivacyNote:
+    return PrivacyNote(privacy.text, privacy.people, _check(privacy), since, rewritten_at)
+
+
+def _check(privacy: Privacy) -> str | None:
+    """By which one sees that the salt is another one, and never what it is."""
+    if privacy.people == "keep":
+        return None
+    return hashlib.sha256(b"which salt is it? " + privacy.salt).hexdigest()[:16]
+
+
+def _differs(note: PrivacyNote, privacy: Privacy) -> bool:
+    return (note.text, note.people, note.salt_check) != (
+        *(privacy.text, privacy.people),
+        _check(privacy),
+    )
+
+
+def _is_stronger(note: PrivacyNote, before: PrivacyNote) -> bool:
+    """Whether anything is taken out that was kept before."""
+    pairs = ((note.text, before.text), (note.people, before.people))
+    return any(_STRENGTH[new] > _STRENGTH[old] for new, old in pairs)
+
+
+def _write(database: Database, note: PrivacyNote) -> None:
+    names = ("text_rule", "people_rule", "salt_check", "since_at", "rewritten_at")
+    row = dict(zip(names, note, strict=True))
+    upsert(database, PRIVACY, frame(PRIVACY, [row]), now=utc_now())

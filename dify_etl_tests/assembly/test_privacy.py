@@ -1,0 +1,212 @@
+"""A person in every text of every feed: what the rules of texts and people leave of her."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dify_etl.assembly import rewriting
+from dify_etl.assembly.rewriting import rewrite_home
+from dify_etl.home import COPY, LIVE
+from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.publish import CopyPlace
+from dify_etl.warehouse.writing_anew import write_anew
+from dify_etl_tests.duckdb_files import opened_to_read
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
+from dify_etl_tests.sync.small_worlds import agent_world, lively_world
+from dify_etl_tests.sync.workplace import Workplace
+from dify_simulated import World
+
+NAME, EMAIL, SESSION = "Ada Lovelace-Canary", "ada.canary@example.com", "session-of-ada-canary"
+SALT = b"a salt of the tests"
+VERSION = "1.16.1"
+# Words of Dify and names of builders, which no rule takes out.
+WORDS = re.compile(
+    r"(.*_)?(id|ids|at|date|time|type|role|price|unit|provider|mode|source|hash|timezone|model)|"
+    r"status|rating|version|currency|position|model_name|triggered_from|created_from|"
+    r"retriever_from|transfer_method|belongs_to|event|code|finish_reason|tool|tool_name|tool_icon|"
+    r"tools|has_comment|feedback_rating|feedback_rating_raw|agent_mode|icon|icon_background|unit|"
+    r"title|node_title|dataset_name|document_name|app_name|tool_labels|action_text|actions|language|__action_.*"
+)
+CALLERS = ("from_end_user_session_id", "session_id", "sys.user_id")
+MOVING = "(loaded|changed|read)_at|.*url|icon|site"
+LISTS_OF_WORDS = ("tool_labels", "files", "roles", "actions", "trigger_metadata", "model")
+OF_TALKS = re.compile(
+    r"conversations|messages|feedbacks|logs|runs|node-executions|annotations|members"
+)
+
+
+def with_ada(path: str, answer: Any) -> Any:
+    """She wrote every question, is in every answer, and started every run."""
+    return written_by_ada(answer, "") if OF_TALKS.search(path) and "code" not in answer else answer
+
+
+def written_by_ada(value: Any, key: str) -> Any:
+    """A JSON value with her in each text of it."""
+    if key in LISTS_OF_WORDS:
+        return value
+    if isinstance(value, dict):
+        account = {"name": NAME, "email": EMAIL} if "email" in value else {}
+        return {one: written_by_ada(inner, one) for one, inner in value.items()} | account
+    if isinstance(value, list):
+        return [written_by_ada(inner, key) for inner in value]
+    if key in CALLERS:
+        return value and SESSION
+    if not isinstance(value, str) or not value or WORDS.fullmatch(key):
+        return value
+    return NAME if key == "from_account_name" else f"{value} {NAME} {EMAIL}"
+
+
+def loaded(world: World, home: Path, privacy: Privacy) -> Workplace:
+    """A workspace of hers, read once by these rules."""
+    place = Workplace(world, home, VERSION).with_rules(privacy=privacy)
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), with_ada)
+    place.read()
+    return place
+
+
+def rules(text: TextRule, people: PeopleRule) -> Privacy:
+    """The rules with the salt of the tests."""
+    return Privacy(text, people, SALT)
+
+
+def rewritten(place: Workplace, privacy: Privacy, **how: str) -> dict[str, int]:
+    """Bring the home to these rules."""
+    copy = CopyPlace(place.home)
+    return rewrite_home(place.home, privacy, place=copy, tell=lambda line: None, **how)
+
+
+def places_of(file: Path, *words: str) -> dict[str, int]:
+    """Table or view -> rows in which one of these words stands."""
+    found = {}
+    with opened_to_read(file) as connection:
+        names = connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL "
+            "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+        assert len(names) > 40
+        for (name,) in names:
+            is_there = " OR ".join(f"contains(t::VARCHAR, '{word}')" for word in words)
+            query = f"SELECT count(*) FROM {name} t WHERE {is_there}"
+            (rows,) = connection.execute(query).fetchall()[0]
+            if rows:
+                found[name] = rows
+    return found
+
+
+def raw_rows(place: Workplace) -> dict[str, list[tuple[Any, ...]]]:
+    """All raw rows, without when they were loaded."""
+    return {
+        name: place.rows(
+            f"SELECT columns(lambda c: NOT regexp_full_match(c, '{MOVING}')) FROM raw.{name} "
+            "ORDER BY ALL"
+        )
+        for name in RAW_TABLES
+    }
+
+
+@pytest.fixture(params=[lambda: lively_world(version=VERSION), agent_world], ids=["all", "agents"])
+def world(request: pytest.FixtureRequest) -> World:
+    """One with everything that a feed reads."""
+    make: Callable[[], World] = request.param
+    return make()
+
+
+def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
+    """Else the tests below would show nothing."""
+    place = loaded(lively_world(version=VERSION), tmp_path, Privacy())
+    everywhere = places_of(place.home / LIVE, NAME, EMAIL, SESSION)
+    filled = (one for one in RAW_TABLES if place.value(f"SELECT count(*) FROM raw.{one}"))
+    talking = {f"raw.{name}" for name in filled}
+    of_builders = {"raw.apps", "raw.app_api_keys", "raw.dataset_api_keys", "raw.datasets"}
+    of_builders |= {"raw.documents", "raw.daily_statistics", "raw.workflow_versions"}
+    of_builders |= {"raw.app_triggers", "raw.agent_versions"}
+    assert talking - everywhere.keys() <= of_builders
+    assert len(talking - of_builders) >= 10
+
+
+def test_nothing_of_her_is_loaded_where_texts_are_dropped(world: World, tmp_path: Path) -> None:
+    """Neither name nor address nor session, in no column of any table; nothing fails for it."""
+    place = loaded(world, tmp_path, rules("drop", "hash"))
+    assert places_of(place.home / LIVE, NAME, EMAIL, SESSION) == {}
+    assert place.rows("FROM ops.slices WHERE state IN ('failed', 'incomplete')") == []
+    assert place.rows("FROM ops.quarantine") == []
+    assert rewritten(place, rules("drop", "hash")) == {}
+    assert places_of(place.home / COPY, NAME, EMAIL, SESSION) == {}
+
+
+def test_masks_leave_the_text_around(world: World, tmp_path: Path) -> None:
+    """Her address is out of every text, her name of the columns of people; questions stay."""
+    place = loaded(world, tmp_path, rules("mask", "hash"))
+    assert places_of(place.home / LIVE, EMAIL, SESSION) == {}
+    asked = place.rows("SELECT DISTINCT query LIKE '%Canary (e-mail)' FROM raw.messages")
+    assert asked == [(True,)]
+
+
+def test_pseudonyms_join(tmp_path: Path) -> None:
+    """One caller is one caller in every table, and figures are those of the names."""
+    place = loaded(lively_world(version=VERSION), tmp_path, rules("keep", "hash"))
+    names = place.rows(
+        "SELECT DISTINCT from_end_user_session_id FROM raw.conversations "
+        "WHERE from_end_user_session_id IS NOT NULL UNION "
+        "SELECT DISTINCT created_by_end_user_session_id FROM raw.workflow_runs "
+        "WHERE created_by_end_user_session_id IS NOT NULL"
+    )
+    assert names == [(rules("keep", "hash").pseudonym(SESSION),)]
+    assert re.fullmatch("person-[0-9a-f]{16}", names[0][0])
+    assert place.value("SELECT count(*) FROM raw.members WHERE email LIKE '%@%'") == 0
+
+
+def test_figures_are_the_same(tmp_path: Path) -> None:
+    """Tokens, prices, currencies and models of messages and nodes are made of kept parts."""
+    figures = {}
+    for text in ("keep", "drop"):
+        place = loaded(lively_world(version=VERSION), tmp_path / text, rules(text, "hash"))
+        rewritten(place, rules(text, "hash"))
+        with opened_to_read(place.home / COPY) as connection:
+            figures[text] = [
+                connection.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall()
+                for name in ("marts.costs", "marts.app_daily_usage", "marts.node_performance")
+            ]
+    assert figures["keep"][0] != []
+    assert figures["keep"] == figures["drop"]
+
+
+def test_older_rows_become_as_if_they_were_loaded_so(tmp_path: Path) -> None:
+    """Rows that were kept and rewritten equal rows that were loaded by the rules; the next sync
+    changes none of them, and both ledger and command say that all rows are so.
+    """
+    strict = rules("drop", "hash")
+    first = loaded(lively_world(version=VERSION), tmp_path / "first", strict)
+    later = loaded(lively_world(version=VERSION), tmp_path / "later", Privacy())
+    assert rewritten(later, strict)["raw.messages"] > 0
+    assert raw_rows(later) == raw_rows(first)
+    assert later.rows("SELECT rewritten_at IS NULL FROM ops.privacy ORDER BY since_at") == [
+        *([(False,)] * 2)
+    ]
+    reports = later.with_rules(privacy=strict).read()
+    moving = {"members", "apps", "datasets"}  # the time of the last call and such
+    changed = {name for name, one in reports.items() if one.changes.changed} - moving
+    assert changed == set()
+
+
+@pytest.mark.parametrize("is_anew", [True, False], ids=["as shipped", "without the rewriting"])
+def test_nothing_of_her_is_in_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_anew: bool
+) -> None:
+    """DuckDB keeps old values in free blocks: only a file that is written anew is without them."""
+    place = loaded(lively_world(version=VERSION), tmp_path, Privacy())
+    live = place.home / LIVE
+    with open_database(live) as database:  # as no compression would hide anything
+        write_anew(database, live, compression="uncompressed")
+    assert EMAIL.encode() in live.read_bytes()
+    if not is_anew:
+        monkeypatch.setattr(rewriting, "write_anew", lambda *_, **__: None)
+    rewritten(place, rules("drop", "hash"), compression="uncompressed")
+    held = b"".join(path.read_bytes() for path in place.home.iterdir() if path.is_file())
+    assert is_anew == (EMAIL.encode() not in held and SESSION.encode() not in held)

@@ -1,0 +1,61 @@
+"""What a mask finds in a text, and what it leaves."""
+
+import re
+
+import pytest
+
+from dify_etl.raw.masks import SUSPICIOUS, masked, masked_json
+
+MASKED = [
+    ("write to Ada.Love+x@mail.example.co.uk!", "write to (e-mail)!"),
+    ("call +49 30 1234567 or +1 (415) 555-2671", "call (phone) or (phone)"),
+    ("030 1234567, (415) 555-2671, 020 7946 0958", "(phone), (phone), (phone)"),
+    ("手机 13812345678", "手机 (phone)"),
+    ("0044 20 7946 0958", "(phone)"),
+    ("DE89 3704 0044 0532 0130 00", "(bank account)"),
+    ("GB82WEST12345698765432.", "(bank account)."),
+    ("4111 1111 1111 1111 and 378282246310005", "(card) and (card)"),
+    ("身份证 11010519491231002X", "身份证 (national id)"),
+    ("SSN 536-22-8726", "SSN (national id)"),
+    ("36 574 261 809", "(national id)"),
+    ("RSSMRA85T10A562S", "(national id)"),
+    ("12345678Z, X1234567L", "(national id), (national id)"),
+    ("390.533.447-05", "(national id)"),
+    ("AB 12 34 56 C", "(national id)"),
+    ("sk-proj-abcdefghijklmnop1234", "(key)"),
+    ("ghp_abcdefghijklmnopqrstuvwxyz012345, AKIAIOSFODNN7EXAMPLE", "(key), (key)"),
+    ("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- ok", "(key) ok"),
+]
+LEFT = [
+    "",
+    "no detail at all",
+    "order 123456789, invoice 2026-000123, 4111 1111 1111 1112",
+    "8a1c2b3c-4123-8123-9123-123456789012",
+    "2026-03-12 15:30:20.123456+00:00, 2026-03-12, 12.03.2026 15 Uhr",
+    "price 0.0001234, 1,234,567.89, 1700000000, 1700000000123",
+    "10.0.0.1, 192.168.100.200, v1.16.1, 3.14159265358979",
+    "https://example.com/a/1234567890123456/b?x=123456789012",
+    "DE00 3704 0044 0532 0130 00",
+    "langgenius/openai/openai:0.0.26@",
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), MASKED)
+def test_details_are_masked(text: str, expected: str) -> None:
+    """Each becomes what it was, and the search over columns sees it; once more changes nothing."""
+    assert masked(text) == expected
+    assert re.search(SUSPICIOUS, text) is not None
+    assert masked(expected) == expected
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_the_rest_stays(text: str) -> None:
+    """Numbers of orders, ids, times, prices and addresses of machines are no details of people."""
+    assert masked(text) == text
+
+
+def test_texts_in_json_are_masked() -> None:
+    """Names of keys, numbers and the bytes of JSON without a detail stay."""
+    assert masked_json('{"a@b.de":["x ada@b.de",1.50]}') == '{"a@b.de":["x (e-mail)",1.5]}'
+    assert masked_json('{"a":  1.50}') == '{"a":  1.50}'
+    assert masked_json('{"cut": "ada@b.de') == '{"cut": "(e-mail)'
