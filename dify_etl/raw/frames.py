@@ -40,7 +40,11 @@ def records_frame(
     if "extra" in schema:
         values["extra"] = [_extra(record) for record in records]
     if "odd_fields" in schema:
-        values["odd_fields"] = [",".join(record.odd_fields) or None for record in records]
+        # A record may fill two tables: each row is odd in what its own table has of it.
+        values["odd_fields"] = [
+            ",".join(one for one in record.odd_fields if one in schema) or None
+            for record in records
+        ]
     found_columns = [_series(name, values[name], schema[name]) for name in schema]
     if len(records) <= FEW and not _is_any_suspicious(found_columns):
         return pl.DataFrame(found_columns)

@@ -55,7 +55,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:
         columns = [replace(column, keeps_odd=True) for column in columns]
-    columns = [_with_columns_read(one, frame.columns) for one in columns]
+    columns = [_with_columns_read(table, one, frame.columns) for one in columns]
     held = _find_held(database, table)
     received = frame.height
     actions = _compare(database, table, columns) if held else {}
@@ -213,15 +213,16 @@ def _same_key(table: Table, side: str = "t") -> str:
 
 @dataclass(frozen=True)
 class _OddFields(Column):
-    """The column `odd_fields` of rows that tell the columns `told`, and nothing of the others."""
+    """The column `odd_fields` of rows that tell nothing of the columns `others`."""
 
-    told: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
-def _with_columns_read(column: Column, told: Sequence[str]) -> Column:
+def _with_columns_read(table: Table, column: Column, told: Sequence[str]) -> Column:
     if column.name != "odd_fields":
         return column
-    return _OddFields(column.name, column.type, column.description, told=tuple(told))
+    others = tuple(sorted(table.names.difference(told)))
+    return _OddFields(column.name, column.type, column.description, others=others)
 
 
 def _incoming(column: Column) -> str:
@@ -229,9 +230,9 @@ def _incoming(column: Column) -> str:
     name = f'"{column.name}"'
     if isinstance(column, _OddFields):
         # A row has several sources, as a list and a detail: each speaks of its own columns.
-        told = ", ".join(quoted(one) for one in column.told)
+        others = ", ".join(quoted(one) for one in column.others) or "NULL"
         both = f"""list_concat(
-            list_filter(string_split(t.{name}, ','), lambda x: x NOT IN ({told})),
+            list_filter(string_split(t.{name}, ','), lambda x: x IN ({others})),
             list_filter(string_split(coalesce(s.{name}, ''), ','), lambda x: x <> ''))"""
         joined = f"array_to_string(list_sort(list_distinct({both})), ',')"
         return f"CASE WHEN t.{name} IS NULL THEN s.{name} ELSE nullif({joined}, '') END"

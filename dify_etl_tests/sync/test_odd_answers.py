@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from dify_etl.home import LIVE
+from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sync.answers_changed import Change, rows_changed
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import (
@@ -282,3 +284,37 @@ def test_total_that_no_column_holds_leaves_the_list_unproven(workplace: Open, to
     assert place.value("SELECT count(*) FROM raw.annotations") == 1
     states = place.rows("SELECT state, expected FROM ops.slices WHERE feed = 'annotations'")
     assert states == [("incomplete", None)]
+
+
+def test_odd_part_of_another_table_is_no_oddity_of_this_one(workplace: Open) -> None:
+    """A log of a completion tells a conversation and a message: the annotation is the message's.
+    Once Dify tells it well, nothing is odd any more.
+    """
+    place = workplace(quiet_world("completion"))
+    asked = first_message(place.world, talk(place.world, at=AT, messages=1, mode="completion"))
+    place.world.annotate(asked, at=AT, content="Today.")
+    path = "/completion-conversations"
+
+    def odd(at: int, row: Any) -> Any:
+        return row | {"annotation": row["annotation"] | {"question": 7}}
+
+    answering(place, rows_changed(path, odd)).read(TALK)
+    odd_fields = "SELECT odd_fields FROM raw.{} ORDER BY 1"
+    assert place.rows(odd_fields.format("messages")) == [("annotation_question",)]
+    assert place.rows(odd_fields.format("conversations")) == [(None,)]
+    answering(place, None).pass_time(hours=2)
+    place.read(TALK)
+    assert place.rows(odd_fields.format("messages")) == [(None,)]
+
+
+def test_odd_name_of_no_column_heals(workplace: Open) -> None:
+    """Homes of before hold names of parts of other tables there: a good read takes them out."""
+    place = workplace(quiet_world("completion"))
+    talk(place.world, at=AT, messages=1, mode="completion")
+    place.read(TALK)
+    with open_database(place.home / LIVE) as database:
+        database.execute("UPDATE raw.conversations SET odd_fields = 'annotation_question,name'")
+        database.execute("UPDATE ops.slices SET is_settled = false")
+    place.pass_time(hours=2)
+    place.read(TALK)
+    assert place.rows("SELECT odd_fields FROM raw.conversations") == [("name",)]
