@@ -296,12 +296,5 @@ def listed_messages(records: Sequence[LoggedConversation]) -> pl.DataFrame:
         .with_columns(
             pl.lit(None, pl.String).alias("message_id"),
             pl.lit("list").alias("message_source"),
-            # Of what is odd in a log, only what a message has is odd in the message.
-            pl.col("odd_fields")
-            .str.split(",")
-            .list.set_intersection(sorted(table.names))
-            .list.sort()
-            .list.join(",")
-            .replace("", None),
         )
     )
