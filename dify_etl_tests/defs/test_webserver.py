@@ -18,14 +18,16 @@ from dify_etl_tests.defs.running_dagster import LAUNCH, SELECTOR, RunningDagster
 ROW_COUNTS = """query { assetNodeOrError(assetKey: {path: ["raw", "messages"]}) { ... on AssetNode {
     assetMaterializations(limit: 60) { partition metadataEntries {
     label ... on IntMetadataEntry { intValue } } } } } }"""
-DAYS = 10
+DAYS = 5
 
 
 @pytest.fixture(scope="module")
 def dagster_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster]:
-    """`dify-etl dev` on the simulated Dify."""
+    """`dify-etl dev` on the last days of the simulated Dify."""
     folder = tmp_path_factory.mktemp("dagster_ui")
-    variables, data = {"DIFY_ETL_HOME": str(folder / "data")}, folder / "data" / "demo"
+    first = datetime.now(UTC).date() - timedelta(days=DAYS)
+    variables = {"DIFY_ETL_HOME": str(folder / "data"), "DIFY_ETL_START_DATE": first.isoformat()}
+    data = folder / "data" / "demo"
     with running_dagster(folder, data, "--simulated", variables=variables) as running:
         yield running
 
@@ -52,7 +54,7 @@ def test_gate_stands_before_the_socket(dagster_ui: RunningDagster) -> None:
 
 
 def test_night_and_backfill_pass_through_the_api(dagster_ui: RunningDagster) -> None:
-    """A nightly run over the look-back passes, then ten days as one run; rows per day show."""
+    """A nightly run over the look-back passes, then five days as one run; rows per day show."""
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=back)).isoformat() for back in range(DAYS - 1, -1, -1)]
     tags = {
