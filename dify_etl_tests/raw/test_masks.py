@@ -1,6 +1,7 @@
 """What a mask finds in a text, and what it leaves."""
 
 import re
+import signal
 
 import pytest
 
@@ -59,3 +60,19 @@ def test_texts_in_json_are_masked() -> None:
     assert masked_json('{"a@b.de":["x ada@b.de",1.50]}') == '{"a@b.de":["x (e-mail)",1.5]}'
     assert masked_json('{"a":  1.50}') == '{"a":  1.50}'
     assert masked_json('{"cut": "ada@b.de') == '{"cut": "(e-mail)'
+
+
+@pytest.mark.parametrize("text", ["1" * 100_000, "a." * 50_000 + "@", "1." * 50_000])
+def test_long_text_of_a_stranger_holds_nobody_up(text: str) -> None:
+    """No pattern looks again and again through a run of letters or digits: that took a minute."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)  # it takes a tenth of a second
+    try:
+        assert masked(text) == text
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
