@@ -50,7 +50,7 @@ _ACCOUNT = re.compile(r"\b[A-Z]{2}\d\d(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 # Words of digits and letters that may be the id of a person, and who can tell.
 _IDS: Sequence[tuple[re.Pattern[str], Sequence[Any]]] = tuple(
-    (re.compile(rf"(?<![\w.-]){pattern}(?![\w-])"), checks)
+    (re.compile(rf"(?<![\w.-])(?:{pattern})(?![\w-])"), checks)
     for pattern, checks in (
         (r"\d{17}[\dXx]", (ric,)),  # China, resident identity card
         (r"\d{3}-\d\d-\d{4}", (ssn,)),  # United States, social security
