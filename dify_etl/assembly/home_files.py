@@ -15,8 +15,21 @@ def fingerprint_key(home: Path) -> bytes:
 
 
 def people_salt(home: Path) -> bytes:
-    """The salt of people's pseudonyms: made once, mode 0600, outside the database."""
-    return private_once(Home(home).people_salt, lambda: secrets.token_bytes(32))
+    """The salt of people's pseudonyms: made once, mode 0600, outside the database.
+
+    WarehouseUnwritable when it cannot be made, or is none: whoever guesses a short one can tell
+    whose pseudonym one is.
+    """
+    path = Home(home).people_salt
+    salt = private_once(path, lambda: secrets.token_bytes(32))
+    if len(salt) < 32:
+        raise WarehouseUnwritable(
+            f"the salt of people's pseudonyms has {len(salt)} bytes instead of 32",
+            where=str(path),
+            hint="Put the file back from a backup of the home. If nothing was loaded with it, "
+            "delete it: the next sync makes another one.",
+        )
+    return salt
 
 
 def make_home(home: Path) -> None:

@@ -11,7 +11,7 @@ from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
-from dify_etl.sync.privacy import note_rewritten, rewrite
+from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import migrate_home
 from dify_etl.warehouse.model_builds import build_all, sql_files
@@ -33,16 +33,16 @@ def rewrite_home(
 
     Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
     calls it again: what was done
-    stays. AnotherSync, WarehouseBusy, WarehouseUnwritable.
+    stays. SourceChanged: the salt is another one. AnotherSync, WarehouseBusy, WarehouseUnwritable.
     """
     live = Home(home).live.resolve()
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
         migrate_home(home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=tell, place=place)
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
             database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
+            note_rules(database, privacy)
             changed = rewrite(database, privacy)
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
-            note_rewritten(database, privacy)
             run_id = str(uuid.uuid4())
             fill_ops_tables(database, home)
             for _ in build_all(database, sql_files(), run_id=run_id):
@@ -50,6 +50,9 @@ def rewrite_home(
             through = _published_through(database)
             write_anew(database, live, compression=compression)
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
+        # Not before: until here a file held what was taken out.
+        with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
+            note_rewritten(database)
     return changed
 
 

@@ -7,7 +7,7 @@ from dify_etl.assembly.rewriting import rewrite_home
 from dify_etl.home import Home
 from dify_etl.settings import Settings
 from dify_etl.sync.ledger import PRIVACY
-from dify_etl.sync.privacy import REWRITE, PrivacyNote, doubt_of, latest_note
+from dify_etl.sync.privacy import REWRITE, PrivacyNote, doubts_of, latest_note
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import NothingPublished
 
@@ -51,7 +51,7 @@ def _is_met(settings: Settings, note: PrivacyNote | None) -> bool:
     if note is None:
         return True
     is_same = (note.text, note.people) == (settings.text, settings.people)
-    return is_same and note.rewritten_at is not None
+    return is_same and note.is_met
 
 
 def _sentence(settings: Settings, note: PrivacyNote | None) -> str:
@@ -64,4 +64,4 @@ def _sentence(settings: Settings, note: PrivacyNote | None) -> str:
             f"DIFY_ETL_PEOPLE={note.people}; the next sync loads by the new ones, and `{REWRITE}` "
             "brings older rows to them"
         )
-    return doubt_of(note) or f"{rules}: all rows are so"
+    return "\n".join(doubts_of(note)) or f"{rules}: all rows are so"

@@ -3,6 +3,9 @@
 An annotation that is written, rewritten or deleted moves no time and no count of a conversation.
 """
 
+from dify_etl.raw.privacy import DROPPED
+from dify_etl.warehouse.tables import quoted
+
 # A message that was read while its annotation was written: the ledger is written later.
 _READ_MEANWHILE = "INTERVAL 1 HOUR"
 
@@ -15,6 +18,7 @@ ANNOTATED_OTHERWISE = f"""
     UNION
     SELECT m.conversation_id FROM raw.annotations a
     JOIN raw.messages m ON m.app_id = a.app_id AND m.query = a.question
+        AND m.query <> {quoted(DROPPED)}
     JOIN ops.conversation_reads r ON r.conversation_id = m.conversation_id
     WHERE a.absent_since IS NULL AND m.annotation_id IS NULL
         AND a.created_at > r.read_at - {_READ_MEANWHILE}"""

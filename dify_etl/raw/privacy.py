@@ -22,32 +22,44 @@ DROPPED = "(dropped)"
 NOBODY = "DEFAULT-USER"  # what Dify calls a caller who was not named
 
 _PSEUDONYM = re.compile(r"person-[0-9a-f]{16}")
-# Dify writes the caller of a run among its inputs.
-_PERSON_KEYS = frozenset({"sys.user_id", "session_id", "from_end_user_session_id"})
-_PERSON_NAMES = frozenset({"from_account_name", "create_user_name", "author_name", "answered_by"})
+# Dify writes the caller of a run among its inputs, and who uploaded a document among its metadata.
+_PERSON_KEYS = frozenset(
+    {"sys.user_id", "sys.user", "session_id", "from_end_user_session_id", "uploader"}
+    | {"from_account_name", "create_user_name", "author_name", "answered_by"}
+)
+_MAY_NAME = r"user|session_id|uploader|account|author|email|answered_by"
 # What figures are made of stays where texts are dropped: usage, and which model was asked.
 _KEPT_KEYS: Mapping[str, frozenset[str]] = {
     "process_data": frozenset(
         {"usage", "model_provider", "model_name", "model_mode", "finish_reason"}
     ),
     "outputs": frozenset({"usage"}),
-    "app_model_config": frozenset({"model"}),
     "metadata": frozenset({"usage"}),
+    "app_model_config": frozenset({"model"}),
     "execution_metadata": frozenset(
         {"total_tokens", "total_price", "currency", "iteration_id", "iteration_index", "loop_id"}
         | {"loop_index", "retry_index", "tool_info"}
     ),
 }
-# A value of such a key that is a word of Dify and no text: a price, a currency, a model, an id.
+# A value of such a key that is a word of Dify and no text: a provider, a model, an id.
 _PLAIN = re.compile(r"[\w./:+-]{0,120}", re.ASCII)
+# People name variables as they like, `usage` too: of it only what Dify writes into one is kept.
+_OF_USAGE = re.compile(r"(?:\w+_)?(?:tokens|price|price_unit)|currency|latency|time_to_\w+")
+_OF_MODEL = re.compile(r"provider|name|mode|provider_type|provider_id|icon_type")
+_FIGURE = re.compile(r"-?\d[\d.]{0,40}(?:[Ee]-?\d{1,3})?|[A-Z]{3}")
 # Of an error text: which error, and the status of an answer.
-_ERROR_NAME = re.compile(r"\b[A-Za-z_]\w*(?:Error|Exception|Timeout)\b")
+_ERROR_NAME = re.compile(r"\b[A-Za-z_]\w{0,80}(?:Error|Exception|Timeout)\b")
 _ERROR_STATUS = re.compile(r"\b[45]\d\d\b")
-# In an object that is no valid record nothing says what is a text: these names are none.
+# In an object that is no valid record nothing says what is a text: what stands under these names of
+# Dify is none, but below names of people's own nothing is known.
 _NO_TEXT = re.compile(
     r"id|.*_id|.*_at|.*_date|.*_time|status|mode|type|.*_type|role|rating|version|currency|.*_from|"
     r".*_source|.*_role|.*_price|.*_unit|source|position|index|model_provider|latency|.*version|"
     r".*_hash|masked_token|token_fingerprint|odd_fields|icon|icon_.*|metric|unit|.*_model"
+)
+_FREE = frozenset(
+    {"inputs", "outputs", "process_data", "message", "submitted_data", "form_inputs", "form_data"}
+    | {"metadata", "model_config", "details", "trigger_metadata", "extra", "tool_input"}
 )
 
 
@@ -76,10 +88,10 @@ class Privacy:
         if _NO_TEXT.fullmatch(column.name) and not (column.is_text or column.is_person):
             return series
         if column.is_person and self.people == "hash":
-            name = self._json_people if column.type == "JSON" else self.pseudonym
+            name = self._json_account if column.type == "JSON" else self.pseudonym
             return _changed(series, name)
-        if self.people == "hash" and column.type == "JSON" and column.is_text:
-            series = _changed(series, self._json_people, only=series.str.contains(r"_id|email"))
+        if self.people == "hash" and column.type == "JSON":
+            series = _changed(series, self._json_people, only=series.str.contains(_MAY_NAME))
         if column.is_person or self.text == "keep":
             return series
         if column.is_text and self.text == "drop":
@@ -91,10 +103,20 @@ class Privacy:
 
     def pseudonym(self, name: str) -> str:
         """The same for the same name in every column, as `person-1f0c…`; "" for ""."""
-        if not name or name == NOBODY or _PSEUDONYM.fullmatch(name):
+        if not name or name == NOBODY or self._is_pseudonym(name):
             return name
-        plain = name.lower() if "@" in name else name
-        return f"person-{hmac.new(self.salt, plain.encode(), hashlib.sha256).hexdigest()[:16]}"
+        named = self._digest(name.lower() if "@" in name else name)[:12]
+        return f"person-{named}{self._digest(named)[:4]}"
+
+    def _is_pseudonym(self, name: str) -> bool:
+        """Whether it is one of ours: a caller may choose a name that looks like one."""
+        if _PSEUDONYM.fullmatch(name) is None:
+            return False
+        named = name.removeprefix("person-")
+        return self._digest(named[:12])[:4] == named[12:]
+
+    def _digest(self, text: str) -> str:
+        return hmac.new(self.salt, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def odd_row(self, raw: str | None) -> str | None:
         """The JSON of an object that is no valid record, for the quarantine; None where it is no
@@ -124,46 +146,57 @@ class Privacy:
 
         return without_emails(text, self.pseudonym)
 
-    def _json_people(self, text: str) -> str:
+    def _json_account(self, text: str) -> str:
+        return self._json_people(text, "updated_by")
+
+    def _json_people(self, text: str, key: str = "") -> str:
         try:
             held = decode(text.encode("utf-8", "replace"))
         except ValueError:
             return text
-        kept = self._without_people(held, "")
+        kept = self._without_people(held, key)
         return text if kept == held else encode(kept)
 
     def _without_people(self, value: Any, key: str) -> Any:
-        if isinstance(value, dict):
-            names = {"name", "email"} if "email" in value else set()
-            return {
-                one: self.pseudonym(inner)
-                if one in names and isinstance(inner, str)
-                else self._without_people(inner, one)
-                for one, inner in value.items()
-            }
         if isinstance(value, list):
             return [self._without_people(inner, key) for inner in value]
-        is_name = key in _PERSON_KEYS or key in _PERSON_NAMES
-        return self.pseudonym(value) if is_name and isinstance(value, str) else value
+        if not isinstance(value, dict):
+            is_name = key in _PERSON_KEYS and type(value) in (str, int)
+            return self.pseudonym(str(value)) if is_name else value
+        named = {"name", "email"} if "email" in value or key == "updated_by" else set()
+        named |= {"user_id"} if key == "sys" else set()
+        # Metadata of documents come as an object, or as a list of names with values.
+        named |= {"value"} if value.get("name") in _PERSON_KEYS else set()
+        return {
+            one: self.pseudonym(inner)
+            if one in named and isinstance(inner, str) and inner not in _PERSON_KEYS
+            else self._without_people(inner, one)
+            for one, inner in value.items()
+        }
 
     def _odd_value(self, value: Any, key: str) -> Any:
         if self.people == "hash":
             value = self._without_people(value, key)
-        return value if self.text == "keep" else _plain_value(value, key, self.text)
+        return value if self.text == "keep" else self._plain_value(value, key)
 
+    def _plain_value(self, value: Any, key: str, *, is_free: bool = False) -> Any:
+        """What the rule of texts leaves under a key of Dify's, or (`is_free`) of somebody's own."""
+        if key in _FREE and self.text == "drop" and isinstance(value, dict | list):
+            return _shape(value, _KEPT_KEYS.get(key, frozenset()))
+        is_free = is_free or key in _FREE
+        if isinstance(value, dict):
+            return {
+                one: self._plain_value(inner, one, is_free=is_free) for one, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self._plain_value(inner, key, is_free=is_free) for inner in value]
+        if not isinstance(value, str) or not value or self._is_pseudonym(value):
+            return value
+        if _NO_TEXT.fullmatch(key) and not is_free:
+            return value
+        from dify_etl.raw.masks import masked
 
-def _plain_value(value: Any, key: str, rule: TextRule) -> Any:
-    if isinstance(value, dict):
-        return {one: _plain_value(inner, one, rule) for one, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain_value(inner, key, rule) for inner in value]
-    if not isinstance(value, str) or not value or _NO_TEXT.fullmatch(key):
-        return value
-    if _PSEUDONYM.fullmatch(value):
-        return value
-    from dify_etl.raw.masks import masked
-
-    return masked(value) if rule == "mask" else DROPPED
+        return masked(value) if self.text == "mask" else DROPPED
 
 
 def _changed(
@@ -179,13 +212,13 @@ def _changed(
 
 
 def _dropper(column: Column) -> Callable[[str], str | None]:
-    """What is left of a text that is dropped. An empty one says that nothing is there: it stays."""
+    """What is left of a text that is dropped: that there is one, for an empty one is no answer."""
     if column.type == "JSON":
         kept = _KEPT_KEYS.get(column.name, frozenset())
         return lambda text: _shape_of(text, kept)
     if column.name == "error":
         return _error_kind
-    return lambda text: None if text else text
+    return lambda text: DROPPED if text else text
 
 
 def _error_kind(text: str) -> str:
@@ -206,15 +239,28 @@ def _shape_of(text: str, kept: frozenset[str]) -> str | None:
 def _shape(value: Any, kept: frozenset[str]) -> Any:
     """Whether it is an object, a list of how many, or nothing; and what figures are made of."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if key in kept}
+        return {key: _part(key, inner) for key, inner in value.items() if key in kept}
     if isinstance(value, list):
         return [_shape(inner, kept) for inner in value]
     return value if value in ("", None) else None
 
 
-def _plain(value: Any) -> Any:
+def _part(key: str, value: Any) -> Any:
+    if key == "usage":
+        return _chosen(value, _OF_USAGE, _FIGURE)
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if _PLAIN.fullmatch(key)}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value if not isinstance(value, str) or _PLAIN.fullmatch(value) else None
+        return _chosen(value, _OF_MODEL, _PLAIN)
+    return _word(value, _PLAIN)
+
+
+def _chosen(value: Any, names: re.Pattern[str], words: re.Pattern[str]) -> Any:
+    """The parts of an object that have these names, where their texts are such words."""
+    if not isinstance(value, dict):
+        return None
+    return {key: _word(inner, words) for key, inner in value.items() if names.fullmatch(key)}
+
+
+def _word(value: Any, words: re.Pattern[str]) -> Any:
+    if isinstance(value, dict | list):
+        return None
+    return value if not isinstance(value, str) or words.fullmatch(value) else None

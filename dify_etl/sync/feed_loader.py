@@ -289,7 +289,8 @@ class FeedLoader:
         if isinstance(error, AppGone) and (mode := self._unknown_mode(app_id)) is not None:
             hidden = UNKNOWN_MODE.format(mode=mode, where=error.where)
         state = "unproven" if hidden else "failed"
-        return Slice(app_id, day, state, reason=hidden or str(error))
+        reason = self.sync.rules.privacy.message(hidden or str(error))
+        return Slice(app_id, day, state, reason=reason)
 
     def _unknown_mode(self, app_id: str | None) -> str | None:
         known = ", ".join(f"'{mode}'" for mode in sorted(KNOWN_MODES))

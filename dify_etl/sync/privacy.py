@@ -1,7 +1,7 @@
 """What is kept of texts and people: noted when rows are loaded by it, and applied to older rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.ledger import PRIVACY, QUARANTINE
 from dify_etl.warehouse.database import ArrowStream, Database, utc_now
 from dify_etl.warehouse.tables import Column, Table, frame
@@ -21,42 +22,91 @@ _STRENGTH = {"keep": 0, "mask": 1, "drop": 2, "hash": 1}
 
 
 class PrivacyNote(NamedTuple):
-    """By which rules rows are loaded `since`; `rewritten_at`: when all older ones became so."""
+    """By which rules rows are loaded `since`; `rewritten_at`: when all older ones became so.
+
+    `takes_more`: more is taken out than from some older rows when they were loaded; `took_more`:
+    less.
+    """
 
     text: TextRule
     people: PeopleRule
     salt_check: str | None
     since: datetime
     rewritten_at: datetime | None
+    takes_more: bool = False
+    took_more: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether nothing is left in older rows that the rules take out."""
+        return self.rewritten_at is not None or not self.takes_more
 
 
 def latest_note(database: Database) -> PrivacyNote | None:
     """The rules of the last sync; None before the first."""
     rows = database.rows(
         "SELECT text_rule, people_rule, salt_check, since_at, rewritten_at FROM ops.privacy "
-        "ORDER BY since_at DESC LIMIT 1"
+        "ORDER BY since_at"
     )
-    return PrivacyNote(*rows[0]) if rows else None
+    if not rows:
+        return None
+    *earlier, last = (PrivacyNote(*row) for row in rows)
+    # Homes of versions that knew no rules hold what Dify told.
+    before = [(one.text, one.people) for one in earlier] or [("keep", "keep")]
+    strengths = [(_STRENGTH[text], _STRENGTH[people]) for text, people in before]
+    own = (_STRENGTH[last.text], _STRENGTH[last.people])
+    return last._replace(
+        takes_more=any(text < own[0] or people < own[1] for text, people in strengths),
+        took_more=any(text > own[0] or people > own[1] for text, people in strengths),
+    )
 
 
 def keep_privacy(database: Database, privacy: Privacy, tell: Callable[[str], None]) -> None:
     """Note a change of the rules, and tell as long as older rows are of others.
 
-    Call it inside a transaction, before any row is loaded.
+    Call it inside a transaction, before any row is loaded. SourceChanged as `note_rules`.
+    """
+    held = latest_note(database)
+    note_rules(database, privacy)
+    note = latest_note(database)
+    is_changed = held is not None and note is not None and held.since != note.since
+    for line in doubts_of(note) if note and (is_changed or not note.is_met) else ():
+        tell(line)
+
+
+def doubts_of(note: PrivacyNote) -> Iterator[str]:
+    """What a user should know of older rows."""
+    rules = (
+        f"DIFY_ETL_TEXT={note.text} and DIFY_ETL_PEOPLE={note.people} count since {note.since:%F}"
+    )
+    if not note.is_met:
+        yield f"{rules}: rows loaded before are as they were; `{REWRITE}` rewrites them"
+    if note.took_more:
+        yield (
+            f"{rules}: what was masked, dropped or hashed before comes back only where Dify is "
+            "read again (`dify-etl sync --full`)"
+        )
+
+
+def note_rules(database: Database, privacy: Privacy) -> None:
+    """Note by which rules rows are loaded, where others or none are noted.
+
+    SourceChanged when pseudonyms would be made with another salt than those that are held: each
+    person would be two.
     """
     held, now = latest_note(database), utc_now()
+    if held is not None and not _differs(held, privacy):
+        return
+    salts = database.rows("SELECT salt_check FROM ops.privacy WHERE salt_check IS NOT NULL")
+    if privacy.people == "hash" and {salt for (salt,) in salts} - {_check(privacy)}:
+        raise SourceChanged(
+            "the salt of people's pseudonyms is not the one that rows were loaded with",
+            where="people.salt in the home",
+            hint="Put the file back from a backup of the home. If it is lost, load into a home of "
+            "its own with DIFY_ETL_HOME: the same person would be two here.",
+        )
     is_new = not database.rows("SELECT 1 FROM ops.runs LIMIT 1")
-    if held is None:
-        # Homes of versions that knew no rules hold what Dify told.
-        note = _note(privacy, now, now if is_new or privacy.keeps_all else None)
-        _write(database, note)
-    elif _differs(held, privacy):
-        note = _note(privacy, now, now if is_new else None)
-        _write(database, note)
-    else:
-        note = held
-    if told := doubt_of(note, stronger=held is None or _is_stronger(note, held)):
-        tell(told)
+    _write(database, _note(privacy, now, now if is_new else None))
 
 
 def doubt_of(note: PrivacyNote, *, stronger: bool = True) -> str | None:
@@ -92,12 +142,11 @@ def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
     return changed
 
 
-def note_rewritten(database: Database, privacy: Privacy) -> None:
-    """Say that all rows are by these rules."""
-    held, now = latest_note(database), utc_now()
-    since = now if held is None or _differs(held, privacy) else held.since
-    with database.transaction():
-        _write(database, _note(privacy, since, now))
+def note_rewritten(database: Database) -> None:
+    """Say that all rows are by the rules noted last, in every file."""
+    if (note := latest_note(database)) is not None:
+        with database.transaction():
+            _write(database, note._replace(rewritten_at=utc_now()))
 
 
 def _rewrite_table(database: Database, table: Table, privacy: Privacy) -> int:
@@ -166,13 +215,7 @@ def _differs(note: PrivacyNote, privacy: Privacy) -> bool:
     )
 
 
-def _is_stronger(note: PrivacyNote, before: PrivacyNote) -> bool:
-    """Whether anything is taken out that was kept before."""
-    pairs = ((note.text, before.text), (note.people, before.people))
-    return any(_STRENGTH[new] > _STRENGTH[old] for new, old in pairs)
-
-
 def _write(database: Database, note: PrivacyNote) -> None:
     names = ("text_rule", "people_rule", "salt_check", "since_at", "rewritten_at")
-    row = dict(zip(names, note, strict=True))
+    row = dict(zip(names, note, strict=False))
     upsert(database, PRIVACY, frame(PRIVACY, [row]), now=utc_now())

@@ -7,7 +7,7 @@ from dify_etl.operations.audit import AuditEntry, AuditFile
 from dify_etl_tests.cli.command_line import Shell
 
 STRICT = {"DIFY_ETL_TEXT": "drop", "DIFY_ETL_PEOPLE": "hash"}
-TEXTS = "SELECT count(*) FROM raw.messages WHERE query <> '' OR answer <> ''"
+TEXTS = "SELECT count(*) FROM raw.messages WHERE query NOT IN ('', '(dropped)')"
 MEMBERS = "SELECT count(*) FROM raw.members WHERE email LIKE '%@%'"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dify_etl.raw.privacy import Privacy
+from dify_etl.raw.privacy import Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
 
 DROP = Privacy("drop", "hash", b"salt")
@@ -24,7 +24,7 @@ def one(privacy: Privacy, table: str, column: str, text: str | None) -> str | No
 @pytest.mark.parametrize(
     ("table", "column", "text", "left"),
     [
-        ("messages", "query", "Where is it?", None),
+        ("messages", "query", "Where is it?", "(dropped)"),
         ("messages", "answer", "", ""),  # unanswered, or still written
         ("messages", "answer", None, None),
         ("messages", "message", '""', '""'),
@@ -40,7 +40,7 @@ def one(privacy: Privacy, table: str, column: str, text: str | None) -> str | No
             "node_executions",
             "outputs",
             '{"usage":{"note":"of Ada L"},"text":"b"}',
-            '{"usage":{"note":null}}',
+            '{"usage":{}}',
         ),
         (
             "workflow_runs",
@@ -89,6 +89,39 @@ def test_callers_in_json_are_hashed_where_texts_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "column", "told"),
+    [
+        ("documents", "doc_metadata", [{"name": "uploader", "type": "string", "value": "Ada"}]),
+        ("message_citations", "doc_metadata", {"uploader": "Ada"}),
+        ("messages", "metadata", {"retriever_resources": [{"doc_metadata": {"uploader": "Ada"}}]}),
+        ("node_executions", "inputs", {"sys": {"user_id": "Ada"}}),
+        ("workflow_runs", "inputs", {"sys.user": "Ada"}),
+        ("conversations", "extra", {"author_name": "Ada"}),
+        ("workflow_versions", "updated_by", {"id": "x", "name": "Ada"}),
+        ("datasets", "partial_member_list", [{"name": "Ada", "email": "ada@b.de"}]),
+    ],
+)
+@pytest.mark.parametrize("text", ["keep", "mask", "drop"])
+def test_no_name_stays_in_json(table: str, column: str, told: object, text: TextRule) -> None:
+    """Wherever Dify writes who a caller, an uploader or a member is."""
+    privacy = Privacy(text, "hash", b"salt")
+    kept = str(one(privacy, table, column, json.dumps(told)))
+    assert "Ada" not in kept
+    assert "ada@" not in kept
+    assert one(privacy, table, column, kept) == kept
+    if text == "keep":
+        assert privacy.pseudonym("Ada") in kept
+        assert "uploader" in kept or "uploader" not in json.dumps(told)
+
+
+def test_nobody_takes_the_pseudonym_of_another() -> None:
+    """A caller may be called as a pseudonym looks: it is hashed all the same."""
+    name = DROP.pseudonym("ada-7")
+    forged = "person-0123456789abcdef"
+    assert DROP.pseudonym(forged) not in (forged, name)
+
+
+@pytest.mark.parametrize(
     ("privacy", "left"),
     [
         (Privacy(), lambda text: text),
@@ -104,8 +137,13 @@ def test_rows_set_aside(privacy: Privacy, left: Callable[[str], str]) -> None:
         "query": "by ada@b.de",
         "inputs": {"a": "of ada@b.de"},
     }
+    row["inputs"] |= {"patient_id": "of ada@b.de", "phone": 13912345678}
     kept = json.loads(str(privacy.odd_row(json.dumps(row))))
-    assert kept == row | {"query": left(row["query"]), "inputs": {"a": left("of ada@b.de")}}
+    inputs = {
+        name: left(text) if isinstance(text, str) else text for name, text in row["inputs"].items()
+    }
+    inputs = {} if privacy is DROP else inputs  # names of variables are people's own, too
+    assert kept == row | {"query": left(row["query"]), "inputs": inputs}
     assert privacy.odd_row(None) is None
     assert privacy.odd_row("{cut") == (None if privacy != Privacy() else "{cut")
 
