@@ -32,8 +32,8 @@ def rewrite_home(
     """Rewrite all rows, build the models, write the live file anew and publish the copy.
 
     Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
-    calls it again: what was done
-    stays. SourceChanged: the salt is another one. AnotherSync, WarehouseBusy, WarehouseUnwritable.
+    calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
+    WarehouseBusy, WarehouseUnwritable.
     """
     live = Home(home).live.resolve()
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):

@@ -77,11 +77,14 @@ class Privacy:
         return self.text == "keep" and self.people == "keep"
 
     def rows(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows of a table as they are loaded."""
-        if self.keeps_all or table.schema != "raw" or rows.is_empty():
+        """The rows of a raw table, or of the ledger, as they are loaded."""
+        if self.keeps_all or rows.is_empty():
             return rows
         texts = [series for series in rows if series.dtype == pl.String()]
-        return rows.with_columns(self.column(table.column(one.name), one) for one in texts)
+        if table.schema == "raw":
+            return rows.with_columns(self.column(table.column(one.name), one) for one in texts)
+        reasons = [one for one in texts if one.name.endswith("reason")]
+        return rows.with_columns(_changed(one, self.message) for one in reasons)
 
     def column(self, column: Column, series: pl.Series) -> pl.Series:
         """The values of a column of texts as they are loaded."""
@@ -118,9 +121,9 @@ class Privacy:
     def _digest(self, text: str) -> str:
         return hmac.new(self.salt, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
-    def odd_row(self, raw: str | None) -> str | None:
-        """The JSON of an object that is no valid record, for the quarantine; None where it is no
-        JSON, and something has to be taken out.
+    def odd_row(self, table: Table, raw: str | None) -> str | None:
+        """The JSON of an object that is no valid record of a raw table, for the quarantine; None
+        where it is no JSON, and something has to be taken out.
         """
         if raw is None or self.keeps_all:
             return raw
@@ -128,7 +131,12 @@ class Privacy:
             held = decode(raw.encode("utf-8", "replace"))
         except ValueError:
             return None
-        return encode(self._odd_value(held, ""))
+        if self.people == "hash":
+            held = self._without_people(held, "")
+        # What builders wrote is masked: a retry loads the name of an app, which is not dropped.
+        is_of_people = any(one.is_text for one in table.columns if not one.name.endswith("extra"))
+        rule = "mask" if self.text == "drop" and not is_of_people else self.text
+        return encode(self._plain_value(held, "", rule))
 
     def message(self, text: str) -> str:
         """A sentence of ours that may quote a value of Dify's."""
@@ -174,29 +182,27 @@ class Privacy:
             for one, inner in value.items()
         }
 
-    def _odd_value(self, value: Any, key: str) -> Any:
-        if self.people == "hash":
-            value = self._without_people(value, key)
-        return value if self.text == "keep" else self._plain_value(value, key)
-
-    def _plain_value(self, value: Any, key: str, *, is_free: bool = False) -> Any:
-        """What the rule of texts leaves under a key of Dify's, or (`is_free`) of somebody's own."""
-        if key in _FREE and self.text == "drop" and isinstance(value, dict | list):
+    def _plain_value(self, value: Any, key: str, rule: TextRule, *, is_free: bool = False) -> Any:
+        """What a rule of texts leaves under a key of Dify's, or (`is_free`) of somebody's own."""
+        if rule == "keep":
+            return value
+        if key in _FREE and rule == "drop" and isinstance(value, dict | list):
             return _shape(value, _KEPT_KEYS.get(key, frozenset()))
         is_free = is_free or key in _FREE
         if isinstance(value, dict):
             return {
-                one: self._plain_value(inner, one, is_free=is_free) for one, inner in value.items()
+                one: self._plain_value(inner, one, rule, is_free=is_free)
+                for one, inner in value.items()
             }
         if isinstance(value, list):
-            return [self._plain_value(inner, key, is_free=is_free) for inner in value]
+            return [self._plain_value(inner, key, rule, is_free=is_free) for inner in value]
         if not isinstance(value, str) or not value or self._is_pseudonym(value):
             return value
         if _NO_TEXT.fullmatch(key) and not is_free:
             return value
         from dify_etl.raw.masks import masked
 
-        return masked(value) if self.text == "mask" else DROPPED
+        return masked(value) if rule == "mask" else DROPPED
 
 
 def _changed(

@@ -238,6 +238,9 @@ class FeedLoader:
         A slice of which something waits in quarantine is not proven, and stays due.
         """
         feed = feed or self.feed
+        # Reasons may quote a refusal of Dify, and go into the report and Dagster's events, too.
+        message = self.sync.rules.privacy.message
+        slices = [replace(one, reason=one.reason and message(one.reason)) for one in slices]
         slices = self._with_waiting(slices, feed)
         self.slices.extend(slices)
         held = self._bad_before(feed)
@@ -289,8 +292,7 @@ class FeedLoader:
         if isinstance(error, AppGone) and (mode := self._unknown_mode(app_id)) is not None:
             hidden = UNKNOWN_MODE.format(mode=mode, where=error.where)
         state = "unproven" if hidden else "failed"
-        reason = self.sync.rules.privacy.message(hidden or str(error))
-        return Slice(app_id, day, state, reason=reason)
+        return Slice(app_id, day, state, reason=hidden or str(error))
 
     def _unknown_mode(self, app_id: str | None) -> str | None:
         known = ", ".join(f"'{mode}'" for mode in sorted(KNOWN_MODES))
@@ -446,9 +448,9 @@ class FeedLoader:
             "position": one.position,
             "error_path": one.error_path,
             "message": privacy.message(one.message),
-            "raw_json": privacy.odd_row(one.raw),
+            "raw_json": privacy.odd_row(raw_table(self.feed), one.raw),
             "record_class": one.record_class,
-            "context": privacy.odd_row(JsonText.of(dict(one.context))),
+            "context": JsonText.of(dict(one.context)),
             "run_id": self.sync.run_id,
             "seen_at": utc_now(),
             "resolved_at": None,

@@ -10,7 +10,14 @@ import polars as pl
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.errors import SourceChanged
-from dify_etl.sync.ledger import PRIVACY, QUARANTINE
+from dify_etl.sync.ledger import (
+    ACCEPTED_SLICES,
+    CONVERSATION_READS,
+    PRIVACY,
+    QUARANTINE,
+    RUN_READS,
+    SLICES,
+)
 from dify_etl.warehouse.database import ArrowStream, Database, utc_now
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import upsert
@@ -55,8 +62,11 @@ def latest_note(database: Database) -> PrivacyNote | None:
     before = [(one.text, one.people) for one in earlier] or [("keep", "keep")]
     strengths = [(_STRENGTH[text], _STRENGTH[people]) for text, people in before]
     own = (_STRENGTH[last.text], _STRENGTH[last.people])
+    # Rows from before a rewriting became as it made them.
+    rewritten = [place for place, one in enumerate(earlier) if one.rewritten_at is not None]
+    of_now = strengths[rewritten[-1] :] if rewritten else strengths
     return last._replace(
-        takes_more=any(text < own[0] or people < own[1] for text, people in strengths),
+        takes_more=any(text < own[0] or people < own[1] for text, people in of_now),
         took_more=any(text > own[0] or people > own[1] for text, people in strengths),
     )
 
@@ -109,21 +119,6 @@ def note_rules(database: Database, privacy: Privacy) -> None:
     _write(database, _note(privacy, now, now if is_new else None))
 
 
-def doubt_of(note: PrivacyNote, *, stronger: bool = True) -> str | None:
-    """What a user should know of older rows; None: they are by the same rules."""
-    if note.rewritten_at is not None:
-        return None
-    rules = (
-        f"DIFY_ETL_TEXT={note.text} and DIFY_ETL_PEOPLE={note.people} count since {note.since:%F}"
-    )
-    if note.text == note.people == "keep" or not stronger:
-        return (
-            f"{rules}: what was masked, dropped or hashed before comes back only where Dify is "
-            "read again (`dify-etl sync --full`)"
-        )
-    return f"{rules}: rows loaded before are as they were; `{REWRITE}` rewrites them"
-
-
 def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
     """Bring all rows to the rules; answers per table how many were changed, tables without leave.
 
@@ -136,9 +131,13 @@ def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
             rows = _rewrite_table(database, raw.table, privacy)
         if rows:
             changed[raw.table.qualified] = rows
-    with database.transaction():
-        if rows := _rewrite_quarantine(database, privacy):
-            changed[QUARANTINE.qualified] = rows
+    for name, rewritten in (
+        (QUARANTINE.qualified, _rewrite_quarantine),
+        (SLICES.qualified, _rewrite_reasons),
+    ):
+        with database.transaction():
+            if rows := rewritten(database, privacy):
+                changed[name] = rows
     return changed
 
 
@@ -182,18 +181,34 @@ def _write_back(database: Database, table: Table, rows: pl.DataFrame, columns: l
 
 def _rewrite_quarantine(database: Database, privacy: Privacy) -> int:
     held = database.rows(
-        "SELECT quarantine_id, message, raw_json::VARCHAR, context::VARCHAR FROM ops.quarantine"
+        "SELECT quarantine_id, feed, message, raw_json::VARCHAR FROM ops.quarantine"
     )
     changed = 0
-    for quarantine_id, message, raw, context in held:
-        kept = [privacy.message(message or ""), privacy.odd_row(raw), privacy.odd_row(context)]
-        if kept != [message or "", raw, context]:
+    for quarantine_id, feed, message, raw in held:
+        kept = [privacy.message(message or ""), privacy.odd_row(RAW_TABLES[feed].table, raw)]
+        if kept != [message or "", raw]:
             database.execute(
-                "UPDATE ops.quarantine SET message = ?, raw_json = ?, context = ? "
-                "WHERE quarantine_id = ?",
+                "UPDATE ops.quarantine SET message = ?, raw_json = ? WHERE quarantine_id = ?",
                 [*kept, quarantine_id],
             )
             changed += 1
+    return changed
+
+
+def _rewrite_reasons(database: Database, privacy: Privacy) -> int:
+    """Sentences of the ledger that may quote a refusal of Dify; answers how many were changed."""
+    changed = 0
+    for table in (SLICES, ACCEPTED_SLICES, CONVERSATION_READS, RUN_READS):
+        for column in (one.name for one in table.columns if one.name.endswith("reason")):
+            for (told,) in database.rows(
+                f"SELECT DISTINCT {column} FROM {table.qualified} WHERE {column} IS NOT NULL"
+            ):
+                if (kept := privacy.message(told)) != told:
+                    database.execute(
+                        f"UPDATE {table.qualified} SET {column} = ? WHERE {column} = ?",
+                        [kept, told],
+                    )
+                    changed += 1
     return changed
 
 

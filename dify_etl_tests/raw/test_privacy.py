@@ -10,6 +10,7 @@ import pytest
 from dify_etl.raw.privacy import Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
 
+MESSAGES = RAW_TABLES["messages"].table
 DROP = Privacy("drop", "hash", b"salt")
 MASK = Privacy("mask", "keep")
 
@@ -138,14 +139,14 @@ def test_rows_set_aside(privacy: Privacy, left: Callable[[str], str]) -> None:
         "inputs": {"a": "of ada@b.de"},
     }
     row["inputs"] |= {"patient_id": "of ada@b.de", "phone": 13912345678}
-    kept = json.loads(str(privacy.odd_row(json.dumps(row))))
+    kept = json.loads(str(privacy.odd_row(MESSAGES, json.dumps(row))))
     inputs = {
         name: left(text) if isinstance(text, str) else text for name, text in row["inputs"].items()
     }
     inputs = {} if privacy is DROP else inputs  # names of variables are people's own, too
     assert kept == row | {"query": left(row["query"]), "inputs": inputs}
-    assert privacy.odd_row(None) is None
-    assert privacy.odd_row("{cut") == (None if privacy != Privacy() else "{cut")
+    assert privacy.odd_row(MESSAGES, None) is None
+    assert privacy.odd_row(MESSAGES, "{cut") == (None if privacy != Privacy() else "{cut")
 
 
 def test_no_salt_in_a_repr() -> None:

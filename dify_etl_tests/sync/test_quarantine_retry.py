@@ -14,6 +14,7 @@ from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import AppList, Listed, WholeList
+from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import Sync
@@ -215,3 +216,66 @@ def lists_of(sync: Sync, feed: Feed) -> Iterator[tuple[str | None, Listed]]:
         for app in known_apps(sync):
             if feed.reads.is_for(app):
                 yield app.app_id, Listed.of(feed.reads.ask(sync.dify, app))
+
+
+def test_names_of_builders_come_back_where_texts_are_dropped(workplace: Open) -> None:
+    """What people wrote is dropped of odd objects, too; names, figures and keys of others are not,
+    so a retry loads the same as a read.
+    """
+    place = workplace(brief_world("1.16.1"), "1.16.1").with_rules(privacy=Privacy("drop"))
+    odd = {"/apps": "author_name", "/documents": "created_from"}
+    odd["/statistics/daily-messages"] = "message_count"
+
+    def change(path: str, answer: Any) -> Any:
+        for end, field in odd.items():
+            if path.endswith(end) and answer.get("data"):
+                answer["data"][0][field] = WRONG
+        return answer
+
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), change)
+    place.read()
+    with place.opened() as sync:
+        execute = sync.database.execute
+        for name, right in (("App", '"right"'), ("Document", '"right"'), ("DailyStatistic", "77")):
+            execute(
+                "UPDATE ops.quarantine SET raw_json = replace(raw_json, '[\"wrong\"]', ?) "
+                "WHERE record_class = ?",
+                [right, name],
+            )
+        assert retry_quarantine(sync).wrong == 0
+    assert place.value("SELECT count(*) FROM raw.apps WHERE author_name = 'right'") > 0
+    assert place.value("SELECT count(*) FROM raw.documents WHERE created_from = 'right'") > 0
+    assert place.value("SELECT count(*) FROM raw.daily_statistics WHERE value = 77") > 0
+    for table in ("apps", "documents", "daily_statistics"):
+        assert (
+            place.rows(f"SELECT 1 FROM raw.{table} t WHERE contains(t::VARCHAR, '(dropped)')") == []
+        )
+
+
+def test_reasons_quote_no_address_where_texts_are_masked(workplace: Open) -> None:
+    """Dify's refusals may name people: the ledger's reasons are sentences that quote them."""
+    place = workplace(quiet_world("chat", "workflow")).with_rules(privacy=Privacy("mask"))
+    talk(place.world, at=NOW - timedelta(days=1))
+    run(place.world, at=NOW - timedelta(days=1))
+    told = {"code": "internal", "message": "not for ada@b.de", "status": 400}
+    inner = httpx.WSGITransport(app=place.server)
+
+    class Refusing(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith(("/chat-messages", "/node-executions", "/annotations")):
+                return httpx.Response(400, json=told, headers={"x-version": "1.12.1"})
+            return inner.handle_request(request)
+
+    place.transport = Refusing()
+    reports = place.read()
+    shown = [slice_.reason or "" for one in reports.values() for slice_ in one.failures]
+    assert any("not for" in reason for reason in shown)
+    assert [reason for reason in shown if "ada@b.de" in reason] == []
+    reasons = place.rows(
+        "SELECT reason FROM ops.slices UNION ALL SELECT reason FROM ops.conversation_reads "
+        "UNION ALL SELECT nodes_reason FROM ops.run_reads UNION ALL SELECT detail_reason "
+        "FROM ops.run_reads"
+    )
+    quoting = [reason for (reason,) in reasons if reason and "not for" in reason]
+    assert len(quoting) >= 3
+    assert [reason for reason in quoting if "ada@b.de" in reason] == []
