@@ -153,7 +153,7 @@ def test_masks_leave_the_text_around(world: World, tmp_path: Path) -> None:
 
 def test_pseudonyms_join(tmp_path: Path) -> None:
     """One caller is one caller in every table, and figures are those of the names."""
-    place = loaded(lively_world(version=VERSION), tmp_path, rules("keep", "hash"))
+    place = loaded(brief_world(VERSION), tmp_path, rules("keep", "hash"))
     names = place.rows(
         "SELECT DISTINCT from_end_user_session_id FROM raw.conversations "
         "WHERE from_end_user_session_id IS NOT NULL UNION "
@@ -170,7 +170,7 @@ def test_figures_are_the_same(tmp_path: Path) -> None:
     figures: dict[str, dict[str, Any]] = {"keep": {}, "drop": {}}
     for text, found in figures.items():
         privacy = rules("drop" if text == "drop" else "keep", "hash")
-        place = loaded(lively_world(version=VERSION), tmp_path / text, privacy)
+        place = loaded(brief_world(VERSION), tmp_path / text, privacy)
         rewritten(place, privacy)
         with opened_to_read(place.home / COPY) as connection:
             marts = connection.execute(
@@ -190,8 +190,8 @@ def test_older_rows_become_as_if_they_were_loaded_so(tmp_path: Path) -> None:
     changes none of them, and both ledger and command say that all rows are so.
     """
     strict = rules("drop", "hash")
-    first = loaded(lively_world(version=VERSION), tmp_path / "first", strict)
-    later = loaded(lively_world(version=VERSION), tmp_path / "later", Privacy())
+    first = loaded(brief_world(VERSION), tmp_path / "first", strict)
+    later = loaded(brief_world(VERSION), tmp_path / "later", Privacy())
     assert rewritten(later, strict)["raw.messages"] > 0
     assert raw_rows(later) == raw_rows(first)
     noted = later.rows("SELECT rewritten_at IS NULL FROM ops.privacy ORDER BY since_at")
@@ -207,7 +207,7 @@ def test_nothing_of_her_is_in_the_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_anew: bool
 ) -> None:
     """DuckDB keeps old values in free blocks: only a file that is written anew is without them."""
-    place = loaded(lively_world(version=VERSION), tmp_path, Privacy())
+    place = loaded(brief_world(VERSION), tmp_path, Privacy())
     live = place.home / LIVE
     with open_database(live) as database:  # as no compression would hide anything
         write_anew(database, live, compression="uncompressed")
