@@ -9,7 +9,7 @@ from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.ledger import ACCEPTED_SLICES
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import frame
-from dify_etl.warehouse.upsert import upsert
+from dify_etl.warehouse.upsert import put
 
 _DAYS = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?", re.ASCII)
 GRAMMAR = "FEED, FEED:APP or FEED:APP:DAY, where DAY is 2026-01-31 or 2026-01-01..2026-01-31"
@@ -123,7 +123,7 @@ def accept(
         }
         for row in rows
     ]
-    upsert(database, ACCEPTED_SLICES, frame(ACCEPTED_SLICES, accepted), now=now)
+    put(database, ACCEPTED_SLICES, frame(ACCEPTED_SLICES, accepted))
 
 
 def _wrong(text: str, reason: str) -> WindowWrong:

@@ -44,7 +44,7 @@ from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
 from dify_etl.warehouse.tables import Table, frame, quoted
-from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+from dify_etl.warehouse.upsert import Changes, mark_absent, put, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
@@ -217,7 +217,7 @@ class FeedLoader:
         if not rows:
             return
         self.quarantined += len(rows)
-        upsert(self.sync.database, QUARANTINE, frame(QUARANTINE, rows), now=utc_now())
+        put(self.sync.database, QUARANTINE, frame(QUARANTINE, rows))
 
     def read_anew(self, parent_ids: Iterable[str]) -> None:
         """What these list was read whole: what was set aside of it before is resolved.
@@ -264,7 +264,7 @@ class FeedLoader:
             }
             for one in slices
         ]
-        upsert(self.sync.database, SLICES, frame(SLICES, rows), now=utc_now())
+        put(self.sync.database, SLICES, frame(SLICES, rows))
 
     def fail(self, app_id: str | None, days: Iterable[date | None], error: DifyError) -> None:
         """The app's slices failed, or the account is not shown them; the others go on. The old rows
@@ -399,7 +399,7 @@ class FeedLoader:
             for one in self._unforeseen
         ]
         if rows:
-            upsert(self.sync.database, UNFORESEEN_ERRORS, frame(UNFORESEEN_ERRORS, rows), now=now)
+            put(self.sync.database, UNFORESEEN_ERRORS, frame(UNFORESEEN_ERRORS, rows))
 
     def _waits_any(self) -> bool:
         return bool(
@@ -463,7 +463,7 @@ class FeedLoader:
             "seen_at": utc_now(),
         }
         rows = [seen | {"field": field} for field in sorted(self._drift)]
-        upsert(self.sync.database, SCHEMA_DRIFT, frame(SCHEMA_DRIFT, rows), now=utc_now())
+        put(self.sync.database, SCHEMA_DRIFT, frame(SCHEMA_DRIFT, rows))
 
     def _write_run(self, report: FeedReport) -> None:
         own = {
@@ -492,7 +492,7 @@ class FeedLoader:
             )
         for names in {tuple(row) for row in rows}:  # times and costs are the feed's own to tell
             alike = [row for row in rows if tuple(row) == names]
-            upsert(self.sync.database, RUNS, frame(RUNS, alike, names), now=utc_now())
+            put(self.sync.database, RUNS, frame(RUNS, alike, names))
 
     def _counted_before(self) -> dict[str, Changes]:
         """What this run has done to tables so far: lists of completions bring messages, too."""

@@ -20,7 +20,7 @@ from dify_etl.sync.ledger import (
 )
 from dify_etl.warehouse.database import ArrowStream, Database, utc_now
 from dify_etl.warehouse.tables import Column, Table, frame
-from dify_etl.warehouse.upsert import upsert
+from dify_etl.warehouse.upsert import put
 
 ROWS_AT_A_TIME = 5_000
 REWRITE = "dify-etl privacy --rewrite"
@@ -233,4 +233,4 @@ def _differs(note: PrivacyNote, privacy: Privacy) -> bool:
 def _write(database: Database, note: PrivacyNote) -> None:
     names = ("text_rule", "people_rule", "salt_check", "since_at", "rewritten_at")
     row = dict(zip(names, note, strict=False))
-    upsert(database, PRIVACY, frame(PRIVACY, [row]), now=utc_now())
+    put(database, PRIVACY, frame(PRIVACY, [row]))

@@ -20,7 +20,7 @@ from dify_etl.time_zones import is_same_zone, local_date, rules_digest
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.model_settings import keep_model_settings
 from dify_etl.warehouse.tables import frame
-from dify_etl.warehouse.upsert import upsert
+from dify_etl.warehouse.upsert import put
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def pin_source(
     }
     names = [*row] if held is None else [*found, "workspace_name", "role", "server_version"]
     with database.transaction():
-        upsert(database, SOURCE, frame(SOURCE, [row], names), now=utc_now())
+        put(database, SOURCE, frame(SOURCE, [row], names))
         keep_calendar(database, rules.zone, rules.start_date, local_date(now, rules.zone))
         keep_model_settings(database, rules.models)
 

@@ -17,7 +17,7 @@ from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, read_model, sql_folder
 from dify_etl.warehouse.tables import Column, Table, frame
-from dify_etl.warehouse.upsert import upsert
+from dify_etl.warehouse.upsert import put
 
 MODELS = Table(
     "ops",
@@ -173,9 +173,9 @@ def _note_builds(
     good, bad = [[row for row in rows if row["state"] == one] for one in ("built", "failed")]
     names = [column.name for column in MODELS.columns]
     with database.transaction():
-        upsert(database, MODELS, frame(MODELS, good, names), now=now)
+        put(database, MODELS, frame(MODELS, good, names))
         names.remove("built_at")
-        upsert(database, MODELS, frame(MODELS, bad, names), now=now)
+        put(database, MODELS, frame(MODELS, bad, names))
 
 
 def forget_models(database: Database, known: Sequence[str]) -> None:
@@ -268,7 +268,8 @@ def _digest_of_rows(
     """Of the columns of a table of ops that the model's query names."""
     if not table.startswith("ops.") or table not in columns:
         return "never written"
-    names = [name for name, *_ in columns[table] if model.words is None or name in model.words]
+    words = model.words.get(table)
+    names = [name for name, *_ in columns[table] if words is None or name in words]
     if not names:
         return str(database.value(f"SELECT count(*) FROM {table}"))
     listed = ", ".join(f'"{name}"' for name in names)

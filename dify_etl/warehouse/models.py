@@ -10,7 +10,7 @@ it is has the comment of the raw column.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -42,7 +42,8 @@ class Model:
     query: str
     reads: tuple[str, ...]
     path: Path
-    words: frozenset[str] | None = None  # that stand in the query; None: a star takes all columns
+    # Per table that is read, what the parts of the query that read it name; None: all its columns.
+    words: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     selects: tuple[str, ...] = ()
     unchanged: frozenset[str] = frozenset()
 
@@ -95,7 +96,7 @@ def _model_of(path: Path, text: str) -> Model:
         query=query,
         reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
         path=path,
-        words=_words_of(statement, query),
+        words=_words_of(statement),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
     )
@@ -217,16 +218,44 @@ def _selected(node: Any) -> Iterator[tuple[str, bool]]:
             yield name, name == had
 
 
-def _words_of(statement: Any, query: str) -> frozenset[str] | None:
-    """All words of a query, among them the columns that it names; None when a star takes all
-    columns of a table in a schema, and not of a part of the query.
+def _words_of(statement: Any) -> dict[str, frozenset[str] | None]:
+    """Per table in a schema, all words of the SELECTs that read it, among them the columns of it
+    that they name; None where a star, or the table as one value, takes all of them.
+
+    The parts before a SELECT (WITH) are SELECTs of their own.
     """
+    found: dict[str, frozenset[str] | None] = {}
     for node in _nodes(statement):
-        if node.get("type") == "SELECT_NODE":
-            has_star = any(one.get("class") == "STAR" for one in _nodes(node["select_list"]))
-            if has_star and any(schema for schema, _ in _base_tables(node["from_table"])):
-                return None
-    return frozenset(re.findall(r"\w+", query))
+        if node.get("type") != "SELECT_NODE":
+            continue
+        own = {name: value for name, value in node.items() if name != "cte_map"}
+        words = frozenset(_strings(own))
+        for table in _nodes(node["from_table"]):
+            if table.get("type") != "BASE_TABLE" or not table["schema_name"]:
+                continue
+            name = f"{table['schema_name']}.{table['table_name']}"
+            known = found.get(name, frozenset())
+            takes_all = _takes_all(own, {table["alias"], table["table_name"]})
+            found[name] = None if takes_all or known is None else known | words
+    return found
+
+
+def _takes_all(select: Any, names: set[str]) -> bool:
+    """Whether a SELECT has a star, or names a table that is called by `names` as a value."""
+    return any(
+        one.get("class") == "STAR"
+        or (one.get("class") == "COLUMN_REF" and {*one["column_names"][-1:]} <= names)
+        for one in _nodes(select)
+    )
+
+
+def _strings(tree: Any) -> Iterator[str]:
+    """All strings of a JSON value, in no order."""
+    for node in _nodes(tree):
+        for value in node.values():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, str):
+                    yield one
 
 
 @cache

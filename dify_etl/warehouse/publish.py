@@ -22,7 +22,7 @@ from dify_etl.private_files import private_files, sync_to_disk
 from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import Column, Table, frame, quoted
-from dify_etl.warehouse.upsert import upsert
+from dify_etl.warehouse.upsert import put
 
 PUBLISHED = Table(
     "ops",
@@ -89,7 +89,7 @@ def publish(
         database.ensure(PUBLISHED)
         row = {"published_at": utc_now(), "run_id": run_id, "through_date": through}
         with database.transaction():
-            upsert(database, PUBLISHED, frame(PUBLISHED, [row]), now=utc_now())
+            put(database, PUBLISHED, frame(PUBLISHED, [row]))
         database.execute("CHECKPOINT live")
         _copy_in_child(live, target, place.access)
     if (old := left_copy(home, place)) is not None:

@@ -106,6 +106,34 @@ def test_star_takes_all_columns_of_the_ledger(database: Database, folder: Path) 
     assert build(database, folder, "another run") == {"marts.apps_by_state"}
 
 
+def test_table_as_one_value_takes_all_its_columns(database: Database, folder: Path) -> None:
+    """`select s from t s` names no column and shows all."""
+    mart = folder / "marts" / "apps_by_state.sql"
+    mart.write_text(
+        "-- One row per slice.\n-- slice: All of it.\nselect s as slice from ops.slices as s"
+    )
+    close(database, "proven", "1")
+    build(database, folder, "first")
+    close(database, "proven", "2")
+    assert build(database, folder, "another run") == {"marts.apps_by_state"}
+
+
+def test_column_of_the_same_name_elsewhere_does_not_count(database: Database, folder: Path) -> None:
+    """The part that reads the ledger does not name its run_id; another part of the query does."""
+    mart = folder / "marts" / "apps_by_state.sql"
+    mart.write_text(
+        "-- One row per state.\n-- n: Rows.\nwith states as (select state from ops.slices),\n"
+        "runs as (select app_id as run_id from raw.apps)\n"
+        "select count(*) as n from states cross join runs where run_id is not null"
+    )
+    close(database, "proven", "1")
+    build(database, folder, "first")
+    close(database, "proven", "2")
+    assert build(database, folder, "another run") == set()
+    close(database, "failed", "2")
+    assert build(database, folder, "another state") == {"marts.apps_by_state"}
+
+
 def test_change_that_was_rolled_back_is_none(database: Database, folder: Path) -> None:
     """What is not committed makes no model stale, and the next write is noted all the same."""
     load(database)

@@ -9,7 +9,7 @@ import pytest
 from dify_etl.raw.tables import raw_table
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.tables import Column, Table, frame
-from dify_etl.warehouse.upsert import Changes, mark_absent, upsert
+from dify_etl.warehouse.upsert import Changes, mark_absent, put, upsert
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = datetime(2026, 3, 2, tzinfo=UTC)
@@ -26,6 +26,22 @@ NOTES = Table(
         Column("author", "VARCHAR", "A lookup.", keeps_last=True),
         Column("hits", "BIGINT", "Moves by itself.", is_volatile=True),
     ),
+)
+
+
+STATES = Table(
+    "ops",
+    "states",
+    "One row per thing.",
+    ("thing", "part"),
+    (
+        Column("thing", "VARCHAR", "The thing."),
+        Column("part", "VARCHAR", "Its part; may be null."),
+        Column("state", "VARCHAR", "How it is."),
+        Column("proven_by", "VARCHAR", "Who proved it last.", keeps_last=True),
+        Column("noted_by", "VARCHAR", "Told by some reads only."),
+    ),
+    keeps_history=False,
 )
 
 
@@ -208,3 +224,16 @@ def test_talk_of_an_agent_may_move_to_the_app_that_began_it(database: Database) 
     assert load("agent", "flow") == []
     assert database.value("SELECT app_id FROM raw.conversations") == "agent"
     assert load("other", None) == ["other"]
+
+
+def test_rows_are_put_over_those_of_their_keys(database: Database) -> None:
+    """New keys are added, held ones overwritten; a lookup and columns that are not told stay."""
+    database.ensure(STATES)
+    first = {"thing": "a", "part": None, "state": "bad", "proven_by": "me", "noted_by": "you"}
+    again = {"thing": "a", "part": None, "state": "good", "proven_by": None}
+    other = {"thing": "a", "part": "b", "state": "old", "proven_by": None}
+    put(database, STATES, frame(STATES, [first]))
+    put(database, STATES, frame(STATES, [other, again, other | {"state": "new"}], [*again]))
+    put(database, STATES, frame(STATES, [], [*again]))
+    held = "SELECT part, state, proven_by, noted_by FROM ops.states ORDER BY part NULLS FIRST"
+    assert database.rows(held) == [(None, "good", "me", "you"), ("b", "new", None, None)]
