@@ -238,15 +238,23 @@ def _read(sync: Sync, due: Due) -> ConversationRead:
             return read  # more than are told: of those that were known some are gone
     read = _walk(sync, due, frozenset())
     is_all = read.reason is None or read.odd or read.is_hidden
-    return read if is_all else _walk(sync, due, frozenset(), limit=97)
+    # Pages of another size have other cursors: each walk may pass over what the other shows.
+    return read if is_all else _walk(sync, due, frozenset(), limit=97, before=read)
 
 
-def _walk(sync: Sync, due: Due, known: frozenset[str], limit: int = 100) -> ConversationRead:
+def _walk(
+    sync: Sync,
+    due: Due,
+    known: frozenset[str],
+    limit: int = 100,
+    before: ConversationRead | None = None,
+) -> ConversationRead:
+    """The messages from the newest to a known one, with those that a walk `before` has shown."""
     walk = sync.dify.conversations.message_walk(due.app_id, due.conversation_id)
     walk.limit, walk.stop = limit, lambda page: _meets(page, known)
     walk.expected = due.message_count
-    messages: dict[str, Message] = {}
-    rejected: dict[tuple[str, str], Rejected] = {}
+    messages = {one.message_id: one for one in (before.messages if before else ())}
+    rejected = {known_by(one): one for one in (before.rejected if before else ())}
     for page in walk:
         messages.update((message.message_id, message) for message in page.records)
         rejected.update((known_by(one), one) for one in page.rejected)

@@ -190,6 +190,27 @@ def test_message_that_vanishes_leaves_the_conversation_in_doubt(chat: Workplace)
     assert chat.rows("SELECT state FROM ops.conversation_reads") == [("proven",)]
 
 
+def test_second_walk_adds_to_the_first(chat: Workplace) -> None:
+    """A message with another's id leads the walk of the other page size past some that the first
+    one showed: they are loaded, and the one that Dify hides is named.
+    """
+    row = talk(chat.world, at=NOW - timedelta(hours=5), messages=130)
+    newest_first = [one for _, one in reversed(chat.world.messages_of_conversation[row.id].entries)]
+    misnamed, named = newest_first[95], newest_first[99]
+
+    def renamed(path: str, answer: Any) -> Any:
+        for one in answer["data"] if path.endswith("/chat-messages") else ():
+            one["id"] = named if one["id"] == misnamed else one["id"]
+        return answer
+
+    chat.transport = ChangedAnswers(httpx.WSGITransport(app=chat.server), renamed)
+    chat.read(TALK)
+    held = {one for (one,) in chat.rows("SELECT message_id FROM raw.messages")}
+    assert set(newest_first) - held == {misnamed}
+    reasons = chat.rows("SELECT DISTINCT reason FROM ops.slices WHERE feed = 'messages'")
+    assert [reason for (reason,) in reasons if reason and "129 of 130 messages" in reason]
+
+
 def test_logs_of_runs_with_ties_are_proven(workplace: Open) -> None:
     """Log rows of one second over several pages are all read."""
     place = workplace(quiet_world("workflow"))
