@@ -94,9 +94,10 @@ def rules_of(settings: Settings) -> SyncRules:
 
 
 def privacy_of(settings: Settings) -> Privacy:
-    """What is kept of texts and people; the salt is the home's."""
-    salt = people_salt(home_of(settings)) if settings.people == "hash" else b""
-    return Privacy(settings.text, settings.people, salt)
+    """What is kept of texts and people; the salt is the home's, where it needs or has one."""
+    home = home_of(settings)
+    has_salt = settings.people == "hash" or Home(home).people_salt.exists()
+    return Privacy(settings.text, settings.people, people_salt(home) if has_salt else b"")
 
 
 def _key_max_age_days(policy: Path) -> int | None:

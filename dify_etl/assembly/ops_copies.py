@@ -5,6 +5,7 @@ whole even when another process holds the database.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from dify_etl.assembly.home_files import people_salt
@@ -13,7 +14,14 @@ from dify_etl.operations.audit import AuditFile
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.states import Rotation
 from dify_etl.raw.privacy import Privacy
-from dify_etl.sync.ledger import LEDGER, PRIVACY
+from dify_etl.sync.forgetting import known_forgotten
+from dify_etl.sync.ledger import (
+    FORGOTTEN_NAMES,
+    FORGOTTEN_PEOPLE,
+    FORGOTTEN_ROWS,
+    LEDGER,
+    PRIVACY,
+)
 from dify_etl.sync.privacy import latest_note
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import WarehouseBusy
@@ -119,19 +127,20 @@ def fill_ops_tables_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
 
 
 def noted_privacy(database: Database, home: Path) -> Privacy:
-    """The rules by which rows are loaded since the last sync."""
+    """The rules by which rows are loaded since the last sync, and who was forgotten."""
     note = latest_note(database)
     if note is None:
         return Privacy()
-    salt = people_salt(home) if note.people == "hash" else b""
-    return Privacy(note.text, note.people, salt)
+    has_salt = note.people == "hash" or Home(home).people_salt.exists()
+    privacy = Privacy(note.text, note.people, people_salt(home) if has_salt else b"")
+    return replace(privacy, forgotten=known_forgotten(database, privacy))
 
 
 def fill_audit(database: Database, home: Path) -> int:
     """Bring entries that the table lacks from the home's audit file; answers how many were new."""
     entries = AuditFile(Home(home).audit).entries()
     rows = [entry.model_dump() | {"recorded_at": entry.at} for entry in entries]
-    database.ensure(AUDIT, PRIVACY)
+    database.ensure(AUDIT, PRIVACY, FORGOTTEN_PEOPLE, FORGOTTEN_NAMES, FORGOTTEN_ROWS)
     privacy = noted_privacy(database, home)
     for row in rows:
         row |= {one: privacy.operator_text(row[one]) for one in _NAMING if row[one]}

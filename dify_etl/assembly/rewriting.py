@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.home import Home
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.forgetting import known_forgotten, note_forgotten_everywhere
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
@@ -28,12 +30,13 @@ def rewrite_home(
     place: CopyPlace,
     tell: Callable[[str], None],
     compression: str = "auto",
+    prepare: Callable[[Database], None] | None = None,
 ) -> dict[str, int]:
     """Rewrite all rows, build the models, write the live file anew and publish the copy.
 
-    Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
-    calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
-    WarehouseBusy, WarehouseUnwritable.
+    Answers per table how many rows were changed; `compression` is DuckDB's, `prepare` is called on
+    the open file before. Whoever cuts it off calls it again: what was done stays. SourceChanged:
+    the salt is another one. AnotherSync, WarehouseBusy, WarehouseUnwritable.
     """
     live = Home(home).live.resolve()
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
@@ -41,6 +44,9 @@ def rewrite_home(
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
             database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
             note_rules(database, privacy)
+            if prepare is not None:
+                prepare(database)
+            privacy = replace(privacy, forgotten=known_forgotten(database, privacy))
             changed = rewrite(database, privacy)
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
             run_id = str(uuid.uuid4())
@@ -53,6 +59,7 @@ def rewrite_home(
         # Not before: until here a file held what was taken out.
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
             note_rewritten(database)
+            note_forgotten_everywhere(database)
     return changed
 
 

@@ -135,7 +135,7 @@ def dagster_home(settings: Settings) -> Path:
 
     WarehouseUnwritable when the folder cannot be made.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or Home(settings.home).dagster).resolve()
+    home = dagster_folder(settings)
     target = home / "dagster.yaml"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,3 +144,8 @@ def dagster_home(settings: Settings) -> Path:
     except OSError as error:
         raise translated(target, error) from error
     return home
+
+
+def dagster_folder(settings: Settings) -> Path:
+    """DAGSTER_HOME, or `dagster` in the home, whether it is there or not."""
+    return Path(os.environ.get("DAGSTER_HOME") or Home(settings.home).dagster).resolve()

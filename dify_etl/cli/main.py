@@ -147,6 +147,28 @@ def privacy(
         raise typer.Exit(run_privacy(out, is_to_rewrite=rewrite))
 
 
+@app.command()
+def forget(
+    person: Annotated[
+        str | None,
+        typer.Argument(help="Session id, id of an end user or account, or e-mail; none: list."),
+    ] = None,
+    *,
+    apply: Annotated[
+        str | None, typer.Option("--apply", help="Do what the plan of this id says.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Take one person's texts and names out of the home; what Dify tells of them stays out.
+
+    Without --apply it only says what would be done. See docs/privacy.md.
+    """
+    with clear_errors(debug=debug):
+        from dify_etl.cli.forgetting import run_forget
+
+        raise typer.Exit(run_forget(out, person, agreed_id=apply))
+
+
 @app.command(takes_simulated=False)
 def simulate(
     *,

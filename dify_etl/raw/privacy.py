@@ -1,4 +1,5 @@
-"""What is kept of texts and people, by DIFY_ETL_TEXT and DIFY_ETL_PEOPLE, before it is loaded.
+"""What is kept of texts and people, by DIFY_ETL_TEXT and DIFY_ETL_PEOPLE, before it is loaded; and
+of people who were forgotten (`dify-etl forget`).
 
 Which columns hold texts of people, and which name a person, stands on the fields of the records.
 To apply it once more changes nothing.
@@ -8,12 +9,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import polars as pl
 
 from dify_etl.dify.http.exact_json import decode, encode
+from dify_etl.raw.forgotten import Forgotten, names_of_actors
 from dify_etl.warehouse.tables import Column, Table
 
 TextRule = Literal["keep", "mask", "drop"]
@@ -70,31 +72,38 @@ class Privacy:
     text: TextRule = "keep"
     people: PeopleRule = "keep"
     salt: bytes = field(default=b"", repr=False)
+    forgotten: Forgotten = field(default_factory=Forgotten)
 
     @property
     def keeps_all(self) -> bool:
         """Whether rows are loaded as Dify tells them."""
-        return self.text == "keep" and self.people == "keep"
+        return self.text == "keep" and not self._changes_names
+
+    @property
+    def _changes_names(self) -> bool:
+        return self.people == "hash" or bool(self.forgotten)
 
     def rows(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows of a raw table, or of the ledger, as they are loaded."""
         if self.keeps_all or rows.is_empty():
             return rows
         texts = [series for series in rows if series.dtype == pl.String()]
-        if table.schema == "raw":
-            return rows.with_columns(self.column(table.column(one.name), one) for one in texts)
-        reasons = [one for one in texts if one.name.endswith("reason")]
-        return rows.with_columns(_changed(one, self.message) for one in reasons)
+        if table.schema != "raw":
+            reasons = [one for one in texts if one.name.endswith("reason")]
+            return rows.with_columns(_changed(one, self.message) for one in reasons)
+        kept = rows.with_columns(self.column(table.column(one.name), one) for one in texts)
+        return self._without_forgotten(table, kept) if self.forgotten else kept
 
     def column(self, column: Column, series: pl.Series) -> pl.Series:
-        """The values of a column of texts as they are loaded."""
+        """The values of a column of texts as they are loaded, whosever the rows are."""
         if _NO_TEXT.fullmatch(column.name) and not (column.is_text or column.is_person):
             return series
-        if column.is_person and self.people == "hash":
-            name = self._json_account if column.type == "JSON" else self.pseudonym
-            return _changed(series, name)
-        if self.people == "hash" and column.type == "JSON":
+        if column.is_person and self._changes_names:
+            name = self._json_account if column.type == "JSON" else self._name
+            series = _changed(series, name)
+        elif self._changes_names and column.type == "JSON":
             series = _changed(series, self._json_people, only=series.str.contains(_MAY_NAME))
+        series = self._without_words(series)
         if column.is_person or self.text == "keep":
             return series
         if column.is_text and self.text == "drop":
@@ -103,6 +112,36 @@ class Privacy:
         from dify_etl.raw.masks import mask_column, masked, masked_json
 
         return mask_column(series, masked_json if column.type == "JSON" else masked)
+
+    def whose(self, table: Table, rows: pl.DataFrame) -> pl.Series:
+        """Per row of a raw table the forgotten person whose it is; null: nobody's of them."""
+        return self.forgotten.whose(table, rows, self.pseudonym)
+
+    def _without_forgotten(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+        """Texts of their rows are dropped, and the person's new name stands beside each id."""
+        theirs = self.whose(table, rows).is_not_null()
+        changed = list(names_of_actors(table, rows, self.forgotten.actors))
+        if theirs.any():
+            places, strict = theirs.arg_true(), replace(self, text="drop")
+            kept_already = {one.name for one in changed}
+            for series in rows:
+                if series.dtype == pl.String() and series.name not in kept_already:
+                    kept = strict.column(table.column(series.name), series.gather(places))
+                    changed.append(series.scatter(places, kept))
+        return rows.with_columns(changed)
+
+    def _without_words(self, series: pl.Series) -> pl.Series:
+        """Texts in which a forgotten person's name stands as a word; the new name stands there."""
+        named = self.forgotten.words_in(series, self.pseudonym)
+        if not named:
+            return series
+        return _changed(series, lambda text: self.forgotten.without_words(text, named))
+
+    def _name(self, name: str) -> str:
+        """What is kept of a name."""
+        pseudonym = self.pseudonym(name)
+        kept = pseudonym if self.people == "hash" else name
+        return self.forgotten.names.get(pseudonym, kept) if self.forgotten else kept
 
     def pseudonym(self, name: str) -> str:
         """The same for the same name in every column, as `person-1f0c…`; "" for ""."""
@@ -131,28 +170,34 @@ class Privacy:
             held = decode(raw.encode("utf-8", "replace"))
         except ValueError:
             return None
-        if self.people == "hash":
+        if self._changes_names:
             held = self._without_people(held, "")
         # What builders wrote is masked: a retry loads the name of an app, which is not dropped.
         is_of_people = any(one.is_text for one in table.columns if not one.name.endswith("extra"))
-        rule = "mask" if self.text == "drop" and not is_of_people else self.text
-        return encode(self._plain_value(held, "", rule))
+        text = "drop" if self.forgotten.is_named_by_id(held) else self.text
+        rule: TextRule = "mask" if text == "drop" and not is_of_people else text
+        return self._words_kept(encode(self._plain_value(held, "", rule)))
 
     def message(self, text: str) -> str:
         """A sentence of ours that may quote a value of Dify's."""
         if self.keeps_all:
             return text
-        from dify_etl.raw.masks import masked, without_emails
+        if self.text == "keep":
+            return self.operator_text(text)
+        from dify_etl.raw.masks import masked
 
-        return without_emails(text, self.pseudonym) if self.text == "keep" else masked(text)
+        return masked(self._words_kept(text))
 
     def operator_text(self, text: str) -> str:
         """What the audit says of a person, as the e-mail address of a member."""
-        if self.people == "keep":
+        if not self._changes_names:
             return text
         from dify_etl.raw.masks import without_emails
 
-        return without_emails(text, self.pseudonym)
+        return without_emails(self._words_kept(text), self._name)
+
+    def _words_kept(self, text: str) -> str:
+        return str(self._without_words(pl.Series([text], dtype=pl.String()))[0])
 
     def _json_account(self, text: str) -> str:
         return self._json_people(text, "updated_by")
@@ -170,17 +215,22 @@ class Privacy:
             return [self._without_people(inner, key) for inner in value]
         if not isinstance(value, dict):
             is_name = key in _PERSON_KEYS and type(value) in (str, int)
-            return self.pseudonym(str(value)) if is_name else value
+            return self._name_in_json(value) if is_name else value
         named = {"name", "email"} if "email" in value or key == "updated_by" else set()
         named |= {"user_id"} if key == "sys" else set()
         # Metadata of documents come as an object, or as a list of names with values.
         named |= {"value"} if value.get("name") in _PERSON_KEYS else set()
         return {
-            one: self.pseudonym(inner)
+            one: self._name(inner)
             if one in named and isinstance(inner, str) and inner not in _PERSON_KEYS
             else self._without_people(inner, one)
             for one, inner in value.items()
         }
+
+    def _name_in_json(self, value: str | int) -> str | int:
+        """A number that names nobody stays one."""
+        name = self._name(str(value))
+        return value if name == str(value) else name
 
     def _plain_value(self, value: Any, key: str, rule: TextRule, *, is_free: bool = False) -> Any:
         """What a rule of texts leaves under a key of Dify's, or (`is_free`) of somebody's own."""

@@ -3,7 +3,8 @@
 SyncError
 ├── SourceChanged    the home belongs to another server, workspace, account or time zone
 ├── AnotherSync      another process syncs into this home
-└── WindowWrong      dates that cannot be read
+├── WindowWrong      dates that cannot be read
+└── PersonUnclear    nobody, or more than one person, goes by a name
 """
 
 from dify_etl.errors import ActionableError
@@ -23,3 +24,7 @@ class AnotherSync(SyncError):
 
 class WindowWrong(SyncError):
     """The asked days cannot be read: in the future, or the end before the start."""
+
+
+class PersonUnclear(SyncError):
+    """Nobody, or more than one person, goes by that name; nothing was changed."""

@@ -21,6 +21,7 @@ from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
+from dify_etl.sync.forgetting import note_rows, with_forgotten
 from dify_etl.sync.ledger import (
     QUARANTINE,
     RUNS,
@@ -128,9 +129,12 @@ class FeedLoader:
         """Upsert a frame into a table, as far as the settings keep texts and people; so many of its
         rows were received, and counted, before.
         """
-        rows = self.sync.rules.privacy.rows(table, rows)
+        privacy = self.sync.rules.privacy
+        rows = privacy.rows(table, rows)
         rows = with_local_days(table, rows, self.sync.rules.zone)
         changes = upsert(self.sync.database, table, rows, now=utc_now())
+        if privacy.forgotten and table.schema == "raw":
+            note_rows(self.sync.database, privacy, table, rows)
         self._resolve(table, rows)
         for row in changes.foreign:
             self._set_foreign_aside(table, row)
@@ -242,6 +246,8 @@ class FeedLoader:
         message = self.sync.rules.privacy.message
         slices = [replace(one, reason=one.reason and message(one.reason)) for one in slices]
         slices = self._with_waiting(slices, feed)
+        if self.sync.rules.privacy.forgotten:
+            slices = with_forgotten(self.sync.database, raw_table(feed), slices)
         self.slices.extend(slices)
         held = self._bad_before(feed)
         read_at = self.sync.dify.earlier_time()
@@ -253,6 +259,7 @@ class FeedLoader:
                 "state": one.state,
                 "rows": one.rows,
                 "expected": one.expected,
+                "forgotten": one.forgotten,
                 "requests": one.requests,
                 "reason": one.reason,
                 "in_quarantine": one.in_quarantine,

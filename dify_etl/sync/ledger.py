@@ -28,6 +28,7 @@ SLICES = Table(
         ),
         Column("rows", "BIGINT", "Rows of this slice that the read received."),
         Column("expected", "BIGINT", "Rows that Dify says it has, where it says so for the slice."),
+        Column("forgotten", "BIGINT", "Rows of it that are of forgotten people: they count."),
         Column("requests", "BIGINT", "Requests of the read that covered this slice."),
         Column("reason", "VARCHAR", "Why it is not proven, with both figures; null when it is."),
         Column(
@@ -318,6 +319,55 @@ PRIVACY = Table(
     keeps_history=False,
 )
 
+FORGOTTEN_PEOPLE = Table(
+    "ops",
+    "forgotten_people",
+    "One row per person who was forgotten: of their rows nothing is kept but numbers and ids.",
+    ("person",),
+    (
+        Column("person", "VARCHAR", "What stands for their names now; made by chance."),
+        Column("kind", "VARCHAR", "end_user, account, or both: `account, end_user`."),
+        Column("salt_check", "VARCHAR", "Moves with the salt of the pseudonyms."),
+        Column("forgotten_at", "TIMESTAMPTZ", "When they were forgotten, UTC."),
+        Column("forgotten_by", "VARCHAR", "The user of the machine."),
+        Column(
+            *("rewritten_at", "TIMESTAMPTZ"),
+            "When no file of the home held them any more, UTC; null: say it once more.",
+        ),
+    ),
+    keeps_history=False,
+)
+
+FORGOTTEN_NAMES = Table(
+    "ops",
+    "forgotten_names",
+    "One row per id or name by which a forgotten person is known again.",
+    ("known_by",),
+    (
+        Column("known_by", "VARCHAR", "Id of an end user or account, or pseudonym of a name."),
+        Column("kind", "VARCHAR", "end_user or account, where it is an id; else name."),
+        Column("word_length", "BIGINT", "Of a name that is looked for in texts; null: it is not."),
+        Column("person", "VARCHAR", "The person."),
+    ),
+    keeps_history=False,
+)
+
+FORGOTTEN_ROWS = Table(
+    "ops",
+    "forgotten_rows",
+    "One row per raw row of a forgotten person: its texts were dropped.",
+    ("table_name", "row_id"),
+    (
+        Column("table_name", "VARCHAR", "The raw table, such as messages."),
+        Column("row_id", "VARCHAR", "Its key there, parts joined by /."),
+        Column("person", "VARCHAR", "The person."),
+        Column("app_id", "VARCHAR", "The app; null for members."),
+        Column("slice_date", "DATE", "The local day to which it belongs; null where it has none."),
+        Column("forgotten_at", "TIMESTAMPTZ", "When it was forgotten, UTC."),
+    ),
+    keeps_history=False,
+)
+
 LEDGER = (
     SLICES,
     ACCEPTED_SLICES,
@@ -329,6 +379,9 @@ LEDGER = (
     UNFORESEEN_ERRORS,
     SOURCE,
     PRIVACY,
+    FORGOTTEN_PEOPLE,
+    FORGOTTEN_NAMES,
+    FORGOTTEN_ROWS,
     LOCAL_DAYS,
     RUNS,
     MIGRATIONS,

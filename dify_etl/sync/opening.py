@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
@@ -16,6 +16,7 @@ from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.clocks import clock_difference, heal_days_to_come
 from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.forgetting import known_forgotten
 from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
@@ -77,6 +78,7 @@ class OpenHome:
                 pin_source(database, self.dify, answering, self.rules, now=began_at)
                 with database.transaction():
                     keep_privacy(database, self.rules.privacy, self.watch.tells)
+                self.rules = _with_forgotten(self.rules, database)
                 self._mind_clocks(database)
             self._began_at = began_at
 
@@ -108,6 +110,12 @@ class OpenHome:
                 started_at=self.started_at,
                 watch=self.watch,
             )
+
+
+def _with_forgotten(rules: SyncRules, database: Database) -> SyncRules:
+    """The rules with the people whom this home has forgotten: only its ledger knows them."""
+    forgotten = known_forgotten(database, rules.privacy)
+    return replace(rules, privacy=replace(rules.privacy, forgotten=forgotten))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What is kept of texts and people: noted when rows are loaded by it, and applied to older rows."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -9,7 +8,7 @@ import polars as pl
 
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.errors import SourceChanged
+from dify_etl.sync.forgetting import another_salt, chunks, learn_rows, note_rows, salt_check
 from dify_etl.sync.ledger import (
     ACCEPTED_SLICES,
     CONVERSATION_READS,
@@ -22,7 +21,6 @@ from dify_etl.warehouse.database import ArrowStream, Database, utc_now
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 
-ROWS_AT_A_TIME = 5_000
 REWRITE = "dify-etl privacy --rewrite"
 # How much is taken out, from nothing to all.
 _STRENGTH = {"keep": 0, "mask": 1, "drop": 2, "hash": 1}
@@ -109,12 +107,7 @@ def note_rules(database: Database, privacy: Privacy) -> None:
         return
     salts = database.rows("SELECT salt_check FROM ops.privacy WHERE salt_check IS NOT NULL")
     if privacy.people == "hash" and {salt for (salt,) in salts} - {_check(privacy)}:
-        raise SourceChanged(
-            "the salt of people's pseudonyms is not the one that rows were loaded with",
-            where="people.salt in the home",
-            hint="Put the file back from a backup of the home. If it is lost, load into a home of "
-            "its own with DIFY_ETL_HOME: the same person would be two here.",
-        )
+        raise another_salt()
     is_new = not database.rows("SELECT 1 FROM ops.runs LIMIT 1")
     _write(database, _note(privacy, now, now if is_new else None))
 
@@ -126,6 +119,8 @@ def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
     in the file until it is written anew.
     """
     changed: dict[str, int] = {}
+    if privacy.forgotten:
+        learn_rows(database, privacy)
     for raw in RAW_TABLES.values():
         with database.transaction():
             rows = _rewrite_table(database, raw.table, privacy)
@@ -150,23 +145,18 @@ def note_rewritten(database: Database) -> None:
 
 def _rewrite_table(database: Database, table: Table, privacy: Privacy) -> int:
     texts = [one for one in table.columns if one.type in ("VARCHAR", "JSON")]
-    names = ", ".join(f'"{one.name}"::VARCHAR AS "{one.name}"' for one in texts)
-    changed, last = 0, -1
-    while True:
-        rows = database.frame(
-            f"SELECT rowid AS _row, {names} FROM {table.qualified} WHERE rowid > {last} "
-            f"ORDER BY rowid LIMIT {ROWS_AT_A_TIME}"
-        )
-        if rows.is_empty():
-            return changed
-        last = int(rows["_row"][-1])
-        kept = rows.with_columns(privacy.column(one, rows[one.name]) for one in texts)
+    changed = 0
+    for rows in chunks(database, table, [one.name for one in texts]):
+        kept = privacy.rows(table, rows)
+        if privacy.forgotten:
+            note_rows(database, privacy, table, kept)
         columns = [one for one in texts if not kept[one.name].equals(rows[one.name])]
         if columns:
             differs = pl.any_horizontal(
                 rows[one.name].ne_missing(kept[one.name]) for one in columns
             )
             changed += _write_back(database, table, kept.filter(differs), columns)
+    return changed
 
 
 def _write_back(database: Database, table: Table, rows: pl.DataFrame, columns: list[Column]) -> int:
@@ -217,10 +207,7 @@ def _note(privacy: Privacy, since: datetime, rewritten_at: datetime | None) -> P
 
 
 def _check(privacy: Privacy) -> str | None:
-    """By which one sees that the salt is another one, and never what it is."""
-    if privacy.people == "keep":
-        return None
-    return hashlib.sha256(b"which salt is it? " + privacy.salt).hexdigest()[:16]
+    return None if privacy.people == "keep" else salt_check(privacy.salt)
 
 
 def _differs(note: PrivacyNote, privacy: Privacy) -> bool:

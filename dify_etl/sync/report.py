@@ -28,6 +28,7 @@ class Slice:
     reason: str | None = None
     is_settled: bool = False
     in_quarantine: str | None = None
+    forgotten: int = 0
 
     @classmethod
     def judged(

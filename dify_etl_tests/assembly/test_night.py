@@ -29,7 +29,9 @@ from dify_simulated import SimulatedDify, World
 
 # What differs from run to run by its nature.
 OF_THE_RUN = "run_id|read_at|.*_seconds|seconds|.*_bytes|(loaded|changed|started|ended|built)_at"
-OF_THE_RUN += "|(published|proven|pinned|migrated|seen|applied|since|rewritten)_at|bad_since"
+OF_THE_RUN += (
+    "|(published|proven|pinned|migrated|seen|applied|since|rewritten|forgotten)_at|bad_since"
+)
 OF_THE_RUN += "|change_id|fingerprint|(icon_)?url|site"  # links are signed anew
 
 

@@ -78,10 +78,12 @@ def rules(text: TextRule, people: PeopleRule) -> Privacy:
     return Privacy(text, people, SALT)
 
 
-def rewritten(place: Workplace, privacy: Privacy, **how: str) -> dict[str, int]:
+def rewritten(place: Workplace, privacy: Privacy, *, compression: str = "auto") -> dict[str, int]:
     """Bring the home to these rules."""
     copy = CopyPlace(place.home)
-    return rewrite_home(place.home, privacy, place=copy, tell=lambda line: None, **how)
+    return rewrite_home(
+        place.home, privacy, place=copy, tell=lambda line: None, compression=compression
+    )
 
 
 def places_of(file: Path, *words: str) -> dict[str, int]:

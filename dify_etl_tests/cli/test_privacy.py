@@ -45,3 +45,31 @@ def test_older_rows_are_named_and_rewritten(own_copy: Shell) -> None:
     assert own_copy.rows(TEXTS) == own_copy.rows(MEMBERS) == [(0,)]
     weaker = own_copy.run("sync", "--feed", "members")
     assert "sync --full" in " ".join(weaker.text.split())
+
+
+def test_person_is_forgotten(own_copy: Shell) -> None:
+    """A plan, another word for a wrong name, the apply; the next sync brings nothing back."""
+    nobody = own_copy.run("forget")
+    assert (nobody.code, "Nobody was forgotten" in nobody.text) == (0, True)
+    session = own_copy.rows(
+        "SELECT from_end_user_session_id FROM raw.conversations WHERE length("
+        "from_end_user_session_id) > 6 GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    )[0][0]
+    unknown = own_copy.run("forget", "nobody@nowhere.test")
+    assert (unknown.code, "nobody goes by" in unknown.text) == (1, True)
+    planned = own_copy.run("forget", session)
+    plan_id = planned.text.rsplit("--apply ", 1)[1].split()[0]
+    assert planned.code == 0
+    assert "raw.conversations: texts and names of" in planned.text
+    stale = own_copy.run("forget", session, "--apply", "0" * 12)
+    assert (stale.code, "what would be done now" in stale.text) == (1, True)
+    held = f"SELECT count(*) FROM raw.conversations WHERE from_end_user_session_id = '{session}'"
+    assert own_copy.rows(held) != [(0,)]
+    done = own_copy.run("forget", session, "--apply", plan_id)
+    assert (done.code, "Forgotten: person-" in done.text) == (0, True), done.text
+    assert own_copy.rows(held) == [(0,)]
+    assert own_copy.run("sync").code == 0
+    assert own_copy.rows(held) == [(0,)]
+    listed = own_copy.run("forget")
+    assert (listed.code, "person-" in listed.text) == (0, True)
+    assert session not in listed.text

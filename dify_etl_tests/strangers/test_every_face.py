@@ -134,6 +134,7 @@ COMMANDS: dict[str, Words] = {
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],
     "privacy": lambda stage: [[]],
+    "forget": lambda stage: [[]],
     "tables": lambda stage: [[], ["raw.apps"]],
     "query": lambda stage: [["select name from raw.apps"], ["select error('x\x1b[2J')"]],
     "export": lambda stage: [["raw.apps", "--to", "apps.csv"]],
@@ -169,6 +170,7 @@ SERVERS = {"dev", "serve", "simulate", "demo"}
 # strangers wrote.
 NO_NAMES = {
     "privacy",
+    "forget",
     "tables",
     "export",
     "quarantine retry",

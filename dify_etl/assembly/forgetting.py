@@ -1,0 +1,242 @@
+"""Take one person's texts and names out of a home: planned, applied, audited."""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dify_etl.assembly.home_files import fingerprint_key
+from dify_etl.assembly.named_files import NamedFile, Searched, clean_files, find_files
+from dify_etl.assembly.ops_copies import OPS_TABLES
+from dify_etl.assembly.rewriting import LOCK_WAIT_SECONDS, rewrite_home
+from dify_etl.home import Home, user_name
+from dify_etl.operations.audit import AuditEntry, AuditFile, Outcome
+from dify_etl.operations.errors import PlanStale
+from dify_etl.raw.forgotten import PARENTS, Forgotten, is_searched
+from dify_etl.raw.privacy import Privacy
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.forgetting import (
+    Person,
+    chunks,
+    find_person,
+    learn_rows,
+    note_person,
+)
+from dify_etl.sync.lock import home_lock
+from dify_etl.sync.migrations import STEPS
+from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.migrations import migrate_home
+from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
+from dify_etl.warehouse.tables import quoted
+
+FORGET = "people.forget"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ForgetPlan:
+    """What would be done: rows of the person by raw table, and the files in which they are named.
+
+    `plan_id` changes with what would be done and with the home.
+    """
+
+    person: Person
+    rows: dict[str, int]
+    files: tuple[NamedFile, ...]
+    plan_id: str
+    searched: Searched = field(repr=False)
+
+    def lines(self, home: Path) -> Iterator[str]:
+        """The plan as text."""
+        ids = [*sorted(self.person.accounts), *sorted(self.person.end_users)]
+        yield f"forget: {self.person.kind or 'person'} {', '.join(ids)}"
+        if self.person.new_name:
+            yield f"  # forgotten before as {self.person.new_name}"
+        for table, rows in self.rows.items():
+            yield f"  - raw.{table}: texts and names of {rows} rows"
+        yield "  - their names where they stand in rows of others, in the quarantine and the ledger"
+        for one in self.files:
+            mark = "  #" if one.fate == "left" else "  -"
+            yield f"{mark} {_from_home(one.path, home)}: {one.fate}, {one.why}"
+        yield "  ! cannot be undone: numbers and ids stay, both files are written anew"
+        yield f"plan {self.plan_id}"
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What was done: the new name, rows changed by table, and where names stand all the same."""
+
+    new_name: str
+    changed: dict[str, int]
+    still_named: dict[str, int]
+
+
+def plan_forgetting(
+    home: Path, privacy: Privacy, name: str, *, place: CopyPlace, dagster: Path
+) -> ForgetPlan:
+    """What it would take to forget whom `name` means. PersonUnclear, AnotherSync, WarehouseBusy."""
+    with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
+        migrate_home(
+            home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=lambda line: None, place=place
+        )
+        with _opened(home) as database:
+            return _planned(home, database, privacy, name, dagster)
+
+
+def forget(
+    home: Path,
+    privacy: Privacy,
+    name: str,
+    *,
+    agreed_id: str,
+    place: CopyPlace,
+    dagster: Path,
+    tell: Tell,
+    compression: str = "auto",
+) -> Forgetting:
+    """Do what the plan of that id says. PlanStale when it is not what would be done now.
+
+    Whoever cuts it off says it once more, by the same name: what was done stays.
+    """
+    plan = plan_forgetting(home, privacy, name, place=place, dagster=dagster)
+    if plan.plan_id != agreed_id:
+        told = "\n".join(plan.lines(home))
+        raise PlanStale(
+            f"the plan agreed to is {agreed_id}, but what would be done now is\n{told}",
+            where=FORGET,
+            hint=f"Nothing was changed. If the plan of now is right, apply {plan.plan_id}.",
+        )
+    new_name = plan.person.new_name or privacy.pseudonym(secrets.token_hex(16))
+    trail = AuditFile(Home(home).audit)
+    trail.record(_entry(plan, new_name, "begun"))
+    # The files first: whoever is cut off behind the database has no name left to search them by.
+    clean_files(plan.files, plan.searched, new_name)
+    tell(f"{len(plan.files)} files looked at; the databases are rewritten")
+
+    def note(database: Database) -> None:
+        with database.transaction():
+            note_person(database, privacy, plan.person, new_name=new_name, by=user_name())
+            _clean_ledger(database, plan.searched, new_name)
+
+    changed = rewrite_home(
+        home, privacy, place=place, tell=tell, compression=compression, prepare=note
+    )
+    sweep_left_behind(home)
+    with _opened(home) as database:
+        still_named = _still_named(database, plan.searched)
+    trail.record(_entry(plan, new_name, "done" if still_named else "verified"))
+    return Forgetting(new_name, changed, still_named)
+
+
+def _planned(
+    home: Path, database: Database, privacy: Privacy, name: str, dagster: Path
+) -> ForgetPlan:
+    person = find_person(database, privacy, name)
+    trial = replace(privacy, forgotten=_forgotten(privacy, person))
+    learn_rows(database, trial)
+    rows = _count_rows(database, trial)
+    ids = {id for column in PARENTS.values() for id in trial.forgotten.parents[column]}
+    searched = Searched(tuple(sorted(_searchable_names(person))), frozenset(ids))
+    files = tuple(find_files(Home(home), dagster, searched))
+    content = json.dumps(
+        [
+            sorted(person.end_users | person.accounts),
+            sorted(person.names),
+            rows,
+            [[str(one.path), one.fate] for one in files],
+        ]
+    )
+    plan_id = hmac.new(fingerprint_key(home), content.encode(), hashlib.sha256).hexdigest()[:12]
+    return ForgetPlan(person, rows, files, plan_id, searched)
+
+
+def _forgotten(privacy: Privacy, person: Person) -> Forgotten:
+    new_name = person.new_name or "somebody"
+    return Forgotten(
+        names={privacy.pseudonym(one): new_name for one in person.names},
+        actors=dict.fromkeys(person.end_users | person.accounts, new_name),
+    )
+
+
+def _count_rows(database: Database, privacy: Privacy) -> dict[str, int]:
+    counted = {}
+    for name, raw in RAW_TABLES.items():
+        texts = [one.name for one in raw.table.columns if one.type == "VARCHAR" and not one.is_text]
+        rows = sum(
+            chunk.height - privacy.whose(raw.table, chunk).null_count()
+            for chunk in chunks(database, raw.table, texts)
+        )
+        if rows:
+            counted[name] = rows
+    return counted
+
+
+def _searchable_names(person: Person) -> set[str]:
+    """Names that mean nobody else, by which files are searched: addresses, ids, whole names."""
+    return {one for one in person.names if is_searched(one) or (" " in one and len(one) > 5)}
+
+
+def _clean_ledger(database: Database, searched: Searched, new_name: str) -> None:
+    """The new name for the names in every text of schema ops, but what they are known again by."""
+    for table in OPS_TABLES:
+        if table.name.startswith("forgotten_"):
+            continue
+        for column in (one for one in table.columns if one.type in ("VARCHAR", "JSON")):
+            for word in searched.names:
+                database.execute(
+                    f'UPDATE {table.qualified} SET "{column.name}" = '
+                    f'CAST(replace("{column.name}"::VARCHAR, $word, $name) AS {column.type}) '
+                    f'WHERE contains("{column.name}"::VARCHAR, $word)',
+                    {"word": word, "name": new_name},
+                )
+
+
+def _still_named(database: Database, searched: Searched) -> dict[str, int]:
+    """Columns in which a name stands all the same, as a part of a longer word, with how many rows.
+
+    What people are called in texts, as in "Ask Ada Lovelace", is not looked for.
+    """
+    found = {}
+    names = [one for one in searched.names if is_searched(one)]
+    columns = database.rows(
+        "SELECT schema_name || '.' || c.table_name, column_name FROM duckdb_columns() c "
+        "JOIN duckdb_tables() t USING (database_name, schema_name, table_name) "
+        "WHERE database_name = 'live' AND data_type IN ('VARCHAR', 'JSON') ORDER BY ALL"
+    )
+    for table, column in columns if names else ():
+        is_named = " OR ".join(f'contains("{column}"::VARCHAR, {quoted(one)})' for one in names)
+        if rows := database.value(f"SELECT count(*) FROM {table} WHERE {is_named}"):
+            found[f"{table}.{column}"] = int(rows)
+    return found
+
+
+def _entry(plan: ForgetPlan, new_name: str, outcome: Outcome) -> AuditEntry:
+    return AuditEntry(
+        plan_id=plan.plan_id,
+        step=1,
+        operation=FORGET,
+        target_kind="person",
+        target_id=None,
+        target_name=new_name,
+        actor=user_name(),
+        before=json.dumps({"rows": plan.rows, "files": len(plan.files)}),
+        after=None,
+        outcome=outcome,
+        at=utc_now(),
+    )
+
+
+@contextmanager
+def _opened(home: Path) -> Iterator[Database]:
+    with open_database(Home(home).live.resolve(), wait_seconds=LOCK_WAIT_SECONDS) as database:
+        database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
+        yield database
+
+
+def _from_home(path: Path, home: Path) -> str:
+    return os.path.relpath(path, home) if path.is_relative_to(home) else str(path)
