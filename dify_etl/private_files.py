@@ -218,7 +218,9 @@ def _acquire(
 
 
 def _self() -> dict[str, object]:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    # What `forget` is called with is the name of a person, and others quote this line.
+    words = sys.argv[1:2] if "forget" in sys.argv[1:2] else sys.argv[1:]
+    command = " ".join([Path(sys.argv[0]).name, *words])
     return {"pid": os.getpid(), "command": command, "since": datetime.now(UTC).isoformat()}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from dify_etl.assembly.home_files import fingerprint_key
 from dify_etl.assembly.named_files import NamedFile, Searched, clean_files, find_files
 from dify_etl.assembly.ops_copies import OPS_TABLES
-from dify_etl.assembly.rewriting import LOCK_WAIT_SECONDS, rewrite_home
+from dify_etl.assembly.rewriting import LOCK_WAIT_SECONDS, rewrite_files
 from dify_etl.home import Home, user_name
 from dify_etl.operations.audit import AuditEntry, AuditFile, Outcome
 from dify_etl.operations.errors import PlanStale
@@ -24,7 +24,10 @@ from dify_etl.sync.forgetting import (
     Person,
     chunks,
     find_person,
+    is_cut_off,
+    known_forgotten,
     learn_rows,
+    note_forgotten_everywhere,
     note_person,
 )
 from dify_etl.sync.lock import home_lock
@@ -50,6 +53,7 @@ class ForgetPlan:
     files: tuple[NamedFile, ...]
     plan_id: str
     searched: Searched = field(repr=False)
+    is_cut_off: bool = False  # it was begun before
 
     def lines(self, home: Path) -> Iterator[str]:
         """The plan as text."""
@@ -59,7 +63,8 @@ class ForgetPlan:
             yield f"  # forgotten before as {self.person.new_name}"
         for table, rows in self.rows.items():
             yield f"  - raw.{table}: texts and names of {rows} rows"
-        yield "  - their names where they stand in rows of others, in the quarantine and the ledger"
+        if self.person.names:
+            yield "  - their names where they stand in rows of others, in quarantine and ledger"
         for one in self.files:
             mark = "  #" if one.fate == "left" else "  -"
             yield f"{mark} {_from_home(one.path, home)}: {one.fate}, {one.why}"
@@ -104,7 +109,7 @@ def forget(
     Whoever cuts it off says it once more, by the same name: what was done stays.
     """
     plan = plan_forgetting(home, privacy, name, place=place, dagster=dagster)
-    if plan.plan_id != agreed_id:
+    if plan.plan_id != agreed_id and not plan.is_cut_off:
         told = "\n".join(plan.lines(home))
         raise PlanStale(
             f"the plan agreed to is {agreed_id}, but what would be done now is\n{told}",
@@ -114,17 +119,30 @@ def forget(
     new_name = plan.person.new_name or privacy.pseudonym(secrets.token_hex(16))
     trail = AuditFile(Home(home).audit)
     trail.record(_entry(plan, new_name, "begun"))
-    # The files first: whoever is cut off behind the database has no name left to search them by.
-    clean_files(plan.files, plan.searched, new_name)
-    tell(f"{len(plan.files)} files looked at; the databases are rewritten")
 
     def note(database: Database) -> None:
         with database.transaction():
             note_person(database, privacy, plan.person, new_name=new_name, by=user_name())
+
+    # First who is being forgotten, so that another try takes the same name; then the files: whoever
+    # is cut off behind the database has no name left to search them by.
+    with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
+        with _opened(home) as database:
+            note(database)
+        clean_files(plan.files, plan.searched, new_name)
+
+    def begin(database: Database) -> None:
+        with database.transaction():
             _clean_ledger(database, plan.searched, new_name)
 
-    changed = rewrite_home(
-        home, privacy, place=place, tell=tell, compression=compression, prepare=note
+    changed = rewrite_files(
+        home,
+        Privacy(salt=privacy.salt),  # nothing else is taken out than what the plan says
+        begin=begin,
+        done=note_forgotten_everywhere,
+        place=place,
+        tell=tell,
+        compression=compression,
     )
     sweep_left_behind(home)
     with _opened(home) as database:
@@ -136,6 +154,7 @@ def forget(
 def _planned(
     home: Path, database: Database, privacy: Privacy, name: str, dagster: Path
 ) -> ForgetPlan:
+    known_forgotten(database, privacy)  # before anything is noted with another salt
     person = find_person(database, privacy, name)
     trial = replace(privacy, forgotten=_forgotten(privacy, person))
     learn_rows(database, trial)
@@ -152,7 +171,7 @@ def _planned(
         ]
     )
     plan_id = hmac.new(fingerprint_key(home), content.encode(), hashlib.sha256).hexdigest()[:12]
-    return ForgetPlan(person, rows, files, plan_id, searched)
+    return ForgetPlan(person, rows, files, plan_id, searched, is_cut_off(database, person))
 
 
 def _forgotten(privacy: Privacy, person: Person) -> Forgotten:
@@ -182,37 +201,53 @@ def _searchable_names(person: Person) -> set[str]:
 
 
 def _clean_ledger(database: Database, searched: Searched, new_name: str) -> None:
-    """The new name for the names in every text of schema ops, but what they are known again by."""
+    """The new name for the names in every text of schema ops, but what they are known again by.
+
+    What apps were called is compared with raw.apps, in whose texts no plain names are looked for.
+    """
+    addresses = Searched(tuple(one for one in searched.names if is_searched(one)), frozenset())
     for table in OPS_TABLES:
         if table.name.startswith("forgotten_"):
             continue
+        of_table = addresses if table.name == "app_versions" else searched
         for column in (one for one in table.columns if one.type in ("VARCHAR", "JSON")):
-            for word in searched.names:
+            for text in _naming(database, table.qualified, column.name, of_table):
+                kept = of_table.without(text.encode(), new_name).decode()
                 database.execute(
-                    f'UPDATE {table.qualified} SET "{column.name}" = '
-                    f'CAST(replace("{column.name}"::VARCHAR, $word, $name) AS {column.type}) '
-                    f'WHERE contains("{column.name}"::VARCHAR, $word)',
-                    {"word": word, "name": new_name},
+                    f'UPDATE {table.qualified} SET "{column.name}" = CAST(? AS {column.type}) '
+                    f'WHERE "{column.name}"::VARCHAR = ?',
+                    [kept, text],
                 )
 
 
+def _naming(database: Database, table: str, column: str, searched: Searched) -> list[str]:
+    """The different texts of a column in which a name stands as a word."""
+    if not searched.names:
+        return []
+    is_near = " OR ".join(
+        f'contains(lower("{column}"::VARCHAR), {quoted(one.lower())})' for one in searched.names
+    )
+    texts = database.rows(f'SELECT DISTINCT "{column}"::VARCHAR FROM {table} WHERE {is_near}')
+    return [text for (text,) in texts if searched.is_in(text.encode())]
+
+
 def _still_named(database: Database, searched: Searched) -> dict[str, int]:
-    """Columns in which a name stands all the same, as a part of a longer word, with how many rows.
+    """Columns in which a name stands all the same, with how many different texts.
 
     What people are called in texts, as in "Ask Ada Lovelace", is not looked for.
     """
-    found = {}
-    names = [one for one in searched.names if is_searched(one)]
+    names = tuple(one for one in searched.names if is_searched(one))
     columns = database.rows(
         "SELECT schema_name || '.' || c.table_name, column_name FROM duckdb_columns() c "
         "JOIN duckdb_tables() t USING (database_name, schema_name, table_name) "
-        "WHERE database_name = 'live' AND data_type IN ('VARCHAR', 'JSON') ORDER BY ALL"
+        "WHERE database_name = 'live' AND data_type IN ('VARCHAR', 'JSON') "
+        "AND NOT starts_with(c.table_name, 'forgotten_') ORDER BY ALL"
     )
-    for table, column in columns if names else ():
-        is_named = " OR ".join(f'contains("{column}"::VARCHAR, {quoted(one)})' for one in names)
-        if rows := database.value(f"SELECT count(*) FROM {table} WHERE {is_named}"):
-            found[f"{table}.{column}"] = int(rows)
-    return found
+    found = {
+        f"{table}.{column}": len(_naming(database, table, column, Searched(names, frozenset())))
+        for table, column in columns
+    }
+    return {column: texts for column, texts in found.items() if texts}
 
 
 def _entry(plan: ForgetPlan, new_name: str, outcome: Outcome) -> AuditEntry:

@@ -4,15 +4,17 @@ import json
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Literal
 
 import duckdb
 
-from dify_etl.home import COPY, LIVE, Home
+from dify_etl.home import Home
 from dify_etl.private_files import replace_file
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import quoted
@@ -23,6 +25,9 @@ BLOCK = 1 << 20
 SQLITE = b"SQLite format 3\x00"
 # What holds rows of talks, and is made anew at any time.
 EXPORTS = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".html"})
+NOT_READABLE = frozenset({".duckdb", ".db", ".sqlite", ".bak", ".gz", ".zst", ".zip", ".tar"})
+BESIDE_SQLITE = ("-wal", "-shm", "-journal")
+_DATABASE = re.compile(r"(live|dify)\.duckdb(\.wal|\.tmp|\.anew)?|key_rotations\.sqlite.*")
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LOCK_WAIT_SECONDS = 10.0
 
@@ -43,28 +48,43 @@ class Searched:
     names: tuple[str, ...]
     ids: frozenset[str]
 
-    @property
-    def words(self) -> tuple[bytes, ...]:
-        """The names as they stand in files, in JSON and in JSON inside JSON too."""
-        spellings = {form for name in self.names for form in (name, *_escaped(name))}
-        return tuple(sorted((one.encode() for one in spellings), key=len, reverse=True))
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes] | None:
+        """The names as words of a file, in JSON and in JSON inside JSON too; an address in any
+        spelling. None: there is none.
+        """
+        forms = {form for name in self.names for form in (name, *_escaped(name))}
+        ordered = sorted(forms, key=len, reverse=True)
+        words = [f"(?i:{re.escape(one)})" if "@" in one else re.escape(one) for one in ordered]
+        # user-1 is not in user-10; behind a backslash a letter is none of the word.
+        pattern = rf"(?:(?<![\w@+-])|(?<=\\[nrtbf]))(?:{'|'.join(words)})(?!\.?[\w@+-])"
+        return re.compile(pattern.encode(), re.ASCII) if words else None
+
+    def is_in(self, content: bytes) -> bool:
+        """Whether a name stands there."""
+        return self.pattern is not None and self.pattern.search(content) is not None
+
+    def without(self, content: bytes, new_name: str) -> bytes:
+        """The content with the new name for each."""
+        return content if self.pattern is None else self.pattern.sub(new_name.encode(), content)
 
 
 def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]:
     """The files in which the person is named, in the order of their paths."""
-    words = searched.words
     found: list[NamedFile] = []
     for path in (home.audit, home.query_history):
-        if path.is_file() and _names(path, words):
-            found.append(NamedFile(path, "written anew", "it names the person"))
+        if path.is_file() and _names(path, searched):
+            found.append(NamedFile(path.resolve(), "written anew", "it names the person"))
     for path in _files(dagster):
-        if _names(path, words):
+        beside = path.with_name(f"{path.name}-wal")  # what SQLite has not put into its file yet
+        is_named = _names(path, searched) or (beside.is_file() and _names(beside, searched))
+        if is_named and not path.name.endswith(BESIDE_SQLITE):
             found.append(NamedFile(path, "written anew", "Dagster's storage names the person"))
     if _is_elsewhere(dagster):
         why = "it says that Dagster's events are in a database of their own: look there"
         found.append(NamedFile(dagster / "dagster.yaml", "left", why))
     for path in _others(home, dagster):
-        if (one := _exported(home, path, searched, words)) is not None:
+        if (one := _exported(home, path, searched)) is not None:
             found.append(one)
     return found
 
@@ -74,21 +94,18 @@ def clean_files(found: Sequence[NamedFile], searched: Searched, new_name: str) -
 
     WarehouseUnwritable: somebody writes to it, or nobody may.
     """
-    replacements = [(word, new_name.encode()) for word in searched.words]
     for one in found:
         try:
             if one.fate == "deleted":
                 one.path.unlink(missing_ok=True)
             elif one.fate == "written anew" and _is_sqlite(one.path):
-                _clean_sqlite(one.path, replacements)
+                _clean_sqlite(one.path, searched, new_name)
             elif one.fate == "written anew":
-                content = one.path.read_bytes()
-                for word, name in replacements:
-                    content = content.replace(word, name)
+                content = searched.without(one.path.read_bytes(), new_name)
                 replace_file(one.path, content, keeps_rights=True)
         except OSError as error:
             raise translated(one.path, error) from error
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise WarehouseUnwritable(
                 f"Dagster's storage cannot be written anew: {error}",
                 where=str(one.path),
@@ -97,27 +114,25 @@ def clean_files(found: Sequence[NamedFile], searched: Searched, new_name: str) -
             ) from error
 
 
-def _exported(
-    home: Home, path: Path, searched: Searched, words: Sequence[bytes]
-) -> NamedFile | None:
+def _exported(home: Home, path: Path, searched: Searched) -> NamedFile | None:
     """What becomes of a file that somebody or a command of ours wrote into the home."""
+    if path.is_symlink() or path.suffix in NOT_READABLE:
+        return NamedFile(path, "left", "it is not looked into")
     if path.is_relative_to(home.escrow):
-        if _names(path, words):
-            return NamedFile(path, "left", "escrow of a deleted app: delete it when you may")
-        return None
+        why = "escrow of a deleted app: delete it when you may"
+        return NamedFile(path, "left", why) if _names(path, searched) else None
     if path.suffix not in EXPORTS:
-        is_named = path.suffix != ".duckdb" and _names(path, words)
         why = "it names the person, and is no export of rows: look at it"
-        return NamedFile(path, "left", why) if is_named else None
+        return NamedFile(path, "left", why) if _names(path, searched) else None
     try:
-        is_theirs = any(_is_of_them(part, searched, words) for part in _readable(path))
-    except (duckdb.Error, zipfile.BadZipFile, OSError) as error:
+        is_theirs = any(_is_of_them(part, searched) for part in _readable(path))
+    except (duckdb.Error, zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
         return NamedFile(path, "left", f"it cannot be looked into: {str(error).splitlines()[0]}")
     return NamedFile(path, "deleted", "an export with the person's rows") if is_theirs else None
 
 
-def _is_of_them(content: bytes, searched: Searched, words: Sequence[bytes]) -> bool:
-    if any(word in content for word in words):
+def _is_of_them(content: bytes, searched: Searched) -> bool:
+    if searched.is_in(content):
         return True
     return any(one[0].decode() in searched.ids for one in _UUID.finditer(content))
 
@@ -150,26 +165,26 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         tail = (tail + block)[-1024:]
 
 
-def _names(path: Path, words: Sequence[bytes]) -> bool:
+def _names(path: Path, searched: Searched) -> bool:
     try:
         with path.open("rb") as file:
-            return any(word in block for block in _blocks(file) for word in words)
+            return any(searched.is_in(block) for block in _blocks(file))
     except OSError as error:
         raise translated(path, error) from error
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
+    return sorted(one for one in folder.rglob("*") if one.is_file())
 
 
 def _others(home: Home, dagster: Path) -> Iterator[Path]:
     """Files of the home that are none of its databases and no other home's."""
     kept: Collection[Path] = (home.demo, home.dagster, dagster, home.schedule_tokens)
     ours = {home.audit, home.query_history}
+    locks = {home.sync_lock, home.rotation_lock}
     for path in _files(home.path):
-        in_home = path.relative_to(home.path).parts
-        is_database = len(in_home) == 1 and in_home[0].startswith((LIVE, COPY))
-        is_kept = path in ours or any(path.is_relative_to(folder) for folder in kept)
+        is_database = path.parent == home.path and _DATABASE.fullmatch(path.name)
+        is_kept = path in ours | locks or any(path.is_relative_to(folder) for folder in kept)
         if not is_database and not is_kept:
             yield path
 
@@ -186,16 +201,21 @@ def _is_sqlite(path: Path) -> bool:
         return file.read(len(SQLITE)) == SQLITE
 
 
-def _clean_sqlite(path: Path, replacements: Sequence[tuple[bytes, bytes]]) -> None:
-    """Replace words in every text of a SQLite file, and write it anew: it keeps old pages, too."""
+def _clean_sqlite(path: Path, searched: Searched, new_name: str) -> None:
+    """Replace names in every text of a SQLite file, and write it anew: it keeps old pages, too."""
     with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)) as connection:
+
+        def without(text: str) -> str:
+            return searched.without(text.encode("utf-8", "surrogatepass"), new_name).decode(
+                "utf-8", "surrogatepass"
+            )
+
+        connection.create_function("without", 1, without, deterministic=True)
         for table, column in _columns(connection):
-            for word, name in replacements:
-                connection.execute(
-                    f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) '  # nosec B608 # names of the file's own schema
-                    f'WHERE typeof("{column}") = \'text\' AND instr("{column}", ?) > 0',
-                    [word.decode(), name.decode(), word.decode()],
-                )
+            connection.execute(
+                f'UPDATE "{table}" SET "{column}" = without("{column}") '  # nosec B608 # own names
+                f'WHERE typeof("{column}") = \'text\' AND without("{column}") <> "{column}"'
+            )
         connection.commit()
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -30,22 +30,48 @@ def rewrite_home(
     place: CopyPlace,
     tell: Callable[[str], None],
     compression: str = "auto",
-    prepare: Callable[[Database], None] | None = None,
 ) -> dict[str, int]:
-    """Rewrite all rows, build the models, write the live file anew and publish the copy.
+    """Rewrite all rows by the rules, build the models, write the live file anew and publish.
 
-    Answers per table how many rows were changed; `compression` is DuckDB's, `prepare` is called on
-    the open file before. Whoever cuts it off calls it again: what was done stays. SourceChanged:
-    the salt is another one. AnotherSync, WarehouseBusy, WarehouseUnwritable.
+    Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
+    calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
+    WarehouseBusy, WarehouseUnwritable.
+    """
+
+    def done(database: Database) -> None:
+        note_rewritten(database)
+        note_forgotten_everywhere(database)
+
+    return rewrite_files(
+        home,
+        privacy,
+        begin=lambda database: note_rules(database, privacy),
+        done=done,
+        place=place,
+        tell=tell,
+        compression=compression,
+    )
+
+
+def rewrite_files(
+    home: Path,
+    privacy: Privacy,
+    *,
+    begin: Callable[[Database], None],
+    done: Callable[[Database], None],
+    place: CopyPlace,
+    tell: Callable[[str], None],
+    compression: str,
+) -> dict[str, int]:
+    """As `rewrite_home`: `begin` is called on the open file before any row is rewritten, and `done`
+    when no file holds any more what was taken out.
     """
     live = Home(home).live.resolve()
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
         migrate_home(home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=tell, place=place)
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
             database.ensure(*(raw.table for raw in RAW_TABLES.values()), *OPS_TABLES)
-            note_rules(database, privacy)
-            if prepare is not None:
-                prepare(database)
+            begin(database)
             privacy = replace(privacy, forgotten=known_forgotten(database, privacy))
             changed = rewrite(database, privacy)
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
@@ -58,8 +84,7 @@ def rewrite_home(
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
         # Not before: until here a file held what was taken out.
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
-            note_rewritten(database)
-            note_forgotten_everywhere(database)
+            done(database)
     return changed
 
 

@@ -64,7 +64,7 @@ def _show(console: Console, done: Forgetting) -> int:
     )
     for column, rows in done.still_named.items():
         console.print(
-            f"{column}: {rows} rows still hold a name inside a longer word",
+            f"{column}: {rows} texts still hold a name",
             highlight=False,
         )
     return 1 if done.still_named else 0

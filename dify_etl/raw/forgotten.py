@@ -19,7 +19,10 @@ ACTORS = (
     *("from_account_id", "created_by_account_id", "account_id"),
 )
 # Columns that name whose a row is.
-_NAMES = ("from_end_user_session_id", "created_by_end_user_session_id", "answered_by")
+_NAMES = (
+    *("from_end_user_session_id", "created_by_end_user_session_id", "answered_by"),
+    "from_account_name",  # exported ratings tell no id
+)
 # What hangs on these is theirs, too; annotations were made of their messages.
 PARENTS = {
     "conversations": "conversation_id",
@@ -96,16 +99,22 @@ class Forgotten:
 
     def _named(self, names: pl.Series, pseudonym: Callable[[str], str]) -> pl.Series:
         told = names.drop_nulls().unique()
-        people = {name: self.names.get(pseudonym(name)) for name in told}
+        new = set(self.names.values())
+        people = {name: name if name in new else self.names.get(pseudonym(name)) for name in told}
         return _looked_up(names, {name: one for name, one in people.items() if one is not None})
 
 
 def is_searched(name: str) -> bool:
-    """Whether a name is looked for in texts: an e-mail address or an id, and no plain word."""
+    """Whether a name is looked for in texts: an e-mail address or an id, and no plain word.
+
+    No number either: those stand in JSON without quotes, and mean anything.
+    """
     return (
         len(name) >= _SHORTEST
         and re.fullmatch(_WORD, name) is not None
         and re.search("[^A-Za-z]", name) is not None
+        and re.search("[A-Za-z]", name) is not None
+        and re.fullmatch(r"[\d.+-]+[eE][\d+-]+", name) is None
     )
 
 

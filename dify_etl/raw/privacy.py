@@ -8,7 +8,7 @@ To apply it once more changes nothing.
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -160,9 +160,10 @@ class Privacy:
     def _digest(self, text: str) -> str:
         return hmac.new(self.salt, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
-    def odd_row(self, table: Table, raw: str | None) -> str | None:
+    def odd_row(self, table: Table, raw: str | None, hangs_on: Sequence[Any] = ()) -> str | None:
         """The JSON of an object that is no valid record of a raw table, for the quarantine; None
-        where it is no JSON, and something has to be taken out.
+        where it is no JSON, and something has to be taken out. `hangs_on` are ids, or JSON with
+        them, that it does not tell itself.
         """
         if raw is None or self.keeps_all:
             return raw
@@ -174,7 +175,7 @@ class Privacy:
             held = self._without_people(held, "")
         # What builders wrote is masked: a retry loads the name of an app, which is not dropped.
         is_of_people = any(one.is_text for one in table.columns if not one.name.endswith("extra"))
-        text = "drop" if self.forgotten.is_named_by_id(held) else self.text
+        text = "drop" if self.forgotten.is_named_by_id([held, *hangs_on]) else self.text
         rule: TextRule = "mask" if text == "drop" and not is_of_people else text
         return self._words_kept(encode(self._plain_value(held, "", rule)))
 

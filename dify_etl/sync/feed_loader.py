@@ -455,7 +455,9 @@ class FeedLoader:
             "position": one.position,
             "error_path": one.error_path,
             "message": privacy.message(one.message),
-            "raw_json": privacy.odd_row(raw_table(self.feed), one.raw),
+            "raw_json": privacy.odd_row(
+                raw_table(self.feed), one.raw, [parent_id, one.record_id, dict(one.context)]
+            ),
             "record_class": one.record_class,
             "context": JsonText.of(dict(one.context)),
             "run_id": self.sync.run_id,

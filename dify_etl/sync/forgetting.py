@@ -64,19 +64,19 @@ def find_person(database: Database, privacy: Privacy, name: str) -> Person:
     app_id, _, session = name.partition("/")
     is_of_one_app = bool(session) and _is_app(database, app_id)
     wanted = {session if is_of_one_app else name}
+    wanted |= {one.lower() for one in wanted if "@" in one}
     wanted |= {privacy.pseudonym(one) for one in wanted}
     end_users = _ids(database, _END_USERS, wanted, app_id if is_of_one_app else None)
     accounts = frozenset() if is_of_one_app else _accounts(database, wanted, name)
-    names = _names(database, _END_USERS, end_users) | _names(database, _ACCOUNTS, accounts)
-    known = _known_as(database, {*end_users, *accounts, privacy.pseudonym(name)})
+    # The same session may be somebody else in another app: an id means that caller alone.
+    is_alone = is_of_one_app or name in end_users
+    if not is_alone:
+        _check_one_person(database, end_users, name)
+    known = _known_as(database, {*end_users, *accounts, privacy.pseudonym(name), name})
     if not (end_users or accounts or known):
         raise _unclear(f"nobody goes by {name!r}")
     if len(known) > 1:
         raise _unclear(f"{name!r} means {len(known)} people who were forgotten one by one")
-    if is_of_one_app:
-        names = frozenset()  # the same session may be somebody else in another app
-    elif end_users or accounts:
-        names |= {name} - end_users - accounts
     person = next(iter(known), None)
     if not (end_users or accounts):  # their names were taken out of the rows already
         ids = database.rows(
@@ -84,8 +84,41 @@ def find_person(database: Database, privacy: Privacy, name: str) -> Person:
         )
         end_users = frozenset(one for kind, one in ids if kind == "end_user")
         accounts = frozenset(one for kind, one in ids if kind == "account")
-        names |= {name} - end_users - accounts
-    return Person(end_users, accounts, frozenset(names) - {NOBODY, ""}, person)
+    names: set[str] = set()
+    if not is_alone:
+        names = {*_names(database, _END_USERS, end_users), *_own_names(database, accounts), name}
+    return Person(
+        end_users,
+        accounts,
+        frozenset(names - end_users - accounts - known - {NOBODY, ""}),
+        person,
+    )
+
+
+def _check_one_person(database: Database, end_users: frozenset[str], name: str) -> None:
+    """PersonUnclear where callers of one name are people by app, and this is of several apps."""
+    is_by_app = database.rows(
+        "SELECT 1 FROM ops.model_settings WHERE setting = 'person' AND value = 'app'"
+    )
+    if not is_by_app:
+        return
+    apps = {
+        app_id
+        for table, column, _ in _END_USERS
+        for (app_id,) in database.rows(
+            f"SELECT DISTINCT app_id FROM raw.{table} WHERE list_contains(?, {column})",
+            [sorted(end_users)],
+        )
+    }
+    if len(apps) > 1:
+        told = ", ".join(f"{app_id}/{name}" for app_id in sorted(apps))
+        raise _unclear(f"{name!r} is a person of {len(apps)} apps (DIFY_ETL_PERSON=app): {told}")
+
+
+def _own_names(database: Database, accounts: frozenset[str]) -> set[str]:
+    """The names and addresses of accounts, without names that another account has as well."""
+    names = set(_names(database, _ACCOUNTS, accounts))
+    return {one for one in names if "@" in one or _ids(database, _ACCOUNTS, {one}) <= accounts}
 
 
 def note_person(
@@ -116,6 +149,16 @@ def note_person(
     ]
     put(database, FORGOTTEN_PEOPLE, frame(FORGOTTEN_PEOPLE, [row]))
     put(database, FORGOTTEN_NAMES, frame(FORGOTTEN_NAMES, known))
+
+
+def is_cut_off(database: Database, person: Person) -> bool:
+    """Whether this person was being forgotten, and it did not come to its end."""
+    return bool(
+        database.rows(
+            "SELECT 1 FROM ops.forgotten_people WHERE person = ? AND rewritten_at IS NULL",
+            [person.new_name],
+        )
+    )
 
 
 def note_forgotten_everywhere(database: Database) -> None:
@@ -194,12 +237,10 @@ def note_rows(database: Database, privacy: Privacy, table: Table, rows: pl.DataF
 
 
 def with_forgotten(database: Database, table: Table, slices: Sequence[Slice]) -> list[Slice]:
-    """The slices with how many of their rows are of forgotten people and still there."""
+    """The slices with how many of their rows are of forgotten people, deleted ones too."""
     noted = database.rows(
-        f"""SELECT f.app_id, f.slice_date, count(*) FROM ops.forgotten_rows f
-        WHERE f.table_name = ? AND EXISTS (SELECT 1 FROM {table.qualified} t
-            WHERE t.absent_since IS NULL AND {_row_id(table, "t")} = f.row_id)
-        GROUP BY ALL""",
+        "SELECT app_id, slice_date, count(*) FROM ops.forgotten_rows WHERE table_name = ? "
+        "GROUP BY ALL",
         [table.name],
     )
     if not noted:
@@ -268,7 +309,10 @@ def _ids(
     """The ids that are among the wanted, or stand beside a name that is."""
     found: set[str] = set()
     for table, column, names in places:
-        is_wanted = " OR ".join(f"list_contains($wanted, {one})" for one in (column, *names))
+        is_wanted = " OR ".join(
+            f"list_contains($wanted, {one}) OR list_contains($wanted, lower({one}))"
+            for one in (column, *names)
+        )
         of_app = f" AND app_id = {quoted(app_id)}" if app_id else ""
         rows = database.rows(
             f"SELECT DISTINCT {column} FROM raw.{table} "
@@ -281,7 +325,6 @@ def _ids(
 
 def _accounts(database: Database, wanted: set[str], name: str) -> frozenset[str]:
     """The accounts of an id, an e-mail address or a name. PersonUnclear: two have that name."""
-    wanted = wanted | {name.lower()} if "@" in name else wanted
     found = _ids(database, _ACCOUNTS, wanted)
     if len(found) > 1:
         raise _unclear(f"{len(found)} accounts go by {name!r}: {', '.join(sorted(found))}")

@@ -28,7 +28,7 @@ SLICES = Table(
         ),
         Column("rows", "BIGINT", "Rows of this slice that the read received."),
         Column("expected", "BIGINT", "Rows that Dify says it has, where it says so for the slice."),
-        Column("forgotten", "BIGINT", "Rows of it that are of forgotten people: they count."),
+        Column("forgotten", "BIGINT", "Rows of forgotten people, deleted ones too: they count."),
         Column("requests", "BIGINT", "Requests of the read that covered this slice."),
         Column("reason", "VARCHAR", "Why it is not proven, with both figures; null when it is."),
         Column(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from dify_etl.dify.http.exact_json import decode
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.forgetting import another_salt, chunks, learn_rows, note_rows, salt_check
@@ -171,11 +172,16 @@ def _write_back(database: Database, table: Table, rows: pl.DataFrame, columns: l
 
 def _rewrite_quarantine(database: Database, privacy: Privacy) -> int:
     held = database.rows(
-        "SELECT quarantine_id, feed, message, raw_json::VARCHAR FROM ops.quarantine"
+        "SELECT quarantine_id, feed, message, raw_json::VARCHAR, parent_id, record_id, "
+        "context::VARCHAR FROM ops.quarantine"
     )
     changed = 0
-    for quarantine_id, feed, message, raw in held:
-        kept = [privacy.message(message or ""), privacy.odd_row(RAW_TABLES[feed].table, raw)]
+    for quarantine_id, feed, message, raw, parent_id, record_id, context in held:
+        hangs_on = [parent_id, record_id, decode((context or "{}").encode())]
+        kept = [
+            privacy.message(message or ""),
+            privacy.odd_row(RAW_TABLES[feed].table, raw, hangs_on),
+        ]
         if kept != [message or "", raw]:
             database.execute(
                 "UPDATE ops.quarantine SET message = ?, raw_json = ? WHERE quarantine_id = ?",

@@ -443,3 +443,138 @@ def test_without_the_salt_no_sync_brings_them_back(home: Read) -> None:
     with pytest.raises(SourceChanged, match="salt"):
         home.read()
     assert home.left() == {}
+
+
+def test_nothing_of_others_is_touched(home: Read) -> None:
+    """Settings of now are not applied to their rows, longer names are other names, an account of
+    the same name keeps it, and a file that names only others stays.
+    """
+    texts = "SELECT count(*) FROM raw.messages WHERE query NOT IN ('', '(dropped)')"
+    before = home.place.value(texts)
+    with open_database(home.place.home / LIVE) as database:
+        database.execute(
+            "UPDATE raw.members SET name = 'Ada Admin' WHERE account_id IN "
+            "(SELECT account_id FROM raw.members WHERE email IN "
+            "('admin@dify.test', 'eddie@dify.test'))"
+        )
+        database.execute(
+            f"UPDATE raw.messages SET query = 'ask {CALLER}0 or x{CALLER}' WHERE message_id = "
+            "(SELECT min(message_id) FROM raw.messages WHERE query <> '')"
+        )
+    others = home.place.home / "others.csv"
+    others.write_text(f"{CALLER}0\n")
+    strict = Privacy("drop", "keep", people_salt(home.place.home))
+    for name in (CALLER, ADMIN):
+        place, folder = CopyPlace(home.place.home), home.place.home
+        plan = plan_forgetting(folder, strict, name, place=place, dagster=home.dagster)
+        forget(
+            *(folder, strict, name),
+            agreed_id=plan.plan_id,
+            place=place,
+            dagster=home.dagster,
+            tell=lambda line: None,
+        )
+    assert others.exists()
+    left = home.place.value(texts)
+    dropped = home.place.value("SELECT count(*) FROM raw.messages WHERE query = '(dropped)'")
+    assert (left, dropped > 0) == (before - dropped, True)
+    assert home.place.value(f"SELECT count(*) FROM raw.messages WHERE query LIKE '%{CALLER}0%'")
+    names = home.place.rows("SELECT email FROM raw.members WHERE name = 'Ada Admin'")
+    assert names == [("eddie@dify.test",)]
+
+
+def test_number_that_is_a_name_stays_a_number_elsewhere(home: Read) -> None:
+    """In JSON of others it stands without quotes: a name in its place would be no JSON."""
+    number = "4915112345"
+    with open_database(home.place.home / LIVE) as database:
+        database.execute(
+            "UPDATE raw.conversations SET from_end_user_session_id = ? "
+            "WHERE from_end_user_session_id = ?",
+            [number, CALLER],
+        )
+        database.execute(f"UPDATE raw.messages SET inputs = '{{\"phone\": {number}}}'::JSON")
+    done = home.forget(number)
+    assert done.changed["raw.conversations"] > 0
+    kept = "SELECT count(*) FROM raw.messages WHERE inputs::VARCHAR LIKE '%4915112345%'"
+    assert home.place.value(kept) > 0
+
+
+def test_end_user_id_is_that_caller_alone(home: Read) -> None:
+    """Who has the same session elsewhere is not named in the plan, and stays."""
+    callers = home.place.rows(
+        "SELECT DISTINCT from_end_user_id FROM raw.conversations "
+        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
+    )
+    assert len(callers) > 1
+    home.forget(callers[0][0])
+    left = home.place.rows(
+        "SELECT DISTINCT from_end_user_id FROM raw.conversations "
+        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
+    )
+    assert left == callers[1:]
+
+
+def test_address_is_found_in_any_spelling(home: Read) -> None:
+    """People type addresses as they like, in the command and in queries."""
+    history = home.place.home / "query_history"
+    history.write_text("where email = 'Anna5@example.com'\n")
+    done = home.forget("ANNA5@Example.com")
+    assert history.read_text() == f"where email = '{done.new_name}'\n"
+    assert places_of(home.place.home / LIVE, ADDRESS) == {}
+
+
+def test_comment_of_an_account_stays_out(home: Read) -> None:
+    """Exported ratings tell the name of an account and no id."""
+    comment = "SELECT count(*) FROM raw.message_feedbacks WHERE content NOT IN ('', '(dropped)') "
+    comment += "AND from_account_name = 'Olga Owner'"
+    assert home.place.value(comment) > 0
+    home.forget("owner@dify.test")
+    home.read(SyncPlan(is_full=True))
+    left = "SELECT count(*) FROM raw.message_feedbacks f JOIN ops.forgotten_people p "
+    left += "ON f.from_account_name = p.person WHERE content NOT IN ('', '(dropped)')"
+    assert home.place.value(comment) == home.place.value(left) == 0
+
+
+def test_events_that_sqlite_had_not_put_away_are_kept(home: Read) -> None:
+    """A run of Dagster that was killed leaves the newest events beside the file."""
+    events = home.dagster / "runs.db"
+    events.parent.mkdir(parents=True, exist_ok=True)
+    writing = sqlite3.connect(events)
+    writing.execute("PRAGMA journal_mode = WAL")
+    writing.execute("CREATE TABLE event_logs (id INTEGER, event TEXT)")
+    writing.commit()
+    for number in range(50):
+        event = CALLER if number == 5 else "other"
+        writing.execute("INSERT INTO event_logs VALUES (?, ?)", [number, event])
+        writing.commit()
+    for end in ("", "-wal", "-shm"):  # as a killed process leaves them
+        shutil.copy(f"{events}{end}", home.dagster / f"copy.db{end}")
+    writing.close()
+    events.unlink()
+    home.forget()
+    with sqlite3.connect(home.dagster / "copy.db") as kept:
+        assert kept.execute("SELECT count(*) FROM event_logs").fetchone() == (50,)
+        assert kept.execute(
+            "SELECT count(*) FROM event_logs WHERE event LIKE 'person-%'"
+        ).fetchone() == (1,)
+
+
+def test_another_salt_notes_nobody(home: Read) -> None:
+    """With the right salt back in its place all is as it was."""
+    home.forget()
+    salt = home.place.home / "people.salt"
+    right = salt.read_bytes()
+    salt.unlink()
+    with pytest.raises(SourceChanged, match="salt"):
+        home.forget(ADDRESS)
+    salt.write_bytes(right)
+    home.read()
+    assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
+
+
+def test_forgotten_person_is_forgotten_once_more(home: Read) -> None:
+    """By the name that stands for them, too: nothing is left to do, and nothing is said of it."""
+    person = home.forget().new_name
+    again = home.forget(person)
+    assert (again.new_name, again.still_named) == (person, {})
+    assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
