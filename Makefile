@@ -42,8 +42,9 @@ browser: $(READY) ## in Chromium: pages of strangers against the UI, and the UI 
 dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BASE_URL nor .env is there)
 	$(BIN)/dify-etl dev $(if $(or $(DIFY_BASE_URL),$(wildcard .env)),,--simulated)
 
+# A third of their time tests wait for processes, disks and sockets: three workers on two cores.
 test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
-	$(BIN)/pytest -n 2 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
+	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) ## thousands of random histories and odd answers, hundreds of kills and faults, exports of a million rows (EXPORT_ROWS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py
