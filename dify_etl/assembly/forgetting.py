@@ -175,7 +175,7 @@ def _planned(
 
 
 def _forgotten(privacy: Privacy, person: Person) -> Forgotten:
-    new_name = person.new_name or "somebody"
+    new_name = person.new_name or secrets.token_hex(16)  # nobody is called so
     return Forgotten(
         names={privacy.pseudonym(one): new_name for one in person.names},
         actors=dict.fromkeys(person.end_users | person.accounts, new_name),
