@@ -204,16 +204,21 @@ def remember(home: Path, note: dict[str, object]) -> None:
     replace_file(Home(home).note, json.dumps(note).encode())
 
 
+def is_ours(name: str) -> bool:
+    """Whether dify-etl makes a file or folder of this name in a home."""
+    return _OURS.fullmatch(name) is not None
+
+
 def holds_others(home: Path) -> bool:
     """Whether something stands in a folder that dify-etl did not make."""
-    return any(not _OURS.fullmatch(path.name) for path in home.iterdir())
+    return any(not is_ours(path.name) for path in home.iterdir())
 
 
 def _own(home: Path) -> list[Path]:
     """What dify-etl keeps in a home; links are left alone, they are the operator's."""
     if not home.is_dir():
         return []
-    return [one for one in home.iterdir() if _OURS.fullmatch(one.name) and not one.is_symlink()]
+    return [one for one in home.iterdir() if is_ours(one.name) and not one.is_symlink()]
 
 
 def _can_pass(home: Path, bit: int) -> bool:

@@ -27,7 +27,7 @@ from dify_etl.sync.forgetting import (
     is_cut_off,
     known_forgotten,
     learn_rows,
-    note_forgotten_everywhere,
+    note_forgotten,
     note_person,
 )
 from dify_etl.sync.lock import home_lock
@@ -120,15 +120,11 @@ def forget(
     trail = AuditFile(Home(home).audit)
     trail.record(_entry(plan, new_name, "begun"))
 
-    def note(database: Database) -> None:
-        with database.transaction():
-            note_person(database, privacy, plan.person, new_name=new_name, by=user_name())
-
     # First who is being forgotten, so that another try takes the same name; then the files: whoever
     # is cut off behind the database has no name left to search them by.
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
-        with _opened(home) as database:
-            note(database)
+        with _opened(home) as database, database.transaction():
+            note_person(database, privacy, plan.person, new_name=new_name, by=user_name())
         clean_files(plan.files, plan.searched, new_name)
 
     def begin(database: Database) -> None:
@@ -139,7 +135,7 @@ def forget(
         home,
         Privacy(salt=privacy.salt),  # nothing else is taken out than what the plan says
         begin=begin,
-        done=note_forgotten_everywhere,
+        done=lambda database: note_forgotten(database, new_name),
         place=place,
         tell=tell,
         compression=compression,

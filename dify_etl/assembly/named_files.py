@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import duckdb
 
-from dify_etl.home import Home
+from dify_etl.home import Home, is_ours, is_shared
 from dify_etl.private_files import replace_file
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import quoted
@@ -79,10 +79,15 @@ def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]
         beside = path.with_name(f"{path.name}-wal")  # what SQLite has not put into its file yet
         is_named = _names(path, searched) or (beside.is_file() and _names(beside, searched))
         if is_named and not path.name.endswith(BESIDE_SQLITE):
-            found.append(NamedFile(path, "written anew", "Dagster's storage names the person"))
+            why = "Dagster's storage names the person"
+            found.append(NamedFile(path.resolve(), "written anew", why))
     if _is_elsewhere(dagster):
         why = "it says that Dagster's events are in a database of their own: look there"
         found.append(NamedFile(dagster / "dagster.yaml", "left", why))
+    if is_shared(home.path):
+        # Somebody works in this folder: their files are neither ours to delete nor to search.
+        why = "the folder is not the home's alone: its other files are not looked into"
+        return [*found, NamedFile(home.path, "left", why)]
     for path in _others(home, dagster):
         if (one := _exported(home, path, searched)) is not None:
             found.append(one)
@@ -121,7 +126,7 @@ def _exported(home: Home, path: Path, searched: Searched) -> NamedFile | None:
     if path.is_relative_to(home.escrow):
         why = "escrow of a deleted app: delete it when you may"
         return NamedFile(path, "left", why) if _names(path, searched) else None
-    if path.suffix not in EXPORTS:
+    if path.suffix not in EXPORTS or _is_kept_by_us(home, path):
         why = "it names the person, and is no export of rows: look at it"
         return NamedFile(path, "left", why) if _names(path, searched) else None
     try:
@@ -129,6 +134,11 @@ def _exported(home: Home, path: Path, searched: Searched) -> NamedFile | None:
     except (duckdb.Error, zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
         return NamedFile(path, "left", f"it cannot be looked into: {str(error).splitlines()[0]}")
     return NamedFile(path, "deleted", "an export with the person's rows") if is_theirs else None
+
+
+def _is_kept_by_us(home: Home, path: Path) -> bool:
+    """Whether a command of ours needs the file, as the session with Dify: it is no export."""
+    return path.parent == home.path and is_ours(path.name)
 
 
 def _is_of_them(content: bytes, searched: Searched) -> bool:

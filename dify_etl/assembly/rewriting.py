@@ -10,7 +10,7 @@ from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.home import Home
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.sync.forgetting import known_forgotten, note_forgotten_everywhere
+from dify_etl.sync.forgetting import known_forgotten
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
@@ -37,16 +37,11 @@ def rewrite_home(
     calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
     WarehouseBusy, WarehouseUnwritable.
     """
-
-    def done(database: Database) -> None:
-        note_rewritten(database)
-        note_forgotten_everywhere(database)
-
     return rewrite_files(
         home,
         privacy,
         begin=lambda database: note_rules(database, privacy),
-        done=done,
+        done=note_rewritten,
         place=place,
         tell=tell,
         compression=compression,

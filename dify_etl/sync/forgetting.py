@@ -161,10 +161,10 @@ def is_cut_off(database: Database, person: Person) -> bool:
     )
 
 
-def note_forgotten_everywhere(database: Database) -> None:
-    """Say that no file of the home holds any of them any more."""
+def note_forgotten(database: Database, new_name: str) -> None:
+    """Say that nothing in the home holds this person any more."""
     database.execute(
-        "UPDATE ops.forgotten_people SET rewritten_at = ? WHERE rewritten_at IS NULL", [utc_now()]
+        "UPDATE ops.forgotten_people SET rewritten_at = ? WHERE person = ?", [utc_now(), new_name]
     )
 
 

@@ -17,7 +17,7 @@ import duckdb
 import httpx
 import pytest
 
-from dify_etl.assembly import rewriting
+from dify_etl.assembly import forgetting, rewriting
 from dify_etl.assembly.forgetting import Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
 from dify_etl.home import COPY, LIVE, Home
@@ -578,3 +578,46 @@ def test_forgotten_person_is_forgotten_once_more(home: Read) -> None:
     again = home.forget(person)
     assert (again.new_name, again.still_named) == (person, {})
     assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
+
+
+def test_files_that_others_need_stay(home: Read) -> None:
+    """The session with Dify is no export; in a folder that others use nothing is searched."""
+    folder = home.place.home
+    for name in ("session.json", "own.json"):
+        (folder / name).write_text(json.dumps({"email": CALLER}))
+    fates = {one.path.name: one.fate for one in home.plan().files}
+    assert fates == {"session.json": "left", "own.json": "deleted"}
+    (folder / "home.json").write_text(json.dumps({"is_shared": True}))
+    assert [(one.path, one.fate) for one in home.plan().files] == [(folder, "left")]
+    home.forget()
+    assert CALLER in (folder / "own.json").read_text()
+
+
+def test_person_whose_files_were_not_cleaned_is_not_called_done(
+    home: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a rewriting nor the forgetting of somebody else says so of them."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "clean_files", cut)
+        with pytest.raises(KeyboardInterrupt):
+            home.forget()
+    place = CopyPlace(home.place.home)
+    rewriting.rewrite_home(home.place.home, home.privacy(), place=place, tell=lambda line: None)
+    home.forget(ADDRESS)
+    open_ones = "SELECT count(*) FROM ops.forgotten_people WHERE rewritten_at IS NULL"
+    assert home.place.value(open_ones) == 1
+    home.forget()
+    assert home.place.value(open_ones) == 0
+
+
+def test_people_of_one_app_each_are_not_taken_together(home: Read) -> None:
+    """With DIFY_ETL_PERSON=app a session of several apps is several people: they are told."""
+    with open_database(home.place.home / LIVE) as database:
+        database.execute("DELETE FROM ops.model_settings WHERE setting = 'person'")
+        database.execute("INSERT INTO ops.model_settings VALUES ('person', 'app')")
+    with pytest.raises(PersonUnclear, match=f"apps.*/{CALLER}"):
+        home.plan()
