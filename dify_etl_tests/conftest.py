@@ -12,6 +12,7 @@ SLOW = (
     "assembly/test_forgetting.py",
     "assembly/test_night.py",
     "assembly/test_privacy.py",
+    "assembly/test_status.py",
     "cli",
     "crashes",
     "defs",

@@ -5,7 +5,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -206,25 +206,41 @@ def _clean_ledger(database: Database, searched: Searched, new_name: str) -> None
         if table.name.startswith("forgotten_"):
             continue
         of_table = addresses if table.name == "app_versions" else searched
-        for column in (one for one in table.columns if one.type in ("VARCHAR", "JSON")):
-            for text in _naming(database, table.qualified, column.name, of_table):
+        types = {one.name: one.type for one in table.columns if one.type in ("VARCHAR", "JSON")}
+        for column, texts in _naming(database, table.qualified, tuple(types), of_table).items():
+            for text in texts:
                 kept = of_table.without(text.encode(), new_name).decode()
                 database.execute(
-                    f'UPDATE {table.qualified} SET "{column.name}" = CAST(? AS {column.type}) '
-                    f'WHERE "{column.name}"::VARCHAR = ?',
+                    f'UPDATE {table.qualified} SET "{column}" = CAST(? AS {types[column]}) '
+                    f'WHERE "{column}"::VARCHAR = ?',
                     [kept, text],
                 )
 
 
-def _naming(database: Database, table: str, column: str, searched: Searched) -> list[str]:
-    """The different texts of a column in which a name stands as a word."""
-    if not searched.names:
-        return []
-    is_near = " OR ".join(
-        f'contains(lower("{column}"::VARCHAR), {quoted(one.lower())})' for one in searched.names
-    )
-    texts = database.rows(f'SELECT DISTINCT "{column}"::VARCHAR FROM {table} WHERE {is_near}')
-    return [text for (text,) in texts if searched.is_in(text.encode())]
+def _naming(
+    database: Database, table: str, columns: Sequence[str], searched: Searched
+) -> dict[str, list[str]]:
+    """The different texts in which a name stands as a word, by column; others are left out.
+
+    Nearly no column has any: all of a table are looked through in one query.
+    """
+    if not searched.names or not columns:
+        return {}
+    is_near = {
+        column: " OR ".join(
+            f'contains(lower("{column}"::VARCHAR), {quoted(one.lower())})' for one in searched.names
+        )
+        for column in columns
+    }
+    has_any = ", ".join(f"bool_or({condition})" for condition in is_near.values())
+    (found,) = database.rows(f"SELECT {has_any} FROM {table}")
+    naming = {}
+    for column in (one for one, is_there in zip(columns, found, strict=True) if is_there):
+        texts = database.rows(
+            f'SELECT DISTINCT "{column}"::VARCHAR FROM {table} WHERE {is_near[column]}'
+        )
+        naming[column] = [text for (text,) in texts if searched.is_in(text.encode())]
+    return {column: texts for column, texts in naming.items() if texts}
 
 
 def _still_named(database: Database, searched: Searched) -> dict[str, int]:
@@ -233,17 +249,18 @@ def _still_named(database: Database, searched: Searched) -> dict[str, int]:
     What people are called in texts, as in "Ask Ada Lovelace", is not looked for.
     """
     names = tuple(one for one in searched.names if is_searched(one))
-    columns = database.rows(
-        "SELECT schema_name || '.' || c.table_name, column_name FROM duckdb_columns() c "
+    tables = database.rows(
+        "SELECT schema_name || '.' || c.table_name, list(column_name) FROM duckdb_columns() c "
         "JOIN duckdb_tables() t USING (database_name, schema_name, table_name) "
         "WHERE database_name = 'live' AND data_type IN ('VARCHAR', 'JSON') "
-        "AND NOT starts_with(c.table_name, 'forgotten_') ORDER BY ALL"
+        "AND NOT starts_with(c.table_name, 'forgotten_') GROUP BY ALL ORDER BY ALL"
     )
-    found = {
-        f"{table}.{column}": len(_naming(database, table, column, Searched(names, frozenset())))
-        for table, column in columns
+    searched = Searched(names, frozenset())
+    return {
+        f"{table}.{column}": len(texts)
+        for table, columns in tables
+        for column, texts in _naming(database, table, columns, searched).items()
     }
-    return {column: texts for column, texts in found.items() if texts}
 
 
 def _entry(plan: ForgetPlan, new_name: str, outcome: Outcome) -> AuditEntry:

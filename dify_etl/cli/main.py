@@ -217,6 +217,22 @@ def doctor(
 
 
 @app.command()
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    debug: Debug = False,
+) -> None:
+    """One glance: what is proven through which day, what is red and since when, what waits.
+
+    Dify is not asked. It ends with 1 when something is red or a night is missing.
+    """
+    with clear_errors(debug=debug):
+        from dify_etl.cli.showing_status import run_status
+
+        raise typer.Exit(run_status(out, as_json=as_json))
+
+
+@app.command()
 def tables(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="One table: its columns and a row.")

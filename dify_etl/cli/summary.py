@@ -66,6 +66,20 @@ def show_summary(console: Console, reports: Sequence[FeedReport], seconds: float
     console.print(table)
 
 
+def show_verdict(console: Console, verdict: Verdict) -> None:
+    """All that a verdict tells but models that do not build: those are errors."""
+    show_hidden_feeds(console, verdict.hidden)
+    show_bad_slices(console, verdict.bad)
+    show_accepted(console, verdict.accepted)
+    show_waiting(console, verdict)
+    show_differing(console, verdict.differing)
+
+
+def broken_messages(verdict: Verdict) -> list[ErrorMessage]:
+    """A message for each model that does not build."""
+    return [ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken]
+
+
 def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
     """What is not whole, since when, and why, by cause; each slice stands in ops.slices."""
     if not bad:

@@ -19,17 +19,9 @@ from dify_etl.assembly.connection import (
 from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
-from dify_etl.cli.error_messages import ErrorMessage, print_error
+from dify_etl.cli.error_messages import print_error
 from dify_etl.cli.progress import progress_on
-from dify_etl.cli.summary import (
-    SyncOutcome,
-    show_accepted,
-    show_bad_slices,
-    show_differing,
-    show_hidden_feeds,
-    show_summary,
-    show_waiting,
-)
+from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
 from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
@@ -70,15 +62,8 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     outcome = _read(settings, request, console)
     show_summary(console, outcome.reports, time.monotonic() - started)
     verdict = outcome.verdict
-    show_hidden_feeds(console, verdict.hidden)
-    show_bad_slices(console, verdict.bad)
-    show_accepted(console, verdict.accepted)
-    show_waiting(console, verdict)
-    show_differing(console, verdict.differing)
-    broken = [
-        ErrorMessage("ModelBroken", one.reason, one.where, one.hint) for one in verdict.broken
-    ]
-    for message in [*outcome.messages, *broken]:
+    show_verdict(console, verdict)
+    for message in [*outcome.messages, *broken_messages(verdict)]:
         print_error(err, message)
     for trace in outcome.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)

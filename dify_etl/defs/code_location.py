@@ -23,6 +23,7 @@ from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT, published_co
 from dify_etl.defs.raw_assets import raw_assets
 from dify_etl.defs.resources import DifyHome
 from dify_etl.defs.schedules import NIGHTLY_SYNC, nightly_schedule
+from dify_etl.defs.status_asset import STATUS, status_asset
 from dify_etl.feeds.table import FEEDS
 from dify_etl.settings import Settings
 
@@ -39,7 +40,7 @@ def code_location(
     built = [MODELS_TRIED, *(feed_key(feed.name) for feed in FEEDS)]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
-        selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
+        selection=[*keys, PUBLISHED_COPY, STATUS, SYNC_VERDICT],
         description="Read the look-back and what is due, build the models, publish, judge.",
     )
     rotation = dg.define_asset_job(
@@ -48,7 +49,14 @@ def code_location(
         description="Look at API keys, plan, rotate, revoke; a dry run unless told otherwise.",
     )
     return dg.Definitions(
-        assets=[*loaded, published_copy(built), sync_verdict(), indexing_report(), *key_assets()],
+        assets=[
+            *loaded,
+            published_copy(built),
+            status_asset(settings),
+            sync_verdict(),
+            indexing_report(),
+            *key_assets(),
+        ],
         asset_checks=api_key_checks(),
         jobs=[job, rotation, rollback_job(), adoption_job(), *operation_jobs()],
         schedules=[

@@ -93,6 +93,11 @@ class Verdict:
 def judge(database: Database) -> Verdict:
     """The verdict now. Acceptances of slices that changed are ended."""
     _end_acceptances(database)
+    return read_verdict(database)
+
+
+def read_verdict(database: Database) -> Verdict:
+    """The verdict of a ledger that is only read, such as the published copy's."""
     today = utc_now().date()
     return Verdict(
         bad=_bad_slices(database, today),

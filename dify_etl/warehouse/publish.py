@@ -33,6 +33,7 @@ PUBLISHED = Table(
         Column("published_at", "TIMESTAMPTZ", "When the copy was made, UTC."),
         Column("run_id", "VARCHAR", "The run that made it."),
         Column("through_date", "DATE", "The last local day that the copy covers."),
+        Column("live_bytes", "BIGINT", "Bytes of the live file then: how the warehouse grows."),
     ),
     keeps_history=False,
 )
@@ -87,7 +88,9 @@ def publish(
         raise _not_made(str(error), place.path) from error
     with open_database(live, wait_seconds=wait_seconds) as database:
         database.ensure(PUBLISHED)
-        row = {"published_at": utc_now(), "run_id": run_id, "through_date": through}
+        size = live.stat().st_size
+        row: dict[str, object] = {"published_at": utc_now(), "run_id": run_id}
+        row |= {"through_date": through, "live_bytes": size}
         with database.transaction():
             put(database, PUBLISHED, frame(PUBLISHED, [row]))
         database.execute("CHECKPOINT live")

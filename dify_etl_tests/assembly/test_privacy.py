@@ -1,6 +1,8 @@
 """A person in every text of every feed: what the rules of texts and people leave of her."""
 
+import dataclasses
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,11 +117,36 @@ def raw_rows(place: Workplace) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-@pytest.fixture(params=[lambda: lively_world(version=VERSION), agent_world], ids=["all", "agents"])
-def world(request: pytest.FixtureRequest) -> World:
-    """One with everything that a feed reads."""
-    make: Callable[[], World] = request.param
-    return make()
+@pytest.fixture
+def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is built: it takes half the time of a rewriting, and what is left in raw tables is
+    what models would show. Others of these tests build them all.
+    """
+    monkeypatch.setattr(rewriting, "sql_files", list)
+
+
+@pytest.fixture(scope="module")
+def kept_once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A workspace of hers, read once with everything kept."""
+    return loaded(brief_world(VERSION), tmp_path_factory.mktemp("kept"), Privacy())
+
+
+@pytest.fixture(scope="module")
+def strict_once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """The same, read once by the strictest rules."""
+    return loaded(brief_world(VERSION), tmp_path_factory.mktemp("strict"), rules("drop", "hash"))
+
+
+@pytest.fixture
+def kept(kept_once: Workplace, tmp_path: Path) -> Workplace:
+    """A copy of the home that keeps everything, over the same world."""
+    return copied(kept_once, tmp_path / "kept")
+
+
+def copied(place: Workplace, home: Path) -> Workplace:
+    """The same server and rules with a copy of the home."""
+    shutil.copytree(place.home, home)
+    return dataclasses.replace(place, home=home)
 
 
 def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
@@ -135,9 +162,14 @@ def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
     assert len(talking - of_builders) >= 10
 
 
-def test_nothing_of_her_is_loaded_where_texts_are_dropped(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "make", [lambda: lively_world(version=VERSION), agent_world], ids=["all", "agents"]
+)
+def test_nothing_of_her_is_loaded_where_texts_are_dropped(
+    make: Callable[[], World], tmp_path: Path
+) -> None:
     """Neither name nor address nor session, in no column of any table; nothing fails for it."""
-    place = loaded(world, tmp_path, rules("drop", "hash"))
+    place = loaded(make(), tmp_path, rules("drop", "hash"))
     assert places_of(place.home / LIVE, NAME, EMAIL, SESSION) == {}
     assert place.rows("FROM ops.slices WHERE state IN ('failed', 'incomplete')") == []
     assert place.rows("FROM ops.quarantine") == []
@@ -145,9 +177,9 @@ def test_nothing_of_her_is_loaded_where_texts_are_dropped(world: World, tmp_path
     assert places_of(place.home / COPY, NAME, EMAIL, SESSION) == {}
 
 
-def test_masks_leave_the_text_around(world: World, tmp_path: Path) -> None:
+def test_masks_leave_the_text_around(tmp_path: Path) -> None:
     """Her address is out of every text, her name of the columns of people; questions stay."""
-    place = loaded(world, tmp_path, rules("mask", "hash"))
+    place = loaded(lively_world(version=VERSION), tmp_path, rules("mask", "hash"))
     assert places_of(place.home / LIVE, EMAIL, SESSION) == {}
     asked = place.rows("SELECT DISTINCT query LIKE '%Canary (e-mail)' FROM raw.messages")
     assert asked == [(True,)]
@@ -167,13 +199,13 @@ def test_pseudonyms_join(tmp_path: Path) -> None:
     assert place.value("SELECT count(*) FROM raw.members WHERE email LIKE '%@%'") == 0
 
 
-def test_figures_are_the_same(tmp_path: Path) -> None:
+def test_figures_are_the_same(kept: Workplace, strict_once: Workplace, tmp_path: Path) -> None:
     """All columns of all marts but texts, and what is grouped by them, are made of kept parts."""
     figures: dict[str, dict[str, Any]] = {"keep": {}, "drop": {}}
+    places = {"keep": kept, "drop": copied(strict_once, tmp_path / "drop")}
     for text, found in figures.items():
-        privacy = rules("drop" if text == "drop" else "keep", "hash")
-        place = loaded(brief_world(VERSION), tmp_path / text, privacy)
-        rewritten(place, privacy)
+        place = places[text]
+        rewritten(place, rules("drop" if text == "drop" else "keep", "hash"))
         with opened_to_read(place.home / COPY) as connection:
             marts = connection.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'"
@@ -187,13 +219,15 @@ def test_figures_are_the_same(tmp_path: Path) -> None:
     assert different <= {"errors", "unanswered_questions"}
 
 
-def test_older_rows_become_as_if_they_were_loaded_so(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("few_models")
+def test_older_rows_become_as_if_they_were_loaded_so(
+    kept: Workplace, strict_once: Workplace
+) -> None:
     """Rows that were kept and rewritten equal rows that were loaded by the rules; the next sync
     changes none of them, and both ledger and command say that all rows are so.
     """
     strict = rules("drop", "hash")
-    first = loaded(brief_world(VERSION), tmp_path / "first", strict)
-    later = loaded(brief_world(VERSION), tmp_path / "later", Privacy())
+    first, later = strict_once, kept
     assert rewritten(later, strict)["raw.messages"] > 0
     assert raw_rows(later) == raw_rows(first)
     noted = later.rows("SELECT rewritten_at IS NULL FROM ops.privacy ORDER BY since_at")
@@ -204,12 +238,13 @@ def test_older_rows_become_as_if_they_were_loaded_so(tmp_path: Path) -> None:
     assert changed == set()
 
 
+@pytest.mark.usefixtures("few_models")
 @pytest.mark.parametrize("is_anew", [True, False], ids=["as shipped", "without the rewriting"])
 def test_nothing_of_her_is_in_the_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_anew: bool
+    kept: Workplace, monkeypatch: pytest.MonkeyPatch, is_anew: bool
 ) -> None:
     """DuckDB keeps old values in free blocks: only a file that is written anew is without them."""
-    place = loaded(brief_world(VERSION), tmp_path, Privacy())
+    place = kept
     live = place.home / LIVE
     with open_database(live) as database:  # as no compression would hide anything
         write_anew(database, live, compression="uncompressed")
@@ -221,12 +256,13 @@ def test_nothing_of_her_is_in_the_bytes(
     assert is_anew == (EMAIL.encode() not in held and SESSION.encode() not in held)
 
 
+@pytest.mark.usefixtures("few_models")
 @pytest.mark.parametrize("step", ["build_all", "write_anew", "publish"])
 def test_cut_off_rewriting_claims_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    kept: Workplace, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """As long as a file may hold what was taken out, the note says so; again makes it good."""
-    place = loaded(brief_world(VERSION), tmp_path, Privacy())
+    place = kept
 
     def cut(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

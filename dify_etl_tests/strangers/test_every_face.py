@@ -135,6 +135,7 @@ COMMANDS: dict[str, Words] = {
     "doctor": lambda stage: [[]],
     "privacy": lambda stage: [[]],
     "forget": lambda stage: [[]],
+    "status": lambda stage: [[], ["--json"]],
     "tables": lambda stage: [[], ["raw.apps"]],
     "query": lambda stage: [["select name from raw.apps"], ["select error('x\x1b[2J')"]],
     "export": lambda stage: [["raw.apps", "--to", "apps.csv"]],

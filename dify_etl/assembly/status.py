@@ -1,0 +1,283 @@
+"""One glance at a home: what is proven through which day, what is red and since when, what waits.
+
+Nothing is asked of Dify. The live file is read where nobody writes into it, else the published
+copy, which is as old as the last good run.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+from cronsim import CronSim, CronSimError
+
+from dify_etl.assembly.connection import home_of
+from dify_etl.home import COPY, Home
+from dify_etl.operations.keys.states import OVER
+from dify_etl.settings import Settings, copy_folder_of
+from dify_etl.sync.verdict import Verdict, read_verdict
+from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
+from dify_etl.warehouse.published_copy import opened_copy
+
+# A night that is this late did not happen.
+GRACE = timedelta(hours=6)
+GROWTH_DAYS = 28
+_LIVE_WAIT_SECONDS = 0.5
+
+
+class FeedStatus(NamedTuple):
+    """One feed over all its apps. Dates are local days; null for lists without days.
+
+    `proven_through` is the newest day up to which every day of every app that is in Dify is proven,
+    `whole_through` that up to which none is failed or incomplete: what Dify cannot show, or not to
+    this account, holds back the first alone.
+    """
+
+    feed: str
+    read_at: datetime
+    whole_through: date | None
+    proven_through: date | None
+    slices: int
+    bad: int
+    unproven: int
+    waiting: int
+
+
+class LastRun(NamedTuple):
+    """The sync that began last and read anything."""
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    requests: int
+    rows_new: int
+
+
+class Documents(NamedTuple):
+    """Documents of all datasets that wait for somebody; those being indexed for over a day are
+    stuck.
+    """
+
+    failed: int
+    stuck: int
+    paused: int
+
+
+class Rotations(NamedTuple):
+    """Rotations of API keys that are under way, and those of them that wait for a person; keys that
+    are older than the policy allows.
+    """
+
+    under_way: int
+    need_a_person: int
+    keys_over_age: int
+
+
+class Size(NamedTuple):
+    """Bytes of both files; bytes a day that the live file grew by of late, None: not known yet."""
+
+    live: int
+    copy: int
+    daily_growth: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What one look tells. Instants are UTC; `as_of` is when the rows that tell it were written."""
+
+    workspace: str | None
+    is_live: bool
+    as_of: datetime
+    last_run: LastRun | None
+    published_at: datetime | None
+    published_through: date | None
+    next_run: datetime | None
+    missed_run: datetime | None  # the newest scheduled time after which no run came
+    feeds: tuple[FeedStatus, ...]
+    verdict: Verdict
+    documents: Documents
+    rotations: Rotations
+    size: Size
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the verdict is, and no night is missing."""
+        return self.verdict.is_good and self.missed_run is None
+
+
+def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
+    """The status of the settings' home. NothingPublished before the first sync; WarehouseError."""
+    now = now or utc_now()
+    home, copy = Home(home_of(settings)), copy_folder_of(settings) / COPY
+    with _opened(home.live, copy) as (database, is_live):
+        last_run = _last_run(database)
+        published = _newest(database, "SELECT published_at, through_date FROM ops.published")
+        return Status(
+            workspace=database.value("SELECT max(workspace_name) FROM ops.source"),
+            is_live=is_live,
+            as_of=now if is_live or published is None else published[0],
+            last_run=last_run,
+            published_at=published and published[0],
+            published_through=published and published[1],
+            next_run=_scheduled(settings, now),
+            missed_run=missed_run(settings, last_run.ended_at if last_run else None, now),
+            feeds=_feeds(database),
+            verdict=read_verdict(database),
+            documents=_documents(database),
+            rotations=_rotations(database),
+            size=Size(_bytes(home.live), _bytes(copy), _daily_growth(database)),
+        )
+
+
+def missed_run(settings: Settings, ended_at: datetime | None, now: datetime) -> datetime | None:
+    """The newest time of DIFY_ETL_SCHEDULE after which no run ended, once it is six hours late;
+    UTC. None before the first run: who never synced has no schedule yet.
+    """
+    due = _scheduled(settings, now - GRACE, is_back=True)
+    return due if due is not None and ended_at is not None and ended_at < due else None
+
+
+def _scheduled(settings: Settings, at: datetime, *, is_back: bool = False) -> datetime | None:
+    """The next time of the schedule after `at`, or the last one before; UTC. None for what only
+    Dagster reads, such as @daily.
+    """
+    try:
+        times = CronSim(settings.schedule, at.astimezone(settings.zone), reverse=is_back)
+        return next((one.astimezone(UTC) for one in islice(times, 1)), None)
+    except CronSimError:
+        return None
+
+
+@contextmanager
+def _opened(live: Path, copy: Path) -> Iterator[tuple[Database, bool]]:
+    """The live file, or the copy while a sync holds that; and whether it is the live file."""
+    if live.exists():
+        try:
+            with open_database(live, wait_seconds=_LIVE_WAIT_SECONDS) as database, _of_today(live):
+                yield database, True
+                return
+        except WarehouseBusy:
+            if not copy.exists():
+                raise
+    if not copy.exists():
+        raise NothingPublished(
+            "nothing was read yet", where=str(live), hint="Run `dify-etl sync` first."
+        )
+    with opened_copy(copy) as connection, _of_today(copy):
+        yield Database(connection, copy), False
+
+
+@contextmanager
+def _of_today(path: Path) -> Iterator[None]:
+    """NothingPublished: the ledger lacks a table or column, since an earlier version made it."""
+    try:
+        yield
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise NothingPublished(
+            "the home was written by an earlier version, or nothing was read into it yet",
+            where=str(path),
+            hint="Run `dify-etl sync` once: it brings the home up to date.",
+        ) from error
+
+
+def _newest(database: Database, sql: str) -> tuple[datetime, date] | None:
+    rows = database.rows(f"{sql} ORDER BY ALL DESC LIMIT 1")
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def _last_run(database: Database) -> LastRun | None:
+    rows = database.rows(
+        """SELECT run_id, min(started_at), max(ended_at), sum(requests)::BIGINT,
+            sum(rows_new)::BIGINT
+        FROM ops.runs GROUP BY run_id ORDER BY min(started_at) DESC LIMIT 1"""
+    )
+    return LastRun(*rows[0]) if rows else None
+
+
+def _feeds(database: Database) -> tuple[FeedStatus, ...]:
+    rows = database.rows(
+        """WITH by_app AS (
+            SELECT feed, app_id, max(read_at) AS read_at, max(slice_date) AS read_through,
+                count(*) AS slices, count(*) FILTER (state IN ('failed', 'incomplete')) AS bad,
+                count(*) FILTER (state = 'unproven') AS unproven,
+                min(slice_date) FILTER (state IN ('failed', 'incomplete')) AS first_bad,
+                min(slice_date) FILTER (state <> 'proven') AS first_open
+            FROM ops.slices GROUP BY feed, app_id
+        ), apps AS (
+            SELECT app_id, absent_since IS NOT NULL AS is_gone FROM raw.apps
+        ), waiting AS (
+            SELECT feed, count(*) AS waiting FROM ops.quarantine WHERE resolved_at IS NULL
+            GROUP BY feed
+        )
+        SELECT feed, max(read_at),
+            min(coalesce(first_bad - 1, read_through)) FILTER (is_gone IS NOT true),
+            min(coalesce(first_open - 1, read_through)) FILTER (is_gone IS NOT true),
+            sum(slices)::BIGINT, sum(bad)::BIGINT, sum(unproven)::BIGINT,
+            coalesce(max(waiting), 0)
+        FROM by_app LEFT JOIN apps USING (app_id) LEFT JOIN waiting USING (feed)
+        GROUP BY feed ORDER BY feed"""
+    )
+    return tuple(FeedStatus(*row) for row in rows)
+
+
+def _documents(database: Database) -> Documents:
+    if not _has(database, "marts.document_health"):
+        return Documents(0, 0, 0)
+    rows = database.rows(
+        """SELECT coalesce(sum(failed_documents), 0)::BIGINT,
+            coalesce(sum(stuck_documents), 0)::BIGINT, coalesce(sum(paused_documents), 0)::BIGINT
+        FROM marts.document_health"""
+    )
+    return Documents(*rows[0])
+
+
+def _rotations(database: Database) -> Rotations:
+    under_way = need_a_person = over_age = 0
+    if _has(database, "ops.key_rotations"):
+        ((under_way, need_a_person),) = database.rows(
+            """SELECT count(*), count(*) FILTER (needs_person) FROM ops.key_rotations
+            WHERE NOT list_contains(?, state)""",
+            [sorted(OVER)],
+        )
+    if _has(database, "marts.api_key_posture"):
+        sql = "SELECT count(*) FROM marts.api_key_posture WHERE is_over_age"
+        over_age = int(database.value(sql))
+    return Rotations(under_way, need_a_person, over_age)
+
+
+def _has(database: Database, table: str) -> bool:
+    return bool(
+        database.value(
+            """SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()
+            AND schema_name || '.' || table_name = ?""",
+            [table],
+        )
+    )
+
+
+def _daily_growth(database: Database) -> int | None:
+    """Bytes a day between the first and the last publication of the last four weeks, when there is
+    a day between them.
+    """
+    growth = database.value(
+        f"""WITH held AS (
+            SELECT published_at, live_bytes FROM ops.published WHERE live_bytes IS NOT NULL
+            AND published_at > (
+                SELECT max(published_at) - INTERVAL '{GROWTH_DAYS} days' FROM ops.published)
+        ), span AS (
+            SELECT max_by(live_bytes, published_at) - min_by(live_bytes, published_at) AS grown,
+                (epoch(max(published_at)) - epoch(min(published_at))) / 86400 AS days FROM held
+        )
+        SELECT (grown / days)::BIGINT FROM span WHERE days >= 1
+        UNION ALL SELECT NULL LIMIT 1"""
+    )
+    return None if growth is None else int(growth)
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

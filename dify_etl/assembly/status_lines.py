@@ -1,0 +1,109 @@
+"""The status of a home in words: for the command line and for Dagster alike."""
+
+from datetime import UTC, date, datetime
+
+from dify_etl.assembly.status import FeedStatus, Status
+
+FEED_HEADINGS = (
+    "feed",
+    "read at (UTC)",
+    "whole through",
+    "proven through",
+    "slices",
+    "bad",
+    "unproven",
+    "waiting",
+)
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def headline(status: Status) -> str:
+    """Whether all is well; else what is red."""
+    workspace = "" if status.workspace is None else f"Workspace {status.workspace!r}: "
+    if status.is_good:
+        is_all = not any(one.unproven for one in status.feeds)
+        told = "all is proven" if is_all else "nothing is red; what is not proven is out of reach"
+        return f"{workspace}{told}."
+    red = {
+        "groups of slices that are not whole": len(status.verdict.bad),
+        "objects in quarantine": status.verdict.waiting,
+        "models that do not build": len(status.verdict.broken),
+    }
+    parts = [f"no run since the one due at {_at(status.missed_run)}"] if status.missed_run else []
+    return f"{workspace}RED: {', '.join([*parts, *_counted(red)])}."
+
+
+def times(status: Status, schedule: str) -> list[str]:
+    """When it was read and published, and when the next run is due."""
+    lines = []
+    if run := status.last_run:
+        seconds = (run.ended_at - run.started_at).total_seconds()
+        lines.append(
+            f"Last run: {_at(run.started_at)}, {seconds:,.0f} s, {run.requests:,} requests, "
+            f"{run.rows_new:,} new rows."
+        )
+    if status.published_at:
+        lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")
+    due = _at(status.next_run) if status.next_run else f"by {schedule}"
+    lines.append(f"Next run: {due}, where `dify-etl serve` or `dify-etl dev` keeps the schedule.")
+    if not status.is_live:
+        lines.append("A sync is writing: this is what the published copy tells.")
+    return lines
+
+
+def feed_cells(feed: FeedStatus) -> tuple[str, ...]:
+    """A row under FEED_HEADINGS; empty where there is nothing to say."""
+    return (
+        feed.feed,
+        f"{feed.read_at:%Y-%m-%d %H:%M}",
+        _day(feed.whole_through),
+        _day(feed.proven_through),
+        f"{feed.slices:,}",
+        *(f"{count:,}" if count else "" for count in (feed.bad, feed.unproven, feed.waiting)),
+    )
+
+
+def waiting(status: Status) -> list[str]:
+    """What waits for somebody beside the reading: documents, rotations, old keys."""
+    documents, rotations = status.documents, status.rotations
+    parts = _counted(
+        {
+            "documents whose indexing failed": documents.failed,
+            "documents being indexed for over a day": documents.stuck,
+            "paused documents": documents.paused,
+            "rotations of API keys under way": rotations.under_way,
+            "rotations that wait for a person": rotations.need_a_person,
+            "API keys older than they may become": rotations.keys_over_age,
+        }
+    )
+    return [f"Waiting: {', '.join(parts)}."] if parts else []
+
+
+def size(status: Status) -> str:
+    """Both files, and how the warehouse grows."""
+    held = status.size
+    growth = "" if held.daily_growth is None else f", {_measured(held.daily_growth)} more each day"
+    copy = f", {_measured(held.copy)} of the copy" if held.copy else ""
+    return f"Size: {_measured(held.live)} of the live file{growth}{copy}."
+
+
+def _counted(found: dict[str, int]) -> list[str]:
+    return [f"{count:,} {what}" for what, count in found.items() if count]
+
+
+def _measured(count: int) -> str:
+    """Bytes in the unit in which they have up to three digits."""
+    held, unit = float(count), _UNITS[0]
+    for unit in _UNITS:
+        if abs(held) < 1000 or unit == _UNITS[-1]:
+            break
+        held /= 1000
+    return f"{held:,.0f} {unit}"
+
+
+def _at(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _day(day: date | None) -> str:
+    return "" if day is None else day.isoformat()

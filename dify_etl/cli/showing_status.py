@@ -1,0 +1,80 @@
+"""`dify-etl status`: the status of the home, for people and as JSON."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from dify_etl.assembly.connection import effective_settings
+from dify_etl.assembly.status import Status, read_status
+from dify_etl.assembly.status_lines import (
+    FEED_HEADINGS,
+    feed_cells,
+    headline,
+    size,
+    times,
+    waiting,
+)
+from dify_etl.cli.consoles import teller
+from dify_etl.cli.error_messages import print_error
+from dify_etl.cli.summary import broken_messages, show_verdict
+
+
+def run_status(console: Console, *, as_json: bool) -> int:
+    """Show it; 1 when something is red or a night is missing. NothingPublished, SettingWrong."""
+    settings = effective_settings()
+    status = read_status(settings)
+    if as_json:
+        console.file.write(f"{as_text(status)}\n")
+    else:
+        show_status(console, status, schedule=settings.schedule)
+    return 0 if status.is_good else 1
+
+
+def as_text(status: Status) -> str:
+    """The status as one JSON object: instants as ISO 8601 in UTC, local days as dates."""
+    named = {
+        **asdict(status),
+        "is_good": status.is_good,
+        "last_run": status.last_run and status.last_run._asdict(),
+        "feeds": [one._asdict() for one in status.feeds],
+        "documents": status.documents._asdict(),
+        "rotations": status.rotations._asdict(),
+        "size": status.size._asdict(),
+        "verdict": {
+            "is_good": status.verdict.is_good,
+            "bad": [one._asdict() for one in status.verdict.bad],
+            "accepted": [one._asdict() for one in status.verdict.accepted],
+            "hidden": [one._asdict() for one in status.verdict.hidden],
+            "broken": [one._asdict() for one in status.verdict.broken],
+            "differing": [one._asdict() for one in status.verdict.differing],
+            "in_quarantine": status.verdict.waiting,
+            "odd_rows": status.verdict.odd,
+        },
+    }
+    return json.dumps(named, default=_plain, ensure_ascii=True, indent=2)
+
+
+def show_status(console: Console, status: Status, *, schedule: str) -> None:
+    """What a person sees: the answer first, then feeds, what is red, what waits, and size."""
+    tell = teller(console)
+    for line in (headline(status), *times(status, schedule)):
+        tell(line)
+    table = RichTable()
+    for place, heading in enumerate(FEED_HEADINGS):
+        is_count = place > FEED_HEADINGS.index("proven through")
+        table.add_column(heading, justify="right" if is_count else "left", no_wrap=not place)
+    for one in status.feeds:
+        table.add_row(*feed_cells(one))
+    console.print(table)
+    show_verdict(console, status.verdict)
+    for message in broken_messages(status.verdict):
+        print_error(console, message)
+    for line in (*waiting(status), size(status)):
+        tell(line)
+
+
+def _plain(value: object) -> object:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,236 @@
+"""One glance tells what is red, what waits and what is missing, from whichever file can be read."""
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dify_etl.assembly.night import read_night
+from dify_etl.assembly.status import Status, missed_run, read_status
+from dify_etl.assembly.status_lines import headline, size, times, waiting
+from dify_etl.cli.consoles import HarmlessConsole
+from dify_etl.cli.showing_status import as_text, show_status
+from dify_etl.home import Home
+from dify_etl.settings import Settings
+from dify_etl.sync.lock import home_lock
+from dify_etl.sync.opening import open_home
+from dify_etl.sync.run import SyncPlan
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.errors import NothingPublished
+from dify_etl_tests.defs.night import settings_for
+from dify_etl_tests.sync.small_worlds import app_of, brief_world
+from dify_etl_tests.sync.workplace import NOW, Workplace
+
+MORNING = NOW + timedelta(hours=2)
+
+
+@pytest.fixture(scope="module")
+def read_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after one night."""
+    place = Workplace(brief_world(), tmp_path_factory.mktemp("status") / "home")
+    settings = settings_for(place.home)
+    place.with_rules(start_date=settings.start_date, lookback_days=settings.lookback_days)
+    how: dict[str, Any] = {"rules": place.rules, "run_id": "night", "watch": place.watch}
+    with place.client() as dify, open_home(dify, place.home, wait_seconds=1.0, **how) as home:
+        assert read_night(home, SyncPlan()).is_published
+    return place.home
+
+
+@pytest.fixture
+def settings(read_home: Path, tmp_path: Path) -> Settings:
+    """Of a copy of that home."""
+    shutil.copytree(read_home, tmp_path / "home")
+    return settings_for(tmp_path / "home")
+
+
+@contextmanager
+def live(settings: Settings) -> Iterator[Database]:
+    with open_database(Home(settings.home).live) as database:
+        yield database
+
+
+def shown(status: Status) -> str:
+    text = io.StringIO()
+    show_status(HarmlessConsole(file=text, width=120), status, schedule="30 1 * * *")
+    return text.getvalue()
+
+
+def test_good_morning(settings: Settings) -> None:
+    """Nothing is red; what Dify cannot show holds back what is proven alone."""
+    found = read_status(settings)
+    assert found.is_good
+    assert found.is_live
+    messages = next(one for one in found.feeds if one.feed == "messages")
+    assert messages.whole_through == NOW.date()
+    assert messages.proven_through is not None
+    assert (messages.unproven > 0) == (messages.proven_through < NOW.date())
+    assert messages.bad == messages.waiting == 0
+    assert found.published_through == NOW.date()
+    assert found.last_run is not None
+    assert found.last_run.rows_new > 0
+    assert headline(found).startswith("Workspace ")
+    assert "red" not in headline(found).replace("nothing is red", "")
+    assert "messages" in shown(found)
+
+
+def test_red_morning_says_what_and_since_when(settings: Settings) -> None:
+    """A failed day, an object in quarantine and a model that does not build."""
+    app = app_of(brief_world(), "chat")
+    with live(settings) as database:
+        database.execute(
+            "UPDATE ops.slices SET state = 'failed', reason = 'GET /apps: 503', bad_since = "
+            "TIMESTAMPTZ '2026-01-02 03:04:05Z' WHERE feed = 'messages' AND app_id = ? "
+            "AND slice_date = ?",
+            [app.id, NOW.date() - timedelta(days=2)],
+        )
+        database.execute(
+            "INSERT INTO ops.quarantine BY NAME SELECT 'messages' AS feed, 'x' AS record_id"
+        )
+        database.execute(
+            "UPDATE ops.models SET state = 'failed', reason = 'no such column', hint = 'Mend it.' "
+            "WHERE model = 'marts.people'"
+        )
+    found = read_status(settings)
+    assert not found.is_good
+    told = headline(found)
+    assert "RED: 1 groups of slices" in told
+    assert "1 objects in quarantine, 1 models that do not build" in told
+    messages = next(one for one in found.feeds if one.feed == "messages")
+    assert (messages.bad, messages.waiting) == (1, 1)
+    assert messages.whole_through == NOW.date() - timedelta(days=3)
+    page = shown(found)
+    for word in ("2026-01-02", "GET /apps: 503", "no such column"):
+        assert word in page
+
+
+def test_what_waits_for_a_person(settings: Settings) -> None:
+    """Documents, rotations and keys are counted; nothing of it is red."""
+    with live(settings) as database:
+        database.execute(
+            "UPDATE marts.document_health SET failed_documents = 0, stuck_documents = 0"
+        )
+        database.execute("UPDATE marts.document_health SET paused_documents = 0")
+        database.execute("UPDATE marts.api_key_posture SET is_over_age = false")
+    assert waiting(read_status(settings)) == []
+    with live(settings) as database:
+        name = database.value("SELECT min(dataset_id) FROM marts.document_health")
+        database.execute(
+            "UPDATE marts.document_health SET failed_documents = 3, stuck_documents = 2 "
+            "WHERE dataset_id = ?",
+            [name],
+        )
+        for state, needs in (("overlap", True), ("current", False), ("proven", True)):
+            database.execute(
+                "INSERT INTO ops.key_rotations BY NAME SELECT ? AS rotation_id, ? AS state, "
+                "? AS needs_person",
+                [state, state, needs],
+            )
+    found = read_status(settings)
+    assert found.is_good
+    assert waiting(found) == [
+        "Waiting: 3 documents whose indexing failed, 2 documents being indexed for over a day, "
+        "2 rotations of API keys under way, 1 rotations that wait for a person."
+    ]
+
+
+def test_copy_is_read_while_a_sync_writes(settings: Settings) -> None:
+    """Another process holds the live file: what is told is of the copy, and says so."""
+    hidden = Home(settings.home).live.rename(settings.home / "held")
+    found = read_status(settings)
+    hidden.rename(Home(settings.home).live)
+    assert not found.is_live
+    assert found.as_of == found.published_at
+    assert "published copy" in " ".join(times(found, "30 1 * * *"))
+    assert [one.feed for one in found.feeds] == [one.feed for one in read_status(settings).feeds]
+
+
+def test_sync_under_way_does_not_stop_a_look(settings: Settings) -> None:
+    """The lock of the home is the sync's; the status needs it not."""
+    with home_lock(settings.home, wait_seconds=1.0):
+        assert read_status(settings).is_good
+
+
+@pytest.mark.parametrize(
+    ("ended", "asked", "missed"),
+    [
+        ("2026-11-28 01:40", "2026-11-28 09:00", None),
+        ("2026-11-28 01:40", "2026-11-29 01:31", None),  # it runs just now
+        ("2026-11-28 01:40", "2026-11-29 07:29", None),
+        ("2026-11-28 01:40", "2026-11-29 07:31", "2026-11-29 01:30"),
+        ("2026-11-20 01:40", "2026-11-29 02:00", "2026-11-28 01:30"),
+        (None, "2026-11-29 07:31", None),
+    ],
+)
+def test_missing_night(ended: str | None, asked: str, missed: str | None, tmp_path: Path) -> None:
+    """Six hours after the schedule a run that never ended is missed."""
+
+    def at(text: str | None) -> datetime | None:
+        return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    now = at(asked)
+    assert now is not None
+    assert missed_run(settings_for(tmp_path), at(ended), now) == at(missed)
+
+
+def test_missing_night_is_red(settings: Settings) -> None:
+    """Also where everything that was read is proven."""
+    last = read_status(settings).last_run
+    assert last is not None
+    found = read_status(settings, now=last.ended_at + timedelta(days=3))
+    assert found.verdict.is_good
+    assert not found.is_good
+    assert "RED: no run since the one due at" in headline(found)
+
+
+def test_schedule_that_only_dagster_reads(settings: Settings) -> None:
+    """It is shown as it is written."""
+    found = read_status(settings.model_copy(update={"schedule": "@daily"}))
+    assert found.next_run is None
+    assert "Next run: by @daily" in " ".join(times(found, "@daily"))
+
+
+def test_growth_is_of_four_weeks(settings: Settings) -> None:
+    """Bytes a day between the first and the last publication of them; one alone tells nothing."""
+    assert read_status(settings).size.daily_growth is None
+    with live(settings) as database:
+        database.execute("DELETE FROM ops.published")
+        for days, held in ((60, 9_000_000), (20, 1_000_000), (10, 5_000_000), (0, 3_000_000)):
+            database.execute(
+                "INSERT INTO ops.published BY NAME SELECT ? AS published_at, 'r' AS run_id, "
+                "DATE '2026-11-01' AS through_date, ? AS live_bytes",
+                [MORNING - timedelta(days=days), held],
+            )
+    found = read_status(settings)
+    assert found.size.daily_growth == 100_000
+    assert "100 kB more each day" in size(found)
+
+
+def test_json_is_one_object(settings: Settings) -> None:
+    """Instants in UTC as ISO 8601, days as dates; the names of feeds as everywhere."""
+    told = json.loads(as_text(read_status(settings)))
+    assert told["is_good"] is True
+    assert datetime.fromisoformat(told["last_run"]["ended_at"]).tzinfo == UTC
+    assert {"apps", "messages"} <= {one["feed"] for one in told["feeds"]}
+    assert told["verdict"]["bad"] == []
+    assert told["size"]["live"] > 0
+
+
+def test_before_the_first_sync(tmp_path: Path) -> None:
+    """It says what to run."""
+    with pytest.raises(NothingPublished, match="nothing was read yet"):
+        read_status(settings_for(tmp_path))
+
+
+def test_home_of_an_earlier_version(settings: Settings) -> None:
+    """What it lacks is no bug, and nothing is written into it by a look."""
+    with live(settings) as database:
+        database.execute("ALTER TABLE ops.published DROP COLUMN live_bytes")
+    with pytest.raises(NothingPublished, match="earlier version") as raised:
+        read_status(settings)
+    assert "dify-etl sync" in raised.value.hint
