@@ -1,18 +1,21 @@
 """Every setting, from the environment or `.env`, in one class; one clear error when wrong."""
 
 import grp
+import os
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
 from dify_etl.home import Access, Home
@@ -107,6 +110,56 @@ def _past_day(day: date) -> date:
     if day > date.today() + timedelta(days=1):  # it may be tomorrow already where Dify is
         raise ValueError(f"{day} lies in the future")
     return day
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """NAME_FILE names a file that holds the secret setting NAME, as containers hand secrets out."""
+
+    def __init__(
+        self, settings: type[BaseSettings], others: tuple[PydanticBaseSettingsSource, ...]
+    ) -> None:
+        super().__init__(settings)
+        self._others = others
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The text of the file, when one is named."""
+        name = str(field.validation_alias)
+        path = self._named(f"{name}_FILE") if _is_secret(field) else None
+        return (None if path is None else self._held(name, Path(path))), name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All secrets that stand in files."""
+        found = (self.get_field_value(one, "") for one in self.settings_cls.model_fields.values())
+        return {name: text for text, name, _ in found if text is not None}
+
+    def _named(self, variable: str) -> str | None:
+        in_file = dotenv_values(ENV_FILE) if ENV_FILE.exists() else {}
+        return os.environ.get(variable) or in_file.get(variable) or None
+
+    def _held(self, name: str, path: Path) -> str:
+        if any(name in source() for source in self._others):
+            raise _secret_file_wrong(name, f"both {name} and {name}_FILE are set", path)
+        try:
+            text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = "no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
+            raise _secret_file_wrong(name, f"{name}_FILE cannot be read: {reason}", path) from None
+        if not text:
+            raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
+        return text
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return any(kind is SecretStr or SecretStr in get_args(kind) for kind in kinds)
+
+
+def _secret_file_wrong(name: str, what: str, path: Path) -> SettingWrong:
+    return SettingWrong(
+        what,
+        where=str(path),
+        hint=f"Name a file that holds nothing but the value, or set {name} alone.",
+    )
 
 
 class Settings(BaseSettings):
@@ -335,6 +388,19 @@ class Settings(BaseSettings):
         description="What everybody has to give who opens the Dagster UI; needed by --host.",
         examples=["a long password"],
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was given, the environment, `.env`, and files of secrets that these name."""
+        named = (init_settings, env_settings, dotenv_settings)
+        return (*named, _SecretFiles(settings_cls, named))
 
     @cached_property
     def ui_hosts(self) -> tuple[str, ...]:

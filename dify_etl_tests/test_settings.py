@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings, setting_names
+from dify_etl.settings import (
+    DIFY_BEGINS,
+    ENV_FILE,
+    Settings,
+    SettingWrong,
+    load_settings,
+    setting_names,
+)
 
 SECRET = "geheim-1234"
 
@@ -150,6 +157,40 @@ def test_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPat
     settings = load_settings()
     assert settings.email == "environment@example.com"
     assert settings.password == SecretStr('a #"b')
+
+
+@pytest.mark.parametrize(("name", "text", "field"), SECRETS)
+def test_secret_may_stand_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str, field: str
+) -> None:
+    """As containers hand secrets out; the editor's last line break is no part of it. Where the
+    value is set as well, or the file holds none, nothing is guessed and nothing of it is shown.
+    """
+    file = tmp_path / "secret"
+    file.write_text(f"{text}\n")
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    assert getattr(load_settings(), field).get_secret_value() == text
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingWrong, match="both") as raised:
+        load_settings()
+    assert text not in str(raised.value)
+    monkeypatch.delenv(name)
+    file.write_text("\n")
+    with pytest.raises(SettingWrong, match="is empty"):
+        load_settings()
+    file.unlink()
+    with pytest.raises(SettingWrong, match="cannot be read") as raised:
+        load_settings()
+    assert raised.value.where == str(file)
+
+
+def test_file_of_a_secret_may_be_named_in_env(tmp_path: Path) -> None:
+    """In `.env` as anywhere else."""
+    (tmp_path / "secret").write_text("swordfish")
+    ENV_FILE.write_text(f"DIFY_PASSWORD_FILE={tmp_path / 'secret'}\n")
+    password = load_settings().password
+    assert password is not None
+    assert password.get_secret_value() == "swordfish"
 
 
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
