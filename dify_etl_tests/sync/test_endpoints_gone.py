@@ -230,7 +230,7 @@ def assert_only_suffering(place: Workplace, routes: Sequence[str], tables: Seque
         assert [feed for feed, reason in doubted if named.search(reason)], (route, doubted)
 
 
-@pytest.mark.parametrize(("route", "status"), zip(REPLACEABLE, (404, 405), strict=True))
+@pytest.mark.parametrize(("route", "status"), tuple(zip(REPLACEABLE, (404, 405), strict=True)))
 def test_nothing_hangs_on_an_endpoint_that_others_can_replace(
     workplace: Open, route: str, status: int
 ) -> None:
