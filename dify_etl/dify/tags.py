@@ -1,12 +1,13 @@
-"""Tags of apps: listed, made, and given to apps. Names are Dify's to keep apart, and ours to check."""
+"""Tags of apps: listed, made, and given to apps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dify_etl.dify.errors import NoSuchEndpoint, NotSent
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import batch_of
-from dify_etl.dify.record import Batch, Record, aliased, optional
+from dify_etl.dify.record import Batch, JsonRow, Record, aliased, optional
 
 TAGS = "/tags"
 BINDINGS = "/tag-bindings"
@@ -21,6 +22,12 @@ class Tag(Record):
     name: str = aliased("name", description="its name")
     kind: str = aliased("type", description="app, or knowledge for datasets")
     binding_count: str | None = optional(description="how many apps have it, as text")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """Lists tell the count as text, the answer to a new tag as a number."""
+        count = row.get("binding_count")
+        return {**row, "binding_count": None if count is None else str(count), **context}
 
 
 class Tags:

@@ -287,8 +287,10 @@ def import_action(
     where: str,
     name: str | None = None,
     publishing: Callable[[str, str | None], str],
+    listed: Sequence[App] | None = None,
 ) -> Action:
-    """The step of an import. `publishing` says what of that is left to do, of a mode and an id.
+    """The step of an import. `publishing` says what of that is left to do, of a mode and an id;
+    `listed`: all apps, where they were just listed.
 
     InputWrong for an agent where the server has none.
     """
@@ -300,7 +302,7 @@ def import_action(
             hint="Import it into Dify 1.15 or later.",
         )
     wanted_name = name or dsl.name
-    new = NewApps(dify, wanted_name, dsl.mode)
+    new = NewApps(dify, wanted_name, dsl.mode, listed)
     after: State = {"name": wanted_name, "mode": dsl.mode, "description": dsl.description}
 
     def read_back(answer: Answer) -> Found:

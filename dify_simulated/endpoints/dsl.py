@@ -2,7 +2,8 @@
 
 All is recorded for 1.16.1 and later. Of older releases one export and one import of two were
 recorded; inferred are imports that wait or fail there, the versions of the DSL between, and that
-an import over an app takes features, variables and the icon of the DSL.
+an import over an app takes features, variables and the icon of the DSL, and leaves whether answers
+show it.
 """
 
 from __future__ import annotations
@@ -213,6 +214,7 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -
         app = _new_agent(call, dsl, str(name["name"]))
     elif app is None:
         app = new_app(call, {**told, **name}, mode=str(told.get("mode")))
+        app.use_icon_as_answer_icon = bool(told.get("use_icon_as_answer_icon"))
     else:
         app.name, app.description = str(name["name"]), str(told.get("description") or "")
         app.icon = str(told.get("icon") or app.icon or "")

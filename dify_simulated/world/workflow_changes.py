@@ -180,8 +180,8 @@ class WorkflowChanges(Tables):
             if row is None:
                 row = self._workflow(app_id, "draft", graph, at)
             row.features = row.features if features is None else features
-            told = graph if row.features is None else {"graph": graph, "features": row.features}
-            row.graph, row.hash, row.updated_at = graph, _hash(told), at
+            told = {} if row.features is None else {"features": row.features}
+            row.graph, row.hash, row.updated_at = graph, _hash(graph | told), at
             return row
 
     def publish(

@@ -2,7 +2,7 @@
 never had, and without secrets: none of this is a difference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,8 @@ from dify_etl.operations.redaction import State, without_secrets
 
 # What Dify writes anew with every export, from its own version and the plugins that it has.
 _OF_THE_EXPORT = ("version", "kind", "dependencies")
-# What Dify fills in where a DSL is silent, beside what is off or empty.
+# What Dify fills in where a DSL is silent, beside what is off or empty, which is left out here.
 _FILLED_IN: Mapping[str, tuple[Any, ...]] = {
-    "icon_type": ("emoji",),
     "prompt_type": ("simple",),
     "retriever_resource": ({"enabled": True},),
     "dataset_configs": ({"retrieval_model": "multiple"}, {"retrieval_model": "single"}),
@@ -24,7 +23,6 @@ _FILLED_IN: Mapping[str, tuple[Any, ...]] = {
         {
             "image": {
                 "detail": "high",
-                "enabled": False,
                 "number_limits": 3,
                 "transfer_methods": ["remote_url", "local_file"],
             }
@@ -32,6 +30,7 @@ _FILLED_IN: Mapping[str, tuple[Any, ...]] = {
     ),
 }
 MOST_PLACES = 5
+HIDDEN = "hidden values"  # names the change of a secret alone
 _Pair = tuple[Any, Any]
 
 
@@ -54,8 +53,7 @@ class Comparison:
         before, after = _shown(self.held), _shown(self.wanted)
         if before != after or self.is_alike:
             return {"dsl": before}, {"dsl": after}
-        told = "hidden values"
-        return {"dsl": before, told: "as they are"}, {"dsl": after, told: "as in the file"}
+        return {"dsl": before, HIDDEN: "as they are"}, {"dsl": after, HIDDEN: "as in the file"}
 
     def places(self) -> str:
         """Where the two differ, as paths of keys: the first few."""
@@ -68,6 +66,10 @@ def compared(wanted: dict[str, Any], held: dict[str, Any]) -> Comparison:
     """The DSL of a file beside the one that Dify exports."""
     sides = [without_looks(one) for one in (wanted, held)]
     wanted, held = ({key: one[key] for key in one if key not in _OF_THE_EXPORT} for one in sides)
+    if "app" in held:
+        # Of what the app is beside its content, old servers export less, and files may say less.
+        both = wanted["app"].keys() & held["app"].keys()
+        wanted, held = (one | {"app": _only(one["app"], both)} for one in (wanted, held))
     return Comparison(*_alike(wanted, held, without_known_secrets(held).document))
 
 
@@ -82,6 +84,8 @@ def _alike(wanted: Any, held: Any, masked: Any) -> _Pair:
         pairs = [_alike(*one) for one in zip(wanted, held, masked, strict=True)]
         return [one for one, _ in pairs], [one for _, one in pairs]
     if isinstance(wanted, str) and isinstance(held, str) and _is_kept(wanted, held, masked):
+        return held, held
+    if _is_nothing(wanted) and _is_nothing(held):
         return held, held
     return wanted, held
 
@@ -98,11 +102,24 @@ def _alike_objects(wanted: dict[str, Any], held: dict[str, Any], masked: Any) ->
                 left[name] = held[name]
         elif name in wanted and not _is_nothing(wanted[name]):
             left[name] = wanted[name]
-        elif name in held and not (
-            _is_nothing(held[name]) or held[name] in _FILLED_IN.get(name, ())
-        ):
+        elif name in held and not _is_filled_in(name, held[name]):
             right[name] = held[name]
     return left, right
+
+
+def _only(app: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: app[name] for name in app if name in names}
+
+
+def _is_filled_in(name: str, value: Any) -> bool:
+    return _is_nothing(value) or _trimmed(value) in _FILLED_IN.get(name, ())
+
+
+def _trimmed(value: Any) -> Any:
+    """Without what tells nothing."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _trimmed(one) for name, one in value.items() if not _is_nothing(one)}
 
 
 def _is_kept(wanted: str, held: str, masked: Any) -> bool:

@@ -92,7 +92,9 @@ def _text(filled: Filled, wanted: str, held: Any, masked: Any, path: str) -> str
         return wanted
     if wanted in (masked, REMOVED):
         return held
-    lines = dict(zip(str(masked).split("\n"), held.split("\n"), strict=False))
+    shown, there = str(masked).split("\n"), held.split("\n")
+    # A secret of several lines is one line where it was left out: then no line is known by another.
+    lines = dict(zip(shown, there, strict=True)) if len(shown) == len(there) else {}
     made = "\n".join(
         lines.get(line, line) if REMOVED in line else line for line in wanted.split("\n")
     )
