@@ -225,7 +225,7 @@ class _Run:
             return "not tried: a step before it on the same object was not done"
         try:
             return "the object has changed since the plan was made" if action.has_moved() else ""
-        except DifyError as error:
+        except ActionableError as error:
             self._note_stop(error)
             return f"not tried, since its state cannot be read: {error}"
 

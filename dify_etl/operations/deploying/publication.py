@@ -59,10 +59,10 @@ def _is_published(dify: DifyClient, app_id: str) -> bool:
 
 
 def _is_same(one: WorkflowVersion, other: WorkflowVersion) -> bool:
-    return all(_told(getattr(one, part)) == _told(getattr(other, part)) for part in _PARTS)
+    return all(_value(getattr(one, part)) == _value(getattr(other, part)) for part in _PARTS)
 
 
-def _told(part: JsonText | None) -> object:
+def _value(part: JsonText | None) -> object:
     """A part of a workflow; nothing and an empty one are the same."""
     return (part.load() if part is not None else None) or None
 

@@ -253,6 +253,19 @@ def test_policy_may_name_apps_by_the_tag_that_they_get(bench: Workbench, tmp_pat
     assert any("K_{app_id}" in line for line in lines)
 
 
+def test_sink_that_fails_ends_it_with_what_was_done(bench: Workbench, tmp_path: Path) -> None:
+    """A name that is none in its file is met when the app's id is known: the app stays, the step
+    says why, and so does everything that was not tried.
+    """
+    target = {"consumer": "x", "tag": "from git", "sink": "file", "entry": "K_{app_id}"}
+    sinks = {"file": {"type": "file", "path": "keys.env"}}
+    bench.policy = Policy.model_validate({"sinks": sinks, "targets": [target]})
+    results = deployed(bench, folder_of(tmp_path, CHAT, WORKFLOW), "from git")
+    outcomes = [result.outcome for result in results]
+    assert outcomes == ["verified"] * 3 + ["skipped"] * 5
+    assert "this is no name of a variable" in results[3].message
+
+
 def test_foreign_value_in_the_entry_is_left_alone(bench: Workbench, tmp_path: Path) -> None:
     """It is no empty entry: `keys adopt` is how a person lets it go."""
     bench.policy = POLICY
