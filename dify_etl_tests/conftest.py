@@ -20,6 +20,7 @@ SLOW = (
     "fuzz",
     "histories",
     "homes",
+    "operations/deploying/test_kills.py",
     "operations/keys/sinks/test_no_token_leaks.py",
     "operations/keys/test_histories.py",
     "operations/keys/test_rotation.py",

@@ -35,7 +35,9 @@ ALONE = {
     ("apps delete", "yes"): "command",
     ("members remove", "yes"): "command",
     ("indexing retry", "schedule_token"): "job",
-} | {(spec.command, "dry_run"): "job" for spec in OPERATIONS if spec.changes_dify}
+}
+ALONE |= {(spec.command, "dry_run"): "job" for spec in OPERATIONS if spec.changes_dify}
+ALONE |= {(spec.command, "as_json"): "command" for spec in OPERATIONS if spec.changes_dify}
 every_operation = pytest.mark.parametrize("spec", OPERATIONS, ids=lambda spec: spec.command)
 
 
@@ -129,6 +131,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "apps update": {"app": "x"},
     "apps publish": {"apps": ["x"]},
     "apps import": {"file": "app.yml"},
+    "apps deploy": {"folder": "dsl"},
     "apps delete": {"apps": ["x"]},
     "members invite": {"emails": ["ann@example.com"]},
     "members set-role": {"members": ["x"], "role": "editor"},
@@ -142,6 +145,9 @@ REFUSALS = [
     Refused("apps update", {"model_config_file": "app.yml"}, "the file is no JSON"),
     Refused("apps import", {"over": "x", "twin": True}, "not both"),
     Refused("apps import", {"file": "none.yml"}, "the file cannot be read"),
+    Refused("apps deploy", {"folder": "none"}, "the folder cannot be read"),
+    Refused("apps deploy", {"folder": "."}, "its version 0.1 is no text"),
+    Refused("apps deploy", {"tags": [" "]}, "a tag's name has 1 to 50 characters"),
     Refused("members invite", {"emails": ["nobody"]}, "'nobody' is no e-mail address"),
     Refused("members invite", {"emails": []}, "nobody is named"),
     Refused("members invite", {"csv": "none.csv"}, "the file cannot be read"),
@@ -181,6 +187,9 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     Path("app.yml").write_text("app: {name: x, mode: workflow}\n")
+    Path("broken.yml").write_text("app: {name: y, mode: workflow}\nversion: 0.1\n")
+    Path("dsl").mkdir()
+    Path("dsl", "app.yml").write_text("app: {name: x, mode: workflow}\n")
     width, err.width = err.width, 400
     yield
     err.width = width

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from dify_etl.operations.applying import Operator
 from dify_etl.operations.keys.errors import PolicyMissing
+from dify_etl.operations.keys.first_keys import PolicyFirstKeys
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.policy import Policy, read_policy
 from dify_etl.operations.keys.running import KeyRotation
@@ -52,6 +53,11 @@ def key_rotation(
         service_api_url=settings.service_api_url,
         notify=_notifier(command) if command else nobody,
     )
+
+
+def first_keys_of(operator: Operator, home: Path, settings: Settings) -> PolicyFirstKeys:
+    """First keys by the policy of the settings; without one nobody waits for a key."""
+    return PolicyFirstKeys(key_rotation(operator, home, settings, is_policy_needed=False))
 
 
 def _notifier(command: Sequence[str]) -> Notify:

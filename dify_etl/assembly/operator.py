@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from dify_etl.assembly.connection import Tell, home_of, open_dify
+from dify_etl.assembly.key_rotation import first_keys_of
 from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.home import Home
 from dify_etl.operations.applying import operator_of
@@ -19,4 +20,6 @@ def open_operator(settings: Settings, *, tell: Tell) -> Iterator[OperationContex
     home = home_of(settings)
     with open_dify(settings, tell=tell) as dify:
         operator = operator_of(dify, AuditFile(Home(home).audit))
-        yield OperationContext(operator, home, partial(LiveSyncProof, home, settings.zone))
+        sync_proof_at = partial(LiveSyncProof, home, settings.zone)
+        first_keys = partial(first_keys_of, operator, home, settings)
+        yield OperationContext(operator, home, sync_proof_at, first_keys)

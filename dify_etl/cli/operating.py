@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dify_etl.cli.clear_errors import FAILED
 from dify_etl.cli.consoles import err, out, teller
+from dify_etl.cli.plan_json import plan_json, results_json
 from dify_etl.control_codes import harmless
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Apply = Annotated[
     typer.Option("--apply", metavar="PLAN_ID", help="Do it: the id of the plan that was shown."),
 ]
 
+NOTHING = "Nothing is to be done."
 COLOURS = {"+": "green", "-": "red", "!": "bold red", "#": "dim"}
 MARKS = {"verified": "[green]✓[/]", "done": "[green]✓[/]", "skipped": "[yellow]-[/]"}
 
@@ -44,10 +46,11 @@ def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
 
     with opened_operator() as context:
         operation = request.plan(context)
-        show_notes(out, operation.notes)
         cap = Cap(agreement.most)
+        if not agreement.as_json:
+            show_notes(out, operation.notes)
         if (plan_id := agreement.plan_id) is None:
-            return _show(operation, cap)
+            return _show(operation, cap, as_json=agreement.as_json)
         check_fresh(operation.plan, plan_id)
         typed, is_sure = agreement.names, agreement.yes
         if not typed and not is_sure:
@@ -61,13 +64,20 @@ def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
             raise typer.Exit(FAILED) from None
         finally:
             fill_ops_tables_of(context.home)
-    show_results(out, results)
+    if agreement.as_json:
+        typer.echo(results_json(plan_id, results))
+    else:
+        show_results(out, results)
     return 0 if all(result.is_good for result in results) else 1
 
 
-def _show(operation: "Operation", cap: "Cap") -> int:
+def _show(operation: "Operation", cap: "Cap", *, as_json: bool) -> int:
+    if as_json:
+        typer.echo(plan_json(operation))
+        cap.check(operation.plan)
+        return 0
     if not operation.plan.steps:
-        out.print("Nothing is to be done.")
+        out.print(NOTHING)
         return 0
     show_lines(out, operation.plan.lines())
     cap.check(operation.plan)
@@ -95,6 +105,8 @@ def show_lines(console: Console, lines: Sequence[str]) -> None:
 
 def show_results(console: Console, results: "Sequence[Result]") -> None:
     """A line per step: what came of it, and why where it matters."""
+    if not results:
+        console.print(NOTHING)
     for result in results:
         mark = MARKS.get(result.outcome, "[red]✗[/]")
         console.print(

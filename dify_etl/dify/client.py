@@ -34,6 +34,7 @@ from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl.dify.members import Members
 from dify_etl.dify.service_api import ServiceApi
 from dify_etl.dify.statistics import Statistics
+from dify_etl.dify.tags import Tags
 from dify_etl.dify.workflows import Workflows
 
 Credentials = PasswordCredentials | AdminKeyCredentials
@@ -90,6 +91,7 @@ class DifyClient:
         self.workflows = Workflows(self._session)
         self.datasets = Datasets(self._session)
         self.members = Members(self._session)
+        self.tags = Tags(self._session)
         self.statistics = Statistics(self._session, self.account.zone)
         self.conversations = Conversations(self._session, self.account.zone)
 

@@ -114,11 +114,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Operation:
-    """A plan and how each of its steps is done; notes are told beside it (nothing is done)."""
+    """A plan and how each of its steps is done; notes are told beside it (nothing is done).
+
+    `is_sequence`: a step that is not done keeps all later ones from being tried.
+    """
 
     plan: Plan
     actions: tuple[Action, ...]
     notes: tuple[str, ...] = ()
+    is_sequence: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,12 +135,19 @@ class Operator:
     trail: AuditTrail
     clock: Clock = field(default_factory=Clock)
 
-    def operation(self, name: str, actions: Sequence[Action], notes: Sequence[str]) -> Operation:
+    def operation(
+        self,
+        name: str,
+        actions: Sequence[Action],
+        notes: Sequence[str],
+        *,
+        is_sequence: bool = False,
+    ) -> Operation:
         """The operation of those actions that change something."""
         steps = [action.step for action in actions]
         plan = plan_of(name, self.dify.origin, self.workspace_id, steps, seal=self.dify.seal)
         kept = tuple(action for action in actions if action.step in plan.steps)
-        return Operation(plan, kept, tuple(notes))
+        return Operation(plan, kept, tuple(notes), is_sequence)
 
     def apply(
         self,
@@ -214,7 +225,7 @@ class _Run:
             return "not tried: a step before it on the same object was not done"
         try:
             return "the object has changed since the plan was made" if action.has_moved() else ""
-        except DifyError as error:
+        except ActionableError as error:
             self._note_stop(error)
             return f"not tried, since its state cannot be read: {error}"
 
@@ -268,6 +279,8 @@ class _Run:
     ) -> Result:
         if not result.is_good:
             self._failed.add(_subject(result.step))
+            if self._operation.is_sequence:
+                self._stopped = self._stopped or f"{result.step.title} was not done"
         self._record(
             number,
             result.outcome,

@@ -202,21 +202,25 @@ def detail_of(dify: DifyClient, app_id: str) -> AppDetail | None:
 
 
 class NewApps:
-    """Finds the app that a write made, whether its answer came or not."""
+    """Finds the app that a write made, whether its answer came or not. `listed`: all apps, where
+    they were just listed.
+    """
 
-    def __init__(self, dify: DifyClient, name: str, mode: str) -> None:
+    def __init__(
+        self, dify: DifyClient, name: str, mode: str, listed: Sequence[App] | None = None
+    ) -> None:
         self._dify = dify
         self._name = name
         self._mode = mode
-        self._before = set(self.ids())
+        self._before = set(self._called(listed) if listed is not None else self.ids())
 
     def ids(self) -> list[str]:
         """The ids of the apps with this name and mode."""
-        return [
-            app.app_id
-            for app in every_app(self._dify)
-            if (app.name, app.mode) == (self._name, self._mode)
-        ]
+        return self._called(every_app(self._dify))
+
+    def _called(self, apps: Sequence[App]) -> list[str]:
+        wanted = (self._name, self._mode)
+        return [app.app_id for app in apps if (app.name, app.mode) == wanted]
 
     def has_more(self) -> bool:
         """Whether such an app was made since the plan."""

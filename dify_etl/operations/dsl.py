@@ -1,38 +1,22 @@
 """An app's DSL as text that is worth keeping in git, and what it says about the app.
 
 Dify writes keys in alphabet order already, but keeps what the editor happened to have selected or
-where its window stood; long texts are folded anew when a word changes.
+where its window stood; long texts are folded anew when a word changes, and a blank at the end of a
+line makes one escaped line of a whole prompt.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.operations.bounded_yaml import YamlWrong, read_yaml
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.known_secrets import without_known_secrets
+from dify_etl.operations.readable_yaml import yaml_text
 from dify_etl.operations.redaction import without_secrets
 
 # What the editor keeps of a look at the canvas, on a node or edge: no part of what the app does.
 _LOOKS = ("selected", "dragging", "resizing", "positionAbsolute")
-
-
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml ships no types
-    """Block style all through; texts of several lines as they are."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Equal parts are written out each time."""
-        return True
-
-
-def _text(dumper: _Dumper, value: str) -> Any:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
 
 
 @dataclass(frozen=True)
@@ -62,9 +46,9 @@ class SharedDsl:
 
 def shared_dsl(text: str, *, where: str) -> SharedDsl:
     """The stable DSL with `(secret)` in place of each known secret. InputWrong: as `stable_dsl`."""
-    document = _checked(text, where)
-    masked = without_known_secrets(_without_looks(document))
-    return SharedDsl(_dumped(masked.document), masked.hidden, masked.doubtful)
+    document = app_document(text, where)
+    masked = without_known_secrets(without_looks(document))
+    return SharedDsl(_dumped(masked.document, where), masked.hidden, masked.doubtful)
 
 
 def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
@@ -72,17 +56,19 @@ def stable_dsl(text: str, *, where: str, name: str | None = None) -> Dsl:
 
     `name`: as if the app in it were called so. InputWrong when it is no DSL of an app.
     """
-    document = _checked(text, where)
+    document = app_document(text, where)
     app = document["app"]
     if name:
         app["name"] = name
-    plain = _without_looks(document)
+    plain = without_looks(document)
     shown = without_secrets(without_known_secrets(plain).document)
     description = str(app.get("description") or "")
-    return Dsl(str(app["name"]), str(app["mode"]), description, _dumped(plain), _dumped(shown))
+    texts = _dumped(plain, where), _dumped(shown, where)
+    return Dsl(str(app["name"]), str(app["mode"]), description, *texts)
 
 
-def _checked(text: str, where: str) -> dict[str, Any]:
+def app_document(text: str, where: str) -> dict[str, Any]:
+    """What the DSL of an app holds, as it was written. InputWrong when it is none."""
     document = _parsed(text, where)
     app = document.get("app")
     if not isinstance(app, dict) or not app.get("name") or not app.get("mode"):
@@ -131,7 +117,7 @@ def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:
     told = {name: part.load() for name, part in parts.items() if part is not None}
     workflow = document.get("workflow")
     held = workflow if isinstance(workflow, dict) else {}
-    return _dumped(document | {"workflow": held | told})
+    return _dumped(document | {"workflow": held | told}, where)
 
 
 def _listed(part: Any, name: str) -> list[Any]:
@@ -139,24 +125,24 @@ def _listed(part: Any, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _dumped(document: Any) -> str:
-    text: str = yaml.dump(
-        document,
-        Dumper=_Dumper,
-        sort_keys=True,
-        allow_unicode=True,
-        default_flow_style=False,
-        width=float("inf"),
-    )
-    return text
-
-
-def _parsed(text: str, where: str) -> dict[str, Any]:
+def _dumped(document: Any, where: str) -> str:
     try:
-        document = read_yaml(text)
+        return yaml_text(document)
+    except ValueError as error:
+        raise _wrong(str(error), where) from None
+
+
+def parsed_yaml(text: str, where: str) -> Any:
+    """What a YAML text holds, a DSL or not. InputWrong names the line."""
+    try:
+        return read_yaml(text)
     except YamlWrong as error:
         line = f", line {error.line}" if error.line else ""
         raise _wrong(error.what, where + line) from None
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    document = parsed_yaml(text, where)
     if not isinstance(document, dict) or document.get("kind", "app") != "app":
         raise _wrong("it is no DSL of an app", where)
     return document
@@ -166,7 +152,7 @@ def _wrong(what: str, where: str) -> InputWrong:
     return InputWrong(what, where=where, hint="Give a file that `dify-etl apps export` wrote.")
 
 
-def _without_looks(document: dict[str, Any]) -> dict[str, Any]:
+def without_looks(document: dict[str, Any]) -> dict[str, Any]:
     """The document without the looks of its graph; the same keys elsewhere are somebody's data."""
     workflow = document.get("workflow")
     graph = workflow.get("graph") if isinstance(workflow, dict) else None

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -271,9 +271,30 @@ def import_operation(
 ) -> Operation:
     """One step: a new app of this DSL, called as the DSL says or `name`; nothing is published.
 
+    InputWrong for an agent where the server has none, and for an app of that name.
+    """
+    if not allows_duplicate:
+        wanted_name = name or stable_dsl(text, where=where).name
+        check_no_duplicate(operator.dify, wanted_name, is_wanted=False)
+    action = import_action(operator.dify, text, where=where, name=name, publishing=_publishing)
+    return operator.operation(IMPORT, [action], ())
+
+
+def import_action(
+    dify: DifyClient,
+    text: str,
+    *,
+    where: str,
+    name: str | None = None,
+    publishing: Callable[[str, str | None], str],
+    listed: Sequence[App] | None = None,
+) -> Action:
+    """The step of an import. `publishing` says what of that is left to do, of a mode and an id;
+    `listed`: all apps, where they were just listed.
+
     InputWrong for an agent where the server has none.
     """
-    dify, dsl = operator.dify, stable_dsl(text, where=where)
+    dsl = stable_dsl(text, where=where)
     if dsl.mode == AGENT and agents(dify) is None:
         raise InputWrong(
             "the DSL is that of an agent, and this Dify has no agents",
@@ -281,25 +302,23 @@ def import_operation(
             hint="Import it into Dify 1.15 or later.",
         )
     wanted_name = name or dsl.name
-    check_no_duplicate(dify, wanted_name, is_wanted=allows_duplicate)
-    new = NewApps(dify, wanted_name, dsl.mode)
+    new = NewApps(dify, wanted_name, dsl.mode, listed)
     after: State = {"name": wanted_name, "mode": dsl.mode, "description": dsl.description}
 
     def read_back(answer: Answer) -> Found:
         app_id = answer.value.app_id if answer else new.made()
         state = None if app_id is None else state_of(dify, app_id, list(after))
-        return Found(state, app_id, _import_message(answer, _publishing(dsl.mode, app_id)))
+        return Found(state, app_id, import_message(answer, publishing(dsl.mode, app_id)))
 
-    note = "; ".join(one for one in (_filling(dsl), _publishing(dsl.mode, None)) if one)
+    note = "; ".join(one for one in (_filling(dsl), publishing(dsl.mode, None)) if one)
     target, wanted = Target("app", None, wanted_name), {**after, "dsl": dsl.shown}
-    action = Action(
+    return Action(
         Step(IMPORT, target, None, wanted, note=note),
         write=partial(dify.apps.import_dsl, text, name=name),
         read_back=read_back,
         look=lambda: {"made meanwhile": True} if new.has_more() else None,
         is_done=lambda found: found.state == after,
     )
-    return operator.operation(IMPORT, [action], ())
 
 
 def _filling(dsl: Dsl) -> str:
@@ -356,7 +375,7 @@ def overwrite_operation(
         Step(OVERWRITE, target_of(found), before, after, note=note),
         write=partial(dify.apps.import_dsl, text, app_id=found.app_id, name=wanted_name),
         read_back=lambda answer: Found(
-            look(), found.app_id, _import_message(answer, _publishing(found.mode, found.app_id))
+            look(), found.app_id, import_message(answer, _publishing(found.mode, found.app_id))
         ),
         look=look,
         is_done=is_done,
@@ -380,7 +399,7 @@ def _check_overwritable(found: App, dsl: Dsl, where: str) -> None:
         )
 
 
-def _import_message(answer: Answer, left: str) -> str:
+def import_message(answer: Answer, left: str = "") -> str:
     """What Dify says of an import whose DSL is of another version than its own, and what is left
     to do.
     """

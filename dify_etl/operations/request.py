@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from dify_etl.operations.applying import Operation, Operator
 from dify_etl.operations.errors import InputWrong
+from dify_etl.operations.first_keys import FirstKeys
 from dify_etl.operations.sync_proof import SyncProof
 
 Face = Literal["command", "job"]
@@ -79,12 +80,14 @@ class Request(BaseModel):
 class OperationContext:
     """Where an operation is planned: by whom, over which home, with which proof of its sync.
 
-    `sync_proof_at` gives that proof as it stands at a moment.
+    `sync_proof_at` gives that proof as it stands at a moment; `first_keys` opens policy and sinks
+    of the rotation of keys; without a policy nobody waits for a key.
     """
 
     operator: Operator
     home: Path
     sync_proof_at: Callable[[datetime], SyncProof]
+    first_keys: Callable[[], FirstKeys]
 
 
 class PlannedRequest(Request):
@@ -108,6 +111,9 @@ class Agreement(Request):
     names: Annotated[list[str], Option("--name")] = Field(
         default=[], description="Names of what is deleted, typed back."
     )
+    as_json: Annotated[
+        bool, Option("--json"), Only("command", "Dagster has metadata of its own")
+    ] = Field(default=False, description="The plan, or what came of it, as JSON.")
     yes: Annotated[bool, Only("command", "in Dagster names are always typed back")] = Field(
         default=False, description="Delete without typing the names back."
     )

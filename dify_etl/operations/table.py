@@ -2,6 +2,7 @@
 
 from dify_etl.operations.app_deletion import DeleteApps
 from dify_etl.operations.apps import CreateApp, UpdateApp
+from dify_etl.operations.deploying.deployment import DeployApps
 from dify_etl.operations.exchange import ExportApps, ImportApp
 from dify_etl.operations.indexing import ExamineDocuments
 from dify_etl.operations.indexing_retries import RetryIndexing
@@ -15,6 +16,7 @@ OPERATIONS = (
     OperationSpec("apps publish", "publish_apps", PublishApps, most=10),
     OperationSpec("apps export", "export_apps", ExportApps),
     OperationSpec("apps import", "import_app", ImportApp),
+    OperationSpec("apps deploy", "deploy_apps", DeployApps, most=50),
     OperationSpec("apps delete", "delete_apps", DeleteApps, is_deletion=True),
     OperationSpec("members invite", "invite_members", InviteMembers, most=50),
     OperationSpec("members set-role", "set_member_role", SetMemberRole, most=50),

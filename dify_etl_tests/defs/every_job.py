@@ -35,6 +35,8 @@ def something_for_every_job(world: World, folder: Path) -> ApiKey:
     graph: JsonObject = {"nodes": [], "edges": []}
     world.save_draft(app_of(world, "workflow").id, graph, at=world.now())
     (folder / "app.yml").write_text(f"{DSL}workflow: {{graph: {{nodes: [], edges: []}}}}\n")
+    (folder / "dsl").mkdir()
+    (folder / "dsl" / f"made-{app_of(world, 'workflow').id}.yml").write_text(DSL)
     return old_key
 
 
@@ -44,6 +46,7 @@ JOBS: dict[str, Callable[[World, Path], dict[str, Any]]] = {
     "update_app": lambda world, folder: {"app": app_of(world, "chat").id, "is_api_on": False},
     "publish_apps": lambda world, folder: {"apps": [app_of(world, "workflow").id]},
     "import_app": lambda world, folder: {"file": str(folder / "app.yml")},
+    "deploy_apps": lambda world, folder: {"folder": str(folder / "dsl")},
     "delete_apps": lambda world, folder: {
         "apps": [app_of(world, "chat").id],
         "names": [app_of(world, "chat").name],

@@ -13,6 +13,11 @@ from dify_etl.dify.http.clock import Clock
 from dify_etl.home import Home
 from dify_etl.operations.applying import Operation, Operator, Result, operator_of
 from dify_etl.operations.audit import AuditEntry, AuditFile
+from dify_etl.operations.keys.first_keys import PolicyFirstKeys
+from dify_etl.operations.keys.ledger import RotationLedger
+from dify_etl.operations.keys.policy import Policy
+from dify_etl.operations.keys.running import KeyRotation
+from dify_etl.operations.keys.sinks.file import FileSink
 from dify_etl.operations.plan import Cap
 from dify_etl.operations.request import OperationContext
 from dify_etl.time_zones import zone_of
@@ -34,6 +39,7 @@ class Workbench:
     faults: Faults | None = None
     email: str | None = None
     waited: float = 0.0
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         self.server = SimulatedDify(self.world, self.version)
@@ -72,7 +78,20 @@ class Workbench:
     def context(self, operator: Operator) -> OperationContext:
         """Where an operation of the bench is planned; its sync has read nothing."""
         sync_proof_at = partial(LiveSyncProof, self.home, zone_of("UTC"))
-        return OperationContext(operator, self.home, sync_proof_at)
+        first_keys = partial(self.first_keys, operator)
+        return OperationContext(operator, self.home, sync_proof_at, first_keys)
+
+    def first_keys(self, operator: Operator) -> PolicyFirstKeys:
+        """First keys by the policy of the bench, into the file `keys.env` of its home."""
+        rotation = KeyRotation(
+            dify=operator.dify,
+            policy=self.policy,
+            sinks={"file": FileSink(self.home / "keys.env", "dotenv")},
+            ledger=RotationLedger(self.home),
+            trail=operator.trail,
+            actor=operator.actor,
+        )
+        return PolicyFirstKeys(rotation)
 
     def audit(self) -> Sequence[AuditEntry]:
         """What the audit holds."""

@@ -1,7 +1,9 @@
 """The DSL of an app: exported as YAML, and imported as a new app or over an old one.
 
 All is recorded for 1.16.1 and later. Of older releases one export and one import of two were
-recorded; inferred are imports that wait or fail there, and the versions of the DSL between.
+recorded; inferred are imports that wait or fail there, the versions of the DSL between, and that
+an import over an app takes features, variables and the icon of the DSL, and leaves whether answers
+show it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from yaml import YAMLError, safe_dump, safe_load
 from dify_simulated.endpoints.app_detail import config_detail
 from dify_simulated.endpoints.app_writes import CONFIGURED_MODES, new_app
 from dify_simulated.endpoints.apps import WORKFLOW_MODES
-from dify_simulated.endpoints.workflows import FEATURES
+from dify_simulated.endpoints.workflows import features_of
 from dify_simulated.server.answers import json_response
 from dify_simulated.server.bodies import Field, read_body
 from dify_simulated.server.calls import EDITORS, Call, Route
@@ -83,12 +85,12 @@ def _content(app: App, call: Call, asked: Values) -> JsonObject:
     return {
         "workflow": {
             "graph": exported.graph,
-            "features": FEATURES,
+            "features": features_of(exported),
             "environment_variables": [
                 one if with_secrets or one.get("value_type") != "secret" else {**one, "value": ""}
                 for one in variables
             ],
-            "conversation_variables": [],
+            "conversation_variables": [*exported.conversation_variables],
         }
     }
 
@@ -212,8 +214,11 @@ def _brought_in(call: Call, dsl: JsonObject, body: JsonObject, import_id: str) -
         app = _new_agent(call, dsl, str(name["name"]))
     elif app is None:
         app = new_app(call, {**told, **name}, mode=str(told.get("mode")))
+        app.use_icon_as_answer_icon = bool(told.get("use_icon_as_answer_icon"))
     else:
         app.name, app.description = str(name["name"]), str(told.get("description") or "")
+        app.icon = str(told.get("icon") or app.icon or "")
+        app.icon_background = str(told.get("icon_background") or app.icon_background or "")
     _fill(call, app, dsl)
     older = _number(dsl.get("version"))[:2] < _number(dsl_version(call.version))[:2]
     status = "completed-with-warnings" if older else "completed"
@@ -247,8 +252,15 @@ def _at(held: object, *path: str) -> object:
 def _fill(call: Call, app: App, dsl: JsonObject) -> None:
     flow, config = dsl.get("workflow"), dsl.get("model_config")
     if app.mode in WORKFLOW_MODES and isinstance(flow, dict):
-        draft = call.world.save_draft(app.id, flow.get("graph") or {}, at=call.at)
+        features = flow.get("features")
+        draft = call.world.save_draft(
+            app.id,
+            flow.get("graph") or {},
+            at=call.at,
+            features=features if isinstance(features, dict) else None,
+        )
         draft.environment_variables = tuple(flow.get("environment_variables") or ())
+        draft.conversation_variables = tuple(flow.get("conversation_variables") or ())
     if app.mode in CONFIGURED_MODES and isinstance(config, dict):
         app.app_model_config = _config(config, call)
 

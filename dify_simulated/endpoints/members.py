@@ -1,11 +1,10 @@
-"""/workspaces/current/members and /tags."""
+"""/workspaces/current/members."""
 
 from __future__ import annotations
 
 from dify_simulated.server.calls import Call, Route
-from dify_simulated.server.parameters import Choice, Parameter
 from dify_simulated.server.presentation import epoch, known
-from dify_simulated.world.rows import JsonObject, Member, Tag
+from dify_simulated.world.rows import JsonObject, Member
 
 
 def list_members(call: Call) -> object:
@@ -39,28 +38,4 @@ def _roles(join: Member) -> list[JsonObject]:
     return [{"id": join.role, "name": join.role}]
 
 
-def list_tags(call: Call) -> object:
-    """GET /tags: a bare array; `binding_count` is text."""
-    asked = call.query(
-        "TagListQuery", Choice("type", "", choices=("knowledge", "app", "")), Parameter("keyword")
-    )
-    kind, keyword = asked.text("type"), (asked.text("keyword") or "").lower()
-    return [
-        _tag(row, call)
-        for row in call.world.tags.values()
-        if row.tenant_id == call.tenant_id
-        and (not kind or row.type == kind)
-        and keyword in row.name.lower()
-    ]
-
-
-def _tag(row: Tag, call: Call) -> JsonObject:
-    apps = sum(row.id in app.tag_ids for app in call.world.apps.values())
-    datasets = sum(row.id in dataset.tag_ids for dataset in call.world.datasets.values())
-    return {"id": row.id, "name": row.name, "type": row.type, "binding_count": str(apps + datasets)}
-
-
-ROUTES = (
-    Route("GET", "/workspaces/current/members", list_members),
-    Route("GET", "/tags", list_tags),
-)
+ROUTES = (Route("GET", "/workspaces/current/members", list_members),)

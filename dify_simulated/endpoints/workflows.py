@@ -67,11 +67,16 @@ def _of_release(values: JsonObject, call: Call) -> JsonObject:
     )
 
 
+def features_of(row: Workflow) -> JsonObject:
+    """The features that were saved, or those of a new app."""
+    return FEATURES if row.features is None else row.features
+
+
 def _detail(row: Workflow, call: Call) -> JsonObject:
     values: JsonObject = {
         "id": row.id,
         "graph": row.graph,
-        "features": FEATURES,
+        "features": features_of(row),
         "hash": row.hash,
         "version": row.version,
         "marked_name": row.marked_name,
@@ -82,7 +87,7 @@ def _detail(row: Workflow, call: Call) -> JsonObject:
         "updated_at": epoch(row.updated_at),
         "tool_published": False,
         "environment_variables": [_masked(one) for one in row.environment_variables],
-        "conversation_variables": [],
+        "conversation_variables": [*row.conversation_variables],
         "rag_pipeline_variables": [],
         "version_number": row.version_number,
     }

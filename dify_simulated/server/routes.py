@@ -28,6 +28,7 @@ from dify_simulated.endpoints import (
     model_config,
     service_api,
     statistics,
+    tags,
     workflow_logs,
     workflow_runs,
     workflows,
@@ -63,6 +64,7 @@ CONSOLE_ROUTES: tuple[Route, ...] = (
     *documents.ROUTES,
     *document_retry.ROUTES,
     *members.ROUTES,
+    *tags.ROUTES,
     *member_writes.ROUTES,
 )
 

@@ -226,6 +226,8 @@ class Workflow:
     marked_name: str = ""
     marked_comment: str = ""
     environment_variables: tuple[JsonObject, ...] = ()
+    features: JsonObject | None = None  # None: as a new app has them
+    conversation_variables: tuple[JsonObject, ...] = ()
     version_number: int | None = None  # 1 for the first published one; None for the draft
 
 

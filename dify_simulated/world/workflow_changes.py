@@ -171,13 +171,17 @@ class WorkflowChanges(Tables):
         drafts = (row for row in self.workflows.values() if row.app_id == app_id)
         return next((row for row in drafts if row.version == "draft"), None)
 
-    def save_draft(self, app_id: str, graph: JsonObject, *, at: datetime) -> Workflow:
-        """Save the draft of a graph."""
+    def save_draft(
+        self, app_id: str, graph: JsonObject, *, at: datetime, features: JsonObject | None = None
+    ) -> Workflow:
+        """Save the draft of a graph; without features those that it has stay."""
         with self.lock:
             row = self.draft_of(app_id)
             if row is None:
                 row = self._workflow(app_id, "draft", graph, at)
-            row.graph, row.hash, row.updated_at = graph, _hash(graph), at
+            row.features = row.features if features is None else features
+            told = {} if row.features is None else {"features": row.features}
+            row.graph, row.hash, row.updated_at = graph, _hash(graph | told), at
             return row
 
     def publish(
@@ -202,6 +206,8 @@ class WorkflowChanges(Tables):
             row.created_by = by or app.created_by
             row.marked_name, row.marked_comment = marked_name, marked_comment
             row.environment_variables = draft.environment_variables
+            row.features, row.hash = draft.features, draft.hash
+            row.conversation_variables = draft.conversation_variables
             app.workflow_id, app.updated_at = row.id, whole_second(at)
             app.updated_by = by or app.updated_by
             return row
