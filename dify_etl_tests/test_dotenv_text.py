@@ -9,8 +9,9 @@ from hypothesis import strategies as some
 
 from dify_etl.dotenv_text import with_values, with_variable
 
-ODD = ("a b", "it's", 'say "x"', "a#b", "a #b", "$HOME", "${HOME}", "${", "}", "a\\", "\\\\", "\\'",
-       "'", '"', " lead", "trail ", "ünï密码", "${:-x}", "$\\", "\\n", "", "a=b", "`x`")  # fmt: skip
+ODD = ("a b", "it's", 'say "x"', "a#b", "a #b", "$HOME", "${HOME}", "${", "}", "a\\", "\\\\",
+       "\\'", "'", '"', " lead", "trail ", "ünï密码", "${:-x}", "$\\", "",
+       "\\n", "a=b", "`x`")  # fmt: skip
 BEFORE = "# mine\nexport A=old # why\n\nB='x # y'  # z\r\nC=\"q\"\n"
 
 

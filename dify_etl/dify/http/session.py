@@ -258,6 +258,7 @@ class Session:
             try:
                 answer = self._sent(call, self._request(call, is_retry=attempt > 1)).value
                 self._earn_retry()
+                self._usage.add_rows(_rows_in(answer))
                 return answer
             except Transient as failure:
                 if self._is_a_rows(failure) or isinstance(failure.__cause__, AnswerTooMuch):
@@ -380,6 +381,14 @@ class Session:
                 is_retry=bool(told.get("is_retry")),
             )
         )
+
+
+def _rows_in(answer: Any) -> int:
+    """How many rows the list in an answer has; 1 where it is one object."""
+    if isinstance(answer, dict):
+        lists = [len(one) for one in answer.values() if isinstance(one, list)]
+        return max(lists, default=1)
+    return len(answer) if isinstance(answer, list) else 0
 
 
 def _params(query: Query) -> Iterator[tuple[str, str]]:
