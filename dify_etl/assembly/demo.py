@@ -19,7 +19,7 @@ DEMO_PLAN = WorldPlan(
     apps=10,
     agents=2,
     days=30,
-    conversations_per_day=8,  # read in seconds, and every table has rows
+    conversations_per_day=6,  # read in seconds, and every table has rows
     timezone="UTC",
     version="1.16.1",
 )

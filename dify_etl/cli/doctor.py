@@ -10,7 +10,8 @@ from rich.console import Console
 from dify_etl.assembly.connection import copy_place, effective_settings, home_of
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.dify_findings import examine_dify
-from dify_etl.cli.findings import Finding, findings_json, show_findings
+from dify_etl.cli.findings import Finding, rows_of, show_findings
+from dify_etl.cli.json_answers import print_json
 from dify_etl.errors import ActionableError
 from dify_etl.home import Home, other_readers, user_name
 from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable
@@ -31,7 +32,7 @@ def examine(console: Console, *, write: bool, is_json: bool = False) -> int:
     # The client keeps a key of its own in the home, so that comes first.
     findings = [*home, *examine_dify(settings, teller(err if is_json else console), write=write)]
     if is_json:
-        print(findings_json(findings))
+        print_json(rows_of(findings))
     else:
         show_findings(console, "dify-etl doctor", findings)
     return 1 if any(one.is_bad for one in findings) else 0

@@ -1,6 +1,5 @@
-"""What a look at the surroundings has found, as a table on a terminal or as JSON."""
+"""What a look at the surroundings has found, as a table on a terminal or for machines."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -69,10 +68,9 @@ def show_findings(console: Console, title: str, findings: Sequence[Finding]) -> 
     console.print(table)
 
 
-def findings_json(findings: Sequence[Finding]) -> str:
-    """A list of objects: checked, state, found, to_do."""
-    rows = [
+def rows_of(findings: Sequence[Finding]) -> list[dict[str, str | None]]:
+    """For machines: checked, state (good, limit, skipped, bad), found, to_do."""
+    return [
         {"checked": one.subject, "state": one.state, "found": one.found, "to_do": one.to_do}
         for one in findings
     ]
-    return json.dumps(rows, ensure_ascii=False, indent=2)

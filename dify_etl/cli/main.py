@@ -22,6 +22,7 @@ from dify_etl.cli.clear_errors import (
     clear_interrupt,
 )
 from dify_etl.cli.consoles import out
+from dify_etl.cli.json_answers import Json
 from dify_etl.cli.key_commands import keys
 from dify_etl.cli.late_groups import late_group
 from dify_etl.cli.query_format import QueryFormat
@@ -291,13 +292,14 @@ def doctor(
     write: Annotated[
         bool, typer.Option("--write", help="Write the account's time zone into .env.")
     ] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Check server, login, role, workspace, time zone, disk and locks; say what to do."""
     with clear_errors(debug=debug):
         from dify_etl.cli.doctor import examine
 
-        raise typer.Exit(examine(out, write=write))
+        raise typer.Exit(examine(out, write=write, is_json=as_json))
 
 
 @app.command()
@@ -306,13 +308,16 @@ def tables(
         str | None, typer.Argument(metavar="NAME", help="One table: its columns and a row.")
     ] = None,
     *,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """List the tables of the published copy with grain, rows and how fresh they are."""
     with clear_errors(debug=debug):
         from dify_etl.cli.listing import describe_table, list_tables
 
-        raise typer.Exit(describe_table(out, name) if name else list_tables(out))
+        if name:
+            raise typer.Exit(describe_table(out, name, is_json=as_json))
+        raise typer.Exit(list_tables(out, is_json=as_json))
 
 
 @app.command()
@@ -365,12 +370,12 @@ def export(
 
 
 @quarantine.command("list")
-def quarantine_list(*, debug: Debug = False) -> None:
+def quarantine_list(*, as_json: Json = False, debug: Debug = False) -> None:
     """Show what waits: feed, record, field, and what is wrong with it."""
     with clear_errors(debug=debug):
         from dify_etl.cli.quarantining import list_quarantine
 
-        raise typer.Exit(list_quarantine(out))
+        raise typer.Exit(list_quarantine(out, is_json=as_json))
 
 
 @quarantine.command("retry")

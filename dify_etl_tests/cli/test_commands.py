@@ -1,5 +1,6 @@
 """What the commands answer when all is well."""
 
+import json
 import os
 import pty
 import re
@@ -152,6 +153,26 @@ def test_tables_of_one_name_shows_its_columns(loaded: Shell) -> None:
     both = loaded.run("tables", "conversations", COLUMNS="240").text
     assert "exports.conversations: 2 rows" in both
     assert loaded.run("tables", "massages").code == 2
+
+
+def test_json_for_machines(loaded: Shell) -> None:
+    """The same as in the tables, under names that stay; nothing else is on stdout."""
+    tables = {one["table"]: one for one in json.loads(loaded.run("tables", "--json").out)}
+    assert tables["raw.datasets"]["rows"] == 6
+    assert tables["raw.datasets"]["state"] == "proven"
+    columns = json.loads(loaded.run("tables", "messages", "--json").out)
+    assert {"query", "answer", "message_id"} <= {one["column"] for one in columns}
+    findings = {one["checked"]: one for one in json.loads(loaded.run("doctor", "--json").out)}
+    assert findings["login"]["state"] == "good"
+    assert json.loads(loaded.run("quarantine", "list", "--json").out) == []
+    apps = json.loads(loaded.run("apps", "list", "--json").out)
+    assert [one["mode"] for one in apps if one["name"] == "the chat app"] == ["chat"]
+    (owner,) = [
+        one
+        for one in json.loads(loaded.run("members", "list", "--json").out)
+        if one["email"] == loaded.variables["DIFY_EMAIL"]
+    ]
+    assert owner["role"] == "owner"
 
 
 def test_simulate_prints_settings_that_work(tmp_path: Path) -> None:
