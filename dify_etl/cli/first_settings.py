@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import typer
-from pydantic import SecretStr
 from rich.console import Console
 
 from dify_etl.cli.account_questions import (
@@ -20,7 +19,7 @@ from dify_etl.cli.account_questions import (
 )
 from dify_etl.cli.consoles import teller
 from dify_etl.cli.dify_findings import IMPATIENT, no_zone_finding, role_finding
-from dify_etl.dify.addresses import other_address
+from dify_etl.dify.addresses import other_address, version_at
 from dify_etl.dify.client import Credentials, DifyClient
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.http.auth import AdminKeyCredentials, PasswordCredentials
@@ -30,7 +29,6 @@ from dify_etl.settings import DIFY_BEGINS, ENV_FILE, SettingWrong, held_in_env_f
 from dify_etl.time_zones import local_date, zone_names, zone_of
 
 OF_ACCOUNT = ("email", "password_file", "admin_key_file", "workspace_id")
-_NOBODY = PasswordCredentials("", SecretStr(""))
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _found_address(text: str, tell: Callable[[str], None]) -> str:
     is_whole = "://" in text
     base_url = str(api_url(text if is_whole else f"https://{text}")).removesuffix(API_PATH)
     try:
-        version = _version_at(base_url)
+        version = version_at(base_url, retry=IMPATIENT)
     except DifyError as error:
         other = other_address(base_url)
         # Nobody is sent from https to http unasked: then a password could be read on its way.
@@ -91,15 +89,9 @@ def _found_address(text: str, tell: Callable[[str], None]) -> str:
             raise
         if other is None:
             raise
-        base_url, version = other, _version_at(other)
+        base_url, version = other, version_at(other, retry=IMPATIENT)
     tell(f"Dify {version} answers at {base_url}.")
     return base_url
-
-
-def _version_at(base_url: str) -> str:
-    with DifyClient(base_url, credentials=_NOBODY, retry=IMPATIENT) as dify:
-        dify.check_address()
-        return dify.server_version
 
 
 def _tried(base_url: str, credentials: Credentials) -> _Tried:

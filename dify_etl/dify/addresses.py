@@ -21,17 +21,26 @@ def other_address(address: str, *, transport: httpx.BaseTransport | None = None)
     """Another way to write the address, at which the console's API answers: without the path, or
     with the other of http and https. None: it answers at none of them.
     """
-    return next((one for one in _others(address) if answers(one, transport=transport)), None)
+    return next((one for one in _others(address) if _answers(one, transport)), None)
 
 
-def answers(address: str, *, transport: httpx.BaseTransport | None = None) -> bool:
-    """Whether Dify's console API answers below an address; asked once, without a login."""
+def version_at(
+    address: str, *, retry: RetryPolicy, transport: httpx.BaseTransport | None = None
+) -> str:
+    """The version of the Dify whose console API is below an address, asked without a login.
+
+    Raises NotDify and DifyUnavailable.
+    """
+    with DifyClient(address, credentials=_NOBODY, retry=retry, transport=transport) as dify:
+        dify.check_address()
+        return dify.server_version
+
+
+def _answers(address: str, transport: httpx.BaseTransport | None) -> bool:
     try:
-        with DifyClient(address, credentials=_NOBODY, retry=ONCE, transport=transport) as dify:
-            dify.check_address()
+        return bool(version_at(address, retry=ONCE, transport=transport))
     except DifyError:
         return False
-    return True
 
 
 def _others(address: str) -> Iterator[str]:

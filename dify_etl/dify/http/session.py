@@ -243,7 +243,10 @@ class Session:
         _ = self.version_text
         for route in VERSION_ROUTES:
             call = Call("GET", route, is_public=True)
-            response = self._exchange(self._request(call, is_retry=False), call)
+            try:
+                response = self._exchange(self._request(call, is_retry=False), call)
+            except Transient as failure:
+                raise failure.error from failure.__cause__
             if is_dify(response) and response.status_code not in NO_ROUTE:
                 return
         raise not_console(self.server.origin, where=f"GET {self.server.api.path}/ping")
