@@ -21,6 +21,8 @@ setup: $(READY) ## virtual environment with the locked dependencies
 
 # Plain Debian has python3 and pip but neither uv nor ensurepip, hence --without-pip and pip's --python.
 $(READY): requirements.lock pyproject.toml
+	@echo "Installing $$(grep -c == requirements.lock) locked packages into $(VENV), once: a minute or more,"
+	@echo "most of it downloads (dagster, duckdb, polars). Nothing is said until they are there."
 ifdef UV
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock

@@ -19,11 +19,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from dify_etl.errors import ActionableError
 from dify_etl.home import Access, Home
+from dify_etl.suggestions import did_you_mean
 from dify_etl.time_zones import zone_of
 
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
 DIFY_BEGINS = date(2023, 5, 15)
 ENV_FILE = Path(".env")
+PREFIX = "DIFY_ETL_"  # of variables that no other program has
 
 
 class SettingWrong(ActionableError):
@@ -466,7 +468,7 @@ def setting_names() -> Mapping[str, Any]:
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
-    _require_readable(ENV_FILE)
+    _require_known()
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -491,6 +493,30 @@ def _require_readable(path: Path) -> None:
         raise _env_wrong(f"{path} cannot be read: {reason}", path) from None
     if wrong:
         raise _env_wrong(f"line {wrong[0]} of {path} is no setting", path)
+
+
+def _require_known() -> None:
+    """SettingWrong for a variable of ours that is none: a typing error would leave a default in
+    its place, for DIFY_ETL_TEXT that all texts are kept.
+    """
+    known = setting_names()
+    for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
+        for name in sorted(held):
+            if name.startswith(PREFIX) and name not in known:
+                raise SettingWrong(
+                    f"{name} is no setting",
+                    where=place,
+                    hint=f"{did_you_mean(name, known)}Correct the name, or remove it.",
+                )
+
+
+def held_in_env_file() -> dict[str, str]:
+    """The variables that `.env` sets, ours and others', as python-dotenv reads them. SettingWrong
+    when a line is none.
+    """
+    _require_readable(ENV_FILE)
+    held = dotenv_values(ENV_FILE, encoding="utf-8") if ENV_FILE.exists() else {}
+    return {name: text for name, text in held.items() if text}
 
 
 def _env_wrong(what: str, path: Path) -> SettingWrong:

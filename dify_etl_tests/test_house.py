@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.dify.paging import PAGE_SIZES
 from dify_etl.feeds.message_parts import ANSWERED_AFTER
+from dify_etl.feeds.names import FEED_NAMES, READ_WITH
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
@@ -47,6 +48,8 @@ def test_every_raw_table_belongs_to_one_feed() -> None:
     """The table of feeds fills each raw table exactly once."""
     filled = sorted(name for feed in FEEDS for name in feed.tables)
     assert filled == sorted(RAW_TABLES)
+    assert tuple(feed.name for feed in FEEDS) == FEED_NAMES
+    assert {part: feed.name for feed in FEEDS for part in feed.parts} == READ_WITH
 
 
 def test_nouns_of_the_client_do_not_import_one_another() -> None:

@@ -57,6 +57,7 @@ def run_anew(command: list[str], variables: dict[str, str]) -> Answer:
         command,
         cwd=variables["HOME_OF_TEST"],
         env=variables,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -71,12 +72,12 @@ def words_of(line: str) -> list[str]:
 
 
 def test_own_dify_as_the_readme_says(variables: dict[str, str]) -> None:
-    """The block about one's own Dify runs top to bottom: doctor writes the zone, sync loads."""
-    (block,) = [one for one in SHELL if "DIFY_BASE_URL" in one]
+    """The block about one's own Dify runs top to bottom: init writes the zone, sync loads."""
+    (block,) = [one for one in SHELL if "dify-etl init" in one]
     commands = [words_of(line) for line in block.splitlines() if "dify-etl" in line]
-    assert [words[1] for words in commands] == ["doctor", "sync"]
+    assert [words[1] for words in commands] == ["init", "doctor", "sync"]
     ran = [run_anew(words, variables) for words in commands]
-    assert [one.code for one in ran] == [0, 0], ran[-1].text
+    assert [one.code for one in ran] == [0, 0, 0], ran[-1].text
     home = Path(variables["HOME_OF_TEST"])
     assert "DIFY_ETL_TIMEZONE=Asia/Tokyo" in (home / ".env").read_text()
     assert (home / "dify_data" / "dify.duckdb").exists()

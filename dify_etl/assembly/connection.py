@@ -12,6 +12,7 @@ from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.dify.http.bounds import AnswerBounds
+from dify_etl.dify.http.session import RetryPolicy
 from dify_etl.dify.http.token_stores import token_store_from
 from dify_etl.dify.http.tokens import TokenStore
 from dify_etl.home import (
@@ -118,7 +119,11 @@ def _key_max_age_days(policy: Path) -> int | None:
 
 @contextmanager
 def open_dify(
-    settings: Settings, *, tell: Tell | None = None, token_store: TokenStore | None = None
+    settings: Settings,
+    *,
+    tell: Tell | None = None,
+    token_store: TokenStore | None = None,
+    retry: RetryPolicy | None = None,
 ) -> Iterator[DifyClient]:
     """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
 
@@ -132,7 +137,7 @@ def open_dify(
     check_kind(settings)
     if tell is not None:
         _remember(settings)  # before anything else is made in the folder
-    with _client(settings, token_store) as dify:
+    with _client(settings, token_store, retry) as dify:
         if tell is not None:
             tell(first_line(settings, dify.account.current_workspace()))
             _make_private(settings, tell)
@@ -206,7 +211,9 @@ def _make_private(settings: Settings, tell: Tell) -> None:
 
 
 @contextmanager
-def _client(settings: Settings, token_store: TokenStore | None) -> Iterator[DifyClient]:
+def _client(
+    settings: Settings, token_store: TokenStore | None, retry: RetryPolicy | None
+) -> Iterator[DifyClient]:
     if settings.is_simulated:
         from dify_etl.assembly.demo import simulated_client
 
@@ -220,6 +227,7 @@ def _client(settings: Settings, token_store: TokenStore | None) -> Iterator[Dify
         password=settings.password,
         admin_api_key=settings.admin_api_key,
         workspace_id=settings.workspace_id,
+        retry=retry,
         token_store=token_store or kept_sessions(settings),
         limits=RequestLimits(
             max_concurrency=settings.max_concurrency,

@@ -19,10 +19,12 @@ DEMO_PLAN = WorldPlan(
     apps=10,
     agents=2,
     days=30,
-    conversations_per_day=20,
+    conversations_per_day=6,  # read in seconds, and every table has rows
     timezone="UTC",
     version="1.16.1",
 )
+# What a home has whose file does not say how many: they were made larger once.
+_ONCE_PER_DAY = 20
 # The workspace of a home whose file names no version: dify-etl 0.1 made it.
 _FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
 _PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
@@ -44,13 +46,16 @@ def simulated_client(home: Path) -> DifyClient:
 def demo_of(home: Path) -> tuple[WorldPlan, datetime]:
     """The home's simulated workspace, and the moment at which it stands still: its first use.
 
-    The version is kept as well: another one has other rows, and those held would count as deleted.
+    Version and size are kept as well: another one has other rows, and those held would count as
+    deleted.
     """
     told = private_once(Home(home).world, _new_demo)
     try:
         world = json.loads(told)
         now = datetime.fromisoformat(world["now"])
-        return replace(_PLANS[world.get("version", _FIRST_PLAN.version)], now=now), now
+        plan = _PLANS[world.get("version", _FIRST_PLAN.version)]
+        per_day = int(world.get("conversations_per_day", _ONCE_PER_DAY))
+        return replace(plan, now=now, conversations_per_day=per_day), now
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WarehouseUnwritable(
             f"{Home(home).world.name} is damaged, or a newer dify-etl wrote it",
@@ -61,4 +66,6 @@ def demo_of(home: Path) -> tuple[WorldPlan, datetime]:
 
 def _new_demo() -> bytes:
     now = datetime.now(UTC).replace(microsecond=0)
-    return json.dumps({"now": now.isoformat(), "version": DEMO_PLAN.version}).encode()
+    per_day = DEMO_PLAN.conversations_per_day
+    world = {"now": now.isoformat(), "version": DEMO_PLAN.version, "conversations_per_day": per_day}
+    return json.dumps(world).encode()

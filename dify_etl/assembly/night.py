@@ -21,6 +21,8 @@ from dify_etl.time_zones import local_date
 from dify_etl.warehouse.model_builds import build_all, forget_models, sql_files
 from dify_etl.warehouse.publish import left_copy, publish
 
+BUILDING, PUBLISHING = "building models", "publishing"  # what is watched beside feeds
+
 
 @dataclass(frozen=True)
 class NightResult:
@@ -71,11 +73,13 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
 def build_models(opened: OpenHome) -> None:
     """Build every model; one that fails keeps its last table, and ops.models says so."""
     files = sql_files()
+    opened.watch.begins(BUILDING, len(files))
     with opened.database() as database:
         fill_ops_tables(database, opened.path)
         for _ in build_all(database, files, run_id=opened.run_id):
-            pass
+            opened.watch.advances(BUILDING)
         forget_models(database, [one.qualified for one in files])
+    opened.watch.is_done(BUILDING)
 
 
 def publish_copy(opened: OpenHome) -> Published:
@@ -83,6 +87,7 @@ def publish_copy(opened: OpenHome) -> Published:
 
     A copy that an earlier setting left in the home is deleted, and the watcher told.
     """
+    opened.watch.begins(PUBLISHING, 1)
     through = local_date(opened.began_at, opened.rules.zone)
     with opened.database() as database:
         fill_ops_tables(database, opened.path)
@@ -94,6 +99,8 @@ def publish_copy(opened: OpenHome) -> Published:
         wait_seconds=opened.wait_seconds,
         place=opened.copy,
     )
+    opened.watch.advances(PUBLISHING)
+    opened.watch.is_done(PUBLISHING)
     if left:
         opened.watch.tells(f"{left} was deleted: the copy for analysts is {path.absolute()} now.")
     return Published(path, through)

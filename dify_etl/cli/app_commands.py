@@ -7,6 +7,7 @@ import typer
 from dify_etl.cli.app_views import export_to, show_app, show_apps
 from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
+from dify_etl.cli.json_answers import Json
 from dify_etl.cli.operation_commands import add_operations
 from dify_etl.cli.simulated_option import Commands
 
@@ -20,11 +21,12 @@ def list_apps(
         str | None, typer.Option(help="Only apps of this mode, such as workflow.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only apps with this in their name.")] = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show every app: name, mode, whether it was published, last change, id."""
     with clear_errors(debug=debug):
-        show_apps(out, mode, name)
+        show_apps(out, mode, name, is_json=as_json)
 
 
 @apps.command("show")

@@ -7,11 +7,13 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from dify_etl.cli.consoles import err, out
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.operations.apps import every_app, found_app
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.exchange import ExportApps
 
+LISTED = ("app_id", "name", "mode", "workflow_id", "created_at", "updated_at")
 SHOWN = (
     "app_id",
     "name",
@@ -29,12 +31,17 @@ SHOWN = (
 )
 
 
-def show_apps(console: Console, mode: str | None, name: str | None) -> None:
+def show_apps(
+    console: Console, mode: str | None, name: str | None, *, is_json: bool = False
+) -> None:
     """One row per app, by name."""
     with opened_operator() as context:
         dify = context.operator.dify
         listed = dify.apps.list(mode=mode, name=name) if mode else every_app(dify, name=name)
         found = sorted(listed, key=lambda app: (app.name, app.app_id))
+    if is_json:
+        print_json([{field: getattr(app, field) for field in LISTED} for app in found])
+        return
     table = RichTable(title=f"{len(found)} apps", title_justify="left")
     for heading in ("name", "mode", "published", "changed (UTC)", "id"):
         table.add_column(heading, overflow="fold")

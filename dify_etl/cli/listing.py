@@ -1,6 +1,8 @@
 """Show what stands in the published copy."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -9,6 +11,7 @@ from rich.table import Table as RichTable
 
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.cli.answer_tables import cell
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.published import published_copy
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.report import STATES
@@ -25,7 +28,7 @@ EXAMPLE_CHARACTERS = 40
 _ROWS_TO_CHOOSE_FROM = 50
 
 
-def list_tables(console: Console) -> int:
+def list_tables(console: Console, *, is_json: bool = False) -> int:
     """Schema, table, rows, state and grain of everything published. NothingPublished before that.
 
     "Last read whole" is of the slice for which it is longest ago: what Dify lets change without a
@@ -34,11 +37,15 @@ def list_tables(console: Console) -> int:
     """
     copy = published_copy()
     with opened_copy(copy) as connection:
-        _show(console, connection, effective_settings().zone)
+        rows = list(_listed(connection, effective_settings().zone))
+        if is_json:
+            print_json([one._asdict() for one in rows])
+        else:
+            _show(console, connection, rows)
     return 0
 
 
-def describe_table(console: Console, name: str) -> int:
+def describe_table(console: Console, name: str, *, is_json: bool = False) -> int:
     """Grain, rows, state and columns of one table: type, a row as an example, and what it holds.
 
     QueryWrong: there is none of that name.
@@ -46,6 +53,15 @@ def describe_table(console: Console, name: str) -> int:
     copy = published_copy()
     with opened_copy(copy) as connection:
         table = find_table(connection, name)
+        if is_json:
+            comments = _comments(connection, table)
+            print_json(
+                [
+                    {"column": column, "type": kind, "comment": comments.get(column)}
+                    for column, kind in columns_of(connection, table.sql)
+                ]
+            )
+            return 0
         rows = connection.execute(f"SELECT count(*) FROM {table.sql}").fetchall()[0][0]
         states = _states(connection, effective_settings().zone)
         whole, read = states.get(table.qualified, ("", ""))
@@ -68,13 +84,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> RichTab
     shown.add_column("type")
     shown.add_column("example", max_width=EXAMPLE_CHARACTERS, overflow="fold")
     shown.add_column("what it holds")
-    comments = dict(
-        connection.execute(
-            "SELECT column_name, comment FROM duckdb_columns() "
-            "WHERE schema_name = ? AND table_name = ? AND NOT internal",
-            [table.schema, table.name],
-        ).fetchall()
-    )
+    comments = _comments(connection, table)
     columns = columns_of(connection, table.sql)
     example = _example(connection, table) or ("",) * len(columns)
     for (name, kind), value in zip(columns, example, strict=True):
@@ -84,24 +94,50 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> RichTab
     return shown
 
 
+def _comments(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> dict[str, str | None]:
+    return dict(
+        connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() "
+            "WHERE schema_name = ? AND table_name = ? AND NOT internal",
+            [table.schema, table.name],
+        ).fetchall()
+    )
+
+
 def _example(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> tuple[object, ...] | None:
     """Of the first rows the one that tells most: with the fewest nulls. None: there is no row."""
     rows = connection.execute(f"SELECT * FROM {table.sql} LIMIT {_ROWS_TO_CHOOSE_FROM}").fetchall()
     return max(rows, key=lambda row: sum(value is not None for value in row), default=None)
 
 
-def _show(console: Console, connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> None:
+class ListedTable(NamedTuple):
+    """One table or view: how many rows, how whole its feed is, and since when."""
+
+    table: str
+    rows: int
+    state: str
+    read_or_built: str
+    grain: str
+
+
+def _listed(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> Iterator[ListedTable]:
+    states = _states(connection, zone)
+    for one in tables_of(connection):
+        rows = connection.execute(f"SELECT count(*) FROM {one.sql}").fetchall()[0][0]
+        yield ListedTable(one.qualified, rows, *states.get(one.qualified, ("", "")), one.grain)
+
+
+def _show(
+    console: Console, connection: duckdb.DuckDBPyConnection, rows: Sequence[ListedTable]
+) -> None:
     table = RichTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
     table.add_column("table", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("how whole")
     table.add_column("last read whole, or built")
     table.add_column("grain")
-    states = _states(connection, zone)
-    for one in tables_of(connection):
-        rows = connection.execute(f"SELECT count(*) FROM {one.sql}").fetchall()[0][0]
-        whole, read = states.get(one.qualified, ("", ""))
-        table.add_row(one.qualified, f"{rows:,}", whole, read, cell(one.grain))
+    for one in rows:
+        table.add_row(one.table, f"{one.rows:,}", one.state, one.read_or_built, cell(one.grain))
     console.print(table)
     published = connection.execute(
         "SELECT max(published_at), max(through_date) FROM ops.published"

@@ -6,14 +6,23 @@ the simulated Dify are imported where they are used, so that --help answers at o
 
 import sys
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dify_etl.cli.audit_commands import audit
-from dify_etl.cli.clear_errors import NOTHING_PUBLISHED, Debug, clear_errors, clear_interrupt
+from dify_etl.cli.clear_errors import (
+    EXIT_CODES,
+    NOTHING_PUBLISHED,
+    WRONG_USE,
+    Debug,
+    clear_errors,
+    clear_interrupt,
+)
 from dify_etl.cli.consoles import out
+from dify_etl.cli.json_answers import Json
 from dify_etl.cli.key_commands import keys
 from dify_etl.cli.late_groups import late_group
 from dify_etl.cli.query_format import QueryFormat
@@ -22,7 +31,9 @@ from dify_etl.cli.simulated_option import Commands
 app = Commands(
     name="dify-etl",
     help="Reads a whole Dify workspace into DuckDB, loses nothing and can show so.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 quarantine = Commands(
@@ -46,6 +57,24 @@ Host = Annotated[
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dify-etl {version('dify-etl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before a command; `--version` has ended by now."""
+    del show_version
+
+
 def main() -> None:
     """The entry point `dify-etl`. Ctrl-C ends it with 130 wherever it is, in an import too."""
     try:
@@ -62,6 +91,62 @@ def demo(*, debug: Debug = False) -> None:
         from dify_etl.cli.syncing import run_demo
 
         raise typer.Exit(run_demo(out, is_debug=debug))
+
+
+@app.command(takes_simulated=False)
+def init(
+    *,
+    address: Annotated[
+        str | None, typer.Option(help="Address of your Dify, as https://dify.example.com.")
+    ] = None,
+    email: Annotated[str | None, typer.Option(help="E-mail of the account that reads.")] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="File with its password; - is stdin."),
+    ] = None,
+    admin_api_key_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Instead: file with the admin API key; - is stdin."),
+    ] = None,
+    workspace_id: Annotated[
+        str | None, typer.Option(help="The workspace to read with the admin API key.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Replace other values in .env without asking.")
+    ] = False,
+    password: Annotated[
+        str | None,
+        typer.Option(hidden=True, help="Refused: others could read it in the list of processes."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Ask for address and account, try them, and write .env with time zone and start date.
+
+    Without a terminal: options, or DIFY_BASE_URL, DIFY_EMAIL, DIFY_PASSWORD (or DIFY_ADMIN_API_KEY,
+    DIFY_WORKSPACE_ID) in the environment.
+    """
+    with clear_errors(debug=debug, failed=WRONG_USE):
+        from dify_etl.settings import SettingWrong
+
+        if password is not None:
+            raise SettingWrong(
+                "a password on the command line stands in the list of processes and in the history",
+                where="--password",
+                hint="Set DIFY_PASSWORD, give --password-file FILE, or - for stdin. Change this "
+                "one if others use the machine.",
+            )
+        from dify_etl.cli.account_questions import InitRequest
+        from dify_etl.cli.first_settings import run_init
+
+        request = InitRequest(
+            address=address,
+            email=email,
+            password_file=password_file,
+            admin_key_file=admin_api_key_file,
+            workspace_id=workspace_id,
+            may_replace=yes,
+        )
+        raise typer.Exit(run_init(out, request))
 
 
 @app.command()
@@ -207,13 +292,14 @@ def doctor(
     write: Annotated[
         bool, typer.Option("--write", help="Write the account's time zone into .env.")
     ] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Check server, login, role, workspace, time zone, disk and locks; say what to do."""
     with clear_errors(debug=debug):
         from dify_etl.cli.doctor import examine
 
-        raise typer.Exit(examine(out, write=write))
+        raise typer.Exit(examine(out, write=write, is_json=as_json))
 
 
 @app.command()
@@ -238,13 +324,16 @@ def tables(
         str | None, typer.Argument(metavar="NAME", help="One table: its columns and a row.")
     ] = None,
     *,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """List the tables of the published copy with grain, rows and how fresh they are."""
     with clear_errors(debug=debug):
         from dify_etl.cli.listing import describe_table, list_tables
 
-        raise typer.Exit(describe_table(out, name) if name else list_tables(out))
+        if name:
+            raise typer.Exit(describe_table(out, name, is_json=as_json))
+        raise typer.Exit(list_tables(out, is_json=as_json))
 
 
 @app.command()
@@ -297,12 +386,12 @@ def export(
 
 
 @quarantine.command("list")
-def quarantine_list(*, debug: Debug = False) -> None:
+def quarantine_list(*, as_json: Json = False, debug: Debug = False) -> None:
     """Show what waits: feed, record, field, and what is wrong with it."""
     with clear_errors(debug=debug):
         from dify_etl.cli.quarantining import list_quarantine
 
-        raise typer.Exit(list_quarantine(out))
+        raise typer.Exit(list_quarantine(out, is_json=as_json))
 
 
 @quarantine.command("retry")

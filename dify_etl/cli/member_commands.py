@@ -5,19 +5,25 @@ from rich.table import Table as RichTable
 
 from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
+from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.cli.operation_commands import add_operations
 from dify_etl.cli.simulated_option import Commands
+
+LISTED = ("account_id", "email", "name", "role", "status", "last_active_at")
 
 members = Commands()
 
 
 @members.command("list")
-def list_members(*, debug: Debug = False) -> None:
+def list_members(*, as_json: Json = False, debug: Debug = False) -> None:
     """Show everybody: e-mail, role, status, last activity."""
     with clear_errors(debug=debug):
         with opened_operator() as context:
             people = sorted(context.operator.dify.members.list(), key=lambda one: one.email)
+        if as_json:
+            print_json([{field: getattr(one, field) for field in LISTED} for one in people])
+            return
         table = RichTable(title=f"{len(people)} members", title_justify="left")
         for heading in ("e-mail", "name", "role", "status", "last active", "id"):
             table.add_column(heading, overflow="fold")

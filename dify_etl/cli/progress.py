@@ -1,39 +1,59 @@
 """Progress of a sync: bars on a terminal, plain lines in a log."""
 
-import time
+import threading
+from collections.abc import Callable, Iterable
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
 
 from dify_etl.sync.report import FeedReport
+from dify_etl.sync.run import Seen
 
 LINE_EVERY_SECONDS = 10.0
+# The labels of the columns; with the widths below they fit into 80 columns.
+HEADINGS = ("", "", "steps", "rows read", "requests", "time", "state")
+_STYLES = {"proven": "green", "failed": "red", "incomplete": "red", "unproven": "yellow"}
+_NOTHING = Seen(0, 0)
+
+Look = Callable[[], Seen]
+
+
+class _Labelled(Progress):
+    """Bars under headings; what a feed has read so far is asked for whenever they are drawn."""
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> RichTable:
+        tasks = list(tasks)
+        for task in tasks:
+            seen = task.fields["look"]()
+            task.fields |= {"rows": f"{seen.rows:,}", "requests": f"{seen.requests:,}"}
+        table = super().make_tasks_table(tasks)
+        table.show_header = bool(tasks)
+        for column, heading in zip(table.columns, HEADINGS, strict=True):
+            column.header = heading
+            column.header_style = "dim"
+        return table
 
 
 class Bars:
-    """A bar per feed with steps, rows, requests and the time that is left."""
+    """A bar per feed, and for models and publication: steps, rows, requests, time, state.
+
+    A bar is as long as the share of the steps that are done: one of a feed that failed stays so.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rows]:>8} rows {task.fields[requests]:>6} requests"),
+        self._progress = _Labelled(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.completed:,}/{task.total:,}", justify="right"),
+            TextColumn("{task.fields[rows]}", justify="right"),
+            TextColumn("{task.fields[requests]}", justify="right"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("[{task.fields[style]}]{task.fields[state]}"),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._looks: dict[str, Look] = {}
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -46,60 +66,84 @@ class Bars:
         """Show the line above the bars."""
         self._progress.console.print(line, markup=False, highlight=False)
 
-    def begins(self, feed: str, steps: int) -> None:
-        """Show the feed's bar; further steps of the same feed make it longer."""
-        if feed not in self._tasks:
-            self._tasks[feed] = self._progress.add_task(feed, total=0, rows=0, requests=0)
-        task = self._tasks[feed]
-        total = self._progress.tasks[task].total or 0
-        self._progress.update(task, total=total + steps)
+    def follows(self, feed: str, look: Look) -> None:
+        """Show what the feed has read, as it goes on."""
+        self._looks[feed] = look
 
-    def advances(self, feed: str, *, rows: int, requests: int) -> None:
-        """Move the feed's bar by one step."""
-        if feed in self._tasks:
-            self._progress.update(self._tasks[feed], advance=1, rows=rows, requests=requests)
+    def begins(self, task: str, steps: int) -> None:
+        """Show the bar; further steps of the same feed make it longer."""
+        if task not in self._tasks:
+            look = self._looks.get(task, lambda: _NOTHING)
+            self._tasks[task] = self._progress.add_task(
+                task, total=0, look=look, rows="", requests="", style="dim", state="reading"
+            )
+        shown = self._progress.tasks[self._tasks[task]]
+        self._progress.update(shown.id, total=(shown.total or 0) + steps)
+
+    def advances(self, task: str) -> None:
+        """Move the bar by one step."""
+        if task in self._tasks:
+            self._progress.update(self._tasks[task], advance=1)
 
     def ends(self, report: FeedReport) -> None:
-        """Fill the feed's bar."""
-        self.begins(report.feed, 0)
-        task = self._tasks[report.feed]
-        total = self._progress.tasks[task].total or 1
+        """Say how the feed ended. Its rows are now those that it has, each counted once."""
         rows = report.changes.new + report.changes.changed + report.changes.unchanged
-        self._progress.update(
-            task, total=total, completed=total, rows=rows, requests=report.requests
-        )
+        self._looks[report.feed] = look = lambda: Seen(rows, report.requests)
+        self.begins(report.feed, 0)
+        task = self._progress.tasks[self._tasks[report.feed]]
+        if not task.total and report.state != "failed":  # nothing was to be fetched, or by one call
+            self._progress.update(task.id, total=1, completed=1)
+        self._end(task.id, report.state, _STYLES[report.state], look)
+
+    def is_done(self, task: str) -> None:
+        """Models are built, or the copy is published."""
+        if task in self._tasks:
+            self._end(self._tasks[task], "done", "green", lambda: _NOTHING)
+
+    def _end(self, task: TaskID, state: str, style: str, look: Look) -> None:
+        self._progress.update(task, state=state, style=style, look=look)
+        self._progress.stop_task(task)
 
 
 class Lines:
-    """A line when a feed begins and ends, and one every ten seconds in between."""
+    """A line when a feed begins and ends, and one every ten seconds in between, also while one list
+    is walked for long.
+    """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, every_seconds: float = LINE_EVERY_SECONDS) -> None:
         self._console = console
-        self._said_at = 0.0
+        self._every = every_seconds
+        self._look: tuple[str, Look] | None = None
+        self._ended = threading.Event()
+        self._teller = threading.Thread(target=self._tell_now_and_then, daemon=True)
 
     def __enter__(self) -> "Lines":
+        self._teller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        return
+        self._ended.set()
+        self._teller.join()
 
     def tells(self, line: str) -> None:
         """Print the line."""
         self._console.print(line, markup=False, highlight=False)
 
-    def begins(self, feed: str, steps: int) -> None:
-        """Say how much there is to fetch."""
-        self._said_at = time.monotonic()
-        self._console.print(f"{feed}: {steps} to fetch", highlight=False)
+    def follows(self, feed: str, look: Look) -> None:
+        """From now on it is this feed of which lines tell."""
+        self._look = (feed, look)
 
-    def advances(self, feed: str, *, rows: int, requests: int) -> None:
-        """Say how far it is, not too often."""
-        if time.monotonic() - self._said_at >= LINE_EVERY_SECONDS:
-            self._said_at = time.monotonic()
-            self._console.print(f"{feed}: {rows} rows, {requests} requests", highlight=False)
+    def begins(self, task: str, steps: int) -> None:
+        """Say how much there is to do."""
+        if steps:
+            self._console.print(f"{task}: {steps} to do", highlight=False)
+
+    def advances(self, task: str) -> None:
+        """Say nothing: lines come by time."""
 
     def ends(self, report: FeedReport) -> None:
         """Say what the feed brought."""
+        self._look = None
         changes = report.changes
         self._console.print(
             f"{report.feed}: done, {changes.new} new, {changes.changed} changed, "
@@ -107,6 +151,19 @@ class Lines:
             f"{report.seconds:.1f} s, {report.state}",
             highlight=False,
         )
+
+    def is_done(self, task: str) -> None:
+        """Say so."""
+        self._console.print(f"{task}: done", highlight=False)
+
+    def _tell_now_and_then(self) -> None:
+        while not self._ended.wait(self._every):
+            if self._look is not None:
+                feed, look = self._look
+                seen = look()
+                self._console.print(
+                    f"{feed}: {seen.rows} rows read, {seen.requests} requests", highlight=False
+                )
 
 
 def progress_on(console: Console) -> Bars | Lines:

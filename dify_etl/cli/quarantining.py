@@ -17,6 +17,7 @@ from dify_etl.assembly.connection import (
     rules_of,
 )
 from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.json_answers import print_json
 from dify_etl.feeds.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.home import Home
 from dify_etl.sync.ledger import QUARANTINE
@@ -25,9 +26,13 @@ from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.warehouse.database import open_database
 
 
-def list_quarantine(console: Console) -> int:
+def list_quarantine(console: Console, *, is_json: bool = False) -> int:
     """One row per object that was no valid record; 1 when any waits. Dify is not asked."""
     waiting = _waiting(Home(home_of(effective_settings())).live)
+    if is_json:
+        names = ("feed", "record", "field", "message", "endpoint")
+        print_json([dict(zip(names, _cells(one), strict=True)) for one in waiting])
+        return 1 if waiting else 0
     if not waiting:
         console.print("Nothing waits in quarantine.")
         return 0

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from dify_etl.assembly.night import NightResult
 from dify_etl.cli.clear_errors import message_of
 from dify_etl.cli.error_messages import ErrorMessage
-from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
+from dify_etl.sync.causes import SHOWN_CAUSES, by_cause
 from dify_etl.sync.differing_figures import RECONCILIATION, DifferingFigure
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.sync.verdict import AcceptedHole, BadSlice, HiddenFeed, Verdict
@@ -81,20 +81,17 @@ def broken_messages(verdict: Verdict) -> list[ErrorMessage]:
 
 
 def show_bad_slices(console: Console, bad: list[BadSlice]) -> None:
-    """What is not whole, since when, and why, by cause; each slice stands in ops.slices."""
+    """What is not whole, a paragraph per cause; each slice stands in ops.slices."""
     if not bad:
         return
     causes = by_cause(bad)
-    table = RichTable(title="Not read whole", title_justify="left")
-    for heading in CAUSE_HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for row in causes[:SHOWN_CAUSES]:
-        table.add_row(*(escape(text) for text in row))
-    console.print(table)
+    console.print("\n[bold]Not read whole[/]", highlight=False)
+    for one in causes[:SHOWN_CAUSES]:
+        console.print(one.paragraph(), markup=False, highlight=False, soft_wrap=True)
     if len(causes) > SHOWN_CAUSES:
         console.print(f"and {len(causes) - SHOWN_CAUSES} more causes in ops.slices")
     console.print(
-        f"They are tried again. A hole that stays: dify-etl accept {quote(bad[0].name)} "
+        f"They are tried again. A hole that stays: dify-etl accept {quote(causes[0].name)} "
         "--reason '…'",
         highlight=False,
         markup=False,

@@ -1,10 +1,10 @@
 """What was asked of `dify-etl sync`, refused before anything large is loaded when it is wrong."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from dify_etl.feeds.names import FEED_NAMES
+from dify_etl.feeds.names import FEED_NAMES, READ_WITH
+from dify_etl.suggestions import did_you_mean
 from dify_etl.sync.errors import WindowWrong
 
 
@@ -30,7 +30,8 @@ class SyncRequest:
                 where="--full and --from or --to",
                 hint="Leave one of them out.",
             )
-        _check_names(self.feeds)
+        feeds = tuple(dict.fromkeys(map(feed_of, self.feeds)))
+        object.__setattr__(self, "feeds", feeds)
 
     @property
     def is_night(self) -> bool:
@@ -47,11 +48,17 @@ class SyncRequest:
             )
 
 
-def _check_names(feeds: Collection[str]) -> None:
-    for name in feeds:
-        if name not in FEED_NAMES:
-            raise WindowWrong(
-                f"there is no feed {name!r}",
-                where="--feed",
-                hint=f"Feeds: {', '.join(FEED_NAMES)}.",
-            )
+def feed_of(name: str) -> str:
+    """The feed that reads a raw table: of the same name, or the one whose rows bring it as a part.
+
+    WindowWrong when there is no such table.
+    """
+    feed = READ_WITH.get(name, name)
+    if feed not in FEED_NAMES:
+        raise WindowWrong(
+            f"there is no feed {name!r}",
+            where="--feed",
+            hint=f"{did_you_mean(name, (*FEED_NAMES, *READ_WITH))}Feeds: {', '.join(FEED_NAMES)}; "
+            f"with messages come {', '.join(READ_WITH)}.",
+        )
+    return feed

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 
 from dify_etl.assembly.connection import (
     copy_place,
@@ -19,6 +18,7 @@ from dify_etl.assembly.connection import (
 from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.demonstration import show_demo
 from dify_etl.cli.error_messages import print_error
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
@@ -31,14 +31,6 @@ from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
 
-QUERIES = (
-    "SELECT app_name, currency, sum(messages) AS messages, sum(total_price) AS price\n"
-    "FROM marts.costs WHERE is_in_dify_figure GROUP BY ALL ORDER BY messages DESC;",
-    "SELECT app_name, sum(runs) AS runs, sum(failed_runs) AS failed\n"
-    "FROM marts.workflow_reliability GROUP BY ALL ORDER BY failed DESC;",
-    "SELECT feed, state, count(*) AS slices FROM ops.slices GROUP BY ALL ORDER BY ALL;",
-)
-
 
 def run_demo(console: Console, *, is_debug: bool) -> int:
     """The nightly sync of all 30 days of the simulated Dify, whatever server the settings name."""
@@ -46,9 +38,7 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
     code = _run(settings, SyncRequest(is_debug=is_debug), console)
     copy = copy_place(settings).path
     if copy.exists():
-        console.print(f"\nThe data is in [bold]{escape(str(copy))}[/]. Three queries to try:\n")
-        for query in QUERIES:
-            console.print(query + "\n", highlight=False, soft_wrap=True)
+        show_demo(console, copy)
     return code
 
 

@@ -111,4 +111,4 @@ def _as_markdown(bad: list[BadSlice]) -> str:
     causes = by_cause(bad)
     more = len(causes) - SHOWN_CAUSES
     told = f"and {more} more causes in ops.slices" if more > 0 else ""
-    return table(CAUSE_HEADINGS, causes[:SHOWN_CAUSES], told)
+    return table(CAUSE_HEADINGS, [one.cells for one in causes[:SHOWN_CAUSES]], told)

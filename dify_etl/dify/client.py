@@ -114,6 +114,13 @@ class DifyClient:
         """Dify's version, from the `X-Version` header; asked once. Raises NotDify."""
         return self._session.version_text
 
+    def check_address(self) -> None:
+        """Whether the console's API is below the base URL (GET /ping and its like, without login).
+
+        Raises NotDify when it is not, DifyUnavailable when nothing answers.
+        """
+        self._session.check_address()
+
     @property
     def version(self) -> Version:
         """The version for comparisons, such as (1, 12, 1)."""

@@ -1,4 +1,6 @@
-"""The names of the feeds, in the order in which they are read; nothing large is loaded for them."""
+"""The names of the feeds, in the order in which they are read, and of the tables that come with
+them; nothing large is loaded for them.
+"""
 
 FEED_NAMES = (
     "apps",
@@ -18,3 +20,13 @@ FEED_NAMES = (
     "workflow_runs",
     "node_executions",
 )
+
+# Raw tables that are parts of what a feed reads: whoever asks for one reads that feed.
+READ_WITH = {
+    "message_feedbacks": "messages",
+    "message_citations": "messages",
+    "message_files": "messages",
+    "agent_thoughts": "messages",
+    "agent_tool_calls": "messages",
+    "human_inputs": "messages",
+}

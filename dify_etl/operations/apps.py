@@ -27,6 +27,7 @@ from dify_etl.operations.request import (
     OptionalFile,
     PlannedRequest,
 )
+from dify_etl.suggestions import did_you_mean
 
 CREATE, UPDATE, RENAME = "apps.create", "apps.update", "apps.rename"
 CHANGE_ICON = "apps.change_icon"
@@ -172,13 +173,17 @@ def agents(dify: DifyClient, *, name: str | None = None) -> list[App] | None:
 
 def found_app(dify: DifyClient, text: str) -> App:
     """The app with this id, or the only one with this name. TargetUnknown."""
-    found = [app for app in every_app(dify) if text in (app.app_id, app.name)]
+    known = every_app(dify)
+    found = [app for app in known if text in (app.app_id, app.name)]
     if len(found) == 1:
         return found[0]
     what = "several apps are called" if found else "Dify has no app with the id or name"
     ids = f" Its ids: {', '.join(app.app_id for app in found)}." if found else ""
+    meant = "" if found else did_you_mean(text, [app.name for app in known])
     raise TargetUnknown(
-        f"{what} {text!r}", where="GET /apps", hint=f"Give the id; `apps list` shows it.{ids}"
+        f"{what} {text!r}",
+        where="GET /apps",
+        hint=f"{meant}Give the id; `apps list` shows it.{ids}",
     )
 
 

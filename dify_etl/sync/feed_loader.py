@@ -39,7 +39,7 @@ from dify_etl.sync.open_quarantine import (
 )
 from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
-from dify_etl.sync.run import Sync
+from dify_etl.sync.run import Seen, Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.time_zones import local_date
@@ -86,6 +86,7 @@ class FeedLoader:
         self._open.enter_context(self.sync.dify.labelled(self.feed))
         self._open.enter_context(collected(self._unforeseen))
         self._usage = self._open.enter_context(self.sync.dify.usage.measure(self.feed))
+        self.sync.watch.follows(self.feed, self._seen)
         return self
 
     def __exit__(
@@ -102,8 +103,10 @@ class FeedLoader:
 
     def step(self) -> None:
         """Tell the watcher that one more step is done."""
-        rows = self.changes.get(self.feed, Changes()).unchanged
-        self.sync.watch.advances(self.feed, rows=rows, requests=self._usage.total.requests)
+        self.sync.watch.advances(self.feed)
+
+    def _seen(self) -> Seen:
+        return Seen(self._usage.total.rows, self._usage.total.requests)
 
     @contextmanager
     def commit(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.suggestions import did_you_mean
 from dify_etl.sync.clocks import clock_difference, heal_days_to_come
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.forgetting import known_forgotten
@@ -205,12 +206,12 @@ def check_apps(opened: OpenHome, asked: Sequence[str]) -> None:
         return
     opened.check_source()
     with opened.dify.labelled("apps"):
-        known = {text for app in opened.dify.apps.list() for text in (app.app_id, app.name)}
+        listed = [(app.app_id, app.name) for app in opened.dify.apps.list()]
     for text in asked:
-        if text not in known:
+        if not any(text in app for app in listed):
             raise WindowWrong(
                 f"Dify has no app with the id or name {text!r}",
                 where="--app, or apps in the run's config",
-                hint="`dify-etl tables` tells the file in which raw.apps lists ids and names. "
-                "A deleted app keeps its rows there but cannot be read any more.",
+                hint=f"{did_you_mean(text, [name for _, name in listed])}`dify-etl apps list` "
+                "shows ids and names. A deleted app keeps its rows but cannot be read any more.",
             )

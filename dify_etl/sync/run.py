@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from dify_etl.dify.client import DifyClient
@@ -44,20 +44,33 @@ class SyncPlan:
     is_full: bool = False
 
 
+class Seen(NamedTuple):
+    """What a feed has got so far: rows of lists, some of them twice, and requests."""
+
+    rows: int
+    requests: int
+
+
 class Watcher(Protocol):
     """Somebody who watches a sync: a terminal, a log, Dagster."""
 
     def tells(self, line: str) -> None:
         """Something that is done once, such as a migration of the home."""
 
-    def begins(self, feed: str, steps: int) -> None:
-        """A feed begins and has this many steps (lists or details to fetch)."""
+    def follows(self, feed: str, look: Callable[[], Seen]) -> None:
+        """A feed is being read; `look` answers at any moment, on any thread, what it has got."""
 
-    def advances(self, feed: str, *, rows: int, requests: int) -> None:
-        """One more step is done; rows and requests of the feed so far."""
+    def begins(self, task: str, steps: int) -> None:
+        """A feed (or models, or the publication) begins and has this many steps more."""
+
+    def advances(self, task: str) -> None:
+        """One more step is done."""
 
     def ends(self, report: FeedReport) -> None:
         """A feed is read."""
+
+    def is_done(self, task: str) -> None:
+        """What is no feed has come to its end."""
 
 
 class NoWatcher:
@@ -66,13 +79,19 @@ class NoWatcher:
     def tells(self, line: str) -> None:
         """Say nothing."""
 
-    def begins(self, feed: str, steps: int) -> None:
+    def follows(self, feed: str, look: Callable[[], Seen]) -> None:
         """Say nothing."""
 
-    def advances(self, feed: str, *, rows: int, requests: int) -> None:
+    def begins(self, task: str, steps: int) -> None:
+        """Say nothing."""
+
+    def advances(self, task: str) -> None:
         """Say nothing."""
 
     def ends(self, report: FeedReport) -> None:
+        """Say nothing."""
+
+    def is_done(self, task: str) -> None:
         """Say nothing."""
 
 

@@ -9,7 +9,7 @@ it is has the comment of the raw column.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import takewhile
@@ -229,29 +229,30 @@ def _words_of(statement: Any) -> dict[str, frozenset[str] | None]:
         if node.get("type") != "SELECT_NODE":
             continue
         own = {name: value for name, value in node.items() if name != "cte_map"}
-        words = frozenset(_strings(own))
+        nodes = list(_nodes(own))
+        words = frozenset(_strings(nodes))
+        values = _values_of(nodes)
         for table in _nodes(node["from_table"]):
             if table.get("type") != "BASE_TABLE" or not table["schema_name"]:
                 continue
             name = f"{table['schema_name']}.{table['table_name']}"
             known = found.get(name, frozenset())
-            takes_all = _takes_all(own, {table["alias"], table["table_name"]})
+            takes_all = values is None or bool(values & {table["alias"], table["table_name"]})
             found[name] = None if takes_all or known is None else known | words
     return found
 
 
-def _takes_all(select: Any, names: set[str]) -> bool:
-    """Whether a SELECT has a star, or names a table that is called by `names` as a value."""
-    return any(
-        one.get("class") == "STAR"
-        or (one.get("class") == "COLUMN_REF" and {*one["column_names"][-1:]} <= names)
-        for one in _nodes(select)
-    )
+def _values_of(nodes: Sequence[dict[str, Any]]) -> set[str] | None:
+    """The last names of all columns, by which a table may be named as a value; None: a star."""
+    if any(one.get("class") == "STAR" for one in nodes):
+        return None
+    columns = (one["column_names"] for one in nodes if one.get("class") == "COLUMN_REF")
+    return {names[-1] for names in columns if names}
 
 
-def _strings(tree: Any) -> Iterator[str]:
-    """All strings of a JSON value, in no order."""
-    for node in _nodes(tree):
+def _strings(nodes: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """All strings that stand in JSON objects, in no order."""
+    for node in nodes:
         for value in node.values():
             for one in value if isinstance(value, list) else [value]:
                 if isinstance(one, str):

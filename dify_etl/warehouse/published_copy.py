@@ -3,7 +3,6 @@
 Everything here only reads. Errors of SQL become QueryWrong, in one sentence.
 """
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from dify_etl.errors import is_interrupt
+from dify_etl.suggestions import did_you_mean, nearest
 from dify_etl.warehouse.errors import QueryWrong, WarehouseError, translated
 
 # Where a name without a schema is looked for: what is made for people first.
@@ -145,7 +145,7 @@ def find_table(connection: duckdb.DuckDBPyConnection, name: str) -> CopyTable:
     if found:
         return min(found, key=_by_use)
     names = {word: one.qualified for one in tables for word in (one.name, one.qualified)}
-    close = dict.fromkeys(names[one] for one in difflib.get_close_matches(wanted, names, n=3))
+    close = dict.fromkeys(names[one] for one in nearest(wanted, names))
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise QueryWrong(
         f"the copy has no table {name!r}",
@@ -169,8 +169,7 @@ def find_app(connection: duckdb.DuckDBPyConnection, app: str) -> str:
             where="--app",
             hint=f"Name one by its id: {' or '.join(found)}.",
         )
-    close = difflib.get_close_matches(app, [str(name) for _, name in rows], n=3)
-    hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    hint = did_you_mean(app, [str(name) for _, name in rows])
     raise QueryWrong(
         f"there is no app {app!r} in the copy",
         where="--app",

@@ -18,7 +18,7 @@ from dify_etl.home import COPY
 from dify_etl.settings import Settings
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.run import NoWatcher, SyncPlan
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_etl_tests.defs.night import QUIET, settings_for
@@ -117,20 +117,11 @@ class RefusingServer(httpx.WSGITransport):
         return super().handle_request(request)
 
 
-class Breaking:
+class Breaking(NoWatcher):
     """A watcher that fails when a feed ends, as a full disk does."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
-
-    def tells(self, line: str) -> None:
-        """Say nothing."""
-
-    def begins(self, feed: str, steps: int) -> None:
-        """Say nothing."""
-
-    def advances(self, feed: str, *, rows: int, requests: int) -> None:
-        """Say nothing."""
 
     def ends(self, report: FeedReport) -> None:
         """Fail after the members were read."""

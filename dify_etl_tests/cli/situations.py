@@ -232,6 +232,12 @@ def https_to_http(stage: Stage) -> Iterator[Met]:
 
 
 @contextmanager
+def path_of_a_page(stage: Stage) -> Iterator[Met]:
+    """The base URL is what stands in the browser's address line."""
+    yield Met({"DIFY_BASE_URL": f"{stage.dify.base_url}/apps"}, (stage.dify.base_url,))
+
+
+@contextmanager
 def _tls_server(folder: Path, *, days: int) -> Iterator[tuple[int, Path]]:
     key, certificate = _certificate(folder, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

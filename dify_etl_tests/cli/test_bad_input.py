@@ -28,12 +28,14 @@ class Bad:
 
 
 SERVERS = (
-    Bad("nothing listens", 3, ("connection fails", "127.0.0.1", "server runs"),
+    Bad("nothing listens", 3, ("connection is refused", "127.0.0.1:9", "server runs"),
         variables={"DIFY_BASE_URL": "http://127.0.0.1:9"}),
     Bad("no such host", 3, ("cannot be resolved", "no-such-host.invalid", "DNS"),
         variables={"DIFY_BASE_URL": "http://no-such-host.invalid"}),
     Bad("http to an https server", 3, ("http or https",), arrange=some.http_to_https),
-    Bad("https to an http server", 3, ("http or https",), arrange=some.https_to_http),
+    Bad("https to an http server", 3, ("does not speak https", "http://"),
+        arrange=some.https_to_http),
+    Bad("a page's path", 3, ("not below", "/apps"), arrange=some.path_of_a_page),
     Bad("expired certificate", 3, ("certificate is not accepted", "localhost", "Renew"),
         arrange=some.expired_certificate),
     Bad("a server of HTML", 3, ("NotDify", "X-Version", "Dify console"),
@@ -58,8 +60,10 @@ ACCOUNTS = (
 )  # fmt: skip
 
 DAYS = (
-    Bad("unknown app", 2, ("'deleted app'", "--app", "raw.apps"), "sync --app deleted.app"),
-    Bad("unknown feed", 2, ("'chats'", "--feed", "conversations"), "sync --feed chats"),
+    Bad("unknown app", 2, ("'deleted app'", "--app", "apps list"), "sync --app deleted.app"),
+    Bad("misspelt app", 2, ("Did you mean 'the chat app'?",), "sync --app TheChatAp"),
+    Bad("unknown feed", 2, ("'mesages'", "--feed", "Did you mean 'messages'"),
+        "sync --feed mesages"),
     Bad("no date", 2, ("'2026-02-30'", "--from", DAY), "sync --from 2026-02-30"),
     Bad("a date in the future", 2, ("2099-01-01 lies in the future", "--to"),
         f"sync --from {some_days_ago(1)} --to 2099-01-01"),
@@ -85,6 +89,10 @@ SETTINGS = (
         variables={"DIFY_ETL_SCHEDULE": "99 1 * * *"}, arrange=some.runs_are_recorded),
     Bad("the same before the UI starts", 2, ("DIFY_ETL_SCHEDULE", "99 1 * * *"), "dev",
         variables={"DIFY_ETL_SCHEDULE": "99 1 * * *"}),
+    Bad("no such setting", 2, ("DIFY_ETL_TIMZONE", "environment", "'DIFY_ETL_TIMEZONE'"),
+        variables={"DIFY_ETL_TIMZONE": "UTC"}),
+    Bad("no such setting in .env", 2, ("DIFY_ETL_TXT", "'DIFY_ETL_TEXT'"),
+        arrange=some.env_file(b"DIFY_ETL_TXT=mask\n")),
     Bad("no password", 2, ("DIFY_PASSWORD is not set", ".env"), variables={"DIFY_PASSWORD": ""}),
     Bad("the same for the doctor", 1, ("DIFY_PASSWORD is not set", ".env"), "doctor",
         variables={"DIFY_PASSWORD": ""}),

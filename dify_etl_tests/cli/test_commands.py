@@ -1,16 +1,19 @@
 """What the commands answer when all is well."""
 
+import json
 import os
 import pty
 import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from typer.main import get_group
+from typer.testing import CliRunner
 
 from dify_etl.cli.main import app
 from dify_etl_tests.cli.command_line import COMMAND, ServedDify, Shell
@@ -29,6 +32,14 @@ def test_every_command_and_option_says_what_it_does(command: str) -> None:
     found = COMMANDS[command]
     assert found.help
     assert [one.name for one in found.params if not getattr(one, "help", None)] == []
+
+
+def test_version_and_short_help() -> None:
+    """What everybody tries first."""
+    assert CliRunner().invoke(app, ["--version"]).output == f"dify-etl {version('dify-etl')}\n"
+    for words in (["-h"], ["sync", "-h"], ["apps", "list", "-h"]):
+        assert CliRunner().invoke(app, words).exit_code == 0
+    assert "Exit codes: 0" in CliRunner().invoke(app, ["-h"]).output
 
 
 @pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["dev", "--help"]])
@@ -62,8 +73,10 @@ def test_sync_of_one_day_app_and_feed(own_copy: Shell, dify: ServedDify) -> None
 
 
 def test_one_feed_into_an_empty_home_brings_what_it_starts_from(shell: Shell) -> None:
-    """--feed messages alone would find no app: what it needs is read with it, once."""
-    answer = shell.run("sync", "--feed", "messages")
+    """A part of messages is read with them; alone they would find no app: what they need is read,
+    once.
+    """
+    answer = shell.run("sync", "--feed", "agent_thoughts", "--feed", "messages")
     assert answer.code == 0, answer.text
     assert re.findall(r"^(\w+): done", answer.out, re.MULTILINE) == [
         "apps",
@@ -140,6 +153,26 @@ def test_tables_of_one_name_shows_its_columns(loaded: Shell) -> None:
     both = loaded.run("tables", "conversations", COLUMNS="240").text
     assert "exports.conversations: 2 rows" in both
     assert loaded.run("tables", "massages").code == 2
+
+
+def test_json_for_machines(loaded: Shell) -> None:
+    """The same as in the tables, under names that stay; nothing else is on stdout."""
+    tables = {one["table"]: one for one in json.loads(loaded.run("tables", "--json").out)}
+    assert tables["raw.datasets"]["rows"] == 6
+    assert tables["raw.datasets"]["state"] == "proven"
+    columns = json.loads(loaded.run("tables", "messages", "--json").out)
+    assert {"query", "answer", "message_id"} <= {one["column"] for one in columns}
+    findings = {one["checked"]: one for one in json.loads(loaded.run("doctor", "--json").out)}
+    assert findings["login"]["state"] == "good"
+    assert json.loads(loaded.run("quarantine", "list", "--json").out) == []
+    apps = json.loads(loaded.run("apps", "list", "--json").out)
+    assert [one["mode"] for one in apps if one["name"] == "the chat app"] == ["chat"]
+    (owner,) = [
+        one
+        for one in json.loads(loaded.run("members", "list", "--json").out)
+        if one["email"] == loaded.variables["DIFY_EMAIL"]
+    ]
+    assert owner["role"] == "owner"
 
 
 def test_simulate_prints_settings_that_work(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The first minute: `dify-etl demo` in an empty folder, with nothing set."""
 
 import re
+import shlex
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from dify_etl.cli.demonstration import QUESTION
 from dify_etl.feeds.table import FEEDS
 from dify_etl_tests.cli.command_line import Answer, Shell
 
@@ -45,12 +47,18 @@ def test_demo_shows_table_file_and_queries(first: Answer, place: Shell) -> None:
     assert (place.home / "demo" / "dify.duckdb").exists()
 
 
-def test_demo_queries_run_on_the_file(first: Answer, place: Shell) -> None:
-    """The three queries that it shows answer rows."""
-    queries = re.findall(r"^SELECT .*?;$", first.out, re.DOTALL | re.MULTILINE)
-    assert len(queries) == 3
+def test_demo_ends_with_an_answer_and_how_to_go_on(first: Answer, place: Shell) -> None:
+    """Cost and messages per app, commands that run as they stand, and what `unproven` means."""
     with duckdb.connect(place.home / "demo" / "dify.duckdb", read_only=True) as connection:
-        assert [one for one in queries if not connection.execute(one).fetchall()] == []
+        answer = connection.execute(QUESTION).fetchall()
+    assert len(answer) > 5
+    assert [app for app, *_ in answer if app not in first.out] == []
+    commands = re.findall(r"^  dify-etl (.*)$", first.out, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        assert place.run(*shlex.split(command)).code == 0
+    assert re.search(r"`unproven` \(\d+ days of an app above\): all was read", first.out)
+    assert first.out.endswith("Your own Dify: dify-etl init\n")
 
 
 def test_demo_knows_everything_that_it_reads(first: Answer, place: Shell) -> None:

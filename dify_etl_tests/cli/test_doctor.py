@@ -25,9 +25,14 @@ class Ill:
 
 
 ILLS = (
-    Ill("server", ("connection fails", "Check that the server runs"),
-        {"DIFY_BASE_URL": "http://127.0.0.1:9"}),
-    Ill("password", ("refuses the login", "Check e-mail and password"),
+    Ill("server", ("✗ server the connection is refused", "Check that the server runs",
+        "– version, login", "not looked at"), {"DIFY_BASE_URL": "http://127.0.0.1:9"}),
+    Ill("page's path", ("✗ server", "console's API is not below"), arrange=some.path_of_a_page),
+    Ill("https for http", ("✗ server", "does not speak https"), arrange=some.https_to_http),
+    Ill("no Dify", ("✗ server", "without Dify's X-Version"),
+        arrange=some.answering("<html/>", "text/html")),
+    Ill("locked", ("✗ login", "locked the account"), arrange=some.locked_account),
+    Ill("password", ("✗ login Dify refuses the login", "Check e-mail and password"),
         {"DIFY_PASSWORD": "Wrong-pass-1"}),
     Ill("time zone", ("the account has UTC", "Set DIFY_ETL_TIMEZONE=UTC"),
         {"DIFY_ETL_TIMEZONE": "Europe/Berlin"}),

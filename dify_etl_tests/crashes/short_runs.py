@@ -134,5 +134,5 @@ def _read_feeds(home: OpenHome, said: TextIO) -> int:
     with home.database() as database:
         verdict = judge(database)
     for row in verdict.bad:
-        print(" | ".join(row), file=said)
+        print(" | ".join(map(str, row)), file=said)
     return 0 if verdict.is_good else 1

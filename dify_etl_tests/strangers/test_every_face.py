@@ -130,6 +130,7 @@ def stage(wide: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stag
 # What each command is asked; the operator's own words name no stranger's place.
 Words = Callable[[Stage], list[list[str]]]
 COMMANDS: dict[str, Words] = {
+    "init": lambda stage: [["--yes"]],
     "sync": lambda stage: [["--feed", "conversations", "--debug"]],
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],

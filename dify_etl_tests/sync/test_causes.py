@@ -43,3 +43,18 @@ def test_states_and_whole_lists_are_told_apart() -> None:
         ("failed", "whole list"),
         ("incomplete", "whole list"),
     ]
+
+
+def test_a_cause_is_a_paragraph() -> None:
+    """What, where, since when, how many slices, what to do; a name begins no line of its own."""
+    reason = "Dify answers 500 [GET /console/api/apps/1/x at dify:80] Look at the log."
+    days = [bad(f"app\n{number}", reason=reason)._replace(slices=40) for number in (1, 2)]
+    assert by_cause(days)[0].paragraph() == (
+        "failed: messages of app 1, app 2, 2026-01-03; 80 slices, since 2026-02-01\n"
+        "  what happened: Dify answers 500\n"
+        "  where: GET /console/api/apps/1/x at dify:80\n"
+        "  what to do: Look at the log."
+    )
+    assert by_cause([bad("one", reason="3 of [4] rows")])[0].paragraph().splitlines()[1:] == [
+        "  what happened: 3 of [4] rows"
+    ]

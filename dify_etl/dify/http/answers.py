@@ -85,6 +85,9 @@ LOGIN_CODES = frozenset(
 )
 
 
+NO_ROUTE = (404, 405)  # what Dify answers where it has no such route
+
+
 class Transient(Exception):
     """A failure that may pass: the error to raise when it does not, and how long Dify asks for."""
 
@@ -333,6 +336,16 @@ def _not_dify(what: str, where: str) -> NotDify:
         where=where,
         hint="Set the base URL to the address under which the Dify console itself opens, "
         "and let proxies pass the X-Version header.",
+    )
+
+
+def not_console(address: str, *, where: str) -> NotDify:
+    """A Dify answers, but its console is not below this address."""
+    return NotDify(
+        f"a Dify answers there, but its console's API is not below {address}",
+        where=where,
+        hint="Set the base URL to the address under which the Dify console opens, without the path "
+        "of a page such as /apps.",
     )
 
 

@@ -26,7 +26,15 @@ from dify_etl.dify.errors import (
     SessionLost,
     UnexpectedAnswer,
 )
-from dify_etl.dify.http.answers import Transient, code_of, failure_of, json_of, where_of
+from dify_etl.dify.http.answers import (
+    NO_ROUTE,
+    Transient,
+    code_of,
+    failure_of,
+    json_of,
+    not_console,
+    where_of,
+)
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.server import Server
 from dify_etl.dify.http.tokens import SessionTokens, TokenStore
@@ -167,6 +175,8 @@ class PasswordAuth(httpx.Auth):
             password = base64.b64encode(password.encode()).decode()
         body = {"email": self._credentials.email, "password": password, "remember_me": True}
         response = yield self._post(request, "/login", body)
+        if response.status_code in NO_ROUTE and not code_of(response):
+            raise not_console(self._server.origin, where=where_of(response.request))
         if response.status_code != 200:
             raise _login_failure(response)
         if _result(response) != "success":
@@ -271,7 +281,7 @@ def _login_failure(response: httpx.Response) -> DifyError | Transient:
             hint="Wait for the lock to end (24 h by default), and correct the password first.",
         )
     if status in (400, 401, 403, 422) and code is not None:
-        return _refused(f"Dify refuses the login: {code}", response)
+        return _refused(code, response)
     return failure_of(response)
 
 
@@ -280,7 +290,7 @@ def _no_entry(response: httpx.Response) -> LoginRefused:
     without a code the account is in no workspace that is open.
     """
     if code := code_of(response):
-        return _refused(f"Dify refuses the login: {code}", response)
+        return _refused(code, response)
     return LoginRefused(
         "the account is in no workspace: it was removed from it, or the workspace is archived",
         where=where_of(response.request),
@@ -288,12 +298,40 @@ def _no_entry(response: httpx.Response) -> LoginRefused:
     )
 
 
-def _refused(what: str, response: httpx.Response) -> LoginRefused:
-    return LoginRefused(
-        what,
-        where=where_of(response.request),
-        hint="Check e-mail and password, and that the account is active in a workspace.",
-    )
+# What Dify's codes say of a login, and what helps; new servers do not tell a wrong e-mail from a
+# wrong password.
+_UNKNOWN_EMAIL = ("it knows no account with this e-mail", "Check e-mail and password.")
+_WRONG_PASSWORD = (
+    "the password is wrong",
+    "Check e-mail and password: after five wrong ones Dify locks an account for a day.",
+)
+_EITHER = (
+    "e-mail or password is wrong, it does not tell which",
+    "Check e-mail and password: after five wrong ones Dify locks an account for a day.",
+)
+_CLOSED = ("the account is banned", "Let an owner of the server open it, or take another account.")
+_HOMELESS = ("the account is in no workspace", "Let an owner of the workspace invite the account.")
+_NOT_SET_UP = ("the server is not set up yet", "Open it in a browser and make its first account.")
+_REFUSALS = {
+    "account_not_found": _UNKNOWN_EMAIL,
+    "email_or_password_mismatch": _WRONG_PASSWORD,
+    "password_mismatch": _WRONG_PASSWORD,
+    "authentication_failed": _EITHER,
+    "account_banned": _CLOSED,
+    "account_in_freeze": _CLOSED,
+    "account_not_link_tenant": _HOMELESS,
+    "not_allowed_create_workspace": _HOMELESS,
+    "workspace_not_allowed_create": _HOMELESS,
+    "not_setup": _NOT_SET_UP,
+    "not_init_validated": _NOT_SET_UP,
+}
+_OTHERWISE = ("", "Check e-mail and password, and that the account is active in a workspace.")
+
+
+def _refused(code: str, response: httpx.Response) -> LoginRefused:
+    what, hint = _REFUSALS.get(code, _OTHERWISE)
+    told = f"Dify refuses the login: {what} ({code})" if what else f"Dify refuses the login: {code}"
+    return LoginRefused(told, where=where_of(response.request), hint=hint)
 
 
 def _result(response: httpx.Response) -> object:

@@ -22,7 +22,15 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.http.adaptive_limit import AdaptiveLimit, RequestLimits
-from dify_etl.dify.http.answers import Transient, failure_of, is_dify, json_of, where_of
+from dify_etl.dify.http.answers import (
+    NO_ROUTE,
+    Transient,
+    failure_of,
+    is_dify,
+    json_of,
+    not_console,
+    where_of,
+)
 from dify_etl.dify.http.bounds import AnswerBounds, AnswerTooMuch
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.connections import Connections
@@ -228,6 +236,21 @@ class Session:
                     return
             raise
 
+    def check_address(self) -> None:
+        """Whether the console's routes are below this address: a Dify tells its version with every
+        answer, also with those to wrong paths. Raises NotDify, and what a read raises.
+        """
+        _ = self.version_text
+        for route in VERSION_ROUTES:
+            call = Call("GET", route, is_public=True)
+            try:
+                response = self._exchange(self._request(call, is_retry=False), call)
+            except Transient as failure:
+                raise failure.error from failure.__cause__
+            if is_dify(response) and response.status_code not in NO_ROUTE:
+                return
+        raise not_console(self.server.origin, where=f"GET {self.server.api.path}/ping")
+
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
@@ -238,6 +261,7 @@ class Session:
             try:
                 answer = self._sent(call, self._request(call, is_retry=attempt > 1)).value
                 self._earn_retry()
+                self._usage.add_rows(_rows_in(answer))
                 return answer
             except Transient as failure:
                 if self._is_a_rows(failure) or isinstance(failure.__cause__, AnswerTooMuch):
@@ -362,6 +386,14 @@ class Session:
         )
 
 
+def _rows_in(answer: Any) -> int:
+    """How many rows the list in an answer has; 1 where it is one object."""
+    if isinstance(answer, dict):
+        lists = [len(one) for one in answer.values() if isinstance(one, list)]
+        return max(lists, default=1)
+    return len(answer) if isinstance(answer, list) else 0
+
+
 def _params(query: Query) -> Iterator[tuple[str, str]]:
     """Query parameters as Dify reads them: none for None, true and false, lists repeated."""
     for name, value in query.items():
@@ -375,7 +407,7 @@ def _params(query: Query) -> Iterator[tuple[str, str]]:
 
 def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
     """A failure below HTTP. A bad certificate does not heal by asking again."""
-    where = f"{where_of(request)} at {request.url.host}"
+    where = f"{where_of(request)} at {request.url.netloc.decode()}"
     if isinstance(error, AnswerTooMuch):
         hint = f"No Dify that is known does this; {error.setting} sets the bound."
         return Transient(AnswerOutOfBounds(error.what, where=where, hint=hint))
@@ -386,17 +418,50 @@ def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
             where=where,
             hint="Renew the certificate, or point SSL_CERT_FILE to the authority that signed it.",
         )
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        what, hint = "the host name cannot be resolved", "Check the base URL and DNS."
-    elif isinstance(error, httpx.TimeoutException | TimeoutError):
-        what, hint = "no answer in time", "Look at the server's load, or allow fewer requests."
-    else:
-        what = f"the connection fails ({type(error).__name__})"
-        hint = (
-            "Check that the server runs, that this machine reaches it, and that http or https in "
-            "the base URL is what the server speaks."
-        )
+    what, hint = next(
+        (told for kind, *told in _BROKEN if any(isinstance(one, kind) for one in causes)),
+        (f"the connection fails ({type(error).__name__})", _BROKEN_OTHERWISE),
+    )
     return Transient(DifyUnavailable(what, where=where, hint=hint))
+
+
+# What broke, by the first of these in the chain of causes: what is said of it, and what to do.
+_BROKEN: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        socket.gaierror,
+        "the host name cannot be resolved",
+        "Correct the host in the base URL, or look at this machine's DNS.",
+    ),
+    (
+        ConnectionRefusedError,
+        "the connection is refused: nothing listens at this port",
+        "Check that the server runs, and the port in the base URL.",
+    ),
+    (
+        ssl.SSLError,
+        "the server does not speak https at this port",
+        "Write http:// in the base URL, or the port at which the server speaks https.",
+    ),
+    (
+        httpx.ConnectTimeout,
+        "no connection in time: the host is silent, or a firewall drops what is sent",
+        "Check host and port in the base URL, and that this machine may reach them.",
+    ),
+    (
+        TimeoutError,
+        "no answer in time",
+        "Look at the server's load, or allow fewer requests.",
+    ),
+    (
+        httpx.TimeoutException,
+        "no answer in time",
+        "Look at the server's load, or allow fewer requests.",
+    ),
+)
+_BROKEN_OTHERWISE = (
+    "Check that the server runs, that this machine reaches it, and that http or https in "
+    "the base URL is what the server speaks."
+)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

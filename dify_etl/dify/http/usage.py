@@ -22,11 +22,12 @@ class RequestDone:
 
 @dataclass(frozen=True)
 class Spent:
-    """Sums over requests."""
+    """Sums over requests; `rows` are those of all lists in their answers."""
 
     requests: int = 0
     retries: int = 0
     bytes: int = 0
+    rows: int = 0
 
     def plus(self, other: "Spent", sign: int = 1) -> "Spent":
         """Both together; with `sign` -1 what came on top of the other."""
@@ -34,6 +35,7 @@ class Spent:
             self.requests + sign * other.requests,
             self.retries + sign * other.retries,
             self.bytes + sign * other.bytes,
+            self.rows + sign * other.rows,
         )
 
 
@@ -93,12 +95,18 @@ class Usage:
 
     def add(self, done: RequestDone) -> None:
         """Count one request, and tell the listener of the client."""
-        one = Spent(1, int(done.is_retry), done.bytes)
-        with self._lock:
-            for label in (None, done.label):
-                self._sums[label] = self.spent(label).plus(one)
+        self._sum(Spent(1, int(done.is_retry), done.bytes), done.label)
         if self._on_request is not None:
             self._on_request(done)
+
+    def add_rows(self, rows: int) -> None:
+        """Count rows of a list that came under this context's label."""
+        self._sum(Spent(rows=rows), self.label)
+
+    def _sum(self, one: Spent, own_label: str) -> None:
+        with self._lock:
+            for label in (None, own_label):
+                self._sums[label] = self.spent(label).plus(one)
 
     def spent(self, label: str | None) -> Spent:
         """The sums so far under a label, or under all."""

@@ -11,18 +11,16 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-from dotenv.parser import Binding, parse_stream
 from pydantic import SecretStr
 
+from dify_etl.dotenv_text import BOM, bindings_of, with_variable
 from dify_etl.operations.keys.errors import SinkFailed
 from dify_etl.operations.keys.sinks.protocol import Stage
 from dify_etl.private_files import flock, replace_file, sweep_unfinished
 
-BOM = "\ufeff"
 Format = Literal["dotenv", "json"]
 Kept = dict[str, dict[str, str]]
 
@@ -88,7 +86,7 @@ class FileSink:
             if value is not None and not isinstance(value, str):
                 raise self._failed(entry, "the value there is no text")
             return {entry: value} if entry in held else {}
-        bindings = _bindings(text.removeprefix(BOM))
+        bindings = bindings_of(text)
         return {binding.key: binding.value for binding in bindings if binding.key}
 
     def _json(self, entry: str, text: str) -> dict[str, object]:
@@ -106,7 +104,7 @@ class FileSink:
             self._json(entry, text)
             text = with_member(text, entry, value)
         else:
-            text = _with_variable(text, entry, value)
+            text = with_variable(text, entry, value)
         self._check_owner(entry)
         replace_file(self._path, text.encode(), keeps_rights=True)
 
@@ -175,25 +173,6 @@ class FileSink:
         )
 
 
-def _bindings(text: str) -> list[Binding]:
-    return list(parse_stream(StringIO(text)))
-
-
-def _with_variable(text: str, name: str, value: str) -> str:
-    """The same file with one variable changed, or added at the end; comments stay."""
-    bom = BOM if text.startswith(BOM) else ""
-    line = f"{name}={value}" + ("\r\n" if "\r\n" in text else "\n")
-    bindings = _bindings(text.removeprefix(BOM))
-    # For readers the last of several wins, so all are changed.
-    out = bom + "".join(
-        _lead(one.original.string) + line if one.key == name else one.original.string
-        for one in bindings
-    )
-    if any(one.key == name for one in bindings):
-        return out
-    return out + ("" if not out or out.endswith("\n") else "\n") + line
-
-
 def with_member(text: str, name: str, value: str) -> str:
     """The same JSON object with one member of the top level changed, or added at its end.
 
@@ -241,9 +220,3 @@ def _after_space(body: str, at: int) -> int:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _lead(binding: str) -> str:
-    """What stands before the name: blank lines, and `export` where the file has it."""
-    found = re.match(r"\s*(export\s+)?", binding)
-    return found.group(0) if found else ""

@@ -1,0 +1,38 @@
+"""What a newcomer sees after the demo: where the file is, one answer from it, and how to go on."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from dify_etl.cli.answer_tables import print_answer
+from dify_etl.cli.consoles import teller
+from dify_etl.warehouse.published_copy import opened_copy, statements_of
+
+# Each app of the demo has one currency.
+QUESTION = """SELECT app_name AS app, sum(messages) AS messages,
+    sum(total_price)::DECIMAL(18, 2) AS cost, max(currency) AS currency
+FROM marts.costs WHERE is_in_dify_figure GROUP BY app_name ORDER BY messages DESC, app"""
+UNPROVEN = "SELECT count(*), mode(reason) FROM ops.slices WHERE state = 'unproven'"
+
+
+def show_demo(console: Console, copy: Path) -> None:
+    """The file, cost and messages per app, how to ask more, and what `unproven` meant above."""
+    tell = teller(console)
+    tell(f"\nThe data is in {copy}: tables for SQL, in one DuckDB file. What it cost, by app:\n")
+    with opened_copy(copy) as connection:
+        (asked,) = statements_of(connection, QUESTION, "demo")
+        print_answer(console, connection, asked, "demo")
+        slices, reason = connection.execute(UNPROVEN).fetchall()[0]
+    tell("\nAsk more:")
+    for command in (
+        "dify-etl tables --simulated",
+        "dify-etl tables conversation_quality --simulated",
+        'dify-etl query --simulated "select * from marts.errors"',
+    ):
+        tell(f"  {command}")
+    if slices:
+        tell(
+            f"\n`unproven` ({slices} days of an app above): all was read that Dify shows, and "
+            f"nothing shows that it is all. Mostly: {reason}. It is no failure."
+        )
+    tell("\nYour own Dify: dify-etl init")
