@@ -37,6 +37,7 @@ class BadSlice(NamedTuple):
     state: str
     since: str  # the day on which the oldest of them went bad, UTC
     reason: str
+    app_id: str = ""
 
     @property
     def name(self) -> str:
@@ -116,7 +117,8 @@ def judge(database: Database) -> Verdict:
 def _bad_slices(database: Database, today: date) -> list[BadSlice]:
     rows = database.rows(
         f"""SELECT s.feed, coalesce(any_value(a.name), s.app_id, 'workspace'), {_DAYS}, s.state,
-            strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'), coalesce(s.reason, '')
+            strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'), coalesce(s.reason, ''),
+            coalesce(s.app_id, '')
         FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.accepted_slices x
             ON {_IS_ACCEPTED} AND (x.until_date IS NULL OR x.until_date >= $today)
