@@ -26,7 +26,7 @@ days AS (
     FROM held WHERE day IS NOT NULL GROUP BY rows_of, day
 ),
 ages AS (
-    SELECT rows_of, quantile_disc(age, 0.1) AS age
+    SELECT rows_of, quantile_disc(age, 0.1)::INTEGER AS age
     FROM days WHERE is_gone GROUP BY rows_of HAVING count(*) >= $least
 )
 SELECT a.rows_of, a.age FROM ages a
@@ -49,7 +49,8 @@ LEFT JOIN ops.accepted_slices x ON x.feed = r.feed AND x.app_id = r.app_id
     AND x.slice_date = d.local_date AND x.ended_at IS NULL
 LEFT JOIN raw.apps a ON a.app_id = r.app_id
 WHERE (s.feed IS NULL OR s.state IN ('failed', 'incomplete')) AND x.feed IS NULL
-    AND d.local_date <= $today - ($age - $warn) AND d.local_date >= $today - ($age + $warn)
+    AND d.local_date <= $today - ($age - $warn)::INTEGER
+    AND d.local_date >= $today - ($age + $warn)::INTEGER
 GROUP BY r.feed, r.app_id ORDER BY r.feed, r.app_id
 """
 _FEEDS = {

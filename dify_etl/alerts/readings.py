@@ -35,8 +35,9 @@ def stale_feeds(database: Database, moment: Moment) -> Found:
     rows: list[tuple[str, datetime | None]] = database.rows(
         """SELECT feed, max(ended_at) FILTER (
             slices_proven > 0 OR slices_failed + slices_incomplete = 0)
-        FROM ops.runs WHERE feed IN (SELECT feed FROM ops.slices)
-        GROUP BY feed ORDER BY feed"""
+        FROM ops.runs GROUP BY feed
+        HAVING sum(slices_proven + slices_unproven + slices_incomplete + slices_failed) > 0
+        ORDER BY feed"""
     )
     for feed, read_at in rows:
         if read_at is None or moment.now - read_at > 2 * moment.due.period + GRACE:

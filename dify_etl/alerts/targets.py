@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,7 +119,9 @@ def _overheard() -> Iterator[list[str]]:
         one.propagate, one.handlers = False, [listener]
         one.setLevel(logging.WARNING)
     try:
-        yield heard
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a hundred services import
+            yield heard
     finally:
         for one, (propagate, level, handlers) in zip(loggers, before, strict=True):
             one.propagate, one.handlers = propagate, handlers

@@ -78,4 +78,6 @@ def _evaluate(console: Console, alerts: Alerts) -> int:
         f"{done.undelivered} not delivered.",
         highlight=False,
     )
+    if done.not_looked:
+        console.print(f"Not looked at: {', '.join(done.not_looked)}.", highlight=False)
     return 1 if done.undelivered else 0
