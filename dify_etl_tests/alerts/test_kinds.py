@@ -230,7 +230,7 @@ CASES = {
         sql("UPDATE marts.statistics_reconciliation SET verdict = 'equal'"),
         "Support: 1 figure differs; of 2026-03-12 daily_messages: Dify tells 3, our rows give 2",
     ),
-    "cost": Case(dear_day, days_pass(3), "Support: 2026-03-11: 30.00 USD, on average 3.04 before"),
+    "cost": Case(dear_day, days_pass(3), "Support: 2026-03-11: 30.00 USD, usually 3.04"),
     "failure_rate": Case(
         failing_day,
         lambda home: run_workflows(home, TODAY, 1),
