@@ -210,13 +210,14 @@ class AlertLedger:
                 [(one.incident.incident_id, target, one.phase, _text(now)) for one in due],
             )
 
-    def deliveries(self) -> dict[int, dict[str, tuple[datetime, int]]]:
-        """By incident and phase, when the first target got it, and how many have it."""
-        found: dict[int, dict[str, tuple[datetime, int]]] = {}
-        for number, phase, at, targets in self._rows(
-            "SELECT incident_id, phase, min(sent_at), count(*) FROM deliveries GROUP BY 1, 2"
+    def sent_times(self) -> dict[int, dict[str, datetime]]:
+        """By incident and phase, when the first target got it; of reminders, when the last did."""
+        found: dict[int, dict[str, datetime]] = {}
+        for number, phase, first, last in self._rows(
+            "SELECT incident_id, phase, min(sent_at), max(sent_at) FROM deliveries GROUP BY 1, 2"
         ):
-            found.setdefault(number, {})[phase] = (datetime.fromisoformat(at), targets)
+            at = datetime.fromisoformat(last if phase == "reminder" else first)
+            found.setdefault(number, {})[phase] = at
         return found
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:

@@ -1,0 +1,98 @@
+"""Alerts of the command line: a bad night is heard of once, and so is the good one after it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.wrappers import Response
+
+from dify_etl_tests.alerts.receivers import SECRET, Received, webhook
+from dify_etl_tests.cli.command_line import ServedDify, Shell
+from dify_etl_tests.cli.small_servers import small_world, some_days_ago
+from dify_simulated import SimulatedDify, serve
+
+
+@dataclass
+class RefusingDify:
+    """The simulated Dify; what has `refused` in its path is answered with 400."""
+
+    server: SimulatedDify
+    refused: str
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self.refused in environ["PATH_INFO"]:
+            return Response("{}", status=400, mimetype="application/json")(environ, start_response)
+        return self.server(environ, start_response)
+
+
+FAILED, WENT_THROUGH = "The nightly sync failed", "A nightly sync went through again"
+
+
+@pytest.fixture(scope="module")
+def received() -> Iterator[Received]:
+    with webhook() as hook:
+        yield hook
+
+
+@pytest.fixture
+def told(dify: ServedDify, tmp_path: Path, received: Received) -> Shell:
+    """A folder whose alerts go to the webhook."""
+    received.take()
+    variables = dify.variables(some_days_ago(3)) | {"DIFY_ETL_NOTIFY": received.url}
+    return Shell(tmp_path, variables)
+
+
+def test_app_that_refuses_is_heard_of_until_it_answers(tmp_path: Path, received: Received) -> None:
+    """Once when a night was red, not again by `notify`, once when a night is good."""
+    world = small_world()
+    app = next(one for one in world.apps.values() if one.mode == "chat")
+    dify = RefusingDify(SimulatedDify(world), f"/apps/{app.id}/chat-conversations")
+    with serve(dify) as running:
+        variables = ServedDify(world, dify.server, running.base_url).variables(some_days_ago(3))
+        shell = Shell(tmp_path, variables | {"DIFY_ETL_NOTIFY": received.url})
+        bad = shell.run("sync")
+        ((_, body),) = (one for one in received.take() if "Not read whole" in one[0])
+        again = shell.run("notify")
+        dify.refused = "nothing"
+        good = shell.run("sync")
+    assert (bad.code, again.code, good.code) == (1, 0, 0)
+    assert "of the chat app" in body
+    assert "0 messages sent" in again.text
+    assert any(title.startswith("Read whole again") for title in received.titles())
+    assert SECRET not in bad.text + again.text + good.text
+
+
+def test_night_that_cannot_begin_is_heard_of(told: Shell, received: Received) -> None:
+    """Nobody could log in; the next night can."""
+    bad = told.run("sync", DIFY_PASSWORD="wrong-password-9")
+    ((title, body),) = received.take()
+    assert (bad.code, title.endswith(FAILED)) == (3, True)
+    assert "LoginRefused" in body
+    assert "wrong-password-9" not in body
+    assert told.run("sync").code == 0
+    assert WENT_THROUGH in received.titles()
+
+
+def test_targets_are_tried(told: Shell, received: Received) -> None:
+    """One that does not take it ends the command with 1; the other is told all the same."""
+    with webhook() as broken:
+        broken.status = 403
+        both = f"{received.url} {broken.url}"
+        answer = told.run("notify", "--test", DIFY_ETL_NOTIFY=both)
+    assert answer.code == 1
+    assert "target 1 (json): delivered" in answer.out
+    assert "target 2 (json): not delivered: the service answered 403" in answer.out
+    assert received.titles() == ["test"]
+    assert SECRET not in answer.text
+
+
+def test_wrong_target_is_refused(told: Shell) -> None:
+    """Before anything is read, without the URL."""
+    wrong = told.run("sync", DIFY_ETL_NOTIFY=f"nothing://{SECRET}")
+    none = told.run("notify", DIFY_ETL_NOTIFY="")
+    assert (wrong.code, none.code) == (2, 2)
+    assert "Apprise does not understand target 1 (nothing)" in wrong.text
+    assert "DIFY_ETL_NOTIFY is not set" in none.text
+    assert SECRET not in wrong.text
