@@ -22,7 +22,7 @@ LIVE, COPY = "live.duckdb", "dify.duckdb"
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
-    r"|query_history"
+    r"|query_history|alerts\.(sqlite.*|lock)"
 )
 
 
@@ -86,6 +86,16 @@ class Home:
     def rotation_lock(self) -> Path:
         """Whoever rotates keys holds its lock."""
         return self.path / "rotation.lock"
+
+    @property
+    def alerts(self) -> Path:
+        """What went wrong, and who was told so, in SQLite."""
+        return self.path / "alerts.sqlite"
+
+    @property
+    def alerts_lock(self) -> Path:
+        """Whoever evaluates and sends alerts holds its lock."""
+        return self.path / "alerts.lock"
 
     @property
     def escrow(self) -> Path:

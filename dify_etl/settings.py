@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -87,6 +88,16 @@ def _token_store(secret: SecretStr) -> SecretStr:
 def _redis_url(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("it must begin with redis://, rediss:// or unix://")
+    return secret
+
+
+def _notify(secret: SecretStr) -> SecretStr:
+    # The messages never quote a URL: of most services all of it but the scheme is a secret.
+    for position, url in enumerate(secret.get_secret_value().split(), start=1):
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url):
+            raise ValueError(f"URL {position} of it does not begin with a scheme and ://")
+    if find_spec("apprise") is None:
+        raise ValueError("it needs the package apprise: pip install 'dify-etl[notify]'")
     return secret
 
 
@@ -377,6 +388,13 @@ class Settings(BaseSettings):
         "home.",
         examples=["/srv/dify-apps"],
     )
+    notify: Annotated[SecretStr, AfterValidator(_notify)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_NOTIFY",
+        description="Where alerts go: URLs of Apprise, with blanks between them; needs the extra "
+        "`notify`.",
+        examples=["mailto://etl:password@mail.example.com?to=ops@example.com"],
+    )
     ui_allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         validation_alias="DIFY_ETL_HOSTS",
@@ -403,6 +421,11 @@ class Settings(BaseSettings):
         """What was given, the environment, `.env`, and files of secrets that these name."""
         named = (init_settings, env_settings, dotenv_settings)
         return (*named, _SecretFiles(settings_cls, named))
+
+    @property
+    def notify_urls(self) -> tuple[str, ...]:
+        """The URLs that alerts are sent to; each is a secret."""
+        return tuple(self.notify.get_secret_value().split()) if self.notify else ()
 
     @cached_property
     def ui_hosts(self) -> tuple[str, ...]:

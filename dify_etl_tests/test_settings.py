@@ -53,6 +53,7 @@ SECRETS = (
     ("DIFY_ETL_UI_PASSWORD", SECRET, "ui_password"),
     ("DIFY_TOKEN_STORE", f"redis://:{SECRET}@localhost/0", "token_store"),
     ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
+    ("DIFY_ETL_NOTIFY", f"json://localhost/{SECRET} mailto://me:{SECRET}@mail.test", "notify"),
 )
 BAD = (
     ("DIFY_BASE_URL", "dify.example.com", "http://"),
@@ -82,6 +83,7 @@ BAD = (
     ("DIFY_ETL_MAX_CONCURRENCY", "1000", "less than or equal to 64"),
     ("DIFY_ETL_MAX_ANSWER_MIB", "0", "greater than or equal to 1"),
     ("DIFY_ETL_SCHEDULE", "every night", "cron"),
+    ("DIFY_ETL_NOTIFY", f"json://localhost {SECRET}", "URL 2 of it"),
 )
 
 
@@ -191,6 +193,16 @@ def test_file_of_a_secret_may_be_named_in_env(tmp_path: Path) -> None:
     password = load_settings().password
     assert password is not None
     assert password.get_secret_value() == "swordfish"
+
+
+def test_alerts_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Apprise a target is refused, with what installs it; nothing else misses it."""
+    monkeypatch.setattr("dify_etl.settings.find_spec", lambda name: None)
+    load_settings()
+    monkeypatch.setenv("DIFY_ETL_NOTIFY", f"slack://{SECRET}")
+    with pytest.raises(SettingWrong, match=r"pip install 'dify-etl\[notify\]'") as caught:
+        load_settings()
+    assert SECRET not in str(caught.value)
 
 
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ SQLITE = b"SQLite format 3\x00"
 EXPORTS = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".html"})
 NOT_READABLE = frozenset({".duckdb", ".db", ".sqlite", ".bak", ".gz", ".zst", ".zip", ".tar"})
 BESIDE_SQLITE = ("-wal", "-shm", "-journal")
-_DATABASE = re.compile(r"(live|dify)\.duckdb(\.wal|\.tmp|\.anew)?|key_rotations\.sqlite.*")
+_DATABASE = re.compile(r"(live|dify)\.duckdb(\.wal|\.tmp|\.anew)?|(key_rotations|alerts)\.sqlite.*")
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LOCK_WAIT_SECONDS = 10.0
 

@@ -1,13 +1,16 @@
 """What operations keep in files of the home, brought to the warehouse for analysts.
 
-The audit's JSON lines and the ledger of rotations are the truth: they are written first, and are
-whole even when another process holds the database.
+The audit's JSON lines and the ledgers of rotations and alerts are the truth: they are written
+first, and are whole even when another process holds the database.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+from dify_etl.alerts.ledger import KeptIncident, open_ledger
 from dify_etl.assembly.home_files import people_salt
 from dify_etl.home import Home
 from dify_etl.operations.audit import AuditFile
@@ -96,19 +99,42 @@ KEY_ROTATIONS = Table(
     keeps_history=False,
 )
 
+INCIDENTS = Table(
+    "ops",
+    "incidents",
+    "One row per incident that alerts found. Filled from alerts.sqlite, a night behind it.",
+    ("incident_id",),
+    (
+        Column("incident_id", "BIGINT", "The incident, numbered from 1."),
+        Column("kind", "VARCHAR", "Its kind: night_failed, not_whole, cost, …; see the alerts."),
+        Column("incident_key", "VARCHAR", "What it is about: one incident of it is open at most."),
+        Column("subject", "VARCHAR", "The same for people."),
+        Column("message", "VARCHAR", "What was found last, with figures; no text of a user."),
+        Column("counted", "BIGINT", "How many: objects in quarantine, figures; else 1."),
+        Column("began_at", "TIMESTAMPTZ", "When it was found first, UTC."),
+        Column("last_seen_at", "TIMESTAMPTZ", "When it was found last, UTC."),
+        Column("ended_at", "TIMESTAMPTZ", "When it was found no more, UTC; null: it is open."),
+        Column("began_sent_at", "TIMESTAMPTZ", "When the first target got the message, UTC."),
+        Column("reminder_sent_at", "TIMESTAMPTZ", "When one got the last reminder, UTC."),
+        Column("over_sent_at", "TIMESTAMPTZ", "When one got that it is over, UTC."),
+    ),
+    keeps_history=False,
+)
+
 # Where the audit names people: by the e-mail addresses of accounts and members.
 _NAMING = ("actor", "target_name", "before", "after", "message")
 
 # All tables of schema ops.
-OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS)
+OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS, INCIDENTS)
 
 
 def fill_ops_tables(database: Database, home: Path) -> None:
-    """Bring the home's audit and rotations to `ops.audit` and `ops.key_rotations`: before models
-    that read them are built, and before the copy is published.
+    """Bring the home's audit, rotations and incidents to `ops.audit`, `ops.key_rotations` and
+    `ops.incidents`: before models that read them are built, and before the copy is published.
     """
     fill_audit(database, home)
     _fill_rotations(database, home)
+    _fill_incidents(database, home)
 
 
 def fill_ops_tables_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
@@ -153,6 +179,26 @@ def _fill_rotations(database: Database, home: Path) -> None:
     database.ensure(KEY_ROTATIONS)
     with database.transaction():
         upsert(database, KEY_ROTATIONS, frame(KEY_ROTATIONS, rows), now=utc_now())
+
+
+def _fill_incidents(database: Database, home: Path) -> None:
+    database.ensure(INCIDENTS)
+    if not Home(home).alerts.exists():
+        return
+    with open_ledger(home, is_copy=True) as ledger:
+        sent = ledger.sent_times()
+        rows = [_incident_row(one, sent.get(one.incident_id, {})) for one in ledger.incidents()]
+    with database.transaction():
+        upsert(database, INCIDENTS, frame(INCIDENTS, rows), now=utc_now())
+
+
+def _incident_row(one: KeptIncident, sent: Mapping[str, datetime]) -> dict[str, object]:
+    return {
+        **{name: getattr(one, name) for name in ("incident_id", "kind", "subject")},
+        **{"incident_key": one.key, "message": one.text, "counted": one.count},
+        **{"began_at": one.began_at, "last_seen_at": one.seen_at, "ended_at": one.ended_at},
+        **{f"{phase}_sent_at": sent.get(phase) for phase in ("began", "reminder", "over")},
+    }
 
 
 def _row(rotation: Rotation) -> dict[str, object]:

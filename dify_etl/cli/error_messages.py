@@ -17,6 +17,12 @@ class ErrorMessage:
     what: str
     where: str
     hint: str
+    is_foreseen: bool = True  # by an error of ours, which holds neither a secret nor a value
+
+    @property
+    def words(self) -> str:
+        """What happened and where, for others than who sits here; of a bug nothing but its kind."""
+        return f"{self.what} ({self.where})" if self.is_foreseen else ""
 
     @classmethod
     def of(cls, error: ActionableError) -> Self:
@@ -31,7 +37,7 @@ class ErrorMessage:
             "This is a bug or a broken installation: run again with --debug and report what it "
             "shows. What was committed is kept; running again is safe."
         )
-        return cls(kind, first, where, hint)
+        return cls(kind, first, where, hint, is_foreseen=False)
 
 
 def print_error(console: Console, message: ErrorMessage) -> None:

@@ -254,6 +254,27 @@ def forget(
         raise typer.Exit(run_forget(out, person, agreed_id=apply))
 
 
+@app.command()
+def notify(
+    *,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test to every target, and say who got it.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent; send and keep nothing.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Look for what went wrong and send alerts to DIFY_ETL_NOTIFY; a sync does it at its end.
+
+    In cron it also notices a night that did not happen. See docs/alerts.md.
+    """
+    with clear_errors(debug=debug):
+        from dify_etl.cli.notifying import run_notify
+
+        raise typer.Exit(run_notify(out, is_test=test, is_dry_run=dry_run))
+
+
 @app.command(takes_simulated=False)
 def simulate(
     *,

@@ -15,6 +15,7 @@ from dify_etl.defs.code_location import code_location
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
+from dify_etl.defs.step_failures import error_of_step
 from dify_etl.feeds.table import FEEDS
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.sync.opening import OpenHome
@@ -110,20 +111,10 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
 
 
 def _message(event: dg.DagsterEvent) -> ErrorMessage:
-    """The failure as it was raised; of anything else the innermost cause."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None:
-        told = {key: str(one.value) for key, one in data.user_failure_data.metadata.items()}
-        if "what to do" in told:
-            return ErrorMessage(told["error"], told["what"], told["where"], told["what to do"])
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    where = f"step {event.step_key}"
-    if error is None:
-        return ErrorMessage.of_bug("StepFailed", "no message", where=where)
-    text = error.message.strip().removeprefix(f"{error.cls_name}: ")
-    return ErrorMessage.of_bug(error.cls_name or "Exception", text, where=where)
+    found = error_of_step(event)
+    if found.hint is None:
+        return ErrorMessage.of_bug(found.kind, found.what, where=found.where)
+    return ErrorMessage(found.kind, found.what, found.where, found.hint)
 
 
 def _ended_early(result: dg.ExecuteInProcessResult) -> ErrorMessage:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from dify_etl.assembly.alerting import NightNote, noted_night
 from dify_etl.assembly.connection import (
     copy_place,
     effective_settings,
@@ -20,6 +21,7 @@ from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.demonstration import show_demo
 from dify_etl.cli.error_messages import print_error
+from dify_etl.cli.notifying import configured_alerts
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
 from dify_etl.cli.sync_request import SyncRequest
@@ -48,8 +50,22 @@ def run_sync(request: SyncRequest, console: Console) -> int:
 
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
+    run_id = str(uuid.uuid4())
+    is_night = request.is_night and not request.apps and not request.feeds
+    alerts = configured_alerts(settings)
+    with noted_night(alerts, run_id, is_night=is_night, tell=teller(err)) as note:
+        return _read_and_show(settings, request, console, run_id, note)
+
+
+def _read_and_show(
+    settings: Settings, request: SyncRequest, console: Console, run_id: str, note: NightNote
+) -> int:
     started = time.monotonic()
-    outcome = _read(settings, request, console)
+    outcome = _read(settings, request, console, run_id)
+    if outcome.is_published:
+        note.published()
+    elif outcome.messages:
+        note.failed(outcome.messages[0].words, outcome.messages[0].kind)
     show_summary(console, outcome.reports, time.monotonic() - started)
     verdict = outcome.verdict
     show_verdict(console, verdict)
@@ -62,9 +78,8 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     return 0 if verdict.is_good and not outcome.messages else NOT_WHOLE
 
 
-def _read(settings: Settings, request: SyncRequest, console: Console) -> SyncOutcome:
+def _read(settings: Settings, request: SyncRequest, console: Console, run_id: str) -> SyncOutcome:
     """Everything that needs Dify and the home; both are given back before anything is shown."""
-    run_id = str(uuid.uuid4())
     with noted_interrupts(), _opened(settings, request, run_id, console) as opened:
         window = _window(settings, request, opened)
         opened.check_source()

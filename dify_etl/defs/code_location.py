@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dify_etl.assembly.connection import effective_settings
+from dify_etl.defs.alert_sensor import alert_sensor
 from dify_etl.defs.asset_keys import feed_key
 from dify_etl.defs.indexing_assets import indexing_report
 from dify_etl.defs.key_adoption import adoption_job
@@ -31,7 +32,7 @@ from dify_etl.settings import Settings
 def code_location(
     settings: Settings | None = None, dify_home: DifyHome | None = None
 ) -> dg.Definitions:
-    """Assets, checks, jobs and schedules. SettingWrong when a setting is bad."""
+    """Assets, checks, jobs, schedules, sensor. SettingWrong when a setting is bad."""
     settings = settings or effective_settings()
     models = model_assets()
     loaded = [*raw_assets(settings), models]
@@ -64,6 +65,7 @@ def code_location(
             retry_schedule(settings),
             rotation_schedule(settings),
         ],
+        sensors=[alert_sensor(settings)],
         resources={
             "dify_home": dify_home or DifyHome(),
             "dify_operations": DifyOperations(),

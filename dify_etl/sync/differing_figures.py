@@ -19,6 +19,7 @@ class DifferingFigure(NamedTuple):
     our_figure: Decimal | None
     reason: str
     command: str  # what reads the app again
+    app_id: str = ""
 
     @property
     def figures(self) -> str:
@@ -40,7 +41,7 @@ def differing_figures(database: Database) -> list[DifferingFigure]:
         return []
     rows = database.rows(
         f"""SELECT coalesce(app_name, app_id), statistic_date, metric, dify_figure, our_figure,
-            reason, command
+            reason, command, app_id
         FROM {RECONCILIATION} WHERE verdict = 'differs'
         ORDER BY statistic_date DESC, app_name, app_id, metric"""
     )

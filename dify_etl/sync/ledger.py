@@ -253,6 +253,10 @@ SOURCE = Table(
         Column("timezone", "VARCHAR", "The account's time zone: the zone of all local days."),
         Column("zone_rules", "VARCHAR", "SHA-256 of its rules by which the local days were made."),
         Column("server_version", "VARCHAR", "The server's version at the last check."),
+        Column(
+            *("newer_than_tested", "VARCHAR"),
+            "A sentence, when that may be newer than any that was tested; else null.",
+        ),
         Column("pinned_at", "TIMESTAMPTZ", "When it was pinned, UTC."),
     ),
     keeps_history=False,

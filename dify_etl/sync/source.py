@@ -22,6 +22,9 @@ from dify_etl.warehouse.model_settings import keep_model_settings
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import put
 
+# What may change without another source.
+_MOVING = ("workspace_name", "role", "server_version", "newer_than_tested")
+
 
 @dataclass(frozen=True)
 class Answering:
@@ -79,10 +82,11 @@ def pin_source(
         "workspace_name": workspace.name,
         "role": answering.role,
         "server_version": dify.server_version,
+        "newer_than_tested": dify.newer_than_tested,
         "zone_rules": rules_digest(rules.zone.key),
         "pinned_at": utc_now(),
     }
-    names = [*row] if held is None else [*found, "workspace_name", "role", "server_version"]
+    names = [*row] if held is None else [*found, *_MOVING]
     with database.transaction():
         put(database, SOURCE, frame(SOURCE, [row], names))
         keep_calendar(database, rules.zone, rules.start_date, local_date(now, rules.zone))

@@ -38,6 +38,7 @@ class BadSlice(NamedTuple):
     since: str  # the day on which the oldest of them went bad, UTC
     reason: str
     slices: int = 1
+    app_id: str = ""
 
     @property
     def name(self) -> str:
@@ -123,7 +124,7 @@ def _bad_slices(database: Database, today: date) -> list[BadSlice]:
     rows = database.rows(
         f"""SELECT s.feed, coalesce(any_value(a.name), s.app_id, 'workspace'), {_DAYS}, s.state,
             strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'), coalesce(s.reason, ''),
-            count(*)
+            count(*), coalesce(s.app_id, '')
         FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.accepted_slices x
             ON {_IS_ACCEPTED} AND (x.until_date IS NULL OR x.until_date >= $today)

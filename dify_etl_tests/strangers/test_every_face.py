@@ -151,6 +151,7 @@ COMMANDS: dict[str, Words] = {
     "members list": lambda stage: [[]],
     "members invite": lambda stage: [["new@example.com"]],
     "indexing list": lambda stage: [["--look-again", "0"]],
+    "notify": lambda stage: [["--dry-run"]],
     "keys list": lambda stage: [[]],
     "keys plan": lambda stage: [[]],
     "keys rotate": lambda stage: [["--compromised", stage.old_key.id]],

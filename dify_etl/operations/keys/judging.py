@@ -1,6 +1,6 @@
 """What is wrong with the keys of a workspace: each answers the lines that a check shows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from dify_etl.operations.keys.inventory import Inventory
@@ -48,10 +48,15 @@ def without_one_current(inventory: Inventory) -> list[str]:
 def stuck(inventory: Inventory) -> list[str]:
     """Rotations that wait for a person or stand for a week, and targets whose last one failed."""
     targets = {target.target_id for target in inventory.targets}
-    last = {one.target_id: one for one in inventory.rotations if one.target_id in targets}
+    found = stuck_rotations(inventory.rotations, inventory.at)
+    return rotation_lines(one for one in found if one.state != "failed" or one.target_id in targets)
+
+
+def stuck_rotations(rotations: Sequence[Rotation], now: datetime) -> list[Rotation]:
+    """The last rotation of a target when it failed, and those that wait or stand for a week."""
+    last = {one.target_id: one for one in rotations}
     failed = [one for one in last.values() if one.state == "failed"]
-    waiting = [one for one in inventory.rotations if not one.is_over and _waits(one, inventory.at)]
-    return rotation_lines([*failed, *waiting])
+    return [*failed, *(one for one in rotations if not one.is_over and _waits(one, now))]
 
 
 def _waits(rotation: Rotation, now: datetime) -> bool:

@@ -1,0 +1,83 @@
+"""`dify-etl notify`: look and send now, show what would be sent, or try every target."""
+
+from datetime import datetime
+
+from rich.console import Console
+
+from dify_etl.alerts.evaluating import waiting_messages
+from dify_etl.alerts.incidents import NightsDue
+from dify_etl.alerts.messages import trial_message
+from dify_etl.assembly.alerting import Alerts, alerts_of
+from dify_etl.assembly.connection import effective_settings, home_of
+from dify_etl.cli.consoles import err, teller
+from dify_etl.settings import Settings, SettingWrong
+
+LOOK_WAIT_SECONDS = 10.0
+
+
+def configured_alerts(settings: Settings) -> Alerts | None:
+    """The alerts of the settings; None without DIFY_ETL_NOTIFY. SettingWrong names a wrong URL."""
+    return alerts_of(settings, _due)
+
+
+def run_notify(console: Console, *, is_test: bool, is_dry_run: bool) -> int:
+    """1 when a target did not take its message. SettingWrong without DIFY_ETL_NOTIFY, which a dry
+    run does not need.
+    """
+    settings = effective_settings()
+    alerts = configured_alerts(settings)
+    if is_dry_run:
+        return _show(console, alerts or Alerts(home_of(settings), settings, (), _due))
+    if alerts is None:
+        raise SettingWrong(
+            "DIFY_ETL_NOTIFY is not set, so there is nobody to tell",
+            where="environment and .env",
+            hint="Set it to URLs of Apprise with blanks between them, for example "
+            "DIFY_ETL_NOTIFY=mailto://etl:password@mail.example.com?to=ops@example.com.",
+        )
+    return _try_all(console, alerts) if is_test else _evaluate(console, alerts)
+
+
+def _due(settings: Settings, now: datetime) -> NightsDue:
+    from dify_etl.defs.schedules import nights_due  # loads Dagster
+
+    return nights_due(settings, now)
+
+
+def _try_all(console: Console, alerts: Alerts) -> int:
+    failed = 0
+    for target in alerts.targets:
+        why = target.send(trial_message(f"home {alerts.home.absolute().name}"))
+        failed += why is not None
+        told = f"not delivered: {why}" if why else "delivered"
+        console.print(f"{target.name}: {told}", highlight=False, markup=False)
+    return 1 if failed else 0
+
+
+def _show(console: Console, alerts: Alerts) -> int:
+    tell = teller(err)
+    messages = waiting_messages(
+        alerts.home, alerts.targets, alerts.moment(), tell=tell, wait_seconds=LOOK_WAIT_SECONDS
+    )
+    show = teller(console)
+    for one in messages:
+        show(f"{one.title}\n{one.body}\n")
+    if not messages:
+        show("Nothing would be sent.")
+    return 0
+
+
+def _evaluate(console: Console, alerts: Alerts) -> int:
+    done = alerts.evaluate(teller(err), wait_seconds=LOOK_WAIT_SECONDS)
+    if done is None:
+        return 0
+    found = "incident is" if len(done.incidents) == 1 else "incidents are"
+    sent = "message" if done.sent == 1 else "messages"
+    console.print(
+        f"{len(done.incidents)} {found} open; {done.sent} {sent} sent, "
+        f"{done.undelivered} not delivered.",
+        highlight=False,
+    )
+    if done.not_looked:
+        console.print(f"Not looked at: {', '.join(done.not_looked)}.", highlight=False)
+    return 1 if done.undelivered else 0

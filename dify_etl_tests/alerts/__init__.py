@@ -1,0 +1,1 @@
+"""Alerts: each kind, the rules of usage, delivery to real servers."""

@@ -1,0 +1,255 @@
+"""Messages reach real servers, once each, with no secret and no text that anything obeys."""
+
+import logging
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from dify_etl.alerts import ledger
+from dify_etl.alerts.evaluating import AlertsBusy, alerts_lock, waiting_messages
+from dify_etl.alerts.incidents import plain_words
+from dify_etl.alerts.ledger import Night, open_ledger
+from dify_etl.alerts.targets import open_targets
+from dify_etl.home import Home
+from dify_etl.settings import SettingWrong
+from dify_etl.sync.lock import home_lock
+from dify_etl_tests.alerts.conftest import KEY, WatchedHome
+from dify_etl_tests.alerts.receivers import SECRET, Received, mail_server, webhook
+
+WAITING = "Objects wait in quarantine"
+ENDED = "Nothing waits in quarantine any more"
+
+
+def quarantine(home: WatchedHome, number: int = 1, feed: str = "messages") -> None:
+    home.add("ops.quarantine", quarantine_id=f"{feed} {number}", feed=feed)
+
+
+def mend(home: WatchedHome) -> None:
+    home.execute("UPDATE ops.quarantine SET resolved_at = now()")
+
+
+def test_mail_and_webhook_get_the_same_once(home: WatchedHome, received: Received) -> None:
+    """Through a real mail server and a real HTTP server."""
+    with mail_server() as mail:
+        home.tell(received, mail)
+        quarantine(home)
+        done = home.evaluate()
+        home.evaluate()
+        assert (done.sent, done.undelivered) == (2, 0)
+        (hooked,), (mailed,) = received.take(), mail.take()
+        assert mailed[0] == hooked[0] == f"dify-etl, no server yet: {WAITING}"
+        assert "- messages: 1 object waits" in hooked[1]
+        assert "messages: 1 object waits" in mailed[1]
+        mend(home)
+        home.evaluate()
+        assert (received.titles(), mail.titles()) == ([ENDED], [ENDED])
+
+
+def test_what_was_not_delivered_is_tried_again_and_nobody_hears_twice(
+    home: WatchedHome, received: Received
+) -> None:
+    """One target is down: the other hears once, this one when it is up again."""
+    with webhook() as other:
+        home.tell(received, other)
+        received.status = 503
+        quarantine(home)
+        done = home.evaluate()
+        assert (done.sent, done.undelivered) == (1, 1)
+        assert home.said == [
+            "an alert was not delivered to target 1 (json): the service answered 503; "
+            "tried again later"
+        ]
+        received.status = 200
+        home.evaluate()
+        assert (received.titles(), other.titles()) == ([WAITING], [WAITING])
+
+
+def test_what_ended_meanwhile_is_told_as_over(home: WatchedHome, received: Received) -> None:
+    """Who could not be reached hears that it was; who was not told of then hears nothing."""
+    received.status = 500
+    quarantine(home)
+    home.evaluate()
+    mend(home)
+    home.evaluate()
+    received.status = 200
+    with webhook() as new:
+        home.tell(received, new)
+        home.evaluate()
+        assert (received.titles(), new.titles()) == ([ENDED], [])
+
+
+def test_server_that_is_gone_is_no_failure(home: WatchedHome) -> None:
+    """No connection: the evaluation ends, and says so without the address."""
+    with webhook() as gone:
+        home.tell(gone)
+    quarantine(home)
+    assert home.evaluate().undelivered == 1
+    assert home.said == [
+        "an alert was not delivered to target 1 (json): no connection; tried again later"
+    ]
+
+
+def test_reminder_comes_once_a_week(home: WatchedHome, received: Received) -> None:
+    """As long as it is so."""
+    quarantine(home)
+    home.evaluate()
+    received.take()
+    found = []
+    for _ in range(6):
+        home.now += timedelta(days=3)
+        with open_ledger(home.path) as held:
+            held.end_night(Night(f"{home.now}", home.now, home.now, "published", ""))
+        home.evaluate()
+        found += received.titles()
+    assert found == [f"{WAITING}, still"] * 2
+
+
+def test_more_in_quarantine_is_told(home: WatchedHome, received: Received) -> None:
+    """Growth is told each time it grows, from where it stood the last time; less is not."""
+    found = []
+    for sql in (
+        "INSERT INTO ops.quarantine (quarantine_id, feed) VALUES ('a', 'apps'), ('b', 'apps')",
+        "INSERT INTO ops.quarantine (quarantine_id, feed) VALUES ('c', 'apps')",
+        "DELETE FROM ops.quarantine WHERE quarantine_id <> 'a'",
+        "INSERT INTO ops.quarantine (quarantine_id, feed) VALUES ('d', 'apps')",
+    ):
+        home.execute(sql)
+        home.evaluate()
+        found.append(received.titles())
+    assert found == [[WAITING], [f"{WAITING}: more"], [], [f"{WAITING}: more"]]
+
+
+def test_many_of_one_kind_are_one_message(home: WatchedHome, received: Received) -> None:
+    """Forty apps that fail for one reason are one line; their recovery is one message too."""
+    for number in range(40):
+        home.add("raw.apps", app_id=f"app {number}", name=f"App {number:02}", mode="chat")
+        slices = {"feed": "messages", "app_id": f"app {number}", "state": "failed"}
+        home.add("ops.slices", **slices, reason="no answer", read_at=home.now)
+    home.evaluate()
+    ((title, body),) = received.take()
+    assert title.endswith(": Not read whole (40)")
+    assert body.splitlines()[1] == (
+        "- messages of App 00, messages of App 01, messages of App 10 and 37 more: "
+        "failed since 2026-03-12: no answer"
+    )
+    home.execute("UPDATE ops.slices SET state = 'proven'")
+    home.evaluate()
+    assert received.titles() == ["Read whole again (40)"]
+
+
+def test_lines_are_bounded(home: WatchedHome, received: Received) -> None:
+    """Of twenty different lines eight are shown, and the rest is counted."""
+    for number in range(20):
+        for count in range(number + 1):
+            quarantine(home, count, feed=f"feed {number}")
+    home.evaluate()
+    ((title, body),) = received.take()
+    assert title.endswith("(20)")
+    assert body.count("\n- ") == 9
+    assert "- and 12 more in ops.incidents" in body
+
+
+EVIL = "\x1b[2J<!channel> [pay](http://evil.example) @everyone me@example.com \u202e*now*"
+
+
+def test_names_are_words_and_nothing_else(home: WatchedHome, received: Received) -> None:
+    """No escape code, markup, call of people, link or address of a person is sent."""
+    home.add("raw.apps", app_id="app", name=EVIL * 3, mode="chat")
+    failed = {"feed": "messages", "app_id": "app", "state": "failed", "reason": EVIL}
+    home.add("ops.slices", **failed, read_at=home.now)
+    home.evaluate()
+    ((_, body),) = received.take()
+    line = body.splitlines()[1]
+    assert "pay (http //evil.example) everyone (e-mail) now" in line
+    assert not set(line) & set("\x1b<>[]@*\u202e")
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("客服助手 Chat", "客服助手 Chat"),
+        ("call +49 30 901820 or sk-abcdefghijklmnop1234", "call (phone) or (key)"),
+        ("a" * 200, "a" * 159 + "…"),
+        ("\n\t", ""),
+    ],
+)
+def test_plain_words(text: str, shown: str) -> None:
+    """What is harmless stays as it is."""
+    assert plain_words(text) == shown
+
+
+def test_no_secret_is_shown_or_kept(
+    home: WatchedHome, received: Received, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in what is said, logged at the lowest level, kept in the ledger, or in a repr."""
+    caplog.set_level(logging.DEBUG)
+    for status in (500, 200):
+        received.status = status
+        quarantine(home, status)
+        home.evaluate()
+    received.take()
+    told = f"{home.said} {home.targets} {caplog.text}"
+    assert SECRET not in told
+    assert str(received.url.split(":")[-1]) not in told
+    assert SECRET.encode() not in Home(home.path).alerts.read_bytes()
+    assert Home(home.path).alerts.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("url", [f"nothing://{SECRET}", f"slack://{SECRET}", "https://"])
+def test_url_that_apprise_does_not_know_is_refused(url: str) -> None:
+    """By its place and scheme."""
+    with pytest.raises(SettingWrong) as caught:
+        open_targets(["json://localhost", url], key=KEY)
+    assert f"target 2 ({url.partition(':')[0]})" in caught.value.what
+    assert SECRET not in str(caught.value)
+
+
+def test_a_run_that_lasts_is_left_alone(home: WatchedHome, received: Received) -> None:
+    """The data are not looked at, nothing of them ends; nights are."""
+    quarantine(home)
+    home.evaluate()
+    received.take()
+    mend(home)
+    home.write()
+    with home_lock(home.path, wait_seconds=1), open_ledger(home.path) as held:
+        held.begin_night("cut", home.now - timedelta(days=1))
+        done = home.evaluate()
+    assert "quarantine" in done.not_looked
+    assert received.take() == []
+    home.evaluate()
+    assert received.titles() == ["The nightly sync failed", ENDED]
+
+
+def test_full_disk_is_heard_of(
+    home: WatchedHome, received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger takes nothing any more: what is wrong is sent all the same."""
+    monkeypatch.setattr(ledger, "BUSY_SECONDS", 0.01)
+    quarantine(home)
+    with closing(sqlite3.connect(Home(home.path).alerts)) as held:
+        held.execute("BEGIN IMMEDIATE")  # nobody else may write
+        home.evaluate()
+    assert received.titles() == [WAITING]
+    assert home.said == ["the ledger of alerts cannot be written: alerts may come twice"]
+
+
+def test_dry_run_keeps_nothing(home: WatchedHome, received: Received) -> None:
+    """It shows what an evaluation then sends."""
+    quarantine(home)
+    home.write()
+    (shown,) = waiting_messages(
+        home.path, home.targets, home.moment(), tell=home.said.append, wait_seconds=1
+    )
+    assert received.take() == []
+    home.evaluate()
+    assert [title for title, _ in received.take()] == [shown.title]
+
+
+def test_one_evaluates_at_a_time(home: WatchedHome) -> None:
+    """Two processes would both send."""
+    lock = alerts_lock(home.path, wait_seconds=0)
+    with lock, pytest.raises(AlertsBusy), alerts_lock(home.path, wait_seconds=0):
+        pass
