@@ -21,6 +21,7 @@ from dify_etl.defs.operation_jobs import operation_jobs, retry_schedule
 from dify_etl.defs.operation_runs import DifyOperations
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT, published_copy, sync_verdict
 from dify_etl.defs.raw_assets import raw_assets
+from dify_etl.defs.report_asset import REPORT, report_asset
 from dify_etl.defs.resources import DifyHome
 from dify_etl.defs.schedules import NIGHTLY_SYNC, nightly_schedule
 from dify_etl.feeds.table import FEEDS
@@ -39,8 +40,9 @@ def code_location(
     built = [MODELS_TRIED, *(feed_key(feed.name) for feed in FEEDS)]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
-        selection=[*keys, PUBLISHED_COPY, SYNC_VERDICT],
-        description="Read the look-back and what is due, build the models, publish, judge.",
+        selection=[*keys, PUBLISHED_COPY, REPORT, SYNC_VERDICT],
+        description="Read the look-back and what is due, build the models, publish, write the "
+        "report, judge.",
     )
     rotation = dg.define_asset_job(
         ROTATE_KEYS,
@@ -48,7 +50,14 @@ def code_location(
         description="Look at API keys, plan, rotate, revoke; a dry run unless told otherwise.",
     )
     return dg.Definitions(
-        assets=[*loaded, published_copy(built), sync_verdict(), indexing_report(), *key_assets()],
+        assets=[
+            *loaded,
+            published_copy(built),
+            report_asset(),
+            sync_verdict(),
+            indexing_report(),
+            *key_assets(),
+        ],
         asset_checks=api_key_checks(),
         jobs=[job, rotation, rollback_job(), adoption_job(), *operation_jobs()],
         schedules=[
