@@ -36,13 +36,14 @@ def read_figures(copy: Path) -> Figures:
     with opened_copy(copy) as connection:
         about = _about(connection, copy)
         last_day = date.fromisoformat(about["last_day"])
+        begin = _first_read_day(connection)
         tables: dict[str, Any] = {}
         for days in MOST_DAYS:
-            first_day = last_day - timedelta(days=days - 1)
+            first_day = max(begin, last_day - timedelta(days=days - 1))
             tables = dict(_answers(connection, first_day, last_day))
             if _daily_rows(tables) <= MOST_DAILY_ROWS:
                 break
-        about["bound_day"] = first_day.isoformat()
+        about["first_day"] = first_day.isoformat()
         return {"about": about, "tables": _with_bounded_people(tables)}
 
 
@@ -63,6 +64,13 @@ def _about(connection: duckdb.DuckDBPyConnection, copy: Path) -> dict[str, Any]:
             "no run has published this copy", where=str(copy), hint="Run `dify-etl sync` first."
         )
     return {name: exact(value) for name, value in zip(names, row, strict=True)}
+
+
+def _first_read_day(connection: duckdb.DuckDBPyConnection) -> date:
+    """The first local day that was read: of days before it a message is known by chance alone."""
+    found = connection.execute("SELECT min(slice_date) FROM ops.slices").fetchone()
+    day = found[0] if found else None
+    return day if isinstance(day, date) else date.min
 
 
 def _answers(

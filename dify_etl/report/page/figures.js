@@ -61,12 +61,7 @@ function dayBefore(day, count) {
 }
 
 const LAST_DAY = REPORT.about.last_day;
-const FIRST_DAY = firstDay();
-
-function firstDay() {
-  const found = ["usage", "slices", "costs"].flatMap((name) => rowsOf(name).map((row) => row.day));
-  return found.reduce((one, other) => (other < one ? other : one), LAST_DAY);
-}
+const FIRST_DAY = REPORT.about.first_day;
 
 /** Which preset the chosen period is, for percentiles that only these have; null: none. */
 function preset() {

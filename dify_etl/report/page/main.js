@@ -57,7 +57,7 @@ function aboutWhere() {
 
 function aboutLines() {
   return [
-    note("about.private"), note("about.bound", { day: FIRST_DAY > REPORT.about.bound_day ? FIRST_DAY : REPORT.about.bound_day }),
+    note("about.private"), note("about.bound", { day: FIRST_DAY }),
     note("about.made", { version: REPORT.about.made_by, echarts: echarts.version }),
   ];
 }

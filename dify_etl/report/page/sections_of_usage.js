@@ -58,13 +58,12 @@ function usageSection() {
       id: "usage-daily", title: say("usage.daily"), form: "bar",
       series: [daily(rows, "messages", say("messages")), daily(rows, "workflow_runs", say("runs"))],
     }),
-    peopleChart(), note("people.not_a_sum"), usageByApp(rows),
+    peopleChart(), note("people.not_a_sum"), usageByApp(rows), peopleWhoAsk(),
   ];
 }
 
 function usageTiles(rows) {
-  const people = REPORT.tables.activity.bounded
-    ? [] : [["people.distinct", grouped(new Set(chosen("activity").map((row) => row.person_id)).size)]];
+  const people = boundedPeople() ? [] : [["people.distinct", grouped(new Set(chosen("activity").map((row) => row.person_id)).size)]];
   const counts = [["messages", "messages"], ["conversations", "conversations_started"], ["runs", "workflow_runs"],
     ["errors.of_messages", "error_messages"], ["likes", "likes"], ["dislikes", "dislikes"]];
   return [...counts.map(([key, column]) => [key, grouped(total(rows, column))]),
@@ -105,6 +104,26 @@ function usageSums(rows) {
     ...["messages", "conversations_started", "workflow_runs", "error_messages", "unpriced_messages"].map((name) => total(rows, name)),
     ...["prompt_tokens", "completion_tokens", "total_tokens"].map((name) => total(rows, name, "tokens")),
   ];
+}
+
+function peopleWhoAsk() {
+  const bounded = boundedPeople();
+  if (bounded) return bounded;
+  const lines = [...byKey(chosen("activity"), (row) => row.person_id)].map(([id, held]) => [
+    personName(id), personKind(id), total(held, "messages"), total(held, "workflow_runs"), new Set(held.map((row) => row.day)).size,
+  ]).sort(largestFirst((line) => line[2] + line[3], (line) => line[0]));
+  const rest = (some) => [say("rows.rest", { more: some.length }), null,
+    ...[2, 3].map((at) => some.reduce((held, line) => held + line[at], 0)), null];
+  const columns = [["person", "text"], ["kind", "text"], ["messages", "count"], ["runs", "count"], ["days.active", "count"]];
+  return listing({
+    id: "people", title: say("usage.persons"), rows: topRows(lines, MOST_ROWS, rest), columns: columns.map(([key, kind]) => [say(key), kind]),
+  });
+}
+
+/** Of too many people the report knows days alone, and says so; null: it knows each. */
+function boundedPeople() {
+  const rows = REPORT.tables.activity.bounded;
+  return rows ? note("people.bounded", { rows }) : null;
 }
 
 function inFigure() {
@@ -170,12 +189,17 @@ function personName(id) {
   return id === null ? say("nobody") : PEOPLE.get(id)?.person_name ?? id;
 }
 
+function personKind(id) {
+  return id === null ? null : word("kind", PEOPLE.get(id)?.person_kind ?? null);
+}
+
 function costsByPerson(currency, title, at) {
-  if (REPORT.tables.activity.bounded) return note("people.bounded", { rows: REPORT.tables.activity.bounded });
+  const bounded = boundedPeople();
+  if (bounded) return bounded;
   const rows = chosen("costs_of_people").filter((row) => row.currency === currency);
   const asked = byKey(chosen("activity"), (row) => row.person_id);
   const lines = [...byKey(rows, (row) => row.person_id)].map(([id, held]) => [
-    personName(id), id === null ? null : word("kind", PEOPLE.get(id)?.person_kind ?? null),
+    personName(id), personKind(id),
     ...personSums(held, asked.get(id) ?? []),
   ]).sort(largestFirst((line) => line[2], (line) => line[0]));
   const rest = (some) => [say("rows.rest", { more: some.length }), null,
