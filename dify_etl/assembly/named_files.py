@@ -16,7 +16,7 @@ import duckdb
 
 from dify_etl.home import Home, is_ours, is_shared
 from dify_etl.private_files import replace_file
-from dify_etl.report.writing import is_report
+from dify_etl.report.writing import is_report, kept_reports
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import quoted
 
@@ -88,7 +88,7 @@ def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]
     if is_shared(home.path):
         # Somebody works in this folder: their files are neither ours to delete nor to search.
         why = "the folder is not the home's alone: its other files are not looked into"
-        reports = [_report(path) for path in _files(home.reports) if is_report(path)]
+        reports = [_report(path) for path in kept_reports(home.path)]
         return [*found, *reports, NamedFile(home.path, "left", why)]
     for path in _others(home, dagster):
         if (one := _exported(home, path, searched)) is not None:

@@ -83,6 +83,11 @@ def is_report(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and path.is_file() and _IS_REPORT in _head(path)
 
 
+def kept_reports(home: Path) -> list[Path]:
+    """The reports in the home's folder of them, by path. Raises OSError."""
+    return sorted(path for path in Home(home).reports.rglob("*") if is_report(path))
+
+
 def state_of_file(path: Path) -> str | None:
     """The state of the copy that a report was made of; None: there is no report."""
     found = _STATE.search(_head(path)) if path.is_file() else None
