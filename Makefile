@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo dev browser test soak check dictionary format setup lock clean bench \
-  sbom audit
+  sbom audit screenshots
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,6 +39,9 @@ demo: $(READY) ## read 30 days of a simulated Dify 1.16.1 into dify_data/demo/di
 
 browser: $(READY) ## in Chromium: pages of strangers against the UI, and the UI itself (needs chromium)
 	$(BIN)/python -m dify_etl_tests.ui.browser
+
+screenshots: demo ## the README's pictures of a report of the demo, into docs/images (needs chromium)
+	$(BIN)/python -m dify_etl_tests.report.screenshots
 
 # Newcomers have neither a server nor an .env: they are shown the simulated Dify.
 dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BASE_URL nor .env is there)

@@ -21,7 +21,7 @@ LIVE, COPY = "live.duckdb", "dify.duckdb"
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
-    r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|dagster|demo|schedule_tokens"
+    r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|reports|dagster|demo|schedule_tokens"
     r"|query_history|alerts\.(sqlite.*|lock)"
 )
 
@@ -106,6 +106,11 @@ class Home:
     def exports(self) -> Path:
         """The folder of exported apps, unless DIFY_ETL_EXPORTS names another."""
         return self.path / "exports"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.path / "reports"
 
     @property
     def schedule_tokens(self) -> Path:

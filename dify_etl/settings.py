@@ -146,8 +146,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return {name: text for text, name, _ in found if text is not None}
 
     def _named(self, variable: str) -> str | None:
-        in_file = dotenv_values(ENV_FILE) if ENV_FILE.exists() else {}
-        return os.environ.get(variable) or in_file.get(variable) or None
+        return os.environ.get(variable) or held_in_env_file().get(variable)
 
     def _held(self, name: str, path: Path) -> str:
         if any(name in source() for source in self._others):
@@ -522,7 +521,8 @@ def _require_known() -> None:
     """SettingWrong for a variable of ours that is none: a typing error would leave a default in
     its place, for DIFY_ETL_TEXT that all texts are kept.
     """
-    known = setting_names()
+    names = setting_names()
+    known = {*names, *(f"{name}_FILE" for name, field in names.items() if _is_secret(field))}
     for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:

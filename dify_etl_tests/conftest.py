@@ -26,6 +26,7 @@ SLOW = (
     "operations/keys/test_histories.py",
     "operations/keys/test_rotation.py",
     "operations/test_app_deletion.py",
+    "report/test_page.py",
     "simulated/test_contract.py",
     "simulated/test_releases.py",
     "sql/test_simulated_workspace.py",

@@ -16,6 +16,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from supply_chain.vendored import with_vendored
+
 ROOT = "dify-etl"
 Edges = Mapping[str, Iterable[str]]
 
@@ -88,7 +90,7 @@ def main() -> None:
     )
     try:
         needed, optional = runtime_edges(ROOT), runtime_edges(ROOT, ("aws", "vault"))
-        bom = only_runtime(json.loads(done.stdout), needed, optional)
+        bom = with_vendored(only_runtime(json.loads(done.stdout), needed, optional))
     except (PackageNotFoundError, ValueError) as error:
         sys.exit(f"no SBOM: {error}; `make setup` installs what the lock file names")
     asked.output.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import duckdb
 
 from dify_etl.home import Home, is_ours, is_shared
 from dify_etl.private_files import replace_file
+from dify_etl.report.writing import is_report, kept_reports
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import quoted
 
@@ -87,7 +88,8 @@ def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]
     if is_shared(home.path):
         # Somebody works in this folder: their files are neither ours to delete nor to search.
         why = "the folder is not the home's alone: its other files are not looked into"
-        return [*found, NamedFile(home.path, "left", why)]
+        reports = [_report(path) for path in kept_reports(home.path)]
+        return [*found, *reports, NamedFile(home.path, "left", why)]
     for path in _others(home, dagster):
         if (one := _exported(home, path, searched)) is not None:
             found.append(one)
@@ -126,6 +128,8 @@ def _exported(home: Home, path: Path, searched: Searched) -> NamedFile | None:
     if path.is_relative_to(home.escrow):
         why = "escrow of a deleted app: delete it when you may"
         return NamedFile(path, "left", why) if _names(path, searched) else None
+    if is_report(path):
+        return _report(path)
     if path.suffix not in EXPORTS or _is_kept_by_us(home, path):
         why = "it names the person, and is no export of rows: look at it"
         return NamedFile(path, "left", why) if _names(path, searched) else None
@@ -134,6 +138,11 @@ def _exported(home: Home, path: Path, searched: Searched) -> NamedFile | None:
     except (duckdb.Error, zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
         return NamedFile(path, "left", f"it cannot be looked into: {str(error).splitlines()[0]}")
     return NamedFile(path, "deleted", "an export with the person's rows") if is_theirs else None
+
+
+def _report(path: Path) -> NamedFile:
+    """It quotes people without their names and ids: whether it quotes this one, nobody can say."""
+    return NamedFile(path, "deleted", "a report: it may quote the person, and is made anew")
 
 
 def _is_kept_by_us(home: Home, path: Path) -> bool:

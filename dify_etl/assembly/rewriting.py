@@ -10,6 +10,7 @@ from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.home import Home
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.report.writing import kept_reports
 from dify_etl.sync.forgetting import known_forgotten
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
@@ -77,6 +78,9 @@ def rewrite_files(
             through = _published_through(database)
             write_anew(database, live, compression=compression)
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
+        for report in kept_reports(home):
+            report.unlink(missing_ok=True)
+            tell(f"{report} was deleted: it was made of the rows of before")
         # Not before: until here a file held what was taken out.
         with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
             done(database)

@@ -25,7 +25,7 @@ def headline(status: Status) -> str:
         told = "all is proven" if is_all else "nothing is red; what is not proven is out of reach"
         return f"{workspace}{told}."
     red = {
-        "groups of slices that are not whole": len(status.verdict.bad),
+        "slices that are not whole": sum(one.slices for one in status.verdict.bad),
         "objects in quarantine": status.verdict.waiting,
         "models that do not build": len(status.verdict.broken),
     }

@@ -26,6 +26,7 @@ from dify_etl.cli.json_answers import Json
 from dify_etl.cli.key_commands import keys
 from dify_etl.cli.late_groups import late_group
 from dify_etl.cli.query_format import QueryFormat
+from dify_etl.cli.report_language import ReportLanguage
 from dify_etl.cli.simulated_option import Commands
 
 app = Commands(
@@ -404,6 +405,25 @@ def export(
 
         choice = RowChoice(tuple(app_ or ()), _day(from_, "--from"), _day(to_date, "--to-date"))
         raise typer.Exit(run_export(out, ExportRequest(what, to, choice, may_replace=force)))
+
+
+@app.command()
+def report(
+    *,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File, .html; else reports/ in the home.")
+    ] = None,
+    language: Annotated[
+        ReportLanguage | None,
+        typer.Option("--language", help="In which it opens; else the reader's own."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write all figures of the published copy into one HTML page that needs no network."""
+    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED):
+        from dify_etl.cli.reporting import run_report
+
+        raise typer.Exit(run_report(out, to, language=language.value if language else None))
 
 
 @quarantine.command("list")

@@ -22,6 +22,7 @@ from dify_etl.defs.operation_jobs import operation_jobs, retry_schedule
 from dify_etl.defs.operation_runs import DifyOperations
 from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT, published_copy, sync_verdict
 from dify_etl.defs.raw_assets import raw_assets
+from dify_etl.defs.report_asset import REPORT, report_asset
 from dify_etl.defs.resources import DifyHome
 from dify_etl.defs.schedules import NIGHTLY_SYNC, nightly_schedule
 from dify_etl.defs.status_asset import STATUS, status_asset
@@ -41,8 +42,9 @@ def code_location(
     built = [MODELS_TRIED, *(feed_key(feed.name) for feed in FEEDS)]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
-        selection=[*keys, PUBLISHED_COPY, STATUS, SYNC_VERDICT],
-        description="Read the look-back and what is due, build the models, publish, judge.",
+        selection=[*keys, PUBLISHED_COPY, REPORT, STATUS, SYNC_VERDICT],
+        description="Read the look-back and what is due, build the models, publish, write the "
+        "report, judge.",
     )
     rotation = dg.define_asset_job(
         ROTATE_KEYS,
@@ -54,6 +56,7 @@ def code_location(
             *loaded,
             published_copy(built),
             status_asset(settings),
+            report_asset(),
             sync_verdict(),
             indexing_report(),
             *key_assets(),

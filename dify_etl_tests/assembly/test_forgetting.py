@@ -24,6 +24,8 @@ from dify_etl.home import COPY, LIVE, Home
 from dify_etl.operations.audit import AuditFile
 from dify_etl.operations.errors import PlanStale
 from dify_etl.raw.privacy import DROPPED, PeopleRule, Privacy
+from dify_etl.report.page_of_figures import page_of
+from dify_etl.report.writing import default_report
 from dify_etl.sync.errors import PersonUnclear, SourceChanged
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
@@ -301,6 +303,9 @@ def test_files_of_the_home_are_cleaned(home: Read) -> None:
     (folder / "escrow").mkdir()
     (folder / "escrow" / "app.yml").write_text(f"app: of {CALLER}\n")
     (folder / "notes.txt").write_text(f"ask {CALLER}\n")
+    report = folder / "reports" / "mine.html"
+    report.parent.mkdir()
+    report.write_bytes(page_of({"about": {}, "tables": {}}, state="", language=None))
     ids = home.place.rows(
         f"SELECT conversation_id FROM raw.conversations WHERE from_end_user_session_id = '{CALLER}'"
     )
@@ -315,6 +320,7 @@ def test_files_of_the_home_are_cleaned(home: Read) -> None:
         "talks.csv": "deleted",
         "talks.parquet": "deleted",
         "talks.xlsx": "deleted",
+        "reports/mine.html": "deleted",  # it may quote without a name
         "broken.xlsx": "left",
         "escrow/app.yml": "left",
         "notes.txt": "left",
@@ -326,6 +332,7 @@ def test_files_of_the_home_are_cleaned(home: Read) -> None:
         if path.is_file() and CALLER.encode() in path.read_bytes()
     }
     assert left == {"escrow/app.yml", "notes.txt"}
+    assert not report.exists()
     assert not [
         one for one in ("talks.csv", "talks.parquet", "talks.xlsx") if (folder / one).exists()
     ]
@@ -592,7 +599,10 @@ def test_files_that_others_need_stay(home: Read) -> None:
     fates = {one.path.name: one.fate for one in home.plan().files}
     assert fates == {"session.json": "left", "own.json": "deleted"}
     (folder / "home.json").write_text(json.dumps({"is_shared": True}))
-    assert [(one.path, one.fate) for one in home.plan().files] == [(folder, "left")]
+    report = default_report(folder)
+    report.write_bytes(page_of({"about": {}, "tables": {}}, state="", language=None))
+    fates = {one.path.name: one.fate for one in home.plan().files}
+    assert fates == {report.name: "deleted", folder.name: "left"}
     home.forget()
     assert CALLER in (folder / "own.json").read_text()
 

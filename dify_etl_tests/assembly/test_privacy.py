@@ -15,6 +15,8 @@ from dify_etl.assembly.rewriting import rewrite_home
 from dify_etl.home import COPY, LIVE
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.report.page_of_figures import page_of
+from dify_etl.report.writing import default_report, keep_report
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import CopyPlace
@@ -168,13 +170,20 @@ def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
 def test_nothing_of_her_is_loaded_where_texts_are_dropped(
     make: Callable[[], World], tmp_path: Path
 ) -> None:
-    """Neither name nor address nor session, in no column of any table; nothing fails for it."""
+    """Neither name nor address nor session, in no column of any table, nor in a report; nothing
+    fails for it. A report from before is deleted.
+    """
     place = loaded(make(), tmp_path, rules("drop", "hash"))
     assert places_of(place.home / LIVE, NAME, EMAIL, SESSION) == {}
     assert place.rows("FROM ops.slices WHERE state IN ('failed', 'incomplete')") == []
     assert place.rows("FROM ops.quarantine") == []
+    report = default_report(place.home)
+    report.write_bytes(page_of({"about": {"of": NAME}, "tables": {}}, state="", language=None))
     assert rewritten(place, rules("drop", "hash")) == {}
     assert places_of(place.home / COPY, NAME, EMAIL, SESSION) == {}
+    assert not report.exists()
+    page = keep_report(place.home, place.home / COPY).path.read_text("utf-8")
+    assert [word for word in (NAME, EMAIL, SESSION) if word in page] == []
 
 
 def test_masks_leave_the_text_around(tmp_path: Path) -> None:

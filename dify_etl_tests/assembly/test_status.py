@@ -99,7 +99,7 @@ def test_red_morning_says_what_and_since_when(settings: Settings) -> None:
     found = read_status(settings)
     assert not found.is_good
     told = headline(found)
-    assert "RED: 1 groups of slices" in told
+    assert "RED: 1 slices that are not whole" in told
     assert "1 objects in quarantine, 1 models that do not build" in told
     messages = next(one for one in found.feeds if one.feed == "messages")
     assert (messages.bad, messages.waiting) == (1, 1)

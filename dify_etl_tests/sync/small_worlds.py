@@ -28,7 +28,11 @@ def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1
 
 def brief_world(version: str = "1.12.1") -> World:
     """A lively world whose talks are short, so that it is read quickly."""
-    world = lively_world(version=version)
+    return shortened(lively_world(version=version))
+
+
+def shortened(world: World) -> World:
+    """The same world, of whose talks the first four messages are left."""
     for conversation_id, index in world.messages_of_conversation.items():
         for message_id in list(index)[4:]:
             run_id = world.take_message(message_id).workflow_run_id

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,24 +108,21 @@ def chromium(folder: Path, names: str) -> Iterator[Callable[[], Tab]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    connections: list[ClientConnection] = []
+    connections = ExitStack()
     try:
         told = folder / "DevToolsActivePort"
         port = wait_for("Chromium", lambda: told.exists() and told.read_text().split()[:1])[0]
 
         def tab() -> Tab:
             made = httpx.put(f"http://127.0.0.1:{port}/json/new?about:blank", timeout=60).json()
-            connections.append(
-                connect(
-                    made["webSocketDebuggerUrl"], max_size=None, open_timeout=60, ping_interval=None
-                )
+            connection = connect(
+                made["webSocketDebuggerUrl"], max_size=None, open_timeout=60, ping_interval=None
             )
-            return Tab(connections[-1])
+            return Tab(connections.enter_context(connection))
 
         yield tab
     finally:
-        for connection in connections:
-            connection.close()
+        connections.close()
         browser.terminate()
         try:
             browser.wait(20)

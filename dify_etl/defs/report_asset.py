@@ -1,0 +1,44 @@
+"""The report, as an asset behind the published copy, with a chart of it in Dagster."""
+
+import base64
+
+import dagster as dg
+
+from dify_etl.defs.publication import PUBLISHED_COPY
+from dify_etl.defs.resources import DifyHome, clear_failures
+from dify_etl.report.preview import PREVIEW_TITLE, preview_of
+from dify_etl.report.writing import keep_report
+from dify_etl.warehouse.publish import CopyPlace
+
+REPORT = dg.AssetKey("report")
+
+
+def report_asset() -> dg.AssetsDefinition:
+    """The page of all figures in the home; a night that changed nothing leaves it as it is."""
+
+    @dg.asset(
+        key=REPORT,
+        deps=[PUBLISHED_COPY],
+        group_name="publication",
+        kinds={"html"},
+        description="One HTML page with all figures of the published copy, for a browser without "
+        "network; written again when the copy changed.",
+    )
+    def write(dify_home: DifyHome) -> dg.MaterializeResult[None]:
+        opened = dify_home.opened
+        copy = (opened.copy or CopyPlace(opened.path)).path
+        with clear_failures():
+            report = keep_report(opened.path, copy)
+            preview = base64.b64encode(preview_of(copy)).decode()
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(report.path.resolve()),
+                "bytes": report.size,
+                "written now": report.is_new,
+                "preview": dg.MetadataValue.md(
+                    f"![{PREVIEW_TITLE}](data:image/svg+xml;base64,{preview})"
+                ),
+            }
+        )
+
+    return write
