@@ -35,7 +35,7 @@ def something_for_every_job(world: World, folder: Path) -> ApiKey:
     graph: JsonObject = {"nodes": [], "edges": []}
     world.save_draft(app_of(world, "workflow").id, graph, at=world.now())
     (folder / "app.yml").write_text(f"{DSL}workflow: {{graph: {{nodes: [], edges: []}}}}\n")
-    (folder / "dsl").mkdir()
+    (folder / "dsl").mkdir(exist_ok=True)
     (folder / "dsl" / f"made-{app_of(world, 'workflow').id}.yml").write_text(DSL)
     return old_key
 
