@@ -154,7 +154,7 @@ class Lines:
 
     def is_done(self, task: str) -> None:
         """Say so."""
-        self._console.print(f"{task}: done", highlight=False)
+        self._console.print(f"{task}: finished", highlight=False)
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(self._every):
