@@ -15,8 +15,10 @@ FROM marts.costs WHERE is_in_dify_figure GROUP BY app_name ORDER BY messages DES
 UNPROVEN = "SELECT count(*), mode(reason) FROM ops.slices WHERE state = 'unproven'"
 
 
-def show_demo(console: Console, copy: Path) -> None:
-    """The file, cost and messages per app, how to ask more, and what `unproven` meant above."""
+def show_demo(console: Console, copy: Path, report: Path) -> None:
+    """The file, cost and messages per app, how to ask more, the report, and what `unproven` meant
+    above.
+    """
     tell = teller(console)
     tell(f"\nThe data is in {copy}: tables for SQL, in one DuckDB file. What it cost, by app:\n")
     with opened_copy(copy) as connection:
@@ -30,6 +32,7 @@ def show_demo(console: Console, copy: Path) -> None:
         'dify-etl query --simulated "select * from marts.errors"',
     ):
         tell(f"  {command}")
+    tell(f"\nLook at it: open {report.absolute()} in a browser.")
     if slices:
         tell(
             f"\n`unproven` ({slices} days of an app above): all was read that Dify shows, and "

@@ -27,6 +27,7 @@ from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, sho
 from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
+from dify_etl.report.writing import keep_report
 from dify_etl.settings import DIFY_BEGINS, Settings
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
 from dify_etl.sync.run import SyncPlan
@@ -40,7 +41,7 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
     code = _run(settings, SyncRequest(is_debug=is_debug), console)
     copy = copy_place(settings).path
     if copy.exists():
-        show_demo(console, copy)
+        show_demo(console, copy, keep_report(home_of(settings), copy).path)
     return code
 
 

@@ -37,9 +37,8 @@ def write_report(copy: Path, target: Path, *, language: Language | None = None) 
             hint="End it in .html.",
         )
     may_replace = is_report(target)
-    state = state_of_copy(
-        copy
-    )  # first: a copy that is swapped meanwhile makes it look old, not new
+    # First: a copy that is swapped meanwhile makes the page look old, not new.
+    state = state_of_copy(copy)
     page = page_of(read_figures(copy), state=state, language=language)
     return new_file(target, may_replace=may_replace, write=lambda path: path.write_bytes(page))
 
