@@ -1,7 +1,7 @@
 """The rules of cost and failures, over simulated workspaces and at their edges."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -123,10 +123,12 @@ def regular_apps(costs: Costs) -> dict[tuple[str, str], Decimal]:
     for (app, currency, day), price in costs.items():
         if TODAY - timedelta(days=28) <= day < TODAY and price:
             found[app, currency].append(price)
-    return {key: sum(held) / len(held) for key, held in found.items() if len(held) >= 10}
+    return {
+        key: sum(held, Decimal(0)) / len(held) for key, held in found.items() if len(held) >= 10
+    }
 
 
-def costs_of(**apps: list[float]) -> Costs:
+def costs_of(**apps: Sequence[float]) -> Costs:
     """Costs per day, the last of them today."""
     return {
         (app, "USD", TODAY - timedelta(days=len(prices) - 1 - number)): Decimal(str(price))
