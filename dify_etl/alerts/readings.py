@@ -62,7 +62,9 @@ def figures(database: Database, moment: Moment) -> Found:
     for one in differing_figures(database):
         by_app.setdefault(one.app_id, []).append(one)
     for app_id, found in by_app.items():
-        yield Incident("figures_differ", app_id, name_of(found[0].app), _told(found), len(found))
+        yield Incident(
+            "figures_differ", app_id, name_of(found[0].app), _figures_in_words(found), len(found)
+        )
 
 
 def newer_server(database: Database, moment: Moment) -> Found:
@@ -77,7 +79,7 @@ def source_name(database: Database) -> str:
     return _host(database.value("SELECT server_origin FROM ops.source"))
 
 
-def _told(found: Sequence[DifferingFigure]) -> str:
+def _figures_in_words(found: Sequence[DifferingFigure]) -> str:
     newest = found[0]
     figures = "figure differs" if len(found) == 1 else "figures differ"
     return f"{len(found)} {figures}; of {newest.day} {newest.metric}: {newest.figures}"

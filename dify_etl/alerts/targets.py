@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apprise import Apprise
 
 INSTALL = "Install it: pip install 'dify-etl[notify]'."
-WIKI = "https://github.com/caronc/apprise/wiki"
+SERVICES = "https://appriseit.com/services/"
 # At INFO and below they log whole addresses, at WARNING what servers answered.
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
 _STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -78,7 +78,7 @@ def open_targets(urls: Sequence[str], *, key: bytes) -> tuple[Target, ...]:
             raise SettingWrong(
                 f"DIFY_ETL_NOTIFY is wrong: Apprise does not understand {target.name}",
                 where="environment and .env",
-                hint=f"{WIKI} tells how the URL of each service is written.",
+                hint=f"{SERVICES} tells how the URL of each service is written.",
             )
         opened.append(target)
     return tuple({one.fingerprint: one for one in opened}.values())

@@ -123,8 +123,9 @@ def regular_apps(costs: Costs) -> dict[tuple[str, str], Decimal]:
     for (app, currency, day), price in costs.items():
         if TODAY - timedelta(days=28) <= day < TODAY and price:
             found[app, currency].append(price)
-    enough = {key: held for key, held in found.items() if len(held) >= 10}
-    return {key: sum(held, Decimal(0)) / len(held) for key, held in enough.items()}
+    return {
+        key: sum(held, Decimal(0)) / len(held) for key, held in found.items() if len(held) >= 10
+    }
 
 
 def costs_of(**apps: Sequence[float]) -> Costs:
