@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import duckdb
 
 from dify_etl.home import Home
 from dify_etl.private_files import PRIVATE_FOLDER
-from dify_etl.report.figures import read_figures
+from dify_etl.report.figures import queries, read_figures
 from dify_etl.report.page_of_figures import GENERATOR, LANGUAGES, Language, page_of
 from dify_etl.warehouse.errors import ExportRefused
 from dify_etl.warehouse.published_copy import opened_copy
@@ -21,6 +22,8 @@ HEAD_BYTES = 4096
 _IS_REPORT = f'<meta name="generator" content="{GENERATOR}">'.encode()
 _STATE = re.compile(rb'<meta name="dify-etl-state" content="([0-9a-f]*)">')
 _LANGUAGE = re.compile(rb'<meta name="dify-etl-language" content="([a-z]*)">')
+# When a row was read, and links that are signed anew on every read.
+_MOVING = "(read|loaded|changed)_at|icon_url|site"
 ENDINGS = (".html", ".htm")
 
 
@@ -103,21 +106,30 @@ def language_of_file(path: Path) -> Language | None:
 def state_of_copy(copy: Path) -> str:
     """A digest of what a report is made of, but for the times at which it was read.
 
-    It is the same after a run that changed no model and no state of the ledger.
+    It is the same after a run that found nothing new. Models are built anew when a signed link
+    changed, so when they were built says nothing.
     """
     with opened_copy(copy) as connection:
-        parts = [version("dify-etl"), *(_rows(connection, sql) for sql in _WHAT_IT_READS)]
+        parts = [version("dify-etl"), *(_rows(connection, sql) for sql in _what_it_reads())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-# Of freshness and keys, which tell when they were read, what else they tell.
-_WHAT_IT_READS = (
-    "SELECT through_date FROM ops.published ORDER BY published_at DESC LIMIT 1",
-    """SELECT model, fingerprint FROM ops.models
-    WHERE model NOT IN ('marts.freshness', 'marts.api_key_posture') ORDER BY ALL""",
-    "SELECT feed, app_id, slice_date, state, in_quarantine FROM ops.slices ORDER BY ALL",
-    "SELECT COLUMNS(* EXCLUDE read_at) FROM marts.api_key_posture ORDER BY ALL",
-)
+@cache
+def _what_it_reads() -> tuple[str, ...]:
+    """What days it has, and the rows of every mart that a query names; messages and activities are
+    as the marts of them.
+    """
+    named = set(re.findall(r"\bmarts\.\w+", " ".join(queries("queries").values())))
+    named |= {"marts.latency", "marts.person_daily_activity", "staging.stg_apps"}
+    marts = [
+        f"SELECT COLUMNS(lambda c: NOT regexp_full_match(c, '{_MOVING}')) FROM {name}"  # nosec B608
+        for name in sorted(named)
+    ]
+    return (
+        "SELECT through_date FROM ops.published ORDER BY published_at DESC LIMIT 1",
+        "SELECT feed, app_id, slice_date, state, reason FROM ops.slices",
+        *marts,
+    )
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
