@@ -35,6 +35,7 @@ from dify_etl.settings import Settings
 from dify_etl.sync.clocks import clock_difference
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
@@ -110,7 +111,7 @@ def _examine_dify(settings: Settings, console: Console, *, write: bool) -> Itera
             yield _zone(settings, profile, write=write)
             yield _clock(dify)
             yield from _days(dify)
-            yield from _feeds(dify, role)
+            yield from _feeds(dify, settings, role)
     except ActionableError as error:
         yield Finding(error.where, error.what, error.hint)
 
@@ -138,12 +139,14 @@ def _newer(dify: DifyClient) -> Iterator[Finding]:
         yield Finding("newer version", f"{newer}; it is read all the same")
 
 
-def _feeds(dify: DifyClient, role: str) -> Iterator[Finding]:
-    """A line per feed of which this account is not shown everything, or that cannot be read.
+def _feeds(dify: DifyClient, settings: Settings, role: str) -> Iterator[Finding]:
+    """A line per feed of which this account is not shown everything, or that cannot be read; feeds
+    that the settings leave out are not asked.
 
     What a role is not shown is no ill: a sync calls it unproven and goes on.
     """
-    found = list(unreadable_feeds(dify))
+    left_out = [feed for feed in OPT_IN if not is_read(feed, settings)]
+    found = list(unreadable_feeds(dify, left_out))
     for one in found:
         subject, apps = f"feed {one.feed}", _listed_apps(one.apps)
         if isinstance(one.error, NotShown):
