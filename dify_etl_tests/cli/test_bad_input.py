@@ -60,6 +60,12 @@ ACCOUNTS = (
 DAYS = (
     Bad("unknown app", 2, ("'deleted app'", "--app", "raw.apps"), "sync --app deleted.app"),
     Bad("unknown feed", 2, ("'chats'", "--feed", "conversations"), "sync --feed chats"),
+    Bad(
+        "feed that is off",
+        2,
+        ("document_segments is read only where", "DIFY_ETL_SEGMENTS=true"),
+        "sync --feed document_segments",
+    ),
     Bad("no date", 2, ("'2026-02-30'", "--from", DAY), "sync --from 2026-02-30"),
     Bad("a date in the future", 2, ("2099-01-01 lies in the future", "--to"),
         f"sync --from {some_days_ago(1)} --to 2099-01-01"),
