@@ -270,6 +270,13 @@ class Settings(BaseSettings):
         description="Read tokens and latency of every completion log; marks them as read in Dify.",
         examples=["false"],
     )
+    segments: bool = Field(
+        False,
+        validation_alias="DIFY_ETL_SEGMENTS",
+        description="Read the segments of documents, too: a request or more per document the first "
+        "time, later for those that changed and one part of the others each night.",
+        examples=["false"],
+    )
     max_concurrency: int = Field(
         8,
         ge=1,

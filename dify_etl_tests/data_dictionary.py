@@ -116,7 +116,7 @@ def data_dictionary() -> str:
         world = build_world(
             WorldPlan(seed=5, apps=7, days=3, conversations_per_day=4, timezone="UTC", now=NOW)
         )
-        Workplace(world, Path(folder), VERSION).read()
+        Workplace(world, Path(folder), VERSION).with_rules(segments=True).read()
         with open_database(Path(folder, LIVE)) as database:
             database.ensure(*OPS_TABLES)
             fill_ops_tables(database, Path(folder))

@@ -83,6 +83,7 @@ def rules_of(settings: Settings) -> SyncRules:
         lookback_days=settings.lookback_days,
         deep_read_days=settings.deep_read_days,
         completion_detail=settings.completion_detail,
+        segments=settings.segments,
         workers=workers_for(settings.max_concurrency),
         models=ModelSettings(
             settings.person,

@@ -14,6 +14,7 @@ from dify_etl.errors import is_interrupt
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import OpenHome
+from dify_etl.sync.opt_in import is_read
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import Verdict, judge
@@ -46,7 +47,8 @@ class Published:
 
 
 def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) -> NightResult:
-    """Read all feeds, or those named, into the open home; models, copy and verdict follow.
+    """Read all feeds that the settings ask for, or those of them that are named, into the open
+    home; models, copy and verdict follow.
 
     What one app or feed meets is in the verdict. What concerns all of them (a lost session, a full
     disk, another source), and a bug, ends the night and is its `failure`. KeyboardInterrupt is
@@ -57,7 +59,7 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
     try:
         with opened.sync(plan) as sync:
             for feed in FEEDS:
-                if not feeds or feed.name in feeds:
+                if is_read(feed.name, opened.rules) and (not feeds or feed.name in feeds):
                     opened.reports.append(read_feed(sync, feed))
         build_models(opened)
         publish_copy(opened)

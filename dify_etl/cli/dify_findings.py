@@ -20,6 +20,7 @@ from dify_etl.feeds.looking_ahead import unreadable_feeds
 from dify_etl.feeds.server_days import day_difference
 from dify_etl.settings import ENV_FILE, Settings
 from dify_etl.sync.clocks import clock_difference
+from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.time_zones import is_same_zone, zone_names
 from dify_etl.warehouse.errors import WarehouseError
 
@@ -198,11 +199,13 @@ def _days(look: _Look) -> Iterator[Finding]:
 
 
 def _feeds(look: _Look) -> Iterator[Finding]:
-    """A line per feed of which this account is not shown everything, or that cannot be read.
+    """A line per feed of which this account is not shown everything, or that cannot be read; feeds
+    that the settings leave out are not asked.
 
     What a role is not shown is no ill: a sync calls it unproven and goes on.
     """
-    found, role = list(unreadable_feeds(look.dify)), look.role
+    left_out = [feed for feed in OPT_IN if not is_read(feed, look.settings)]
+    found, role = list(unreadable_feeds(look.dify, left_out)), look.role
     for one in found:
         subject, apps = f"feed {one.feed}", _listed_apps(one.apps)
         if isinstance(one.error, NotShown):

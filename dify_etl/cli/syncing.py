@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -28,8 +28,9 @@ from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.report.writing import keep_report
-from dify_etl.settings import DIFY_BEGINS, Settings
+from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
+from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
@@ -51,6 +52,7 @@ def run_sync(request: SyncRequest, console: Console) -> int:
 
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
+    _check_asked_for(settings, request.feeds)
     run_id = str(uuid.uuid4())
     is_night = request.is_night and not request.apps and not request.feeds
     alerts = configured_alerts(settings)
@@ -94,6 +96,18 @@ def _read(settings: Settings, request: SyncRequest, console: Console, run_id: st
 
             return read_recorded(settings, opened, plan, feeds)
         return SyncOutcome.of(read_night(opened, plan, feeds))
+
+
+def _check_asked_for(settings: Settings, feeds: Collection[str]) -> None:
+    """SettingWrong when a feed is named that the settings leave out."""
+    for feed in feeds:
+        if not is_read(feed, settings):
+            raise SettingWrong(
+                f"the feed {feed} is read only where {OPT_IN[feed]}=true is set",
+                where=f"--feed {feed}",
+                hint=f"Set {OPT_IN[feed]}=true in the environment or .env; every night reads it "
+                "from then on.",
+            )
 
 
 @contextmanager

@@ -36,16 +36,19 @@ Metadata: TypeAlias = "Mapping[str, dg.RawMetadataValue]"
 Finding: TypeAlias = tuple[bool, Metadata]
 
 
-def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
-    """Every raw table is whole and unique by key; its feed is fresh and keeps nothing back."""
+def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
+    """Every raw table is whole and unique by key; its feed is fresh, unless the settings leave it
+    out, and keeps nothing back.
+    """
     hours = FRESH_WITHIN.total_seconds() / 3600
+    fresh = dg.AssetCheckSpec(
+        IS_FRESH,
+        asset=raw_key(feed.name),
+        description=f"A read of {feed.name} that brought what Dify has ended within the last "
+        f"{hours:.0f} hours. Reads that failed do not count.",
+    )
     specs = [
-        dg.AssetCheckSpec(
-            IS_FRESH,
-            asset=raw_key(feed.name),
-            description=f"A read of {feed.name} that brought what Dify has ended within the last "
-            f"{hours:.0f} hours. Reads that failed do not count.",
-        ),
+        *([fresh] if is_read else []),
         dg.AssetCheckSpec(
             NOTHING_IN_QUARANTINE,
             asset=raw_key(feed.name),

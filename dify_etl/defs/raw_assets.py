@@ -27,6 +27,7 @@ from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.raw.tables import raw_table
 from dify_etl.settings import Settings
 from dify_etl.sync.days import rows_by_day
+from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.sync.report import STATES, FeedReport
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import Table
@@ -44,7 +45,7 @@ def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=feed.name,
         specs=[*(_spec(feed, name, settings) for name in feed.tables), _feed_spec(feed)],
-        check_specs=check_specs(feed),
+        check_specs=check_specs(feed, is_read=is_read(feed.name, settings)),
         # Outputs that are not told are skipped, and checks can be run without reading anything.
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run() if feed.is_daily else None,
@@ -53,7 +54,9 @@ def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         chosen = [name for name in feed.tables if raw_key(name) in context.selected_asset_keys]
         own: Metadata = {}
         with clear_failures(failed_tries=dify_home.failed_tries(context)):
-            if chosen:
+            if chosen and not is_read(feed.name, settings):
+                own = _left_out(context, feed)
+            elif chosen:
                 own = yield from _read(context, dify_home, feed, chosen, settings)
             with dify_home.opened.database() as database:
                 found = list(judged(database, feed, context.selected_asset_check_keys))
@@ -63,6 +66,13 @@ def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(asset_key=feed_key(feed.name), metadata=own)
 
     return read_feed
+
+
+def _left_out(context: dg.AssetExecutionContext, feed: Feed) -> Metadata:
+    """Say that the feed was not read: its raw asset is told nothing."""
+    told = f"{OPT_IN[feed.name]} is not set to true"
+    context.log.info(f"{feed.name}: not read, {told}")
+    return {"not read": told}
 
 
 def _read(
@@ -169,7 +179,9 @@ def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
     return dg.AssetSpec(
         raw_key(name),
         # Of events that are told only of what was read whole.
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_WITHIN),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_WITHIN)
+        if is_read(feed.name, settings)
+        else None,
         deps=[feed_key(needed) for needed in feed.needs],
         skippable=True,
         description=table.grain,

@@ -3,8 +3,8 @@
 Without the server's plugin daemon GET /datasets answers 400.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TypedDict, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from dify_etl.dify.record import (
     Batch,
     Id,
     Instant,
+    JsonRow,
     JsonText,
     Page,
     Record,
@@ -27,6 +28,8 @@ from dify_etl.dify.record import (
 DATASETS = "/datasets"
 DATASET = "/datasets/{dataset_id}"
 DOCUMENTS = "/datasets/{dataset_id}/documents"
+DOCUMENT_STATUS = "/datasets/{dataset_id}/documents/{document_id}/indexing-status"
+SEGMENTS = "/datasets/{dataset_id}/documents/{document_id}/segments"
 
 
 class Dataset(Record):
@@ -129,6 +132,57 @@ class Document(Record):
     need_summary: bool | None = optional(description="whether a summary is wanted")
 
 
+class DocumentSegment(Record):
+    """A passage of a document (GET /datasets/{id}/documents/{id}/segments), as retrieval finds it.
+
+    Dify sends the text a second time with links that are signed anew on every read
+    (`sign_content`): that is not kept.
+    """
+
+    needs = frozenset({"dataset_id", "document_id", "segment_id"})
+
+    dataset_id: Id = Field(description="id of the dataset")
+    document_id: Id = Field(description="id of the document")
+    segment_id: Id = aliased("id", description="id of the passage")
+    position: int | None = optional(description="place in the document, from 1; not always unique")
+    content: str | None = optional(
+        description="text of the passage; of doc_form qa_model the question", is_text=True
+    )
+    answer: str | None = optional(description="answer, of doc_form qa_model", is_text=True)
+    summary: str | None = optional(description="summary of the passage (since 1.12)", is_text=True)
+    keywords: JsonText | None = optional(description="keywords, JSON list", is_text=True)
+    word_count: int | None = optional(description="characters, as Dify counts")
+    tokens: int | None = optional(description="tokens of the text")
+    hit_count: int | None = optional(
+        description="how often it was found; moves no time", is_volatile=True
+    )
+    index_node_id: str | None = optional(description="its id in the vector index")
+    index_node_hash: str | None = optional(description="hash of the text that is indexed")
+    status: str | None = optional(description="waiting, indexing, completed, error, paused, …")
+    error: str | None = optional(description="error text", is_text=True)
+    is_enabled: bool | None = optional("enabled", description="whether retrieval uses it")
+    disabled_at: Instant | None = optional(description="when it was disabled")
+    disabled_by: str | None = optional(description="account that disabled it")
+    child_chunks: JsonText | None = optional(
+        description="its parts that are indexed, JSON list (parent mode paragraph)", is_text=True
+    )
+    attachments: JsonText | None = optional(
+        description="its images, JSON list (since 1.11)", is_signed=True, is_text=True
+    )
+    created_by: str | None = optional(description="account that added it")
+    created_at: Instant | None = optional(description="when it was added")
+    updated_by: str | None = optional(description="account that edited it last")
+    updated_at: Instant | None = optional(description="last edit; hits do not move it")
+    indexing_at: Instant | None = optional(description="when its indexing began")
+    completed_at: Instant | None = optional(description="when it was indexed")
+    stopped_at: Instant | None = optional(description="when its indexing was stopped")
+
+    @classmethod
+    def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
+        """The row without its signed text, and with the dataset and document that were asked."""
+        return {key: row[key] for key in row if key != "sign_content"} | dict(context)
+
+
 class IndexingStatus(Record):
     """How far a document is (GET indexing-status, error-docs). Judge by `indexing_status` alone:
     error and stopped_at keep their old values after a retry.
@@ -229,6 +283,32 @@ class Datasets:
         context = {"dataset_id": dataset_id}
         return page_of(Document, answer, endpoint=f"GET {DOCUMENTS}", context=context)
 
+    def segments(self, dataset_id: str, document_id: str) -> Iterator[DocumentSegment]:
+        """All passages of a document, each once."""
+        walk = self.segments_walk(dataset_id, document_id)
+        return iterate(walk, endpoint=f"GET {SEGMENTS}")
+
+    def segments_walk(self, dataset_id: str, document_id: str) -> PageWalk[DocumentSegment]:
+        """The passages as a walk that can prove itself."""
+        return PageWalk(
+            lambda page, limit: self.segments_page(dataset_id, document_id, page, limit),
+            key=lambda segment: segment.segment_id,
+            most_pages=self._session.bounds.pages,
+        )
+
+    def segments_page(
+        self, dataset_id: str, document_id: str, page: int = 1, limit: int = 100
+    ) -> Page[DocumentSegment]:
+        """GET /datasets/{id}/documents/{id}/segments: one page by position, limit up to 100 (more
+        is cut silently, and refused from 1.11 on).
+
+        Whoever may see the dataset may read it. Child chunks cost the server a query a row. Raises
+        NotFound for an unknown dataset or document.
+        """
+        ids = {"dataset_id": dataset_id, "document_id": document_id}
+        answer = self._session.get(SEGMENTS, query={"page": page, "limit": limit}, **ids)
+        return page_of(DocumentSegment, answer, endpoint=f"GET {SEGMENTS}", context=ids)
+
     def indexing_status(self, dataset_id: str) -> Batch[IndexingStatus]:
         """GET /datasets/{id}/indexing-status: all documents, unpaged and costly.
 
@@ -238,10 +318,9 @@ class Datasets:
 
     def document_indexing_status(self, dataset_id: str, document_id: str) -> IndexingStatus:
         """GET /datasets/{id}/documents/{id}/indexing-status. Raises NotFound."""
-        route = f"{DOCUMENTS}/{{document_id}}/indexing-status"
-        answer = self._session.get(route, dataset_id=dataset_id, document_id=document_id)
+        answer = self._session.get(DOCUMENT_STATUS, dataset_id=dataset_id, document_id=document_id)
         context = {"dataset_id": dataset_id}
-        return parse_one(IndexingStatus, answer, endpoint=f"GET {route}", context=context)
+        return parse_one(IndexingStatus, answer, endpoint=f"GET {DOCUMENT_STATUS}", context=context)
 
     def error_documents(self, dataset_id: str) -> Batch[IndexingStatus]:
         """GET /datasets/{id}/error-docs: documents in state error or paused, unpaged.

@@ -73,6 +73,7 @@ READS: Mapping[str, Right] = {
     "/datasets/api-keys": Right("keys of the datasets", ADMINS),
     _DATASET: _PRIVATE,
     f"{_DATASET}/documents": _PRIVATE,
+    f"{_DATASET}/documents/{{document_id}}/segments": _PRIVATE,
     f"{_DATASET}/indexing-status": _PRIVATE,
     f"{_DATASET}/documents/{{document_id}}/indexing-status": _PRIVATE,
     f"{_DATASET}/error-docs": _PRIVATE,

@@ -9,6 +9,7 @@ FEED_NAMES = (
     "dataset_api_keys",
     "datasets",
     "documents",
+    "document_segments",
     "annotations",
     "agent_versions",
     "workflow_versions",

@@ -14,6 +14,7 @@ from dify_etl.dify.app_modes import (
 )
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.conversations import read_conversations
+from dify_etl.feeds.document_segments import read_document_segments
 from dify_etl.feeds.message_parts import PARTS
 from dify_etl.feeds.messages import read_messages
 from dify_etl.feeds.node_executions import read_node_executions
@@ -69,6 +70,7 @@ FEEDS = (
         needs=("members",),
     ),
     Feed("documents", read_documents, needs=("datasets",)),
+    Feed("document_segments", read_document_segments, needs=("documents",)),
     Feed(
         "annotations",
         AppList(

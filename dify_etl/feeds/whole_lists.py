@@ -178,7 +178,7 @@ def read_documents(sync: Sync) -> FeedReport:
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {missing}"] if missing else []
         with loader.commit():
-            doubt = next(iter(private), None) or _unlisted_datasets(sync) or hidden_datasets(sync)
+            doubt = next(iter(private), None) or unlisted(sync, "datasets") or hidden_datasets(sync)
             missing = "; ".join(reasons[:3])
             loader.close_slices(
                 [Slice.judged(None, None, count, missing=missing, doubt=doubt, requests=requests)]
@@ -235,17 +235,17 @@ def _ask_first(answer: Answer) -> None:
         answer.ask(1, 1)
 
 
-def _unlisted_datasets(sync: Sync) -> str | None:
-    """Why there may be datasets that nobody was asked for: their list was not read whole, or is
-    not shown to this account.
+def unlisted(sync: Sync, feed: str) -> str | None:
+    """Why there may be datasets or documents that nobody was asked for: their list was not read
+    whole, or is not shown to this account.
     """
-    rows = sync.database.rows("SELECT state, reason FROM ops.slices WHERE feed = 'datasets'")
+    rows = sync.database.rows("SELECT state, reason FROM ops.slices WHERE feed = ?", [feed])
     for state, reason in rows:
         if state == "unproven" and reason.startswith(NOT_SHOWN):
             return str(reason)  # as all reasons of rights begin
         if state in ("failed", "incomplete"):
-            return f"the list of datasets: {reason}"
-    return None if rows else "the list of datasets was not read yet"
+            return f"the list of {feed}: {reason}"
+    return None if rows else f"the list of {feed} was not read yet"
 
 
 def hidden_datasets(sync: Sync) -> str | None:

@@ -22,7 +22,14 @@ from dify_etl.dify.conversations import (
     ONE_MESSAGE,
     Conversation,
 )
-from dify_etl.dify.datasets import DATASETS, DOCUMENTS, Dataset, Document
+from dify_etl.dify.datasets import (
+    DATASETS,
+    DOCUMENTS,
+    SEGMENTS,
+    Dataset,
+    Document,
+    DocumentSegment,
+)
 from dify_etl.dify.feedback import Annotation
 from dify_etl.dify.members import ROUTE as MEMBERS
 from dify_etl.dify.members import Member
@@ -232,6 +239,15 @@ _TABLES = (
         owners=("dataset_id",),
         hangs_on={"datasets": "dataset"},
         sources=(DOCUMENTS,),
+    ),
+    raw(
+        "document_segments",
+        "One row per segment (passage) of a document; filled with DIFY_ETL_SEGMENTS alone.",
+        ("segment_id",),
+        (DocumentSegment,),
+        owners=("document_id",),
+        hangs_on={"datasets": "dataset", "documents": "document"},
+        sources=(SEGMENTS,),
     ),
     raw(
         "members",

@@ -130,6 +130,35 @@ RUN_READS = Table(
     keeps_history=False,
 )
 
+DOCUMENT_READS = Table(
+    "ops",
+    "document_reads",
+    "One row per document whose segments were read: the list row as it was then. Empty while "
+    "DIFY_ETL_SEGMENTS is off.",
+    ("document_id",),
+    (
+        Column("document_id", "VARCHAR", "The document."),
+        Column("dataset_id", "VARCHAR", "Its dataset."),
+        Column("word_count", "BIGINT", "Characters that its list row told."),
+        Column("tokens", "BIGINT", "Tokens of its list row."),
+        Column("hit_count", "BIGINT", "Hits of its list row, the sum of those of its segments."),
+        Column("indexing_status", "VARCHAR", "How far it was indexed, by its list row."),
+        Column("is_enabled", "BOOLEAN", "Whether retrieval used it, by its list row."),
+        Column("is_archived", "BOOLEAN", "Whether it was archived, by its list row."),
+        Column("dataset_process_rule_id", "VARCHAR", "The rule that cut it, by its list row."),
+        Column("held_count", "BIGINT", "Segments that the read found."),
+        Column(
+            "state",
+            "VARCHAR",
+            "proven: these were all of its segments at read_at; incomplete, failed; unproven when "
+            "this account is not shown them.",
+        ),
+        Column("reason", "VARCHAR", "Why it is not proven; null when it is."),
+        Column("read_at", "TIMESTAMPTZ", "When its segments were read last, UTC."),
+    ),
+    keeps_history=False,
+)
+
 APP_VERSIONS = Table(
     "ops",
     "app_versions",
@@ -377,6 +406,7 @@ LEDGER = (
     ACCEPTED_SLICES,
     CONVERSATION_READS,
     RUN_READS,
+    DOCUMENT_READS,
     APP_VERSIONS,
     QUARANTINE,
     SCHEMA_DRIFT,

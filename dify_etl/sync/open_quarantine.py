@@ -20,6 +20,9 @@ _GONE = {
     "UNION ALL SELECT message_id FROM raw.messages WHERE absent_since IS NOT NULL",
     "node_executions": "SELECT workflow_run_id FROM raw.workflow_runs "
     "WHERE absent_since IS NOT NULL",
+    "document_segments": "SELECT document_id FROM raw.documents "
+    "LEFT JOIN raw.datasets s USING (dataset_id) "
+    "WHERE documents.absent_since IS NOT NULL OR s.absent_since IS NOT NULL",
 }
 
 

@@ -22,6 +22,7 @@ from dify_etl.sync.ledger import LEDGER
 from dify_etl.sync.local_days import count_days_anew
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.opt_in import leave_out
 from dify_etl.sync.privacy import keep_privacy
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
@@ -79,6 +80,7 @@ class OpenHome:
                 pin_source(database, self.dify, answering, self.rules, now=began_at)
                 with database.transaction():
                     keep_privacy(database, self.rules.privacy, self.watch.tells)
+                    leave_out(database, self.rules)
                 self.rules = _with_forgotten(self.rules, database)
                 self._mind_clocks(database)
             self._began_at = began_at

@@ -13,6 +13,7 @@ from dify_etl.sync.forgetting import another_salt, chunks, learn_rows, note_rows
 from dify_etl.sync.ledger import (
     ACCEPTED_SLICES,
     CONVERSATION_READS,
+    DOCUMENT_READS,
     PRIVACY,
     QUARANTINE,
     RUN_READS,
@@ -194,7 +195,7 @@ def _rewrite_quarantine(database: Database, privacy: Privacy) -> int:
 def _rewrite_reasons(database: Database, privacy: Privacy) -> int:
     """Sentences of the ledger that may quote a refusal of Dify; answers how many were changed."""
     changed = 0
-    for table in (SLICES, ACCEPTED_SLICES, CONVERSATION_READS, RUN_READS):
+    for table in (SLICES, ACCEPTED_SLICES, CONVERSATION_READS, RUN_READS, DOCUMENT_READS):
         for column in (one.name for one in table.columns if one.name.endswith("reason")):
             for (told,) in database.rows(
                 f"SELECT DISTINCT {column} FROM {table.qualified} WHERE {column} IS NOT NULL"

@@ -21,6 +21,7 @@ class OfApp(Protocol):
 
 
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T", bound=OfApp)
 
 # How the reason of every such slice begins.
@@ -48,9 +49,8 @@ def not_shown_reason(error: NotShown, role: str | None) -> str:
 
 
 class Refusals:
-    """Remembers which apps Dify refused in one feed: it is not asked again for each of their rows.
-
-    Thread-safe.
+    """Remembers which apps or datasets Dify refused in one feed: it is not asked again for each of
+    their rows. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -59,17 +59,21 @@ class Refusals:
 
     def asking(self, fetch: Callable[[T], R]) -> Callable[[T], R]:
         """`fetch` for a row of an app; the NotShown of an earlier row is raised without asking."""
+        return self.asking_of(lambda row: row.app_id, fetch)
 
-        def ask(row: T) -> R:
+    def asking_of(self, owner: Callable[[S], str], fetch: Callable[[S], R]) -> Callable[[S], R]:
+        """The same for rows of what `owner` tells."""
+
+        def ask(row: S) -> R:
             with self._lock:
-                known = self._refused.get(row.app_id)
+                known = self._refused.get(owner(row))
             if known is not None:
                 raise known.with_traceback(None)
             try:
                 return fetch(row)
             except NotShown as error:
                 with self._lock:
-                    self._refused[row.app_id] = error
+                    self._refused[owner(row)] = error
                 raise
 
         return ask

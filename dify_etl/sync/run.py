@@ -27,6 +27,7 @@ class SyncRules:
     lookback_days: int = 7
     deep_read_days: int = 28
     completion_detail: bool = False
+    segments: bool = False  # whether segments of documents are read
     workers: int = 9  # threads that fetch; DifyClient bounds the requests under way
     models: ModelSettings = field(default_factory=ModelSettings)
     privacy: Privacy = field(default_factory=Privacy)

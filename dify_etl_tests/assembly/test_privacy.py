@@ -36,7 +36,7 @@ WORDS = re.compile(
     r"status|rating|version|currency|position|model_name|triggered_from|created_from|"
     r"retriever_from|transfer_method|belongs_to|event|code|finish_reason|tool|tool_name|tool_icon|"
     r"tools|has_comment|feedback_rating|feedback_rating_raw|agent_mode|icon|icon_background|unit|"
-    r"title|node_title|dataset_name|document_name|app_name|tool_labels|action_text|actions|language|__action_.*"
+    r"(created|updated|disabled)_by|title|node_title|dataset_name|document_name|app_name|tool_labels|action_text|actions|language|__action_.*"
 )
 CALLERS = ("from_end_user_session_id", "session_id", "sys.user_id")
 # Texts that marts show, and times and costs of the run.
@@ -44,7 +44,7 @@ SHOWN = "(conversation_)?name|question|answer|comment|example.*|error|title|.*_a
 MOVING = "(loaded|changed|read)_at|.*url|icon|site"
 LISTS_OF_WORDS = ("tool_labels", "files", "roles", "actions", "trigger_metadata", "model")
 OF_TALKS = re.compile(
-    r"conversations|messages|feedbacks|logs|runs|node-executions|annotations|members"
+    r"conversations|messages|feedbacks|logs|runs|node-executions|annotations|members|segments"
 )
 
 
@@ -71,7 +71,9 @@ def written_by_ada(value: Any, key: str) -> Any:
 
 def loaded(world: World, home: Path, privacy: Privacy) -> Workplace:
     """A workspace of hers, read once by these rules."""
-    place = Workplace(world, home, VERSION).with_rules(privacy=privacy)
+    for document_id in list(world.documents)[4:]:
+        world.delete_document(document_id)
+    place = Workplace(world, home, VERSION).with_rules(privacy=privacy, segments=True)
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), with_ada)
     place.read()
     return place

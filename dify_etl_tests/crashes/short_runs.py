@@ -20,6 +20,7 @@ from dify_etl.dify.http.tokens import FileTokenStore
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
+from dify_etl.sync.opt_in import is_read
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.sync.verdict import judge
 from dify_etl.time_zones import zone_of
@@ -127,7 +128,7 @@ def _read(run: ShortRun, said: TextIO) -> int:
 
 
 def _read_feeds(home: OpenHome, said: TextIO) -> int:
-    for feed in FEEDS:
+    for feed in (one for one in FEEDS if is_read(one.name, home.rules)):
         with home.sync(SyncPlan()) as sync:
             feed.read(sync)
     publish(home.path, run_id=home.run_id, through=home.began_at.date(), wait_seconds=5)

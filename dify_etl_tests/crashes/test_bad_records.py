@@ -41,6 +41,7 @@ CASES = {
     "dataset keys": Case("/datasets/api-keys", ("dataset_api_keys",), "api_key_id"),
     "datasets": Case("/console/api/datasets", ("members", "datasets"), "dataset_id"),
     "documents": Case("/documents", ("members", "datasets", "documents"), "document_id"),
+    "segments": Case("/segments", ("datasets", "documents", "document_segments"), "segment_id"),
     "annotations": Case("/annotations", ("apps", "annotations"), "annotation_id"),
     "conversations": Case("/chat-conversations", TALKS, "conversation_id"),
     "completion logs": Case("/completion-conversations", TALKS, "conversation_id"),
@@ -74,7 +75,7 @@ def one_of_each() -> World:
 @pytest.mark.parametrize("kind", CASES)
 def test_every_spoiled_row_is_loaded_or_quarantined_alone(workplace: Open, kind: str) -> None:
     """Each twin is a row, or stands in quarantine with the path of its error and its raw JSON."""
-    case, place = CASES[kind], workplace(one_of_each())
+    case, place = CASES[kind], workplace(one_of_each()).with_rules(segments=True)
     inner = httpx.WSGITransport(app=place.server)
     spoiled = SpoiledAnswers(inner, case.path_end, rows=case.rows, most=case.most)
     place.transport = spoiled

@@ -42,17 +42,21 @@ class Night:
         raise AssertionError(f"{key.to_user_string()} was not materialised for {day}")
 
 
-def settings_for(home: Path) -> Settings:
+def settings_for(home: Path, *, segments: bool = False) -> Settings:
     """Settings of a night that ends on the tests' day."""
-    first = (NOW - timedelta(days=20)).date()
-    return load_settings(DIFY_ETL_HOME=home, DIFY_ETL_START_DATE=first, DIFY_ETL_LOOKBACK_DAYS=3)
+    return load_settings(
+        DIFY_ETL_HOME=home,
+        DIFY_ETL_START_DATE=(NOW - timedelta(days=20)).date(),
+        DIFY_ETL_LOOKBACK_DAYS=3,
+        DIFY_ETL_SEGMENTS=segments,
+    )
 
 
 def night_of(
     place: Workplace, config: dict[str, object] | None = None, only: Sequence[str] = ()
 ) -> Night:
     """Run nightly_sync over the look-back of the workplace; of its assets `only` these of raw."""
-    settings = settings_for(place.home)
+    settings = settings_for(place.home, segments=place.rules.segments)
     place.with_rules(start_date=settings.start_date, lookback_days=settings.lookback_days)
     tags = {
         RANGE_START: (NOW - timedelta(days=3)).date().isoformat(),

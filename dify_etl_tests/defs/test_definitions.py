@@ -10,12 +10,13 @@ import duckdb
 import httpx
 import pytest
 
-from dify_etl.defs.asset_keys import model_key
+from dify_etl.defs.asset_keys import feed_key, model_key, raw_key
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.key_assets import KEY_ASSETS
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.opt_in import OPT_IN
 from dify_etl_tests.defs.night import Night, night_of, settings_for
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
@@ -113,9 +114,37 @@ def test_night_passes_with_all_its_checks(night: tuple[Workplace, Night]) -> Non
     checks = ran.result.get_asset_check_evaluations()
     assert ran.failed_steps() == []
     of_the_workspace = 2  # the verdict's own, and that no figure differs
-    of_data = 2 * len(RAW_TABLES) + 2 * len(FEEDS) + len(load_models())
+    of_data = 2 * len(RAW_TABLES) + 2 * len(FEEDS) - len(OPT_IN) + len(load_models())
     assert len(checks) == of_data + of_the_workspace
     assert [check.check_name for check in checks if not check.passed] == []
+
+
+def test_feed_that_is_off_is_not_read(night: tuple[Workplace, Night]) -> None:
+    """Its step passes and says which setting asks for it; no table is told, nothing stands there,
+    and no check of freshness waits for it.
+    """
+    place, ran = night
+    told = ran.metadata_of_key(feed_key("document_segments"))
+    assert told == {"not read": "DIFY_ETL_SEGMENTS is not set to true"}
+    made = {event.asset_key for event in ran.result.get_asset_materialization_events()}
+    assert raw_key("document_segments") not in made
+    checks = ran.result.get_asset_check_evaluations()
+    names = {one.check_name for one in checks if one.asset_key == raw_key("document_segments")}
+    assert names == {"is_whole", "key_is_unique", "nothing_in_quarantine"}
+    assert place.rows("FROM ops.slices WHERE feed = 'document_segments'") == []
+
+
+def test_feed_that_is_asked_for_is_read(tmp_path: Path) -> None:
+    """With the setting it is an asset as any other, and has to be fresh."""
+    place = Workplace(quiet_world("chat"), tmp_path).with_rules(segments=True)
+    for document_id in list(place.world.documents)[2:]:
+        place.world.delete_document(document_id)
+    place.read(("datasets", "documents"))
+    ran = night_of(place, only=("document_segments",))
+    assert ran.metadata_of("document_segments")["rows new"] == 4
+    checks = ran.result.get_asset_check_evaluations()
+    fresh = [one.passed for one in checks if one.asset_key == raw_key("document_segments")]
+    assert fresh == [True] * 4
 
 
 def test_materialisation_tells_what_it_took(night: tuple[Workplace, Night]) -> None:

@@ -24,12 +24,14 @@ from dify_etl_tests.fuzz.objects import TALK_PARTS
 
 _IDS = (
     *("app_id", "conversation_id", "message_id", "workflow_run_id", "node_execution_id"),
-    *("dataset_id", "document_id", "account_id", "api_key_id", "annotation_id"),
+    *("dataset_id", "document_id", "segment_id", "account_id", "api_key_id", "annotation_id"),
     *("agent_id", "agent_version_id", "app_trigger_id", "archived_run_id", "human_input_id"),
     "workflow_id",
 )
 _LOCAL = re.compile("_(?:date|hour)$")
-_OF_THE_WORKSPACE = ("apps", "members", "dataset_api_keys", "datasets", "documents")
+_OF_THE_WORKSPACE = (
+    *("apps", "members", "dataset_api_keys", "datasets", "documents", "document_segments"),
+)
 _OF_AN_APP = (
     *("app_api_keys", "annotations", "agent_versions", "app_triggers", "archived_runs"),
     "workflow_versions",

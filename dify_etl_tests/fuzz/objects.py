@@ -14,7 +14,7 @@ from dify_etl.dify.agents import AgentLog, AgentLogMessage, AgentVersion
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.conversations import CompletionConversation, CompletionDetail, Conversation
-from dify_etl.dify.datasets import Dataset, Document
+from dify_etl.dify.datasets import Dataset, Document, DocumentSegment
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
@@ -40,7 +40,8 @@ BELOW: dict[str, tuple[str, ...]] = {
     "messages": (*TALK_PARTS, "workflow_runs", "node_executions"),
     "workflow_runs": ("node_executions", "human_inputs"),
     "node_executions": ("human_inputs",),
-    "datasets": ("documents",),
+    "datasets": ("documents", "document_segments"),
+    "documents": ("document_segments",),
 }
 
 
@@ -90,6 +91,7 @@ ROUTES = (
     Route("/datasets/api-keys", "dataset_api_keys", ApiKey),
     Route("/datasets", "datasets", Dataset),
     Route("/datasets/ID/documents", "documents", Document),
+    Route("/datasets/ID/documents/ID/segments", "document_segments", DocumentSegment),
     Route("/apps/ID/annotations", "annotations", Annotation),
     Route("/agent/ID/versions", "agent_versions", AgentVersion),
     Route("/apps/ID/workflows", "workflow_versions", WorkflowVersion, "items"),

@@ -84,6 +84,45 @@ def test_documents_never_cited_have_a_row(cited: HandWritten) -> None:
     assert (lonely["dataset_name"], lonely["is_document_in_dify"]) == ("set", True)
 
 
+@pytest.fixture
+def segmented(cited: HandWritten) -> HandWritten:
+    """Document d, and another that no answer cites, have segments; one of d's was deleted."""
+    cited.add("raw.datasets", dataset_id="s", name="set")
+    for document in ("d", "lonely"):
+        cited.add("raw.documents", document_id=document, dataset_id="s", name=f"{document} now")
+    for segment, document, gone in (
+        *(("a", "d", None), ("b", "d", None), ("c", "d", None), ("old", "d", NOON)),
+        ("e", "lonely", None),
+    ):
+        cited.add(
+            "raw.document_segments",
+            segment_id=segment,
+            document_id=document,
+            dataset_id="s",
+            position=4,
+            absent_since=gone,
+        )
+    return cited
+
+
+def test_segments_never_cited_have_a_row_where_they_are_read(segmented: HandWritten) -> None:
+    """Beside that of the document of which none is cited; deleted ones are no gap."""
+    for document in ("d", "lonely"):
+        segmented.add("ops.document_reads", document_id=document, state="proven")
+    rows = segmented.rows_of(MART)
+    never = [row for row in rows if not row["is_cited"]]
+    told = {(row["document_name"], row["segment_id"], row["segment_position"]) for row in never}
+    assert told == {("d now", "c", 4), ("lonely now", "e", 4), ("lonely now", None, None)}
+    assert {(row["citations"], row["is_document_in_dify"]) for row in never} == {(0, True)}
+    assert [row["segment_id"] for row in rows if row["is_cited"]] == ["a", "b"]
+
+
+def test_segments_that_are_read_no_more_are_not_called_uncited(segmented: HandWritten) -> None:
+    """Their rows stay when the feed is turned off, and nobody knows whether they are there."""
+    never = [row for row in segmented.rows_of(MART) if not row["is_cited"]]
+    assert [(row["document_name"], row["segment_id"]) for row in never] == [("lonely now", None)]
+
+
 def test_external_sources(warehouse: HandWritten) -> None:
     """A source outside of Dify tells no segment; scores may be beyond sense."""
     warehouse.app("chat")

@@ -44,6 +44,7 @@ NOT_OF_THE_WORLD = {
     "documents": {"data_source_type", "data_source_detail", "process_rule", "created_from"}
     | {"doc_form", "doc_metadata", "completed_segments", "total_segments"}
     | {"summary_index_status", "need_summary"},
+    "document_segments": {"index_node_id", "index_node_hash", "child_chunks", "attachments"},
     "messages": {"extra_contents"},
     "node_executions": {"extras"},
     # Which of them are told depends on when a run was read, not on the world alone.
@@ -69,7 +70,8 @@ def differences(
 
     `where` (SQL) limits the rows of the warehouse that are looked at.
     """
-    told = Told(place.world, version_of(place.version), place.rules.completion_detail)
+    rules = place.rules
+    told = Told(place.world, version_of(place.version), rules.completion_detail, rules.segments)
     names = tables or tuple(EXPECTED)
     found = []
     for name, held in zip(names, held_rows(place, names, where), strict=True):

@@ -62,7 +62,7 @@ def read_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, obje
     version = "1.13.0"
     place = Workplace(lively_world(version=version), tmp_path_factory.mktemp("whole"), version)
     before = place.world.snapshot()
-    place.read()
+    place.with_rules(segments=True).read()
     return place, before
 
 

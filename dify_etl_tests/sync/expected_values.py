@@ -36,6 +36,7 @@ class Told:
     world: World
     version: Version
     completion_detail: bool = False
+    segments: bool = True
 
     def since(self, *version: int) -> bool:
         """Whether the server is of this version or later."""

@@ -162,6 +162,37 @@ def documents(told: Told) -> Iterator[Row]:
         }
 
 
+def document_segments(told: Told) -> Iterator[Row]:
+    """raw.document_segments, where they are read."""
+    for row in told.world.document_segments.values() if told.segments else ():
+        yield {
+            "dataset_id": row.dataset_id,
+            "document_id": row.document_id,
+            "segment_id": row.id,
+            "position": row.position,
+            "content": row.content,
+            "answer": row.answer,
+            "summary": row.summary if told.since(1, 12) else None,
+            "keywords": list(row.keywords),
+            "word_count": row.word_count,
+            "tokens": row.tokens,
+            "hit_count": row.hit_count,
+            "status": row.status,
+            "error": row.error,
+            "is_enabled": row.enabled,
+            "disabled_at": second(row.disabled_at),
+            "disabled_by": row.disabled_by,
+            "created_by": row.created_by,
+            "created_at": second(row.created_at),
+            "updated_by": row.updated_by,
+            "updated_at": second(row.updated_at),
+            "indexing_at": second(row.indexing_at),
+            "completed_at": second(row.completed_at),
+            "stopped_at": second(row.stopped_at),
+            "extra": None,
+        }
+
+
 def _display_status(row: Document) -> str:
     if row.is_paused:
         return "paused"

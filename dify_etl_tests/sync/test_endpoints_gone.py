@@ -39,8 +39,9 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /apps/{id}": ("apps",),
     "GET /apps/{id}/api-keys": ("app_api_keys",),
     "GET /datasets/api-keys": ("dataset_api_keys",),
-    "GET /datasets": ("datasets", "documents"),
-    "GET /datasets/{id}/documents": ("documents",),
+    "GET /datasets": ("datasets", "documents", "document_segments"),
+    "GET /datasets/{id}/documents": ("documents", "document_segments"),
+    "GET /datasets/{id}/documents/{id}/segments": ("document_segments",),
     "GET /apps/{id}/annotations": ("annotations",),
     "GET /apps/{id}/feedbacks/export": ("message_feedbacks",),
     "GET /apps/{id}/agent/logs": ("agent_tool_calls",),
@@ -122,7 +123,7 @@ def read_without(
 ) -> Workplace:
     """A workspace that was read once from a server without these routes."""
     place = workplace(world, "1.16.1")
-    place.attempts = 1
+    place.with_rules(segments=any(one.endswith("/segments") for one in routes)).attempts = 1
     transport = TakenAway(httpx.WSGITransport(app=place.server), routes, status)
     place.transport = transport
     place.read(feeds)

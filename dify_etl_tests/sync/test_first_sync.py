@@ -31,6 +31,7 @@ ROUTES = {
     "GET /datasets/api-keys",
     "GET /datasets",
     "GET /datasets/{id}/documents",
+    "GET /datasets/{id}/documents/{id}/segments",
     "GET /apps/{id}/annotations",
     "GET /apps/{id}/feedbacks/export",
     "GET /apps/{id}/chat-conversations",

@@ -58,6 +58,16 @@ def test_right_of_one_app_is_told_of_that_app(workplace: Open) -> None:
     assert forbidding.refused == 1
 
 
+def test_feed_that_is_left_out_is_not_asked(workplace: Open) -> None:
+    """Segments are asked for where the settings say so: of one document, one."""
+    place = workplace(quiet_world("chat"))
+    place.transport = Without(httpx.WSGITransport(app=place.server), "/segments")
+    with place.client() as dify:
+        assert list(unreadable_feeds(dify, ["document_segments"])) == []
+        (found,) = unreadable_feeds(dify)
+    assert found.feed == "document_segments"
+
+
 def test_endpoint_that_is_gone_is_named(workplace: Open) -> None:
     """A server without a route has one feed less, and the finding says which and why."""
     place = workplace(quiet_world("chat"))

@@ -18,6 +18,7 @@ from dify_etl.dify.http.tokens import TokenStore
 from dify_etl.feeds.table import FEEDS
 from dify_etl.home import LIVE
 from dify_etl.sync.opening import open_sync
+from dify_etl.sync.opt_in import is_read
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules, Watcher
 from dify_etl.sync.windows import Window
@@ -121,9 +122,13 @@ class Workplace:
         *,
         dify: DifyClient | None = None,
     ) -> dict[str, FeedReport]:
-        """One run: these feeds (all when none is named) in their order, and what they report."""
+        """One run: these feeds (all that the rules ask for when none is named) in their order, and
+        what they report.
+        """
         with self.opened(plan, dify=dify) as sync:
-            return {feed.name: feed.read(sync) for feed in FEEDS if not feeds or feed.name in feeds}
+            asked = [one for one in FEEDS if one.name in feeds or not feeds]
+            chosen = [one for one in asked if is_read(one.name, self.rules)]
+            return {feed.name: feed.read(sync) for feed in chosen}
 
     def read_days(self, first: date, last: date, feeds: Sequence[str] = ()) -> None:
         """One run over these local days."""

@@ -200,7 +200,7 @@ def get_document(call: Call) -> object:
     metadata = call.request.args.get("metadata", "all")
     if metadata not in ("all", "only", "without"):
         raise ApiError(400, {"code": "invalid_metadata", "message": "Invalid metadata."})
-    row = _document(call)
+    row = document_of_path(call)
     metadata_of = _metadata(row, call) if call.version.answers_by_models else None
     kinds: JsonObject = {"doc_type": None, "doc_metadata": metadata_of}
     if metadata == "only":
@@ -209,7 +209,8 @@ def get_document(call: Call) -> object:
     return values if metadata == "without" else {**values, **kinds}
 
 
-def _document(call: Call) -> Document:
+def document_of_path(call: Call) -> Document:
+    """The document of the route. Raises ApiError (403, 404)."""
     dataset = visible_dataset(call)
     row = call.world.documents.get(call.path["document_id"])
     if row is None or row.dataset_id != dataset.id:
@@ -293,7 +294,7 @@ def list_indexing_status(call: Call) -> object:
 
 def get_indexing_status(call: Call) -> object:
     """GET /datasets/{id}/documents/{id}/indexing-status."""
-    return _status(_document(call), call, paused=True)
+    return _status(document_of_path(call), call, paused=True)
 
 
 def list_batch_status(call: Call) -> object:

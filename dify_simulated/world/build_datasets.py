@@ -90,7 +90,8 @@ def _upload(chronicle: Chronicle, dataset: Dataset, count: int) -> None:
         if state == "error" and problem is None:
             document.stopped_at = None
         if state == "completed":
-            document.hit_count = number % 7
+            for _ in range(number % 7):
+                chronicle.world.find_segment(chronicle.world.segments_of_document[document.id][0])
         if number == 9:
             document.enabled, document.disabled_at = False, at + timedelta(days=1)
             document.disabled_by = dataset.created_by

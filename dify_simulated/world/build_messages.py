@@ -16,6 +16,7 @@ from dify_simulated.world.rows import (
     Message,
     MessageFile,
 )
+from dify_simulated.world.tables import Tables
 from dify_simulated.world.texts import ANSWERS, COMMENTS, CORRECTIONS, ERRORS, QUESTIONS
 
 
@@ -111,7 +112,7 @@ def _citations(chronicle: Chronicle) -> list[JsonObject]:
             "document_id": document.id,
             "document_name": document.name,
             "data_source_type": "upload_file",
-            "segment_id": world.new_id(),
+            "segment_id": _cited_segment(world, document.id, position),
             "retriever_from": "api",
             "score": round(0.95 - 0.1 * position, 3),
             "hit_count": 3,
@@ -124,6 +125,13 @@ def _citations(chronicle: Chronicle) -> list[JsonObject]:
         }
         for position, document in enumerate(documents, 1)
     ]
+
+
+def _cited_segment(world: Tables, document_id: str, position: int) -> str:
+    """The passage of a document at a position; of one that is not cut yet, one that was deleted."""
+    deleted = world.new_id()
+    held = world.segments_of_document[document_id]
+    return held[position - 1] if position <= len(held) else deleted
 
 
 def _file(chronicle: Chronicle) -> MessageFile:

@@ -606,3 +606,34 @@ class Document:
     paused_at: datetime | None = None
     stopped_at: datetime | None = None
     has_metadata: bool = False  # whether lists show the built-in fields
+
+
+@dataclass(slots=True)
+class DocumentSegment:
+    """A passage of a document. `child_chunks` are the texts of its parts, of hierarchical ones."""
+
+    id: str
+    dataset_id: str
+    document_id: str
+    position: int
+    content: str
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    answer: str | None = None
+    summary: str | None = None
+    keywords: tuple[str, ...] = ()
+    word_count: int = 0
+    tokens: int = 0
+    hit_count: int = 0
+    status: str = "completed"
+    error: str | None = None
+    enabled: bool = True
+    disabled_at: datetime | None = None
+    disabled_by: str | None = None
+    updated_by: str | None = None
+    indexing_at: datetime | None = None
+    completed_at: datetime | None = None
+    stopped_at: datetime | None = None
+    child_chunks: tuple[str, ...] = ()
+    image: str | None = None  # name of a picture that is attached

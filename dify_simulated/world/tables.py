@@ -27,6 +27,7 @@ from dify_simulated.world.rows import (
     Conversation,
     Dataset,
     Document,
+    DocumentSegment,
     EndUser,
     Feedback,
     HumanInputForm,
@@ -77,6 +78,7 @@ class Tables:
         self.api_keys: dict[str, ApiKey] = {}
         self.datasets: dict[str, Dataset] = {}
         self.documents: dict[str, Document] = {}
+        self.document_segments: dict[str, DocumentSegment] = {}
         self.conversations: dict[str, Conversation] = {}
         self.messages: dict[str, Message] = {}
         self.feedbacks: dict[str, Feedback] = {}
@@ -112,6 +114,7 @@ class Tables:
         self.log_of_run: dict[str, str] = {}
         self.ends_of_logs: dict[str, datetime] = {}
         self.documents_of_dataset: defaultdict[str, list[str]] = defaultdict(list)
+        self.segments_of_document: defaultdict[str, list[str]] = defaultdict(list)
         self.unreadable_documents: dict[str, str] = {}  # the error that indexing them ends with
 
     def now(self) -> datetime:
@@ -277,3 +280,8 @@ class Tables:
         """Add a document."""
         self.documents[row.id] = row
         self.documents_of_dataset[row.dataset_id].append(row.id)
+
+    def put_segment(self, row: DocumentSegment) -> None:
+        """Add a passage of a document."""
+        self.document_segments[row.id] = row
+        self.segments_of_document[row.document_id].append(row.id)

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 from string import ascii_letters, digits
+from uuid import UUID
 
-from dify_simulated.world.rows import Account, ApiKey, App, Dataset, Document, Member, Site
+from dify_simulated.world.rows import (
+    Account,
+    ApiKey,
+    App,
+    Dataset,
+    Document,
+    DocumentSegment,
+    Member,
+    Site,
+)
 from dify_simulated.world.tables import Tables, whole_second
 
 _KEY_LETTERS = ascii_letters + digits
@@ -213,6 +224,75 @@ class WorkspaceChanges(Tables):
             if status == "error":
                 row.error, row.stopped_at = error, at
 
+    def add_segment(self, document_id: str, content: str, *, at: datetime) -> DocumentSegment:
+        """Add a passage to the end of a document, as an editor or the indexing does."""
+        with self.lock:
+            document = self.documents[document_id]
+            held = self.segments_of_document[document_id]
+            position = 1 + max((self.document_segments[one].position for one in held), default=0)
+            # Not by chance: the rest of a seed's world is the same with its passages and without.
+            digest = sha256(f"{document_id} {position} {at} {content}".encode()).digest()
+            row = DocumentSegment(
+                id=str(UUID(bytes=digest[:16], version=4)),
+                dataset_id=document.dataset_id,
+                document_id=document_id,
+                position=position,
+                content=content,
+                created_by=document.created_by,
+                created_at=whole_second(at),
+                updated_at=whole_second(at),
+                keywords=tuple(content.split()[:2]),
+                word_count=len(content),
+                tokens=len(content) // 3,
+                indexing_at=whole_second(at),
+                completed_at=whole_second(at),
+            )
+            self.put_segment(row)
+            document.word_count = (document.word_count or 0) + row.word_count
+            return row
+
+    def edit_segment(self, segment_id: str, content: str, *, at: datetime) -> None:
+        """Give a passage another text; its document counts the characters."""
+        with self.lock:
+            row = self.document_segments[segment_id]
+            document = self.documents[row.document_id]
+            document.word_count = (document.word_count or 0) + len(content) - row.word_count
+            row.content, row.word_count = content, len(content)
+            row.updated_at, row.updated_by = whole_second(at), row.created_by
+
+    def find_segment(self, segment_id: str) -> None:
+        """Retrieval finds a passage: hits of it and its document, and no time, move."""
+        with self.lock:
+            row = self.document_segments[segment_id]
+            row.hit_count += 1
+            self.documents[row.document_id].hit_count += 1
+
+    def delete_segment(self, segment_id: str) -> None:
+        """Take a passage out of its document; the others keep their positions."""
+        with self.lock:
+            row = self.document_segments.pop(segment_id)
+            self.segments_of_document[row.document_id].remove(segment_id)
+            document = self.documents[row.document_id]
+            document.word_count = (document.word_count or 0) - row.word_count
+            document.hit_count -= row.hit_count
+
+    def delete_document(self, document_id: str) -> None:
+        """Take a document out of its dataset, with its passages."""
+        with self.lock:
+            for segment_id in self.segments_of_document.pop(document_id, []):
+                del self.document_segments[segment_id]
+            row = self.documents.pop(document_id)
+            self.documents_of_dataset[row.dataset_id].remove(document_id)
+
+    def _cut(self, row: Document, at: datetime) -> None:
+        """Cut the text of a document into passages, once."""
+        row.segments = row.segments or 4
+        if not self.segments_of_document[row.id]:
+            counted = row.word_count
+            for number in range(1, 5):
+                self.add_segment(row.id, f"{row.name} 第{number}段 passage", at=at)
+            row.word_count = counted  # the document's own is told when it is completed
+
     def _mark_progress(self, row: Document, status: str, at: datetime) -> None:
         if status != "waiting":
             row.processing_started_at = row.processing_started_at or at
@@ -222,7 +302,7 @@ class WorkspaceChanges(Tables):
             row.cleaning_completed_at = row.cleaning_completed_at or at
         if status in ("indexing", "completed"):
             row.splitting_completed_at = row.splitting_completed_at or at
-            row.segments = row.segments or 4
+            self._cut(row, at)
         if status == "completed":
             row.completed_at, row.completed_segments = at, row.segments
             row.error = row.stopped_at = None

@@ -37,6 +37,7 @@ _TABLES = (
     "api_keys",
     "datasets",
     "documents",
+    "document_segments",
     "conversations",
     "messages",
     "feedbacks",

@@ -1,12 +1,12 @@
--- One row per dataset, document and segment that an answer cites; and per document never cited.
+-- One row per dataset, document and segment an answer cites; per document and segment never cited.
 -- workspace_id: Id of the workspace.
 -- dataset_id: Id of the dataset.
 -- dataset_name: Its name now; of a dataset that is gone, its name when it was cited last.
 -- document_id: Id of the document; null: an external source that tells none.
 -- document_name: Its name now; of a document that is gone, its name when it was cited last.
--- segment_id: Id of the segment; null: the source tells none, or the document was never cited.
--- segment_position: Place of the segment in its document, as it was cited last.
--- is_cited: Whether any answer that was read cites it; false: the document was never cited.
+-- segment_id: Id of the segment; null: the source tells none, or it is a document never cited.
+-- segment_position: Place of the segment in its document, as it was cited last; else as it is.
+-- is_cited: Whether any answer that was read cites it; false: the document or segment never was.
 -- citations: Times that it was given to the model as a source of an answer.
 -- cited_messages: Answers that cite it.
 -- citing_apps: Apps whose answers cite it.
@@ -20,8 +20,9 @@
 -- is_document_in_dify: Whether the document is in its dataset now, as far as it was read.
 
 -- Citations that name no dataset are left out.
--- Never cited: no answer that was read cites any segment of the document. Of segments nobody can
--- say it: Dify lists those of a document one document at a time.
+-- Never cited: no answer that was read cites the segment, or any segment of the document. Segments
+-- have such rows only where they are read (DIFY_ETL_SEGMENTS), disabled ones too; documents always,
+-- with no segment_id.
 
 with citations as (
     select
@@ -107,10 +108,22 @@ never_cited as (
     where citations.document_id is null
 ),
 
+never_cited_segments as (
+    select segments.dataset_id, segments.document_id, segments.segment_id, segments.segment_position
+    from staging.stg_document_segments as segments
+    inner join documents on segments.document_id = documents.document_id
+    inner join ops.document_reads as reads on segments.document_id = reads.document_id
+    left join (select distinct segment_id from citations) as cited_segments
+        on segments.segment_id = cited_segments.segment_id
+    where not segments.is_absent and cited_segments.segment_id is null
+),
+
 all_rows as (
     select *, true as is_cited from cited
     union all by name
     select *, false as is_cited from never_cited
+    union all by name
+    select *, false as is_cited from never_cited_segments
 )
 
 select
