@@ -9,6 +9,7 @@ import pytest
 # Whole syncs one after another, nights of Dagster, processes, kills, generated histories, replays
 # of all that was recorded. What remains ends within a minute on two cores and touches every area.
 SLOW = (
+    "alerts/test_week.py",
     "alerts/test_usage.py",
     "assembly/test_forgetting.py",
     "assembly/test_night.py",
