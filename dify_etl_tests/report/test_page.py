@@ -241,6 +241,11 @@ def require_lists(page: Page, ask: Ask, choice: dict[str, str]) -> None:
         one for (one,) in documents
     ]
     cited = ask("SELECT count(*) FROM marts.retrieval_quality WHERE is_cited")[0][0]
+    never = ask(
+        "SELECT count(*) FROM (SELECT document_id FROM marts.retrieval_quality "
+        "GROUP BY dataset_id, document_id HAVING NOT bool_or(is_cited))"
+    )[0][0]
+    assert sum(number(row[2]) for row in page.table("retrieval")) == never
     assert len(page.table("segments")) == min(cited, 50)
     assert (
         len(page.table("freshness"))
