@@ -13,6 +13,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from dify_etl.defs.asset_keys import raw_key
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.markdown import plain
 from dify_etl.feeds.table import Feed
 from dify_etl.raw.tables import raw_table
@@ -44,16 +45,22 @@ def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
     fresh = dg.AssetCheckSpec(
         IS_FRESH,
         asset=raw_key(feed.name),
-        description=f"A read of {feed.name} that brought what Dify has ended within the last "
-        f"{hours:.0f} hours. Reads that failed do not count.",
+        description=with_help(
+            IS_FRESH,
+            f"A read of {feed.name} that brought what Dify has ended within the last "
+            f"{hours:.0f} hours. Reads that failed do not count.",
+        ),
     )
     specs = [
         *([fresh] if is_read else []),
         dg.AssetCheckSpec(
             NOTHING_IN_QUARANTINE,
             asset=raw_key(feed.name),
-            description=f"No record of {feed.name} waits in ops.quarantine; a warning when only "
-            "odd fields do, which leave their rows proven.",
+            description=with_help(
+                NOTHING_IN_QUARANTINE,
+                f"No record of {feed.name} waits in ops.quarantine; a warning when only odd fields "
+                "do, which leave their rows proven.",
+            ),
         ),
     ]
     for name in feed.tables:
@@ -62,14 +69,17 @@ def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
             dg.AssetCheckSpec(
                 IS_WHOLE,
                 asset=raw_key(name),
-                description="No slice of its feed failed, is incomplete or waits in quarantine, on "
-                "any day since the start date. Days that Dagster shows as materialised may have "
-                "been good earlier: this is what holds now.",
+                description=with_help(
+                    IS_WHOLE,
+                    "No slice of its feed failed, is incomplete or waits in quarantine, on any day "
+                    "since the start date. Days that Dagster shows as materialised may have been "
+                    "good earlier: this is what holds now.",
+                ),
             ),
             dg.AssetCheckSpec(
                 KEY_IS_UNIQUE,
                 asset=raw_key(name),
-                description=f"No two rows of raw.{name} share {key}.",
+                description=with_help(KEY_IS_UNIQUE, f"No two rows of raw.{name} share {key}."),
             ),
         ]
     return specs

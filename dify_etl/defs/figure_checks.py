@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dify_etl.defs.asset_keys import model_key
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.markdown import listed
 from dify_etl.sync.differing_figures import RECONCILIATION, DifferingFigure, differing_figures
 from dify_etl.warehouse.database import Database
@@ -18,8 +19,11 @@ def figure_check_spec() -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         NO_FIGURE_DIFFERS,
         asset=model_key(RECONCILIATION),
-        description="Of every app, settled day and metric our rows give Dify's figure, "
-        f"or a rule explains the difference: no verdict of {RECONCILIATION} is `differs`.",
+        description=with_help(
+            NO_FIGURE_DIFFERS,
+            "Of every app, settled day and metric our rows give Dify's figure, or a rule explains "
+            f"the difference: no verdict of {RECONCILIATION} is `differs`.",
+        ),
     )
 
 

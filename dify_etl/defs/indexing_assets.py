@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.markdown import table
 from dify_etl.defs.operation_configs import config_schema
 from dify_etl.defs.operation_runs import DifyOperations
@@ -30,7 +31,10 @@ def indexing_report() -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 EVERYTHING_INDEXED,
                 asset=INDEXING_REPORT,
-                description="No document failed, is stuck or paused; every dataset can be read.",
+                description=with_help(
+                    EVERYTHING_INDEXED,
+                    "No document failed, is stuck or paused; every dataset can be read.",
+                ),
             )
         ],
     )

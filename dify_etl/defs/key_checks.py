@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.key_assets import INVENTORY, REVOKED
 from dify_etl.defs.key_runs import NO_POLICY, KeyOperations
 from dify_etl.defs.markdown import listed
@@ -34,27 +35,39 @@ def api_key_checks() -> list[dg.AssetChecksDefinition]:
         dg.AssetCheckSpec(
             "no_key_over_age",
             asset=INVENTORY,
-            description="No key of a target is older than the policy allows, give or take a day, "
-            "unless it is being replaced.",
+            description=with_help(
+                "no_key_over_age",
+                "No key of a target is older than the policy allows, give or take a day, "
+                "unless it is being replaced.",
+            ),
         ),
         dg.AssetCheckSpec(
             "no_key_without_owner",
             asset=INVENTORY,
-            description="Every key belongs to a target, or the policy says to leave it alone.",
+            description=with_help(
+                "no_key_without_owner",
+                "Every key belongs to a target, or the policy says to leave it alone.",
+            ),
         ),
     ]
     replaced = [
         dg.AssetCheckSpec(
             "exactly_one_current_key_per_target",
             asset=REVOKED,
-            description="Each target has one key that its consumers are meant to use, in Dify.",
+            description=with_help(
+                "exactly_one_current_key_per_target",
+                "Each target has one key that its consumers are meant to use, in Dify.",
+            ),
         ),
         dg.AssetCheckSpec(
             "no_rotation_stuck",
             asset=REVOKED,
             blocking=True,
-            description="No rotation failed, waits for a person, or stands for "
-            f"{STUCK_AFTER.days} days beyond its grace period.",
+            description=with_help(
+                "no_rotation_stuck",
+                "No rotation failed, waits for a person, or stands for "
+                f"{STUCK_AFTER.days} days beyond its grace period.",
+            ),
         ),
     ]
     return [_checks("keys_of_the_policy", kept), _checks("rotations_come_to_an_end", replaced)]

@@ -11,6 +11,7 @@ import dagster as dg
 
 from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.defs.asset_keys import model_key, source_key
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import (
     NO_FIGURE_DIFFERS,
     figure_check_spec,
@@ -47,7 +48,9 @@ def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
                 dg.AssetCheckSpec(
                     IS_BUILT,
                     asset=model_key(one.qualified),
-                    description="Its last build was good. When not, its table is an older one.",
+                    description=with_help(
+                        IS_BUILT, "Its last build was good. When not, its table is an older one."
+                    ),
                 )
                 for one in files
             ),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dify_etl.assembly.night import publish_copy
+from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import differing_lines
 from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
@@ -53,7 +54,10 @@ def sync_verdict() -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 EVERYTHING_READ,
                 asset=SYNC_VERDICT,
-                description="Nothing is failed, incomplete or in quarantine; all models are built.",
+                description=with_help(
+                    EVERYTHING_READ,
+                    "Nothing is failed, incomplete or in quarantine; all models are built.",
+                ),
             )
         ],
     )
