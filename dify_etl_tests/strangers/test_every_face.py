@@ -110,6 +110,7 @@ def stage(wide: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stag
             "DIFY_EMAIL": world.account.email,
             "DIFY_PASSWORD": str(world.account.password),
             "DIFY_ETL_START_DATE": some_days_ago(3),
+            "DIFY_ETL_SEGMENTS": "true",
         }
         patch.chdir(folder)
         patch.setenv("DIFY_ETL_HOME", str(folder / "home"))

@@ -84,6 +84,7 @@ ODD = {
     "App": ("/apps", "author_name", "author_name"),
     "AppDetail": ("/apps/ID", "api_base_url", "api_base_url"),
     "Document": ("/documents", "created_from", "created_from"),
+    "DocumentSegment": ("/segments", "index_node_id", "index_node_id"),
     "DailyStatistic": ("/statistics/daily-messages", "message_count", "value"),
     "Conversation": ("/chat-conversations", "summary", "summary"),
     "CompletionConversation": ("/completion-conversations", "from_source", "from_source"),
@@ -126,6 +127,7 @@ def spoiled_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A workspace read while a row of every list was odd, and then brought back."""
     version = "1.16.1"
     place = Workplace(brief_world(version), tmp_path_factory.mktemp("odd"), version)
+    place.with_rules(segments=True)
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), first_rows_spoiled())
     place.read()
     with place.opened() as sync:
