@@ -19,6 +19,7 @@ from dify_etl.assembly.connection import home_of
 from dify_etl.home import COPY, Home
 from dify_etl.operations.keys.states import OVER
 from dify_etl.settings import Settings, copy_folder_of
+from dify_etl.sync.lock import holder
 from dify_etl.sync.verdict import Verdict, read_verdict
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
@@ -28,14 +29,24 @@ from dify_etl.warehouse.published_copy import opened_copy
 GRACE = timedelta(hours=6)
 GROWTH_DAYS = 28
 _LIVE_WAIT_SECONDS = 0.5
+# What Dagster takes beside five fields.
+_NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 
 
 class FeedStatus(NamedTuple):
     """One feed over all its apps. Dates are local days; null for lists without days.
 
     `proven_through` is the newest day up to which every day of every app that is in Dify is proven,
-    `whole_through` that up to which none is failed or incomplete: what Dify cannot show, or not to
-    this account, holds back the first alone.
+    `whole_through` that up to which none is failed, incomplete or was never read: what Dify cannot
+    show, or not to this account, holds back the first alone.
     """
 
     feed: str
@@ -97,7 +108,8 @@ class Status:
     published_at: datetime | None
     published_through: date | None
     next_run: datetime | None
-    missed_run: datetime | None  # the newest scheduled time after which no run came
+    missed_run: datetime | None  # the newest scheduled time after which no whole run came
+    is_unpublished: bool  # the last run ended before it made the copy for analysts anew
     feeds: tuple[FeedStatus, ...]
     verdict: Verdict
     documents: Documents
@@ -106,8 +118,8 @@ class Status:
 
     @property
     def is_good(self) -> bool:
-        """Whether the verdict is, and no night is missing."""
-        return self.verdict.is_good and self.missed_run is None
+        """Whether the verdict is, no night is missing, and what was read is published."""
+        return self.verdict.is_good and self.missed_run is None and not self.is_unpublished
 
 
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
@@ -125,7 +137,8 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
             published_at=published and published[0],
             published_through=published and published[1],
             next_run=_scheduled(settings, now),
-            missed_run=missed_run(settings, last_run.ended_at if last_run else None, now),
+            missed_run=missed_run(settings, _all_read_at(database), now),
+            is_unpublished=_is_unpublished(last_run, published) and holder(home.path) is None,
             feeds=_feeds(database),
             verdict=read_verdict(database),
             documents=_documents(database),
@@ -134,20 +147,22 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
         )
 
 
-def missed_run(settings: Settings, ended_at: datetime | None, now: datetime) -> datetime | None:
-    """The newest time of DIFY_ETL_SCHEDULE after which no run ended, once it is six hours late;
-    UTC. None before the first run: who never synced has no schedule yet.
+def missed_run(settings: Settings, read_at: datetime | None, now: datetime) -> datetime | None:
+    """The newest time of DIFY_ETL_SCHEDULE after which nothing was read of some app, once it is six
+    hours late; UTC. `read_at` is that of the app that was read longest ago. None before the first
+    run: who never synced has no schedule yet.
     """
     due = _scheduled(settings, now - GRACE, is_back=True)
-    return due if due is not None and ended_at is not None and ended_at < due else None
+    return due if due is not None and read_at is not None and read_at < due else None
 
 
 def _scheduled(settings: Settings, at: datetime, *, is_back: bool = False) -> datetime | None:
     """The next time of the schedule after `at`, or the last one before; UTC. None for what only
-    Dagster reads, such as @daily.
+    Dagster reads.
     """
+    schedule = _NICKNAMES.get(settings.schedule.strip(), settings.schedule)
     try:
-        times = CronSim(settings.schedule, at.astimezone(settings.zone), reverse=is_back)
+        times = CronSim(schedule, at.astimezone(settings.zone), reverse=is_back)
         return next((one.astimezone(UTC) for one in islice(times, 1)), None)
     except CronSimError:
         return None
@@ -199,15 +214,40 @@ def _last_run(database: Database) -> LastRun | None:
     return LastRun(*rows[0]) if rows else None
 
 
+def _is_unpublished(last_run: LastRun | None, published: tuple[datetime, date] | None) -> bool:
+    return last_run is not None and (published is None or published[0] < last_run.started_at)
+
+
+def _all_read_at(database: Database) -> datetime | None:
+    """When that app of Dify was read last which was read longest ago; None before the first run.
+
+    A run over a few apps leaves the others as they were; every night reads the newest days of each.
+    """
+    read_at = database.value(
+        """SELECT min(read_at) FROM (
+            SELECT max(s.read_at) AS read_at FROM ops.slices s JOIN raw.apps a USING (app_id)
+            WHERE s.slice_date IS NOT NULL AND a.absent_since IS NULL GROUP BY app_id)"""
+    )
+    if read_at is None:  # a workspace without apps
+        read_at = database.value("SELECT max(read_at) FROM ops.slices")
+    return read_at if isinstance(read_at, datetime) else None
+
+
 def _feeds(database: Database) -> tuple[FeedStatus, ...]:
     rows = database.rows(
-        """WITH by_app AS (
+        """WITH days AS (
+            SELECT *, lead(slice_date) OVER (PARTITION BY feed, app_id ORDER BY slice_date)
+                > slice_date + 1 AS is_before_gap
+            FROM ops.slices
+        ), by_app AS (
             SELECT feed, app_id, max(read_at) AS read_at, max(slice_date) AS read_through,
                 count(*) AS slices, count(*) FILTER (state IN ('failed', 'incomplete')) AS bad,
                 count(*) FILTER (state = 'unproven') AS unproven,
-                min(slice_date) FILTER (state IN ('failed', 'incomplete')) AS first_bad,
-                min(slice_date) FILTER (state <> 'proven') AS first_open
-            FROM ops.slices GROUP BY feed, app_id
+                least(min(slice_date) FILTER (state IN ('failed', 'incomplete')),
+                    min(slice_date + 1) FILTER (is_before_gap)) AS first_bad,
+                least(min(slice_date) FILTER (state <> 'proven'),
+                    min(slice_date + 1) FILTER (is_before_gap)) AS first_open
+            FROM days GROUP BY feed, app_id
         ), apps AS (
             SELECT app_id, absent_since IS NOT NULL AS is_gone FROM raw.apps
         ), waiting AS (

@@ -29,7 +29,10 @@ def headline(status: Status) -> str:
         "objects in quarantine": status.verdict.waiting,
         "models that do not build": len(status.verdict.broken),
     }
-    parts = [f"no run since the one due at {_at(status.missed_run)}"] if status.missed_run else []
+    parts = []
+    if status.missed_run:
+        parts.append(f"no whole run since {_at(status.missed_run)}, when one was due")
+    parts += ["the last run published nothing"] if status.is_unpublished else []
     return f"{workspace}RED: {', '.join([*parts, *_counted(red)])}."
 
 

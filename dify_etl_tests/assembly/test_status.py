@@ -55,6 +55,11 @@ def live(settings: Settings) -> Iterator[Database]:
         yield database
 
 
+def look(settings: Settings) -> Status:
+    """In the morning after that night."""
+    return read_status(settings, now=MORNING)
+
+
 def shown(status: Status) -> str:
     text = io.StringIO()
     show_status(HarmlessConsole(file=text, width=120), status, schedule="30 1 * * *")
@@ -63,7 +68,7 @@ def shown(status: Status) -> str:
 
 def test_good_morning(settings: Settings) -> None:
     """Nothing is red; what Dify cannot show holds back what is proven alone."""
-    found = read_status(settings)
+    found = look(settings)
     assert found.is_good
     assert found.is_live
     messages = next(one for one in found.feeds if one.feed == "messages")
@@ -96,7 +101,7 @@ def test_red_morning_says_what_and_since_when(settings: Settings) -> None:
             "UPDATE ops.models SET state = 'failed', reason = 'no such column', hint = 'Mend it.' "
             "WHERE model = 'marts.people'"
         )
-    found = read_status(settings)
+    found = look(settings)
     assert not found.is_good
     told = headline(found)
     assert "RED: 1 slices that are not whole" in told
@@ -117,7 +122,7 @@ def test_what_waits_for_a_person(settings: Settings) -> None:
         )
         database.execute("UPDATE marts.document_health SET paused_documents = 0")
         database.execute("UPDATE marts.api_key_posture SET is_over_age = false")
-    assert waiting(read_status(settings)) == []
+    assert waiting(look(settings)) == []
     with live(settings) as database:
         name = database.value("SELECT min(dataset_id) FROM marts.document_health")
         database.execute(
@@ -131,7 +136,7 @@ def test_what_waits_for_a_person(settings: Settings) -> None:
                 "? AS needs_person",
                 [state, state, needs],
             )
-    found = read_status(settings)
+    found = look(settings)
     assert found.is_good
     assert waiting(found) == [
         "Waiting: 3 documents whose indexing failed, 2 documents being indexed for over a day, "
@@ -142,18 +147,18 @@ def test_what_waits_for_a_person(settings: Settings) -> None:
 def test_copy_is_read_while_a_sync_writes(settings: Settings) -> None:
     """Another process holds the live file: what is told is of the copy, and says so."""
     hidden = Home(settings.home).live.rename(settings.home / "held")
-    found = read_status(settings)
+    found = look(settings)
     hidden.rename(Home(settings.home).live)
     assert not found.is_live
     assert found.as_of == found.published_at
     assert "published copy" in " ".join(times(found, "30 1 * * *"))
-    assert [one.feed for one in found.feeds] == [one.feed for one in read_status(settings).feeds]
+    assert [one.feed for one in found.feeds] == [one.feed for one in look(settings).feeds]
 
 
 def test_sync_under_way_does_not_stop_a_look(settings: Settings) -> None:
     """The lock of the home is the sync's; the status needs it not."""
     with home_lock(settings.home, wait_seconds=1.0):
-        assert read_status(settings).is_good
+        assert look(settings).is_good
 
 
 @pytest.mark.parametrize(
@@ -180,24 +185,63 @@ def test_missing_night(ended: str | None, asked: str, missed: str | None, tmp_pa
 
 def test_missing_night_is_red(settings: Settings) -> None:
     """Also where everything that was read is proven."""
-    last = read_status(settings).last_run
-    assert last is not None
-    found = read_status(settings, now=last.ended_at + timedelta(days=3))
+    found = read_status(settings, now=MORNING + timedelta(days=3))
     assert found.verdict.is_good
     assert not found.is_good
-    assert "RED: no run since the one due at" in headline(found)
+    assert "RED: no whole run since" in headline(found)
 
 
 def test_schedule_that_only_dagster_reads(settings: Settings) -> None:
     """It is shown as it is written."""
-    found = read_status(settings.model_copy(update={"schedule": "@daily"}))
+    found = look(settings.model_copy(update={"schedule": "0 1 ? * *"}))
     assert found.next_run is None
-    assert "Next run: by @daily" in " ".join(times(found, "@daily"))
+    assert "Next run: by 0 1 ? * *" in " ".join(times(found, "0 1 ? * *"))
+
+
+def test_nickname_is_a_schedule_too(settings: Settings) -> None:
+    """A night that does not come is missed by it as well."""
+    daily = settings.model_copy(update={"schedule": "@daily"})
+    late = read_status(daily, now=MORNING + timedelta(days=3))
+    assert late.next_run is not None
+    assert not late.is_good
+
+
+def test_run_that_published_nothing_is_red(settings: Settings) -> None:
+    """All of it may be proven: analysts have the copy of before."""
+    with live(settings) as database:
+        database.execute("UPDATE ops.published SET published_at = published_at - INTERVAL 9 HOUR")
+    found = look(settings)
+    assert found.verdict.is_good
+    assert not found.is_good
+    assert "the last run published nothing" in headline(found)
+    with home_lock(settings.home, wait_seconds=1.0):  # the run goes on
+        assert look(settings).is_good
+
+
+def test_run_over_one_app_is_no_night(settings: Settings) -> None:
+    """Others were read days ago."""
+    with live(settings) as database:
+        database.execute(
+            "UPDATE ops.slices SET read_at = read_at - INTERVAL 3 DAY WHERE app_id = ?",
+            [app_of(brief_world(), "chat").id],
+        )
+    assert "no whole run since" in headline(look(settings))
+
+
+def test_day_that_was_never_read_ends_what_is_whole(settings: Settings) -> None:
+    """As after two reads of chosen days."""
+    gone = NOW.date() - timedelta(days=4)
+    with live(settings) as database:
+        database.execute("DELETE FROM ops.slices WHERE slice_date = ?", [gone])
+    found = next(one for one in look(settings).feeds if one.feed == "messages")
+    assert found.whole_through == gone - timedelta(days=1)
+    assert found.proven_through is not None
+    assert found.proven_through < gone
 
 
 def test_growth_is_of_four_weeks(settings: Settings) -> None:
     """Bytes a day between the first and the last publication of them; one alone tells nothing."""
-    assert read_status(settings).size.daily_growth is None
+    assert look(settings).size.daily_growth is None
     with live(settings) as database:
         database.execute("DELETE FROM ops.published")
         for days, held in ((60, 9_000_000), (20, 1_000_000), (10, 5_000_000), (0, 3_000_000)):
@@ -206,14 +250,14 @@ def test_growth_is_of_four_weeks(settings: Settings) -> None:
                 "DATE '2026-11-01' AS through_date, ? AS live_bytes",
                 [MORNING - timedelta(days=days), held],
             )
-    found = read_status(settings)
+    found = look(settings)
     assert found.size.daily_growth == 100_000
     assert "100 kB more each day" in size(found)
 
 
 def test_json_is_one_object(settings: Settings) -> None:
     """Instants in UTC as ISO 8601, days as dates; the names of feeds as everywhere."""
-    told = json.loads(as_text(read_status(settings)))
+    told = json.loads(as_text(look(settings)))
     assert told["is_good"] is True
     assert datetime.fromisoformat(told["last_run"]["ended_at"]).tzinfo == UTC
     assert {"apps", "messages"} <= {one["feed"] for one in told["feeds"]}
@@ -232,5 +276,5 @@ def test_home_of_an_earlier_version(settings: Settings) -> None:
     with live(settings) as database:
         database.execute("ALTER TABLE ops.published DROP COLUMN live_bytes")
     with pytest.raises(NothingPublished, match="earlier version") as raised:
-        read_status(settings)
+        look(settings)
     assert "dify-etl sync" in raised.value.hint

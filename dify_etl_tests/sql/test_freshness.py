@@ -29,6 +29,17 @@ def test_proven_through_ends_before_the_first_hole(warehouse: HandWritten) -> No
     assert (row["waiting_rows"], row["read_at"], row["app_name"]) == (1, RUN_ENDED, "app")
 
 
+def test_proven_through_ends_before_a_day_that_was_never_read(warehouse: HandWritten) -> None:
+    """As after two reads of chosen days."""
+    warehouse.app("chat")
+    for days in (0, 1, 4):
+        warehouse.read_day(DAY + timedelta(days=days), feeds=("messages",))
+    row = warehouse.one_row_of(MART)
+    assert row["read_through_date"] == DAY + timedelta(days=4)
+    assert row["proven_through_date"] == DAY + timedelta(days=1)
+    assert row["reason"] is None
+
+
 def test_lists_of_the_workspace_have_no_days(warehouse: HandWritten) -> None:
     """Members are read as a whole, of no app."""
     warehouse.add("ops.slices", feed="members", state="proven", read_at=NOON)

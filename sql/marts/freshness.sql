@@ -22,10 +22,28 @@ slices as (
     from ops.slices
 ),
 
+next_days as (
+    select
+        feed,
+        app_id,
+        slice_date,
+        lead(slice_date) over (partition by feed, app_id order by slice_date) as next_date
+    from slices
+    where slice_date is not null
+),
+
+-- A day between two that were read, and was not itself, is not proven either.
+not_proven as (
+    select feed, app_id, slice_date from slices where state <> 'proven'
+    union all
+    select feed, app_id, slice_date + 1 as slice_date
+    from next_days
+    where next_date > slice_date + 1
+),
+
 first_unproven as (
     select feed, app_id, min(slice_date) as slice_date
-    from slices
-    where state <> 'proven'
+    from not_proven
     group by feed, app_id
 ),
 

@@ -72,13 +72,16 @@ def _object(filled: Filled, wanted: dict[str, Any], held: Any, masked: Any, path
 
 
 def _same(wanted: Any, number: int, held: Any, masked: Any) -> tuple[Any, Any]:
-    """What Dify has in place of an element: the one of the same id or name, else at its number."""
+    """What Dify has in place of an element: the one of the same id, else of the same name, as of a
+    variable that was made anew elsewhere; without either the one at its number.
+    """
     both = list(zip(held, masked, strict=True)) if isinstance(held, list) else []
-    for name in _IDENTITIES:
-        if isinstance(wanted, dict) and name in wanted:
-            named = [pair for pair in both if _has(pair[0], name, wanted[name])]
+    known_by = [name for name in _IDENTITIES if isinstance(wanted, dict) and name in wanted]
+    for name in known_by:
+        named = [pair for pair in both if _has(pair[0], name, wanted[name])]
+        if named:
             return named[0] if len(named) == 1 else (None, None)
-    return both[number] if number < len(both) else (None, None)
+    return both[number] if not known_by and number < len(both) else (None, None)
 
 
 def _has(held: Any, name: str, value: Any) -> bool:
@@ -93,8 +96,7 @@ def _text(filled: Filled, wanted: str, held: Any, masked: Any, path: str) -> str
     if wanted in (masked, REMOVED):
         return held
     shown, there = str(masked).split("\n"), held.split("\n")
-    # A secret of several lines is one line where it was left out: then no line is known by another.
-    lines = dict(zip(shown, there, strict=True)) if len(shown) == len(there) else {}
+    lines = _lines_by_what_is_shown(shown, there)
     made = "\n".join(
         lines.get(line, line) if REMOVED in line else line for line in wanted.split("\n")
     )
@@ -103,3 +105,13 @@ def _text(filled: Filled, wanted: str, held: Any, masked: Any, path: str) -> str
         filled.lost.append(path)
     filled.missing += left
     return made
+
+
+def _lines_by_what_is_shown(shown: list[str], there: list[str]) -> dict[str, str]:
+    """The lines that Dify holds, by what is left of them without their secrets. Two that are left
+    alike and are not are known by nothing, and no line is where a secret of several lines was one.
+    """
+    held: dict[str, set[str]] = {}
+    for line, whole in zip(shown, there, strict=True) if len(shown) == len(there) else ():
+        held.setdefault(line, set()).add(whole)
+    return {line: next(iter(wholes)) for line, wholes in held.items() if len(wholes) == 1}
