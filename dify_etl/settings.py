@@ -151,14 +151,24 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def _held(self, name: str, path: Path) -> str:
         if any(name in source() for source in self._others):
             raise _secret_file_wrong(name, f"both {name} and {name}_FILE are set", path)
-        try:
-            text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = "no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
-            raise _secret_file_wrong(name, f"{name}_FILE cannot be read: {reason}", path) from None
-        if not text:
-            raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
+        return secret_in_file(name, path)
+
+
+def secret_in_file(name: str, path: Path) -> str:
+    """What the file that NAME_FILE names holds, without a last line break. SettingWrong: nothing,
+    or it is no file that can be read again and again.
+    """
+    try:
+        is_file = path.is_file()  # a pipe would be empty the second time, or be waited for
+        text = path.read_text(encoding="utf-8") if is_file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
+        raise _secret_file_wrong(name, f"{name}_FILE cannot be read: {reason}", path) from None
+    if not is_file:
+        raise _secret_file_wrong(name, f"{name}_FILE names no file", path)
+    if text := text.removesuffix("\n").removesuffix("\r"):
         return text
+    raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -169,7 +179,8 @@ def _is_secret(field: FieldInfo) -> bool:
 def _secret_file_wrong(name: str, what: str, path: Path) -> SettingWrong:
     return SettingWrong(
         what,
-        where=str(path),
+        # Somebody may have written the secret itself there.
+        where=str(path) if path.exists() else f"{name}_FILE",
         hint=f"Name a file that holds nothing but the value, or set {name} alone.",
     )
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -25,7 +26,13 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.http.auth import AdminKeyCredentials, PasswordCredentials
 from dify_etl.dify.http.server import API_PATH, api_url
 from dify_etl.env_file import write_env
-from dify_etl.settings import DIFY_BEGINS, ENV_FILE, SettingWrong, held_in_env_file
+from dify_etl.settings import (
+    DIFY_BEGINS,
+    ENV_FILE,
+    SettingWrong,
+    held_in_env_file,
+    secret_in_file,
+)
 from dify_etl.time_zones import local_date, zone_names, zone_of
 
 OF_ACCOUNT = ("email", "password_file", "admin_key_file", "workspace_id")
@@ -52,13 +59,15 @@ def run_init(console: Console, request: InitRequest) -> int:
     """
     tell = teller(console)
     held = held_in_env_file()
-    known = {**held, **{name: text for name, text in os.environ.items() if text}}
+    known = _with_secret_files(
+        {**held, **{name: text for name, text in os.environ.items() if text}}
+    )
     is_asking = sys.stdin.isatty() and not request.reads_stdin
     asking: Asking = Terminal(known, request) if is_asking else NoTerminal(known, request)
     base_url = asking.until_it_works(lambda: _found_address(asking.address(), tell), "address")
     tried = asking.until_it_works(lambda: _tried(base_url, asking.credentials()), *OF_ACCOUNT)
     tell(f"The account is {tried.role} of workspace {tried.workspace!r} with {tried.apps} apps.")
-    values = _values(tried, held)
+    values = _without_files(_values(tried, held), held, known)
     if not _may_write(values, held, tell, is_asking=is_asking, may_replace=request.may_replace):
         tell("Nothing was written.")
         return 1
@@ -132,6 +141,35 @@ def _values(tried: _Tried, held: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
+def _with_secret_files(known: Mapping[str, str]) -> dict[str, str]:
+    """The variables with the secrets that stand in files. SettingWrong: one holds none."""
+    files = {name: known.get(f"{name}_FILE") for name in (PASSWORD, ADMIN_KEY)}
+    return {
+        **known,
+        **{
+            name: secret_in_file(name, Path(file))
+            for name, file in files.items()
+            if file and name not in known
+        },
+    }
+
+
+def _without_files(
+    values: Mapping[str, str], held: Mapping[str, str], known: Mapping[str, str]
+) -> dict[str, str]:
+    """What is to be written where secrets stand in files: a secret that its file holds stays there
+    alone, and a file of `.env` that holds another is named no more.
+    """
+    kept = dict(values)
+    for name in (PASSWORD, ADMIN_KEY):
+        file = f"{name}_FILE"
+        if file in known and kept.get(name) == known.get(name):
+            kept.pop(name, None)
+        elif file in held:
+            kept[file] = ""
+    return kept
+
+
 def _start_date(tried: _Tried) -> date:
     """The local day of the oldest of workspace and apps: no conversation can be older."""
     if tried.oldest is None:
@@ -171,7 +209,11 @@ def _may_write(
 
 def _warn_of_environment(values: Mapping[str, str], tell: Callable[[str], None]) -> None:
     other = [name for name, text in values.items() if os.environ.get(name, text) not in (text, "")]
-    if other:
+    # The client takes the key before an account, and a file of a secret excludes the secret.
+    excluded = [f"{name}_FILE" for name in (PASSWORD, ADMIN_KEY) if name in values]
+    excluded += [] if values.get(ADMIN_KEY) else [ADMIN_KEY, f"{ADMIN_KEY}_FILE"]
+    other += [name for name in dict.fromkeys(excluded) if os.environ.get(name)]
+    if other := list(dict.fromkeys(other)):
         tell(f"The environment has other values, and counts before {ENV_FILE}: {', '.join(other)}.")
 
 

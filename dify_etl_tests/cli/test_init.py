@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from typer.testing import CliRunner, Result
 
 from dify_etl.cli.main import app
-from dify_etl.settings import setting_names
+from dify_etl.settings import load_settings, setting_names
 from dify_etl_tests.cli import situations as some
 from dify_etl_tests.cli.command_line import ServedDify, Shell
 from dify_etl_tests.cli.situations import Arrange, Stage
@@ -96,6 +96,30 @@ def test_password_from_a_file(init: Init, way: str, dify: ServedDify) -> None:
     done = init("--password-file", source, stdin=password, DIFY_PASSWORD="")
     assert done.exit_code == 0, done.output
     assert held()["DIFY_PASSWORD"] == dify.world.account.password
+
+
+def test_password_that_stands_in_a_file_stays_there(init: Init, dify: ServedDify) -> None:
+    """`DIFY_PASSWORD_FILE` is as good as the variable; the settings can be loaded afterwards."""
+    Path("secret").write_text(str(dify.world.account.password))
+    Path(".env").write_text("DIFY_PASSWORD_FILE=secret\n")
+    done = init(DIFY_PASSWORD="")
+    assert done.exit_code == 0, done.output
+    assert "DIFY_PASSWORD" not in held()
+    assert load_settings().password is not None
+
+
+def test_file_of_another_secret_is_named_no_more(init: Init, dify: ServedDify) -> None:
+    """Else both would be set, and every command would refuse that."""
+    Path("secret").write_text("of another account")
+    Path("new").write_text(str(dify.world.account.password))
+    Path(".env").write_text("DIFY_PASSWORD_FILE=secret\nDIFY_ADMIN_API_KEY_FILE=secret\n")
+    done = init("--password-file", "new", "--yes", "", DIFY_PASSWORD="")
+    assert done.exit_code == 0, done.output
+    settings = load_settings()
+    assert settings.password is not None
+    assert settings.password.get_secret_value() == dify.world.account.password
+    assert settings.admin_api_key is None
+    assert "of another account" not in done.output
 
 
 def test_admin_key(init: Init, dify: ServedDify) -> None:
