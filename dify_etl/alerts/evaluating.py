@@ -1,5 +1,6 @@
 """One evaluation: look, keep what was found, send what each target has to hear."""
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,11 +72,19 @@ def evaluate(
                     tell(f"an alert was not delivered to {target.name}: {why}; tried again later")
                 else:
                     sent += 1
-                    ledger.sent(target.fingerprint, message.due, moment.now)
+                    _note_sent(ledger, target, message, moment)
         if not ledger.is_kept:
             tell("the ledger of alerts cannot be written: alerts may come twice")
         not_looked = tuple(kind for kind in KINDS if kind not in findings.looked)
         return Evaluation(findings.incidents, sent, undelivered, not_looked)
+
+
+def _note_sent(ledger: AlertLedger, target: Target, message: Message, moment: Moment) -> None:
+    """Where the disk takes it no more, the other targets are told all the same."""
+    try:
+        ledger.sent(target.fingerprint, message.due, moment.now)
+    except sqlite3.Error:
+        ledger.is_kept = False
 
 
 def waiting_messages(

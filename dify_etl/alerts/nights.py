@@ -44,7 +44,7 @@ def missing_night(ledger: AlertLedger, moment: Moment, *, is_running: bool) -> F
     Both: who lets cron run at another hour than DIFY_ETL_SCHEDULE says is not alarmed for it.
     """
     since = ledger.watched_since(moment.now)
-    began = [one.began_at for one in ledger.nights() if one.outcome not in ("skipped", None)]
+    began = [one.began_at for one in ledger.nights() if one.outcome != "skipped"]
     last = max([since, *began])
     is_over = moment.now - last > moment.due.period + GRACE
     if is_over and last < moment.due.last <= moment.now - GRACE and not is_running:

@@ -7,7 +7,7 @@ from dify_etl.alerts.incidents import Found, Incident, Moment, name_of, plain_wo
 from dify_etl.alerts.nights import GRACE
 from dify_etl.sync.causes import cause_of
 from dify_etl.sync.differing_figures import DifferingFigure, differing_figures
-from dify_etl.sync.verdict import IS_MINOR, judge
+from dify_etl.sync.verdict import IS_MINOR, read_verdict
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import broken_models
 
@@ -15,7 +15,7 @@ from dify_etl.warehouse.model_builds import broken_models
 def holes(database: Database, moment: Moment) -> Found:
     """One per feed and app of which anything is failed or incomplete, and not accepted."""
     seen: set[str] = set()
-    for one in judge(database).bad:
+    for one in read_verdict(database).bad:
         key = f"{one.feed}:{one.app_id}"
         if key not in seen:
             seen.add(key)
@@ -31,11 +31,14 @@ def broken(database: Database, moment: Moment) -> Found:
 
 
 def stale_feeds(database: Database, moment: Moment) -> Found:
-    """One per feed of which no read brought all that Dify shows for two nights and six hours."""
+    """One per feed of which no read brought all that Dify shows for two nights and six hours.
+
+    One that the settings leave out by now has no slices, and is waited for by nobody.
+    """
     rows: list[tuple[str, datetime | None]] = database.rows(
         """SELECT feed, max(ended_at) FILTER (
             slices_proven > 0 OR slices_failed + slices_incomplete = 0)
-        FROM ops.runs GROUP BY feed
+        FROM ops.runs WHERE feed IN (SELECT feed FROM ops.slices) GROUP BY feed
         HAVING sum(slices_proven + slices_unproven + slices_incomplete + slices_failed) > 0
         ORDER BY feed"""
     )

@@ -56,9 +56,16 @@ class Alerts:
             return None
 
 
-def alerts_of(settings: Settings, due: Callable[[Settings, datetime], NightsDue]) -> Alerts | None:
-    """The alerts of the settings; None without DIFY_ETL_NOTIFY. SettingWrong names a wrong URL."""
-    if not settings.notify_urls:
+def alerts_of(
+    settings: Settings,
+    due: Callable[[Settings, datetime], NightsDue],
+    *,
+    may_be_simulated: bool = False,
+) -> Alerts | None:
+    """The alerts of the settings; None without DIFY_ETL_NOTIFY, and of the simulated Dify unless
+    somebody asks for them: nobody is woken for a demo. SettingWrong names a wrong URL.
+    """
+    if not settings.notify_urls or (settings.is_simulated and not may_be_simulated):
         return None
     home = home_of(settings)
     targets = open_targets(settings.notify_urls, key=fingerprint_key(home))

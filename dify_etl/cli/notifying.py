@@ -25,7 +25,7 @@ def run_notify(console: Console, *, is_test: bool, is_dry_run: bool) -> int:
     run does not need.
     """
     settings = effective_settings()
-    alerts = configured_alerts(settings)
+    alerts = alerts_of(settings, _due, may_be_simulated=True)
     if is_dry_run:
         return _show(console, alerts or Alerts(home_of(settings), settings, (), _due))
     if alerts is None:

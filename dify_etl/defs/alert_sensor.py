@@ -43,7 +43,8 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alerts = alerts_of(settings, nights_due)
         if alerts is None:
-            return dg.SkipReason("DIFY_ETL_NOTIFY is not set: there is nobody to tell.")
+            why = "nobody is told of the simulated Dify" if settings.notify else "it is not set"
+            return dg.SkipReason(f"DIFY_ETL_NOTIFY: {why}.")
         return _tick(context, alerts)
 
     return tick

@@ -86,8 +86,11 @@ def is_report(path: Path) -> bool:
 
 
 def kept_reports(home: Path) -> list[Path]:
-    """The reports in the home's folder of them, by path. Raises OSError."""
-    return sorted(path for path in Home(home).reports.rglob("*") if is_report(path))
+    """The reports in the home's folder of them, by path; a link is the operator's, and what is
+    behind it no report of the home. Raises OSError.
+    """
+    found = Home(home).reports.rglob("*")
+    return sorted(path for path in found if not path.is_symlink() and is_report(path))
 
 
 def state_of_file(path: Path) -> str | None:

@@ -4,18 +4,21 @@ import logging
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dify_etl.alerts import ledger
 from dify_etl.alerts.evaluating import AlertsBusy, alerts_lock, waiting_messages
-from dify_etl.alerts.incidents import plain_words
+from dify_etl.alerts.incidents import NightsDue, plain_words
 from dify_etl.alerts.ledger import Night, open_ledger
 from dify_etl.alerts.targets import open_targets
+from dify_etl.assembly.alerting import alerts_of
 from dify_etl.home import Home
-from dify_etl.settings import SettingWrong
+from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.sync.lock import home_lock
-from dify_etl_tests.alerts.conftest import KEY, WatchedHome
+from dify_etl_tests.alerts.conftest import KEY, NOW, WatchedHome
 from dify_etl_tests.alerts.receivers import SECRET, Received, mail_server, webhook
 
 WAITING = "Objects wait in quarantine"
@@ -253,3 +256,32 @@ def test_one_evaluates_at_a_time(home: WatchedHome) -> None:
     lock = alerts_lock(home.path, wait_seconds=0)
     with lock, pytest.raises(AlertsBusy), alerts_lock(home.path, wait_seconds=0):
         pass
+
+
+def test_night_that_was_killed_did_happen(home: WatchedHome, received: Received) -> None:
+    """It was cut off, which is one thing; that none began would be another."""
+    begun = home.now.replace(hour=1, minute=30)
+    with open_ledger(home.path) as ledger:
+        ledger.end_night(Night("first", begun - timedelta(days=1), begun, "published", ""))
+        ledger.begin_night("second", begun + timedelta(days=1))
+    home.now += timedelta(days=1, hours=6)
+    assert [one.kind for one in home.evaluate().incidents] == ["night_failed"]
+
+
+def test_feed_that_is_left_out_is_waited_for_by_nobody(home: WatchedHome) -> None:
+    """Its runs of before stay in the ledger, its slices do not."""
+    old = home.now - timedelta(days=9)
+    counted = {f"slices_{one}": 0 for one in ("unproven", "incomplete", "failed")}
+    counted |= {"slices_proven": 1}
+    home.add("ops.runs", run_id="r", feed="document_segments", ended_at=old, **counted)
+    assert [one.kind for one in home.evaluate().incidents] == []
+
+
+def test_nobody_is_told_of_the_simulated_dify(tmp_path: Path) -> None:
+    """Unless by a command that is there for it."""
+    urls: dict[str, Any] = {"DIFY_ETL_NOTIFY": "json://127.0.0.1:9/x", "DIFY_ETL_HOME": tmp_path}
+    settings = load_settings(DIFY_ETL_SIMULATED=True, **urls)
+    (tmp_path / "demo").mkdir()
+    assert alerts_of(settings, lambda *_: NightsDue(NOW, NOW)) is None
+    assert alerts_of(settings, lambda *_: NightsDue(NOW, NOW), may_be_simulated=True) is not None
+    assert alerts_of(load_settings(**urls), lambda *_: NightsDue(NOW, NOW)) is not None
