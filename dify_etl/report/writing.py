@@ -131,6 +131,7 @@ def _what_it_reads() -> tuple[str, ...]:
     return (
         "SELECT through_date FROM ops.published ORDER BY published_at DESC LIMIT 1",
         "SELECT feed, app_id, slice_date, state, reason FROM ops.slices",
+        "SELECT model, failed_since FROM ops.models WHERE state = 'failed'",
         *marts,
     )
 

@@ -338,6 +338,10 @@ def test_what_is_missing_costs_its_section(
         connection.execute("UPDATE marts.costs SET currency = 'EUR' WHERE hash(app_id) % 2 = 0")
         connection.execute("UPDATE ops.slices SET state = 'failed' WHERE feed = 'messages'")
         connection.execute("UPDATE marts.statistics_reconciliation SET verdict = 'differs'")
+        connection.execute(
+            "INSERT INTO ops.models BY NAME SELECT 'marts.<mine>' AS model, 'failed' AS state, "
+            "TIMESTAMPTZ '2026-03-02 04:00:00Z' AS failed_since"
+        )
     monkeypatch.setattr(figures_module, "MOST_ACTIVITIES", 1)
     page.show("days=0", written(tmp_path / "report.html", read_figures(copy)))
     text = page.tab.text()
@@ -347,6 +351,7 @@ def test_what_is_missing_costs_its_section(
     assert {"EUR", "USD"} <= set(page.tiles()["price"].split())
     assert "slices failed and" in page.tab.run("document.getElementById('status').innerText")
     assert "Figures that differ from Dify's own" in text
+    assert "show what they held before 2026-03-02: marts.<mine>." in text
     assert page.count("#workflows .chart canvas") == 1  # an empty one of days
     assert {row[-1] for row in page.table("usage-daily")} == {"failed"}
 

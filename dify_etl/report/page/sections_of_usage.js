@@ -14,7 +14,7 @@ function statusSection() {
   if (failed + incomplete) lines.push([true, say("status.bad", { failed, incomplete, slices: all })]);
   if (unproven) lines.push([true, say("status.unproven", { unproven, slices: all })]);
   if (all && all === count("proven")) lines.push([false, say("status.proven", { slices: all })]);
-  lines.push(...statusOfDays(all), ...statusOfLists());
+  lines.push(...statusOfDays(all), ...statusOfLists(), ...statusOfModels());
   const differing = total(chosen("verdicts").filter((row) => row.verdict === "differs"), "figures");
   if (differing) lines.push([true, say("status.differs", { figures: differing })]);
   const isBad = lines.some(([bad]) => bad);
@@ -38,6 +38,12 @@ function statusOfLists() {
   const isList = (row) => row.read_through_date === null && row.bad_slices > 0;
   const bad = rowsOf("freshness").filter(isList).filter((row) => choice.app === null || row.app_id === null || row.app_id === choice.app);
   return bad.length ? [[true, say("status.lists", { lists: bad.length })]] : [];
+}
+
+function statusOfModels() {
+  const unbuilt = rowsOf("unbuilt_models");
+  if (!unbuilt.length) return [];
+  return [[true, say("status.unbuilt", { models: unbuilt.map((row) => row.model).join(", "), since: unbuilt[0].since })]];
 }
 
 /** A series of sums by day. */
