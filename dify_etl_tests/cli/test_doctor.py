@@ -11,7 +11,7 @@ from dify_etl_tests.cli.command_line import ServedDify, Shell
 from dify_etl_tests.cli.situations import Arrange, Stage
 from dify_etl_tests.homes.make_synced_home import ARCHIVE
 
-WIDE = "240"
+WIDE = "400"  # the path of a folder of tests is long, and must not be folded
 
 
 @dataclass(frozen=True)

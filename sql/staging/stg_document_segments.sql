@@ -1,7 +1,6 @@
 -- One row per segment (passage) of a document; filled with DIFY_ETL_SEGMENTS alone.
 -- segment_position: Place in the document, from 1; not always unique.
 -- content: Text of the segment; of doc_form qa_model the question.
--- answer: Answer, of doc_form qa_model.
 -- character_count: Characters of the text; Dify calls it word_count.
 -- hit_count: How often it was found, as of when the document was read last.
 -- status: One of waiting, indexing, completed, error, paused, …

@@ -36,7 +36,7 @@ def test_dotenv_keeps_every_other_line(dotenv_sink: OpenSink, tmp_path: Path) ->
     rotate(dotenv_sink.sink, dotenv_sink.entry)
     text = (tmp_path / "bot.env").read_text()
     key = NEW.get_secret_value()
-    assert text == f"# of the bot\nHOST=x\nexport DIFY_KEY={key}\nPORT=1\n"
+    assert text == f"# of the bot\nHOST=x\nexport DIFY_KEY={key}  # rotated\nPORT=1\n"
 
 
 def test_json_keeps_every_other_key(json_sink: OpenSink, tmp_path: Path) -> None:
