@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from dify_etl.alerts.evaluating import AlertsBusy, Evaluation, evaluate
-from dify_etl.alerts.incidents import Moment, NightsDue, plain_words
+from dify_etl.alerts.incidents import Moment, plain_words
 from dify_etl.alerts.ledger import Night, Outcome, open_ledger
 from dify_etl.alerts.targets import Target, open_targets
 from dify_etl.assembly.connection import Tell, home_of
 from dify_etl.assembly.home_files import fingerprint_key
+from dify_etl.assembly.night_times import nights_due
 from dify_etl.errors import ActionableError, is_interrupt
 from dify_etl.settings import Settings
 from dify_etl.sync.errors import AnotherSync
@@ -25,17 +25,16 @@ LOCK_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Alerts:
-    """Where alerts of a home go, and when its nights are due at a moment."""
+    """The home that alerts are about, its settings, and where they go."""
 
     home: Path
     settings: Settings
     targets: tuple[Target, ...]
-    due: Callable[[Settings, datetime], NightsDue]
 
     def moment(self) -> Moment:
         """Now."""
         now = utc_now()
-        return Moment(now, self.settings.zone, self.due(self.settings, now))
+        return Moment(now, self.settings.zone, nights_due(self.settings, now))
 
     def note(self, night: Night) -> None:
         """Keep how a night ended; without an outcome, that it begins."""
@@ -56,12 +55,7 @@ class Alerts:
             return None
 
 
-def alerts_of(
-    settings: Settings,
-    due: Callable[[Settings, datetime], NightsDue],
-    *,
-    may_be_simulated: bool = False,
-) -> Alerts | None:
+def alerts_of(settings: Settings, *, may_be_simulated: bool = False) -> Alerts | None:
     """The alerts of the settings; None without DIFY_ETL_NOTIFY, and of the simulated Dify unless
     somebody asks for them: nobody is woken for a demo. SettingWrong names a wrong URL.
     """
@@ -69,7 +63,7 @@ def alerts_of(
         return None
     home = home_of(settings)
     targets = open_targets(settings.notify_urls, key=fingerprint_key(home))
-    return Alerts(home, settings, targets, due)
+    return Alerts(home, settings, targets)
 
 
 @dataclass

@@ -7,15 +7,14 @@ copy, which is as old as the last good run.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from itertools import islice
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-from cronsim import CronSim, CronSimError
 
 from dify_etl.assembly.connection import home_of
+from dify_etl.assembly.night_times import next_night, nights_due
 from dify_etl.home import COPY, Home
 from dify_etl.operations.keys.states import OVER
 from dify_etl.settings import Settings, copy_folder_of
@@ -29,16 +28,6 @@ from dify_etl.warehouse.published_copy import opened_copy
 GRACE = timedelta(hours=6)
 GROWTH_DAYS = 28
 _LIVE_WAIT_SECONDS = 0.5
-# What Dagster takes beside five fields.
-_NICKNAMES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
 
 
 class FeedStatus(NamedTuple):
@@ -107,7 +96,7 @@ class Status:
     last_run: LastRun | None
     published_at: datetime | None
     published_through: date | None
-    next_run: datetime | None
+    next_run: datetime
     missed_run: datetime | None  # the newest scheduled time after which no whole run came
     is_unpublished: bool  # the last run ended before it made the copy for analysts anew
     feeds: tuple[FeedStatus, ...]
@@ -123,7 +112,9 @@ class Status:
 
 
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
-    """The status of the settings' home. NothingPublished before the first sync; WarehouseError."""
+    """The status of the settings' home. NothingPublished before the first sync; WarehouseError;
+    SettingWrong: DIFY_ETL_SCHEDULE is no cron expression.
+    """
     now = now or utc_now()
     home, copy = Home(home_of(settings)), copy_folder_of(settings) / COPY
     with _opened(home.live, copy) as (database, is_live):
@@ -136,7 +127,7 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
             last_run=last_run,
             published_at=published and published[0],
             published_through=published and published[1],
-            next_run=_scheduled(settings, now),
+            next_run=next_night(settings, now),
             missed_run=missed_run(settings, _all_read_at(database), now),
             is_unpublished=_is_unpublished(last_run, published) and holder(home.path) is None,
             feeds=_feeds(database),
@@ -152,20 +143,8 @@ def missed_run(settings: Settings, read_at: datetime | None, now: datetime) -> d
     hours late; UTC. `read_at` is that of the app that was read longest ago. None before the first
     run: who never synced has no schedule yet.
     """
-    due = _scheduled(settings, now - GRACE, is_back=True)
-    return due if due is not None and read_at is not None and read_at < due else None
-
-
-def _scheduled(settings: Settings, at: datetime, *, is_back: bool = False) -> datetime | None:
-    """The next time of the schedule after `at`, or the last one before; UTC. None for what only
-    Dagster reads.
-    """
-    schedule = _NICKNAMES.get(settings.schedule.strip(), settings.schedule)
-    try:
-        times = CronSim(schedule, at.astimezone(settings.zone), reverse=is_back)
-        return next((one.astimezone(UTC) for one in islice(times, 1)), None)
-    except CronSimError:
-        return None
+    due = nights_due(settings, now - GRACE).last
+    return due if read_at is not None and read_at < due else None
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def headline(status: Status) -> str:
     return f"{workspace}RED: {', '.join([*parts, *_counted(red)])}."
 
 
-def times(status: Status, schedule: str) -> list[str]:
+def times(status: Status) -> list[str]:
     """When it was read and published, and when the next run is due."""
     lines = []
     if run := status.last_run:
@@ -47,7 +47,7 @@ def times(status: Status, schedule: str) -> list[str]:
         )
     if status.published_at:
         lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")
-    due = _at(status.next_run) if status.next_run else f"by {schedule}"
+    due = _at(status.next_run)
     lines.append(f"Next run: {due}, where `dify-etl serve` or `dify-etl dev` keeps the schedule.")
     if not status.is_live:
         lines.append("A sync is writing: this is what the published copy tells.")

@@ -1,23 +1,15 @@
 """`dify-etl notify`: look and send now, show what would be sent, or try every target."""
 
-from datetime import datetime
-
 from rich.console import Console
 
 from dify_etl.alerts.evaluating import waiting_messages
-from dify_etl.alerts.incidents import NightsDue
 from dify_etl.alerts.messages import trial_message
 from dify_etl.assembly.alerting import Alerts, alerts_of
 from dify_etl.assembly.connection import effective_settings, home_of
 from dify_etl.cli.consoles import err, teller
-from dify_etl.settings import Settings, SettingWrong
+from dify_etl.settings import SettingWrong
 
 LOOK_WAIT_SECONDS = 10.0
-
-
-def configured_alerts(settings: Settings) -> Alerts | None:
-    """The alerts of the settings; None without DIFY_ETL_NOTIFY. SettingWrong names a wrong URL."""
-    return alerts_of(settings, _due)
 
 
 def run_notify(console: Console, *, is_test: bool, is_dry_run: bool) -> int:
@@ -25,9 +17,9 @@ def run_notify(console: Console, *, is_test: bool, is_dry_run: bool) -> int:
     run does not need.
     """
     settings = effective_settings()
-    alerts = alerts_of(settings, _due, may_be_simulated=True)
+    alerts = alerts_of(settings, may_be_simulated=True)
     if is_dry_run:
-        return _show(console, alerts or Alerts(home_of(settings), settings, (), _due))
+        return _show(console, alerts or Alerts(home_of(settings), settings, ()))
     if alerts is None:
         raise SettingWrong(
             "DIFY_ETL_NOTIFY is not set, so there is nobody to tell",
@@ -36,12 +28,6 @@ def run_notify(console: Console, *, is_test: bool, is_dry_run: bool) -> int:
             "DIFY_ETL_NOTIFY=mailto://etl:password@mail.example.com?to=ops@example.com.",
         )
     return _try_all(console, alerts) if is_test else _evaluate(console, alerts)
-
-
-def _due(settings: Settings, now: datetime) -> NightsDue:
-    from dify_etl.defs.schedules import nights_due  # loads Dagster
-
-    return nights_due(settings, now)
 
 
 def _try_all(console: Console, alerts: Alerts) -> int:

@@ -24,12 +24,11 @@ from dify_etl.cli.summary import broken_messages, show_verdict
 
 def run_status(console: Console, *, as_json: bool) -> int:
     """Show it; 1 when something is red or a night is missing. NothingPublished, SettingWrong."""
-    settings = effective_settings()
-    status = read_status(settings)
+    status = read_status(effective_settings())
     if as_json:
         console.file.write(f"{as_text(status)}\n")
     else:
-        show_status(console, status, schedule=settings.schedule)
+        show_status(console, status)
     return 0 if status.is_good else 1
 
 
@@ -57,10 +56,10 @@ def as_text(status: Status) -> str:
     return json.dumps(named, default=_plain, ensure_ascii=True, indent=2)
 
 
-def show_status(console: Console, status: Status, *, schedule: str) -> None:
+def show_status(console: Console, status: Status) -> None:
     """What a person sees: the answer first, then feeds, what is red, what waits, and size."""
     tell = teller(console)
-    for line in (headline(status), *times(status, schedule)):
+    for line in (headline(status), *times(status)):
         tell(line)
     table = RichTable()
     for place, heading in enumerate(FEED_HEADINGS):

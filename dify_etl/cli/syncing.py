@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from dify_etl.assembly.alerting import NightNote, noted_night
+from dify_etl.assembly.alerting import NightNote, alerts_of, noted_night
 from dify_etl.assembly.connection import (
     copy_place,
     effective_settings,
@@ -21,7 +21,6 @@ from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.demonstration import show_demo
 from dify_etl.cli.error_messages import print_error
-from dify_etl.cli.notifying import configured_alerts
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
 from dify_etl.cli.sync_request import SyncRequest
@@ -55,7 +54,7 @@ def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     _check_asked_for(settings, request.feeds)
     run_id = str(uuid.uuid4())
     is_night = request.is_night and not request.apps and not request.feeds
-    alerts = configured_alerts(settings)
+    alerts = alerts_of(settings)
     with noted_night(alerts, run_id, is_night=is_night, tell=teller(err)) as note:
         return _read_and_show(settings, request, console, run_id, note)
 

@@ -11,7 +11,7 @@ from dify_etl.alerts.ledger import Night
 from dify_etl.assembly.alerting import Alerts, NightNote, alerts_of
 from dify_etl.control_codes import harmless
 from dify_etl.defs.publication import PUBLISHED_COPY
-from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_START, nights_due
+from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_START
 from dify_etl.defs.step_failures import RunError, error_of_run, error_of_step
 from dify_etl.settings import Settings
 from dify_etl.warehouse.database import utc_now
@@ -41,10 +41,13 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
         "ends: see docs/alerts.md. `dify-etl notify --test` tries the targets.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        alerts = alerts_of(settings, nights_due)
+        alerts = alerts_of(settings)
         if alerts is None:
-            why = "nobody is told of the simulated Dify" if settings.notify else "it is not set"
-            return dg.SkipReason(f"DIFY_ETL_NOTIFY: {why}.")
+            is_simulated = settings.notify is not None
+            why = "nobody is told of the simulated Dify" if is_simulated else "nobody to tell"
+            return dg.SkipReason(
+                f"DIFY_ETL_NOTIFY is not {'used' if is_simulated else 'set'}: {why}."
+            )
         return _tick(context, alerts)
 
     return tick

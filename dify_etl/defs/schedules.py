@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 
-from dify_etl.alerts.incidents import NightsDue
 from dify_etl.assembly.connection import home_of
 from dify_etl.defs.schedule_tokens import ScheduleTokens
 from dify_etl.settings import Settings, SettingWrong
@@ -49,21 +48,6 @@ def sleeping_schedule(
         execution_fn=ask,
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
-
-
-def nights_due(settings: Settings, now: datetime) -> NightsDue:
-    """When nights were due last by DIFY_ETL_SCHEDULE, before `now`."""
-    ticks = dg.TimeWindowPartitionsDefinition(
-        start=now - timedelta(days=800),  # the rarest cron expression comes every year
-        fmt="%Y-%m-%dT%H:%M:%S%z",
-        timezone=settings.timezone,
-        cron_schedule=settings.schedule,
-    )
-    with dg.partition_loading_context(effective_dt=now):
-        window = ticks.get_last_partition_window()
-    if window is None:  # on a 29th of February alone
-        return NightsDue(now, now - timedelta(days=800))
-    return NightsDue(window.end, window.start)
 
 
 def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:

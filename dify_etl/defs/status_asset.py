@@ -32,7 +32,7 @@ def status_asset(settings: Settings) -> dg.AssetsDefinition:
     def look() -> dg.MaterializeResult[None]:
         with clear_failures():
             found = read_status(settings)
-        told = [*times(found, settings.schedule), *waiting(found), size(found)]
+        told = [*times(found), *waiting(found), size(found)]
         return dg.MaterializeResult(
             metadata={
                 "status": plain(headline(found)),

@@ -11,14 +11,15 @@ import pytest
 
 from dify_etl.alerts import ledger
 from dify_etl.alerts.evaluating import AlertsBusy, alerts_lock, waiting_messages
-from dify_etl.alerts.incidents import NightsDue, plain_words
+from dify_etl.alerts.incidents import plain_words
 from dify_etl.alerts.ledger import Night, open_ledger
 from dify_etl.alerts.targets import open_targets
 from dify_etl.assembly.alerting import alerts_of
 from dify_etl.home import Home
 from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.sync.lock import home_lock
-from dify_etl_tests.alerts.conftest import KEY, NOW, WatchedHome
+from dify_etl.warehouse.database import open_database
+from dify_etl_tests.alerts.conftest import KEY, WatchedHome
 from dify_etl_tests.alerts.receivers import SECRET, Received, mail_server, webhook
 
 WAITING = "Objects wait in quarantine"
@@ -239,6 +240,32 @@ def test_full_disk_is_heard_of(
     assert home.said == ["the ledger of alerts cannot be written: alerts may come twice"]
 
 
+def test_ledger_that_takes_no_more_starves_no_target(
+    home: WatchedHome, received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up after the first message: the second target is told all the same."""
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    quarantine(home)
+    with webhook() as second:
+        home.tell(received, second)
+        monkeypatch.setattr(ledger.AlertLedger, "sent", full)
+        home.evaluate()
+        assert second.titles() == received.titles() == [WAITING]
+    assert home.said == ["the ledger of alerts cannot be written: alerts may come twice"]
+
+
+def test_dry_run_writes_nothing(home: WatchedHome) -> None:
+    """An acceptance whose slice has changed is ended by a sync, not by a look."""
+    home.add("ops.accepted_slices", feed="members", state="failed", why="known")
+    home.write()
+    waiting_messages(home.path, home.targets, home.moment(), tell=home.said.append, wait_seconds=1)
+    with open_database(Home(home.path).live) as database:
+        assert database.rows("SELECT ended_at FROM ops.accepted_slices") == [(None,)]
+
+
 def test_dry_run_keeps_nothing(home: WatchedHome, received: Received) -> None:
     """It shows what an evaluation then sends."""
     quarantine(home)
@@ -282,6 +309,6 @@ def test_nobody_is_told_of_the_simulated_dify(tmp_path: Path) -> None:
     urls: dict[str, Any] = {"DIFY_ETL_NOTIFY": "json://127.0.0.1:9/x", "DIFY_ETL_HOME": tmp_path}
     settings = load_settings(DIFY_ETL_SIMULATED=True, **urls)
     (tmp_path / "demo").mkdir()
-    assert alerts_of(settings, lambda *_: NightsDue(NOW, NOW)) is None
-    assert alerts_of(settings, lambda *_: NightsDue(NOW, NOW), may_be_simulated=True) is not None
-    assert alerts_of(load_settings(**urls), lambda *_: NightsDue(NOW, NOW)) is not None
+    assert alerts_of(settings) is None
+    assert alerts_of(settings, may_be_simulated=True) is not None
+    assert alerts_of(load_settings(**urls)) is not None

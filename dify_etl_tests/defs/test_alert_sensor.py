@@ -12,9 +12,8 @@ from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs import alert_sensor as sensing
 from dify_etl.defs.alert_sensor import alert_sensor
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config, nights_due
+from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config
 from dify_etl.home import Home
-from dify_etl.settings import load_settings
 from dify_etl.sync.lock import home_lock
 from dify_etl.warehouse.database import utc_now
 from dify_etl_tests.alerts.receivers import SECRET, Received, webhook
@@ -107,20 +106,3 @@ def test_without_targets_the_sensor_is_off(
     assert alert_sensor(effective_settings()).default_status is dg.DefaultSensorStatus.STOPPED
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(instance, None)[0].startswith("DIFY_ETL_NOTIFY is not set")
-
-
-@pytest.mark.parametrize(
-    ("cron", "last", "before"),
-    [
-        ("30 1 * * *", "2026-11-21T01:30:00+01:00", "2026-11-20T01:30:00+01:00"),
-        ("30 1 * * 1-5", "2026-11-20T01:30:00+01:00", "2026-11-19T01:30:00+01:00"),
-        ("@weekly", "2026-11-15T00:00:00+01:00", "2026-11-08T00:00:00+01:00"),
-    ],
-)
-def test_nights_are_due_by_the_schedule(cron: str, last: str, before: str) -> None:
-    """In the time zone of the settings."""
-    from datetime import datetime
-
-    settings = load_settings(DIFY_ETL_SCHEDULE=cron, DIFY_ETL_TIMEZONE="Europe/Berlin")
-    due = nights_due(settings, datetime.fromisoformat("2026-11-21T08:00:00+00:00"))
-    assert (due.last.isoformat(), due.before.isoformat()) == (last, before)
