@@ -1,5 +1,9 @@
 """What a newcomer sees after the demo: where the file is, one answer from it, and how to go on."""
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -26,16 +30,23 @@ def show_demo(console: Console, copy: Path, report: Path) -> None:
         print_answer(console, connection, asked, "demo")
         slices, reason = connection.execute(UNPROVEN).fetchall()[0]
     tell("\nAsk more:")
-    for command in (
-        "dify-etl tables --simulated",
-        "dify-etl tables conversation_quality --simulated",
-        'dify-etl query --simulated "select * from marts.errors"',
+    for words in (
+        "tables --simulated",
+        "tables conversation_quality --simulated",
+        'query --simulated "select * from marts.errors"',
     ):
-        tell(f"  {command}")
+        tell(f"  {program()} {words}")
     tell(f"\nLook at it: open {report.absolute()} in a browser.")
     if slices:
         tell(
             f"\n`unproven` ({slices} days of an app above): all was read that Dify shows, and "
             f"nothing shows that it is all. Mostly: {reason}. It is no failure."
         )
-    tell("\nYour own Dify: dify-etl init")
+    tell(f"\nYour own Dify: {program()} init")
+
+
+def program() -> str:
+    """What to type for this command: its path, unless a shell finds it without."""
+    if shutil.which("dify-etl"):
+        return "dify-etl"
+    return shlex.quote(os.path.relpath(sys.argv[0]))

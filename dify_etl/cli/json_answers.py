@@ -1,7 +1,7 @@
-"""`--json`: what a command lists, for machines, as one JSON document on stdout."""
+"""`--json`: what a command answers, for machines, as one JSON document on stdout."""
 
 import json
-from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +9,17 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="A JSON document for machines, no table.")]
 
 
-def print_json(rows: Sequence[dict[str, Any]]) -> None:
-    """A list of objects; times and days as ISO 8601. Control codes are escaped, as JSON has it."""
-    text = json.dumps(rows, indent=2, default=_iso)
-    print(text)
+def json_text(value: Any) -> str:
+    """A JSON document: instants and days as ISO 8601, decimals as text. ASCII alone and no control
+    code, so that no terminal obeys it.
+    """
+    return json.dumps(value, indent=2, default=_plain).replace("\x7f", "\\u007f")
 
 
-def _iso(value: Any) -> str:
-    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+def print_json(value: Any) -> None:
+    """Print it."""
+    print(json_text(value))
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)

@@ -327,7 +327,7 @@ def doctor(
 @app.command()
 def status(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """One glance: what is proven through which day, what is red and since when, what waits.
@@ -337,7 +337,7 @@ def status(
     with clear_errors(debug=debug):
         from dify_etl.cli.showing_status import run_status
 
-        raise typer.Exit(run_status(out, as_json=as_json))
+        raise typer.Exit(run_status(out, is_json=as_json))
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """Plans and results as JSON, for scripts: `--json` of every command that changes Dify."""
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from dify_etl.cli.json_answers import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ def plan_json(operation: "Operation") -> str:
     done), and `notes`, what is left alone and why.
     """
     plan = operation.plan
-    return _written(
+    return json_text(
         {
             "plan_id": plan.plan_id,
             "operation": plan.operation,
@@ -38,7 +39,7 @@ def results_json(plan_id: str, results: "Sequence[Result]") -> str:
         }
         for result in results
     ]
-    return _written({"plan_id": plan_id, "results": told})
+    return json_text({"plan_id": plan_id, "results": told})
 
 
 def _step(step: "Step") -> dict[str, Any]:
@@ -55,8 +56,3 @@ def _step(step: "Step") -> dict[str, Any]:
 def _target(step: "Step", made_id: str | None = None) -> dict[str, Any]:
     target = step.target
     return {"kind": target.kind, "id": target.id or made_id, "name": target.name}
-
-
-def _written(told: dict[str, Any]) -> str:
-    """ASCII alone: no terminal obeys it."""
-    return json.dumps(told, indent=2).replace("\x7f", "\\u007f")

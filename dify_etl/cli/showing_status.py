@@ -1,8 +1,7 @@
 """`dify-etl status`: the status of the home, for people and as JSON."""
 
-import json
 from dataclasses import asdict
-from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -19,22 +18,23 @@ from dify_etl.assembly.status_lines import (
 )
 from dify_etl.cli.consoles import teller
 from dify_etl.cli.error_messages import print_error
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.summary import broken_messages, show_verdict
 
 
-def run_status(console: Console, *, as_json: bool) -> int:
+def run_status(console: Console, *, is_json: bool) -> int:
     """Show it; 1 when something is red or a night is missing. NothingPublished, SettingWrong."""
     status = read_status(effective_settings())
-    if as_json:
-        console.file.write(f"{as_text(status)}\n")
+    if is_json:
+        print_json(as_json_object(status))
     else:
         show_status(console, status)
     return 0 if status.is_good else 1
 
 
-def as_text(status: Status) -> str:
-    """The status as one JSON object: instants as ISO 8601 in UTC, local days as dates."""
-    named = {
+def as_json_object(status: Status) -> dict[str, Any]:
+    """The status as `--json` has it; instants are UTC."""
+    return {
         **asdict(status),
         "is_good": status.is_good,
         "last_run": status.last_run and status.last_run._asdict(),
@@ -53,7 +53,6 @@ def as_text(status: Status) -> str:
             "odd_rows": status.verdict.odd,
         },
     }
-    return json.dumps(named, default=_plain, ensure_ascii=True, indent=2)
 
 
 def show_status(console: Console, status: Status) -> None:
@@ -73,7 +72,3 @@ def show_status(console: Console, status: Status) -> None:
         print_error(console, message)
     for line in (*waiting(status), size(status)):
         tell(line)
-
-
-def _plain(value: object) -> object:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)

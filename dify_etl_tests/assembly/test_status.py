@@ -15,7 +15,8 @@ from dify_etl.assembly.night import read_night
 from dify_etl.assembly.status import Status, missed_run, read_status
 from dify_etl.assembly.status_lines import headline, size, times, waiting
 from dify_etl.cli.consoles import HarmlessConsole
-from dify_etl.cli.showing_status import as_text, show_status
+from dify_etl.cli.json_answers import json_text
+from dify_etl.cli.showing_status import as_json_object, show_status
 from dify_etl.home import Home
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import home_lock
@@ -249,7 +250,7 @@ def test_growth_is_of_four_weeks(settings: Settings) -> None:
 
 def test_json_is_one_object(settings: Settings) -> None:
     """Instants in UTC as ISO 8601, days as dates; the names of feeds as everywhere."""
-    told = json.loads(as_text(look(settings)))
+    told = json.loads(json_text(as_json_object(look(settings))))
     assert told["is_good"] is True
     assert datetime.fromisoformat(told["last_run"]["ended_at"]).tzinfo == UTC
     assert {"apps", "messages"} <= {one["feed"] for one in told["feeds"]}
