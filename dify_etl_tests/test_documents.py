@@ -1,0 +1,91 @@
+"""Documents: every check and error has a section on troubles; commands that are named exist."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_group
+
+import dify_etl
+from dify_etl.cli.main import app
+from dify_etl.defs.check_help import PAGE
+from dify_etl.defs.code_location import code_location
+from dify_etl.errors import ActionableError
+from dify_etl_tests.defs.night import settings_for
+
+TEXT = Path(PAGE).read_text(encoding="utf-8")
+HEADINGS = {
+    name.strip(" `")
+    for line in re.findall(r"^### (.*)$", TEXT, re.MULTILINE)
+    for name in line.split(",")
+}
+
+
+COMMAND = r"(?:\.venv/bin/)?dify-etl ([^`#\n]+)"
+
+
+def named_commands(text: str) -> Iterator[str]:
+    """What stands behind `dify-etl`, in a sentence or at the beginning of a line of a script."""
+    for number, part in enumerate(text.split("```")):
+        yield from re.findall(f"^{COMMAND}" if number % 2 else f"`{COMMAND}`", part, re.MULTILINE)
+
+
+def kinds_of(error: type[ActionableError]) -> Iterator[type[ActionableError]]:
+    """All kinds of an error that are raised as they are."""
+    below = error.__subclasses__()
+    for one in below:
+        yield from kinds_of(one)
+    if not below:
+        yield error
+
+
+def test_every_check_says_where_to_read_on(tmp_path: Path) -> None:
+    """Its description ends with the page, and the heading is there."""
+    definitions = code_location(settings_for(tmp_path))
+    with_checks = [*(definitions.assets or ()), *(definitions.asset_checks or ())]
+    specs = [spec for one in with_checks for spec in getattr(one, "check_specs", ())]
+    assert len(specs) > 50
+    for spec in specs:
+        assert str(spec.description).endswith(f"{PAGE}#{spec.name}")
+        assert spec.name in HEADINGS
+
+
+def test_every_error_has_its_section() -> None:
+    """By the name that stands before the colon."""
+    for module in pkgutil.walk_packages(dify_etl.__path__, "dify_etl."):
+        importlib.import_module(module.name)
+    names = {one.__name__ for one in kinds_of(ActionableError) if "tests" not in one.__module__}
+    assert len(names) > 30
+    assert names - HEADINGS == set()
+
+
+def command_words(group: object, before: str = "") -> Iterator[str]:
+    """The commands of the tree and its groups, such as `apps` and `apps list`."""
+    for name, one in getattr(group, "commands", {}).items():
+        words = f"{before} {name}".strip()
+        yield words
+        yield from command_words(one, words)
+
+
+@pytest.mark.parametrize("page", sorted(Path("docs").glob("*.md")), ids=lambda page: page.name)
+def test_documents_name_commands_that_exist(page: Path) -> None:
+    """And options that these have, as far as they are written behind them."""
+    known = set(command_words(get_group(app)))
+    for line in named_commands(page.read_text("utf-8")):
+        words = " ".join(takewhile(lambda word: re.fullmatch("[a-z-]+", word), line.split()))
+        if line.startswith(("-", "deploy")):
+            continue  # of the program itself; the comment of a published version
+        while words and words not in known:
+            words = words.rpartition(" ")[0]
+        assert words, f"{page}: dify-etl {line}"
+        command: Any = get_group(app)
+        for word in words.split():
+            command = command.commands[word]
+        options = {name for one in command.params for name in one.opts}
+        given = set(re.findall(r"(?<= )--[a-z-]+", f" {line}"))
+        assert given <= options | {"--help"}, f"{page}: dify-etl {line}"
