@@ -17,7 +17,7 @@ from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import migrate_home
-from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.model_builds import build_all, drop_tables_not_built, sql_files
 from dify_etl.warehouse.publish import CopyPlace, publish
 from dify_etl.warehouse.writing_anew import write_anew
 
@@ -32,7 +32,8 @@ def rewrite_home(
     tell: Callable[[str], None],
     compression: str = "auto",
 ) -> dict[str, int]:
-    """Rewrite all rows by the rules, build the models, write the live file anew and publish.
+    """Rewrite all rows by the rules, build the models, write the live file anew and publish. Tables
+    of models that do not build, or are no more, are dropped: they hold rows of before.
 
     Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
     calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
@@ -73,8 +74,10 @@ def rewrite_files(
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
             run_id = str(uuid.uuid4())
             fill_ops_tables(database, home)
-            for _ in build_all(database, sql_files(), run_id=run_id):
-                pass
+            builds = build_all(database, sql_files(), run_id=run_id)
+            built = {one.qualified for one, error in builds if error is None}
+            if dropped := drop_tables_not_built(database, built):
+                tell(f"{', '.join(dropped)}: dropped, since they are not built from these rows")
             through = _published_through(database)
             write_anew(database, live, compression=compression)
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)

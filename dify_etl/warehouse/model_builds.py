@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ import duckdb
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, read_model, sql_folder
+from dify_etl.warehouse.published_copy import identifier
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 
@@ -176,6 +177,21 @@ def _note_builds(
         put(database, MODELS, frame(MODELS, good, names))
         names.remove("built_at")
         put(database, MODELS, frame(MODELS, bad, names))
+
+
+def drop_tables_not_built(database: Database, built: Collection[str]) -> list[str]:
+    """Drop the tables of models that are none of the `built`: which do not build, or whose file is
+    gone. They hold rows as those were once. Answers their names, schema.name.
+    """
+    held = database.rows(
+        "SELECT schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = 'live' AND list_contains(?, schema_name) ORDER BY ALL",
+        [[*FOLDERS]],
+    )
+    unbuilt = [(schema, name) for schema, name in held if f"{schema}.{name}" not in built]
+    for schema, name in unbuilt:
+        database.execute(f"DROP TABLE {schema}.{identifier(name)}")
+    return [f"{schema}.{name}" for schema, name in unbuilt]
 
 
 def forget_models(database: Database, known: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from dify_etl.report.page_of_figures import page_of
 from dify_etl.report.writing import default_report, keep_report
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.model_builds import sql_files
 from dify_etl.warehouse.publish import CopyPlace
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.duckdb_files import opened_to_read
@@ -226,6 +227,11 @@ def test_figures_are_the_same(kept: Workplace, strict_once: Workplace, tmp_path:
                 query += f"FROM marts.{name} ORDER BY ALL"
                 found[name] = connection.execute(query).fetchall()
     assert len(figures["keep"]) > 20
+    # What the marts held before goes with the rows that they were made of.
+    assert "marts.feedback_log" in places_of(kept.home / COPY, EMAIL)
+    rewritten(kept, rules("drop", "hash"))
+    assert places_of(kept.home / LIVE, NAME, EMAIL, SESSION) == {}
+    assert places_of(kept.home / COPY, NAME, EMAIL, SESSION) == {}
     different = {name for name, rows in figures["keep"].items() if rows != figures["drop"][name]}
     assert different <= {"errors", "unanswered_questions"}
 
@@ -288,6 +294,31 @@ def test_cut_off_rewriting_claims_nothing(
     assert place.rows(rewritten_at) == [(False,)]
     for file in (LIVE, COPY):
         assert places_of(place.home / file, NAME, EMAIL, SESSION) == {}
+
+
+def test_table_of_a_model_that_is_not_built_is_dropped(
+    kept: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that does not build, and one whose file is gone: nobody could take her out of them."""
+    folder = tmp_path / "sql"
+    for schema in ("staging", "marts", "exports"):
+        (folder / schema).mkdir(parents=True)
+    query = "select query as question from raw.messages"
+    for name in ("broken", "gone"):
+        (folder / "marts" / f"{name}.sql").write_text(f"-- A row.\n-- question: Text.\n{query}\n")
+    monkeypatch.setattr(rewriting, "sql_files", lambda: sql_files(folder))
+    rewritten(kept, Privacy())
+    assert {"marts.broken", "marts.gone"} <= places_of(kept.home / LIVE, EMAIL).keys()
+    (folder / "marts" / "gone.sql").unlink()
+    (folder / "marts" / "broken.sql").write_text(
+        "-- A row.\n-- question: Text.\nselect 1 from no\n"
+    )
+    said: list[str] = []
+    copy = CopyPlace(kept.home)
+    rewrite_home(kept.home, rules("drop", "hash"), place=copy, tell=said.append)
+    assert places_of(kept.home / LIVE, NAME, EMAIL, SESSION) == {}
+    assert [line for line in said if "marts.broken" in line and "marts.gone" in line]
+    assert kept.rows("SELECT state FROM ops.models WHERE model = 'marts.broken'") == [("failed",)]
 
 
 def test_another_salt_is_refused(tmp_path: Path) -> None:
