@@ -1,6 +1,7 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo dev browser test soak check dictionary format setup lock clean bench \
+  bench-marts \
   sbom audit screenshots
 
 PYTHON ?= python3
@@ -81,6 +82,9 @@ lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
+
+bench-marts: $(READY) ## how long all marts take to build (MESSAGES=10000000: half an hour, 25 GB of disk)
+	$(BIN)/python -m benchmark.marts --messages $(or $(MESSAGES),10000000)
 
 sbom: $(READY) $(SUPPLY)/.ready ## a CycloneDX list of what users install, into dist/dify-etl.cdx.json
 	$(BIN)/python -m supply_chain.sbom --cyclonedx $(SUPPLY)/bin/cyclonedx-py --output dist/dify-etl.cdx.json

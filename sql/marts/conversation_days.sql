@@ -246,11 +246,22 @@ sizes as (
     group by lacks.app_id, lacks.message_date, kinds.is_console
 ),
 
--- A set of a few is a number whose binary digits say who is in it.
+-- A set is a number. Of a few its binary digits say who is in it; of many it is 2^42, two places
+-- (0: nobody) of 20 digits each, and before these a digit that says whether it is all but the two.
+-- Of others than accounts no more than are lacking are left out.
 masks as (
-    select app_id, message_date, is_console, unnest(range(1 << members)) as mask
+    select
+        sizes.app_id,
+        sizes.message_date,
+        sizes.is_console,
+        all_masks.mask
     from sizes
-    where members <= 10
+    join lacks on sizes.app_id = lacks.app_id and sizes.message_date = lacks.message_date
+    join (select unnest(range(1024)) as mask) as all_masks
+        on all_masks.mask < 1 << sizes.members
+    where
+        sizes.members <= 10
+        and (sizes.is_console or bit_count(all_masks.mask) <= lacks.conversations)
 ),
 
 -- An end user goes with a set in which all conversations of the day are.
@@ -285,10 +296,7 @@ few as (
         masks.app_id,
         masks.message_date,
         masks.is_console,
-        masks.mask,
-        0 as first_place,
-        0 as second_place,
-        false as is_rest,
+        masks.mask as set_number,
         count(numbered.place) as conversations,
         coalesce(sum(numbered.messages), 0)::bigint as messages,
         coalesce(sum(numbered.tokens), 0)::decimal(38, 0) as tokens,
@@ -369,17 +377,12 @@ pairs as (
     where sizes.members > 10 and (sizes.members <= 100 or one.place = 0)
 ),
 
-sets as (
-    select * from few
-    union all
+sets_of_many as (
     select
         app_id,
         message_date,
         is_console,
-        null as mask,
-        first_place,
-        second_place,
-        false as is_rest,
+        (1::bigint << 42) + (first_place << 20) + second_place as set_number,
         conversations,
         messages,
         tokens,
@@ -390,10 +393,7 @@ sets as (
         app_id,
         message_date,
         is_console,
-        null as mask,
-        first_place,
-        second_place,
-        true as is_rest,
+        (3::bigint << 41) + (first_place << 20) + second_place as set_number,
         members - conversations as conversations,
         all_messages - messages as messages,
         all_tokens - tokens as tokens,
@@ -401,19 +401,39 @@ sets as (
     from pairs
 ),
 
+-- Sets that leave out the same are one here: their smallest number, and how many they are. Apart
+-- they are too many to be tried together, where conversations are much alike.
+sets as (
+    select
+        app_id,
+        message_date,
+        is_console,
+        conversations,
+        messages,
+        tokens,
+        end_users,
+        min(set_number) as set_number,
+        count(*) as equal_sets
+    from (
+        select * from few
+        union all
+        select sets_of_many.*
+        from sets_of_many
+        join lacks
+            on sets_of_many.app_id = lacks.app_id
+            and sets_of_many.message_date = lacks.message_date
+        where sets_of_many.is_console or sets_of_many.conversations <= lacks.conversations
+    ) as all_sets
+    group by app_id, message_date, is_console, conversations, messages, tokens, end_users
+),
+
 fitting as (
     select
         lacks.app_id,
         lacks.message_date,
-        of_accounts.mask as mask,
-        of_accounts.first_place as first_place,
-        of_accounts.second_place as second_place,
-        of_accounts.is_rest as is_rest,
-        others.mask as other_mask,
-        others.first_place as other_first_place,
-        others.second_place as other_second_place,
-        others.is_rest as other_is_rest,
-        count(*) over (
+        of_accounts.set_number,
+        others.set_number as other_set_number,
+        sum(of_accounts.equal_sets * others.equal_sets) over (
             partition by
                 lacks.app_id, lacks.message_date, others.end_users = lacks.end_users
         ) = 1 as is_certain
@@ -434,14 +454,8 @@ fitting as (
         order by
             if(others.end_users = lacks.end_users, 0, 1),
             others.conversations,
-            of_accounts.mask,
-            of_accounts.is_rest,
-            of_accounts.first_place,
-            of_accounts.second_place,
-            others.mask,
-            others.is_rest,
-            others.first_place,
-            others.second_place
+            of_accounts.set_number,
+            others.set_number
     ) = 1
 ),
 
@@ -467,10 +481,7 @@ nearest as (
     select
         lacks.app_id,
         lacks.message_date,
-        sets.mask,
-        sets.first_place,
-        sets.second_place,
-        sets.is_rest
+        sets.set_number
     from lacks
     join sets
         on lacks.app_id = sets.app_id
@@ -497,10 +508,7 @@ nearest as (
             + if(sets.tokens = lacks.tokens, 1, 0) desc,
             abs(sets.messages - lacks.messages),
             sets.conversations,
-            sets.mask,
-            sets.is_rest,
-            sets.first_place,
-            sets.second_place
+            sets.set_number
     ) = 1
 ),
 
@@ -509,10 +517,7 @@ chosen as (
         app_id,
         message_date,
         true as is_console,
-        mask,
-        first_place,
-        second_place,
-        is_rest,
+        set_number,
         is_certain
     from fitting
     union all
@@ -520,10 +525,7 @@ chosen as (
         app_id,
         message_date,
         false as is_console,
-        other_mask as mask,
-        other_first_place as first_place,
-        other_second_place as second_place,
-        other_is_rest as is_rest,
+        other_set_number as set_number,
         is_certain
     from fitting
     union all
@@ -531,10 +533,7 @@ chosen as (
         app_id,
         message_date,
         true as is_console,
-        mask,
-        first_place,
-        second_place,
-        is_rest,
+        set_number,
         true as is_certain
     from nearest
 ),
@@ -552,9 +551,14 @@ left_out as (
         and numbered.is_console = chosen.is_console
     where
         case
-            when chosen.mask is not null then (chosen.mask >> (numbered.place - 1)) & 1 = 1
+            when chosen.set_number < 1024
+                then (chosen.set_number >> least(numbered.place - 1, 10)) & 1 = 1
             else
-                (numbered.place in (chosen.first_place, chosen.second_place)) <> chosen.is_rest
+                (
+                    numbered.place = (chosen.set_number >> 20) & 1048575
+                    or numbered.place = chosen.set_number & 1048575
+                )
+                <> ((chosen.set_number >> 41) & 1 = 1)
         end
 ),
 

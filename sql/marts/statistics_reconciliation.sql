@@ -116,12 +116,10 @@ lost_runs as (
         from staging.stg_node_executions
         where not is_absent
     ) as named
-    where
-        not exists (
-            select 1
-            from staging.stg_workflow_runs as held
-            where held.workflow_run_id = named.workflow_run_id
-        )
+    -- Not correlated: DuckDB would join all people with all runs to answer it.
+    left join (select workflow_run_id from staging.stg_workflow_runs) as held
+        on named.workflow_run_id = held.workflow_run_id
+    where held.workflow_run_id is null
     group by named.app_id, named.created_date
 ),
 

@@ -31,7 +31,11 @@ with messages as (
         coalesce(messages.status = 'error', false) as is_error,
         coalesce(messages.status = 'paused', false) or waiting.message_id is not null
             as is_waiting,
-        coalesce(trim(messages.answer, e' \t\r\n'), '') = '' as is_empty,
+        -- Few begin with white space: only these are looked through.
+        case
+            when trim(left(messages.answer, 1), e' \t\r\n') <> '' then false
+            else coalesce(trim(messages.answer, e' \t\r\n'), '') = ''
+        end as is_empty,
         messages.annotation_id is not null as is_annotated,
         messages.annotation_hit_id is not null as is_annotation_hit,
         cast(messages.message_tokens as decimal(38, 0)) + messages.answer_tokens as tokens,

@@ -1,0 +1,120 @@
+"""Build all marts of a large home: `python -m benchmark.marts --messages 10000000`.
+
+A simulated workspace is read once and copied until it is as large as wanted; then all models are
+built as on the first night, and once more after a night that touched one message in a hundred.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.children import Measured, measure
+from benchmark.machine import machine
+from benchmark.progress import say
+from benchmark.report import table
+from benchmark.workspace_copies import multiply, touch
+from dify_etl.home import LIVE
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.model_builds import build_all, sql_files
+
+MEMORY, THREADS = "2GB", 2
+# Text for text, they are no part of the target for a full build.
+OF_TEXTS = ("marts.unanswered_questions", "marts.conversation_quality")
+FULL_SECONDS, NIGHT_SECONDS = 90.0, 15.0
+
+
+def main() -> None:
+    """Print a report in Markdown; as a child, with a task as JSON, do one step."""
+    if sys.argv[1:2] and sys.argv[1].startswith("{"):
+        print(json.dumps(_step(json.loads(sys.argv[1]))))
+        return
+    parser = argparse.ArgumentParser(prog="python -m benchmark.marts", description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        print(_measured(Path(folder), parser.parse_args().messages))
+
+
+def _measured(folder: Path, messages: int) -> str:
+    say("reading a simulated workspace")
+    command = [str(Path(sys.executable).with_name("dify-etl")), "sync", "--simulated"]
+    environment = {**os.environ, "DIFY_ETL_HOME": str(folder)}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    live = str(next(folder.rglob(LIVE)))
+
+    def step(name: str) -> Measured:
+        say(name)
+        return measure(
+            sys.executable, "benchmark.marts", {"live": live, "step": name, "messages": messages}
+        )
+
+    made, full = step("multiply"), step("build")
+    step("touch")
+    return _report(made.told, full, step("build"), Path(live).stat().st_size)
+
+
+def _step(task: Mapping[str, Any]) -> dict[str, Any]:
+    """One step in a process of its own: its seconds, and what it tells."""
+    live = Path(task["live"])
+    told: dict[str, Any] = {}
+    began = time.monotonic()
+    with open_database(live) as database:
+        database.execute(f"SET memory_limit = '{MEMORY}'")
+        database.execute(f"SET threads = {THREADS}")
+        if task["step"] == "multiply":
+            told["rows"] = multiply(database, task["messages"])
+        elif task["step"] == "touch":
+            touch(database)
+        else:
+            told["models"] = dict(_builds(database))
+    return {"seconds": time.monotonic() - began, **told}
+
+
+def _builds(database: Database) -> Iterator[tuple[str, float]]:
+    """The seconds of each model; those that are as they were take none."""
+    start = time.monotonic()
+    for file, error in build_all(database, sql_files(), run_id="benchmark"):
+        if error is not None:
+            raise error
+        yield file.qualified, time.monotonic() - start
+        start = time.monotonic()
+
+
+def _report(made: Mapping[str, Any], full: Measured, night: Measured, size: int) -> str:
+    first, second = full.told["models"], night.told["models"]
+    others = sum(seconds for model, seconds in first.items() if model not in OF_TEXTS)
+    rows = ((name, f"{first[name]:.1f}", f"{second[name]:.1f}") for name in first)
+    slow = sorted(rows, key=lambda row: -float(row[1]))[:25]
+    held = ", ".join(f"{count:,} {name}" for name, count in made["rows"].items())
+    kept = [
+        ("all models but the two of texts, seconds", f"{others:.0f}", f"{FULL_SECONDS:.0f}"),
+        ("all models, seconds", f"{full.seconds:.0f}", ""),
+        (
+            "all models after a night that touched 1 %",
+            f"{night.seconds:.0f}",
+            f"{NIGHT_SECONDS:.0f}",
+        ),
+        ("CPU seconds of all models", f"{full.cpu_seconds:.0f}", ""),
+        ("peak MB", f"{full.peak_bytes / 1e6:,.0f}", "2,000"),
+        ("file MB", f"{size / 1e6:,.0f}", ""),
+    ]
+    return "\n".join(
+        [
+            f"# All marts\n\n{held}. DuckDB with {THREADS} threads and {MEMORY}.\n",
+            table(("what", "measured", "wanted"), kept),
+            table(("model", "first night", "night after"), slow),
+            table(("machine", "value"), machine().items()),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
