@@ -307,10 +307,10 @@ def test_no_command_is_obeyed_by_a_terminal(stage: Stage) -> None:
     for command in COMMANDS.keys() - {spec.command for spec in OPERATIONS if spec.changes_dify}:
         if not has_json(command):
             continue
-        done = CliRunner().invoke(app, [*command.split(), *COMMANDS[command](stage)[0], "--json"])
-        assert done.stdout.isascii(), command
-        if done.stdout:
-            json.loads(done.stdout)
+        answer = CliRunner().invoke(app, [*command.split(), *COMMANDS[command](stage)[0], "--json"])
+        assert answer.stdout.isascii(), command
+        if answer.stdout:
+            json.loads(answer.stdout)
             answered.add(command)
     assert answered >= {"sync", "accept", "audit list", "keys list", "keys plan", "keys status"}
     assert answered >= {"forget", "indexing list", "notify", "privacy", "status", "tables"}
