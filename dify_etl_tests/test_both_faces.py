@@ -37,7 +37,7 @@ ALONE = {
     ("indexing retry", "schedule_token"): "job",
 }
 ALONE |= {(spec.command, "dry_run"): "job" for spec in OPERATIONS if spec.changes_dify}
-ALONE |= {(spec.command, "as_json"): "command" for spec in OPERATIONS if spec.changes_dify}
+ALONE |= {(spec.command, "as_json"): "command" for spec in OPERATIONS}
 every_operation = pytest.mark.parametrize("spec", OPERATIONS, ids=lambda spec: spec.command)
 
 

@@ -10,13 +10,15 @@ from rich.console import Console
 
 from dify_etl.assembly.connection import effective_settings, home_of
 from dify_etl.assembly.ops_copies import OPS_TABLES
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.summary import show_accepted, show_bad_slices, show_waiting
+from dify_etl.cli.verdict_json import verdict_object
 from dify_etl.home import Home
 from dify_etl.operations.audit import AuditEntry, AuditFile
 from dify_etl.sync.accepting import BadRow, accept, find_bad
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.lock import home_lock
-from dify_etl.sync.verdict import judge
+from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished
 
@@ -25,7 +27,12 @@ LOCK_WAIT_SECONDS = 10.0
 
 
 def run_accept(
-    console: Console, names: Sequence[str], *, reason: str | None, until: date | None
+    console: Console,
+    names: Sequence[str],
+    *,
+    reason: str | None,
+    until: date | None,
+    is_json: bool = False,
 ) -> int:
     """Accept these slices, or without any list what is not whole; 1 when something is left."""
     home = home_of(effective_settings())
@@ -57,14 +64,21 @@ def run_accept(
             AuditFile(Home(home).audit).record(_entry(row, (reason or "").strip(), until))
         _write(database, rows, (reason or "").strip(), until)
         verdict = judge(database)
-    if rows:
-        console.print(f"{len(rows)} slices accepted; they stay in ops.slices", highlight=False)
+    if is_json:
+        print_json({"accepted_now": len(rows), **verdict_object(verdict)})
+    else:
+        _show(console, len(rows), verdict)
+    return 0 if verdict.is_good or names else 1
+
+
+def _show(console: Console, accepted_now: int, verdict: Verdict) -> None:
+    if accepted_now:
+        console.print(f"{accepted_now} slices accepted; they stay in ops.slices", highlight=False)
     show_bad_slices(console, verdict.bad)
     show_accepted(console, verdict.accepted)
     show_waiting(console, verdict)
     if verdict.is_good:
         console.print("Nothing else is failed or incomplete, and no object waits in quarantine.")
-    return 0 if verdict.is_good or names else 1
 
 
 def _write(database: Database, rows: Sequence[BadRow], reason: str, until: date | None) -> None:

@@ -1,6 +1,7 @@
 """Apps on a terminal: the list, one app, and what an export wrote."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +12,8 @@ from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.operations.apps import every_app, found_app
 from dify_etl.operations.errors import InputWrong
-from dify_etl.operations.exchange import ExportApps
+from dify_etl.operations.exchange import Export, ExportApps
+from dify_etl.operations.request import Agreement
 
 LISTED = ("app_id", "name", "mode", "workflow_id", "created_at", "updated_at")
 SHOWN = (
@@ -67,7 +69,7 @@ def show_app(console: Console, text: str) -> None:
     console.print(table)
 
 
-def export_to(request: ExportApps) -> int:
+def export_to(request: ExportApps, agreement: Agreement) -> int:
     """Export these apps or all, tell what changed and where secrets are; 1 when an app could not
     be exported or, with `fail_on_secret`, has or may have a secret.
     """
@@ -77,7 +79,31 @@ def export_to(request: ExportApps) -> int:
         )
     with opened_operator() as context:
         export = request.export(context.operator.dify, request.to)
-    console = out
+    if agreement.as_json:
+        print_json(_export_object(export))
+    else:
+        _show_export(out, export)
+    has_secret = bool(export.hidden or export.doubtful)
+    return 1 if export.failed or (request.fail_on_secret and has_secret) else 0
+
+
+def _export_object(export: Export) -> dict[str, Any]:
+    return {
+        "written": export.written,
+        "unchanged": export.unchanged,
+        "of_no_app": export.orphans,
+        "without_a_draft": export.empty,
+        "failed": [{"app": name, "reason": reason} for name, reason in export.failed],
+        "hidden_secrets": _places(export.hidden),
+        "doubtful": _places(export.doubtful),
+    }
+
+
+def _places(found: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"app": name, "place": place} for name, place in found]
+
+
+def _show_export(console: Console, export: Export) -> None:
     for path in export.written:
         console.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
     console.print(
@@ -97,8 +123,6 @@ def export_to(request: ExportApps) -> int:
         err.print(f"{escape(name)} was not exported: {escape(reason)}", soft_wrap=True)
     _show_places(console, "Known secrets were left out of the files", export.hidden)
     _show_places(console, "May hold other secrets: look before you share", export.doubtful)
-    has_secret = bool(export.hidden or export.doubtful)
-    return 1 if export.failed or (request.fail_on_secret and has_secret) else 0
 
 
 def _show_places(console: Console, title: str, places: Sequence[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 from rich.console import Console
 
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.published import published_copy
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.warehouse.errors import ExportRefused, QueryWrong
@@ -51,6 +52,7 @@ class ExportRequest:
     target: Path
     choice: RowChoice
     may_replace: bool = False
+    is_json: bool = False
 
 
 def run_export(console: Console, request: ExportRequest) -> int:
@@ -92,6 +94,9 @@ def run_export(console: Console, request: ExportRequest) -> int:
             return _writer(connection, request, told)(path)
 
     rows = new_file(target, may_replace=request.may_replace, write=write)
+    if request.is_json:
+        print_json({"file": str(target), "rows": rows, "notes": told})
+        return 0
     console.print(
         f"{rows:,} row{'' if rows == 1 else 's'} in {target}",
         markup=False,

@@ -1,14 +1,17 @@
 """`dify-etl forget`: what it would take to forget a person, doing it, and who was forgotten."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
-from dify_etl.assembly.forgetting import Forgetting, forget, plan_forgetting
+from dify_etl.assembly.forgetting import ForgetPlan, Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
+from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.developing import dagster_folder
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home
 from dify_etl.sync.ledger import FORGOTTEN_PEOPLE, FORGOTTEN_ROWS
@@ -18,7 +21,9 @@ from dify_etl.warehouse.errors import NothingPublished
 LOCK_WAIT_SECONDS = 10.0
 
 
-def run_forget(console: Console, person: str | None, *, agreed_id: str | None) -> int:
+def run_forget(
+    console: Console, person: str | None, *, agreed_id: str | None, is_json: bool = False
+) -> int:
     """Show the plan, or carry it out; 1 when a name stands somewhere all the same.
 
     PersonUnclear, PlanStale, NothingPublished.
@@ -32,11 +37,14 @@ def run_forget(console: Console, person: str | None, *, agreed_id: str | None) -
             hint="There is nobody to forget: run `dify-etl sync`.",
         )
     if person is None:
-        return _list(console, home)
+        return _list(console, home, is_json=is_json)
     privacy = replace(privacy_of(settings), salt=people_salt(home))
     place, dagster = copy_place(settings), dagster_folder(settings)
     if agreed_id is None:
         plan = plan_forgetting(home, privacy, person, place=place, dagster=dagster)
+        if is_json:
+            print_json(_plan_object(plan))
+            return 0
         show_lines(console, list(plan.lines(home)))
         console.print(
             f"Nothing was changed. To do exactly this, add --apply {plan.plan_id}", highlight=False
@@ -49,12 +57,28 @@ def run_forget(console: Console, person: str | None, *, agreed_id: str | None) -
         agreed_id=agreed_id,
         place=place,
         dagster=dagster,
-        tell=lambda line: console.print(line, highlight=False, markup=False),
+        tell=teller(err if is_json else console),
     )
-    return _show(console, done)
+    if is_json:
+        print_json(asdict(done))
+    else:
+        _show(console, done)
+    return 1 if done.still_named else 0
 
 
-def _show(console: Console, done: Forgetting) -> int:
+def _plan_object(plan: ForgetPlan) -> dict[str, Any]:
+    """What would be done. Ids tell who is meant; names stand in no answer."""
+    return {
+        "plan_id": plan.plan_id,
+        "kind": plan.person.kind or "person",
+        "ids": [*sorted(plan.person.accounts), *sorted(plan.person.end_users)],
+        "forgotten_before_as": plan.person.new_name or None,
+        "rows": {f"raw.{table}": rows for table, rows in plan.rows.items()},
+        "files": [asdict(one) for one in plan.files],
+    }
+
+
+def _show(console: Console, done: Forgetting) -> None:
     for table, rows in sorted(done.changed.items()):
         console.print(f"{table}: {rows} rows", highlight=False)
     console.print(
@@ -67,10 +91,9 @@ def _show(console: Console, done: Forgetting) -> int:
             f"{column}: {rows} texts still hold a name",
             highlight=False,
         )
-    return 1 if done.still_named else 0
 
 
-def _list(console: Console, home: Path) -> int:
+def _list(console: Console, home: Path, *, is_json: bool) -> int:
     with open_database(Home(home).live, wait_seconds=LOCK_WAIT_SECONDS) as database:
         database.ensure(FORGOTTEN_PEOPLE, FORGOTTEN_ROWS)
         rows = database.rows(
@@ -79,6 +102,10 @@ def _list(console: Console, home: Path) -> int:
             FROM ops.forgotten_people p LEFT JOIN ops.forgotten_rows r USING (person)
             GROUP BY ALL ORDER BY ALL"""
         )
+    if is_json:
+        names = ("person", "kind", "forgotten_date", "rows", "is_done")
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return 0 if all(is_done for *_, is_done in rows) else 1
     for person, kind, day, count, is_done in rows:
         cut = "" if is_done else "; cut off, say it once more"
         console.print(f"{person}: {kind}, {day}, {count} rows{cut}", highlight=False, markup=False)

@@ -1,24 +1,42 @@
 """`dify-etl indexing`: the documents that are not indexed, and another try for them."""
 
+from dataclasses import asdict
+from typing import Any
+
 from rich.markup import escape
 
 from dify_etl.cli.consoles import err, out
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.cli.operation_commands import add_operations
 from dify_etl.cli.simulated_option import Commands
 from dify_etl.operations.indexing import ExamineDocuments, Report
+from dify_etl.operations.request import Agreement
 
 SHOWN_DOCUMENTS = 5
 
 indexing = Commands()
 
 
-def list_troubles(request: ExamineDocuments) -> int:
+def list_troubles(request: ExamineDocuments, agreement: Agreement) -> int:
     """Show what is not indexed; 1 when there is anything."""
     with opened_operator() as context:
         report = request.report(context.operator)
-    show_report(report)
+    if agreement.as_json:
+        print_json(report_object(report))
+    else:
+        show_report(report)
     return 1 if report.troubles or report.unreadable else 0
+
+
+def report_object(report: Report) -> dict[str, Any]:
+    """What the doctor found, for machines: a line per document."""
+    return {
+        "datasets": report.datasets,
+        "documents": report.documents,
+        "not_indexed": [asdict(trouble) for trouble in report.troubles],
+        "unreadable": [{"dataset": name, "reason": reason} for name, reason in report.unreadable],
+    }
 
 
 def show_report(report: Report) -> None:

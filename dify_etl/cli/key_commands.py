@@ -10,7 +10,9 @@ from rich.markup import escape
 
 from dify_etl.cli.clear_errors import FAILED, Debug, clear_errors
 from dify_etl.cli.consoles import out
+from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import Apply, opened_operator, show_lines, show_notes
+from dify_etl.cli.plan_json import plan_json
 from dify_etl.cli.simulated_option import Commands
 
 if TYPE_CHECKING:
@@ -54,14 +56,18 @@ def _opened(policy: Path | None, *, is_policy_needed: bool = True) -> "Iterator[
 
 
 @keys.command("list")
-def list_keys(*, policy: PolicyFile = None, debug: Debug = False) -> None:
+def list_keys(*, policy: PolicyFile = None, as_json: Json = False, debug: Debug = False) -> None:
     """Show every key: whose it is, how old, when it was used last. No key is shown."""
     with clear_errors(debug=debug):
-        from dify_etl.cli.key_views import show_inventory
+        from dify_etl.cli.key_views import inventory_object, show_inventory
 
         # Whoever writes the first policy needs the ids that are shown here.
         with _opened(policy, is_policy_needed=False) as rotation:
-            show_inventory(out, rotation.inventory())
+            inventory = rotation.inventory()
+        if as_json:
+            print_json(inventory_object(inventory))
+        else:
+            show_inventory(out, inventory)
 
 
 @keys.command("plan")
@@ -70,12 +76,13 @@ def plan_keys(
     policy: PolicyFile = None,
     target: Targets = None,
     compromised: Compromised = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show what `rotate` would do now, and the id of that plan."""
     with clear_errors(debug=debug), _opened(policy) as rotation:
         planned = rotation.plan(_asked(target, compromised))
-        _show(planned)
+        _show(planned, as_json=as_json)
         if planned.stopped:
             raise typer.Exit(FAILED)
 
@@ -87,6 +94,7 @@ def rotate_keys(
     target: Targets = None,
     compromised: Compromised = None,
     apply: Apply = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Begin rotations that are due and go on with open ones; without --apply only the plan."""
@@ -94,11 +102,12 @@ def rotate_keys(
         asked = _asked(target, compromised)
         planned = rotation.plan(asked)
         if apply is None:
-            _show(planned)
+            _show(planned, as_json=as_json)
         else:
-            show_notes(out, planned.held_back)
+            if not as_json:
+                show_notes(out, planned.held_back)
             done = rotation.apply(apply, asked)
-            _show_rotations(done)
+            _show_done(done, planned.held_back, as_json=as_json)
             if any(one.needs_person or one.state == "failed" or one.tries for one in done):
                 raise typer.Exit(FAILED)
         if planned.stopped:
@@ -110,6 +119,7 @@ def show_status(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     policy: PolicyFile = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show open rotations, what they wait for, and targets that cannot be rotated; exit code 1
@@ -121,12 +131,16 @@ def show_status(
 
         found = RotationLedger(home_of(effective_settings())).rotations()
         shown = [one for one in found if everything or not one.is_over]
-        _show_rotations(shown)
-        if not shown:
-            out.print("No rotation is open.")
+        if not as_json:
+            _show_rotations(shown)
+            if not shown:
+                out.print("No rotation is open.")
         # What the ledger tells stands there already, should Dify not answer.
         problems = _problems(policy)
-        show_notes(out, problems)
+        if as_json:
+            _show_done(shown, problems, as_json=True)
+        else:
+            show_notes(out, problems)
         if problems or any(one.needs_person for one in shown):
             raise typer.Exit(FAILED)
 
@@ -137,15 +151,19 @@ def adopt_entry(
     *,
     policy: PolicyFile = None,
     apply: Apply = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Let rotations of a target overwrite what its entry holds now, though it is no key of it."""
     with clear_errors(debug=debug), _opened(policy) as rotation:
         if apply is None:
-            _show(rotation.plan_adoption(target))
+            _show(rotation.plan_adoption(target), as_json=as_json)
             return
         rotation.adopt(target, apply)
-        out.print("Adopted: the next rotation may overwrite it.")
+        if as_json:
+            print_json({"plan_id": apply, "adopted": target})
+        else:
+            out.print("Adopted: the next rotation may overwrite it.")
 
 
 @keys.command("rollback")
@@ -156,14 +174,15 @@ def roll_back_rotation(
     *,
     policy: PolicyFile = None,
     apply: Apply = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Give consumers the old key again and delete the new one, until the old one is revoked."""
     with clear_errors(debug=debug), _opened(policy) as rotation:
         if apply is None:
-            _show(rotation.plan_rollback(rotation_id))
+            _show(rotation.plan_rollback(rotation_id), as_json=as_json)
             return
-        _show_rotations([rotation.roll_back(rotation_id, apply)])
+        _show_done([rotation.roll_back(rotation_id, apply)], as_json=as_json)
 
 
 def _problems(policy: Path | None) -> tuple[str, ...]:
@@ -191,7 +210,10 @@ def _asked(target: list[str] | None, compromised: list[str] | None) -> "Asked":
     return Asked(tuple(target or ()), frozenset(compromised or ()))
 
 
-def _show(planned: "RotationPlan") -> None:
+def _show(planned: "RotationPlan", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(plan_json(planned.plan, planned.held_back))
+        return
     show_notes(out, planned.held_back)
     if not planned.plan.steps:
         out.print("Nothing is to be done.")
@@ -201,6 +223,18 @@ def _show(planned: "RotationPlan") -> None:
         f"Nothing was changed. To do exactly this, add --apply {planned.plan.plan_id}",
         highlight=False,
     )
+
+
+def _show_done(
+    rotations: "Sequence[Rotation]", notes: Sequence[str] = (), *, as_json: bool
+) -> None:
+    if as_json:
+        from dify_etl.cli.key_views import rotation_object
+
+        told = [rotation_object(one) for one in rotations]
+        print_json({"rotations": told, "notes": [*notes]})
+    else:
+        _show_rotations(rotations)
 
 
 def _show_rotations(rotations: "Sequence[Rotation]") -> None:

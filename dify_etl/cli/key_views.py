@@ -1,11 +1,14 @@
-"""The table of keys."""
+"""Keys and rotations as they are shown: the table of keys, and both for machines."""
+
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from dify_etl.cli.operating import show_notes
-from dify_etl.operations.keys.inventory import Inventory
+from dify_etl.operations.keys.inventory import HeldKey, Inventory
+from dify_etl.operations.keys.states import Rotation
 
 COLUMNS = (
     "app",
@@ -17,6 +20,38 @@ COLUMNS = (
     "days old",
     "last used",
 )
+# Of a rotation everything but what keys are known again by.
+FINGERPRINTS = {"old_fingerprints", "new_fingerprint", "found_digest", "replaced_fingerprint"}
+
+
+def rotation_object(rotation: Rotation) -> dict[str, Any]:
+    """A rotation for machines: ids, times and what it waits for."""
+    return rotation.model_dump(exclude=FINGERPRINTS) | {"is_over": rotation.is_over}
+
+
+def inventory_object(inventory: Inventory) -> dict[str, Any]:
+    """The keys for machines, without the keys: `masked_token` is begin and end, as Dify shows."""
+    return {
+        "keys": [_key_object(held, inventory) for held in inventory.keys],
+        "problems": [*inventory.problems],
+        "unseen": [*inventory.unseen],
+    }
+
+
+def _key_object(held: HeldKey, inventory: Inventory) -> dict[str, Any]:
+    rule = held.target.rule if held.target else None
+    return {
+        "app_id": held.key.app_id,
+        "app_name": held.app_name,
+        "api_key_id": held.key.api_key_id,
+        "masked_token": held.key.masked_token,
+        "standing": held.standing,
+        "consumer": rule and rule.consumer,
+        "owner": rule and rule.owner,
+        "age_days": held.age_days(inventory.at),
+        "created_at": held.key.created_at,
+        "last_used_at": held.key.last_used_at,
+    }
 
 
 def show_inventory(console: Console, inventory: Inventory) -> None:

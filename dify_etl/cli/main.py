@@ -171,6 +171,7 @@ def sync(
     wait: Annotated[
         float, typer.Option(help="Seconds to wait for another sync or a held file.")
     ] = 60.0,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Read Dify into the warehouse: without dates the look-back and all that was missed."""
@@ -186,6 +187,7 @@ def sync(
             is_full=full,
             wait_seconds=wait,
             is_debug=debug,
+            is_json=as_json,
         )
         request.check_start(load_settings().start_date)
         from dify_etl.cli.syncing import run_sync
@@ -205,6 +207,7 @@ def accept(
     until: Annotated[
         str | None, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")
     ] = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Take known holes out of the verdict, not out of the ledger; without a SLICE, list them."""
@@ -212,7 +215,7 @@ def accept(
         from dify_etl.cli.accepting import run_accept
 
         last = _day(until, "--until")
-        raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last))
+        raise typer.Exit(run_accept(out, slices or (), reason=reason, until=last, is_json=as_json))
 
 
 @app.command()
@@ -221,6 +224,7 @@ def privacy(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Bring older rows to the settings; cannot be undone.")
     ] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Say what is kept of texts and people, and whether all rows are so; or rewrite older rows.
@@ -230,7 +234,7 @@ def privacy(
     with clear_errors(debug=debug):
         from dify_etl.cli.rewriting import run_privacy
 
-        raise typer.Exit(run_privacy(out, is_to_rewrite=rewrite))
+        raise typer.Exit(run_privacy(out, is_to_rewrite=rewrite, is_json=as_json))
 
 
 @app.command()
@@ -243,6 +247,7 @@ def forget(
     apply: Annotated[
         str | None, typer.Option("--apply", help="Do what the plan of this id says.")
     ] = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Take one person's texts and names out of the home; what Dify tells of them stays out.
@@ -252,7 +257,7 @@ def forget(
     with clear_errors(debug=debug):
         from dify_etl.cli.forgetting import run_forget
 
-        raise typer.Exit(run_forget(out, person, agreed_id=apply))
+        raise typer.Exit(run_forget(out, person, agreed_id=apply, is_json=as_json))
 
 
 @app.command()
@@ -264,6 +269,7 @@ def notify(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent; send and keep nothing.")
     ] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Look for what went wrong and send alerts to DIFY_ETL_NOTIFY; a sync does it at its end.
@@ -273,7 +279,7 @@ def notify(
     with clear_errors(debug=debug):
         from dify_etl.cli.notifying import run_notify
 
-        raise typer.Exit(run_notify(out, is_test=test, is_dry_run=dry_run))
+        raise typer.Exit(run_notify(out, is_test=test, is_dry_run=dry_run, is_json=as_json))
 
 
 @app.command(takes_simulated=False)
@@ -396,6 +402,7 @@ def export(
         str | None, typer.Option("--to-date", metavar="DATE", help="Last local day, included.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write a table, view or query of the published copy into a file for others."""
@@ -404,7 +411,8 @@ def export(
         from dify_etl.warehouse.published_copy import RowChoice
 
         choice = RowChoice(tuple(app_ or ()), _day(from_, "--from"), _day(to_date, "--to-date"))
-        raise typer.Exit(run_export(out, ExportRequest(what, to, choice, may_replace=force)))
+        request = ExportRequest(what, to, choice, may_replace=force, is_json=as_json)
+        raise typer.Exit(run_export(out, request))
 
 
 @app.command()

@@ -73,7 +73,7 @@ def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
 
 def _show(operation: "Operation", cap: "Cap", *, as_json: bool) -> int:
     if as_json:
-        typer.echo(plan_json(operation))
+        typer.echo(plan_json(operation.plan, operation.notes))
         cap.check(operation.plan)
         return 0
     if not operation.plan.steps:

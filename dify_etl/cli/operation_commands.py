@@ -23,19 +23,15 @@ from dify_etl.operations.table import OPERATIONS
 Run = Callable[[Any, Agreement], int]  # answers the exit code
 
 
-def add_operations(group: Commands, name: str, **readings: Callable[[Any], int]) -> None:
+def add_operations(group: Commands, name: str, **readings: Run) -> None:
     """Add the commands of all operations `name …`. What only looks is run by its function among
     the `readings`, by the command's name; everything else by its plan.
     """
     for spec in OPERATIONS:
         of, _, command = spec.command.partition(" ")
         if of == name:
-            run = operate if spec.changes_dify else _looking(readings[command])
+            run = operate if spec.changes_dify else readings[command]
             group.command(command)(command_of(spec, run))
-
-
-def _looking(run: Callable[[Any], int]) -> Run:
-    return lambda request, agreement: run(request)
 
 
 def command_of(spec: OperationSpec, run: Run) -> Callable[..., None]:

@@ -7,15 +7,14 @@ from dify_etl.cli.json_answers import json_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dify_etl.operations.applying import Operation, Result
-    from dify_etl.operations.plan import Step
+    from dify_etl.operations.applying import Result
+    from dify_etl.operations.plan import Plan, Step
 
 
-def plan_json(operation: "Operation") -> str:
+def plan_json(plan: "Plan", notes: "Sequence[str]") -> str:
     """The plan: `plan_id`, `operation`, `origin`, `workspace_id`, `steps` (empty: nothing is to be
     done), and `notes`, what is left alone and why.
     """
-    plan = operation.plan
     return json_text(
         {
             "plan_id": plan.plan_id,
@@ -23,7 +22,7 @@ def plan_json(operation: "Operation") -> str:
             "origin": plan.origin,
             "workspace_id": plan.workspace_id,
             "steps": [_step(step) for step in plan.steps],
-            "notes": [*operation.notes],
+            "notes": [*notes],
         }
     )
 

@@ -1,9 +1,13 @@
 """`dify-etl privacy`: by which rules texts and people are kept, and older rows brought to them."""
 
+from typing import Any
+
 from rich.console import Console
 
 from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
 from dify_etl.assembly.rewriting import rewrite_home
+from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.json_answers import print_json
 from dify_etl.home import Home
 from dify_etl.settings import Settings
 from dify_etl.sync.ledger import PRIVACY
@@ -14,10 +18,11 @@ from dify_etl.warehouse.errors import NothingPublished
 LOCK_WAIT_SECONDS = 10.0
 
 
-def run_privacy(console: Console, *, is_to_rewrite: bool) -> int:
+def run_privacy(console: Console, *, is_to_rewrite: bool, is_json: bool = False) -> int:
     """Print the rules, or rewrite; 1 when rows are left that are by other rules."""
     settings = effective_settings()
     home = home_of(settings)
+    changed: dict[str, int] = {}
     if is_to_rewrite:
         if not Home(home).live.exists():
             raise NothingPublished(
@@ -29,13 +34,30 @@ def run_privacy(console: Console, *, is_to_rewrite: bool) -> int:
             home,
             privacy_of(settings),
             place=copy_place(settings),
-            tell=lambda line: console.print(line, highlight=False, markup=False),
+            tell=teller(err if is_json else console),
         )
+    note = _note(settings)
+    if is_json:
+        print_json(_as_json_object(settings, note, changed))
+    else:
         for table, rows in sorted(changed.items()):
             console.print(f"{table}: {rows} rows", highlight=False)
-    note = _note(settings)
-    console.print(_sentence(settings, note), highlight=False, markup=False)
+        console.print(_sentence(settings, note), highlight=False, markup=False)
     return 0 if _is_met(settings, note) else 1
+
+
+def _as_json_object(
+    settings: Settings, note: PrivacyNote | None, changed: dict[str, int]
+) -> dict[str, Any]:
+    """The settings, the rules of the last sync, and whether all rows are by the settings."""
+    return {
+        "text": settings.text,
+        "people": settings.people,
+        "loaded_by": note and {"text": note.text, "people": note.people},
+        "is_met": _is_met(settings, note),
+        "says": _sentence(settings, note),
+        "rewritten_rows": changed,
+    }
 
 
 def _note(settings: Settings) -> PrivacyNote | None:

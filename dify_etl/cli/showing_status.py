@@ -20,6 +20,7 @@ from dify_etl.cli.consoles import teller
 from dify_etl.cli.error_messages import print_error
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.summary import broken_messages, show_verdict
+from dify_etl.cli.verdict_json import verdict_object
 
 
 def run_status(console: Console, *, is_json: bool) -> int:
@@ -42,16 +43,7 @@ def as_json_object(status: Status) -> dict[str, Any]:
         "documents": status.documents._asdict(),
         "rotations": status.rotations._asdict(),
         "size": status.size._asdict(),
-        "verdict": {
-            "is_good": status.verdict.is_good,
-            "bad": [one._asdict() for one in status.verdict.bad],
-            "accepted": [one._asdict() for one in status.verdict.accepted],
-            "hidden": [one._asdict() for one in status.verdict.hidden],
-            "broken": [one._asdict() for one in status.verdict.broken],
-            "differing": [one._asdict() for one in status.verdict.differing],
-            "in_quarantine": status.verdict.waiting,
-            "odd_rows": status.verdict.odd,
-        },
+        "verdict": verdict_object(status.verdict),
     }
 
 

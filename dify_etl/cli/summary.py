@@ -52,7 +52,7 @@ def show_summary(console: Console, reports: Sequence[FeedReport], seconds: float
         table.add_column(heading, justify="right")
     table.add_column("state")
     own = {report.feed: report for report in reports}
-    for name, changes in _changes_by_table(reports).items():
+    for name, changes in changes_by_table(reports).items():
         report = own.get(name)
         table.add_row(
             name,
@@ -160,7 +160,7 @@ def show_hidden_feeds(console: Console, hidden: list[HiddenFeed]) -> None:
     console.print(table)
 
 
-def _changes_by_table(reports: Sequence[FeedReport]) -> dict[str, Changes]:
+def changes_by_table(reports: Sequence[FeedReport]) -> dict[str, Changes]:
     """Per raw table what all feeds of the run brought; feeds that failed early show too."""
     sums: dict[str, Changes] = {}
     for report in reports:

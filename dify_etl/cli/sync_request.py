@@ -22,6 +22,7 @@ class SyncRequest:
     is_full: bool = False
     wait_seconds: float = 60.0
     is_debug: bool = False
+    is_json: bool = False
 
     def __post_init__(self) -> None:
         if self.is_full and not self.is_night:

@@ -21,9 +21,11 @@ from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.demonstration import show_demo
 from dify_etl.cli.error_messages import print_error
+from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.progress import progress_on
 from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
 from dify_etl.cli.sync_request import SyncRequest
+from dify_etl.cli.verdict_json import sync_object
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.report.writing import keep_report
@@ -46,8 +48,10 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
 
 
 def run_sync(request: SyncRequest, console: Console) -> int:
-    """The nightly sync on the settings' Dify; answers the exit code."""
-    return _run(effective_settings(), request, console)
+    """The nightly sync on the settings' Dify; answers the exit code. As JSON, what it says on the
+    way goes to stderr, and `console` gets nothing but the object at its end.
+    """
+    return _run(effective_settings(), request, err if request.is_json else console)
 
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
@@ -68,16 +72,23 @@ def _read_and_show(
         note.published()
     elif outcome.messages:
         note.failed(outcome.messages[0].words, outcome.messages[0].kind)
-    show_summary(console, outcome.reports, time.monotonic() - started)
-    verdict = outcome.verdict
-    show_verdict(console, verdict)
-    for message in [*outcome.messages, *broken_messages(verdict)]:
+    seconds = time.monotonic() - started
+    show_summary(console, outcome.reports, seconds)
+    show_verdict(console, outcome.verdict)
+    for message in [*outcome.messages, *broken_messages(outcome.verdict)]:
         print_error(err, message)
     for trace in outcome.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)
+    code = _exit_code(outcome)
+    if request.is_json:
+        print_json(sync_object(run_id, outcome, code=code, seconds=seconds))
+    return code
+
+
+def _exit_code(outcome: SyncOutcome) -> int:
     if not outcome.is_published:
         return NOTHING_PUBLISHED
-    return 0 if verdict.is_good and not outcome.messages else NOT_WHOLE
+    return 0 if outcome.verdict.is_good and not outcome.messages else NOT_WHOLE
 
 
 def _read(settings: Settings, request: SyncRequest, console: Console, run_id: str) -> SyncOutcome:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from dify_etl.defs.asset_keys import feed_key
 from dify_etl.defs.check_help import with_help
+from dify_etl.defs.groups import OPERATIONS
 from dify_etl.defs.markdown import table
 from dify_etl.defs.operation_configs import config_schema
 from dify_etl.defs.operation_runs import DifyOperations
@@ -23,7 +25,8 @@ def indexing_report() -> dg.AssetsDefinition:
 
     @dg.asset(
         key=INDEXING_REPORT,
-        group_name="operations",
+        deps=[feed_key("documents")],  # what it is about, as nights read it
+        group_name=OPERATIONS,
         kinds={"dify"},
         description="Documents that failed, are stuck or paused, by error. Changes nothing.",
         config_schema=config_schema(operation_of("indexing_report")),

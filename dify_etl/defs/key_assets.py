@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from dify_etl.defs.asset_keys import feed_key
+from dify_etl.defs.groups import KEYS
 from dify_etl.defs.key_runs import NO_POLICY, KeyOperations, inventory_table
 from dify_etl.defs.markdown import listed
 from dify_etl.defs.operation_runs import plan_metadata
@@ -21,6 +23,7 @@ REVOKED = dg.AssetKey("api_keys_revoked")
 KEY_ASSETS = (INVENTORY, ROTATION_PLAN, ROTATED, REVOKED)
 ROTATE_KEYS = "rotate_api_keys"
 KEY_OPERATIONS = "key_operations"
+KEY_FEEDS = ("app_api_keys", "dataset_api_keys")  # the keys that it is about, as nights read them
 
 
 def key_assets() -> list[dg.AssetsDefinition]:
@@ -41,7 +44,8 @@ def rotation_schedule(settings: Settings) -> dg.ScheduleDefinition:
 def _inventory() -> dg.AssetsDefinition:
     @dg.asset(
         key=INVENTORY,
-        group_name="keys",
+        deps=[feed_key(name) for name in KEY_FEEDS],
+        group_name=KEYS,
         kinds={"dify"},
         description="All API keys: whose they are, how old, when last used. Changes nothing.",
     )
@@ -65,7 +69,7 @@ def _plan() -> dg.AssetsDefinition:
     @dg.asset(
         key=ROTATION_PLAN,
         deps=[INVENTORY],
-        group_name="keys",
+        group_name=KEYS,
         kinds={"dify"},
         output_required=False,
         description="What a rotation would do now, with the id that applying needs.",
@@ -88,7 +92,7 @@ def _rotated() -> dg.AssetsDefinition:
     @dg.asset(
         key=ROTATED,
         deps=[ROTATION_PLAN],
-        group_name="keys",
+        group_name=KEYS,
         kinds={"dify"},
         output_required=False,
         description="New keys made, tried and handed over, as the plan says. A dry run makes none.",
@@ -121,7 +125,7 @@ def _revoked() -> dg.AssetsDefinition:
     @dg.asset(
         key=REVOKED,
         deps=[ROTATED],
-        group_name="keys",
+        group_name=KEYS,
         kinds={"dify"},
         output_required=False,
         description="Old keys that nobody uses any more: deleted, and proven dead. Rotations of "

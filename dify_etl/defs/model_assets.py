@@ -17,6 +17,7 @@ from dify_etl.defs.figure_checks import (
     figure_check_spec,
     figures_judged,
 )
+from dify_etl.defs.groups import PUBLICATION, group_of_schema
 from dify_etl.defs.markdown import plain
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.raw.tables import RAW_TABLES
@@ -153,7 +154,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
             model_key(file.qualified),
             skippable=True,
             description=f"This file is broken. {file.error}",
-            group_name=file.path.parent.name,
+            group_name=group_of_schema(file.path.parent.name),
             kinds={"sql", "duckdb"},
         )
     return dg.AssetSpec(
@@ -162,7 +163,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         deps=[source_key(one) for one in model.reads if not one.startswith("ops.")],
         skippable=True,
         description=f"{model.grain}\n\n```sql\n{model.query}\n```",
-        group_name=model.schema,
+        group_name=group_of_schema(model.schema),
         kinds={"sql", "duckdb"},
         metadata={
             "dagster/table_name": model.qualified,
@@ -187,6 +188,6 @@ def _tried_spec(files: Sequence[SqlFile]) -> dg.AssetSpec:
         skippable=True,
         description="Every model was built or left as it was; ops.models says which. "
         "The published copy hangs on it.",
-        group_name="publication",
+        group_name=PUBLICATION,
         kinds={"sql", "duckdb"},
     )

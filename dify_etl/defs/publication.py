@@ -7,6 +7,7 @@ import dagster as dg
 from dify_etl.assembly.night import publish_copy
 from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import differing_lines
+from dify_etl.defs.groups import PUBLICATION
 from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
@@ -23,7 +24,7 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
         key=PUBLISHED_COPY,
         deps=after,
-        group_name="publication",
+        group_name=PUBLICATION,
         kinds={"duckdb"},
         description="dify.duckdb: the copy for analysts, swapped whole; readers are never blocked.",
     )
@@ -47,7 +48,7 @@ def sync_verdict() -> dg.AssetsDefinition:
     @dg.asset(
         key=SYNC_VERDICT,
         deps=[PUBLISHED_COPY],
-        group_name="publication",
+        group_name=PUBLICATION,
         description="Fails when anything is failed, incomplete or in quarantine, whichever run "
         "read it, or a model does not build, with a table of what, since when and why.",
         check_specs=[

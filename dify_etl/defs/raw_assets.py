@@ -20,6 +20,7 @@ from dify_etl.defs.checks import (
     missing_lines,
     missing_slices,
 )
+from dify_etl.defs.groups import RAW
 from dify_etl.defs.partitions import daily_partitions, window_of
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.feeds.reading import read_feed
@@ -185,7 +186,7 @@ def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
         deps=[feed_key(needed) for needed in feed.needs],
         skippable=True,
         description=table.grain,
-        group_name="raw",
+        group_name=RAW,
         kinds={"dify", "duckdb"},
         metadata={
             "dagster/table_name": table.qualified,
@@ -205,7 +206,7 @@ def _feed_spec(feed: Feed) -> dg.AssetSpec:
         skippable=True,
         description=f"The feed {feed.name} was read, well or not: what that cost, and what is "
         "missing. Models are built from what is there; chosen alone, nothing is read.",
-        group_name="raw",
+        group_name=RAW,
         kinds={"dify"},
     )
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dify_etl.defs.groups import PUBLICATION
 from dify_etl.defs.markdown import fenced
 from dify_etl.defs.publication import PUBLISHED_COPY
 from dify_etl.defs.resources import DifyHome, clear_failures
@@ -18,7 +19,7 @@ def report_asset() -> dg.AssetsDefinition:
     @dg.asset(
         key=REPORT,
         deps=[PUBLISHED_COPY],
-        group_name="publication",
+        group_name=PUBLICATION,
         kinds={"html"},
         description="One HTML page with all figures of the published copy, for a browser without "
         "network; written again when the copy changed.",

@@ -11,6 +11,7 @@ from dify_etl.assembly.status_lines import (
     times,
     waiting,
 )
+from dify_etl.defs.groups import PUBLICATION
 from dify_etl.defs.markdown import listed, plain, table
 from dify_etl.defs.publication import PUBLISHED_COPY
 from dify_etl.defs.resources import clear_failures
@@ -25,7 +26,7 @@ def status_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key=STATUS,
         deps=[PUBLISHED_COPY],
-        group_name="publication",
+        group_name=PUBLICATION,
         description="One glance: what is proven through which day, what waits, how large it is. "
         "What is red, and what to do about it, stands in sync_verdict.",
     )

@@ -24,6 +24,7 @@ GIVEN_BY_A_SCHEDULE = (
     "Leave it empty, and give plan_id: the schedule gives each of its runs a token of its own, "
     "which is good for that run and no other."
 )
+JSON_ANSWER = "A JSON document for machines, no table."
 # A file that may be left out; an empty text in Dagster's launchpad names none.
 OptionalFile = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
 
@@ -162,15 +163,16 @@ class OperationSpec:
 
     def _agreement_fields(self) -> dict[str, FieldInfo]:
         if not self.changes_dify:
-            return {}
+            return {"as_json": _changed("as_json", description=JSON_ANSWER)}
         left_out = set() if self.is_deletion else {"names", "yes"}
         left_out |= set() if self.is_scheduled else {"schedule_token"}
-        held = {**Agreement.model_fields, "most": _with_default(self.most)}
+        held = {**Agreement.model_fields, "most": _changed("most", default=self.most)}
         return {name: one for name, one in held.items() if name not in left_out}
 
 
-def _with_default(most: int) -> FieldInfo:
-    return FieldInfo.merge_field_infos(Agreement.model_fields["most"], default=most)
+def _changed(name: str, **changes: Any) -> FieldInfo:
+    """A field of the agreement with another default or sentence."""
+    return FieldInfo.merge_field_infos(Agreement.model_fields[name], **changes)
 
 
 def mark(field: FieldInfo, kind: type[M]) -> M | None:

@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from dify_etl.feeds.table import FEEDS
 from dify_etl_tests.defs.running_dagster import LAUNCH, SELECTOR, RunningDagster, running_dagster
+from dify_etl_tests.ui.pages import look_at_pages
 
 ROW_COUNTS = """query { assetNodeOrError(assetKey: {path: ["raw", "messages"]}) { ... on AssetNode {
     assetMaterializations(limit: 60) { partition metadataEntries {
@@ -54,7 +55,9 @@ def test_gate_stands_before_the_socket(dagster_ui: RunningDagster) -> None:
 
 
 def test_night_and_backfill_pass_through_the_api(dagster_ui: RunningDagster) -> None:
-    """A nightly run over the look-back passes, then five days as one run; rows per day show."""
+    """A nightly run over the look-back passes, then five days as one run; rows per day show, and
+    so do the pages in a browser.
+    """
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=back)).isoformat() for back in range(DAYS - 1, -1, -1)]
     tags = {
@@ -73,6 +76,7 @@ def test_night_and_backfill_pass_through_the_api(dagster_ui: RunningDagster) -> 
 
     shown = counted_rows(dagster_ui.ask(ROW_COUNTS)["assetNodeOrError"]["assetMaterializations"])
     assert {day: shown[day] for day in days} == held_rows(dagster_ui.home, days)
+    look_at_pages(f"http://127.0.0.1:{dagster_ui.port}", dagster_ui.home.parent / "dagster")
 
 
 def counted_rows(materializations: list[Any]) -> dict[str, int]:

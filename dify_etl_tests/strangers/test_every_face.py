@@ -197,6 +197,14 @@ def leaves(group: object, before: str = "") -> Iterator[str]:
         yield before
 
 
+def has_json(command: str) -> bool:
+    """Whether a command has the option `--json`."""
+    found: Any = get_group(app)
+    for name in command.split():
+        found = found.commands[name]
+    return any("--json" in one.opts for one in found.params)
+
+
 def run_job(stage: Stage, job: str) -> list[Any]:
     """All that Dagster keeps of a run as the launchpad starts it: events and log lines, as JSON."""
     days = {RANGE_START: some_days_ago(3), RANGE_END: today().isoformat()}
@@ -282,7 +290,9 @@ def test_no_event_of_any_job_is_obeyed(stage: Stage) -> None:
 
 
 def test_no_command_is_obeyed_by_a_terminal(stage: Stage) -> None:
-    """Every command is run; what it prints of strangers holds no code, with tracebacks too."""
+    """Every command is run; what it prints of strangers holds no code, with tracebacks too. With
+    `--json`, where there is one, stdout is one JSON document of plain ASCII.
+    """
     assert set(leaves(get_group(app))) == COMMANDS.keys() | SERVERS
     silent = set()
     for command, words in COMMANDS.items():
@@ -293,3 +303,14 @@ def test_no_command_is_obeyed_by_a_terminal(stage: Stage) -> None:
         if not any(SHOWN in line for line in lines if ", workspace '" not in line):
             silent.add(command)
     assert silent == NO_NAMES
+    answered = set()
+    for command in COMMANDS.keys() - {spec.command for spec in OPERATIONS if spec.changes_dify}:
+        if not has_json(command):
+            continue
+        answer = CliRunner().invoke(app, [*command.split(), *COMMANDS[command](stage)[0], "--json"])
+        assert answer.stdout.isascii(), command
+        if answer.stdout:
+            json.loads(answer.stdout)
+            answered.add(command)
+    assert answered >= {"sync", "accept", "audit list", "keys list", "keys plan", "keys status"}
+    assert answered >= {"forget", "indexing list", "notify", "privacy", "status", "tables"}

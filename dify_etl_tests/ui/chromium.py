@@ -16,6 +16,9 @@ from websockets.sync.client import ClientConnection, connect
 PATIENCE_SECONDS = 600.0  # a busy machine takes minutes for what else takes seconds
 
 
+CONSOLE = ("Runtime.consoleAPICalled", "Log.entryAdded")
+
+
 def wait_for(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The first answer that is true; TimeoutError names what did not come."""
     deadline = time.monotonic() + seconds
@@ -32,7 +35,8 @@ class Tab:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection, self._number = connection, 0
         self.seen: Counter[str] = Counter()  # events by name
-        for domain in ("Page", "Network", "Runtime"):
+        self.complaints: list[str] = []  # what went wrong in the page, as its console tells it
+        for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **given: Any) -> Any:
@@ -44,7 +48,14 @@ class Tab:
             if told.get("id") == self._number:
                 assert "error" not in told, told
                 return told["result"]
-            self.seen[told.get("method", "")] += 1
+            self._note(told)
+
+    def _note(self, event: Any) -> None:
+        name, given = event.get("method", ""), event.get("params", {})
+        self.seen[name] += 1
+        is_error = given.get("type") == "error" or given.get("entry", {}).get("level") == "error"
+        if name == "Runtime.exceptionThrown" or (is_error and name in CONSOLE):
+            self.complaints.append(json.dumps(given))
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; promises are awaited."""
@@ -64,10 +75,10 @@ class Tab:
         return str(self.run("document.body ? document.body.innerText : ''"))
 
     def click(self, label: str) -> None:
-        """Click the button with this text, as soon as it can be clicked."""
+        """Click the button or link with this text, as soon as it can be clicked."""
         wanted = json.dumps(label)
         script = f"""(() => {{
-            const found = [...document.querySelectorAll('button, a[role=button]')]
+            const found = [...document.querySelectorAll('button, a')]
                 .filter(one => one.innerText.trim() === {wanted} && !one.disabled);
             if (found.length) found[0].click();
             return found.length;
