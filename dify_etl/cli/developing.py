@@ -17,11 +17,12 @@ from dify_etl.cli.clear_errors import INTERRUPTED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.defs.schedules import nightly_schedule
 from dify_etl.home import Home
+from dify_etl.project_files import project_file
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 from dify_etl.warehouse.errors import translated
 
-INSTANCE_SETTINGS = Path(__file__).resolve().parents[2] / "dagster.yaml"
+INSTANCE_SETTINGS = project_file("dagster.yaml")
 DEFINITIONS = "dify_etl.definitions"
 BACKLOG = 128
 
@@ -139,7 +140,7 @@ def dagster_home(settings: Settings) -> Path:
     target = home / "dagster.yaml"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if INSTANCE_SETTINGS.exists() and not target.exists():
+        if not target.exists():
             target.write_bytes(INSTANCE_SETTINGS.read_bytes())
     except OSError as error:
         raise translated(target, error) from error

@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from dify_etl.project_files import project_file
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.tables import quoted
@@ -60,10 +61,8 @@ class Model:
 
 
 def sql_folder() -> Path:
-    """The sql/ folder: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent / "sql"
-    return checkout if checkout.is_dir() else package / "_sql"
+    """The folder of the models that come with dify-etl."""
+    return project_file("sql")
 
 
 def read_model(path: Path) -> Model:
