@@ -359,6 +359,13 @@ class Settings(BaseSettings):
         "pseudonyms that can be joined stand for them (hash).",
         examples=["hash"],
     )
+    own_sql: Path | None = Field(
+        None,
+        validation_alias="DIFY_ETL_SQL",
+        description="Folder of models of your own: SQL files in marts, staging and exports below "
+        "it; those that lie in it directly are marts.",
+        examples=["/srv/dify-sql"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",

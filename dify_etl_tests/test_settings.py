@@ -36,6 +36,7 @@ GOOD = (
     ("DIFY_ETL_PERSON", "app", "person"),
     ("DIFY_ETL_CURRENCIES", "gpt-4o=USD, langgenius/deepseek/deepseek=RMB", "currencies"),
     ("DIFY_ETL_RATES", "/srv/rates.csv", "rates_file"),
+    ("DIFY_ETL_SQL", "/srv/dify-sql", "own_sql"),
     ("DIFY_ETL_TEXT", "mask", "text"),
     ("DIFY_ETL_PEOPLE", "hash", "people"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),

@@ -49,6 +49,7 @@ def run_forget(console: Console, person: str | None, *, agreed_id: str | None) -
         agreed_id=agreed_id,
         place=place,
         dagster=dagster,
+        own_sql=settings.own_sql,
         tell=lambda line: console.print(line, highlight=False, markup=False),
     )
     return _show(console, done)

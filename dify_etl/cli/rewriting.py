@@ -29,6 +29,7 @@ def run_privacy(console: Console, *, is_to_rewrite: bool) -> int:
             home,
             privacy_of(settings),
             place=copy_place(settings),
+            own_sql=settings.own_sql,
             tell=lambda line: console.print(line, highlight=False, markup=False),
         )
         for table, rows in sorted(changed.items()):
