@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dify_etl.project_files import project_file
 
-TROUBLESHOOTING = "troubleshooting"
+TROUBLESHOOTING, INDEX = "troubleshooting", "README"
 _FENCE = "```"
 
 
@@ -33,9 +33,9 @@ class Section(NamedTuple):
 
 
 def pages() -> dict[str, str]:
-    """Page -> its Markdown: those of docs/ by their names, README and SECURITY."""
-    files = [*sorted(project_file("docs").glob("*.md"))]
-    files += [project_file("README.md"), project_file("SECURITY.md")]
+    """Page -> its Markdown: those of docs/ by their names, but its index; README and SECURITY."""
+    files = [one for one in sorted(project_file("docs").glob("*.md")) if one.stem != INDEX]
+    files += [project_file(f"{name}.md") for name in ("README", "README.zh-CN", "SECURITY")]
     return {file.stem: file.read_text(encoding="utf-8") for file in files}
 
 

@@ -137,7 +137,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The text of the file, when one is named."""
         name = str(field.validation_alias)
-        path = self._named(f"{name}_FILE") if _is_secret(field) else None
+        path = self._named(f"{name}_FILE") if is_secret(field) else None
         return (None if path is None else self._held(name, Path(path))), name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -171,7 +171,8 @@ def secret_in_file(name: str, path: Path) -> str:
     raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
 
 
-def _is_secret(field: FieldInfo) -> bool:
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the value of a setting is never shown, and may stand in a file of its own."""
     kinds = (field.annotation, *get_args(field.annotation))
     return any(kind is SecretStr or SecretStr in get_args(kind) for kind in kinds)
 
@@ -547,7 +548,7 @@ def _require_known() -> None:
     its place, for DIFY_ETL_TEXT that all texts are kept.
     """
     names = setting_names()
-    known = {*names, *(f"{name}_FILE" for name, field in names.items() if _is_secret(field))}
+    known = {*names, *(f"{name}_FILE" for name, field in names.items() if is_secret(field))}
     for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:

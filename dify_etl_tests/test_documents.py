@@ -15,9 +15,15 @@ import dify_etl
 from dify_etl.cli.main import app
 from dify_etl.defs.code_location import code_location
 from dify_etl.errors import ActionableError
-from dify_etl.manual import text_of
+from dify_etl.manual import sections, text_of
+from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.settings import setting_names
 from dify_etl_tests.defs.night import settings_for
+from dify_etl_tests.settings_document import DOCUMENT, rewritten
 
+PAGES = [*sorted(Path().glob("*.md")), *sorted(Path("docs").glob("*.md"))]
+CHINESE = Path("README.zh-CN.md").read_text("utf-8")
+ENGLISH = Path("README.md").read_text("utf-8")
 COMMAND = r"(?:\.venv/bin/)?dify-etl ([^`#\n]+)"
 
 
@@ -64,7 +70,7 @@ def command_words(group: object, before: str = "") -> Iterator[str]:
         yield from command_words(one, words)
 
 
-@pytest.mark.parametrize("page", sorted(Path("docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documents_name_commands_that_exist(page: Path) -> None:
     """And options that these have, as far as they are written behind them."""
     known = set(command_words(get_group(app)))
@@ -81,3 +87,41 @@ def test_documents_name_commands_that_exist(page: Path) -> None:
         options = {name for one in command.params for name in one.opts}
         given = set(re.findall(r"(?<= )--[a-z-]+", f" {line}"))
         assert given <= options | {"--help"}, f"{page}: dify-etl {line}"
+
+
+def test_index_has_every_document() -> None:
+    """Each page of docs/ has its line, and each line a page of another name."""
+    rows = re.findall(r"^\| (\[.*) \|", Path("docs/README.md").read_text("utf-8"), re.MULTILINE)
+    linked = [link for row in rows for link in re.findall(r"\]\(([^)]+)\)", row)]
+    there = {page.name for page in Path("docs").glob("*.md")} - {"README.md"}
+    assert {link for link in linked if "/" not in link} == there
+    assert len(linked) == len(set(linked))
+
+
+def lines_of_scripts(text: str) -> set[str]:
+    """The commands of a page's blocks, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return {line.split("  #")[0].strip() for block in blocks for line in block.splitlines()}
+
+
+def test_chinese_readme_has_the_commands_and_tables_of_the_english_one() -> None:
+    """Its commands are among those of README.md, which has more; tables are the same; each links
+    to the other in its first lines.
+    """
+    chinese = lines_of_scripts(CHINESE)
+    assert len(chinese) > 8
+    assert chinese - lines_of_scripts(ENGLISH) == set()
+    marts = [set(re.findall(r"`(marts\.\w+)`", text)) for text in (CHINESE, ENGLISH)]
+    assert marts[0] == marts[1]
+    assert [name for name in RAW_TABLES if f"`{name}`" not in CHINESE] == []
+    assert "](README.md)" in "".join(CHINESE.splitlines(keepends=True)[:4])
+    assert "](README.zh-CN.md)" in "".join(ENGLISH.splitlines(keepends=True)[:6])
+
+
+def test_settings_document_is_complete() -> None:
+    """Every setting, each with what the program says of it, and a sentence more."""
+    text = DOCUMENT.read_text("utf-8")
+    told = {one.names[0]: one.text for one in sections(text) if one.depth == 3}
+    assert told.keys() == setting_names().keys()
+    assert rewritten(text) == text, "python -m dify_etl_tests.settings_document writes it anew"
+    assert [name for name, one in told.items() if len(one.split("\n\n")) < 3] == []

@@ -12,7 +12,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "SECURITY.md", "CHANGELOG.md")
+PAGES = ("README.md", "README.zh-CN.md", "SECURITY.md", "CHANGELOG.md")
 LOOK = """
 import sys; sys.path.insert(0, sys.argv[1])
 from dify_etl.manual import pages
