@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
+from dify_etl.extras import how_to_install
 from dify_etl.home import Access, Home
 from dify_etl.suggestions import did_you_mean
 from dify_etl.time_zones import zone_of
@@ -97,7 +98,7 @@ def _notify(secret: SecretStr) -> SecretStr:
         if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url):
             raise ValueError(f"URL {position} of it does not begin with a scheme and ://")
     if find_spec("apprise") is None:
-        raise ValueError("it needs the package apprise: pip install 'dify-etl[notify]'")
+        raise ValueError(f"it needs the package apprise. {how_to_install('notify')}")
     return secret
 
 

@@ -206,7 +206,7 @@ def test_alerts_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dify_etl.settings.find_spec", lambda name: None)
     load_settings()
     monkeypatch.setenv("DIFY_ETL_NOTIFY", f"slack://{SECRET}")
-    with pytest.raises(SettingWrong, match=r"pip install 'dify-etl\[notify\]'") as caught:
+    with pytest.raises(SettingWrong, match=r"install 'apprise>=1.9,<3'") as caught:
         load_settings()
     assert SECRET not in str(caught.value)
 

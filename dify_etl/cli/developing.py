@@ -42,7 +42,7 @@ def run_dagster(console: Console, *, host: str, port: int, log_format: str) -> N
     tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
     nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
     with closing(listening_socket(settings, host, port)) as listening:
-        os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+        os.environ.update(instance_variables(settings))
         shown = f"[{host}]" if ":" in host else host
         told = f"Dagster UI: http://{shown}:{port} (data in {home_of(settings).resolve()})"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
@@ -129,6 +129,13 @@ def listening_socket(settings: Settings, host: str, port: int) -> socket.socket:
             hint="End what listens there, or choose another port with --port.",
         ) from error
     return listening
+
+
+def instance_variables(settings: Settings) -> dict[str, str]:
+    """What every process of Dagster is told: its home, and that it sends nothing to its makers,
+    whatever the settings of somebody's own DAGSTER_HOME say.
+    """
+    return {"DAGSTER_HOME": str(dagster_home(settings)), "DAGSTER_DISABLE_TELEMETRY": "yes"}
 
 
 def dagster_home(settings: Settings) -> Path:
