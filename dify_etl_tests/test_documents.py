@@ -3,12 +3,14 @@
 import importlib
 import pkgutil
 import re
+import shlex
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_group
 
 import dify_etl
@@ -22,6 +24,7 @@ from dify_etl_tests.defs.night import settings_for
 from dify_etl_tests.settings_document import DOCUMENT, rewritten
 
 PAGES = [*sorted(Path().glob("*.md")), *sorted(Path("docs").glob("*.md"))]
+INSTALLERS = ("pip", "pipx", "uv")
 CHINESE = Path("README.zh-CN.md").read_text("utf-8")
 ENGLISH = Path("README.md").read_text("utf-8")
 COMMAND = r"(?:\.venv/bin/)?dify-etl ([^`#\n]+)"
@@ -87,6 +90,34 @@ def test_documents_name_commands_that_exist(page: Path) -> None:
         options = {name for one in command.params for name in one.opts}
         given = set(re.findall(r"(?<= )--[a-z-]+", f" {line}"))
         assert given <= options | {"--help"}, f"{page}: dify-etl {line}"
+
+
+def scripts(text: str) -> Iterator[list[str]]:
+    """The words behind `dify-etl` in the blocks of a page, up to what a shell does with them."""
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            program = next((one for one in words if one.endswith("dify-etl")), "")
+            behind = words[words.index(program) + 1 :] if program else []
+            if behind and words[0] not in INSTALLERS:
+                yield [*takewhile(lambda word: word not in ("|", ">", "&&", "||"), behind)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_documents_can_be_said(page: Path) -> None:
+    """As they stand there: every argument that they need, options with good values, no others."""
+    for words in scripts(page.read_text("utf-8")):
+        command: Any = get_group(app)
+        before = 0
+        while hasattr(command, "commands") and not words[before].startswith("-"):
+            command, before = command.commands[words[before]], before + 1
+        try:
+            command.make_context(command.name, words[before:])
+        except typer.Exit:
+            continue  # of --version, which has done its work
+        except Exception as error:
+            error.add_note(f"{page}: dify-etl {shlex.join(words)}")
+            raise
 
 
 def test_index_has_every_document() -> None:
