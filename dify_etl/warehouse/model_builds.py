@@ -5,7 +5,6 @@ import json
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -14,7 +13,7 @@ from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken, WarehouseUnwritable
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, sql_folder
 from dify_etl.warehouse.published_copy import identifier
-from dify_etl.warehouse.sql_files import SqlFile
+from dify_etl.warehouse.sql_files import LEFT_OUT, SqlFile
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 
@@ -52,9 +51,11 @@ class BrokenModel(NamedTuple):
     @property
     def where(self) -> str:
         """The SQL file. What does not come with dify-etl stands in the folder of one's own."""
-        path = f"{self.model.replace('.', '/')}.sql"
-        is_shipped = (sql_folder() / path).exists()
-        return f"sql/{path}" if is_shipped else f"{Path(path).name} in the folder of DIFY_ETL_SQL"
+        schema, _, name = self.model.partition(".")
+        if (sql_folder() / schema / f"{name}.sql").exists():
+            return f"sql/{schema}/{name}.sql"
+        own = "the folder of DIFY_ETL_SQL"
+        return own if name.startswith(LEFT_OUT) else f"{name}.sql in {own}"
 
 
 def build_all(

@@ -15,6 +15,7 @@ from pathlib import Path
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.models import FOLDERS, Model, read_model, sql_folder
 
+LEFT_OUT = "left_out_"  # how the names begin of files that are no models
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -78,7 +79,7 @@ def _own_files(own: Path, taken: Collection[str]) -> Iterator[SqlFile]:
 def _left_out(path: Path, own: Path, schema: str, what: str, hint: str) -> SqlFile:
     """A file that is no model, under a name that no other has: where it lies is in it."""
     place = "_".join(path.relative_to(own).with_suffix("").parts)
-    name = "left_out_" + re.sub(r"[^a-z0-9_]", "_", place.lower())
+    name = LEFT_OUT + re.sub(r"[^a-z0-9_]", "_", place.lower())
     error = ModelBroken(f"{path} is left out: {what}", where=str(path), hint=hint)
     return SqlFile(schema, name, None, error)
 
