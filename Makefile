@@ -1,8 +1,7 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo dev browser test soak check dictionary format setup lock clean bench \
-  bench-marts \
-  sbom audit screenshots
+  bench-marts sbom audit package screenshots
 
 PYTHON ?= python3
 VENV := .venv
@@ -83,11 +82,16 @@ lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
 
-bench-marts: $(READY) ## how long all marts take to build (MESSAGES=10000000: half an hour, 25 GB of disk)
+bench-marts: $(READY) ## how long all marts take to build (MESSAGES=1000000)
 	$(BIN)/python -m benchmark.marts --messages $(or $(MESSAGES),10000000)
 
 sbom: $(READY) $(SUPPLY)/.ready ## a CycloneDX list of what users install, into dist/dify-etl.cdx.json
 	$(BIN)/python -m supply_chain.sbom --cyclonedx $(SUPPLY)/bin/cyclonedx-py --output dist/dify-etl.cdx.json
+
+package: $(READY) ## wheel and sdist into dist/; the wheel, installed by pip as users do, in an empty folder
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m supply_chain.trial --wheel dist/*.whl $(foreach one,$(WITH),--with $(one))
 
 audit: $(READY) $(SUPPLY)/.ready ## known weaknesses of dependencies and code; "no data" (error 3) without PyPI
 	$(BIN)/python -m supply_chain.audit --pip-audit $(SUPPLY)/bin/pip-audit --bandit $(SUPPLY)/bin/bandit

@@ -24,7 +24,8 @@ from benchmark.report import table
 from benchmark.workspace_copies import multiply, touch
 from dify_etl.home import LIVE
 from dify_etl.warehouse.database import Database, open_database
-from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.model_builds import build_all
+from dify_etl.warehouse.sql_files import sql_files
 
 MEMORY, THREADS = "2GB", 2
 # Text for text, they are no part of the target for a full build.

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dify_etl.errors import ActionableError
+from dify_etl.extras import how_to_install
 from dify_etl.home import Access, Home
 from dify_etl.suggestions import did_you_mean
 from dify_etl.time_zones import zone_of
@@ -97,7 +98,7 @@ def _notify(secret: SecretStr) -> SecretStr:
         if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url):
             raise ValueError(f"URL {position} of it does not begin with a scheme and ://")
     if find_spec("apprise") is None:
-        raise ValueError("it needs the package apprise: pip install 'dify-etl[notify]'")
+        raise ValueError(f"it needs the package apprise. {how_to_install('notify')}")
     return secret
 
 
@@ -137,7 +138,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The text of the file, when one is named."""
         name = str(field.validation_alias)
-        path = self._named(f"{name}_FILE") if _is_secret(field) else None
+        path = self._named(f"{name}_FILE") if is_secret(field) else None
         return (None if path is None else self._held(name, Path(path))), name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -171,7 +172,8 @@ def secret_in_file(name: str, path: Path) -> str:
     raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
 
 
-def _is_secret(field: FieldInfo) -> bool:
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the value of a setting is never shown, and may stand in a file of its own."""
     kinds = (field.annotation, *get_args(field.annotation))
     return any(kind is SecretStr or SecretStr in get_args(kind) for kind in kinds)
 
@@ -359,6 +361,13 @@ class Settings(BaseSettings):
         "pseudonyms that can be joined stand for them (hash).",
         examples=["hash"],
     )
+    own_sql: Path | None = Field(
+        None,
+        validation_alias="DIFY_ETL_SQL",
+        description="Folder of models of your own: SQL files in marts, staging and exports below "
+        "it; those that lie in it directly are marts.",
+        examples=["/srv/dify-sql"],
+    )
     schedule: Annotated[str, AfterValidator(_cron)] = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",
@@ -540,7 +549,7 @@ def _require_known() -> None:
     its place, for DIFY_ETL_TEXT that all texts are kept.
     """
     names = setting_names()
-    known = {*names, *(f"{name}_FILE" for name, field in names.items() if _is_secret(field))}
+    known = {*names, *(f"{name}_FILE" for name, field in names.items() if is_secret(field))}
     for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:

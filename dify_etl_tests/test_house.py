@@ -21,6 +21,7 @@ from dify_etl.feeds.message_parts import ANSWERED_AFTER
 from dify_etl.feeds.names import FEED_NAMES, READ_WITH
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.table import FEEDS
+from dify_etl.manual import sections
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.days import MOST_NIGHTS
@@ -162,8 +163,7 @@ def _is_there(path: Path, link: str) -> bool:
     target = path.parent / name if name else path
     if not target.exists() or not anchor:
         return target.exists()
-    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-    return anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+    return anchor in {one.anchor for one in sections(target.read_text(encoding="utf-8"))}
 
 
 def test_how_it_works_names_tables_and_settings_of_today() -> None:

@@ -36,6 +36,7 @@ GOOD = (
     ("DIFY_ETL_PERSON", "app", "person"),
     ("DIFY_ETL_CURRENCIES", "gpt-4o=USD, langgenius/deepseek/deepseek=RMB", "currencies"),
     ("DIFY_ETL_RATES", "/srv/rates.csv", "rates_file"),
+    ("DIFY_ETL_SQL", "/srv/dify-sql", "own_sql"),
     ("DIFY_ETL_TEXT", "mask", "text"),
     ("DIFY_ETL_PEOPLE", "hash", "people"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
@@ -205,7 +206,7 @@ def test_alerts_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dify_etl.settings.find_spec", lambda name: None)
     load_settings()
     monkeypatch.setenv("DIFY_ETL_NOTIFY", f"slack://{SECRET}")
-    with pytest.raises(SettingWrong, match=r"pip install 'dify-etl\[notify\]'") as caught:
+    with pytest.raises(SettingWrong, match=r"install 'apprise>=1.9,<3'") as caught:
         load_settings()
     assert SECRET not in str(caught.value)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dify_etl.alerts.messages import Message
+from dify_etl.extras import how_to_install
 from dify_etl.settings import SettingWrong
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
-INSTALL = "Install it: pip install 'dify-etl[notify]'."
 SERVICES = "https://appriseit.com/services/"
 # At INFO and below they log whole addresses, at WARNING what servers answered.
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
@@ -89,7 +89,7 @@ def notify_not_installed() -> SettingWrong:
     return SettingWrong(
         "DIFY_ETL_NOTIFY is set, but the package apprise is missing",
         where="environment and .env",
-        hint=INSTALL,
+        hint=how_to_install("notify"),
     )
 
 

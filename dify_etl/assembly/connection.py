@@ -76,7 +76,9 @@ def effective_settings(**overrides: Any) -> Settings:
 
 
 def rules_of(settings: Settings) -> SyncRules:
-    """What the settings say about reading, and to the models. SettingWrong: a bad file of rates."""
+    """What the settings say about reading, and to the models. SettingWrong: a bad file of rates,
+    or no folder where models of one's own should be.
+    """
     return SyncRules(
         zone=settings.zone,
         start_date=settings.start_date,
@@ -90,6 +92,7 @@ def rules_of(settings: Settings) -> SyncRules:
             settings.currency_of_models,
             read_rates(settings.rates_file) if settings.rates_file else (),
             _key_max_age_days(settings.rotation_policy),
+            _folder_of_own_sql(settings),
         ),
         privacy=privacy_of(settings),
     )
@@ -100,6 +103,17 @@ def privacy_of(settings: Settings) -> Privacy:
     home = home_of(settings)
     has_salt = settings.people == "hash" or Home(home).people_salt.exists()
     return Privacy(settings.text, settings.people, people_salt(home) if has_salt else b"")
+
+
+def _folder_of_own_sql(settings: Settings) -> Path | None:
+    folder = settings.own_sql
+    if folder is not None and not folder.is_dir():
+        raise SettingWrong(
+            "DIFY_ETL_SQL is wrong: there is no such folder",
+            where=str(folder.absolute()),
+            hint="Make it, correct the setting, or remove it; a file in it is a model of your own.",
+        )
+    return folder
 
 
 def _key_max_age_days(policy: Path) -> int | None:

@@ -103,6 +103,7 @@ def forget(
     dagster: Path,
     tell: Tell,
     compression: str = "auto",
+    own_sql: Path | None = None,
 ) -> Forgetting:
     """Do what the plan of that id says. PlanStale when it is not what would be done now.
 
@@ -139,6 +140,7 @@ def forget(
         place=place,
         tell=tell,
         compression=compression,
+        own_sql=own_sql,
     )
     sweep_left_behind(home)
     with _opened(home) as database:

@@ -19,8 +19,9 @@ from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.time_zones import local_date
-from dify_etl.warehouse.model_builds import build_all, forget_models, sql_files
+from dify_etl.warehouse.model_builds import build_all, forget_models
 from dify_etl.warehouse.publish import left_copy, publish
+from dify_etl.warehouse.sql_files import sql_files
 
 BUILDING, PUBLISHING = "building models", "publishing"  # what is watched beside feeds
 
@@ -74,7 +75,7 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
 
 def build_models(opened: OpenHome) -> None:
     """Build every model; one that fails keeps its last table, and ops.models says so."""
-    files = sql_files()
+    files = sql_files(own=opened.rules.models.own_sql)
     opened.watch.begins(BUILDING, len(files))
     with opened.database() as database:
         fill_ops_tables(database, opened.path)

@@ -17,8 +17,9 @@ from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import migrate_home
-from dify_etl.warehouse.model_builds import build_all, drop_tables_not_built, sql_files
+from dify_etl.warehouse.model_builds import build_all, drop_tables_not_built
 from dify_etl.warehouse.publish import CopyPlace, publish
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 
 LOCK_WAIT_SECONDS = 10.0
@@ -31,11 +32,13 @@ def rewrite_home(
     place: CopyPlace,
     tell: Callable[[str], None],
     compression: str = "auto",
+    own_sql: Path | None = None,
 ) -> dict[str, int]:
     """Rewrite all rows by the rules, build the models, write the live file anew and publish. Tables
     of models that do not build, or are no more, are dropped: they hold rows of before.
 
-    Answers per table how many rows were changed; `compression` is DuckDB's. Whoever cuts it off
+    Answers per table how many rows were changed; `compression` is DuckDB's, `own_sql` the folder of
+    models of one's own. Whoever cuts it off
     calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
     WarehouseBusy, WarehouseUnwritable.
     """
@@ -47,6 +50,7 @@ def rewrite_home(
         place=place,
         tell=tell,
         compression=compression,
+        own_sql=own_sql,
     )
 
 
@@ -59,6 +63,7 @@ def rewrite_files(
     place: CopyPlace,
     tell: Callable[[str], None],
     compression: str,
+    own_sql: Path | None = None,
 ) -> dict[str, int]:
     """As `rewrite_home`: `begin` is called on the open file before any row is rewritten, and `done`
     when no file holds any more what was taken out.
@@ -74,7 +79,7 @@ def rewrite_files(
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
             run_id = str(uuid.uuid4())
             fill_ops_tables(database, home)
-            builds = build_all(database, sql_files(), run_id=run_id)
+            builds = build_all(database, sql_files(own=own_sql), run_id=run_id)
             built = {one.qualified for one, error in builds if error is None}
             if dropped := drop_tables_not_built(database, built):
                 tell(f"{', '.join(dropped)}: dropped, since they are not built from these rows")

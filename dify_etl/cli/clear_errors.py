@@ -21,7 +21,8 @@ INTERRUPTED = 130
 EXIT_CODES = (
     "Exit codes: 0 all is well; 1 something is to be looked at (a sync: not whole; else: it "
     "failed, or a list is not empty that should be); 2 wrong usage or settings; 3 a sync published "
-    "nothing; 130 interrupted, what was committed is kept."
+    "nothing; 130 interrupted, what was committed is kept. `dify-etl docs NAME` tells more of an "
+    "error, by the name that stands before the colon."
 )
 _STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
 

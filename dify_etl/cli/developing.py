@@ -17,11 +17,12 @@ from dify_etl.cli.clear_errors import INTERRUPTED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.defs.schedules import nightly_schedule
 from dify_etl.home import Home
+from dify_etl.project_files import project_file
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 from dify_etl.warehouse.errors import translated
 
-INSTANCE_SETTINGS = Path(__file__).resolve().parents[2] / "dagster.yaml"
+INSTANCE_SETTINGS = project_file("dagster.yaml")
 DEFINITIONS = "dify_etl.definitions"
 BACKLOG = 128
 
@@ -41,7 +42,7 @@ def run_dagster(console: Console, *, host: str, port: int, log_format: str) -> N
     tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
     nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
     with closing(listening_socket(settings, host, port)) as listening:
-        os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+        os.environ.update(instance_variables(settings))
         shown = f"[{host}]" if ":" in host else host
         told = f"Dagster UI: http://{shown}:{port} (data in {home_of(settings).resolve()})"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
@@ -130,6 +131,13 @@ def listening_socket(settings: Settings, host: str, port: int) -> socket.socket:
     return listening
 
 
+def instance_variables(settings: Settings) -> dict[str, str]:
+    """What every process of Dagster is told: its home, and that it sends nothing to its makers,
+    whatever the settings of somebody's own DAGSTER_HOME say.
+    """
+    return {"DAGSTER_HOME": str(dagster_home(settings)), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+
+
 def dagster_home(settings: Settings) -> Path:
     """DAGSTER_HOME, or `dagster` in the home; it gets the project's dagster.yaml if it has none.
 
@@ -139,7 +147,7 @@ def dagster_home(settings: Settings) -> Path:
     target = home / "dagster.yaml"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if INSTANCE_SETTINGS.exists() and not target.exists():
+        if not target.exists():
             target.write_bytes(INSTANCE_SETTINGS.read_bytes())
     except OSError as error:
         raise translated(target, error) from error

@@ -230,7 +230,7 @@ def _say_what_is_next(
     start = values.get("DIFY_ETL_START_DATE") or held["DIFY_ETL_START_DATE"]
     tell(
         "Texts and names of people are loaded as they are; set DIFY_ETL_TEXT and DIFY_ETL_PEOPLE "
-        "before the first sync if they must not be (docs/privacy.md)."
+        "before the first sync if they must not be (`dify-etl docs privacy`)."
     )
     tell(f"Next: `dify-etl sync` reads all since {start} ({values['DIFY_ETL_TIMEZONE']}).")
     return 0

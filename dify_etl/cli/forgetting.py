@@ -57,6 +57,7 @@ def run_forget(
         agreed_id=agreed_id,
         place=place,
         dagster=dagster,
+        own_sql=settings.own_sql,
         tell=teller(err if is_json else console),
     )
     if is_json:

@@ -252,7 +252,7 @@ def forget(
 ) -> None:
     """Take one person's texts and names out of the home; what Dify tells of them stays out.
 
-    Without --apply it only says what would be done. See docs/privacy.md.
+    Without --apply it only says what would be done. See `dify-etl docs privacy`.
     """
     with clear_errors(debug=debug):
         from dify_etl.cli.forgetting import run_forget
@@ -274,7 +274,7 @@ def notify(
 ) -> None:
     """Look for what went wrong and send alerts to DIFY_ETL_NOTIFY; a sync does it at its end.
 
-    In cron it also notices a night that did not happen. See docs/alerts.md.
+    In cron it also notices a night that did not happen. See `dify-etl docs alerts`.
     """
     with clear_errors(debug=debug):
         from dify_etl.cli.notifying import run_notify
@@ -432,6 +432,22 @@ def report(
         from dify_etl.cli.reporting import run_report
 
         raise typer.Exit(run_report(out, to, language=language.value if language else None))
+
+
+@app.command(takes_simulated=False)
+def docs(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A page, page#section, or the name of an error or a red check."),
+    ] = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """Show the manual: its pages, one of them, or what to do about an error."""
+    with clear_errors(debug=debug):
+        from dify_etl.cli.showing_manual import run_docs
+
+        raise typer.Exit(run_docs(out, name))
 
 
 @quarantine.command("list")

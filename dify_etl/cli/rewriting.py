@@ -34,6 +34,7 @@ def run_privacy(console: Console, *, is_to_rewrite: bool, is_json: bool = False)
             home,
             privacy_of(settings),
             place=copy_place(settings),
+            own_sql=settings.own_sql,
             tell=teller(err if is_json else console),
         )
     note = _note(settings)

@@ -38,7 +38,7 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
         description="Sends alerts to DIFY_ETL_NOTIFY, once when something begins and once when it "
-        "ends: see docs/alerts.md. `dify-etl notify --test` tries the targets.",
+        "ends: see `dify-etl docs alerts`. `dify-etl notify --test` tries the targets.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alerts = alerts_of(settings)

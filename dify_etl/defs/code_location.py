@@ -35,7 +35,7 @@ def code_location(
 ) -> dg.Definitions:
     """Assets, checks, jobs, schedules, sensor. SettingWrong when a setting is bad."""
     settings = settings or effective_settings()
-    models = model_assets()
+    models = model_assets(own=settings.own_sql)
     loaded = [*raw_assets(settings), models]
     keys = [key for assets in loaded for key in assets.keys]
     # Not raw assets and models: what stands behind one that is skipped is skipped, too.

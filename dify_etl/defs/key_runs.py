@@ -112,4 +112,4 @@ def inventory_table(inventory: Inventory) -> dg.MetadataValue:
     return dg.MetadataValue.md(table(headings, rows))
 
 
-NO_POLICY = "skipped: there is no policy file, so no key is rotated (docs/operations.md tells how)"
+NO_POLICY = "skipped: there is no policy file, so no key is rotated (`dify-etl docs key-rotation`)"

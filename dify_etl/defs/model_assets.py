@@ -1,4 +1,4 @@
-"""Model assets: every SQL file under sql/ is one, made from the file alone; one step builds all.
+"""Model assets: every SQL file of a model is one, made from the file alone; one step builds all.
 
 They are built one by one. A model that fails is told no materialisation and fails its check; its
 table stays that of its last build, the others are built, and what is good is published.
@@ -25,8 +25,9 @@ from dify_etl.sync.differing_figures import RECONCILIATION
 from dify_etl.warehouse.column_lineage import column_lineage
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.model_builds import SqlFile, build_all, forget_models, sql_files
+from dify_etl.warehouse.model_builds import build_all, forget_models
 from dify_etl.warehouse.models import Model, column_sentences
+from dify_etl.warehouse.sql_files import SqlFile, sql_files
 
 # Told whenever the step ends: what comes behind hangs on it, and not on models that may fail.
 MODELS_TRIED = dg.AssetKey("models_tried")
@@ -36,9 +37,9 @@ BUILD_MODELS = "build_models"
 BuildEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def model_assets(folder: Path | None = None) -> dg.AssetsDefinition:
-    """One step with an asset per SQL file, and `models_tried`."""
-    files = sql_files(folder)
+def model_assets(folder: Path | None = None, *, own: Path | None = None) -> dg.AssetsDefinition:
+    """One step with an asset per SQL file of both folders, and `models_tried`."""
+    files = sql_files(folder, own=own)
     lineage = _lineage([one.model for one in files if one.model is not None and not one.error])
 
     @dg.multi_asset(
@@ -154,7 +155,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
             model_key(file.qualified),
             skippable=True,
             description=f"This file is broken. {file.error}",
-            group_name=group_of_schema(file.path.parent.name),
+            group_name=group_of_schema(file.schema),
             kinds={"sql", "duckdb"},
         )
     return dg.AssetSpec(

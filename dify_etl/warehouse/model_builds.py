@@ -3,20 +3,17 @@
 import hashlib
 import json
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from dify_etl.warehouse.database import Database, utc_now
-from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, read_model, sql_folder
+from dify_etl.warehouse.errors import ModelBroken, WarehouseUnwritable
+from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, sql_folder
 from dify_etl.warehouse.published_copy import identifier
+from dify_etl.warehouse.sql_files import LEFT_OUT, SqlFile
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 
@@ -39,33 +36,7 @@ MODELS = Table(
 )
 
 
-@dataclass(frozen=True)
-class SqlFile:
-    """A file under sql/: its model, or what is wrong with it."""
-
-    path: Path
-    model: Model | None
-    error: ModelBroken | None = None
-
-    @property
-    def qualified(self) -> str:
-        """schema.name."""
-        return f"{self.path.parent.name}.{self.path.stem}"
-
-
-def sql_files(folder: Path | None = None) -> list[SqlFile]:
-    """All files under `folder` (the project's sql/), each after those that it reads; broken ones,
-    and those that need each other, at the end.
-    """
-    root = folder or sql_folder()
-    found = [_read(path) for schema in FOLDERS for path in sorted((root / schema).glob("*.sql"))]
-    good = [one.model for one in found if one.model is not None]
-    ordered, circular = _in_order(good)
-    return [
-        *(SqlFile(model.path, model) for model in ordered),
-        *(SqlFile(model.path, model, _circle(model, circular)) for model in circular),
-        *(one for one in found if one.model is None),
-    ]
+_LOOK = "The table of its last build stays; look at the query and its data."
 
 
 class BrokenModel(NamedTuple):
@@ -79,8 +50,12 @@ class BrokenModel(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The SQL file."""
-        return f"sql/{self.model.replace('.', '/')}.sql"
+        """The SQL file. What does not come with dify-etl stands in the folder of one's own."""
+        schema, _, name = self.model.partition(".")
+        if (sql_folder() / schema / f"{name}.sql").exists():
+            return f"sql/{schema}/{name}.sql"
+        own = "the folder of DIFY_ETL_SQL"
+        return own if name.startswith(LEFT_OUT) else f"{name}.sql in {own}"
 
 
 def build_all(
@@ -131,12 +106,14 @@ def build_or_keep(
             build(database, model, catalog)
     except ModelBroken as error:
         return error
+    except WarehouseUnwritable as error:
+        # A query of one's own may name a file that is not there, which looks like a home that
+        # cannot be written; where that is so, the next statement says it again.
+        if not model.is_own:
+            raise
+        return ModelBroken(error.what, where=model.where, hint=_LOOK)
     except duckdb.Error as error:  # such as a query that takes more memory than there is
-        return ModelBroken(
-            str(error).splitlines()[0],
-            where=f"sql/{model.schema}/{model.path.name}",
-            hint="The table of its last build stays; look at the query and its data.",
-        )
+        return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK)
     return None
 
 
@@ -206,35 +183,6 @@ def broken_models(database: Database) -> list[BrokenModel]:
         "WHERE state = 'failed' ORDER BY model"
     )
     return [BrokenModel(*row) for row in rows]
-
-
-def _read(path: Path) -> SqlFile:
-    try:
-        return SqlFile(path, read_model(path))
-    except ModelBroken as error:
-        return SqlFile(path, None, error)
-
-
-def _in_order(models: Iterable[Model]) -> tuple[list[Model], list[Model]]:
-    """The models, each after those that it reads; and those that wait for one another."""
-    left = {model.qualified: model for model in models}
-    sorter = TopologicalSorter({name: left.keys() & model.reads for name, model in left.items()})
-    with suppress(CycleError):
-        sorter.prepare()  # what is in no circle, and waits for none, is given out all the same
-    ordered = []
-    while ready := sorter.get_ready():
-        ordered += [left.pop(name) for name in sorted(ready)]
-        sorter.done(*ready)
-    return ordered, list(left.values())
-
-
-def _circle(model: Model, circular: Sequence[Model]) -> ModelBroken:
-    names = {one.qualified for one in circular}
-    return ModelBroken(
-        f"the models need each other: it reads {', '.join(sorted(names & set(model.reads)))}",
-        where=f"sql/{model.schema}/{model.path.name}",
-        hint="Let one of them read a staging view or a raw table instead.",
-    )
 
 
 def fingerprints(database: Database, models: Sequence[Model]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from dify_etl.warehouse.database import Database
@@ -67,13 +68,14 @@ class CurrencyRate:
 class ModelSettings:
     """`person`: workspace or app, within which equal names are one person. `currencies`: in which
     one a model, or all of a provider, is charged. `key_max_age_days`: how old API keys may become;
-    None: not known.
+    None: not known. `own_sql`: the folder of models of one's own.
     """
 
     person: str = "workspace"
     currencies: tuple[tuple[str, str], ...] = ()
     rates: tuple[CurrencyRate, ...] = ()
     key_max_age_days: int | None = 90
+    own_sql: Path | None = None
 
 
 def keep_model_settings(database: Database, settings: ModelSettings) -> None:

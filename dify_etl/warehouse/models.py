@@ -10,7 +10,7 @@ it is has the comment of the raw column.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from dify_etl.project_files import project_file
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
 from dify_etl.warehouse.tables import quoted
@@ -41,7 +42,8 @@ class Model:
     columns: dict[str, str]
     query: str
     reads: tuple[str, ...]
-    path: Path
+    where: str  # the file, as messages name it
+    is_own: bool = False  # of DIFY_ETL_SQL
     # Per table that is read, what the parts of the query that read it name; None: all its columns.
     words: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     selects: tuple[str, ...] = ()
@@ -60,42 +62,50 @@ class Model:
 
 
 def sql_folder() -> Path:
-    """The sql/ folder: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent / "sql"
-    return checkout if checkout.is_dir() else package / "_sql"
+    """The folder of the models that come with dify-etl."""
+    return project_file("sql")
 
 
-def read_model(path: Path) -> Model:
-    """The model of one SQL file; ModelBroken when its header or query is wrong."""
-    return _model_of(path, path.read_text(encoding="utf-8"))
+def read_model(path: Path, schema: str | None = None, *, is_own: bool = False) -> Model:
+    """The model of one SQL file, in the schema of its folder's name unless another is given.
+
+    ModelBroken when it cannot be read, or its header or query is wrong.
+    """
+    schema = schema or path.parent.name
+    where = str(path) if is_own else f"sql/{schema}/{path.name}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
+        raise _broken(where, f"the file cannot be read: {reason}", "text in UTF-8") from None
+    return replace(_model_of(path.stem, schema, where, text), is_own=is_own)
 
 
 @cache
-def _model_of(path: Path, text: str) -> Model:
+def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     lines = text.splitlines()
     header = list(takewhile(lambda line: line.startswith("--"), lines))
     if not header or _COLUMN.fullmatch(header[0]):
-        raise _broken(path, "the first line does not say the grain", "-- One row per app per day.")
+        raise _broken(where, "the first line does not say the grain", "-- One row per app per day.")
     columns: dict[str, str] = {}
     for line in header[1:]:
         found = _COLUMN.fullmatch(line)
         if not found:
             raise _broken(
-                path, f"header line is no column: {line}", "-- column_name: what it holds"
+                where, f"header line is no column: {line}", "-- column_name: what it holds"
             )
         columns[found["name"]] = found["text"]
     query = "\n".join(lines[len(header) :]).strip().rstrip(";")
-    statement = _parsed(query, path)
+    statement = _parsed(query, where)
     selected = list(_selected(statement["node"]))
     return Model(
-        schema=path.parent.name,
-        name=path.stem,
+        schema=schema,
+        name=name,
         grain=header[0].lstrip("- "),
         columns=columns,
         query=query,
         reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
-        path=path,
+        where=where,
         words=_words_of(statement),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
@@ -104,7 +114,7 @@ def _model_of(path: Path, text: str) -> Model:
 
 def syntax_of(model: Model) -> Any:
     """DuckDB's syntax tree of a model's query: the node of its SELECT or UNION."""
-    return _parsed(model.query, model.path)["node"]
+    return _parsed(model.query, model.where)["node"]
 
 
 def column_sentences(model: Model, raw_comments: Mapping[str, str]) -> dict[str, str]:
@@ -166,7 +176,9 @@ def build(database: Database, model: Model, catalog: Catalog | None = None) -> N
         database.execute(f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}")
         columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-        raise _broken(model.path, str(error).splitlines()[0], "a query that DuckDB runs") from error
+        raise _broken(
+            model.where, str(error).splitlines()[0], "a query that DuckDB runs"
+        ) from error
     described_by = model.described_by
     comments = {} if described_by is None else catalog.raw_comments.get(described_by, {})
     sentences = column_sentences(model, comments)
@@ -191,18 +203,18 @@ def _require_documented(model: Model, columns: list[str], sentences: Mapping[str
     if not missing and in_order == list(model.columns):
         return
     raise _broken(
-        model.path,
+        model.where,
         f"header and query differ: not in the header {missing}, not in the query {unknown}",
         "a header line per column of the query, in its order; a staging view may leave out those "
         "that it takes from its raw table as they are",
     )
 
 
-def _parsed(query: str, path: Path) -> Any:
+def _parsed(query: str, where: str) -> Any:
     """The syntax tree of the one query that a file holds."""
     tree = json.loads(_syntax_tree(query))
     if tree.get("error", True) or len(tree["statements"]) != 1:
-        raise _broken(path, tree.get("error_message", "not one query"), "one SELECT statement")
+        raise _broken(where, tree.get("error_message", "not one query"), "one SELECT statement")
     return tree["statements"][0]
 
 
@@ -294,7 +306,5 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
             left.extend(node)
 
 
-def _broken(path: Path, what: str, example: str) -> ModelBroken:
-    return ModelBroken(
-        what, where=f"sql/{path.parent.name}/{path.name}", hint=f"It should have: {example}"
-    )
+def _broken(where: str, what: str, example: str) -> ModelBroken:
+    return ModelBroken(what, where=where, hint=f"It should have: {example}")

@@ -29,8 +29,8 @@ from dify_etl.report.writing import default_report
 from dify_etl.sync.errors import PersonUnclear, SourceChanged
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.model_builds import sql_files
 from dify_etl.warehouse.publish import CopyPlace
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.assembly.test_privacy import OF_TALKS, WORDS, places_of
 from dify_etl_tests.duckdb_files import opened_to_read
@@ -163,7 +163,7 @@ def caller_home(tmp_path_factory: pytest.TempPathFactory) -> Read:
 @pytest.fixture
 def home(caller_home: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """A copy of that home, over the same world; models are not built, which takes half the time."""
-    monkeypatch.setattr(rewriting, "sql_files", list)
+    monkeypatch.setattr(rewriting, "sql_files", lambda own: [])
     place = caller_home.place
     shutil.copytree(place.home, tmp_path / "home")
     own = Workplace(place.world, tmp_path / "home", VERSION, transport=place.transport)
@@ -186,7 +186,7 @@ def test_nothing_is_left_and_nothing_comes_back(
     a full read change no row and bring nothing, and every slice is as good as before.
     """
     if name != ADDRESS:  # models show what raw tables hold: once is enough
-        monkeypatch.setattr(rewriting, "sql_files", list)
+        monkeypatch.setattr(rewriting, "sql_files", lambda own: [])
     read = read_home(tmp_path / "home", tmp_path / "plain", name, make())
     states = "SELECT feed, app_id, slice_date, state, rows FROM ops.slices ORDER BY ALL"
     before = read.place.rows(states)

@@ -19,8 +19,8 @@ from dify_etl.report.page_of_figures import page_of
 from dify_etl.report.writing import default_report, keep_report
 from dify_etl.sync.errors import SourceChanged
 from dify_etl.warehouse.database import open_database
-from dify_etl.warehouse.model_builds import sql_files
 from dify_etl.warehouse.publish import CopyPlace
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
@@ -127,7 +127,7 @@ def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is built: it takes half the time of a rewriting, and what is left in raw tables is
     what models would show. Others of these tests build them all.
     """
-    monkeypatch.setattr(rewriting, "sql_files", list)
+    monkeypatch.setattr(rewriting, "sql_files", lambda own: [])
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def test_table_of_a_model_that_is_not_built_is_dropped(
     query = "select query as question from raw.messages"
     for name in ("broken", "gone"):
         (folder / "marts" / f"{name}.sql").write_text(f"-- A row.\n-- question: Text.\n{query}\n")
-    monkeypatch.setattr(rewriting, "sql_files", lambda: sql_files(folder))
+    monkeypatch.setattr(rewriting, "sql_files", lambda own: sql_files(folder))
     rewritten(kept, Privacy())
     assert {"marts.broken", "marts.gone"} <= places_of(kept.home / LIVE, EMAIL).keys()
     (folder / "marts" / "gone.sql").unlink()

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance
+from dagster._core.instance import InstanceRef
+from dagster._core.telemetry_upload import is_running_in_test
 
-from dify_etl.cli.developing import INSTANCE_SETTINGS, dagster_home
+from dify_etl.cli.developing import INSTANCE_SETTINGS, dagster_home, instance_variables
 from dify_etl.settings import load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
@@ -27,6 +30,24 @@ def test_own_instance_settings_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
     assert dagster_home(load_settings()) == tmp_path
     assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: true}\n"
+
+
+def test_nothing_is_sent_to_the_makers_of_dagster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what `dev` and `serve` start, whatever a DAGSTER_HOME says; nor by a bare
+    `dagster dev` in a checkout, which takes the settings that lie there.
+    """
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_DISABLE_TELEMETRY", raising=False)
+    assert not is_running_in_test()  # what stops Dagster from sending
+    for name, text in instance_variables(load_settings()).items():
+        monkeypatch.setenv(name, text)
+    assert is_running_in_test()
+    checkout = InstanceRef.from_dir(str(tmp_path / "new"), config_dir=str(INSTANCE_SETTINGS.parent))
+    with DagsterInstance.from_ref(checkout) as bare:
+        assert not bare.telemetry_enabled
 
 
 def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every command of docs/querying.md, and of the README's block about asking, runs."""
+"""What documents ask runs: commands of querying.md, getting-started.md and the README, all SQL."""
 
 import re
 import shlex
@@ -11,6 +11,7 @@ from dify_etl_tests.cli.small_servers import some_days_ago, today
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "querying.md").read_text(encoding="utf-8")
+STARTED = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORDS = ("query", "tables", "export")
 # What the documents name is called otherwise in the small world.
@@ -24,8 +25,20 @@ REPLACED = {
 def commands(document: str) -> list[str]:
     """The lines of its blocks that ask or export."""
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", document, re.DOTALL))
-    lines = [line.strip().replace(".venv/bin/", "") for line in blocks.splitlines()]
+    lines = [line.split("  #")[0].strip() for line in blocks.splitlines()]
+    lines = [line.replace(".venv/bin/", "") for line in lines]
     return [line for line in lines if line.startswith(tuple(f"dify-etl {one}" for one in WORDS))]
+
+
+def sql_blocks() -> list[tuple[str, str]]:
+    """Page and query of every block of SQL, but the cookbook's, whose answers have their test."""
+    pages = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [
+        (page.name, sql)
+        for page in pages
+        if page.name != "cookbook.md"
+        for sql in re.findall(r"```sql\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    ]
 
 
 @pytest.fixture
@@ -35,7 +48,9 @@ def follower(loaded: Shell, tmp_path: Path) -> Shell:
     return Shell(tmp_path, loaded.variables | {"DIFY_ETL_HOME": str(loaded.home)})
 
 
-@pytest.mark.parametrize("line", dict.fromkeys(commands(DOCUMENT) + commands(README)))
+@pytest.mark.parametrize(
+    "line", dict.fromkeys(commands(DOCUMENT) + commands(STARTED) + commands(README))
+)
 def test_every_command_runs(follower: Shell, line: str) -> None:
     """It ends well, and a file that it names has something in it."""
     words = shlex.split(line, comments=True)
@@ -51,6 +66,14 @@ def test_every_command_runs(follower: Shell, line: str) -> None:
         assert (follower.folder / target).stat().st_size > 0
     else:
         assert answer.out
+
+
+@pytest.mark.parametrize(("page", "sql"), sql_blocks())
+def test_every_query_runs(follower: Shell, page: str, sql: str) -> None:
+    """On a home that one sync has filled."""
+    (follower.folder / "shown.sql").write_text(sql)
+    answer = follower.run("query", "--format", "csv", "--file", "shown.sql")
+    assert answer.code == 0, f"{page}: {answer.text}"
 
 
 def test_every_way_is_in_the_documents() -> None:

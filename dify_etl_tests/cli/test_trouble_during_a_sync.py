@@ -82,17 +82,6 @@ def assert_full(shell: Shell) -> None:
     assert not (shell.home / COPY).exists()
 
 
-def project_with(folder: Path, marts: dict[str, str]) -> tuple[str, ...]:
-    """The command of a copy of the project that has more marts."""
-    for name in ("dify_etl", "dify_simulated", "sql"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text in marts.items():
-        (folder / "sql" / "marts" / f"{name}.sql").write_text(text)
-    start = "from dify_etl.cli.main import main; main()"
-    code = f"import sys; sys.path.insert(0, {str(folder)!r}); {start}"
-    return (sys.executable, "-c", code)
-
-
 HEADER = "-- One row per app.\n-- app_id: the app\n"
 BROKEN = {
     "no_syntax": HEADER + "select app_id frm raw.apps\n",
@@ -102,18 +91,39 @@ BROKEN = {
 }
 
 
+OWN = {
+    **BROKEN,
+    "costs": HEADER + "select app_id from raw.apps\n",  # a mart that comes with dify-etl
+    "no_such_file": HEADER + "select app_id from read_csv('/no/such/folder/apps.csv')\n",
+    "my_apps": HEADER + "select app_id from raw.apps\n",
+}
+
+
 def test_broken_sql_files_fail_alone(own_copy: Shell, dify: ServedDify, tmp_path: Path) -> None:
-    """All else is loaded, built and published, and the messages name each file."""
-    own_copy.command = project_with(tmp_path / "project", BROKEN)
+    """All else is loaded, built and published, and the messages name each file; what is good of
+    one's own is a table like any other.
+    """
+    own_copy.variables["DIFY_ETL_SQL"] = str(tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    for name, text in OWN.items():
+        (tmp_path / "own" / f"{name}.sql").write_text(text)
     reads = "SELECT count(DISTINCT run_id) FROM ops.runs WHERE feed = 'conversations'"
     answer = own_copy.run("sync")
     assert answer.code == 1
-    assert [one for one in BROKEN if f"where: sql/marts/{one}.sql" not in answer.err] == []
-    assert answer.err.count("ModelBroken:") == len(BROKEN)
+    failed = sorted([*BROKEN, "left_out_costs", "no_such_file"])
+    named = [*BROKEN, "no_such_file"]
+    assert [one for one in named if f"where: {one}.sql in the folder" not in answer.err] == []
+    assert "marts.costs is a model of dify-etl" in answer.err
+    assert answer.err.count("ModelBroken:") == len(failed)
     assert "This is a bug" not in answer.err
     assert own_copy.rows(reads) == [(2,)]
     broken = "SELECT model FROM ops.models WHERE state = 'failed' ORDER BY ALL"
-    assert own_copy.rows(broken) == [(f"marts.{name}",) for name in sorted(BROKEN)]
+    assert own_copy.rows(broken) == [(f"marts.{name}",) for name in failed]
+    counts = "SELECT (SELECT count(*) FROM marts.my_apps), (SELECT count(*) FROM raw.apps)"
+    assert len({*own_copy.rows(counts)[0]}) == 1
+    assert "marts.my_apps" in own_copy.run("tables").out
+    own_copy.variables["DIFY_ETL_SQL"] = str(tmp_path / "gone")
+    assert "there is no such folder" in own_copy.run("sync").err
 
 
 def test_app_deleted_during_the_run(own_dify: ServedDify, tmp_path: Path) -> None:

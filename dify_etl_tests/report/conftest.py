@@ -9,8 +9,9 @@ import pytest
 
 from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.home import LIVE
-from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.model_builds import build_all
 from dify_etl.warehouse.publish import publish
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl_tests.sql.conftest import open_for_few_rows
 from dify_etl_tests.strangers.planting import planted
 from dify_etl_tests.sync.answers_changed import ChangedAnswers

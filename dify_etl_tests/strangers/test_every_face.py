@@ -141,6 +141,7 @@ COMMANDS: dict[str, Words] = {
     "tables": lambda stage: [[], ["raw.apps"]],
     "query": lambda stage: [["select name from raw.apps"], ["select error('x\x1b[2J')"]],
     "report": lambda stage: [[]],
+    "docs": lambda stage: [[], ["is_whole"], [EVIL]],
     "export": lambda stage: [["raw.apps", "--to", "apps.csv"]],
     "quarantine list": lambda stage: [[]],
     "quarantine retry": lambda stage: [[]],

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dify_etl.warehouse.database import Database
-from dify_etl.warehouse.model_builds import sql_files
 from dify_etl.warehouse.models import Catalog, Model, build
+from dify_etl.warehouse.sql_files import sql_files
 
 
 def load_models(folder: Path | None = None) -> tuple[Model, ...]:

@@ -9,7 +9,8 @@ import pytest
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ledger import LEDGER
 from dify_etl.warehouse.database import Database, open_database, utc_now
-from dify_etl.warehouse.model_builds import build_all, sql_files
+from dify_etl.warehouse.model_builds import build_all
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import mark_absent, upsert
 

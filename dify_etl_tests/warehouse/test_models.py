@@ -7,8 +7,8 @@ import pytest
 
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import ModelBroken
-from dify_etl.warehouse.model_builds import sql_files
 from dify_etl.warehouse.models import build, read_model
+from dify_etl.warehouse.sql_files import sql_files
 from dify_etl_tests.warehouse.good_models import load_models
 
 VIEW = """\

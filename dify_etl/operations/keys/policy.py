@@ -125,8 +125,8 @@ def read_policy(path: Path) -> Policy:
         raise PolicyMissing(
             "there is no policy file",
             where=str(path.absolute()),
-            hint="Write one (docs/key-rotation.md begins with an example), or name another with "
-            "--policy or DIFY_ETL_ROTATION_POLICY.",
+            hint="Write one (`dify-etl docs key-rotation` begins with an example), or name another "
+            "with --policy or DIFY_ETL_ROTATION_POLICY.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
@@ -153,7 +153,9 @@ def _once(what: str, values: Sequence[object]) -> None:
 
 
 def _wrong(what: str, path: Path) -> PolicyWrong:
-    return PolicyWrong(what, where=str(path), hint="docs/key-rotation.md tells every field.")
+    return PolicyWrong(
+        what, where=str(path), hint="`dify-etl docs key-rotation` tells every field."
+    )
 
 
 def _policy_error(error: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from dify_etl.extras import how_to_install
 from dify_etl.operations.keys.errors import SinkFailed, SinkNotInstalled
 from dify_etl.operations.keys.sinks.configs import AwsSinkConfig
 from dify_etl.operations.keys.sinks.protocol import Stage
@@ -33,7 +34,7 @@ def open_aws_sink(config: AwsSinkConfig) -> "AwsSink":
         raise SinkNotInstalled(
             "the package boto3 is missing",
             where="a sink of type aws",
-            hint="Install it: pip install 'dify-etl[aws]'.",
+            hint=how_to_install("aws"),
         ) from None
     for name in ("botocore", "boto3"):  # at DEBUG they log whole requests, keys included
         log = logging.getLogger(name)

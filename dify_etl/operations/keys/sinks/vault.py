@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
+from dify_etl.extras import how_to_install
 from dify_etl.operations.keys.errors import SinkFailed, SinkNotInstalled
 from dify_etl.operations.keys.sinks.configs import VaultSinkConfig
 from dify_etl.operations.keys.sinks.protocol import Stage
@@ -38,7 +39,7 @@ def open_vault_sink(config: VaultSinkConfig) -> "VaultSink":
         raise SinkNotInstalled(
             "the package hvac is missing",
             where="a sink of type vault",
-            hint="Install it: pip install 'dify-etl[vault]'.",
+            hint=how_to_install("vault"),
         ) from None
     client = hvac.Client(
         url=config.url,
