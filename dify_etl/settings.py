@@ -91,6 +91,20 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _postgres(secret: SecretStr) -> SecretStr:
+    # The messages never quote the value: it holds a password.
+    try:
+        url = urlsplit(secret.get_secret_value())
+        _ = url.port
+    except ValueError as error:
+        raise ValueError("it is no address of a database") from error
+    if url.scheme not in ("postgresql", "postgresql+psycopg2") or not url.path.strip("/"):
+        raise ValueError("it must begin with postgresql:// and name a database")
+    if find_spec("dagster_postgres") is None:
+        raise ValueError("it needs dagster-postgres: pip install 'dify-etl[postgres]'")
+    return secret
+
+
 def _notify(secret: SecretStr) -> SecretStr:
     # The messages never quote a URL: of most services all of it but the scheme is a secret.
     for position, url in enumerate(secret.get_secret_value().split(), start=1):
@@ -424,6 +438,21 @@ class Settings(BaseSettings):
         validation_alias="DIFY_ETL_UI_PASSWORD",
         description="What everybody has to give who opens the Dagster UI; needed by --host.",
         examples=["a long password"],
+    )
+
+    dagster_storage: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_DAGSTER_STORAGE",
+        description="A PostgreSQL in which Dagster keeps runs and events; unset: SQLite files. "
+        "Needs the extra `postgres`.",
+        examples=["postgresql://dagster:password@localhost:5432/dagster"],
+    )
+    log: Literal["text", "json"] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_LOG",
+        description="What sync, serve and dev say of themselves: lines for people (text), or a "
+        "JSON object per line (json); unset: json for serve, else text.",
+        examples=["json"],
     )
 
     @classmethod

@@ -8,7 +8,7 @@ from rich.console import Console
 from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
 from dify_etl.assembly.forgetting import Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
-from dify_etl.cli.developing import dagster_folder
+from dify_etl.cli.dagster_home import dagster_folder
 from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home
 from dify_etl.sync.ledger import FORGOTTEN_PEOPLE, FORGOTTEN_ROWS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.cli.developing import INSTANCE_SETTINGS, dagster_home
+from dify_etl.cli.dagster_home import INSTANCE_SETTINGS, dagster_home
 from dify_etl.settings import load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
