@@ -535,6 +535,11 @@ def setting_names() -> Mapping[str, Any]:
     return {str(field.validation_alias): field for field in Settings.model_fields.values()}
 
 
+def secret_file_names() -> tuple[str, ...]:
+    """The variables that name the file of a secret setting."""
+    return tuple(f"{name}_FILE" for name, field in setting_names().items() if _is_secret(field))
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
     _require_known()
@@ -569,7 +574,7 @@ def _require_known() -> None:
     its place, for DIFY_ETL_TEXT that all texts are kept.
     """
     names = setting_names()
-    known = {*names, *(f"{name}_FILE" for name, field in names.items() if _is_secret(field))}
+    known = {*names, *secret_file_names()}
     for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:
