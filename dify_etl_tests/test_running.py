@@ -29,7 +29,7 @@ UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 
 def block_with(words: str) -> str:
     (block,) = [one for one in SHELL if words in one]
-    return block
+    return str(block)
 
 
 def test_home_is_restored_and_the_next_night_goes_on(tmp_path: Path) -> None:

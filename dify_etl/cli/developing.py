@@ -26,7 +26,7 @@ from dify_etl.cli.dagster_home import enter_dagster_home
 from dify_etl.cli.log_line import LOG, line_teller
 from dify_etl.defs.schedules import nightly_schedule
 from dify_etl.settings import Settings, SettingWrong
-from dify_etl.ui.liveness import Marks
+from dify_etl.ui.marks import Marks, answers
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 
 DEFINITIONS = "dify_etl.definitions"
@@ -115,16 +115,11 @@ def _serve(
         f"    socket: {commands.socket}\n"
     )
     tree.start(commands.code())
-    tree.wait(until=lambda: _answers(commands.socket))
+    tree.wait(until=lambda: answers(commands.socket))
     tree.start(commands.daemon())
     # The root keeps the socket: while a web application is started again, browsers wait.
     tree.start(commands.web(listening.fileno(), host))
     tree.supervise(tell)
-
-
-def _answers(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        return probe.connect_ex(str(path)) == 0
 
 
 def _name_of(host: str) -> tuple[str, ...]:

@@ -9,16 +9,15 @@ would stand there as started for ever, and with one run at a time no night would
 
 import json
 import logging
-import socket
 import sys
 from collections.abc import Iterable
-from contextlib import closing
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._cli import create_dagster_cli
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dify_etl.ui.log_lines import set_up_logs
+from dify_etl.ui.marks import answers
 
 UNDER_WAY = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 GONE = (
@@ -34,15 +33,6 @@ def end_gone_runs(instance: DagsterInstance) -> list[str]:
     """
     runs = instance.get_runs(RunsFilter(statuses=list(UNDER_WAY)))
     return [_end(instance, run) for run in runs if _is_gone(run)]
-
-
-def answers(path: str) -> bool:
-    """Whether somebody listens at this socket."""
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        try:
-            return probe.connect_ex(path) == 0
-        except OSError:  # a path that is too long for any socket
-            return False
 
 
 def _is_gone(run: DagsterRun) -> bool:

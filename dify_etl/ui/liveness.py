@@ -2,31 +2,14 @@
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 from dagster._core.workspace.context import WorkspaceProcessContext
 
-STORAGE, CODE, DAEMON = "storage", "code", "daemon"
+from dify_etl.ui.marks import CODE, DAEMON, Marks
+
+STORAGE = "storage"
 # The daemon's threads write their heartbeats every 30 s; one that evaluates may be late.
 SILENT_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The folder of files by which the root of the processes tells which of them live."""
-
-    folder: Path
-
-    @property
-    def code(self) -> Path:
-        """There while the code location's process lives."""
-        return self.folder / CODE
-
-    @property
-    def daemon(self) -> Path:
-        """There while the daemon's process lives."""
-        return self.folder / DAEMON
 
 
 class DagsterParts:

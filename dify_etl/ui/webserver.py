@@ -24,8 +24,9 @@ from starlette.types import ASGIApp
 from dify_etl.settings import Settings, load_settings
 from dify_etl.ui.gate import Gate
 from dify_etl.ui.health import HealthEndpoint
-from dify_etl.ui.liveness import DagsterParts, Marks
+from dify_etl.ui.liveness import DagsterParts
 from dify_etl.ui.log_lines import set_up_logs
+from dify_etl.ui.marks import Marks
 
 POLL_MILLISECONDS = 2000  # how often an open page asks for news, as `dagster dev` has it
 # As dagster-webserver sets them: a page may wait, and connections are not kept for ever.

@@ -12,10 +12,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
 from dify_etl_tests.cli.command_line import Shell
 from dify_etl_tests.cli.small_servers import some_days_ago
@@ -41,6 +43,7 @@ class Serving:
         self.process = process
         self.port = port
         self.dagster = RunningDagster(port, folder)
+        self.log = folder / f"log-{port}"
 
     def health(self) -> tuple[int, str]:
         try:
@@ -48,6 +51,9 @@ class Serving:
         except httpx.TransportError:
             return 0, "web"
         return answer.status_code, answer.text.strip()
+
+    def is_without(self, word: str) -> bool:
+        return self.health() == (503, word)
 
     def part(self, words: str) -> int:
         """The process id of a part, by its command."""
@@ -92,12 +98,12 @@ def test_what_dies_comes_back_and_health_says_so(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         for words, word in (("dagster._daemon", "daemon"), ("ui.code_server", "code")):
             os.kill(served.part(words), signal.SIGKILL)
-            wait_until(lambda word=word: served.health() == (503, word))
+            wait_until(partial(served.is_without, word))
             wait_until(lambda: served.health() == (200, "ok"))
         os.kill(served.part("ui.webserver"), signal.SIGKILL)
         wait_until(lambda: served.health() == (200, "ok"))
     assert served.process.returncode == 0
-    lines = [json.loads(line) for line in (tmp_path / f"log-{served.port}").open()]
+    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
     told = [line["event"] for line in lines if line["logger"] == "dify-etl"]
     assert sum("was killed by SIGKILL; it is started again in 1 s" in one for one in told) == 3
 
@@ -165,8 +171,5 @@ def test_runs_are_kept_in_postgresql(tmp_path: Path, postgres: str) -> None:
     assert "DAGSTER_POSTGRES_URL" in (home / "dagster.yaml").read_text()
     assert postgres not in (home / "dagster.yaml").read_text()
     assert list(home.rglob("*.db")) == []
-    import psycopg2
-
-    with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT status FROM runs")
-        assert cursor.fetchall() == [("SUCCESS",)]
+    with create_engine(postgres).connect() as connection:
+        assert connection.execute(text("SELECT status FROM runs")).all() == [("SUCCESS",)]

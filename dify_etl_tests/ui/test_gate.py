@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dify_etl.settings import Settings, load_settings
 from dify_etl.ui.gate import Gate
-from dify_etl.ui.liveness import Marks
+from dify_etl.ui.marks import Marks
 from dify_etl.ui.webserver import gated_ui
 from dify_etl_tests.ui.in_process import Client
 

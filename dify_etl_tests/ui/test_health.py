@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from dify_etl.ui.gate import Gate
 from dify_etl.ui.health import KEPT_SECONDS, PATH, HealthEndpoint
-from dify_etl.ui.liveness import SILENT_SECONDS, DagsterParts, Marks
+from dify_etl.ui.liveness import SILENT_SECONDS, DagsterParts
+from dify_etl.ui.marks import Marks
 from dify_etl_tests.ui.in_process import Client
 
 
