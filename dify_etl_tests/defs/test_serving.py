@@ -172,4 +172,4 @@ def test_runs_are_kept_in_postgresql(tmp_path: Path, postgres: str) -> None:
     assert postgres not in (home / "dagster.yaml").read_text()
     assert list(home.rglob("*.db")) == []
     with create_engine(postgres).connect() as connection:
-        assert connection.execute(text("SELECT status FROM runs")).all() == [("SUCCESS",)]
+        assert connection.scalars(text("SELECT status FROM runs")).all() == ["SUCCESS"]
