@@ -9,11 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -132,30 +134,28 @@ def launch_and_wait_for_start(served: Serving) -> None:
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a PostgreSQL of our own on loopback; it does not run as root."""
     programs = {name: shutil.which(name, path=search_path()) for name in ("initdb", "postgres")}
     if not all(programs.values()):
         pytest.skip("no PostgreSQL is installed")
-    port, data = free_port(), tmp_path / "pg"
-    data.mkdir()
-    tmp_path.chmod(0o755)
-    user: Mapping[str, str] = {"user": "postgres"} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(data, "postgres")
-        for folder in tmp_path.parents:
-            if folder.stat().st_uid == 0 and folder != Path("/") and folder != Path("/tmp"):
-                folder.chmod(folder.stat().st_mode | 0o011)
-    init = [str(programs["initdb"]), "-D", str(data), "-A", "trust", "-U", "dagster"]
-    subprocess.run(init, check=True, capture_output=True, cwd="/", **user)  # type: ignore[call-overload]
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-    command = [str(programs["postgres"]), "-D", str(data), "-p", str(port), *options]
-    server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **user)  # type: ignore[call-overload]
-    try:
-        yield f"postgresql://dagster@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(folder, "postgres")
+        data = f"{folder}/data"
+        init = [str(programs["initdb"]), "-D", data, "-A", "trust", "-U", "dagster"]
+        subprocess.run([*init, "--no-locale"], check=True, capture_output=True, cwd="/", **user)
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        command = [str(programs["postgres"]), "-D", data, "-p", str(port), *options]
+        server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **user)
+        try:
+            yield f"postgresql://dagster@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
 
 
 def search_path() -> str:
