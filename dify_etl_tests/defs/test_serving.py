@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,13 @@ class Serving:
         return [one["status"] for one in self.dagster.ask(RUNS)["runsOrError"]["results"]]
 
 
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that was killed and waits for its parent does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 @contextmanager
 def serving(folder: Path, **variables: str) -> Iterator[Serving]:
     """Serve, and end it by SIGTERM unless the block did; nobody stays behind."""
@@ -92,7 +99,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Serving]:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
-    assert [pid for pid in left if Path(f"/proc/{pid}").exists()] == []
+    wait_until(lambda: not any(is_there(pid) for pid in left))
 
 
 def test_what_dies_comes_back_and_health_says_so(tmp_path: Path) -> None:
