@@ -1,4 +1,4 @@
-"""Ctrl-C that no library swallows."""
+"""Ctrl-C and SIGTERM that no library swallows."""
 
 import signal
 import threading
@@ -11,7 +11,8 @@ _pressed = threading.Event()
 
 @contextmanager
 def noted_interrupts() -> Iterator[None]:
-    """While the block runs, Ctrl-C is noted as well as raised.
+    """While the block runs, Ctrl-C is noted as well as raised; SIGTERM, by which systemd and
+    containers stop, is the same.
 
     KeyboardInterrupt is raised in whatever runs at that moment. In a callback of Polars or DuckDB
     it is written to stderr and dropped, or comes back as another error. Where a run notes an error
@@ -19,16 +20,19 @@ def noted_interrupts() -> Iterator[None]:
     where somebody else, such as Dagster, handles the signal.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    if not is_main or before is not signal.default_int_handler:
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = {one: how for one, how in usual.items() if is_main and signal.getsignal(one) is how}
+    if not ours:
         yield
         return
     _pressed.clear()
-    signal.signal(signal.SIGINT, _note)
+    for number in ours:
+        signal.signal(number, _note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, before in ours.items():
+            signal.signal(number, before)
         _pressed.clear()
 
 

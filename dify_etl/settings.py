@@ -92,6 +92,20 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _postgres(secret: SecretStr) -> SecretStr:
+    # The messages never quote the value: it holds a password.
+    try:
+        url = urlsplit(secret.get_secret_value())
+        _ = url.port
+    except ValueError as error:
+        raise ValueError("it is no address of a database") from error
+    if url.scheme not in ("postgresql", "postgresql+psycopg2") or not url.path.strip("/"):
+        raise ValueError("it must begin with postgresql:// and name a database")
+    if find_spec("dagster_postgres") is None:
+        raise ValueError("it needs dagster-postgres: pip install 'dify-etl[postgres]'")
+    return secret
+
+
 def _notify(secret: SecretStr) -> SecretStr:
     # The messages never quote a URL: of most services all of it but the scheme is a secret.
     for position, url in enumerate(secret.get_secret_value().split(), start=1):
@@ -435,6 +449,21 @@ class Settings(BaseSettings):
         examples=["a long password"],
     )
 
+    dagster_storage: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_DAGSTER_STORAGE",
+        description="A PostgreSQL in which Dagster keeps runs and events; unset: SQLite files. "
+        "Needs the extra `postgres`.",
+        examples=["postgresql://dagster:password@localhost:5432/dagster"],
+    )
+    log: Literal["text", "json"] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_LOG",
+        description="What sync, serve and dev say of themselves: lines for people (text), or a "
+        "JSON object per line (json); unset: json for serve, else text.",
+        examples=["json"],
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -515,6 +544,11 @@ def setting_names() -> Mapping[str, Any]:
     return {str(field.validation_alias): field for field in Settings.model_fields.values()}
 
 
+def secret_file_names() -> tuple[str, ...]:
+    """The variables that name the file of a secret setting."""
+    return tuple(f"{name}_FILE" for name, field in setting_names().items() if is_secret(field))
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
     _require_known()
@@ -549,7 +583,7 @@ def _require_known() -> None:
     its place, for DIFY_ETL_TEXT that all texts are kept.
     """
     names = setting_names()
-    known = {*names, *(f"{name}_FILE" for name, field in names.items() if is_secret(field))}
+    known = {*names, *secret_file_names()}
     for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:

@@ -41,6 +41,7 @@ GOOD = (
     ("DIFY_ETL_PEOPLE", "hash", "people"),
     ("DIFY_ETL_SCHEDULE", "@daily", "schedule"),
     ("DIFY_ETL_SIMULATED", "true", "simulated"),
+    ("DIFY_ETL_LOG", "json", "log"),
     ("DIFY_ETL_HOSTS", "etl.example.com", "ui_allowed_hosts"),
     ("DIFY_ETL_COPY", "/srv/analysts", "copy_folder"),
     ("DIFY_ETL_COPY_MODE", "0640", "copy_mode"),
@@ -55,6 +56,7 @@ SECRETS = (
     ("DIFY_ETL_UI_PASSWORD", SECRET, "ui_password"),
     ("DIFY_TOKEN_STORE", f"redis://:{SECRET}@localhost/0", "token_store"),
     ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
+    ("DIFY_ETL_DAGSTER_STORAGE", f"postgresql://me:{SECRET}@localhost/dagster", "dagster_storage"),
     ("DIFY_ETL_NOTIFY", f"json://localhost/{SECRET} mailto://me:{SECRET}@mail.test", "notify"),
 )
 BAD = (
@@ -87,6 +89,9 @@ BAD = (
     ("DIFY_ETL_MAX_ANSWER_MIB", "0", "greater than or equal to 1"),
     ("DIFY_ETL_SCHEDULE", "every night", "cron"),
     ("DIFY_ETL_NOTIFY", f"json://localhost {SECRET}", "URL 2 of it"),
+    ("DIFY_ETL_LOG", "xml", "json"),
+    ("DIFY_ETL_DAGSTER_STORAGE", f"mysql://me:{SECRET}@localhost/dagster", "postgresql://"),
+    ("DIFY_ETL_DAGSTER_STORAGE", f"postgresql://me:{SECRET}@localhost", "name a database"),
 )
 
 

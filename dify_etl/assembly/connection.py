@@ -139,11 +139,13 @@ def open_dify(
     tell: Tell | None = None,
     token_store: TokenStore | None = None,
     retry: RetryPolicy | None = None,
+    run_id: str | None = None,
 ) -> Iterator[DifyClient]:
     """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
 
     With `tell` it is a run: its first line names server, workspace and home, and the home becomes
-    private; without, the home is left as it is. SettingWrong when no server is named or the account
+    private; without, the home is left as it is. With `run_id` Dify's own log names the run, too.
+    SettingWrong when no server is named or the account
     is missing, or the home belongs to the other kind of Dify; WarehouseUnwritable when the home
     cannot be made.
     """
@@ -152,7 +154,7 @@ def open_dify(
     check_kind(settings)
     if tell is not None:
         _remember(settings)  # before anything else is made in the folder
-    with _client(settings, token_store, retry) as dify:
+    with _client(settings, token_store, retry, run_id) as dify:
         if tell is not None:
             tell(first_line(settings, dify.account.current_workspace()))
             _make_private(settings, tell)
@@ -227,12 +229,15 @@ def _make_private(settings: Settings, tell: Tell) -> None:
 
 @contextmanager
 def _client(
-    settings: Settings, token_store: TokenStore | None, retry: RetryPolicy | None
+    settings: Settings,
+    token_store: TokenStore | None,
+    retry: RetryPolicy | None,
+    run_id: str | None,
 ) -> Iterator[DifyClient]:
     if settings.is_simulated:
         from dify_etl.assembly.demo import simulated_client
 
-        with simulated_client(home_of(settings)) as dify:
+        with simulated_client(home_of(settings), run_id) as dify:
             yield dify
         return
     assert settings.base_url is not None
@@ -254,6 +259,7 @@ def _client(
             pages=settings.max_pages,
         ),
         fingerprint_key=fingerprint_key(home_of(settings)),
+        run_id=run_id,
     ) as dify:
         yield dify
 

@@ -30,7 +30,7 @@ _FIRST_PLAN = replace(DEMO_PLAN, agents=0, version="1.12.1")
 _PLANS = {plan.version: plan for plan in (_FIRST_PLAN, DEMO_PLAN)}
 
 
-def simulated_client(home: Path) -> DifyClient:
+def simulated_client(home: Path, run_id: str | None = None) -> DifyClient:
     """A client of a simulated workspace that stays the same for every run into this home."""
     plan, _ = demo_of(home)
     world = build_world(plan)
@@ -40,6 +40,7 @@ def simulated_client(home: Path) -> DifyClient:
         password=SecretStr(world.account.password or ""),
         transport=httpx.WSGITransport(app=SimulatedDify(world, plan.version)),
         fingerprint_key=fingerprint_key(home),
+        run_id=run_id,
     )
 
 

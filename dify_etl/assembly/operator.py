@@ -1,5 +1,6 @@
 """Who operates on the Dify of the settings, over the home whose audit is written."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,11 +16,16 @@ from dify_etl.settings import Settings
 
 
 @contextmanager
-def open_operator(settings: Settings, *, tell: Tell) -> Iterator[OperationContext]:
-    """Log in, and out of nothing: sessions are kept. Raises what `open_dify` raises."""
-    home = home_of(settings)
-    with open_dify(settings, tell=tell) as dify:
-        operator = operator_of(dify, AuditFile(Home(home).audit))
+def open_operator(
+    settings: Settings, *, tell: Tell, run_id: str | None = None
+) -> Iterator[OperationContext]:
+    """Log in, and out of nothing: sessions are kept. Raises what `open_dify` raises.
+
+    The audit names the run: Dagster's, or else one of its own.
+    """
+    home, run_id = home_of(settings), run_id or str(uuid.uuid4())
+    with open_dify(settings, tell=tell, run_id=run_id) as dify:
+        operator = operator_of(dify, AuditFile(Home(home).audit, run_id))
         sync_proof_at = partial(LiveSyncProof, home, settings.zone)
         first_keys = partial(first_keys_of, operator, home, settings)
         yield OperationContext(operator, home, sync_proof_at, first_keys)

@@ -58,6 +58,12 @@ AUDIT = Table(
         ),
         Column("message", "VARCHAR", "What happened, for people; empty when all went well."),
         Column("recorded_at", "TIMESTAMPTZ", "When the entry was written, UTC."),
+        Column(
+            "run_id",
+            "VARCHAR",
+            "The run that did it, as in Dagster and in the User-Agent that Dify's log shows; null: "
+            "of before, or of a command that asks Dify nothing.",
+        ),
     ),
     keeps_history=False,
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dify_etl.cli.consoles import err
-from dify_etl.cli.error_messages import ErrorMessage, print_error
+from dify_etl.cli.error_messages import ErrorMessage, print_error, print_error_line
 from dify_etl.errors import ActionableError, is_interrupt
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -28,9 +28,9 @@ _STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
 
 
 @contextmanager
-def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
+def clear_errors(*, debug: bool, failed: int = FAILED, as_lines: bool = False) -> Iterator[None]:
     """One clear message instead of a traceback; exit code 2 for wrong usage and settings, 130 for
-    Ctrl-C, `failed` for the rest.
+    Ctrl-C, `failed` for the rest. With `as_lines` the message is a line of a JSON log.
     """
     try:
         with clear_interrupt():
@@ -43,7 +43,10 @@ def clear_errors(*, debug: bool, failed: int = FAILED) -> Iterator[None]:
             raise typer.Exit(INTERRUPTED) from None
         if debug:
             err.print_exception()
-        print_error(err, message_of(error))
+        if as_lines:
+            print_error_line(message_of(error))
+        else:
+            print_error(err, message_of(error))
         raise typer.Exit(_exit_code(error, failed)) from None
 
 

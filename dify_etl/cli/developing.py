@@ -7,80 +7,119 @@ import socket
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from dify_etl.assembly.connection import check_kind, effective_settings, home_of, server_name
+from dify_etl.assembly.connection import (
+    Tell,
+    check_kind,
+    effective_settings,
+    home_of,
+    server_name,
+)
 from dify_etl.cli.clear_errors import INTERRUPTED
 from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.dagster_home import enter_dagster_home
+from dify_etl.cli.log_line import LOG, line_teller
 from dify_etl.defs.schedules import nightly_schedule
-from dify_etl.home import Home
-from dify_etl.project_files import project_file
 from dify_etl.settings import Settings, SettingWrong
+from dify_etl.ui.marks import Marks, answers
 from dify_etl.ui.process_tree import ProcessTree, Service, running
-from dify_etl.warehouse.errors import translated
 
-INSTANCE_SETTINGS = project_file("dagster.yaml")
 DEFINITIONS = "dify_etl.definitions"
+PYTHON = (sys.executable, "-m")
 BACKLOG = 128
 
 
-def run_dagster(console: Console, *, host: str, port: int, log_format: str) -> None:
-    """Serve the UI on this address until a signal comes.
+def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> None:
+    """Serve the UI on this address until a signal comes; what dies meanwhile is started again.
+
+    For a server logs are JSON lines, unless the settings say otherwise, and the code is loaded
+    once; else the UI can load it anew.
 
     Raises before anything is started: SettingWrong for settings, for an address that cannot be
     used, and for one that others reach while there is no password. ServiceEnded when one of the
-    processes ends by itself. Ends with exit code 130 after Ctrl-C.
+    processes does not come up, or dies again and again. Ends with exit code 130 after Ctrl-C, 0
+    after SIGTERM.
     """
     settings = effective_settings()
     if not settings.is_simulated:
         settings.require_credentials()  # else every run would end with this
     check_kind(settings)
-    tell = teller(err)
+    is_json = (settings.log or ("json" if is_server else "text")) == "json"
+    tell = line_teller() if is_json else teller(err)
+    warn = line_teller(level="warning") if is_json else tell
     tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
     nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
     with closing(listening_socket(settings, host, port)) as listening:
-        os.environ.update(instance_variables(settings))
+        enter_dagster_home(settings)
+        os.environ[LOG] = "json" if is_json else "text"  # of runs, too
         shown = f"[{host}]" if ":" in host else host
         told = f"Dagster UI: http://{shown}:{port} (data in {home_of(settings).resolve()})"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        (tell if is_json else teller(console))(told)
         with tempfile.TemporaryDirectory(prefix="dify-etl-") as folder, running() as tree:
-            _serve(tree, listening, Path(folder), host=host, log_format=log_format)
+            commands = _Commands(Path(folder), "json" if is_json else "colored", not is_server)
+            _serve(tree, listening, commands, host=host, tell=warn)
             asked = tree.asked_by
+            if asked is not None:
+                tell(f"{signal.Signals(asked).name}: all processes are ended, runs too")
     if asked == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 
 
+@dataclass(frozen=True)
+class _Commands:
+    """The processes, which find each other in one private folder.
+
+    The code location listens at a socket there: whoever reaches that one needs no web application.
+    Its path is short, for the sake of the system's limit of 108 characters.
+    """
+
+    folder: Path
+    log_format: str
+    can_reload: bool
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "socket"
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace.yaml"
+
+    def code(self) -> Service:
+        command = ("dify_etl.ui.code_server", str(self.socket), DEFINITIONS, self.log_format)
+        reload = ("reload",) if self.can_reload else ()
+        mark = Marks(self.folder).code
+        return Service("the code location", (*PYTHON, *command, *reload), mark=mark)
+
+    def daemon(self) -> Service:
+        command = ("dagster._daemon", "run", "-w", str(self.workspace))
+        logs = ("--log-format", self.log_format)
+        return Service("the daemon", (*PYTHON, *command, *logs), mark=Marks(self.folder).daemon)
+
+    def web(self, number: int, host: str) -> Service:
+        files = (str(number), str(self.workspace), str(self.folder), self.log_format)
+        command = ("dify_etl.ui.webserver", *files, *_name_of(host))
+        return Service("the web application", (*PYTHON, *command), (number,))
+
+
 def _serve(
-    tree: ProcessTree, listening: socket.socket, folder: Path, *, host: str, log_format: str
+    tree: ProcessTree, listening: socket.socket, commands: _Commands, *, host: str, tell: Tell
 ) -> None:
-    # A socket in a folder that only this user may enter: whoever reaches the code location needs
-    # no web application. Its path is short, for the sake of the system's limit of 108 characters.
-    code, workspace = folder / "code", folder / "workspace.yaml"
-    workspace.write_text(
-        f"load_from:\n- grpc_server:\n    location_name: {DEFINITIONS}\n    socket: {code}\n"
+    commands.workspace.write_text(
+        f"load_from:\n- grpc_server:\n    location_name: {DEFINITIONS}\n"
+        f"    socket: {commands.socket}\n"
     )
-    logs = ("--log-format", log_format)
-    python = (sys.executable, "-m")
-    start = ("dagster", "code-server", "start", "-m", DEFINITIONS, "--location-name", DEFINITIONS)
-    tree.start(
-        Service("the code location", (*python, *start, "-s", str(code), "--log-level", "warning"))
-    )
-    tree.wait(until=lambda: _answers(code))
-    daemon = ("dagster._daemon", "run", "-w", str(workspace), *logs)
-    tree.start(Service("the daemon", (*python, *daemon)))
-    number = listening.fileno()
-    serving = ("dify_etl.ui.webserver", str(number), str(workspace), *_name_of(host))
-    tree.start(Service("the web application", (*python, *serving), (number,)))
-    listening.close()  # from now on the web application alone has it
-    tree.wait()
-
-
-def _answers(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        return probe.connect_ex(str(path)) == 0
+    tree.start(commands.code())
+    tree.wait(until=lambda: answers(commands.socket))
+    tree.start(commands.daemon())
+    # The root keeps the socket: while a web application is started again, browsers wait.
+    tree.start(commands.web(listening.fileno(), host))
+    tree.supervise(tell)
 
 
 def _name_of(host: str) -> tuple[str, ...]:
@@ -129,31 +168,3 @@ def listening_socket(settings: Settings, host: str, port: int) -> socket.socket:
             hint="End what listens there, or choose another port with --port.",
         ) from error
     return listening
-
-
-def instance_variables(settings: Settings) -> dict[str, str]:
-    """What every process of Dagster is told: its home, and that it sends nothing to its makers,
-    whatever the settings of somebody's own DAGSTER_HOME say.
-    """
-    return {"DAGSTER_HOME": str(dagster_home(settings)), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-
-
-def dagster_home(settings: Settings) -> Path:
-    """DAGSTER_HOME, or `dagster` in the home; it gets the project's dagster.yaml if it has none.
-
-    WarehouseUnwritable when the folder cannot be made.
-    """
-    home = dagster_folder(settings)
-    target = home / "dagster.yaml"
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not target.exists():
-            target.write_bytes(INSTANCE_SETTINGS.read_bytes())
-    except OSError as error:
-        raise translated(target, error) from error
-    return home
-
-
-def dagster_folder(settings: Settings) -> Path:
-    """DAGSTER_HOME, or `dagster` in the home, whether it is there or not."""
-    return Path(os.environ.get("DAGSTER_HOME") or Home(settings.home).dagster).resolve()

@@ -1,11 +1,12 @@
 """Errors on a terminal: always what happened, where, and what to do, wherever they came from."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
 
+from dify_etl.cli.log_line import print_line
 from dify_etl.errors import ActionableError
 
 
@@ -49,3 +50,9 @@ def print_error(console: Console, message: ErrorMessage) -> None:
     )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def print_error_line(message: ErrorMessage, **fields: Any) -> None:
+    """The same as one line of a JSON log."""
+    told = {"kind": message.kind, "where": message.where, "what_to_do": message.hint}
+    print_line(message.what, level="error", **told, **fields)

@@ -10,7 +10,7 @@ from dify_etl.assembly.connection import copy_place, effective_settings, home_of
 from dify_etl.assembly.forgetting import ForgetPlan, Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
 from dify_etl.cli.consoles import err, teller
-from dify_etl.cli.developing import dagster_folder
+from dify_etl.cli.dagster_home import dagster_folder
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home

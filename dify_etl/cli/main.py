@@ -25,6 +25,7 @@ from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json
 from dify_etl.cli.key_commands import keys
 from dify_etl.cli.late_groups import late_group
+from dify_etl.cli.log_line import wants_json
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.report_language import ReportLanguage
 from dify_etl.cli.simulated_option import Commands
@@ -175,7 +176,7 @@ def sync(
     debug: Debug = False,
 ) -> None:
     """Read Dify into the warehouse: without dates the look-back and all that was missed."""
-    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED):
+    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED, as_lines=wants_json()):
         from dify_etl.cli.sync_request import SyncRequest
         from dify_etl.settings import load_settings
 
@@ -479,16 +480,32 @@ def dev(
     with clear_errors(debug=debug):
         from dify_etl.cli.developing import run_dagster
 
-        run_dagster(out, host=host, port=port, log_format="colored")
+        run_dagster(out, host=host, port=port, is_server=False)
 
 
 @app.command()
-def serve(*, host: Host = "127.0.0.1", port: Port = 3000, debug: Debug = False) -> None:
-    """The same for a server: logs are JSON lines, for what collects them."""
+def serve(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 3000,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask one that runs whether all its parts live.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """The same for a server: logs are JSON lines, for what collects them.
+
+    --check starts nothing: it says ok, or which part does not live (web, code, daemon, storage) and
+    ends with 1.
+    """
     with clear_errors(debug=debug):
+        if check:
+            from dify_etl.cli.health_check import check_health
+
+            raise typer.Exit(check_health(out, host=host, port=port))
         from dify_etl.cli.developing import run_dagster
 
-        run_dagster(out, host=host, port=port, log_format="json")
+        run_dagster(out, host=host, port=port, is_server=True)
 
 
 def _day(text: str | None, option: str) -> date | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from dify_etl.cli.dagster_home import DAGSTER_HOME, name_storage
 from dify_etl.cli.error_messages import ErrorMessage
 from dify_etl.cli.summary import SyncOutcome
 from dify_etl.defs.asset_keys import feed_key, raw_key
@@ -42,7 +43,7 @@ def read_recorded(
         opened, apps=list(plan.apps), full=plan.is_full, catch_up=plan.window is None
     )
     job = code_location(settings, resource).resolve_job_def(NIGHTLY_SYNC)
-    with _instance() as instance:
+    with _instance(settings) as instance:
         try:
             result = job.execute_in_process(
                 instance=instance,
@@ -82,8 +83,8 @@ def _partition_tags(settings: Settings, opened: OpenHome, plan: SyncPlan) -> dic
 
 
 @contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
-    home = os.environ["DAGSTER_HOME"]
+def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    home = os.environ[DAGSTER_HOME]
     if not Path(home).is_absolute() or not Path(home).is_dir():
         raise SettingWrong(
             f"DAGSTER_HOME is wrong: {home} is no absolute path of a folder",
@@ -91,6 +92,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
             hint="Make the folder and set its whole path, or unset DAGSTER_HOME: the run is then "
             "not recorded for the Dagster UI.",
         )
+    name_storage(settings)
     with dg.DagsterInstance.get() as instance:
         yield instance
 

@@ -18,13 +18,13 @@ from dify_etl.assembly.connection import (
 )
 from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
-from dify_etl.cli.consoles import err, teller
+from dify_etl.cli.consoles import err
+from dify_etl.cli.dagster_home import DAGSTER_HOME
 from dify_etl.cli.demonstration import show_demo
-from dify_etl.cli.error_messages import print_error
 from dify_etl.cli.json_answers import print_json
-from dify_etl.cli.progress import progress_on
-from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
+from dify_etl.cli.summary import SyncOutcome
 from dify_etl.cli.sync_request import SyncRequest
+from dify_etl.cli.sync_voices import Voice, voice_of
 from dify_etl.cli.verdict_json import sync_object
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
@@ -57,26 +57,24 @@ def run_sync(request: SyncRequest, console: Console) -> int:
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     _check_asked_for(settings, request.feeds)
     run_id = str(uuid.uuid4())
+    voice = voice_of(console, run_id, is_json=settings.log == "json" and not request.is_json)
     is_night = request.is_night and not request.apps and not request.feeds
     alerts = alerts_of(settings)
-    with noted_night(alerts, run_id, is_night=is_night, tell=teller(err)) as note:
-        return _read_and_show(settings, request, console, run_id, note)
+    with noted_night(alerts, run_id, is_night=is_night, tell=voice.warn) as note:
+        return _read_and_show(settings, request, voice, run_id, note)
 
 
 def _read_and_show(
-    settings: Settings, request: SyncRequest, console: Console, run_id: str, note: NightNote
+    settings: Settings, request: SyncRequest, voice: Voice, run_id: str, note: NightNote
 ) -> int:
     started = time.monotonic()
-    outcome = _read(settings, request, console, run_id)
+    outcome = _read(settings, request, voice, run_id)
     if outcome.is_published:
         note.published()
     elif outcome.messages:
         note.failed(outcome.messages[0].words, outcome.messages[0].kind)
     seconds = time.monotonic() - started
-    show_summary(console, outcome.reports, seconds)
-    show_verdict(console, outcome.verdict)
-    for message in [*outcome.messages, *broken_messages(outcome.verdict)]:
-        print_error(err, message)
+    voice.outcome(outcome, seconds)
     for trace in outcome.traces if request.is_debug else ():
         err.print(trace, markup=False, highlight=False, soft_wrap=True)
     code = _exit_code(outcome)
@@ -91,17 +89,17 @@ def _exit_code(outcome: SyncOutcome) -> int:
     return 0 if outcome.verdict.is_good and not outcome.messages else NOT_WHOLE
 
 
-def _read(settings: Settings, request: SyncRequest, console: Console, run_id: str) -> SyncOutcome:
+def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -> SyncOutcome:
     """Everything that needs Dify and the home; both are given back before anything is shown."""
-    with noted_interrupts(), _opened(settings, request, run_id, console) as opened:
+    with noted_interrupts(), _opened(settings, request, run_id, voice) as opened:
         window = _window(settings, request, opened)
         opened.check_source()
         if newer := opened.dify.newer_than_tested:
-            err.print(f"{newer}; it is read all the same.", highlight=False, markup=False)
+            voice.warn(f"{newer}; it is read all the same.")
         check_apps(opened, request.apps)
         feeds = _with_needs(request.feeds, opened)
         plan = SyncPlan(window=window, apps=request.apps, is_full=request.is_full)
-        if os.environ.get("DAGSTER_HOME"):
+        if os.environ.get(DAGSTER_HOME):
             from dify_etl.cli.recorded_night import read_recorded
 
             return read_recorded(settings, opened, plan, feeds)
@@ -122,11 +120,11 @@ def _check_asked_for(settings: Settings, feeds: Collection[str]) -> None:
 
 @contextmanager
 def _opened(
-    settings: Settings, request: SyncRequest, run_id: str, console: Console
+    settings: Settings, request: SyncRequest, run_id: str, voice: Voice
 ) -> Iterator[OpenHome]:
     with (
-        open_dify(settings, tell=teller(console)) as dify,
-        progress_on(console) as watch,
+        open_dify(settings, tell=voice.tell, run_id=run_id) as dify,
+        voice.watch() as watch,
         open_home(
             dify,
             home_of(settings),

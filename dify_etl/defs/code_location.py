@@ -24,6 +24,7 @@ from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT, published_co
 from dify_etl.defs.raw_assets import raw_assets
 from dify_etl.defs.report_asset import REPORT, report_asset
 from dify_etl.defs.resources import DifyHome
+from dify_etl.defs.run_log import json_lines
 from dify_etl.defs.schedules import NIGHTLY_SYNC, nightly_schedule
 from dify_etl.defs.status_asset import STATUS, status_asset
 from dify_etl.feeds.table import FEEDS
@@ -76,4 +77,5 @@ def code_location(
         },
         # In one process: DuckDB has one writer, and the concurrency is inside the assets.
         executor=dg.in_process_executor,
+        loggers={"console": json_lines} if settings.log == "json" else None,
     )

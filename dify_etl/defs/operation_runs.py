@@ -53,7 +53,8 @@ class DifyOperations(dg.ConfigurableResource["DifyOperations"]):
         """Log in for a run. A setting or login that is wrong fails it clearly."""
         with ExitStack() as stack:
             with clear_failures():
-                opened = open_operator(effective_settings(), tell=teller(context))
+                run_id = context.run.run_id if context.run else None
+                opened = open_operator(effective_settings(), tell=teller(context), run_id=run_id)
                 self._context = stack.enter_context(opened)
             yield self
 

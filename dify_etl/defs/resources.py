@@ -59,7 +59,7 @@ def clear_failures(*, failed_tries: int | None = None) -> Iterator[None]:
 
 def _open(stack: ExitStack, run_id: str, tell: Tell) -> OpenHome:
     settings = effective_settings()
-    dify = stack.enter_context(open_dify(settings, tell=tell))
+    dify = stack.enter_context(open_dify(settings, tell=tell, run_id=run_id))
     home, rules = home_of(settings), rules_of(settings)
     copy = copy_place(settings)
     return stack.enter_context(

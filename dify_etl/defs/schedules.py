@@ -23,8 +23,14 @@ def lookback_tags(settings: Settings, now: datetime) -> dict[str, str]:
 
 
 def night_config() -> dict[str, object]:
-    """The run config of a night: catch up what was missed, read deep."""
-    return {"resources": {"dify_home": {"config": {"catch_up": True}}}}
+    """The run config of a night: catch up what was missed, read deep.
+
+    Dagster asks the code location's own logger (`run_log`) only where a run's config names it.
+    """
+    return {
+        "resources": {"dify_home": {"config": {"catch_up": True}}},
+        "loggers": {"console": {"config": {}}},
+    }
 
 
 def sleeping_schedule(

@@ -45,7 +45,7 @@ class DifyClient:
     the first call. Use it as a context manager, or `close()` it.
 
     The account is given as `credentials`, or as `email` and `password`, or as `admin_api_key` and
-    `workspace_id`.
+    `workspace_id`. With `run_id` each request names the run in its User-Agent.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class DifyClient:
         on_request: Callable[[RequestDone], None] | None = None,
         bounds: AnswerBounds | None = None,
         patience: OutagePatience | None = None,
+        run_id: str | None = None,
     ) -> None:
         clock = clock or Clock()
         if credentials is None:
@@ -82,6 +83,7 @@ class DifyClient:
             clock=clock,
             bounds=bounds,
             patience=patience,
+            run_id=run_id,
         )
         self.account = Account(self._session)
         self.apps = Apps(self._session)

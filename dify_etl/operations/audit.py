@@ -42,6 +42,7 @@ class AuditEntry(BaseModel):
     outcome: Outcome
     message: str = ""
     at: datetime
+    run_id: str | None = None  # the run of Dagster or of the command that did it
 
 
 class AuditTrail(Protocol):
@@ -96,11 +97,17 @@ class Signature:
 class AuditFile:
     """The audit as JSON lines, mode 0600: an entry is on the disk when `record` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_id: str | None = None) -> None:
         self.path = path
+        self._run_id = run_id
 
     def record(self, entry: AuditEntry) -> None:
-        """Append one line and wait until the disk has it. AuditUnwritable when it cannot be."""
+        """Append one line and wait until the disk has it. AuditUnwritable when it cannot be.
+
+        An entry that names no run is of this file's.
+        """
+        if entry.run_id is None:
+            entry = entry.model_copy(update={"run_id": self._run_id})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             append_line(self.path, entry.model_dump_json().encode())

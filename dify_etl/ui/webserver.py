@@ -1,8 +1,9 @@
 """The process that serves Dagster's web application behind the gate.
 
-    python -m dify_etl.ui.webserver <file descriptor of the socket> <workspace file> [host ...]
+    python -m dify_etl.ui.webserver <descriptor> <workspace file> <marks> <log format> [host ...]
 
-`process_tree` starts it: the socket listens already, and hosts are allowed beside DIFY_ETL_HOSTS.
+`process_tree` starts it: the socket of the descriptor listens already, the folder `marks` tells
+which of the other processes live, and hosts are allowed beside DIFY_ETL_HOSTS.
 """
 
 import asyncio
@@ -22,6 +23,10 @@ from starlette.types import ASGIApp
 
 from dify_etl.settings import Settings, load_settings
 from dify_etl.ui.gate import Gate
+from dify_etl.ui.health import HealthEndpoint
+from dify_etl.ui.liveness import DagsterParts
+from dify_etl.ui.log_lines import set_up_logs
+from dify_etl.ui.marks import Marks
 
 POLL_MILLISECONDS = 2000  # how often an open page asks for news, as `dagster dev` has it
 # As dagster-webserver sets them: a page may wait, and connections are not kept for ever.
@@ -35,17 +40,22 @@ def gated_ui(
     workspace: WorkspaceLoadTarget,
     settings: Settings,
     hosts: Collection[str] = (),
+    *,
+    marks: Marks,
 ) -> Iterator[ASGIApp]:
-    """Dagster's web application over a workspace, behind the gate that the settings describe."""
+    """Dagster's web application over a workspace, behind the gate that the settings describe; and
+    before the gate the health of all parts.
+    """
     secret = settings.ui_password
     with WorkspaceProcessContext(instance, workspace, version=__version__) as context:
-        yield Gate(
+        gate = Gate(
             create_app_from_workspace_process_context(
                 context, "", POLL_MILLISECONDS, lifespan=_lifespan
             ),
             hosts=(*settings.ui_hosts, *hosts),
             password=secret.get_secret_value() if secret else None,
         )
+        yield HealthEndpoint(gate, DagsterParts(context, marks))
 
 
 @asynccontextmanager
@@ -54,15 +64,17 @@ async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
         yield
 
 
-def serve(listening: socket.socket, workspace: Path, hosts: Collection[str]) -> None:
+def serve(listening: socket.socket, workspace: Path, marks: Marks, hosts: Collection[str]) -> None:
     """Serve until interrupted."""
     instance = DagsterInstance.get()
     instance.optimize_for_webserver(STATEMENT_MILLISECONDS, RECYCLE_SECONDS, MOST_OVERFLOW)
     target = WorkspaceFileTarget([str(workspace)])
-    with instance, gated_ui(instance, target, load_settings(), hosts) as app:
+    with instance, gated_ui(instance, target, load_settings(), hosts, marks=marks) as app:
         config = uvicorn.Config(
             app,
+            log_config=None,  # as `set_up_logs` has it
             log_level="warning",
+            access_log=False,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -72,5 +84,6 @@ def serve(listening: socket.socket, workspace: Path, hosts: Collection[str]) -> 
 
 
 if __name__ == "__main__":
-    descriptor, file, *allowed = sys.argv[1:]
-    serve(socket.socket(fileno=int(descriptor)), Path(file), allowed)
+    descriptor, file, folder, log_format, *allowed = sys.argv[1:]
+    set_up_logs("json" if log_format == "json" else "colored")
+    serve(socket.socket(fileno=int(descriptor)), Path(file), Marks(Path(folder)), allowed)

@@ -26,6 +26,10 @@ class WarehouseBusy(WarehouseError):
     """Another process has the live file open; names its PID and command."""
 
 
+class WarehouseNewer(WarehouseError):
+    """A newer version of dify-etl made or mended this file; what it means by it is unknown."""
+
+
 class WarehouseUnwritable(WarehouseError):
     """The home cannot be written: disk full, read-only, or somebody else's."""
 

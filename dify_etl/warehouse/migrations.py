@@ -16,7 +16,7 @@ import duckdb
 from dify_etl.home import Home, give
 from dify_etl.private_files import private_files
 from dify_etl.warehouse.database import Database, open_database, utc_now
-from dify_etl.warehouse.errors import translated
+from dify_etl.warehouse.errors import WarehouseNewer, translated
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import Column, Table, quoted
 from dify_etl.warehouse.writing_anew import write_anew
@@ -69,7 +69,8 @@ def migrate_home(
     """Run the steps that this home lacks on its live file and its published copy (`place`).
 
     Call it under the home's lock. Readers of the copy keep the old one until they open it anew.
-    `tell` gets a line per step; `compression` is DuckDB's. WarehouseBusy, WarehouseUnwritable.
+    `tell` gets a line per step; `compression` is DuckDB's. WarehouseBusy, WarehouseUnwritable;
+    WarehouseNewer, before anything is changed, when a step was done that nobody here knows.
     """
     try:
         live = Home(home).live.resolve()  # where a link stands, the file behind it is mended
@@ -105,8 +106,7 @@ def waiting_steps(database: Database, migrations: Sequence[Migration]) -> list[s
     """The steps that the next sync will run on this file, in words; it is only looked at."""
     if not holds_data(database):
         return []
-    made = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = ?"
-    if not database.rows(made, [MIGRATIONS.name]):
+    if not _was_migrated(database):
         return [one.step for one in migrations]
     return [one.step for one in _missing(database, migrations)]
 
@@ -121,6 +121,8 @@ def _migrate(
 ) -> None:
     """Run the steps on the file at `path`; it becomes `target` when it was written anew."""
     with open_database(path, wait_seconds=wait_seconds) as database:
+        if path == target:  # the copy comes behind the live file
+            _refuse_newer(database, migrations, target)
         database.ensure(MIGRATIONS)
         if not holds_data(database):
             return
@@ -146,6 +148,25 @@ def _migrate(
         elif path != target:
             database.execute("CHECKPOINT live")
             path.replace(target)
+
+
+def _refuse_newer(database: Database, migrations: Sequence[Migration], target: Path) -> None:
+    if not _was_migrated(database):
+        return
+    newest = database.value("SELECT max(number) FROM ops.migrations")
+    if newest is not None and newest > max(one.number for one in migrations):
+        (step,) = database.rows("SELECT step FROM ops.migrations WHERE number = ?", [newest])[0]
+        raise WarehouseNewer(
+            f"a newer version of dify-etl wrote this file (step {newest}: {step})",
+            where=str(target),
+            hint="Install that version again; or restore a backup of before the upgrade, as "
+            "docs/running.md says. Nothing was changed.",
+        )
+
+
+def _was_migrated(database: Database) -> bool:
+    made = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = ?"
+    return bool(database.rows(made, [MIGRATIONS.name]))
 
 
 def _or_none(numbers: Sequence[str]) -> str:

@@ -1,14 +1,21 @@
 """The home of `dify-etl dev`'s Dagster; that the UI comes up is shown in `defs`."""
 
+import os
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
-from dagster._core.instance import InstanceRef
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.telemetry_upload import is_running_in_test
 
-from dify_etl.cli.developing import INSTANCE_SETTINGS, dagster_home, instance_variables
-from dify_etl.settings import load_settings
+from dify_etl.cli.dagster_home import (
+    INSTANCE_SETTINGS,
+    POSTGRES,
+    STORAGE_URL,
+    dagster_home,
+    enter_dagster_home,
+)
+from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
 
@@ -40,10 +47,10 @@ def test_nothing_is_sent_to_the_makers_of_dagster(
     """
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.delenv("DAGSTER_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ.pop("DAGSTER_DISABLE_TELEMETRY", None)
     assert not is_running_in_test()  # what stops Dagster from sending
-    for name, text in instance_variables(load_settings()).items():
-        monkeypatch.setenv(name, text)
+    enter_dagster_home(load_settings())
     assert is_running_in_test()
     checkout = InstanceRef.from_dir(str(tmp_path / "new"), config_dir=str(INSTANCE_SETTINGS.parent))
     with DagsterInstance.from_ref(checkout) as bare:
@@ -55,3 +62,35 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "dagster").write_text("mine")
     with pytest.raises(WarehouseUnwritable, match="dagster"):
         dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))
+
+
+STORAGE = "postgresql://me:hunter2@localhost/dagster"
+
+
+def test_storage_in_postgresql_is_named_by_a_variable(tmp_path: Path) -> None:
+    """Dagster takes the file; no password stands in it; without the setting it is as before."""
+    here = load_settings(DIFY_ETL_HOME=tmp_path)
+    there = load_settings(DIFY_ETL_HOME=tmp_path, DIFY_ETL_DAGSTER_STORAGE=STORAGE)
+    file = dagster_home(here) / "dagster.yaml"
+    dagster_home(there)
+    text = file.read_text()
+    assert "hunter2" not in text
+    storage = InstanceRef.from_dir(str(file.parent)).storage_data
+    assert storage is not None
+    assert storage.class_name == "DagsterPostgresStorage"
+    assert storage.config_dict == {"postgres_url": {"env": STORAGE_URL}}
+    dagster_home(here)
+    assert file.read_bytes() == INSTANCE_SETTINGS.read_bytes()
+
+
+def test_own_instance_settings_have_to_name_the_storage(tmp_path: Path) -> None:
+    """They are never changed; the line to add is told."""
+    file = tmp_path / "dagster" / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text("telemetry: {enabled: true}\n")
+    settings = load_settings(DIFY_ETL_HOME=tmp_path, DIFY_ETL_DAGSTER_STORAGE=STORAGE)
+    with pytest.raises(SettingWrong, match="does not name it") as refused:
+        dagster_home(settings)
+    assert POSTGRES.strip() in refused.value.hint
+    file.write_text("telemetry: {enabled: true}\n" + POSTGRES)
+    assert dagster_home(settings) == file.parent

@@ -149,7 +149,7 @@ def test_activation_links_are_nowhere_but_in_the_file(own: Shell) -> None:
     assert token not in shown.out + shown.err + done.out + done.err + listed.out
     files = [path for path in own.home.rglob("*") if path.is_file()]
     assert any(path.name == "audit.jsonl" for path in files)
-    assert own.rows("SELECT count(*) FROM ops.audit") == [(2,)]
+    assert own.rows("SELECT count(*), count(DISTINCT run_id) FROM ops.audit") == [(2, 1)]
     assert [path for path in files if token.encode() in path.read_bytes()] == []
 
 

@@ -236,10 +236,10 @@ def test_import_over_an_app_takes_and_refuses_what_the_command_does(
 
 
 def test_audit_is_published_to_analysts(app: App, tmp_path: Path) -> None:
-    """The next sync brings the audit into the copy, where everybody can ask it."""
+    """The next sync brings the audit into the copy, with the run of Dagster that did it."""
     config: dict[str, Any] = {"app": app.id, "description": "new words"}
     plan_id = told(run("update_app", **config))["plan_id"]
-    run("update_app", **config, dry_run=False, plan_id=plan_id)
+    done = run("update_app", **config, dry_run=False, plan_id=plan_id)
     job = code_location(effective_settings()).resolve_job_def("nightly_sync")
     with dg.DagsterInstance.ephemeral() as instance:
         job.execute_in_process(
@@ -248,5 +248,7 @@ def test_audit_is_published_to_analysts(app: App, tmp_path: Path) -> None:
             asset_selection=[dg.AssetKey("published_copy")],
         )
     with duckdb.connect(str(tmp_path / "home" / "dify.duckdb"), read_only=True) as connection:
-        rows = connection.execute("SELECT outcome FROM ops.audit ORDER BY recorded_at").fetchall()
-    assert rows == [("begun",), ("verified",)]
+        rows = connection.execute(
+            "SELECT outcome, run_id FROM ops.audit ORDER BY recorded_at"
+        ).fetchall()
+    assert rows == [("begun", done.run_id), ("verified", done.run_id)]

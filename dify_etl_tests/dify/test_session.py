@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Callable
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -469,3 +470,23 @@ def test_id_that_no_address_takes_is_named() -> None:
     """An id longer than any address ends as an error with the route, not as a bug."""
     with pytest.raises(UnexpectedAnswer, match="no address takes it"):
         session(PretendServer()).get("/apps/{app_id}", app_id="x" * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "agent"), [(None, "dify-etl/{}"), ("a-run", "dify-etl/{} (run a-run)")]
+)
+def test_every_request_names_version_and_run(run_id: str | None, agent: str) -> None:
+    """In its User-Agent, so that the server's own log tells whose it is: logins, renewals too."""
+    asked: list[tuple[str, str]] = []
+    server = PretendServer()
+
+    def noting(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.path, request.headers["user-agent"]))
+        return server(request)
+
+    dify = client(noting, run_id=run_id)
+    dify.account.profile()
+    server.expire()
+    dify.account.profile()
+    assert {name for _, name in asked} == {agent.format(version("dify-etl"))}
+    assert {path.rpartition("/")[2] for path, _ in asked} >= {"login", "profile", "refresh-token"}

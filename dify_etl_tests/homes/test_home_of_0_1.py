@@ -15,6 +15,7 @@ from dify_etl.dify.http.deny_list import REMOVED
 from dify_etl.home import COPY, LIVE
 from dify_etl.sync.migrations import STEPS
 from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.errors import WarehouseNewer
 from dify_etl.warehouse.migrations import Migration, migrate_home
 
 ARCHIVE = Path(__file__).parent / "home-0.1.tar.xz"
@@ -264,3 +265,14 @@ def test_reader_of_the_old_copy_keeps_it(home: Path) -> None:
         assert reader.execute("SELECT count(*) FROM raw.messages").fetchall()[0][0] > 0
     assert os.stat(home / COPY).st_ino != inode
     assert TOKEN not in (home / COPY).read_bytes()
+
+
+def test_file_of_a_newer_version_is_refused(home: Path) -> None:
+    """With the step that it does not know; not a byte of it is changed, nor of its copy."""
+    later = Migration(STEPS[-1].number + 1, "what comes later", lambda database: 0)
+    migrate(home, (*STEPS, later))
+    before = [(home / name).read_bytes() for name in (LIVE, COPY)]
+    with pytest.raises(WarehouseNewer, match=r"a newer version .* what comes later") as refused:
+        migrate(home)
+    assert "running.md" in refused.value.hint
+    assert [(home / name).read_bytes() for name in (LIVE, COPY)] == before

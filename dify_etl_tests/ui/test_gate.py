@@ -7,6 +7,7 @@ through leaves its trace in the instance.
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dify_etl.settings import Settings, load_settings
 from dify_etl.ui.gate import Gate
+from dify_etl.ui.marks import Marks
 from dify_etl.ui.webserver import gated_ui
 from dify_etl_tests.ui.in_process import Client
 
@@ -26,6 +28,7 @@ MUTATION = "mutation { setNuxSeen }"
 READ = "{ version }"
 REPORTS = ("materialization", "check", "observation")
 Headers = dict[str, str]
+NO_MARKS = Marks(Path("nobody lives"))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 @pytest.fixture(scope="module")
 def ui(instance: dg.DagsterInstance) -> Iterator[Client]:
     """The UI as `dify-etl dev` serves it, reached under the name `localhost`."""
-    with gated_ui(instance, EmptyWorkspaceTarget(), settings(), ["ui.test"]) as app:
+    with gated_ui(instance, EmptyWorkspaceTarget(), settings(), ["ui.test"], marks=NO_MARKS) as app:
         yield Client(app, HOST)
 
 
@@ -280,7 +283,7 @@ def test_names_of_the_settings_are_allowed(instance: dg.DagsterInstance) -> None
     """DIFY_ETL_HOSTS, behind a proxy that speaks TLS."""
     own = {"Host": "etl.example.com", "Origin": "https://etl.example.com"}
     allowed = settings(DIFY_ETL_HOSTS="etl.example.com, other.example.com")
-    with gated_ui(instance, EmptyWorkspaceTarget(), allowed) as app:
+    with gated_ui(instance, EmptyWorkspaceTarget(), allowed, marks=NO_MARKS) as app:
         client = Client(app, HOST)
         assert client.post("/graphql", json={"query": READ}, headers=own).status_code == 200
 
@@ -335,7 +338,8 @@ def test_without_the_password_nothing_is_opened(headers: Headers) -> None:
 
 def test_password_of_the_settings_is_asked_for(instance: dg.DagsterInstance) -> None:
     """On loopback, too, once it is set."""
-    with gated_ui(instance, EmptyWorkspaceTarget(), settings(DIFY_ETL_UI_PASSWORD="secret")) as app:
+    locked = settings(DIFY_ETL_UI_PASSWORD="secret")
+    with gated_ui(instance, EmptyWorkspaceTarget(), locked, marks=NO_MARKS) as app:
         client = Client(app, HOST)
         assert client.get("/").status_code == 401
         assert client.get("/", headers=basic("secret")).status_code == 200

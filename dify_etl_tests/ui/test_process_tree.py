@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.ui.process_tree import ProcessTree, Service, ServiceEnded, running
+from dify_etl.ui.process_tree import Pace, ProcessTree, Service, ServiceEnded, running
 
 # Starts a process of its own, tells both ids, and waits.
 PARENT = """
@@ -22,7 +22,10 @@ with open(sys.argv[1] + ".new", "w") as file:
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 time.sleep(60)
 """
-STUBBORN = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PARENT
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + PARENT
+
+
+QUICK = Pace(first_gap=0.2, most_deaths=2)
 
 
 def service(code: str, told: Path, name: str = "the parent") -> Service:
@@ -62,15 +65,17 @@ def test_end_reaches_what_a_process_started(tmp_path: Path) -> None:
         ("import os; os.kill(os.getpid(), 9)", "the daemon was killed by SIGKILL"),
     ],
 )
-def test_dead_process_is_named_and_ends_the_others(tmp_path: Path, code: str, how: str) -> None:
-    """A UI without its daemon would look well while no night runs."""
+def test_what_does_not_come_up_is_named_and_ends_the_others(
+    tmp_path: Path, code: str, how: str
+) -> None:
+    """Nobody waits for what cannot start."""
     told = tmp_path / "told"
     with running() as tree:
         tree.start(service(PARENT, told))
         tree.wait(until=told.exists)
         tree.start(service(code, told, "the daemon"))
         with pytest.raises(ServiceEnded, match=how):
-            tree.wait()
+            tree.wait(until=lambda: False)
     assert [pid for pid in told.read_text().split() if is_there(int(pid))] == []
 
 
@@ -80,7 +85,7 @@ def test_signal_ends_the_wait(tmp_path: Path, number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with running() as tree:
         os.kill(os.getpid(), number)
-        tree.wait()
+        tree.supervise(print)
         assert tree.asked_by == number
         tree.start(service(PARENT, tmp_path / "told"))
     assert signal.getsignal(number) is before
@@ -102,7 +107,7 @@ def test_second_signal_ends_stubborn_processes_at_once(tmp_path: Path) -> None:
                 "time.sleep(0.4); os.kill(os.getppid(), 2)",
             ]
         )
-        tree.wait()
+        tree.supervise(print)
     asking.wait()
     assert [pid for pid in told.read_text().split() if is_there(int(pid))] == []
     assert time.monotonic() - began < 15
@@ -114,7 +119,7 @@ from pathlib import Path
 from dify_etl.ui.process_tree import Service, running
 with running() as tree:
     tree.start(Service("it", (sys.executable, "-c", sys.argv[1], sys.argv[2])))
-    tree.wait()
+    tree.supervise(print)
 """
 
 
@@ -137,6 +142,78 @@ def test_nothing_is_started_once_the_end_was_asked_for(tmp_path: Path) -> None:
     tree = ProcessTree()
     tree.note(signal.SIGTERM)
     tree.start(service(PARENT, tmp_path / "told"))
-    tree.wait()
+    tree.supervise(print)
     tree.end()
     assert not (tmp_path / "told").exists()
+
+
+# Lives once, and as soon as it is started again asks its root for the end.
+MORTAL = """
+import os, signal, sys, time
+from pathlib import Path
+lives = Path(sys.argv[1])
+is_second = lives.exists()
+lives.write_text("lived")
+if is_second:
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(60)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_dead_process_is_started_again(tmp_path: Path) -> None:
+    """After a gap, with a line that says how it ended; its mark tells whether it lives."""
+    mark, lives, lines = tmp_path / "mark", tmp_path / "lives", list[str]()
+    marks: list[bool] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        marks.append(mark.exists())
+
+    command = (sys.executable, "-c", MORTAL, str(lives))
+    with running() as tree:
+        tree.start(Service("the daemon", command, mark=mark))
+        began_with = mark.exists()
+        tree.supervise(tell, QUICK)
+    assert lines == [
+        "the daemon was killed by SIGKILL; it is started again in 0.2 s",
+        "the daemon is started again",
+    ]
+    assert began_with
+    assert marks == [False, False]
+    assert mark.exists()
+
+
+def test_process_that_dies_again_and_again_ends_all(tmp_path: Path) -> None:
+    """With growing gaps between; whoever started the tree may know more."""
+    lines: list[str] = []
+    with running() as tree:
+        tree.start(Service("the daemon", (sys.executable, "-S", "-c", "raise SystemExit(3)")))
+        with pytest.raises(ServiceEnded, match=r"ended with code 3, the 3th time in a row"):
+            tree.supervise(lines.append, QUICK)
+    gaps = [line.split("again in ")[1] for line in lines if "again in" in line]
+    assert gaps == ["0.2 s", "0.4 s"]
+
+
+def test_what_a_dead_process_started_is_ended_before_the_next(tmp_path: Path) -> None:
+    """Two daemons over one home would start each night twice."""
+    told, lines = tmp_path / "told", list[str]()
+    with running() as tree:
+        tree.start(service(PARENT, told))
+        tree.wait(until=told.exists)
+        parent, child = (int(text) for text in told.read_text().split())
+        os.kill(parent, signal.SIGKILL)
+
+        def tell(line: str) -> None:
+            lines.append(line)
+            if line.endswith("started again"):
+                lines.append(f"child is there: {is_there(child)}")
+                tree.note(signal.SIGTERM)
+
+        tree.supervise(tell, QUICK)
+    assert lines[1:] == ["the parent is started again", "child is there: False"]
+
+
+def test_gaps_grow_to_a_bound() -> None:
+    """Doubled each time, a minute at most."""
+    assert [Pace().gap(death) for death in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 60.0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -46,8 +47,13 @@ VERSION_ROUTES = ("/ping", "/setup", "/system-features")  # all without a login
 HEADERS = {
     "accept": "application/json",
     "accept-encoding": "gzip, deflate",
-    "user-agent": "dify-etl",
 }
+
+
+def user_agent(run_id: str | None = None) -> str:
+    """How requests name themselves in the server's log: the version, and the run that sent them."""
+    name = f"dify-etl/{version('dify-etl')}"
+    return f"{name} (run {run_id})" if run_id else name
 
 
 @dataclass(frozen=True)
@@ -146,12 +152,14 @@ class Session:
         clock: Clock | None = None,
         bounds: AnswerBounds | None = None,
         patience: OutagePatience | None = None,
+        run_id: str | None = None,
     ) -> None:
         limits = limits or RequestLimits()
         self.server = server
         self.bounds = bounds or AnswerBounds()
         self._auth = auth
         self._usage = usage
+        self._user_agent = user_agent(run_id)
         self._retry = retry or RetryPolicy()
         self._retries_left = float(self._retry.budget)
         self._clock = clock or Clock()
@@ -357,6 +365,7 @@ class Session:
         return json_of(response) if response.content or call.method == "GET" else None
 
     def _on_sent(self, request: httpx.Request) -> None:
+        request.headers["user-agent"] = self._user_agent  # of logins, too
         request.extensions["started"] = self._clock.monotonic()
         request.extensions["is_under_way"] = True
         request.extensions["status"] = None  # of an earlier sending: a 401 before this one
