@@ -14,6 +14,7 @@ PACKAGES = {
     "aws": ("boto3>=1.35", "botocore>=1.35"),
     "vault": ("hvac>=2.3,<3", "requests>=2.27"),
     "notify": ("apprise>=1.9,<3",),
+    "postgres": ("dagster-postgres>=0.29,<0.30", "sqlalchemy>=2,<2.1"),
 }
 
 

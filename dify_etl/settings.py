@@ -102,7 +102,7 @@ def _postgres(secret: SecretStr) -> SecretStr:
     if url.scheme not in ("postgresql", "postgresql+psycopg2") or not url.path.strip("/"):
         raise ValueError("it must begin with postgresql:// and name a database")
     if find_spec("dagster_postgres") is None:
-        raise ValueError("it needs dagster-postgres: pip install 'dify-etl[postgres]'")
+        raise ValueError(f"it needs the package dagster-postgres. {how_to_install('postgres')}")
     return secret
 
 

@@ -24,7 +24,8 @@ from dify_etl_tests.defs.night import settings_for
 from dify_etl_tests.settings_document import DOCUMENT, rewritten
 
 PAGES = [*sorted(Path().glob("*.md")), *sorted(Path("docs").glob("*.md"))]
-INSTALLERS = ("pip", "pipx", "uv")
+# They name the program, a user or a group, and say no command of it.
+INSTALLERS = ("pip", "pipx", "uv", "install", "useradd")
 CHINESE = Path("README.zh-CN.md").read_text("utf-8")
 ENGLISH = Path("README.md").read_text("utf-8")
 COMMAND = r"(?:\.venv/bin/)?dify-etl ([^`#\n]+)"
@@ -97,7 +98,7 @@ def scripts(text: str) -> Iterator[list[str]]:
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
-            program = next((one for one in words if one.endswith("dify-etl")), "")
+            program = next((one for one in words if re.fullmatch("(.*bin/)?dify-etl", one)), "")
             behind = words[words.index(program) + 1 :] if program else []
             if behind and words[0] not in INSTALLERS:
                 yield [*takewhile(lambda word: word not in ("|", ">", "&&", "||"), behind)]

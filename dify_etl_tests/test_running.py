@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
@@ -162,10 +161,3 @@ def test_units_are_understood_by_systemd(unit: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert [line for line in told.stderr.splitlines() if unit.name in line] == []
-
-
-def test_wheel_brings_dagster_yaml() -> None:
-    """An installed dify-etl has no checkout beside it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["force-include"]["dagster.yaml"] == "dify_etl/_dagster.yaml"

@@ -117,7 +117,7 @@ def test_schedule_asks_for_one_run_over_the_lookback(definitions: dg.Definitions
     assert schedule.cron_schedule == "30 1 * * *"
     assert schedule.job_name == NIGHTLY_SYNC
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-11-17", "2026-11-20")
-    assert request.run_config == {"resources": {"dify_home": {"config": {"catch_up": True}}}}
+    assert request.run_config["resources"] == {"dify_home": {"config": {"catch_up": True}}}
 
 
 def test_night_passes_with_all_its_checks(night: tuple[Workplace, Night]) -> None:
