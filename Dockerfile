@@ -6,8 +6,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY deploy/requirements.lock deploy/image.sh ./
 RUN sh image.sh dependencies requirements.lock /opt/dify-etl
-COPY pyproject.toml README.md dagster.yaml ./
+COPY pyproject.toml dagster.yaml README.md README.zh-CN.md SECURITY.md CHANGELOG.md ./
 COPY sql sql
+COPY docs docs
 COPY dify_simulated dify_simulated
 COPY dify_etl dify_etl
 RUN sh image.sh program /src /opt/dify-etl

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,10 @@ def test_image_runs_as_nobody_and_holds_no_secret() -> None:
     copied = [rest.split()[:-1] for word, rest in told if word == "COPY" and "--from" not in rest]
     assert {f"!{one}" for files in copied for one in files} <= set(allowed)
     assert "*" in allowed
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", *wheel["only-include"], *wheel["force-include"]}
+    assert needed - {one for files in copied for one in files} == set()
     assert not re.search(r"PASSWORD|SECRET|API_KEY", DOCKERFILE)
     assert 'CMD ["dify-etl", "serve", "--check"]' in DOCKERFILE
 
