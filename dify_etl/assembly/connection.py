@@ -1,5 +1,6 @@
 """The Dify of the settings (a server, or the simulated one when told so), and its home."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -39,6 +40,7 @@ from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.model_settings import ModelSettings
+from dify_etl.warehouse.models import FOLDERS
 from dify_etl.warehouse.publish import CopyPlace
 
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
@@ -92,7 +94,7 @@ def rules_of(settings: Settings) -> SyncRules:
             settings.currency_of_models,
             read_rates(settings.rates_file) if settings.rates_file else (),
             _key_max_age_days(settings.rotation_policy),
-            _folder_of_own_sql(settings),
+            folder_of_own_sql(settings),
         ),
         privacy=privacy_of(settings),
     )
@@ -105,11 +107,17 @@ def privacy_of(settings: Settings) -> Privacy:
     return Privacy(settings.text, settings.people, people_salt(home) if has_salt else b"")
 
 
-def _folder_of_own_sql(settings: Settings) -> Path | None:
+def folder_of_own_sql(settings: Settings) -> Path | None:
+    """The folder of models of one's own, None without one. SettingWrong when it cannot be read:
+    all of its tables would stay as they are, or go, and nobody would say so.
+    """
     folder = settings.own_sql
-    if folder is not None and not folder.is_dir():
+    if folder is None:
+        return None
+    within = [folder, *(folder / schema for schema in FOLDERS if (folder / schema).exists())]
+    if not folder.is_dir() or not all(os.access(one, os.R_OK | os.X_OK) for one in within):
         raise SettingWrong(
-            "DIFY_ETL_SQL is wrong: there is no such folder",
+            "DIFY_ETL_SQL is wrong: there is no such folder, or it cannot be read",
             where=str(folder.absolute()),
             hint="Make it, correct the setting, or remove it; a file in it is a model of your own.",
         )

@@ -79,6 +79,8 @@ def rewrite_files(
             tell(f"{sum(changed.values())} rows rewritten; the files are written anew")
             run_id = str(uuid.uuid4())
             fill_ops_tables(database, home)
+            # All are built anew: a query may hide what it reads.
+            database.execute("UPDATE ops.models SET fingerprint = NULL")
             builds = build_all(database, sql_files(own=own_sql), run_id=run_id)
             built = {one.qualified for one, error in builds if error is None}
             if dropped := drop_tables_not_built(database, built):

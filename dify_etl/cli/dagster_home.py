@@ -1,6 +1,7 @@
 """Dagster's own folder and settings: where runs are kept, in SQLite or in PostgreSQL."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 from dify_etl.home import Home
@@ -12,6 +13,13 @@ INSTANCE_SETTINGS = project_file("dagster.yaml")
 DAGSTER_HOME = "DAGSTER_HOME"
 # dagster.yaml names it, so that no password stands in a file.
 STORAGE_URL = "DAGSTER_POSTGRES_URL"
+# What earlier versions wrote as dagster.yaml, by SHA-256: nobody's own, and brought up to date.
+EARLIER = frozenset(
+    {
+        "1d696541d4eaf5010117fa6fb805915e9d80358381aa0a11d7f42cde1c276d7f",
+        "31feac3f0de8364dc4f438f97615277daa54e53d3f0814a5c471c1a9fd5e437b",
+    }
+)
 POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {STORAGE_URL}}}}}}}\n"
 
 
@@ -22,14 +30,9 @@ def enter_dagster_home(settings: Settings) -> Path:
     home = dagster_home(settings)
     os.environ[DAGSTER_HOME] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # whatever somebody's own dagster.yaml says
-    name_storage(settings)
-    return home
-
-
-def name_storage(settings: Settings) -> None:
-    """Set the variable by which a dagster.yaml finds its PostgreSQL."""
     if settings.dagster_storage is not None:
         os.environ[STORAGE_URL] = settings.dagster_storage.get_secret_value()
+    return home
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -44,12 +47,20 @@ def dagster_home(settings: Settings) -> Path:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = target.read_text("utf-8") if target.exists() else None
         wanted = instance_settings(settings)
-        if held is None or (held != wanted and held in _made_by_us()):
+        if held is None or (held != wanted and _is_made_by_us(held)):
             target.write_text(wanted, "utf-8")
     except OSError as error:
         raise translated(target, error) from error
-    is_own = held is not None and held not in _made_by_us()
-    if is_own and settings.dagster_storage is not None and STORAGE_URL not in str(held):
+    is_named = STORAGE_URL in (held or "")
+    if held is None or _is_made_by_us(held):
+        return home
+    if is_named and settings.dagster_storage is None and STORAGE_URL not in os.environ:
+        raise SettingWrong(
+            f"this dagster.yaml takes its PostgreSQL from {STORAGE_URL}, which nobody sets",
+            where=str(target),
+            hint="Set DIFY_ETL_DAGSTER_STORAGE here too, as where `dify-etl serve` runs.",
+        )
+    if not is_named and settings.dagster_storage is not None:
         raise SettingWrong(
             "DIFY_ETL_DAGSTER_STORAGE is set, but this dagster.yaml does not name it",
             where=str(target),
@@ -65,9 +76,11 @@ def instance_settings(settings: Settings) -> str:
     return own if settings.dagster_storage is None else own + POSTGRES
 
 
-def _made_by_us() -> tuple[str, str]:
+def _is_made_by_us(text: str) -> bool:
+    if sha256(text.removesuffix(POSTGRES).encode()).hexdigest() in EARLIER:
+        return True
     own = INSTANCE_SETTINGS.read_text("utf-8")
-    return own, own + POSTGRES
+    return text in (own, own + POSTGRES)
 
 
 def dagster_folder(settings: Settings) -> Path:

@@ -1,12 +1,14 @@
 """Start the Dagster UI on this project: daemon, code location and the gated web application."""
 
+import fcntl
 import ipaddress
 import os
 import signal
 import socket
 import sys
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +27,11 @@ from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.dagster_home import enter_dagster_home
 from dify_etl.cli.log_line import LOG, line_teller
 from dify_etl.defs.schedules import nightly_schedule
+from dify_etl.private_files import LockHeld, flock, process_lock
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.ui.marks import Marks, answers
 from dify_etl.ui.process_tree import ProcessTree, Service, running
+from dify_etl.warehouse.errors import translated
 
 DEFINITIONS = "dify_etl.definitions"
 PYTHON = (sys.executable, "-m")
@@ -55,19 +59,58 @@ def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> N
     tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
     nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
     with closing(listening_socket(settings, host, port)) as listening:
-        enter_dagster_home(settings)
+        dagster = enter_dagster_home(settings)
         os.environ[LOG] = "json" if is_json else "text"  # of runs, too
         shown = f"[{host}]" if ":" in host else host
         told = f"Dagster UI: http://{shown}:{port} (data in {home_of(settings).resolve()})"
         (tell if is_json else teller(console))(told)
-        with tempfile.TemporaryDirectory(prefix="dify-etl-") as folder, running() as tree:
-            commands = _Commands(Path(folder), "json" if is_json else "colored", not is_server)
+        with (
+            _alone(dagster) as is_alone,
+            _private_folder() as folder,
+            running() as tree,
+        ):
+            how = [*([] if is_server else ["reload"]), *(["alone"] if is_alone else [])]
+            home = home_of(settings).resolve()
+            commands = _Commands(folder, "json" if is_json else "colored", (str(home), *how))
             _serve(tree, listening, commands, host=host, tell=warn)
             asked = tree.asked_by
             if asked is not None:
                 tell(f"{signal.Signals(asked).name}: all processes are ended, runs too")
     if asked == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _alone(dagster: Path) -> Iterator[bool]:
+    """Whether nobody else serves from this DAGSTER_HOME; while the block lasts nobody else will."""
+
+    def refused(error: OSError | LockHeld) -> Exception:
+        return error if isinstance(error, LockHeld) else translated(dagster, error)
+
+    with ExitStack() as held:
+        is_alone = True
+        try:
+            held.enter_context(
+                process_lock(dagster / "serve.lock", wait_seconds=0.0, refused=refused)
+            )
+        except LockHeld:
+            is_alone = False
+        yield is_alone
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder in the system's own for such, which cleans away what is old but not what is locked:
+    the files in it are made once and then only looked at.
+    """
+    with tempfile.TemporaryDirectory(prefix="dify-etl-") as name:
+        held = os.open(name, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                flock(held, fcntl.LOCK_SH)
+            yield Path(name)
+        finally:
+            os.close(held)
 
 
 @dataclass(frozen=True)
@@ -80,7 +123,7 @@ class _Commands:
 
     folder: Path
     log_format: str
-    can_reload: bool
+    for_code: tuple[str, ...]  # the home, and how the code location is to start
 
     @property
     def socket(self) -> Path:
@@ -92,9 +135,8 @@ class _Commands:
 
     def code(self) -> Service:
         command = ("dify_etl.ui.code_server", str(self.socket), DEFINITIONS, self.log_format)
-        reload = ("reload",) if self.can_reload else ()
         mark = Marks(self.folder).code
-        return Service("the code location", (*PYTHON, *command, *reload), mark=mark)
+        return Service("the code location", (*PYTHON, *command, *self.for_code), mark=mark)
 
     def daemon(self) -> Service:
         command = ("dagster._daemon", "run", "-w", str(self.workspace))

@@ -6,7 +6,13 @@ from typing import Any
 
 from rich.console import Console
 
-from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
+from dify_etl.assembly.connection import (
+    copy_place,
+    effective_settings,
+    folder_of_own_sql,
+    home_of,
+    privacy_of,
+)
 from dify_etl.assembly.forgetting import ForgetPlan, Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
 from dify_etl.cli.consoles import err, teller
@@ -57,7 +63,7 @@ def run_forget(
         agreed_id=agreed_id,
         place=place,
         dagster=dagster,
-        own_sql=settings.own_sql,
+        own_sql=folder_of_own_sql(settings),
         tell=teller(err if is_json else console),
     )
     if is_json:

@@ -11,15 +11,15 @@ LOGGER = "dify-etl"
 LOG = "DIFY_ETL_LOG"
 
 
-def wants_json() -> bool:
-    """Whether DIFY_ETL_LOG asks for JSON; answers also when another setting is wrong, which is to
-    be told so as well.
+def wants_json(default: str = "text") -> bool:
+    """Whether DIFY_ETL_LOG asks for JSON, where unset means `default`; answers also when another
+    setting is wrong, which is to be told so as well.
     """
     from dify_etl.settings import SettingWrong, held_in_env_file  # --help needs none
 
     with suppress(SettingWrong):
-        return (os.environ.get(LOG) or held_in_env_file().get(LOG)) == "json"
-    return False
+        return (os.environ.get(LOG) or held_in_env_file().get(LOG) or default) == "json"
+    return default == "json"
 
 
 def log_line(event: str, *, level: str = "info", **fields: Any) -> str:

@@ -176,7 +176,8 @@ def sync(
     debug: Debug = False,
 ) -> None:
     """Read Dify into the warehouse: without dates the look-back and all that was missed."""
-    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED, as_lines=wants_json()):
+    as_lines = wants_json() and not as_json  # nothing but the answer goes to stdout
+    with clear_errors(debug=debug, failed=NOTHING_PUBLISHED, as_lines=as_lines):
         from dify_etl.cli.sync_request import SyncRequest
         from dify_etl.settings import load_settings
 
@@ -498,7 +499,7 @@ def serve(
     --check starts nothing: it says ok, or which part does not live (web, code, daemon, storage) and
     ends with 1.
     """
-    with clear_errors(debug=debug):
+    with clear_errors(debug=debug, as_lines=not check and wants_json("json")):
         if check:
             from dify_etl.cli.health_check import check_health
 

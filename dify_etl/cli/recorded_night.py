@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dify_etl.cli.dagster_home import DAGSTER_HOME, name_storage
+from dify_etl.cli.dagster_home import DAGSTER_HOME, enter_dagster_home
 from dify_etl.cli.error_messages import ErrorMessage
 from dify_etl.cli.summary import SyncOutcome
 from dify_etl.defs.asset_keys import feed_key, raw_key
@@ -22,6 +22,7 @@ from dify_etl.settings import Settings, SettingWrong
 from dify_etl.sync.opening import OpenHome
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import judge
+from dify_etl.ui.marks import HOME_TAG
 
 # Dagster's own lines are for its UI, not for this terminal.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -48,7 +49,7 @@ def read_recorded(
             result = job.execute_in_process(
                 instance=instance,
                 run_id=opened.run_id,
-                tags=_partition_tags(settings, opened, plan),
+                tags=_partition_tags(settings, opened, plan) | {HOME_TAG: _home(opened)},
                 asset_selection=_selection(job, feeds),
                 run_config=QUIET,
                 raise_on_error=False,
@@ -82,6 +83,11 @@ def _partition_tags(settings: Settings, opened: OpenHome, plan: SyncPlan) -> dic
     }
 
 
+def _home(opened: OpenHome) -> str:
+    """By which `dify-etl serve` knows whose lock tells whether the run is still under way."""
+    return str(opened.path.resolve())
+
+
 @contextmanager
 def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     home = os.environ[DAGSTER_HOME]
@@ -92,7 +98,7 @@ def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             hint="Make the folder and set its whole path, or unset DAGSTER_HOME: the run is then "
             "not recorded for the Dagster UI.",
         )
-    name_storage(settings)
+    enter_dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
         yield instance
 

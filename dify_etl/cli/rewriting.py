@@ -4,7 +4,13 @@ from typing import Any
 
 from rich.console import Console
 
-from dify_etl.assembly.connection import copy_place, effective_settings, home_of, privacy_of
+from dify_etl.assembly.connection import (
+    copy_place,
+    effective_settings,
+    folder_of_own_sql,
+    home_of,
+    privacy_of,
+)
 from dify_etl.assembly.rewriting import rewrite_home
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.json_answers import print_json
@@ -34,7 +40,7 @@ def run_privacy(console: Console, *, is_to_rewrite: bool, is_json: bool = False)
             home,
             privacy_of(settings),
             place=copy_place(settings),
-            own_sql=settings.own_sql,
+            own_sql=folder_of_own_sql(settings),
             tell=teller(err if is_json else console),
         )
     note = _note(settings)

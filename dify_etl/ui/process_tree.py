@@ -70,8 +70,8 @@ class _Member:
         self.start()
 
     def start(self) -> None:
-        self.is_down, self._due = False, 0.0
-        self._began = time.monotonic()
+        """OSError when there is no room for a process; then it is as it was."""
+        began = time.monotonic()
         self.process = subprocess.Popen(  # nosec B603 # parts of dify-etl itself
             self.service.command,
             stdin=subprocess.DEVNULL,
@@ -79,6 +79,8 @@ class _Member:
             start_new_session=True,
             preexec_fn=_prepare_child,  # the root has one thread
         )
+        self.is_down, self._due, self._began = False, 0.0, began
+        self._is_over = False  # its number may soon be that of another process
         if self.service.mark is not None:
             self.service.mark.touch()
 
@@ -95,7 +97,7 @@ class _Member:
             self.service.mark.unlink(missing_ok=True)
         self.send(signal.SIGTERM)
         gap = pace.gap(self.deaths)
-        self._due = now + gap
+        self._began, self._due = now, now + gap
         return gap
 
     def can_start(self) -> bool:
@@ -108,22 +110,24 @@ class _Member:
         return not self.has_members()
 
     def send(self, number: int) -> None:
-        """A signal for the process and all that it started."""
+        """A signal for the process and all that it started, unless they are gone."""
+        if self._is_over:
+            return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
     def has_members(self) -> bool:
         """Whether the process, or one that it started, is still there."""
-        if self.process.poll() is None:
-            return True
+        if self._is_over or self.process.poll() is None:
+            return not self._is_over
         with suppress(ChildProcessError):  # as the first process of a container we inherit orphans
             while os.waitpid(-self.process.pid, os.WNOHANG)[0]:
                 pass
         try:
             os.killpg(self.process.pid, 0)
         except (ProcessLookupError, PermissionError):
-            return False
-        return True
+            self._is_over = True
+        return not self._is_over
 
     def how(self) -> str:
         """How it ended, in words."""
@@ -199,7 +203,13 @@ def _look_after(member: _Member, tell: Callable[[str], None], pace: Pace) -> Non
         tell(f"{member.how()}; it is started again in {gap:g} s")
     elif member.is_down and member.can_start():
         tell(f"{member.service.name} is started again")
-        member.start()
+        try:
+            member.start()
+        except OSError as error:
+            gap = member.note_death(pace)
+            if member.deaths > pace.most_deaths:
+                raise _ended(member, f"and cannot be started: {error.strerror}") from error
+            tell(f"{member.service.name} cannot be started ({error.strerror}); again in {gap:g} s")
 
 
 @contextmanager

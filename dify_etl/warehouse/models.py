@@ -97,6 +97,10 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         columns[found["name"]] = found["text"]
     query = "\n".join(lines[len(header) :]).strip().rstrip(";")
     statement = _parsed(query, where)
+    if hidden := _hidden_reads(statement):
+        raise _broken(
+            where, f"{hidden}() hides what it reads", "the table by its name: FROM raw.messages"
+        )
     selected = list(_selected(statement["node"]))
     return Model(
         schema=schema,
@@ -284,6 +288,14 @@ def _syntax_tree(query: str) -> str:
 def _parser() -> duckdb.DuckDBPyConnection:
     """A database without a file, made once: to make it takes far longer than to parse."""
     return duckdb.connect()
+
+
+def _hidden_reads(tree: Any) -> str | None:
+    """A function that reads a table which its text does not name as one: when that changes nobody
+    would build the model anew, and a person who is forgotten would stay in it.
+    """
+    named = {str(node.get("function_name", "")).lower() for node in _nodes(tree)}
+    return min(named & {"query", "query_table"}, default=None)
 
 
 def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ a mart. A file that cannot be a model is one that is broken, and named: it keeps
 others.
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -78,8 +79,9 @@ def _own_files(own: Path, taken: Collection[str]) -> Iterator[SqlFile]:
 
 def _left_out(path: Path, own: Path, schema: str, what: str, hint: str) -> SqlFile:
     """A file that is no model, under a name that no other has: where it lies is in it."""
-    place = "_".join(path.relative_to(own).with_suffix("").parts)
-    name = LEFT_OUT + re.sub(r"[^a-z0-9_]", "_", place.lower())
+    place = path.relative_to(own).with_suffix("").as_posix()
+    letters = re.sub(r"[^a-z0-9_]", "_", place.lower())[:40]  # those of others may be the same
+    name = f"{LEFT_OUT}{letters}_{hashlib.sha256(place.encode()).hexdigest()[:6]}"
     error = ModelBroken(f"{path} is left out: {what}", where=str(path), hint=hint)
     return SqlFile(schema, name, None, error)
 

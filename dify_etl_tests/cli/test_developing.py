@@ -64,6 +64,23 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))
 
 
+# As a home of version 0.1 has it.
+OF_0_1 = """# Settings of the Dagster instance; `make dev` puts them into DAGSTER_HOME.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    # One sync per home: a second run would only wait for the first one's lock.
+    max_concurrent_runs: 1
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: op
+"""
 STORAGE = "postgresql://me:hunter2@localhost/dagster"
 
 
@@ -94,3 +111,27 @@ def test_own_instance_settings_have_to_name_the_storage(tmp_path: Path) -> None:
     assert POSTGRES.strip() in refused.value.hint
     file.write_text("telemetry: {enabled: true}\n" + POSTGRES)
     assert dagster_home(settings) == file.parent
+
+
+def test_settings_of_earlier_versions_are_nobodys_own(tmp_path: Path) -> None:
+    """They are brought up to date, as no user has written them."""
+    file = tmp_path / "dagster" / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text(OF_0_1)
+    dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))
+    assert file.read_bytes() == INSTANCE_SETTINGS.read_bytes()
+    file.write_text(OF_0_1)
+    dagster_home(load_settings(DIFY_ETL_HOME=tmp_path, DIFY_ETL_DAGSTER_STORAGE=STORAGE))
+    assert file.read_text().endswith(POSTGRES)
+
+
+def test_storage_that_nobody_names_is_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync beside `serve`, without its setting."""
+    monkeypatch.delenv(STORAGE_URL, raising=False)
+    file = tmp_path / "dagster" / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text("telemetry: {enabled: false}\n" + POSTGRES)
+    with pytest.raises(SettingWrong, match="nobody sets"):
+        dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))

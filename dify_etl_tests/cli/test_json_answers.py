@@ -61,6 +61,16 @@ def test_sync_ends_with_one_object(here: Shell) -> None:
     assert (entry["operation"], entry["outcome"]) == ("holes.accept", "done")
 
 
+def test_what_is_no_answer_goes_to_stderr(here: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where logs are JSON lines: a program would take one for the answer."""
+    monkeypatch.setenv("DIFY_ETL_LOG", "json")
+    done = CliRunner().invoke(app, ["sync", "--from", "yesterday", "--json"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "yesterday" in done.stderr
+    lines = CliRunner().invoke(app, ["sync", "--from", "yesterday"]).stdout.splitlines()
+    assert [json.loads(line)["level"] for line in lines] == ["error"]
+
+
 def test_listings_and_plans(here: Shell, dify: Any) -> None:
     """What is listed for people is there by name, and no key."""
     key = bots_key(dify.world, here.folder)

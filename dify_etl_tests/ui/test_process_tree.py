@@ -1,5 +1,6 @@
 """Processes that live and end together, with all that they started."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,6 +195,31 @@ def test_process_that_dies_again_and_again_ends_all(tmp_path: Path) -> None:
             tree.supervise(lines.append, QUICK)
     gaps = [line.split("again in ")[1] for line in lines if "again in" in line]
     assert gaps == ["0.2 s", "0.4 s"]
+
+
+def test_process_for_which_there_is_no_room_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go on meanwhile."""
+    lines: list[str] = []
+    real, tries = subprocess.Popen, list[int]()
+
+    def popen(*words: Any, **how: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 2:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return real(*words, **how)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with running() as tree:
+        tree.start(Service("the daemon", (sys.executable, "-c", MORTAL, str(tmp_path / "lives"))))
+        tree.supervise(lines.append, QUICK)
+    assert lines == [
+        "the daemon was killed by SIGKILL; it is started again in 0.2 s",
+        "the daemon is started again",
+        "the daemon cannot be started (Resource temporarily unavailable); again in 0.4 s",
+        "the daemon is started again",
+    ]
 
 
 def test_what_a_dead_process_started_is_ended_before_the_next(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Models of one's own (DIFY_ETL_SQL): what is taken, what is left out; nothing else stops."""
 
+import os
 import re
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from dify_etl.assembly.connection import rules_of
+from dify_etl.assembly.connection import folder_of_own_sql, rules_of
+from dify_etl.defs.groups import group_of_schema
 from dify_etl.defs.model_assets import model_assets
 from dify_etl.manual import pages
 from dify_etl.raw.tables import raw_table
@@ -64,7 +66,7 @@ def test_what_cannot_be_a_model_is_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "marts" / "folder.sql").mkdir()
     (tmp_path / "latin.sql").write_bytes(b"-- One row per app\xe9.\n")
     files = sql_files(own=tmp_path)
-    own = own_of(files)
+    own = {re.sub("_[0-9a-f]{6}$", "", name): text for name, text in own_of(files).items()}
     assert own.pop("marts.twice") == ""
     says = {
         "left_out_costs": "marts.costs is a model of dify-etl",
@@ -82,13 +84,33 @@ def test_what_cannot_be_a_model_is_left_out_and_named(tmp_path: Path) -> None:
     assert not costs.model.is_own
 
 
+def test_names_that_are_none_stay_apart(tmp_path: Path) -> None:
+    """In other scripts, or with other signs: equal names would keep Dagster from loading."""
+    written(tmp_path, "模型一", "用量表", "My Model", "my-model", "a-b", "marts/a-b", "x" * 70)
+    own = own_of(sql_files(own=tmp_path))
+    assert len(own) == 7
+    shipped = {spec.key for spec in model_assets().specs}
+    keys = [spec.key for spec in model_assets(own=tmp_path).specs]
+    assert len(keys) == len(set(keys)) == 7 + len(shipped)
+
+
+def test_what_hides_what_it_reads_is_no_model(tmp_path: Path) -> None:
+    """It would be built once and never again, with whoever is forgotten meanwhile."""
+    for name, source in (("one", "query_table('raw.apps')"), ("two", "QUERY('from raw.apps')")):
+        written(tmp_path, name, text=HEADER + f"select app_id from {source}")
+    own = own_of(sql_files(own=tmp_path))
+    assert [name for name, text in own.items() if "hides what it reads" in text] == [*own]
+    assert len(own) == 2
+
+
 def test_every_file_is_an_asset(tmp_path: Path) -> None:
     """In the group of its schema, with its check; what is left out says why."""
     written(tmp_path, "flat", "costs")
     built = model_assets(own=tmp_path)
     specs = {"/".join(spec.key.path): spec for spec in built.specs}
-    assert specs["marts/flat"].group_name == "marts"
-    assert "marts.costs is a model of dify-etl" in str(specs["marts/left_out_costs"].description)
+    assert specs["marts/flat"].group_name == group_of_schema("marts")
+    (left_out,) = [spec for key, spec in specs.items() if "left_out_costs" in key]
+    assert "marts.costs is a model of dify-etl" in str(left_out.description)
     checked = {spec.asset_key for spec in built.check_specs}
     assert dg.AssetKey(["marts", "flat"]) in checked
 
@@ -115,3 +137,16 @@ def test_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
     settings = load_settings(DIFY_ETL_HOME=tmp_path, DIFY_ETL_SQL=tmp_path / "gone")
     with pytest.raises(SettingWrong, match="DIFY_ETL_SQL"):
         rules_of(settings)
+
+
+@pytest.mark.parametrize("closed", [".", "marts"])
+def test_folder_that_cannot_be_read_is_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Without that its models would seem to be gone, or the night would end after all was read."""
+    own = written(tmp_path / "own", "marts/one")
+    closed_one = own / closed
+    monkeypatch.setattr(os, "access", lambda path, how: path != closed_one)
+    settings = load_settings(DIFY_ETL_HOME=tmp_path, DIFY_ETL_SQL=own)
+    with pytest.raises(SettingWrong, match="DIFY_ETL_SQL"):
+        folder_of_own_sql(settings)

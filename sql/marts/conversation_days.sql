@@ -258,7 +258,7 @@ masks as (
     from sizes
     join lacks on sizes.app_id = lacks.app_id and sizes.message_date = lacks.message_date
     join (select unnest(range(1024)) as mask) as all_masks
-        on all_masks.mask < 1 << sizes.members
+        on all_masks.mask < 1 << least(sizes.members, 10)
     where
         sizes.members <= 10
         and (sizes.is_console or bit_count(all_masks.mask) <= lacks.conversations)
@@ -374,7 +374,10 @@ pairs as (
         on one.app_id = sizes.app_id
         and one.message_date = sizes.message_date
         and one.is_console = sizes.is_console
-    where sizes.members > 10 and (sizes.members <= 100 or one.place = 0)
+    where
+        sizes.members > 10
+        and (sizes.members <= 100 or one.place = 0)
+        and two.place < 1048576
 ),
 
 sets_of_many as (
