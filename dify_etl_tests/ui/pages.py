@@ -47,7 +47,7 @@ def look_at_pages(url: str, dagster_home: Path) -> None:
 
         checks = f"{url}/assets/{INDEXING_REPORT.to_user_string()}?view=checks"
         red = shown(tab, checks, EVERYTHING_INDEXED, "Failed", SHOW)
-        assert f"docs/troubleshooting.md#{EVERYTHING_INDEXED}" in red
+        assert f"dify-etl docs {EVERYTHING_INDEXED}" in red
         tab.click(SHOW)
         wait_for("the names", lambda: tab.text().count(HOSTILE) == 2, seconds=60)
         assert not tab.run("window.planted || document.querySelectorAll('img[src=x]').length")
