@@ -1,5 +1,6 @@
 """What goes wrong while a sync runs: it says so, keeps what it has, and the next run completes."""
 
+import re
 import resource
 import shutil
 import signal
@@ -118,7 +119,8 @@ def test_broken_sql_files_fail_alone(own_copy: Shell, dify: ServedDify, tmp_path
     assert "This is a bug" not in answer.err
     assert own_copy.rows(reads) == [(2,)]
     broken = "SELECT model FROM ops.models WHERE state = 'failed' ORDER BY ALL"
-    assert own_copy.rows(broken) == [(f"marts.{name}",) for name in failed]
+    held = [re.sub("_[0-9a-f]{6}$", "", name) for (name,) in own_copy.rows(broken)]
+    assert held == [f"marts.{name}" for name in failed]
     counts = "SELECT (SELECT count(*) FROM marts.my_apps), (SELECT count(*) FROM raw.apps)"
     assert len({*own_copy.rows(counts)[0]}) == 1
     assert "marts.my_apps" in own_copy.run("tables").out
