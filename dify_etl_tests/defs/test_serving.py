@@ -145,7 +145,7 @@ def postgres() -> Iterator[str]:
     """The address of a PostgreSQL of our own on loopback; it does not run as root."""
     programs = {name: shutil.which(name, path=search_path()) for name in ("initdb", "postgres")}
     if not all(programs.values()):
-        pytest.skip("no PostgreSQL is installed")
+        pytest.fail("it needs a PostgreSQL: apt-get install postgresql")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         user: dict[str, Any] = {}

@@ -45,7 +45,15 @@ def test_a_good_conversation(warehouse: HandWritten) -> None:
     assert (row["created_date"], row["average_latency_seconds"]) == (DAY, 2.0)
 
 
-@pytest.mark.parametrize("answer", ["", " \n", None])
+@pytest.mark.parametrize("answer", [" Yes.", "\r\n\tYes.", "\u3000", "  \x00", "é"])
+def test_what_begins_with_blanks_is_an_answer_all_the_same(
+    warehouse: HandWritten, answer: str
+) -> None:
+    """Only blanks, tabs and ends of lines alone are none."""
+    assert talk(warehouse, {"answer": answer})["unanswered_messages"] == 0
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "\t\r\n  ", None])
 def test_silence_at_the_end_is_abandoned(warehouse: HandWritten, answer: str | None) -> None:
     """Nobody asked again after an empty answer."""
     row = talk(warehouse, {}, {"answer": answer})

@@ -227,6 +227,45 @@ def test_many_talks_are_tried_by_twos(chat: HandWritten) -> None:
     assert verdict(chat) == "explained"
 
 
+def test_many_talks_are_tried_but_for_two(chat: HandWritten) -> None:
+    """Figures that count two of twelve tell which two."""
+    for number in range(12):
+        talk(chat, f"talk {number:02}", message_tokens=10 + number * number)
+    counted = sum(20 + 10 + number * number for number in (3, 7))
+    dify_counts(chat, daily_messages=2, daily_conversations=2, token_count=counted)
+    found = chat.rows_of("marts.conversation_days", "is_counted")
+    assert [row["conversation_id"] for row in found] == ["talk 03", "talk 07"]
+    assert {row["is_certain"] for row in found} == {True}
+
+
+@pytest.mark.parametrize("others", [2, 12])
+@pytest.mark.parametrize("values", [CONSOLE, {}], ids=["accounts", "others"])
+def test_one_of_several_equal_talks_is_left_out_without_certainty(
+    chat: HandWritten, values: dict[str, Any], others: int
+) -> None:
+    """Each of them would fit: the first is taken, and that it is not certain is said. The same of
+    few and of many.
+    """
+    for number in range(others):
+        talk(chat, f"equal {number:02}", **values)
+    talk(chat, "unlike", message_tokens=77, **values)
+    told = {"daily_messages": others, "daily_conversations": others}
+    dify_counts(chat, **told, token_count=30 * (others - 1) + 97)
+    rows = chat.rows_of("marts.conversation_days")
+    assert [row["conversation_id"] for row in rows if not row["is_counted"]] == ["equal 00"]
+    assert {row["is_certain"] for row in rows} == {False}
+
+
+def test_one_of_unlike_talks_is_left_out_with_certainty(chat: HandWritten) -> None:
+    """No other would fit."""
+    talk(chat, "one", message_tokens=5, **CONSOLE)
+    talk(chat, "other", message_tokens=6, **CONSOLE)
+    dify_counts(chat, daily_messages=1, daily_conversations=1, token_count=26)
+    rows = chat.rows_of("marts.conversation_days")
+    assert [row["conversation_id"] for row in rows if not row["is_counted"]] == ["one"]
+    assert {row["is_certain"] for row in rows} == {True}
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
