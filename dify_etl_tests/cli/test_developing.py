@@ -1,5 +1,6 @@
 """The home of `dify-etl dev`'s Dagster; that the UI comes up is shown in `defs`."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dify_etl.cli.dagster_home import (
     dagster_home,
     enter_dagster_home,
 )
+from dify_etl.cli.developing import _alone, _private_folder
 from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
@@ -135,3 +137,21 @@ def test_storage_that_nobody_names_is_a_wrong_setting(
     file.write_text("telemetry: {enabled: false}\n" + POSTGRES)
     with pytest.raises(SettingWrong, match="nobody sets"):
         dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))
+
+
+def test_one_alone_ends_runs_that_are_gone(tmp_path: Path) -> None:
+    """A second `serve` of the same DAGSTER_HOME cannot tell which runs the first one has."""
+    with _alone(tmp_path) as first, _alone(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with _alone(tmp_path) as again:
+        assert again
+
+
+def test_folder_of_the_processes_is_locked_against_cleaning() -> None:
+    """systemd-tmpfiles deletes what is old in /tmp, and passes over folders that are locked."""
+    with _private_folder() as folder:
+        seen = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(seen, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(seen)
+    assert not folder.exists()

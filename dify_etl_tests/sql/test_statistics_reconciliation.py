@@ -249,7 +249,7 @@ def test_one_of_several_equal_talks_is_left_out_without_certainty(
     for number in range(others):
         talk(chat, f"equal {number:02}", **values)
     talk(chat, "unlike", message_tokens=77, **values)
-    told = {"daily_messages": others, "daily_conversations": others}
+    told: dict[str, Any] = {"daily_messages": others, "daily_conversations": others}
     dify_counts(chat, **told, token_count=30 * (others - 1) + 97)
     rows = chat.rows_of("marts.conversation_days")
     assert [row["conversation_id"] for row in rows if not row["is_counted"]] == ["equal 00"]
