@@ -352,14 +352,29 @@ def test_runs_that_old_servers_list_nowhere(workflow: HandWritten) -> None:
     assert (row["verdict"], row["unlisted_rows"]) == ("explained", 1)
 
 
-@pytest.mark.parametrize("version", ["1.7.2", "1.9.2"])
-def test_run_that_its_nodes_name_is_lost(workflow: HandWritten, version: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "node_of", "expected"),
+    [
+        ("1.7.2", None, "explained"),
+        ("1.7.2", "run 1", "explained"),
+        ("1.7.2", "a lost run", "differs"),
+        ("1.9.2", None, "differs"),
+    ],
+)
+def test_run_that_its_nodes_name_is_lost(
+    workflow: HandWritten, version: str, node_of: str | None, expected: str
+) -> None:
     """No rule explains a missing run whose nodes are held; since 1.9.2 all runs are listed."""
-    workflow.run()
-    if version == "1.7.2":
-        workflow.node("a lost run")
-    workflow.dify_says("workflow_daily_runs", 2, server_version=version)
-    assert verdict(workflow, "workflow_daily_runs") == "differs"
+    workflow.run(workflow_run_id="run 1")
+    if node_of is not None:
+        workflow.node(node_of)
+    for metric, value in (
+        ("workflow_daily_runs", 2),
+        ("workflow_token_count", 250),
+        ("workflow_daily_terminals", 1),
+    ):
+        workflow.dify_says(metric, value, server_version=version)
+    assert verdict(workflow, "workflow_daily_runs") == expected
 
 
 def test_run_too_many_differs(workflow: HandWritten) -> None:
