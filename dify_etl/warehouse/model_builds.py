@@ -198,7 +198,7 @@ def fingerprints(database: Database, models: Sequence[Model]) -> dict[str, str]:
     of_rows: dict[str, str] = {}
     for model in models:
         read = sorted(model.reads)
-        sql = [_VERSIONS, model.grain, *map(str, model.columns.items()), model.query]
+        sql = [_VERSIONS, model.kind, model.grain, *map(str, model.columns.items()), model.query]
         shape = [of_build.get(name, str(columns.get(name))) for name in read]
         rows = [
             of_rows.get(name)
@@ -207,7 +207,7 @@ def fingerprints(database: Database, models: Sequence[Model]) -> dict[str, str]:
             for name in read
         ]
         of_rows[model.qualified] = _digest([*sql, *shape, *rows])
-        is_view = FOLDERS[model.schema] == "VIEW"
+        is_view = model.kind == "VIEW"
         of_build[model.qualified] = _digest([*sql, *shape]) if is_view else of_rows[model.qualified]
     return of_build
 

@@ -1,7 +1,8 @@
 """Models: one SQL file is one view (sql/staging, sql/exports) or one table (sql/marts).
 
 A file begins with comment lines: the first says the grain ("One row per app per local day."), then
-one line per column, "-- column: sentence". Its dependencies are the tables that its query names.
+one line per column, "-- column: sentence". "-- materialized: table" among them makes a table of a
+view that many others ask. Its dependencies are the tables that its query names.
 
 A staging view names only what it renames, computes or says otherwise: a column that it passes on as
 it is has the comment of the raw column.
@@ -25,6 +26,7 @@ from dify_etl.warehouse.tables import quoted
 
 # Exports are wide rows to hand out: as tables they would hold every text twice.
 FOLDERS = {"staging": "VIEW", "marts": "TABLE", "exports": "VIEW"}
+_MATERIALIZED = "-- materialized: table"
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 
@@ -43,6 +45,7 @@ class Model:
     query: str
     reads: tuple[str, ...]
     where: str  # the file, as messages name it
+    kind: str  # VIEW or TABLE
     is_own: bool = False  # of DIFY_ETL_SQL
     # Per table that is read, what the parts of the query that read it name; None: all its columns.
     words: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
@@ -88,7 +91,11 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     if not header or _COLUMN.fullmatch(header[0]):
         raise _broken(where, "the first line does not say the grain", "-- One row per app per day.")
     columns: dict[str, str] = {}
+    kind = FOLDERS[schema]
     for line in header[1:]:
+        if line == _MATERIALIZED:
+            kind = "TABLE"
+            continue
         found = _COLUMN.fullmatch(line)
         if not found:
             raise _broken(
@@ -110,6 +117,7 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         query=query,
         reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
         where=where,
+        kind=kind,
         words=_words_of(statement),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
@@ -171,8 +179,7 @@ def build(database: Database, model: Model, catalog: Catalog | None = None) -> N
     names others than its columns or in another order, or when a column has a sentence neither
     there nor in the raw table.
     """
-    catalog = catalog or Catalog(database)
-    kind = FOLDERS[model.schema]
+    catalog, kind = catalog or Catalog(database), model.kind
     # What an earlier version made as a view may be a table now: no statement replaces it.
     if (other := catalog.kinds.get(model.qualified, kind)) != kind:
         database.execute(f"DROP {other} {model.qualified}")

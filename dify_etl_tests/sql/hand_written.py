@@ -48,7 +48,7 @@ class HandWritten:
     database: Database
     zone: ZoneInfo | None = None
     rows_written: int = 0
-    built: set[str] = field(default_factory=set)  # marts that hold all that was written
+    built: set[str] = field(default_factory=set)  # tables that hold all that was written
 
     def execute(self, sql: str, parameters: object = None) -> None:
         """Change rows that are there."""
@@ -182,7 +182,7 @@ class HandWritten:
         Views are in the empty file, and so are the comments: to make them takes longer.
         """
         for one in models_behind(model):
-            if one.schema == "marts" and one.qualified not in self.built:
+            if one.kind == "TABLE" and one.qualified not in self.built:
                 self.database.execute(f"CREATE OR REPLACE TABLE {one.qualified} AS {one.query}")
                 self.built.add(one.qualified)
         found = self.database.execute(f"SELECT * FROM {model} WHERE {where} ORDER BY ALL")

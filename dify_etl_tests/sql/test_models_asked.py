@@ -119,15 +119,24 @@ def test_nobody_tells_a_model(warehouse: HandWritten) -> None:
     assert models(warehouse, "staging.stg_messages", "message_id") == {"asked": (None, None, None)}
 
 
-def test_question_without_a_model_reads_no_node(warehouse: HandWritten) -> None:
-    """What nodes kept is most of a warehouse: who counts messages does not wait for it."""
+def test_question_without_a_model_reads_none(warehouse: HandWritten) -> None:
+    """There is a model for nearly every message: who counts messages does not wait for them. Nor
+    for people, where a view has no models.
+    """
     warehouse.app("chat")
     warehouse.execute("PRAGMA enable_optimizer")
-    for view in ("stg_messages", "stg_node_executions"):
+    for view, models_of in (
+        ("stg_messages", "stg_message_models"),
+        ("stg_node_executions", "stg_node_models"),
+    ):
         warehouse.rows_of(f"staging.{view}")
 
         def plan(asked: str, view: str = view) -> str:
             return str(warehouse.database.rows(f"EXPLAIN SELECT {asked} FROM staging.{view}"))
 
-        assert "process_data" in plan("count(model)")
-        assert "process_data" not in plan("count(*), count(created_at)")
+        assert models_of in plan("count(model)")
+        assert models_of not in plan("count(*), count(created_at)")
+    for view in ("stg_workflow_runs", "stg_message_feedbacks"):
+        warehouse.rows_of(f"staging.{view}")
+        assert "stg_people" in plan("count(person_id)", view)
+        assert "stg_people" not in plan("count(*), count(created_at)", view)

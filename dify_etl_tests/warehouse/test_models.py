@@ -93,6 +93,27 @@ def test_folder_decides_view_or_table(database: Database, folder: Path) -> None:
     assert database.value("SELECT notes FROM marts.all_notes") == 2
 
 
+def test_staging_model_that_many_ask_is_a_table(database: Database, folder: Path) -> None:
+    """With a line in its header it keeps its rows, and is built anew like a mart when they change;
+    without it, it is a view again.
+    """
+    write(
+        folder,
+        "staging/stg_notes",
+        VIEW.replace("-- note_id", "-- materialized: table\n-- note_id"),
+    )
+    build_all(database, folder)
+    kind = "SELECT table_type FROM information_schema.tables WHERE table_name = 'stg_notes'"
+    assert database.value(kind) == "BASE TABLE"
+    database.execute("INSERT INTO raw.notes VALUES (3, 'c')")
+    assert database.value("SELECT count(*) FROM staging.stg_notes") == 2
+    build_all(database, folder)
+    assert database.value("SELECT notes FROM marts.all_notes") == 3
+    write(folder, "staging/stg_notes", VIEW)
+    build_all(database, folder)
+    assert database.value(kind) == "VIEW"
+
+
 def test_new_mart_needs_a_file_only(database: Database, folder: Path) -> None:
     """A file that reads another mart is found, put after it, and built."""
     write(

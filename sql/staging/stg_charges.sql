@@ -1,4 +1,5 @@
 -- One row per charge: a message, or a part of one by the node that it paid, or a node of a run.
+-- materialized: table
 -- charge_id: Id of the message or of the node's execution; of the conversation for unopened logs.
 -- app_id: Id of the app.
 -- app_mode: Mode of the app.

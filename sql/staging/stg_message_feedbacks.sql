@@ -11,6 +11,13 @@
 -- person_kind: One of account, browser, end_user, nobody.
 -- is_absent: Whether Dify was proven to have it no more.
 
+with feedbacks as (
+    select
+        *,
+        coalesce(from_end_user_id, from_account_id) as asked_by
+    from raw.message_feedbacks
+)
+
 select
     message_id,
     conversation_id,
@@ -23,10 +30,7 @@ select
     from_account_id as account_id,
     from_account_name as account_name,
     from_account_email as account_email,
-    case
-        when actor_id is null then coalesce(from_end_user_id, from_account_id)
-        else person_id
-    end as person_id,
+    case when actor_id is null then asked_by else person_id end as person_id,
     person_name,
     person_kind,
     feedback_id,
@@ -40,6 +44,5 @@ select
     changed_at,
     absent_since,
     absent_since is not null as is_absent
-from raw.message_feedbacks
-left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
-    on coalesce(from_end_user_id, from_account_id) = actor_id
+from feedbacks
+left join staging.stg_actors as actors on feedbacks.asked_by = actors.actor_id

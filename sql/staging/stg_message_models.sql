@@ -1,12 +1,12 @@
 -- One row per message of which it is known which model it asked.
+-- materialized: table
 -- call_id: Id of the message; of the conversation for logs that nobody opened.
 -- provider: Provider of the model, as langgenius/openai/openai; null: not told.
 -- model: Name of the model.
 -- model_source: Who tells it: node, message, app configuration.
 
--- The nodes of its run, when all asked one model; else its configuration. Grouped, and joined by a
--- plain column: DuckDB then sees that a row is found once at most, and a query of messages that
--- asks for no model does not read what nodes kept.
+-- The nodes of its run, when all asked one model; else its own configuration, which is that of its
+-- conversation; else that of the app when it came, by the history in stg_app_versions.
 
 with run_models as (
     select
@@ -22,20 +22,37 @@ with run_models as (
         and min(provider) is not distinct from max(provider)
 ),
 
-calls as (
-    select message_id as call_id, workflow_run_id from raw.messages where message_id is not null
+conversations as (
+    select
+        conversation_id,
+        json_extract_string(app_model_config, '$.model.provider') as provider,
+        json_extract_string(app_model_config, '$.model.name') as model
+    from raw.conversations
 ),
 
-models as (
+calls as (
     select
-        coalesce(calls.call_id, configured.call_id) as call_id,
-        case when run_models.model is null then configured.provider else run_models.provider end
-            as provider,
-        coalesce(run_models.model, configured.model) as model,
-        coalesce(run_models.model_source, configured.model_source) as model_source
-    from calls
-    left join run_models on calls.workflow_run_id = run_models.workflow_run_id
-    full join staging.stg_configured_models as configured on calls.call_id = configured.call_id
+        coalesce(messages.message_id, messages.conversation_id) as call_id,
+        case
+            when run_models.model is not null then run_models.provider
+            when conversations.model is not null then conversations.provider
+            else versions.provider
+        end as provider,
+        coalesce(run_models.model, conversations.model, versions.model) as model,
+        case
+            when run_models.model is not null then run_models.model_source
+            when conversations.model is not null then 'message'
+            else 'app configuration'
+        end as model_source
+    from raw.messages as messages
+    left join run_models
+        on messages.workflow_run_id = run_models.workflow_run_id
+        and messages.message_id is not null
+    left join conversations on messages.conversation_id = conversations.conversation_id
+    left join staging.stg_app_versions as versions
+        on messages.app_id = versions.app_id
+        and (versions.applies_from_at is null or messages.created_at >= versions.applies_from_at)
+        and (versions.valid_to_at is null or messages.created_at < versions.valid_to_at)
 )
 
 select
@@ -43,6 +60,6 @@ select
     max(provider) as provider,
     max(model) as model,
     max(model_source) as model_source
-from models
+from calls
 where model is not null
 group by call_id

@@ -31,6 +31,14 @@
 -- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
 -- is_absent: Whether Dify was proven to have it no more.
 
+with messages as (
+    select
+        *,
+        coalesce(from_end_user_id, from_account_id) as asked_by,
+        coalesce(message_id, conversation_id) as call_id
+    from raw.messages
+)
+
 select
     message_id,
     conversation_id,
@@ -46,15 +54,12 @@ select
     from_source,
     from_end_user_id as end_user_id,
     from_account_id as account_id,
-    case
-        when actor_id is null then coalesce(from_end_user_id, from_account_id)
-        else person_id
-    end as person_id,
+    case when actor_id is null then asked_by else person_id end as person_id,
     person_name,
     person_kind,
-    coalesce(asked.provider, asked_by_log.provider) as provider,
-    coalesce(asked.model, asked_by_log.model) as model,
-    coalesce(asked.model_source, asked_by_log.model_source) as model_source,
+    asked.provider,
+    asked.model,
+    asked.model_source,
     created_at,
     created_date,
     created_hour,
@@ -92,12 +97,14 @@ select
     changed_at,
     absent_since,
     absent_since is not null as is_absent
-from raw.messages
-left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
-    on coalesce(from_end_user_id, from_account_id) = actor_id
+from messages
+left join staging.stg_actors as actors on messages.asked_by = actors.actor_id
 left join (
-    select call_id, provider, model, model_source
-    from staging.stg_configured_models
-    where is_unopened
-) as asked_by_log on conversation_id = asked_by_log.call_id
-left join staging.stg_message_models as asked on message_id = asked.call_id
+    select
+        call_id,
+        max(provider) as provider,
+        max(model) as model,
+        max(model_source) as model_source
+    from staging.stg_message_models
+    group by call_id
+) as asked on messages.call_id = asked.call_id

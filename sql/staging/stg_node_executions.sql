@@ -17,9 +17,16 @@
 -- finished_at: When it ended, UTC; null while it runs.
 -- is_absent: Whether Dify was proven to have it no more.
 
+with nodes as (
+    select
+        *,
+        coalesce(created_by_end_user_id, created_by_account_id) as asked_by
+    from raw.node_executions
+)
+
 select
     node_execution_id,
-    node_executions.workflow_run_id,
+    nodes.workflow_run_id,
     app_id,
     created_by_role,
     created_by_account_id,
@@ -29,10 +36,7 @@ select
     created_by_end_user_type,
     created_by_end_user_is_anonymous as is_end_user_anonymous,
     created_by_end_user_session_id,
-    case
-        when actor_id is null then coalesce(created_by_end_user_id, created_by_account_id)
-        else person_id
-    end as person_id,
+    case when actor_id is null then asked_by else person_id end as person_id,
     person_name,
     person_kind,
     asked.provider,
@@ -76,7 +80,14 @@ select
     changed_at,
     absent_since,
     absent_since is not null as is_absent
-from raw.node_executions
-left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
-    on coalesce(created_by_end_user_id, created_by_account_id) = actor_id
-left join staging.stg_node_models as asked on node_execution_id = asked.call_id
+from nodes
+left join staging.stg_actors as actors on nodes.asked_by = actors.actor_id
+left join (
+    select
+        call_id,
+        max(provider) as provider,
+        max(model) as model,
+        max(model_source) as model_source
+    from staging.stg_node_models
+    group by call_id
+) as asked on node_execution_id = asked.call_id

@@ -1,4 +1,5 @@
 -- One row per node of a run of which it is known which model it asked.
+-- materialized: table
 -- call_id: Id of the node's execution.
 -- workflow_run_id: Id of its run.
 -- provider: Provider of the model, as langgenius/openai/openai; null: not told.
@@ -6,8 +7,7 @@
 -- model_source: Who tells it: node, app configuration.
 
 -- The node tells it itself; one that does not (it failed, or Dify cut what it kept) has the model
--- of the graph that ran, which is the app's configuration as it was. Grouped for the same reason as
--- stg_message_models.
+-- of the graph that ran, which is the app's configuration as it was.
 
 with nodes as (
     select

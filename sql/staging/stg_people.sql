@@ -1,4 +1,5 @@
 -- One row per end user or account that talks, runs or rates: the person whom it stands for.
+-- materialized: table
 -- actor_id: Id of the end user or of the account; end users are per app.
 -- actor_kind: One of end_user, account.
 -- app_id: App of the end user; null for accounts.

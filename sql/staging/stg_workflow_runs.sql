@@ -18,6 +18,13 @@
 -- trigger_type: One of trigger-webhook, trigger-schedule, trigger-plugin; null: no trigger.
 -- is_absent: Whether Dify was proven to have it no more.
 
+with runs as (
+    select
+        *,
+        coalesce(created_by_end_user_id, created_by_account_id) as asked_by
+    from raw.workflow_runs
+)
+
 select
     workflow_run_id,
     app_id,
@@ -29,10 +36,7 @@ select
     created_by_end_user_type,
     created_by_end_user_is_anonymous as is_end_user_anonymous,
     created_by_end_user_session_id,
-    case
-        when actor_id is null then coalesce(created_by_end_user_id, created_by_account_id)
-        else person_id
-    end as person_id,
+    case when actor_id is null then asked_by else person_id end as person_id,
     person_name,
     person_kind,
     workflow_version,
@@ -71,6 +75,5 @@ select
     changed_at,
     absent_since,
     absent_since is not null as is_absent
-from raw.workflow_runs
-left join (select actor_id, person_id, person_name, person_kind from staging.stg_people)
-    on coalesce(created_by_end_user_id, created_by_account_id) = actor_id
+from runs
+left join staging.stg_actors as actors on runs.asked_by = actors.actor_id
