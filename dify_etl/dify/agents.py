@@ -84,9 +84,11 @@ class AgentLog(Record):
         return f"{self.conversation_id} {self.source_id or ''}"
 
     @property
-    def is_of_workflow(self) -> bool:
-        """Whether the agent was asked as a node of a workflow."""
-        return self.source_type == "workflow"
+    def is_of_unknown_app(self) -> bool:
+        """Whether it may be a talk of another app, in which the agent is a node: the row says not
+        of which.
+        """
+        return self.source_app_id is None
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:

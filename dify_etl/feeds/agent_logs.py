@@ -39,6 +39,7 @@ _SCHEMA = pl.Schema(
         "updated_at": _MOMENT,
     }
     | {name: pl.String() for name in _SOURCES}
+    | {"is_of_unknown_app": pl.Boolean()}
 )
 
 
@@ -61,10 +62,11 @@ class LoggedConversations:
 
     `doubts` are days that it does not prove, `error` why it could not be read at all. `listed` are
     talks that were new here and that the list shows after all, `unlisted` rows of raw.conversations
-    that it does not show.
+    that it does not show. `of_unknown_apps` are rows of talks that may be those of another app.
     """
 
     rows: pl.DataFrame
+    of_unknown_apps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_SCHEMA))
     doubts: dict[date, str] = field(default_factory=dict)
     requests: int = 0
     rejected: list[Rejected] = field(default_factory=list)
@@ -113,7 +115,7 @@ def walk_logs(
             app.app_id, app.agent_id, page, limit, start=start, end=end
         ),
         key=lambda row: row.key,
-        collect=lambda: FramedRows(lambda rows: _frame(app, rows), lambda row: row.key),
+        collect=lambda: FramedRows(_frame, lambda row: row.key),
         together=sync.together,
         most_pages=sync.dify.bounds.pages,
     )
@@ -131,20 +133,31 @@ def walk_logs(
         raise
     except DifyError as error:
         conversations.error = error
-    conversations.rows = pl.concat(frames)
+    _divide(conversations, pl.concat(frames), app)
     return conversations
 
 
-def _frame(app: LoggedApp, records: Sequence[AgentLog]) -> pl.DataFrame:
-    """The rows of the app's own talks."""
-    own = [row for row in records if not (row.is_of_workflow and row.source_app_id in app.flows)]
+def _divide(conversations: LoggedConversations, rows: pl.DataFrame, app: LoggedApp) -> None:
+    """Take in the rows of the app's own talks. A talk is of another app as soon as one of its rows
+    says so.
+    """
+    of_flows = rows.filter(pl.col("source_app_id").is_in(list(app.flows)))
+    rows = rows.join(of_flows.select("conversation_id").unique(), on="conversation_id", how="anti")
+    conversations.rows = rows.filter(~pl.col("is_of_unknown_app"))
+    conversations.of_unknown_apps = rows.filter(pl.col("is_of_unknown_app")).join(
+        conversations.ids, on="conversation_id", how="anti"
+    )
+
+
+def _frame(records: Sequence[AgentLog]) -> pl.DataFrame:
     values = [
         (
             *(row.conversation_id, row.title, row.from_end_user_id, row.last_message_at),
             row.updated_at,
             *(getattr(row, name) for name in _SOURCES),
+            row.is_of_unknown_app,
         )
-        for row in own
+        for row in records
     ]
     return pl.DataFrame(values, schema=_SCHEMA, orient="row")
 
@@ -153,9 +166,13 @@ def look_up_unlisted(
     sync: Sync, app: LoggedApp, conversations: LoggedConversations, shown: Collection[str]
 ) -> None:
     """Find out about talks that the list did not show (`shown`) and that are not held as they are
-    now: fills `listed` and `unlisted`. One that cannot be looked up leaves its day in doubt.
+    now: fills `listed` and `unlisted`. One that cannot be looked up, or may be of another app,
+    leaves its day in doubt.
     """
-    for row in _unknown(app, conversations, shown):
+    for row in _unknown(app, conversations.of_unknown_apps, shown):
+        day = local_date(row["last_message_at"] or sync.now, sync.rules.zone)
+        conversations.doubts[day] = f"talk {row['conversation_id']}: its source cannot be read"
+    for row in _unknown(app, conversations.rows, shown):
         try:
             found = _look_up(sync, app, row)
         except FATAL:
@@ -171,9 +188,9 @@ def look_up_unlisted(
 
 
 def _unknown(
-    app: LoggedApp, conversations: LoggedConversations, shown: Collection[str]
+    app: LoggedApp, rows: pl.DataFrame, shown: Collection[str]
 ) -> Iterator[dict[str, datetime]]:
-    rows = conversations.rows.sort("last_message_at", nulls_last=False)
+    rows = rows.sort("last_message_at", nulls_last=False)
     rows = rows.unique("conversation_id", keep="last", maintain_order=True)
     rows = rows.filter(~pl.col("conversation_id").is_in(list(shown)))
     for row in rows.iter_rows(named=True):

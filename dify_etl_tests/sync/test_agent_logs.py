@@ -1,11 +1,13 @@
 """What only the logs of agents tell: talks that no list shows, messages that Dify cannot show."""
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from dify_etl.feeds.agent_messages import OF_WORKFLOW
+from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import agent_world, app_of, talk
@@ -259,6 +261,37 @@ def test_talks_of_workflows_belong_to_their_own_app(workplace: Open, version: st
         "AND state <> 'proven'"
     )
     assert unproven == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_in_doubt"),
+    [({"type": "\0"}, False), ({"type": "\0", "app_id": None}, True), (None, True)],
+)
+def test_talk_of_a_workflow_stays_its_own_when_its_source_is_odd(
+    workplace: Open, source: dict[str, Any] | None, is_in_doubt: bool
+) -> None:
+    """The log of the agent says that the talk is the flow's, by another word or not at all: it is
+    never taken for the agent's own, and where nothing tells whose it is, the day is not proven.
+    """
+    place = workplace(flow_world(), "1.16.1")
+    flow = app_of(place.world, "advanced-chat")
+    (talk_id,) = (row.id for row in place.world.conversations.values() if row.app_id == flow.id)
+
+    def odd(path: str, answer: Any) -> Any:
+        rows = answer.get("data", []) if path.endswith("/logs") and "/agent/" in path else []
+        for row in rows:
+            if talk_id in (row.get("id"), row.get("conversation_id")):
+                row["source"] = source and {**row["source"], **source}
+        return answer
+
+    place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), odd)
+    place.read()
+    assert differences(place, ("conversations", "messages")) == []
+    doubts = place.rows(
+        "SELECT DISTINCT reason FROM ops.slices WHERE feed = 'conversations' AND state <> 'proven'"
+    )
+    reason = f"log of the agent: talk {talk_id}: its source cannot be read"
+    assert doubts == ([(reason,)] if is_in_doubt else [])
 
 
 def flow_world() -> World:
