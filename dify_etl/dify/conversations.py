@@ -30,7 +30,7 @@ from dify_etl.dify.record import (
     parse_one,
     unexpected,
 )
-from dify_etl.dify.time_parameters import end_minute, start_minute
+from dify_etl.dify.time_parameters import end_minute, is_one_minute, start_minute
 from dify_etl.dify.tool_calls import LoggedStep
 
 CHAT = "/apps/{app_id}/chat-conversations"
@@ -222,6 +222,17 @@ class Conversations:
         }
         answer = self._session.get(CHAT, query=query, app_id=app_id)
         return page_of(Conversation, answer, endpoint=f"GET {CHAT}", context={"app_id": app_id})
+
+    def chat_created(self, app_id: str, first: datetime, last: datetime) -> int | None:
+        """How many conversations were created from minute `first` through second 59 of minute
+        `last`: the `total` of GET chat-conversations, asked with one row.
+
+        None where the clock of the account's zone shows one of these minutes twice.
+        """
+        zone = self._zone()
+        if not (is_one_minute(first, zone) and is_one_minute(last, zone)):
+            return None
+        return self.chat_page(app_id, 1, 1, start=first, end=last).total
 
     def completion(
         self, app_id: str, **filters: Unpack[TimeFilters]

@@ -27,6 +27,14 @@ def end_minute(at: datetime | None, zone: ZoneInfo) -> str | None:
     return _text(_shifted(local, HOUR) if _exists_twice(local) else local)
 
 
+def is_one_minute(at: datetime, zone: ZoneInfo) -> bool:
+    """Whether `start_minute` and `end_minute` ask for exactly this whole minute: neither is
+    widened, as where clocks are put back.
+    """
+    local = at.astimezone(zone)
+    return local == local.replace(second=0, microsecond=0) and not _exists_twice(local)
+
+
 def exact_minute(at: datetime | None, zone: ZoneInfo) -> str | None:
     """The wall time of an instant, for statistics, whose bounds must not be widened."""
     return None if at is None else _text(at.astimezone(zone))

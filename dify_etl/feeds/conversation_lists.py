@@ -1,12 +1,13 @@
-"""The lists that show conversations, read on worker threads: by created_at, then by updated_at.
+"""The lists that show conversations, read on worker threads: by updated_at, and by created_at.
 
-Pass A (created in the days) proves the days and shows what vanished. Pass B (touched since) finds
-old conversations with new messages. Both end with the tail: what came after the bound. Of agents
-the log is read before them.
+What was created in the days proves them and shows what vanished; what was touched since finds old
+conversations with new messages, and nearly all that was created since. So that is walked first, and
+of the other list only what its totals say is missing. Both end with the tail: what came after the
+bound. Of agents the log is read before them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -21,9 +22,10 @@ from dify_etl.dify.conversations import (
 )
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.odd_rows import may_be_a_row
-from dify_etl.dify.record import Page
+from dify_etl.dify.record import Page, lost
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations, look_up_unlisted, walk_logs
 from dify_etl.feeds.apps import KnownApp
+from dify_etl.feeds.created_totals import CreatedTotals, Seen, Shown
 from dify_etl.feeds.message_parts import USUAL_BYTES
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.local_days import with_local_days
@@ -86,20 +88,16 @@ class Listed(FramedRows[LoggedConversation]):
 
 @dataclass(frozen=True)
 class Part:
-    """Some walks of one app's lists. `repeated` are ids that came with an earlier part as well;
-    `slices` are those of all parts and come with the last; `logs` is what an agent's log tells.
+    """Some walks of one app's lists, in the order in which they were made, and the days that are
+    proven since. `repeated` are ids that came with an earlier part as well; `slices` are those of
+    all parts and come with the last; `logs` is what an agent's log tells.
     """
 
-    created: Sequence[WindowRead[Listed]]
-    touched: Sequence[WindowRead[Listed]]
+    walks: Sequence[Listed]
+    proven: Sequence[Shown]
     repeated: frozenset[str]
     slices: tuple[Slice, ...] = ()
     logs: LoggedConversations | None = None
-
-    @property
-    def walks(self) -> tuple[Listed, ...]:
-        """All walks, in the order in which they were made."""
-        return tuple(read.rows for read in (*self.created, *self.touched))
 
     @property
     def ids(self) -> set[str]:
@@ -119,28 +117,41 @@ class _ListReads:
     sync: Sync
     task: Task
     logs: LoggedConversations | None = None
+    walks: list[Listed] = field(default_factory=list)
+    proven: list[Shown] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
     rows: Counter[date] = field(default_factory=Counter)
     created_doubts: dict[date, str] = field(default_factory=dict)
     touched_doubts: dict[date, str] = field(default_factory=dict)
     requests: int = 0
     ids: set[str] = field(default_factory=set)
 
-    def part(
-        self, created: Sequence[WindowRead[Listed]], touched: Sequence[WindowRead[Listed]]
-    ) -> Part:
-        """Take walks in."""
-        for read in created:
-            self.rows.update(self._days_of(read))
-            self.created_doubts |= _doubts("created", read)
-        for read in touched:
-            self.touched_doubts |= _doubts("touched", read)
-        ids: set[str] = set()
-        for read in (*created, *touched):
-            self.requests += read.rows.requests
-            ids |= read.rows.ids
-        repeated = frozenset(ids & self.ids)
+    def take(self, read: WindowRead[Listed] | Shown, *, is_created: bool) -> None:
+        """Take in a walk, or what is shown of some days."""
+        if isinstance(read, Shown):
+            self._judge(read)
+            return
+        self.walks.append(read.rows)
+        self.seen.add(read.rows)
+        if read.window is None:
+            return
+        if not is_created:
+            reason = None if read.reason is None else f"touched: {read.reason}"
+            self.touched_doubts |= dict.fromkeys(read.window.days, reason) if reason else {}
+            return
+        rows = read.rows.rows.unique("conversation_id", keep="last")
+        shown = rows.select("conversation_id", "created_at")
+        is_lossy = bool(lost(read.rows.rejected.values()))
+        self._judge(Shown(read.window, shown, reason=read.reason), is_lossy=is_lossy)
+
+    def part(self) -> Part:
+        """What was taken in since the last part."""
+        ids = {one for walk in self.walks for one in walk.ids}
+        self.requests += sum(walk.requests for walk in self.walks)
+        part = Part(self.walks, self.proven, frozenset(ids & self.ids), logs=self.logs)
         self.ids |= ids
-        return Part(created, touched, repeated, logs=self.logs)
+        self.walks, self.proven = [], []
+        return part
 
     def look_up_unlisted(self) -> None:
         """Once all lists are read: what the log shows and they do not."""
@@ -163,36 +174,60 @@ class _ListReads:
                 is_settled=is_over(self.sync, day),
             )
 
-    def _days_of(self, read: WindowRead[Listed]) -> dict[date, int]:
-        """Rows per day of a walk that speaks for its window, margins left out."""
-        if read.window is None:
-            return {}
-        rows = read.rows.rows.unique("conversation_id", keep="last")
-        local = with_local_days(raw_table(FEED), rows, self.sync.rules.zone)["created_date"]
-        return dict(local.filter(local.is_in(read.window.days)).value_counts().iter_rows())
-
-
-def _doubts(pass_name: str, read: WindowRead[Listed]) -> dict[date, str]:
-    if read.window is None or read.reason is None:
-        return {}
-    return dict.fromkeys(read.window.days, f"{pass_name}: {read.reason}")
+    def _judge(self, shown: Shown, *, is_lossy: bool = False) -> None:
+        """Count the rows of these days, margins left out, and note the doubt, if there is one."""
+        self.requests += shown.requests
+        zone = self.sync.rules.zone
+        local = with_local_days(raw_table(FEED), shown.rows, zone)["created_date"]
+        self.rows.update(
+            dict(local.filter(local.is_in(shown.window.days)).value_counts().iter_rows())
+        )
+        if shown.reason is not None:
+            reason = f"created: {shown.reason}"
+            self.created_doubts |= dict.fromkeys(shown.window.days, reason)
+        elif not is_lossy:
+            self.proven.append(shown)
 
 
 def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
     """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
     loader = _ListReads(sync, task, _logs(sync, task))
-    created: list[WindowRead[Listed]] = []
-    touched: list[WindowRead[Listed]] = []
-    for taken, reads in ((created, _created(sync, task)), (touched, _touched(sync, task))):
+    for is_created, reads in _passes(sync, task, loader.seen):
         for read in reads:
-            taken.append(read)
-            if sum(len(one.rows) for one in (*created, *touched)) >= MOST_ROWS:
-                yield loader.part(tuple(created), tuple(touched))
-                created.clear()
-                touched.clear()
-    last = loader.part(tuple(created), tuple(touched))
+            loader.take(read, is_created=is_created)
+            if sum(map(len, loader.walks)) >= MOST_ROWS:
+                yield loader.part()
+    last = loader.part()
     loader.look_up_unlisted()
     yield replace(last, slices=tuple(loader.slices()))
+
+
+def _passes(
+    sync: Sync, task: Task, seen: Seen
+) -> Iterator[tuple[bool, Iterable[WindowRead[Listed] | Shown]]]:
+    """The walks by updated_at and by created_at, in their order, and whether it is the latter.
+
+    Nobody goes on with a completion: its app has one list. A chat app's list by updated_at is left
+    out where that by created_at covers all that can have been touched.
+    """
+    zone, days = sync.rules.zone, task.days
+    by_created = _created_list(sync, task)
+    since = None if task.is_completion else _touched_since(sync, task)
+    touched = by_created if task.is_completion else _chat_list(sync, task, "updated_at")
+    tail = (WindowRead(touched.read_tail(task.bound, _clock(sync))) for _ in range(1))
+    if since is None:
+        for window in windows_of(days.all, zone):
+            yield True, by_created.read(window, task.bound)
+        yield task.is_completion, tail
+        return
+    yield False, touched.read(Window(since, sync.today, zone), task.bound)
+    yield False, tail
+    for window in windows_of(days.deep, zone):
+        yield True, by_created.read(window, task.bound)
+    count = partial(sync.dify.conversations.chat_created, task.app.app_id)
+    totals = CreatedTotals(by_created, count, seen)
+    for window in windows_of(days.due, zone):
+        yield True, totals.read(window, task.bound)
 
 
 def _logs(sync: Sync, task: Task) -> LoggedConversations | None:
@@ -204,27 +239,10 @@ def _logs(sync: Sync, task: Task) -> LoggedConversations | None:
     return walk_logs(sync, task.logged, (*task.days.all, *touched), task.bound)
 
 
-def _created(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:
-    """Pass A."""
-    by_created = _created_list(sync, task)
-    for window in windows_of(task.days.all, sync.rules.zone):
-        yield from by_created.read(window, task.bound)
-    if task.is_completion:
-        yield WindowRead(by_created.read_tail(task.bound, _clock(sync)))
-
-
-def _touched(sync: Sync, task: Task) -> Iterator[WindowRead[Listed]]:
-    """Pass B, of which completion apps have none: nobody goes on with a completion."""
-    if task.is_completion:
-        return
-    by_touch = _chat_list(sync, task, "updated_at")
-    if since := _touched_since(sync, task):
-        yield from by_touch.read(Window(since, sync.today, sync.rules.zone), task.bound)
-    yield WindowRead(by_touch.read_tail(task.bound, _clock(sync)))
-
-
 def _touched_since(sync: Sync, task: Task) -> date | None:
-    """The first day of pass B, None when pass A covers all that can have been touched."""
+    """The first day of the list by updated_at; None where all that can have been touched was
+    created in the days that are due.
+    """
     if not task.days.due:
         return None
     first = task.days.due[0]

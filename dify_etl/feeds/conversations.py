@@ -12,7 +12,6 @@ from dify_etl.dify.conversations import (
     Conversation,
     LoggedConversation,
 )
-from dify_etl.dify.record import lost
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations
 from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.feeds.conversation_lists import (
@@ -23,6 +22,7 @@ from dify_etl.feeds.conversation_lists import (
     listed_messages,
     read_lists,
 )
+from dify_etl.feeds.created_totals import Shown
 from dify_etl.feeds.message_parts import mark_messages_absent, mark_messages_deleted
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import days_to_read
@@ -30,7 +30,7 @@ from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import MOST_ROWS, WindowRead, upper_bound
+from dify_etl.sync.walks import MOST_ROWS, upper_bound
 from dify_etl.sync.windows import window_scope
 from dify_etl.warehouse.tables import quoted
 
@@ -106,7 +106,7 @@ def _take(loader: FeedLoader, taken: Sequence[tuple[Task, Part]]) -> None:
         for task, part in taken:
             if part.logs is not None and part.slices:
                 _load_logged(loader, task, part.logs)
-        _mark_absent(loader, [(task, part, read) for task, part in taken for read in part.created])
+        _mark_absent(loader, [(task, part, days) for task, part in taken for days in part.proven])
         loader.close_slices([one for _, part in taken for one in _slices(loader, part)])
 
 
@@ -186,22 +186,17 @@ def _load_listed_messages(
     loader.load_frame(raw_table("messages"), unopened, repeated=again["conversation_id"].n_unique())
 
 
-def _mark_absent(
-    loader: FeedLoader, reads: Iterable[tuple[Task, Part, WindowRead[Listed]]]
-) -> None:
-    """Proven walks by created_at show which held conversations Dify has no more. Of agents both
-    the list and the log must be proven, and neither may show it.
+def _mark_absent(loader: FeedLoader, shown: Iterable[tuple[Task, Part, Shown]]) -> None:
+    """What is proven of days shows which held conversations Dify has no more. Of agents both the
+    list and the log must be proven, and neither may show it.
     """
     table = raw_table(FEED)
     proven = []
-    for task, part, read in reads:
-        if read.window is None or read.reason is not None or lost(read.rows.rejected.values()):
+    for task, part, days in shown:
+        if part.logs is not None and not part.logs.proves(days.window.days):
             continue
-        if part.logs is not None and not part.logs.proves(read.window.days):
-            continue
-        shown = [read.rows.rows.select(table.key), *([part.logs.ids] if part.logs else [])]
-        scope = window_scope(task.app.app_id, read.window, task.bound)
-        proven.append((scope, pl.concat(shown)))
+        rows = [days.rows.select(table.key), *([part.logs.ids] if part.logs else [])]
+        proven.append((window_scope(task.app.app_id, days.window, task.bound), pl.concat(rows)))
     if not proven:
         return
     scope = " OR ".join(f"({one})" for one, _ in proven)

@@ -108,6 +108,12 @@ class TimedList(Generic[R, C]):
         for half in window.halves():
             yield from self.read(half, bound)
 
+    def read_stretch(self, start: datetime, end: datetime) -> tuple[C, str | None]:
+        """One walk from `start` to `end`, never cut: its rows, and why they may not be all."""
+        rows, walk = self.collect(), self._walk(start, end)
+        self._take(walk, rows, at_most=None)
+        return rows, None if walk.proof.is_proven else walk.proof.reason
+
     def read_tail(self, bound: datetime, now: Callable[[], datetime]) -> C:
         """What came after the bound: asked again until no new id comes, at most three times.
 
