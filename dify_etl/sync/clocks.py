@@ -1,6 +1,6 @@
 """Two clocks that disagree: what is said of it, and what days it made proven that had not come."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from dify_etl.sync.run import SyncRules
 from dify_etl.time_zones import local_date
@@ -28,7 +28,7 @@ def heal_days_to_come(database: Database, rules: SyncRules, latest: datetime) ->
     are due once more, and so is what was read of single objects in such a run: the read's own
     clock was then ahead of the one by which its run ended, or is ahead of all clocks of now.
     """
-    database.execute(
+    misread = database.value(
         f"""CREATE OR REPLACE TEMP TABLE _misread AS
         SELECT s.run_id, s.feed, s.app_id, s.slice_date, s.read_at
         FROM ops.slices s LEFT JOIN ops.runs r ON r.run_id = s.run_id AND r.feed = s.feed
@@ -37,9 +37,11 @@ def heal_days_to_come(database: Database, rules: SyncRules, latest: datetime) ->
           AND coalesce(s.slice_date > r.ended_at - INTERVAL 3 DAY, true)""",
         {"latest": latest},
     )
+    today = local_date(latest, rules.zone)
+    if not misread and not _is_any_to_come(database, latest, today):
+        return 0
     _heal_reads(database, latest)
     to_come = "slice_date > ?"
-    today = local_date(latest, rules.zone)
     deleted = int(database.value(f"SELECT count(*) FROM ops.slices WHERE {to_come}", [today]))
     if deleted:
         database.execute(f"DELETE FROM ops.slices WHERE {to_come}", [today])
@@ -52,6 +54,22 @@ def heal_days_to_come(database: Database, rules: SyncRules, latest: datetime) ->
         )
     _tell_times_that_were(database, latest)
     return deleted + due
+
+
+def _is_any_to_come(database: Database, latest: datetime, today: date) -> bool:
+    """Whether the ledger tells any day or time that has not come. Of most nights it tells none, and
+    one look at its newest ones costs a fifth of the statements that would mend them.
+    """
+    read = "greatest(max(read_at), max(bad_since), max(deep_read_at))"
+    to_come = database.value(
+        f"""SELECT max(day) > $today OR max(newest) >= $latest + {_MARGIN} FROM (
+            SELECT max(slice_date) AS day, {read} AS newest FROM ops.slices
+            UNION ALL SELECT NULL, max(read_at) FROM ops.conversation_reads
+            UNION ALL SELECT NULL, greatest(max(detail_read_at), max(nodes_read_at))
+                FROM ops.run_reads)""",
+        {"latest": latest, "today": today},
+    )
+    return bool(to_come)
 
 
 def _tell_times_that_were(database: Database, latest: datetime) -> None:

@@ -322,7 +322,7 @@ class FeedLoader:
         states = Counter(one.state for one in self.slices)
         report = FeedReport(
             feed=self.feed,
-            table_changes={name: self._changes_of(name) for name in self.changes},
+            table_changes=self._table_changes(),
             quarantined=self.quarantined,
             requests=usage.requests,
             retries=usage.retries,
@@ -342,16 +342,18 @@ class FeedLoader:
         if table.schema == "raw":
             self.changes[table.name] = self.changes.get(table.name, Changes()) + changes
 
-    def _changes_of(self, name: str) -> Changes:
-        """What the read did to a raw table: a row counts once, however often it was received."""
-        new, changed = self.sync.database.rows(
-            f"""SELECT count(*) FILTER (loaded_at >= $1),
-                count(*) FILTER (changed_at >= $1 AND loaded_at < $2) FROM raw.{name}""",
-            [self._started_at, self.sync.started_at],
-        )[0]
-        counted = self.changes[name]
-        unchanged = max(0, counted.unchanged - new - changed)
-        return Changes(new, changed, unchanged, counted.absent)
+    def _table_changes(self) -> dict[str, Changes]:
+        """What the read did to raw tables: a row counts once, however often it was received."""
+        if not self.changes:
+            return {}
+        counts = " UNION ALL ".join(
+            f"""SELECT '{name}', count(*) FILTER (loaded_at >= $1),
+                count(*) FILTER (changed_at >= $1 AND loaded_at < $2) FROM raw.{name}"""
+            for name in self.changes
+        )
+        told = self.sync.database.rows(counts, [self._started_at, self.sync.started_at])
+        rows = {name: (new, changed) for name, new, changed in told}
+        return {name: _counted(self.changes[name], *rows[name]) for name in self.changes}
 
     def _bad_before(self, feed: str) -> _Badness:
         rows = self.sync.database.rows(
@@ -514,6 +516,11 @@ class FeedLoader:
             [self.sync.run_id],
         )
         return {feed: Changes(*counts) for feed, *counts in rows}
+
+
+def _counted(received: Changes, new: int, changed: int) -> Changes:
+    """Rows as they were are what was received besides: some came several times."""
+    return Changes(new, changed, max(0, received.unchanged - new - changed), received.absent)
 
 
 def _ids_of(table: Table) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -61,29 +61,33 @@ class OpenHome:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """The live file with raw tables and ledger. WarehouseBusy when somebody holds it."""
-        with open_database(Home(self.path).live, wait_seconds=self.wait_seconds) as database:
+        with self._opened() as database:
             if self._began_at is None:
                 _ensure_tables(database, self.watch)
             yield database
 
-    def check_source(self) -> None:
-        """Once per run, before any row is written: SourceChanged when something else answers.
+    def _opened(self) -> AbstractContextManager[Database]:
+        return open_database(Home(self.path).live, wait_seconds=self.wait_seconds)
 
-        Nothing is asked before the file is ours; its tables are made while Dify answers.
-        """
+    def check_source(self) -> None:
+        """Once per run, before any row is written: SourceChanged when something else answers."""
         if self._began_at is None:
-            with open_database(Home(self.path).live, wait_seconds=self.wait_seconds) as database:
-                asked = in_background(lambda: ask_source(self.dify))
-                _ensure_tables(database, self.watch)
-                answering = asked.result()
-                began_at = self.dify.earlier_time()
-                pin_source(database, self.dify, answering, self.rules, now=began_at)
-                with database.transaction():
-                    keep_privacy(database, self.rules.privacy, self.watch.tells)
-                    leave_out(database, self.rules)
-                self.rules = _with_forgotten(self.rules, database)
-                self._mind_clocks(database)
-            self._began_at = began_at
+            with self._opened() as database:
+                self._check_source(database)
+
+    def _check_source(self, database: Database) -> None:
+        """Nothing is asked before the file is ours; its tables are made while Dify answers."""
+        asked = in_background(lambda: ask_source(self.dify))
+        _ensure_tables(database, self.watch)
+        answering = asked.result()
+        began_at = self.dify.earlier_time()
+        pin_source(database, self.dify, answering, self.rules, now=began_at)
+        with database.transaction():
+            keep_privacy(database, self.rules.privacy, self.watch.tells)
+            leave_out(database, self.rules)
+        self.rules = _with_forgotten(self.rules, database)
+        self._mind_clocks(database)
+        self._began_at = began_at
 
     def _mind_clocks(self, database: Database) -> None:
         """Say when the clocks disagree; undo what one that was ahead did to this home."""
@@ -100,8 +104,9 @@ class OpenHome:
 
         SourceChanged when what answers is not what this home was loaded from.
         """
-        self.check_source()
-        with self.database() as database:
+        with self._opened() as database:
+            if self._began_at is None:
+                self._check_source(database)
             database.expect_small_commits()
             yield Sync(
                 dify=self.dify,

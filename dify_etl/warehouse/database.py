@@ -70,11 +70,14 @@ class Database:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable, and what
         DuckDB makes of Ctrl-C amid a query KeyboardInterrupt again.
         """
+        self._begin(sql)
+        with self._translating():
+            return self.connection.execute(sql, parameters)
+
+    def _begin(self, sql: str) -> None:
         check_interrupt()
         if (written := _WRITES.match(sql)) and written[1] not in self.changed:
             self._note_change(written[1])
-        with self._translating():
-            return self.connection.execute(sql, parameters)
 
     def _note_change(self, table: str) -> None:
         """Before the write, in its transaction: whoever is killed between both builds once more."""
@@ -132,19 +135,24 @@ class Database:
 
     def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
         """Put a frame into a temporary table with the column types of `table`."""
-        casts = ", ".join(
-            f'CAST("{name}" AS {table.column(name).type}) AS "{name}"'
-            for name, kind in frame.schema.items()
-            if _needs_cast(table.column(name), kind)
-        )
-        columns = f"* REPLACE ({casts})" if casts else "*"
+        rows = _rows_as(table, frame)
+        self.execute_over(frame, f"CREATE OR REPLACE TEMP TABLE {name} AS {rows}")
+
+    def merge(self, table: Table, frame: pl.DataFrame, clauses: str) -> None:
+        """MERGE a frame into `table`, whose rows are `t` beside the frame's `s`, by `clauses` from
+        ON: without a temporary table, which takes as long as the writing of a few rows.
+        """
+        rows = _rows_as(table, frame)
+        self.execute_over(frame, f"MERGE INTO {table.qualified} t USING ({rows}) s {clauses}")
+
+    def execute_over(self, frame: pl.DataFrame, sql: str) -> None:
+        """Run one statement that reads the frame under the name `_frame`."""
+        self._begin(sql)
         # DuckDB finds it by its name here, where execute is called: to register it as a view first
         # takes longer than to load a few rows.
         _frame = ArrowStream(frame)
         with self._translating():
-            self.connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {columns} FROM _frame"
-            )
+            self.connection.execute(sql)
 
     def expect_small_commits(self) -> None:
         """For many commits of few rows: a second thread costs them more than it gives, and every
@@ -180,6 +188,16 @@ class Database:
                 "WHERE database_name = 'live'"
             )
         }
+
+
+def _rows_as(table: Table, frame: pl.DataFrame) -> str:
+    """The query of a frame's rows under the name `_frame`, with the column types of `table`."""
+    casts = ", ".join(
+        f'CAST("{name}" AS {table.column(name).type}) AS "{name}"'
+        for name, kind in frame.schema.items()
+        if _needs_cast(table.column(name), kind)
+    )
+    return f"SELECT {f'* REPLACE ({casts})' if casts else '*'} FROM _frame"
 
 
 def _needs_cast(column: Column, kind: pl.DataType) -> bool:

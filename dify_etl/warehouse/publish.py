@@ -16,11 +16,10 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.errors import ActionableError
 from dify_etl.home import COPY, Access, Home, give
-from dify_etl.private_files import private_files, sync_to_disk
-from dify_etl.warehouse.database import STORAGE_VERSION, open_database, utc_now
-from dify_etl.warehouse.errors import WarehouseUnwritable, translated
+from dify_etl.private_files import sync_to_disk
+from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
+from dify_etl.warehouse.errors import WarehouseError, WarehouseUnwritable
 from dify_etl.warehouse.tables import Column, Table, frame, quoted
 from dify_etl.warehouse.upsert import put
 
@@ -94,7 +93,7 @@ def publish(
         with database.transaction():
             put(database, PUBLISHED, frame(PUBLISHED, [row]))
         database.execute("CHECKPOINT live")
-        _copy_in_child(live, target, place.access)
+        _copy_and_replace(database, live, target, place.access)
     if (old := left_copy(home, place)) is not None:
         for path in (old, old.with_name(f"{old.name}.wal")):
             path.unlink(missing_ok=True)
@@ -143,17 +142,37 @@ def _is_in_use(path: Path, process: str | None) -> bool:
     return time.time() - path.stat().st_mtime < IDLE_SECONDS
 
 
-def _copy_in_child(live: Path, copy: Path, access: Access) -> None:
-    given = [str(live), str(copy), str(access.mode), str(-1 if access.gid is None else access.gid)]
-    child = subprocess.run(  # nosec B603 # this module, with paths of the settings
-        [sys.executable, "-m", "dify_etl.warehouse.publish", *given],
+def _copy_and_replace(database: Database, live: Path, copy: Path, access: Access) -> None:
+    """Copy, take out what analysts must not get, fsync, rename onto the copy.
+
+    Until the last step the file is its owner's alone.
+    """
+    fresh = copy.with_name(f".{copy.name}.{os.getpid()}")
+    try:
+        _copy_in_child(live, fresh)
+        _take_out_raw_json(database, fresh)
+        give(fresh, access)
+        sync_to_disk(fresh)
+        fresh.replace(copy)
+    except WarehouseError as error:
+        raise _not_made(error.what, copy) from error
+    except (OSError, duckdb.Error) as error:
+        raise _not_made(str(error).splitlines()[0], copy) from error
+    finally:
+        for path in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+            path.unlink(missing_ok=True)
+
+
+def _copy_in_child(live: Path, fresh: Path) -> None:
+    child = subprocess.run(  # nosec B603 # a module of ours, with paths of the settings
+        [sys.executable, "-m", "dify_etl.warehouse.copying", str(live), str(fresh)],
         capture_output=True,
         text=True,
         check=False,
     )
     if child.returncode:
-        last = child.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise _not_made(last[0], copy)
+        told = child.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise OSError(told[0])
 
 
 def _not_made(reason: str, copy: Path) -> WarehouseUnwritable:
@@ -165,68 +184,34 @@ def _not_made(reason: str, copy: Path) -> WarehouseUnwritable:
     )
 
 
-def copy_and_replace(live: Path, copy: Path, access: Access | None = None) -> None:
-    """The child's work: copy, take out what analysts must not get, fsync, rename onto the copy.
-
-    Until the last step the file is its owner's alone.
-    """
-    fresh = copy.with_name(f".{copy.name}.{os.getpid()}")
-    parent = os.getppid()
-    try:
-        with private_files():
-            with live.open("rb") as source, fresh.open("wb") as target:
-                while block := source.read(8 << 20):
-                    target.write(block)
-            _take_out_raw_json(fresh)
-        give(fresh, access or Access())
-        sync_to_disk(fresh)
-        if os.getppid() != parent:
-            return  # the run died meanwhile: another one may have published newer rows
-        fresh.replace(copy)
-    except (OSError, duckdb.Error) as error:
-        raise translated(copy, error) from error
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _take_out_raw_json(path: Path) -> None:
+def _take_out_raw_json(database: Database, fresh: Path) -> None:
     """Objects that failed validation may hold anything: only their error is published.
 
     A value that is set to null stays in the file's free blocks: then the file is written anew.
+    duckdb.Error, before anything stands in the copy's place, when the file is no database.
     """
-    with duckdb.connect(str(path)) as connection:
-        if not _has_quarantine(connection):
-            return
-        connection.execute("UPDATE ops.quarantine SET raw_json = NULL")
-    _write_anew(path)
-
-
-def _has_quarantine(connection: duckdb.DuckDBPyConnection) -> bool:
-    tables = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'quarantine'"
-    ).fetchall()
-    rows = connection.execute("SELECT 1 FROM ops.quarantine LIMIT 1").fetchall() if tables else []
-    return bool(rows)
-
-
-def _write_anew(path: Path) -> None:
-    anew = path.with_name(f"{path.name}.anew")
+    is_any = _holds_quarantine(database)
+    anew = fresh.with_name(f"{fresh.name}.anew")
+    database.execute(f"ATTACH {quoted(str(fresh))} AS copied{'' if is_any else ' (READ_ONLY)'}")
     try:
-        with duckdb.connect() as connection:
-            connection.execute(f"ATTACH {quoted(str(path))} AS held (READ_ONLY)")
-            connection.execute(
+        if is_any:
+            database.execute("UPDATE copied.ops.quarantine SET raw_json = NULL")
+            database.execute(
                 f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
             )
-            connection.execute("COPY FROM DATABASE held TO anew")
-        anew.replace(path)
+            try:
+                database.execute("COPY FROM DATABASE copied TO anew")
+            finally:
+                database.execute("DETACH anew")
+            anew.replace(fresh)
     finally:
+        database.execute("DETACH copied")
         anew.unlink(missing_ok=True)
 
 
-if __name__ == "__main__":
-    try:
-        _mode, _gid = int(sys.argv[3]), int(sys.argv[4])
-        _access = Access(_mode, None if _gid < 0 else _gid)
-        copy_and_replace(Path(sys.argv[1]), Path(sys.argv[2]), _access)
-    except ActionableError as error:
-        sys.exit(error.what)  # the parent adds where and what to do
+def _holds_quarantine(database: Database) -> bool:
+    tables = database.rows(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'live' AND schema_name = 'ops' "
+        "AND table_name = 'quarantine'"
+    )
+    return bool(tables and database.rows("SELECT 1 FROM ops.quarantine LIMIT 1"))

@@ -184,15 +184,16 @@ def put(database: Database, table: Table, frame: pl.DataFrame) -> None:
     """
     if frame.is_empty():
         return
-    database.stage("_incoming", frame.unique(list(table.key), keep="last"), table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     updates = ", ".join(f'"{column.name}" = {_incoming(column)}' for column in columns)
     names = ", ".join(f'"{name}"' for name in frame.columns)
     values = ", ".join(f's."{name}"' for name in frame.columns)
-    database.execute(
-        f"""MERGE INTO {table.qualified} t USING _incoming s ON {_same_key(table)}
+    database.merge(
+        table,
+        frame.unique(list(table.key), keep="last"),
+        f"""ON {_same_key(table)}
         WHEN MATCHED THEN UPDATE SET {updates}
-        WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"""
+        WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})""",
     )
 
 

@@ -8,7 +8,7 @@ import json
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from dify_etl_tests.assembly.test_privacy import OF_TALKS, WORDS, places_of
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import agent_world, brief_world
-from dify_etl_tests.sync.workplace import Workplace
+from dify_etl_tests.sync.workplace import TALK, Workplace
 from dify_simulated import World
 
 VERSION = "1.16.1"
@@ -90,8 +90,8 @@ class Read(NamedTuple):
     def privacy(self, people: PeopleRule = "keep") -> Privacy:
         return Privacy("keep", people, people_salt(self.place.home))
 
-    def read(self, plan: SyncPlan | None = None) -> dict[str, Any]:
-        return self.place.with_rules(privacy=self.privacy()).read((), plan)
+    def read(self, feeds: Sequence[str] = (), plan: SyncPlan | None = None) -> dict[str, Any]:
+        return self.place.with_rules(privacy=self.privacy()).read(feeds, plan)
 
     def left(self) -> dict[str, int]:
         """Tables, and files of the home, in which the person is."""
@@ -106,7 +106,7 @@ def told_of(world: World, folder: Path, name: str) -> ChangedAnswers:
     an account) in all else.
     """
     plain = Workplace(world, folder, VERSION)
-    plain.read()
+    plain.read((*TALK, "workflow_runs"))  # what `asked` looks into
     asked = ACCOUNT_IDS if " " in name else IDS
     ids = {one for (one,) in plain.rows(asked.format(name)) if one}
     assert len(ids) > 2
@@ -203,7 +203,7 @@ def test_nothing_is_left_and_nothing_comes_back(
     assert dropped <= planned.rows.get("messages", 0)
     assert read.place.value(asked) == questions - dropped
     for plan in (None, SyncPlan(is_full=True)):
-        reports = read.read(plan)
+        reports = read.read(plan=plan)
         assert read.left() == {}
         moving = {"members", "apps", "datasets"}  # the time of the last call and such
         changed = {
@@ -228,7 +228,7 @@ def test_what_they_do_later_stays_out_too(home: Read) -> None:
     at = world.now() - timedelta(hours=1)
     talk = world.add_conversation(caller.app_id, at=at, end_user_id=caller.id, name=MARK)
     world.add_message(talk.id, at=at, query=f"{MARK} {CALLER}")
-    home.read()
+    home.read(TALK)
     kept = "SELECT name, from_end_user_session_id FROM raw.conversations WHERE conversation_id = "
     assert home.place.rows(f"{kept} '{talk.id}'") == [(DROPPED, person)]
     asked = f"SELECT query FROM raw.messages WHERE conversation_id = '{talk.id}'"
@@ -377,7 +377,7 @@ def test_hashed_people_are_found_by_their_names(home: Read) -> None:
     planned = home.plan(people="hash")
     assert planned.rows["conversations"] > 0
     home.forget(people="hash")
-    home.place.with_rules(privacy=hashed).read()
+    home.place.with_rules(privacy=hashed).read(TALK)
     pseudonym = hashed.pseudonym(CALLER)
     assert places_of(home.place.home / LIVE, MARK, CALLER).keys() == set()
     assert places_of(home.place.home / LIVE, pseudonym).keys() == {"ops.forgotten_names"}
@@ -398,7 +398,7 @@ def test_what_is_odd_of_theirs_waits_without_texts(home: Read) -> None:
         return answer
 
     read.place.transport = ChangedAnswers(inner, odd)
-    read.read(SyncPlan(is_full=True))
+    read.read(TALK, SyncPlan(is_full=True))
     waiting = (
         "SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL AND raw_json IS NOT NULL"
     )
@@ -426,7 +426,7 @@ def test_one_app_alone(home: Read) -> None:
     )
     assert len(apps) > 1
     home.forget(f"{apps[0][0]}/{CALLER}")
-    home.read()
+    home.read(TALK)
     held = home.place.rows(
         "SELECT DISTINCT app_id FROM raw.conversations "
         f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
@@ -452,7 +452,7 @@ def test_without_the_salt_no_sync_brings_them_back(home: Read) -> None:
     home.forget()
     (home.place.home / "people.salt").unlink()
     with pytest.raises(SourceChanged, match="salt"):
-        home.read()
+        home.read(TALK)
     assert home.left() == {}
 
 
@@ -540,7 +540,7 @@ def test_comment_of_an_account_stays_out(home: Read) -> None:
     comment += "AND from_account_name = 'Olga Owner'"
     assert home.place.value(comment) > 0
     home.forget("owner@dify.test")
-    home.read(SyncPlan(is_full=True))
+    home.read(TALK, SyncPlan(is_full=True))
     left = "SELECT count(*) FROM raw.message_feedbacks f JOIN ops.forgotten_people p "
     left += "ON f.from_account_name = p.person WHERE content NOT IN ('', '(dropped)')"
     assert home.place.value(comment) == home.place.value(left) == 0
@@ -579,7 +579,7 @@ def test_another_salt_notes_nobody(home: Read) -> None:
     with pytest.raises(SourceChanged, match="salt"):
         home.forget(ADDRESS)
     salt.write_bytes(right)
-    home.read()
+    home.read(("apps",))
     assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
 
 

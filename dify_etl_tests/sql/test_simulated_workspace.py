@@ -13,13 +13,14 @@ from dify_etl.home import LIVE
 from dify_etl.time_zones import zone_of
 from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sql.hand_written import MODELS
+from dify_etl_tests.sql.reconciled_world import FEEDS, RECONCILED, reconcile_home
+from dify_etl_tests.sync.small_worlds import brief_world
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_etl_tests.warehouse.good_models import build_models
 from dify_simulated import World, WorldPlan, build_world
 from dify_simulated.versions import ServerVersion
 from dify_simulated.world.rows import Message
 
-RECONCILED = "marts.statistics_reconciliation"
 UTC = zone_of("UTC")
 Read = Callable[[str, str], Workplace]
 
@@ -230,13 +231,15 @@ def test_outcomes_add_up(read: Read, version: str, zone: str) -> None:
 
 def test_run_that_no_log_shows_is_counted(tmp_path: Path) -> None:
     """A workflow used as a tool runs without a log row: the run list shows it, figures agree."""
-    world = busy_world("UTC")
+    world = brief_world()
     app_id = next(app.id for app in world.apps.values() if app.mode == "workflow")
     begun_at = NOW - timedelta(days=3)
     run = world.start_run(app_id, at=begun_at)
     world.finish_run(run.id, at=begun_at + timedelta(seconds=3), status="succeeded")
     world.unlog_run(run.id)
-    place = read_and_model(world, tmp_path / "home", "1.12.1", "UTC")
+    place = Workplace(world, tmp_path / "home")
+    place.with_rules(start_date=NOW.date() - timedelta(days=8)).read(FEEDS)
+    reconcile_home(place.home)
     assert place.rows(
         f"SELECT triggered_from FROM raw.workflow_runs WHERE workflow_run_id = '{run.id}'"
     ) == [("app-run",)]

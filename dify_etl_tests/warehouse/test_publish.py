@@ -16,9 +16,10 @@ import pytest
 
 from dify_etl.home import Access
 from dify_etl.sync.ledger import QUARANTINE
+from dify_etl.warehouse import publish as publishing
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
-from dify_etl.warehouse.publish import CopyPlace, copy_and_replace, publish
+from dify_etl.warehouse.publish import CopyPlace, publish
 
 THROUGH = date(2026, 3, 2)
 
@@ -123,6 +124,7 @@ def test_copy_has_no_raw_json(home: Path) -> None:
         comments = connection.execute(
             "SELECT comment FROM duckdb_tables() WHERE table_name = 'quarantine'"
         ).fetchall()
+        assert connection.execute("SELECT note_id FROM staging.stg_notes").fetchall() == [(1,)]
     assert rows == [("id is missing", None)]
     assert comments[0][0].startswith(QUARANTINE.grain)
     assert b"only-for-us" not in copy.read_bytes()
@@ -140,14 +142,15 @@ def test_copy_opens_with_older_clients(home: Path) -> None:
     assert "v1.5" in str(row[0])
 
 
-def test_failure_keeps_the_old_copy(home: Path) -> None:
+def test_failure_keeps_the_old_copy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not open as a database is never put in the place of the old copy."""
     copy = published(home)
     before = copy.read_bytes()
-    broken = home / "broken.duckdb"
-    broken.write_bytes(b"half a file")
-    with pytest.raises(duckdb.IOException):
-        copy_and_replace(broken, copy)
+    monkeypatch.setattr(
+        publishing, "_copy_in_child", lambda live, fresh: fresh.write_bytes(b"half a file")
+    )
+    with pytest.raises(WarehouseUnwritable, match="not made"):
+        published(home)
     assert copy.read_bytes() == before
     assert not list(home.glob(".dify*"))
 
@@ -156,21 +159,16 @@ def test_killed_publication_leaves_nothing_for_long(home: Path) -> None:
     """A copy that is being made is its owner's alone; killed, the next publication sweeps it, with
     all that stands beside it; other files stay.
     """
-    copy, pipe = published(home), home / "slow"
+    published(home)
+    pipe = home / "slow"
     os.mkfifo(pipe)
-    command = [
-        sys.executable,
-        "-m",
-        "dify_etl.warehouse.publish",
-        str(pipe),
-        str(copy),
-        "420",
-        "-1",
-    ]
+    run = subprocess.Popen([sys.executable, "-c", ""])
+    run.wait()  # as a run that was killed with its child
+    fresh = home / f".dify.duckdb.{run.pid}"
+    command = [sys.executable, "-m", "dify_etl.warehouse.copying", str(pipe), str(fresh)]
     with subprocess.Popen(command) as child, pipe.open("wb") as source:
         source.write(b"raw rows")
         source.flush()
-        fresh = home / f".dify.duckdb.{child.pid}"
         wait_until(lambda: fresh.exists())
         assert stat.S_IMODE(fresh.stat().st_mode) == 0o600
         child.kill()
