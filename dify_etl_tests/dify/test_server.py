@@ -146,6 +146,19 @@ def test_server_time_does_not_jump_with_our_clock(days: int) -> None:
     assert dify.server_time() == NOW + timedelta(minutes=5, seconds=7)
 
 
+def test_server_time_does_not_go_back_within_a_second() -> None:
+    """`Date` has whole seconds: an answer half a second after another one tells the same."""
+    passed = [0.0]
+    clock = Clock(now=lambda: NOW + timedelta(seconds=passed[0]), monotonic=lambda: passed[0])
+    server = Server("https://dify.test", clock)
+    told = []
+    for seconds, second in ((0.0, "00"), (0.5, "00"), (0.9, "01"), (5.0, "03")):
+        passed[0] = seconds
+        server.observe({"date": f"Fri, 20 Nov 2026 12:05:{second} GMT"})
+        told.append((server.time - NOW - timedelta(minutes=5)).total_seconds())
+    assert told == [0.0, 0.5, 1.0, 3.0]
+
+
 def test_credentials_are_needed() -> None:
     """A client without account is a mistake in the program."""
     with pytest.raises(ValueError, match="email and password"):

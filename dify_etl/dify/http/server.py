@@ -132,10 +132,19 @@ class Server:
         """The full URL of a path of the console API."""
         return url_below(self.api, path)
 
+    def _within_second(self, told: datetime) -> datetime:
+        """The time at which a `Date` was told. It has whole seconds: where ours lies within that
+        second it goes on, since what is read later in a run must not seem to be read earlier.
+        """
+        if self._told is not None and told <= self.time < told + timedelta(seconds=1):
+            return self.time
+        return told
+
     def _learn_time(self, date: str) -> None:
         try:
             told = parsedate_to_datetime(date)
             told = told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
+            told = self._within_second(told)
             ahead = told - self._clock.now()
             _ = self._clock.now() + 2 * ahead  # a time at the end of the calendar is none
         except (ValueError, OverflowError):
