@@ -88,6 +88,11 @@ def _read(sync: Sync, run: DueRun) -> RunNodes:
     return RunNodes(nodes, forms.result or Batch(()), forms.error)
 
 
+# Details are read before nodes in a run, and again in another one. Within a run Dify's time may go
+# back all the same: `Date` has whole seconds, and machines behind one address differ.
+READ_AFTER_NODES = "r.detail_read_at > r.nodes_read_at + INTERVAL 1 MINUTE"
+
+
 def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     """How many runs are due, and these, newest first: their detail was read and their nodes were
     not, or not since the run ended.
@@ -104,9 +109,9 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
           AND coalesce(r.detail_reason, '') NOT LIKE 'gone%'
           AND r.status IS NOT NULL
           AND ({again} OR {is_due_again("r.nodes_tries", "r.nodes_read_at", sync.now)}
-               OR r.detail_read_at > r.nodes_read_at)
+               OR {READ_AFTER_NODES})
           AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
-               OR r.detail_read_at > r.nodes_read_at)
+               OR {READ_AFTER_NODES})
         ORDER BY w.created_at DESC""",
     )
     return count, (DueRun(*row) for row in rows)

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from dify_etl.home import LIVE
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.windows import Window
+from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sync.comparison import differences, held_rows
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import (
@@ -19,11 +21,10 @@ from dify_etl_tests.sync.small_worlds import (
     run,
     talk,
 )
-from dify_etl_tests.sync.workplace import NOW, TALK, ZONE, Workplace
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, ZONE, Workplace
 from dify_simulated import Faults, SimulatedDify, WorldPlan, build_world
 from dify_simulated.server.app import RecordedRequest
 
-RUNS = ("apps", "workflow_runs", "node_executions")
 DAILY = ("conversations", "messages", "workflow_runs")
 CALM = ("conversations", "messages", "daily_statistics", "workflow_runs", "node_executions")
 
@@ -240,6 +241,21 @@ def test_settled_message_is_not_read_again(chat: Workplace) -> None:
     with chat.requests() as requests:
         chat.read(TALK)
     assert asked(requests, "chat-messages", "conversation_id") == set()
+
+
+def test_nodes_read_just_after_their_run_are_not_due_again(workplace: Open) -> None:
+    """By a `Date` of whole seconds the detail of a run may seem to be read after its nodes."""
+    place = workplace(quiet_world("workflow"))
+    run(place.world, at=NOW - timedelta(days=3))
+    place.read(RUNS)
+    with open_database(place.home / LIVE) as database:
+        database.execute(
+            "UPDATE ops.run_reads SET detail_read_at = nodes_read_at + INTERVAL 1 SECOND"
+        )
+    place.pass_time(days=1)
+    with place.requests() as requests:
+        place.read(RUNS)
+    assert [one for one in requests if one.path.endswith("node-executions")] == []
 
 
 def test_unfinished_run_is_read_until_it_ends(workplace: Open) -> None:
