@@ -111,7 +111,7 @@ talks as (
         count(*) filter (where from_source = 'console') as console_messages,
         count(*) filter (where status = 'error') as error_messages,
         count(distinct end_user_id) as end_users,
-        round(avg(latency_seconds), 6) as average_latency_seconds
+        round(favg(latency_seconds), 6) as average_latency_seconds
     from messages
     group by app_id, created_date
 ),

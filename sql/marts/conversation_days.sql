@@ -104,7 +104,7 @@ parts as (
         count(*) as messages,
         coalesce(sum(tokens), 0)::decimal(38, 0) as tokens,
         coalesce(sum(answer_tokens), 0)::decimal(38, 0) as answer_tokens,
-        coalesce(sum(latency_seconds), 0)::double as latency_seconds,
+        coalesce(fsum(latency_seconds), 0)::double as latency_seconds,
         sum(likes)::bigint as likes,
         sum(greatest(likes, 1))::bigint as joined_rows,
         count(*) filter (where tokens is null) as untold_tokens,

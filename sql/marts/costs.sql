@@ -496,11 +496,15 @@ floored as (
         and weighted.place = day_places.place
 ),
 
+-- Where all of a place is in the figure, nothing is left to be shared out, and no row is sorted.
 shared as (
+    select *, floor_units as share
+    from floored
+    where not coalesce(place = 5 or budget < weights, false)
+    union all
     select
         *,
         case
-            when floor_units is null then null
             when
                 row_number() over (
                     partition by app_id, usage_date, place
@@ -511,6 +515,7 @@ shared as (
             else floor_units
         end as share
     from floored
+    where place = 5 or budget < weights
 ),
 
 marked as (

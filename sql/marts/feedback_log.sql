@@ -30,11 +30,23 @@
 -- is_absent: Whether it is gone from Dify: withdrawn, or deleted with its message.
 
 -- A completion log that nobody opened is a row without an id: its conversation has no other.
+-- Messages are asked for twice, so that texts are read of those alone that are rated.
 
-with calls as (
+with unopened as (
+    select conversation_id as call_id
+    from staging.stg_messages
+    where message_id is null
+),
+
+feedbacks as (
+    select ratings.*, coalesce(unopened.call_id, ratings.message_id) as call_id
+    from staging.stg_message_feedbacks as ratings
+    left join unopened on ratings.conversation_id = unopened.call_id
+),
+
+calls as (
     select
         coalesce(message_id, conversation_id) as call_id,
-        message_id is null as is_unopened,
         question,
         answer,
         person_id,
@@ -46,17 +58,7 @@ with calls as (
         latency_seconds,
         annotation_id
     from staging.stg_messages
-),
-
-unopened as (
-    select call_id from calls
-    where is_unopened
-),
-
-feedbacks as (
-    select ratings.*, coalesce(unopened.call_id, ratings.message_id) as call_id
-    from staging.stg_message_feedbacks as ratings
-    left join unopened on ratings.conversation_id = unopened.call_id
+    where coalesce(message_id, conversation_id) in (select call_id from feedbacks)
 ),
 
 cited as (
