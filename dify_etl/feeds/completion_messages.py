@@ -117,7 +117,8 @@ def _identify(loader: FeedLoader, messages: Sequence[Message]) -> None:
     loader.sync.database.stage("_opened", rows, table)
     loader.sync.database.execute(
         """UPDATE raw.messages t SET message_id = s.message_id FROM _opened s
-        WHERE t.conversation_id = s.conversation_id AND t.message_id IS NULL"""
+        WHERE t.conversation_id = s.conversation_id AND t.message_id IS NULL""",
+        is_told=True,
     )
 
 

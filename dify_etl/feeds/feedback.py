@@ -134,7 +134,8 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
                 created_date = s.created_date, created_hour = s.created_hour
             FROM _exported s WHERE t.message_id = s.message_id
               AND t.from_source = s.from_source AND t.absent_since IS NULL
-              AND t.feedback_id IS DISTINCT FROM s.feedback_id"""
+              AND t.feedback_id IS DISTINCT FROM s.feedback_id""",
+            is_told=True,
         )
         unknown = _unknown(loader)
         done = [

@@ -37,11 +37,19 @@ TABLE_CHANGES = Table(
     "One row per raw table that was ever written: models are built anew when it changes.",
     ("table_name",),
     (
-        Column("table_name", "VARCHAR", "The table, such as raw.messages."),
+        Column(
+            "table_name",
+            "VARCHAR",
+            "The table, such as raw.messages; (rewritten): its last write that no time tells of, "
+            "(measured): the last that ops.partitions knows.",
+        ),
         Column("change_id", "VARCHAR", "New whenever the table was written since a model's build."),
     ),
     keeps_history=False,
 )
+# What tells of a changed row is looked at by builds in parts; other updates change all rows.
+_TELLS = re.compile(r"\b(?:changed_at|absent_since)\s*=", re.IGNORECASE)
+_NEW_ROWS = re.compile(r"\s*(?:INSERT|MERGE)\b", re.IGNORECASE)
 _WRITES = re.compile(
     r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO|ALTER\s+TABLE)\s+(raw\.\w+)",
     re.IGNORECASE,
@@ -66,21 +74,30 @@ class Database:
     path: Path
     changed: set[str] = field(default_factory=set)  # raw tables, noted in ops.table_changes
 
-    def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
+    def execute(
+        self, sql: str, parameters: object = None, *, is_told: bool = False
+    ) -> duckdb.DuckDBPyConnection:
         """Run one statement; a full disk or a read-only home becomes WarehouseUnwritable, and what
         DuckDB makes of Ctrl-C amid a query KeyboardInterrupt again.
+
+        An update of raw rows moves their `changed_at` or `absent_since`, or `is_told` by a column
+        of their digest (warehouse/partitions.py). After any other the models are built whole.
         """
-        self._begin(sql)
+        self._begin(sql, is_told=is_told)
         with self._translating():
             return self.connection.execute(sql, parameters)
 
-    def _begin(self, sql: str) -> None:
+    def _begin(self, sql: str, *, is_told: bool = False) -> None:
         check_interrupt()
-        if (written := _WRITES.match(sql)) and written[1] not in self.changed:
+        if written := _WRITES.match(sql):
             self._note_change(written[1])
+            if not (is_told or _NEW_ROWS.match(sql) or _TELLS.search(sql)):
+                self._note_change(f"{written[1]} (rewritten)")
 
     def _note_change(self, table: str) -> None:
         """Before the write, in its transaction: whoever is killed between both builds once more."""
+        if table in self.changed:
+            return
         with self._translating():
             self.connection.execute("DELETE FROM ops.table_changes WHERE table_name = ?", [table])
             self.connection.execute("INSERT INTO ops.table_changes VALUES (?, uuid())", [table])

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import NamedTuple
@@ -12,6 +14,8 @@ import duckdb
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.errors import ModelBroken, WarehouseUnwritable
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, sql_folder
+from dify_etl.warehouse.partial_builds import BY_CONTENT, PartialBuilds
+from dify_etl.warehouse.partitions import last_change
 from dify_etl.warehouse.published_copy import identifier
 from dify_etl.warehouse.sql_files import LEFT_OUT, SqlFile
 from dify_etl.warehouse.tables import Column, Table, frame
@@ -31,12 +35,29 @@ MODELS = Table(
         Column("failed_since", "TIMESTAMPTZ", "Since when it fails, UTC; null: it does not."),
         Column("run_id", "VARCHAR", "The run that tried it last."),
         Column("fingerprint", "VARCHAR", "Of its SQL and of what it read; null: it failed."),
+        Column(
+            "whole_fingerprint",
+            "VARCHAR",
+            "Of its SQL and of what it read as a whole; null: it is not built in parts.",
+        ),
+        Column("change_number", "BIGINT", "The last change of ops.partitions that is in it."),
     ),
     keeps_history=False,
 )
 
 
 _LOOK = "The table of its last build stays; look at the query and its data."
+
+
+class Built(NamedTuple):
+    """How a model was built: what its columns in ops.models say."""
+
+    fingerprint: str | None
+    whole_fingerprint: str | None = None
+    change_number: int | None = None
+
+
+_NEVER = Built(None)
 
 
 class BrokenModel(NamedTuple):
@@ -71,67 +92,128 @@ def build_all(
     What was built of the same SQL and the same rows before stays as it is. ops.models says how
     each build ended. WarehouseUnwritable ends it.
     """
-    prints = fingerprints(database, [one.model for one in files if one.model is not None])
+    models = {one.qualified: one.model for one in files if one.model is not None}
+    prints = fingerprints(database, list(models.values()))
     built = _built(database)
     database.changed.clear()  # what is written from now on makes them stale once more
-    ended: list[tuple[str, ModelBroken | None, str | None]] = []
-    catalog = Catalog(database)
+    ended: list[tuple[str, ModelBroken | None, Built]] = []
+    builds = Builds(database, Catalog(database), PartialBuilds(database, models))
     unsure: set[str] = set()  # they failed, or read what failed and may change without a sign
     for one in files:
+        is_same = built.get(one.qualified, _NEVER).fingerprint == prints.get(one.qualified, "")
         if chosen is not None and one.qualified not in chosen:
+            unsure.update(() if is_same else (one.qualified,))
             continue
-        error = one.error
+        error, how = one.error, _NEVER
         if error is None and one.model is not None:
-            if built.get(one.qualified) == prints[one.qualified]:
+            if is_same:
                 yield one, None
                 continue
-            error = build_or_keep(database, one.model, catalog)
+            error, how = builds.build_or_keep(one.model, built.get(one.qualified))
         if error is not None or one.model is None or unsure & set(one.model.reads):
             unsure.add(one.qualified)
-        fingerprint = None if one.qualified in unsure else prints[one.qualified]
-        ended.append((one.qualified, error, fingerprint))
+        how = _NEVER if one.qualified in unsure else how._replace(fingerprint=prints[one.qualified])
+        ended.append((one.qualified, error, how))
         yield one, error
     _note_builds(database, ended, run_id=run_id)
 
 
-def build_or_keep(
-    database: Database, model: Model, catalog: Catalog | None = None
-) -> ModelBroken | None:
-    """Make a view or table anew; or leave it as it was, and answer why.
+@dataclass(frozen=True)
+class Builds:
+    """The builds of one night: whole, or of the partitions that changed."""
 
-    WarehouseUnwritable: then no other can be built either.
-    """
-    try:
-        with database.transaction():
-            build(database, model, catalog)
-    except ModelBroken as error:
-        return error
-    except WarehouseUnwritable as error:
-        # A query of one's own may name a file that is not there, which looks like a home that
-        # cannot be written; where that is so, the next statement says it again.
-        if not model.is_own:
-            raise
-        return ModelBroken(error.what, where=model.where, hint=_LOOK)
-    except duckdb.Error as error:  # such as a query that takes more memory than there is
-        return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK)
-    return None
+    database: Database
+    catalog: Catalog
+    partial: PartialBuilds
+
+    def build_or_keep(self, model: Model, was: Built | None) -> tuple[ModelBroken | None, Built]:
+        """Make a view or table anew or in part; or leave it as it was, and answer why.
+
+        WarehouseUnwritable: then no other can be built either.
+        """
+        how = Built(None)
+        try:
+            if model.partition is not None:
+                with self.database.transaction():
+                    self.partial.measure(model)
+                how = Built(None, self._whole_fingerprint(model), last_change(self.database))
+                if self._is_built_in_part(model, was, how):
+                    return None, how
+            with self.database.transaction():
+                was_there = self.partial.keep(model)
+                build(self.database, model, self.catalog)
+                self.partial.note_whole(model, was_there=was_there)
+        except ModelBroken as error:
+            return error, _NEVER
+        except WarehouseUnwritable as error:
+            # A query of one's own may name a file that is not there, which looks like a home that
+            # cannot be written; where that is so, the next statement says it again.
+            if not model.is_own:
+                raise
+            return ModelBroken(error.what, where=model.where, hint=_LOOK), _NEVER
+        except duckdb.Error as error:  # such as a query that takes more memory than there is
+            return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK), _NEVER
+        return None, how
+
+    def _is_built_in_part(self, model: Model, was: Built | None, now: Built) -> bool:
+        """Build what changed, if the rest of the table is as a whole build would make it."""
+        if was is None or was.change_number is None or was.whole_fingerprint is None:
+            return False
+        if was.whole_fingerprint != now.whole_fingerprint:
+            return False
+        if not self.partial.can_build(model, was.change_number):
+            return False
+        try:
+            with self.partial.prepared(model), self.database.transaction():
+                self.partial.build(model)
+        except duckdb.Error:  # whatever it is, a whole build says it or does without
+            return False
+        return True
+
+    def _whole_fingerprint(self, model: Model) -> str:
+        """Of all but the rows that lie in partitions: of SQL, and of what is read as a whole."""
+        views = self.partial.views_of(model)
+        sql = [_VERSIONS, *(f"{one.qualified} {one.query}" for one in views), model.query]
+        sql += [
+            str(model.partition),
+            str(model.links),
+            model.grain,
+            *map(str, model.columns.items()),
+        ]
+        columns = _columns(self.database)
+        changes = dict(self.database.rows("SELECT table_name, change_id FROM ops.table_changes"))
+        read = sorted(self.partial.tables_of(model))
+        shapes = [f"{name} {columns.get(name)}" for name in read]
+        shapes += [f"{name} {changes.get(f'{name} (rewritten)')}" for name in read]
+        rows = []
+        for name in self.partial.whole(model):
+            if name in BY_CONTENT:
+                told = self.database.rows(
+                    f"SELECT count(*), bit_xor(hash(t)), sum(hash(t) % 1000003) FROM {name} AS t"
+                )
+                rows.append(str(told))
+            elif name.startswith("ops."):
+                readers = [one for one in (*views, model) if name in one.reads]
+                rows += [_digest_of_rows(self.database, one, name, columns) for one in readers]
+            else:
+                rows.append(changes.get(name) or str(uuid.uuid4()))
+        return _digest([*sql, *shapes, *rows])
 
 
-def _built(database: Database) -> dict[str, str]:
-    """The fingerprints of the models whose last build was good, and that are still there."""
-    return dict(
-        database.rows(
-            """SELECT model, fingerprint FROM ops.models
-            WHERE state = 'built' AND fingerprint IS NOT NULL AND model IN (
-                SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL
-                SELECT schema_name || '.' || view_name FROM duckdb_views())"""
-        )
+def _built(database: Database) -> dict[str, Built]:
+    """The models whose last build was good, and that are still there."""
+    rows = database.rows(
+        """SELECT model, fingerprint, whole_fingerprint, change_number FROM ops.models
+        WHERE state = 'built' AND fingerprint IS NOT NULL AND model IN (
+            SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL
+            SELECT schema_name || '.' || view_name FROM duckdb_views())"""
     )
+    return {model: Built(*told) for model, *told in rows}
 
 
 def _note_builds(
     database: Database,
-    ended: Sequence[tuple[str, ModelBroken | None, str | None]],
+    ended: Sequence[tuple[str, ModelBroken | None, Built]],
     *,
     run_id: str,
 ) -> None:
@@ -139,8 +221,8 @@ def _note_builds(
     now = utc_now()
     failed = dict(database.rows("SELECT model, failed_since FROM ops.models"))
     rows: list[dict[str, object]] = []
-    for qualified, error, fingerprint in ended:
-        row: dict[str, object] = {"model": qualified, "run_id": run_id, "fingerprint": fingerprint}
+    for qualified, error, how in ended:
+        row: dict[str, object] = {"model": qualified, "run_id": run_id, **how._asdict()}
         if error is None:
             row |= {"state": "built", "built_at": now}
         else:

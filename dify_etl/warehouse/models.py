@@ -4,6 +4,12 @@ A file begins with comment lines: the first says the grain ("One row per app per
 one line per column, "-- column: sentence". "-- materialized: table" among them makes a table of a
 view that many others ask. Its dependencies are the tables that its query names.
 
+"-- incremental: app_id, usage_date" says of a table that its rows of an app and a local day are
+made of the rows of that app and day alone, in all tables that are kept by days
+(warehouse/partitions.py): then only those that changed are built anew. With one column it is the
+day, of all apps. "-- linked by: run" says that rows of other days and apps have part in them, too:
+those of the same run.
+
 A staging view names only what it renames, computes or says otherwise: a column that it passes on as
 it is has the comment of the raw column.
 """
@@ -22,11 +28,13 @@ import duckdb
 from dify_etl.project_files import project_file
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken
+from dify_etl.warehouse.partitions import LINKS
 from dify_etl.warehouse.tables import quoted
 
 # Exports are wide rows to hand out: as tables they would hold every text twice.
 FOLDERS = {"staging": "VIEW", "marts": "TABLE", "exports": "VIEW"}
 _MATERIALIZED = "-- materialized: table"
+_INCREMENTAL, _LINKED = "-- incremental: ", "-- linked by: "
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 
@@ -51,6 +59,9 @@ class Model:
     words: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     selects: tuple[str, ...] = ()
     unchanged: frozenset[str] = frozenset()
+    # The columns of app (None: of all apps) and local day by which it is built in parts.
+    partition: tuple[str | None, str] | None = None
+    links: tuple[str, ...] = ()  # of warehouse/partitions.py
 
     @property
     def qualified(self) -> str:
@@ -92,9 +103,17 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         raise _broken(where, "the first line does not say the grain", "-- One row per app per day.")
     columns: dict[str, str] = {}
     kind = FOLDERS[schema]
+    partition: tuple[str | None, str] | None = None
+    links: tuple[str, ...] = ()
     for line in header[1:]:
         if line == _MATERIALIZED:
             kind = "TABLE"
+            continue
+        if line.startswith(_INCREMENTAL):
+            partition = _partition(line.removeprefix(_INCREMENTAL), where)
+            continue
+        if line.startswith(_LINKED):
+            links = _links(line.removeprefix(_LINKED), where)
             continue
         found = _COLUMN.fullmatch(line)
         if not found:
@@ -102,6 +121,8 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
                 where, f"header line is no column: {line}", "-- column_name: what it holds"
             )
         columns[found["name"]] = found["text"]
+    if (partition and kind != "TABLE") or (links and not partition):
+        raise _broken(where, "only a table is built in parts", "-- incremental: app_id, usage_date")
     query = "\n".join(lines[len(header) :]).strip().rstrip(";")
     statement = _parsed(query, where)
     if hidden := _hidden_reads(statement):
@@ -121,7 +142,26 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         words=_words_of(statement),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
+        partition=partition,
+        links=links,
     )
+
+
+def _partition(told: str, where: str) -> tuple[str | None, str]:
+    names = told.split(", ")
+    if len(names) > 2 or not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):
+        raise _broken(
+            where, f"no columns of app and day: {told}", "-- incremental: app_id, usage_date"
+        )
+    return (names[0] if len(names) == 2 else None), names[-1]
+
+
+def _links(told: str, where: str) -> tuple[str, ...]:
+    names = tuple(told.split(", "))
+    if unknown := [name for name in names if name not in LINKS]:
+        known = ", ".join(LINKS)
+        raise _broken(where, f"no links: {', '.join(unknown)}", f"-- linked by: any of {known}")
+    return names
 
 
 def syntax_of(model: Model) -> Any:

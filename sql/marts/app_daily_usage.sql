@@ -1,4 +1,5 @@
 -- One row per app per local day that was read, quiet days included, from its first activity on.
+-- incremental: app_id, usage_date
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
@@ -74,15 +75,7 @@ costs as (
 ),
 
 first_days as (
-    select app_id, min(created_date) as first_date
-    from (
-        select app_id, created_date from conversations
-        union all
-        select app_id, created_date from messages
-        union all
-        select app_id, created_date from staging.stg_workflow_runs
-    ) as activities
-    group by app_id
+    select app_id, first_date from staging.stg_first_days
 ),
 
 days_read as (
@@ -111,7 +104,7 @@ talks as (
         count(*) filter (where from_source = 'console') as console_messages,
         count(*) filter (where status = 'error') as error_messages,
         count(distinct end_user_id) as end_users,
-        round(favg(latency_seconds), 6) as average_latency_seconds
+        round(avg(try_cast(latency_seconds as decimal(28, 9))), 6) as average_latency_seconds
     from messages
     group by app_id, created_date
 ),

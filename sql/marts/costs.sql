@@ -1,4 +1,5 @@
 -- One row per app, local day, model, person, currency and price source, by difference_reason.
+-- incremental: app_id, usage_date
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
@@ -75,20 +76,6 @@ figures as (
     where apps.app_mode <> 'workflow'
 ),
 
-model_prices as (
-    select
-        provider,
-        model,
-        currency,
-        price_date,
-        try_cast(prompt_unit_price as decimal(18, 8))
-        * try_cast(prompt_price_unit as decimal(18, 10)) as prompt_token_price,
-        try_cast(completion_unit_price as decimal(18, 8))
-        * try_cast(completion_price_unit as decimal(18, 10)) as completion_token_price,
-        showings
-    from staging.stg_model_prices
-),
-
 charges as (
     select
         charges.*,
@@ -109,44 +96,20 @@ charges as (
         on charges.app_id = figures.app_id and charges.usage_date = figures.statistic_date
 ),
 
--- Of the prices that a model showed, those of the nearest day; of two such days the earlier.
 nearest_prices as (
     select
-        wanted.provider_word,
-        wanted.model,
-        wanted.usage_date,
-        model_prices.currency,
-        model_prices.prompt_token_price,
-        model_prices.completion_token_price
-    from (
-        select distinct provider_word, model, usage_date
-        from charges
-        where told_units is null and tokens > 0 and model is not null
-    ) as wanted
-    join model_prices
-        on wanted.model = model_prices.model
-        and coalesce(wanted.provider_word = model_prices.provider, true)
-    qualify row_number() over (
-        partition by wanted.provider_word, wanted.model, wanted.usage_date
-        order by
-            abs(wanted.usage_date - model_prices.price_date),
-            model_prices.price_date,
-            model_prices.showings desc,
-            model_prices.currency
-    ) = 1
+        provider_word,
+        model,
+        usage_date,
+        currency,
+        price_of_prompt_token,
+        price_of_completion_token
+    from staging.stg_nearest_prices
 ),
 
 -- In which currency a model was charged, where it showed a price but none of a unit.
 model_currencies as (
-    select model, provider_word, arg_max(currency, charged) as currency
-    from (
-        select model, provider_word, currency, count(*) as charged
-        from charges
-        where currency is not null and model is not null
-        group by model, provider_word, currency
-    ) as charged_models
-    group by model, provider_word
-    having count(*) = 1
+    select model, provider_word, currency from staging.stg_model_currencies
 ),
 
 told_currencies as (
@@ -164,12 +127,12 @@ priced as (
                 (
                     round(
                         try_cast(charges.prompt_tokens as decimal(12, 0))
-                        * try_cast(nearest_prices.prompt_token_price as decimal(26, 16)),
+                        * try_cast(nearest_prices.price_of_prompt_token as decimal(26, 16)),
                         7
                     )
                     + round(
                         try_cast(charges.completion_tokens as decimal(12, 0))
-                        * try_cast(nearest_prices.completion_token_price as decimal(26, 16)),
+                        * try_cast(nearest_prices.price_of_completion_token as decimal(26, 16)),
                         7
                     )
                 )

@@ -1,4 +1,5 @@
 -- One row per app, model and local day with at least one message that tells how long it took.
+-- incremental: app_id, message_date
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.

@@ -1,4 +1,5 @@
 -- One row per person and local day on which the person asked, or started a run of a workflow app.
+-- incremental: activity_date
 -- workspace_id: Id of the workspace.
 -- person_id: The person, across apps (staging.stg_people).
 -- person_name: Session id of the end user, or name of the account.

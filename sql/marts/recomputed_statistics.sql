@@ -1,4 +1,6 @@
 -- One row per app, local day and metric: Dify's daily statistics, counted again from the rows.
+-- incremental: app_id, statistic_date
+-- linked by: messages of conversation
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_mode: Mode of the app; only metrics that Dify has for this mode are here.

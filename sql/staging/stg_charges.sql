@@ -1,5 +1,7 @@
 -- One row per charge: a message, or a part of one by the node that it paid, or a node of a run.
 -- materialized: table
+-- incremental: app_id, usage_date
+-- linked by: run
 -- charge_id: Id of the message or of the node's execution; of the conversation for unopened logs.
 -- app_id: Id of the app.
 -- app_mode: Mode of the app.
@@ -36,8 +38,6 @@ with apps as (
 runs as (
     select
         workflow_run_id,
-        app_id,
-        created_at,
         coalesce(triggered_from = 'debugging', false) as is_debugging
     from staging.stg_workflow_runs
 ),
@@ -85,9 +85,6 @@ priced_nodes as (
         nodes.app_id,
         apps.app_mode,
         nodes.created_date,
-        nodes.created_at,
-        coalesce(nodes.finished_at, nodes.created_at + interval 1 hour) as ended_at,
-        coalesce(nodes.tool_provider_type = 'workflow', false) as is_workflow,
         nodes.provider,
         nodes.model,
         nodes.model_source,
@@ -108,20 +105,10 @@ priced_nodes as (
         and (nodes.total_price > 0 or nodes.total_price = 0 and nodes.total_tokens > 0)
 ),
 
-repeating_nodes as (
-    select distinct priced_nodes.node_execution_id
-    from priced_nodes
-    join runs
-        on priced_nodes.app_id <> runs.app_id
-        and runs.created_at
-        between priced_nodes.created_at - interval 1 second and priced_nodes.ended_at
-    where priced_nodes.is_workflow
-),
-
 leaves as (
     select *
     from priced_nodes
-    where node_execution_id not in (select node_execution_id from repeating_nodes)
+    where node_execution_id not in (select node_execution_id from staging.stg_repeating_nodes)
 ),
 
 -- The nodes of a chatflow's message, beside what the message itself tells.

@@ -1,6 +1,10 @@
 -- One row per message of which it is known which model it asked.
 -- materialized: table
+-- incremental: app_id, created_date
+-- linked by: run, conversation
 -- call_id: Id of the message; of the conversation for logs that nobody opened.
+-- app_id: Id of the app of the message.
+-- created_date: Local day of the question.
 -- provider: Provider of the model, as langgenius/openai/openai; null: not told.
 -- model: Name of the model.
 -- model_source: Who tells it: node, message, app configuration.
@@ -33,6 +37,8 @@ conversations as (
 calls as (
     select
         coalesce(messages.message_id, messages.conversation_id) as call_id,
+        messages.app_id,
+        messages.created_date,
         case
             when run_models.model is not null then run_models.provider
             when conversations.model is not null then conversations.provider
@@ -57,9 +63,11 @@ calls as (
 
 select
     call_id,
+    app_id,
+    created_date,
     max(provider) as provider,
     max(model) as model,
     max(model_source) as model_source
 from calls
 where model is not null
-group by call_id
+group by call_id, app_id, created_date

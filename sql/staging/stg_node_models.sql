@@ -1,7 +1,11 @@
 -- One row per node of a run of which it is known which model it asked.
 -- materialized: table
+-- incremental: app_id, created_date
+-- linked by: run
 -- call_id: Id of the node's execution.
 -- workflow_run_id: Id of its run.
+-- app_id: Id of the app of the node.
+-- created_date: Local day on which the node began.
 -- provider: Provider of the model, as langgenius/openai/openai; null: not told.
 -- model: Name of the model.
 -- model_source: Who tells it: node, app configuration.
@@ -14,6 +18,7 @@ with nodes as (
         node_execution_id,
         workflow_run_id,
         app_id,
+        created_date,
         node_id,
         json_extract_string(process_data, 'model_provider') as provider,
         json_extract_string(process_data, 'model_name') as model
@@ -46,6 +51,8 @@ node_models as (
     select
         nodes.node_execution_id,
         nodes.workflow_run_id,
+        nodes.app_id,
+        nodes.created_date,
         case when nodes.model is null then graph_models.provider else nodes.provider end
             as provider,
         coalesce(nodes.model, graph_models.model) as model,
@@ -61,6 +68,8 @@ node_models as (
 select
     node_execution_id as call_id,
     max(workflow_run_id) as workflow_run_id,
+    max(app_id) as app_id,
+    max(created_date) as created_date,
     max(provider) as provider,
     max(model) as model,
     max(model_source) as model_source

@@ -1,0 +1,238 @@
+"""Build of a model's table only the app and local days in which something changed.
+
+The query of such a model is the same as that of a whole build. It is asked in a second catalog,
+`part`, in which tables hold the affected partitions, and the staging views are made of these.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dify_etl.warehouse.database import SCHEMAS, Database
+from dify_etl.warehouse.models import Model
+from dify_etl.warehouse.partitions import (
+    BY_APP,
+    BY_DAY,
+    LOOKUPS,
+    NO_DAY,
+    affected,
+    joined_by,
+    last_change,
+    measure,
+    measure_linked,
+    number_changed,
+    number_joined,
+    visible,
+)
+from dify_etl.warehouse.published_copy import identifier
+from dify_etl.warehouse.tables import quoted
+
+# Small tables of models that are compared as a whole: they change on few nights.
+BY_CONTENT = ("staging.stg_model_currencies",)
+_MOST = 0.5  # of all partitions: beyond that a whole build takes less
+
+
+@dataclass
+class PartialBuilds:
+    """The builds of one night over the models of a file, by schema.name."""
+
+    database: Database
+    models: Mapping[str, Model]
+    _attached: set[str] = field(default_factory=set)
+
+    def tables_of(self, model: Model) -> frozenset[str]:
+        """The tables behind the views that a model reads, and those that it reads itself."""
+        found: set[str] = set()
+        for name in model.reads:
+            read = self.models.get(name)
+            if read is not None and read.kind == "VIEW":
+                found |= self.tables_of(read)
+            else:
+                found.add(name)
+        return frozenset(found)
+
+    def views_of(self, model: Model) -> list[Model]:
+        """The views that a model reads, each after those that it reads."""
+        found: dict[str, Model] = {}
+        for name in model.reads:
+            read = self.models.get(name)
+            if read is not None and read.kind == "VIEW":
+                found |= {one.qualified: one for one in self.views_of(read)}
+                found[name] = read
+        return list(found.values())
+
+    def by_day(self, table: str) -> tuple[str | None, str] | None:
+        """The columns of app and day by which a table lies in partitions; None: it does not."""
+        if table in BY_DAY:
+            return "app_id", BY_DAY[table].day
+        model = self.models.get(table)
+        return None if model is None else model.partition
+
+    def whole(self, model: Model) -> list[str]:
+        """The tables that a model reads as a whole: when one changes, all of it is built anew."""
+        tables = self.tables_of(model)
+        return sorted(
+            table
+            for table in tables
+            if self.by_day(table) is None
+            and table not in BY_APP
+            and not (table in LOOKUPS and tables & LOOKUPS[table].users.keys())
+        )
+
+    def measure(self, model: Model) -> None:
+        """Number what changed in the tables that a model reads, and in those linked with them."""
+        for table in sorted(self.tables_of(model)):
+            measure(self.database, table)
+        for link in model.links:
+            measure_linked(self.database, link)
+
+    def can_build(self, model: Model, seen: int) -> bool:
+        """Whether a part of the table is to be built; fills `_affected` and `_visible`."""
+        parts = self._parts(model)
+        rows = self.database.rows(
+            "SELECT table_name FROM ops.partitions WHERE list_contains(?, table_name) "
+            f"AND local_date = {NO_DAY} AND rows > 0",
+            [[table for table in parts if self.by_day(table)]],
+        )
+        if rows or seen > last_change(self.database):
+            return False
+        affected(self.database, parts, model.links, seen)
+        visible(self.database, model.links)
+        if model.partition is not None and model.partition[0] is None:  # days of all apps
+            self.database.execute(
+                """CREATE OR REPLACE TEMP TABLE _affected AS
+                SELECT DISTINCT '' AS app_id, local_date FROM _affected"""
+            )
+        many, all_of = self.database.rows(
+            "SELECT (SELECT count(*) FROM _visible), (SELECT count(*) FROM _known)"
+        )[0]
+        return bool(many <= max(_MOST * all_of, 20))
+
+    def _parts(self, model: Model) -> list[str]:
+        """The names in ops.partitions that tell of changes in what a model reads."""
+        tables = self.tables_of(model)
+        joined = {
+            joined_by(table, lookup)
+            for lookup, (_, users) in LOOKUPS.items()
+            for table in users
+            if lookup in tables and table in tables
+        }
+        return sorted((tables - set(self.whole(model)) - LOOKUPS.keys()) | joined)
+
+    @contextmanager
+    def prepared(self, model: Model) -> Iterator[None]:
+        """The query of a model over the visible partitions, as view of the catalog `part`.
+
+        Outside of a transaction: DuckDB writes into one file at a time.
+        """
+        database = self.database
+        database.execute("ATTACH ':memory:' AS part")
+        try:
+            database.execute("USE part")
+            for schema in SCHEMAS:
+                database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            days = [row[0] for row in database.rows("SELECT DISTINCT local_date FROM _visible")]
+            for table in sorted(self.tables_of(model)):
+                database.execute(
+                    f"CREATE VIEW {_quoted(table)} AS SELECT t.* FROM live.{_quoted(table)} AS t "
+                    f"{self._filter(model, table, days)}"
+                )
+            for view in self.views_of(model):
+                database.execute(f"CREATE VIEW {_quoted(view.qualified)} AS {view.query}")
+            database.execute(f"CREATE VIEW {_quoted(model.qualified)} AS {model.query}")
+            database.execute("USE live")
+            yield
+        finally:
+            database.execute("USE live")
+            database.execute("DETACH part")
+
+    def _filter(self, model: Model, table: str, days: Sequence[object]) -> str:
+        by_day = self.by_day(table)
+        if by_day is None or model.partition is None:
+            return ""
+        app, day = by_day
+        # The days as such, too: by them DuckDB leaves out what lies together in the file.
+        listed = ", ".join(f"DATE {quoted(str(one))}" for one in days) or NO_DAY
+        near = f'WHERE t."{day}" IN ({listed})'
+        if app is None or model.partition[0] is None:
+            return near
+        return (
+            "SEMI JOIN temp._visible AS v "
+            f'ON t."{app}" = v.app_id AND t."{day}" = v.local_date {near}'
+        )
+
+    def build(self, model: Model) -> None:
+        """Put the rows of the affected partitions in the place of those that were there; call it
+        inside a transaction, with the query prepared.
+        """
+        app, day = model.partition or (None, "")
+        names = ", ".join(f'"{one}"' for one in (app, day) if one)
+        keys = "app_id, local_date" if app else "local_date"
+        here = f"({names}) IN (SELECT {keys} FROM temp._affected)"
+        table = _quoted(model.qualified)
+        self._digest("_before", model, here)
+        self.database.execute(f"DELETE FROM live.{table} WHERE {here}")
+        self.database.execute(f"INSERT INTO live.{table} SELECT * FROM part.{table} WHERE {here}")
+        self._digest("_after", model, here)
+        self.database.execute(
+            """CREATE OR REPLACE TEMP TABLE _changed AS
+            SELECT coalesce(a.app_id, b.app_id) AS app_id,
+                coalesce(a.local_date, b.local_date) AS local_date,
+                coalesce(a.rows, 0) AS rows, NULL::VARCHAR AS digest
+            FROM _after AS a FULL JOIN _before AS b
+                ON a.app_id = b.app_id AND a.local_date = b.local_date
+            WHERE a.digest IS DISTINCT FROM b.digest OR a.rows IS DISTINCT FROM b.rows"""
+        )
+        number_changed(self.database, model.qualified)
+
+    def _digest(self, name: str, model: Model, where: str) -> None:
+        app, day = model.partition or (None, "")
+        of_app = f"""coalesce("{app}", '')""" if app else "''"
+        self.database.execute(
+            f"""CREATE OR REPLACE TEMP TABLE {name} AS
+            SELECT app_id, local_date, count(*) AS rows,
+                bit_xor(digest)::VARCHAR || ' ' || sum(digest % 1000003)::VARCHAR AS digest
+            FROM (SELECT {of_app} AS app_id, coalesce("{day}", {NO_DAY}) AS local_date,
+                hash(t) AS digest FROM live.{_quoted(model.qualified)} AS t WHERE {where})
+            GROUP BY app_id, local_date"""
+        )
+
+    def keep(self, model: Model) -> bool:
+        """Keep the rows of a lookup, to be compared after its build; answers whether it has any."""
+        if model.qualified not in LOOKUPS:
+            return False
+        held = self.database.value(
+            "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'live' "
+            "AND schema_name = ? AND table_name = ?",
+            [model.schema, model.name],
+        )
+        if held:
+            self.database.execute(
+                f"CREATE OR REPLACE TEMP TABLE _was AS SELECT * FROM {model.qualified}"
+            )
+        return bool(held)
+
+    def note_whole(self, model: Model, *, was_there: bool) -> None:
+        """After a whole build, in its transaction: all partitions changed, or what of a lookup."""
+        if model.qualified in LOOKUPS:
+            number_joined(self.database, model.qualified, is_new=not was_there)
+        if model.partition is None:
+            return
+        app, day = model.partition
+        of_app = f"""coalesce("{app}", '')""" if app else "''"
+        self.database.execute(
+            f"""CREATE OR REPLACE TEMP TABLE _changed AS
+            SELECT app_id, local_date, sum(rows)::BIGINT AS rows, NULL::VARCHAR AS digest FROM (
+                SELECT {of_app} AS app_id, coalesce("{day}", {NO_DAY}) AS local_date,
+                    count(*) AS rows
+                FROM {_quoted(model.qualified)} GROUP BY ALL
+                UNION ALL SELECT app_id, local_date, 0 FROM ops.partitions WHERE table_name = ?)
+            GROUP BY app_id, local_date""",
+            [model.qualified],
+        )
+        number_changed(self.database, model.qualified)
+
+
+def _quoted(qualified: str) -> str:
+    schema, _, name = qualified.partition(".")
+    return f"{schema}.{identifier(name)}"
