@@ -148,6 +148,16 @@ LINKS: Mapping[str, Link] = {
         }
     ),
     "rating": Link({"raw.messages": "message_id", "raw.message_feedbacks": "message_id"}),
+    "rated conversation": Link(
+        {"raw.messages": "conversation_id", "raw.message_feedbacks": "conversation_id"}
+    ),
+    "ratings of conversation": Link(
+        {"raw.conversations": "conversation_id", "raw.message_feedbacks": "conversation_id"}
+    ),
+    "cited rating": Link(
+        {"raw.message_citations": "message_id", "raw.message_feedbacks": "message_id"}
+    ),
+    "tool call": Link({"raw.messages": "message_id", "raw.agent_tool_calls": "message_id"}),
     # Nearly every message moves the time of its conversation, which no other message asks for.
     "conversation": Link(
         _OF_TALK,

@@ -1,4 +1,6 @@
 -- One row per app, tool and local day with at least one call of the tool.
+-- incremental: app_id, call_date
+-- linked by: tool call
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.

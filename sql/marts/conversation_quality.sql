@@ -1,4 +1,6 @@
 -- One row per conversation.
+-- incremental: app_id, created_date
+-- linked by: messages of conversation, ratings of conversation
 -- workspace_id: Id of the workspace.
 -- conversation_id: Id of the conversation.
 -- conversation_name: Its title.

@@ -1,4 +1,6 @@
 -- One row per rating that was ever read: message, who may rate (user or admin), and giver.
+-- incremental: app_id, asked_date
+-- linked by: rating, rated conversation, cited rating
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.

@@ -1,4 +1,6 @@
 -- One row per app, workflow version, node and local day with at least one execution of the node.
+-- incremental: app_id, execution_date
+-- linked by: run
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.

@@ -61,45 +61,47 @@ annotated as (
     where not is_absent
 ),
 
+waiting as (
+    select distinct message_id
+    from staging.stg_human_inputs
+    where state = 'waiting' and not is_absent
+),
+
 judged as (
     select
-        answers.app_id,
-        answers.message_id,
-        answers.person_id,
-        answers.question,
-        answers.answer,
-        answers.created_at,
-        answers.created_date,
-        left(
-            trim(
-                regexp_replace(
-                    lower(nfc_normalize(answers.question)), '[\s\p{Z}\p{Cf}\p{P}\p{S}]+', ' ', 'g'
-                )
-            ),
-            300
-        ) as question_group,
-        answers.is_error or answers.is_unanswered as is_unanswered,
+        questions.app_id,
+        questions.message_id,
+        questions.conversation_id,
+        questions.person_id,
+        questions.created_at,
+        questions.created_date,
+        questions.question_group,
+        questions.is_error
+        or questions.is_empty and not questions.is_paused and waiting.message_id is null
+            as is_unanswered,
         disliked_messages.message_id is not null
         or disliked_conversations.conversation_id is not null as is_disliked,
-        answers.message_id is not null
+        questions.message_id is not null
         and citing_apps.app_id is not null
         and cited.message_id is null
-        and not answers.is_waiting
-        and not answers.is_annotation_hit as is_uncited
-    from staging.stg_answers as answers
-    left join disliked_messages on answers.message_id = disliked_messages.message_id
+        and not questions.is_paused
+        and waiting.message_id is null
+        and not questions.is_annotation_hit as is_uncited
+    from staging.stg_questions as questions
+    left join waiting on questions.message_id = waiting.message_id
+    left join disliked_messages on questions.message_id = disliked_messages.message_id
     left join disliked_conversations
         on
-            answers.message_id is null
-            and answers.conversation_id = disliked_conversations.conversation_id
-    left join cited on answers.message_id = cited.message_id
-    left join citing_apps on answers.app_id = citing_apps.app_id
+            questions.message_id is null
+            and questions.conversation_id = disliked_conversations.conversation_id
+    left join cited on questions.message_id = cited.message_id
+    left join citing_apps on questions.app_id = citing_apps.app_id
+    where questions.question_group <> ''
 ),
 
 marked as (
     select *, is_unanswered or is_disliked or is_uncited as is_bad
     from judged
-    where question_group <> ''
 ),
 
 grouped as (
@@ -117,12 +119,19 @@ grouped as (
         max(created_date) filter (where is_bad) as last_asked_date,
         -- As one value: max_by skips nulls, and would take each from another message.
         max_by(
-            {'question': question, 'answer': answer, 'message_id': message_id},
-            (created_at, message_id)
+            {'conversation_id': conversation_id, 'message_id': message_id},
+            (created_at, message_id, conversation_id)
         ) filter (where is_bad) as example
     from marked
     group by app_id, question_group
     having bool_or(is_bad)
+),
+
+-- Texts are read of the examples alone.
+texts as (
+    select conversation_id, message_id, question, answer
+    from staging.stg_messages
+    where conversation_id in (select example.conversation_id from grouped)
 )
 
 select
@@ -141,10 +150,14 @@ select
     grouped.last_asked_at,
     grouped.last_asked_date,
     annotated.question_group is not null as is_annotated,
-    grouped.example.question as example_question,
-    grouped.example.answer as example_answer,
+    texts.question as example_question,
+    texts.answer as example_answer,
     grouped.example.message_id as example_message_id
 from grouped
 left join staging.stg_apps as apps on grouped.app_id = apps.app_id
 left join annotated
     on grouped.app_id = annotated.app_id and grouped.question_group = annotated.question_group
+left join texts
+    on
+        grouped.example.conversation_id = texts.conversation_id
+        and grouped.example.message_id is not distinct from texts.message_id

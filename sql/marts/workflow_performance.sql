@@ -1,4 +1,6 @@
 -- One row per app, workflow version and local day with at least one run; debugging is left out.
+-- incremental: app_id, run_date
+-- linked by: run
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
