@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -41,11 +41,14 @@ MODELS = Table(
             "Of its SQL and of what it read as a whole; null: it is not built in parts.",
         ),
         Column("change_number", "BIGINT", "The last change of ops.partitions that is in it."),
+        Column("built_whole_at", "TIMESTAMPTZ", "When it was built last with all its rows, UTC."),
     ),
     keeps_history=False,
 )
 
 
+# A model is built whole at least so often, whatever says that a part of it is enough.
+WHOLE_EVERY = timedelta(days=7)
 _LOOK = "The table of its last build stays; look at the query and its data."
 
 
@@ -55,6 +58,7 @@ class Built(NamedTuple):
     fingerprint: str | None
     whole_fingerprint: str | None = None
     change_number: int | None = None
+    built_whole_at: datetime | None = None
 
 
 _NEVER = Built(None)
@@ -131,14 +135,17 @@ class Builds:
 
         WarehouseUnwritable: then no other can be built either.
         """
-        how = Built(None)
+        how = Built(None, built_whole_at=utc_now())
         try:
-            if model.partition is not None:
+            if model.partition is not None and self.partial.pays:
                 with self.database.transaction():
                     self.partial.measure(model)
-                how = Built(None, self._whole_fingerprint(model), last_change(self.database))
-                if self._is_built_in_part(model, was, how):
-                    return None, how
+                how = how._replace(
+                    whole_fingerprint=self._whole_fingerprint(model),
+                    change_number=last_change(self.database),
+                )
+                if was is not None and self._is_built_in_part(model, was, how):
+                    return None, how._replace(built_whole_at=was.built_whole_at)
             with self.database.transaction():
                 was_there = self.partial.keep(model)
                 build(self.database, model, self.catalog)
@@ -155,9 +162,11 @@ class Builds:
             return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK), _NEVER
         return None, how
 
-    def _is_built_in_part(self, model: Model, was: Built | None, now: Built) -> bool:
+    def _is_built_in_part(self, model: Model, was: Built, now: Built) -> bool:
         """Build what changed, if the rest of the table is as a whole build would make it."""
-        if was is None or was.change_number is None or was.whole_fingerprint is None:
+        if was.change_number is None or was.built_whole_at is None:
+            return False
+        if abs(utc_now() - was.built_whole_at) >= WHOLE_EVERY:
             return False
         if was.whole_fingerprint != now.whole_fingerprint:
             return False
@@ -205,7 +214,8 @@ class Builds:
 def _built(database: Database) -> dict[str, Built]:
     """The models whose last build was good, and that are still there."""
     rows = database.rows(
-        """SELECT model, fingerprint, whole_fingerprint, change_number FROM ops.models
+        """SELECT model, fingerprint, whole_fingerprint, change_number, built_whole_at
+        FROM ops.models
         WHERE state = 'built' AND fingerprint IS NOT NULL AND model IN (
             SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL
             SELECT schema_name || '.' || view_name FROM duckdb_views())"""

@@ -7,6 +7,7 @@ The query of such a model is the same as that of a whole build. It is asked in a
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dify_etl.warehouse.database import SCHEMAS, Database
 from dify_etl.warehouse.models import Model
@@ -30,6 +31,10 @@ from dify_etl.warehouse.tables import quoted
 # Small tables of models that are compared as a whole: they change on few nights.
 BY_CONTENT = ("staging.stg_model_currencies",)
 _MOST = 0.5  # of all partitions: beyond that a whole build takes less
+# Fewer messages and node executions than these are built whole in seconds: to look for what
+# changed takes as long.
+LEAST_ROWS = 250_000
+_COUNTED = ("raw.messages", "raw.node_executions")
 
 
 @dataclass
@@ -39,6 +44,17 @@ class PartialBuilds:
     database: Database
     models: Mapping[str, Model]
     _attached: set[str] = field(default_factory=set)
+
+    @cached_property
+    def pays(self) -> bool:
+        """Whether the workspace is so large that parts are built."""
+        held = dict(
+            self.database.rows(
+                "SELECT schema_name || '.' || table_name, estimated_size FROM duckdb_tables() "
+                "WHERE database_name = 'live'"
+            )
+        )
+        return sum(int(held.get(table, 0)) for table in _COUNTED) >= LEAST_ROWS
 
     def tables_of(self, model: Model) -> frozenset[str]:
         """The tables behind the views that a model reads, and those that it reads itself."""
@@ -199,7 +215,7 @@ class PartialBuilds:
 
     def keep(self, model: Model) -> bool:
         """Keep the rows of a lookup, to be compared after its build; answers whether it has any."""
-        if model.qualified not in LOOKUPS:
+        if model.qualified not in LOOKUPS or not self.pays:
             return False
         held = self.database.value(
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'live' "
@@ -214,6 +230,8 @@ class PartialBuilds:
 
     def note_whole(self, model: Model, *, was_there: bool) -> None:
         """After a whole build, in its transaction: all partitions changed, or what of a lookup."""
+        if not self.pays:
+            return
         if model.qualified in LOOKUPS:
             number_joined(self.database, model.qualified, is_new=not was_there)
         if model.partition is None:

@@ -18,9 +18,11 @@ import pytest
 
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.time_zones import zone_of
+from dify_etl.warehouse import model_builds, partial_builds
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import Builds, build_all
 from dify_etl.warehouse.models import Model
+from dify_etl.warehouse.partial_builds import LEAST_ROWS
 from dify_etl.warehouse.partitions import BY_APP, BY_DAY, LINKS
 from dify_etl.warehouse.sql_files import SqlFile
 from dify_etl_tests.conftest import Tell
@@ -545,7 +547,8 @@ class Workspace:
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many builds of each model were in part."""
+    """How many builds of each model were in part, as in a workspace that is large enough."""
+    monkeypatch.setattr(partial_builds, "LEAST_ROWS", 0)
     counted: Counter[str] = Counter()
     original = Builds._is_built_in_part
 
@@ -610,6 +613,35 @@ def test_parts_are_what_a_whole_build_makes(
     tell(f"built in part: {dict(parts)}")
     if not SOAK:
         assert {one.qualified for one in INCREMENTAL} == {name for name, n in parts.items() if n}
+
+
+def test_small_workspace_is_built_whole(
+    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for what changed takes longer than to build all of it."""
+    monkeypatch.setattr(partial_builds, "LEAST_ROWS", LEAST_ROWS)
+    assert not play(database, SEED, 2)
+    assert not +parts
+    assert database.value("SELECT count(*) FROM ops.partitions") == 0
+
+
+def test_all_is_built_whole_once_a_week(
+    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a part may have missed is right again then."""
+    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
+    workspace.begin()
+    build(database)
+    database.execute("UPDATE marts.latency SET messages = 999")
+    for days in (6, 8):
+        later = datetime.now(UTC) + timedelta(days=days)
+        monkeypatch.setattr(model_builds, "utc_now", lambda later=later: later)
+        workspace.message_changes()
+        workspace.message_of_a_run()
+        build(database)
+        is_wrong = database.value("SELECT count(*) FROM marts.latency WHERE messages = 999") > 0
+        assert is_wrong is (days == 6)
+        parts.clear()
 
 
 def named(model: str, table: str) -> frozenset[str]:
