@@ -77,8 +77,9 @@ class LoggedConversations:
 
     @property
     def ids(self) -> pl.DataFrame:
-        """The talks, as keys of raw.conversations."""
-        return self.rows.select("conversation_id").unique()
+        """The talks that are there, as keys of raw.conversations: those of unknown apps as well."""
+        every = pl.concat([self.rows, self.of_unknown_apps])
+        return every.select("conversation_id").unique()
 
     @property
     def sources(self) -> pl.DataFrame:
@@ -145,7 +146,7 @@ def _divide(conversations: LoggedConversations, rows: pl.DataFrame, app: LoggedA
     rows = rows.join(of_flows.select("conversation_id").unique(), on="conversation_id", how="anti")
     conversations.rows = rows.filter(~pl.col("is_of_unknown_app"))
     conversations.of_unknown_apps = rows.filter(pl.col("is_of_unknown_app")).join(
-        conversations.ids, on="conversation_id", how="anti"
+        conversations.rows, on="conversation_id", how="anti"
     )
 
 

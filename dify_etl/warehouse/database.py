@@ -150,6 +150,18 @@ class Database:
             self.changed.intersection_update(before)
             raise
 
+    @contextmanager
+    def detached_at_the_end(self, catalog: str) -> Iterator[None]:
+        """Detach a file that was attached beside the warehouse, after Ctrl-C too: whoever opens the
+        warehouse next attaches one of the same name.
+        """
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):
+                self.connection.execute("USE live")
+                self.connection.execute(f"DETACH {catalog}")
+
     def stage(self, name: str, frame: pl.DataFrame, table: Table) -> None:
         """Put a frame into a temporary table with the column types of `table`."""
         rows = _rows_as(table, frame)

@@ -150,6 +150,10 @@ class Builds:
                 was_there = self.partial.keep(model)
                 build(self.database, model, self.catalog)
                 self.partial.note_whole(model, was_there=was_there)
+                # What is noted at the end may never be: then nobody knows what made the table.
+                self.database.execute(
+                    "UPDATE ops.models SET fingerprint = NULL WHERE model = ?", [model.qualified]
+                )
         except ModelBroken as error:
             return error, _NEVER
         except WarehouseUnwritable as error:

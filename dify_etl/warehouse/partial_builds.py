@@ -107,8 +107,9 @@ class PartialBuilds:
         parts = self._parts(model)
         rows = self.database.rows(
             "SELECT table_name FROM ops.partitions WHERE list_contains(?, table_name) "
-            f"AND local_date = {NO_DAY} AND rows > 0",
-            [[table for table in parts if self.by_day(table)]],
+            # Rows without a day lie in no partition that a build in parts could put anew.
+            f"AND local_date = {NO_DAY} AND (rows > 0 OR change_number > ?)",
+            [[table for table in parts if self.by_day(table)], seen],
         )
         if rows or seen > last_change(self.database):
             return False
@@ -143,7 +144,7 @@ class PartialBuilds:
         """
         database = self.database
         database.execute("ATTACH ':memory:' AS part")
-        try:
+        with database.detached_at_the_end("part"):
             database.execute("USE part")
             for schema in SCHEMAS:
                 database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -158,9 +159,6 @@ class PartialBuilds:
             database.execute(f"CREATE VIEW {_quoted(model.qualified)} AS {model.query}")
             database.execute("USE live")
             yield
-        finally:
-            database.execute("USE live")
-            database.execute("DETACH part")
 
     def _filter(self, model: Model, table: str, days: Sequence[object]) -> str:
         by_day = self.by_day(table)

@@ -194,18 +194,17 @@ def _take_out_raw_json(database: Database, fresh: Path) -> None:
     anew = fresh.with_name(f"{fresh.name}.anew")
     database.execute(f"ATTACH {quoted(str(fresh))} AS copied{'' if is_any else ' (READ_ONLY)'}")
     try:
+        with database.detached_at_the_end("copied"):
+            if is_any:
+                database.execute("UPDATE copied.ops.quarantine SET raw_json = NULL")
+                database.execute(
+                    f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
+                )
+                with database.detached_at_the_end("anew"):
+                    database.execute("COPY FROM DATABASE copied TO anew")
         if is_any:
-            database.execute("UPDATE copied.ops.quarantine SET raw_json = NULL")
-            database.execute(
-                f"ATTACH {quoted(str(anew))} AS anew (STORAGE_VERSION '{STORAGE_VERSION}')"
-            )
-            try:
-                database.execute("COPY FROM DATABASE copied TO anew")
-            finally:
-                database.execute("DETACH anew")
             anew.replace(fresh)
     finally:
-        database.execute("DETACH copied")
         anew.unlink(missing_ok=True)
 
 

@@ -32,9 +32,8 @@ OF_THE_RUN = "run_id|read_at|.*_seconds|seconds|.*_bytes|(loaded|changed|started
 OF_THE_RUN += (
     "|(published|proven|pinned|migrated|seen|applied|since|rewritten|forgotten)_at|bad_since"
 )
-OF_THE_RUN += (
-    "|change_id|change_number|digest|(whole_)?fingerprint|(icon_)?url|site"  # links are signed anew
-)
+OF_THE_RUN += "|built_whole_at|change_id|change_number|digest|(whole_)?fingerprint"
+OF_THE_RUN += "|(icon_)?url|site"  # links are signed anew
 
 
 def short_settings(place: Workplace) -> Settings:

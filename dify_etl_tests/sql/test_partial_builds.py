@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from json import dumps
 from pathlib import Path
@@ -642,6 +642,54 @@ def test_all_is_built_whole_once_a_week(
         is_wrong = database.value("SELECT count(*) FROM marts.latency WHERE messages = 999") > 0
         assert is_wrong is (days == 6)
         parts.clear()
+
+
+def test_row_without_a_day_that_gets_one_stands_once(
+    database: Database, parts: Counter[str]
+) -> None:
+    """It lay in no partition that could be put anew."""
+    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
+    workspace.begin()
+    message = workspace.one("raw.messages")
+    assert message is not None
+    workspace.rows.like(
+        message["message_id"],
+        app_id=message["app_id"],
+        message_created_at=None,
+        from_source="admin",
+    )
+    build(database)
+    database.execute(
+        "UPDATE raw.message_feedbacks SET message_created_at = ?, message_created_date = ?, "
+        "changed_at = now() WHERE message_created_at IS NULL",
+        [message["created_at"], message["created_date"]],
+    )
+    for _ in range(2):
+        build(database)
+        assert different(database) == []
+        workspace.message_of_a_run()
+
+
+def test_build_that_was_killed_before_it_was_noted_is_made_again(
+    database: Database, parts: Counter[str]
+) -> None:
+    """The table is of SQL that was taken back: no part is put into it."""
+    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
+    workspace.begin()
+    build(database)
+    other = []
+    for one in FILES:
+        if one.qualified == "marts.latency" and one.model is not None:
+            query = f"SELECT * REPLACE (messages + 1000 AS messages) FROM ({one.model.query})"
+            one = replace(one, model=replace(one.model, query=query))
+        other.append(one)
+    for one, error in build_all(database, other, run_id="killed"):
+        assert error is None
+        if one.qualified == "marts.latency":
+            break
+    workspace.message_of_a_run()
+    build(database)
+    assert different(database) == []
 
 
 def named(model: str, table: str) -> frozenset[str]:

@@ -294,6 +294,26 @@ def test_talk_of_a_workflow_stays_its_own_when_its_source_is_odd(
     assert doubts == ([(reason,)] if is_in_doubt else [])
 
 
+def test_talk_whose_source_is_told_no_more_is_there(agents: Workplace) -> None:
+    """Only the log shows it, and says on later nights nothing of its source: it is not deleted."""
+    hidden = unlisted(agents)
+    agents.read(TALK)
+    before = held(agents, hidden)
+
+    def untold(path: str, answer: Any) -> Any:
+        rows = answer.get("data", []) if path.endswith("/logs") and "/agent/" in path else []
+        for row in rows:
+            if hidden.id in (row.get("id"), row.get("conversation_id")):
+                row["source"] = None
+        return answer
+
+    agents.transport = ChangedAnswers(httpx.WSGITransport(app=agents.server), untold)
+    for _ in range(2):
+        agents.pass_time(days=1)
+        agents.read(TALK)
+        assert held(agents, hidden) == before
+
+
 def flow_world() -> World:
     """A chatflow in which the first agent answers in two nodes, and a talk with it."""
     world = agent_world()
