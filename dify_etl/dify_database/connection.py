@@ -112,7 +112,8 @@ class Snapshot:
         try:
             with self.driver.cursor() as cursor:
                 yield cursor
-        except adbc_driver_manager.Error as error:
+        except (adbc_driver_manager.Error, pl.exceptions.ComputeError) as error:
+            # What fails amid a result comes by Polars, which reads it.
             raise translated(error, self.password) from None
 
     def check_workspace(self) -> None:

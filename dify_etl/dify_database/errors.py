@@ -6,6 +6,14 @@ from typing import Any
 from dify_etl.errors import ActionableError
 
 SETTING = "DIFY_DATABASE_URL"
+_WORDS = {
+    "permission denied": "42501",
+    "statement timeout": "57014",
+    "lock timeout": "55P03",
+    "idle-in-transaction": "25P03",
+    "conflict with recovery": "57014",
+}
+_LOST = ("connect", "server closed", "authentication", "does not exist", "SSL")
 _REFUSED, _TOO_LONG = "42501", ("57014", "55P03", "25P03")
 
 
@@ -32,7 +40,7 @@ class DatabaseOdd(DatabaseError):
 def translated(error: Any, password: str | None) -> DatabaseError:
     """An error of the driver (it has `sqlstate`) as one of ours, without the password."""
     told = _shown(str(error), password)
-    state = getattr(error, "sqlstate", None)
+    state = getattr(error, "sqlstate", None) or _state_of(told)
     if state == _REFUSED:
         return DatabaseRefused(
             f"the role of {SETTING} may not read what is needed: {told}",
@@ -57,6 +65,14 @@ def translated(error: Any, password: str | None) -> DatabaseError:
         where=SETTING,
         hint="Run again; unset the setting to read by the API, and report it with Dify's version.",
     )
+
+
+def _state_of(told: str) -> str | None:
+    """The state by the server's words, where the driver hands no more on; None: no connection."""
+    for words, state in _WORDS.items():
+        if words in told:
+            return state
+    return None if any(words in told for words in _LOST) else "XX000"
 
 
 def _shown(text: str, password: str | None) -> str:

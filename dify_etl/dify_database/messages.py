@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,10 @@ class MessageChunk:
     rows: pl.DataFrame
     has_forms: bool
     parts: Mapping[str, Parts] = field(default_factory=dict)
+
+    def of(self, rows: pl.DataFrame) -> "MessageChunk":
+        """The same chunk with some of its rows alone."""
+        return replace(self, rows=rows)
 
     @property
     def more(self) -> pl.DataFrame:

@@ -335,14 +335,18 @@ def load_messages(
     *,
     source: str = "chat",
     more: pl.DataFrame | None = None,
+    plain: pl.DataFrame | None = None,
 ) -> None:
     """Messages with their parts; call it inside a transaction.
 
-    `source` is their message_source; `more` has by message_id what the console API does not tell.
+    `source` is their message_source; `more` has by message_id what the console API does not tell,
+    `plain` are rows of further messages, which have no parts.
     """
     table = raw_table("messages")
     loader.note_drift(messages)
     rows = records_frame(table, Message, messages)
+    if plain is not None:
+        rows = pl.concat([rows, plain])
     found = rows.with_columns(pl.lit(source).alias("message_source"))
     if more is not None:
         found = found.join(more, on="message_id", how="left", maintain_order="left")

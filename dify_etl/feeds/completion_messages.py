@@ -3,7 +3,7 @@
 The list tells neither message id nor tokens; the detail does, but marks the log as read in Dify.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     if not logs:
         return
     messages = [one.result.message for one in logs if one.result and one.result.message]
-    identify(loader, messages)
+    identify(loader, {message.conversation_id: message.message_id for message in messages})
     table = raw_table("messages")
     rows = records_frame(table, Message, messages)
     loader.note_drift(messages)
@@ -107,12 +107,14 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 
 
-def identify(loader: FeedLoader, messages: Sequence[Message]) -> None:
-    """The row that the list brought without a message id is the same message."""
-    if not messages:
+def identify(loader: FeedLoader, message_of: Mapping[str, str]) -> None:
+    """The row that the list brought without a message id is the same message; `message_of` names it
+    by conversation.
+    """
+    if not message_of:
         return
     table = raw_table("messages")
-    ids = [(message.conversation_id, message.message_id) for message in messages]
+    ids = list(message_of.items())
     rows = pl.DataFrame(ids, {"conversation_id": pl.String, "message_id": pl.String}, orient="row")
     loader.sync.database.stage("_opened", rows, table)
     loader.sync.database.execute(

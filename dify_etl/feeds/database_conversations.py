@@ -9,7 +9,7 @@ from dify_etl.dify.messages import Message
 from dify_etl.dify.record import parse
 from dify_etl.dify.tool_calls import LoggedStep
 from dify_etl.dify_database.chunks import moment
-from dify_etl.dify_database.connection import Snapshot, uuids
+from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
 from dify_etl.dify_database.conversations import (
     CONVERSATIONS,
     AppTables,
@@ -35,6 +35,7 @@ from dify_etl.feeds.message_parts import (
     mark_messages_absent,
     mark_messages_deleted,
 )
+from dify_etl.feeds.plain_messages import split_plain
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
 from dify_etl.raw.frames import records_frame
@@ -77,13 +78,18 @@ def _touched_conversations(app: AppTables, days: DaysOfApp) -> str | None:
     if days.since is None:
         return None
     since = moment(days.since)
-    parts = [
-        f"c.id IN (SELECT conversation_id FROM {table} WHERE app_id = c.app_id "
-        f"AND (created_at >= {since} OR updated_at >= {since}))"
-        for table in ("message_feedbacks", "message_annotations")
-    ]
+    parts = [f"c.id IN ({ids})" for ids in _lately(app, "conversation_id", since)]
     touched = " OR ".join([f"c.updated_at >= {since}", *parts])
     return f"{days.without('c.created_at')} AND ({touched})"
+
+
+def _lately(app: AppTables, column: str, since: str) -> Iterator[str]:
+    """SQL for what was rated or annotated since then. It hangs on no row: the server asks once."""
+    for table in ("message_feedbacks", "message_annotations"):
+        yield (
+            f"SELECT x.{column} FROM {table} x WHERE x.app_id = {quoted_uuid(app.app_id)} "
+            f"AND (x.created_at >= {since} OR x.updated_at >= {since})"
+        )
 
 
 def _load_conversations(
@@ -140,11 +146,7 @@ def _moved_messages(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[str
     """
     if days.since is not None:
         since = moment(days.since)
-        parts = [
-            f"m.id IN (SELECT message_id FROM {table} WHERE app_id = m.app_id "
-            f"AND (created_at >= {since} OR updated_at >= {since}))"
-            for table in ("message_feedbacks", "message_annotations")
-        ]
+        parts = [f"m.id IN ({ids})" for ids in _lately(app, "message_id", since)]
         if app.version >= TOUCHED_SINCE:
             parts.append(f"m.updated_at >= {since}")
         yield f"{days.without('m.created_at')} AND ({' OR '.join(parts)})"
@@ -177,15 +179,18 @@ def _is_open(sync: Sync) -> str:
 
 def _load_messages(loader: FeedLoader, app: AppTables, chunk: MessageChunk, seen: SeenRows) -> None:
     context = {"app_id": app.app_id}
-    batch = parse(Message, list(chunk.answers()), endpoint=MESSAGES, context=context)
+    plain, others = split_plain(app.app_id, chunk)
+    batch = parse(Message, list(others.answers()), endpoint=MESSAGES, context=context)
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
     with loader.commit():
         if app.is_completion:
-            identify(loader, batch.records)
+            identify(loader, dict(chunk.rows.select("conversation_id", "id").iter_rows()))
         loader.read_anew(set(talk_of.values()))
         source = "detail" if app.is_completion else "chat"
         identify_feedbacks(loader, chunk.feedback_ids)
-        load_messages(loader, _with_calls(batch.records, chunk), source=source, more=chunk.more)
+        load_messages(
+            loader, _with_calls(batch.records, chunk), source=source, more=chunk.more, plain=plain
+        )
         take_over_ids(loader, chunk.feedback_ids)
         for one in batch.rejected:
             loader.quarantine(app.app_id, [one], parent_id=talk_of.get(one.record_id or ""))

@@ -11,13 +11,12 @@ from pydantic import SecretStr
 
 from dify_etl.dify_database.connection import DifyDatabase
 from dify_etl_tests.dify_database.dify_tables import columns_of, fill, make_tables
-from dify_etl_tests.dify_database.postgres import Postgres, serving_postgres
+from dify_etl_tests.dify_database.postgres import READER, Postgres, serving_postgres
 from dify_etl_tests.sync.conftest import empty_file, workplace
 from dify_etl_tests.sync.workplace import Workplace
 
 __all__ = ["empty_file", "workplace"]
 
-READER = "dify_etl"
 _GRANT = re.compile(r"GRANT SELECT.*?;", re.DOTALL)
 _GRANTED = re.compile(r"GRANT SELECT(?: \((.*?)\))? ON (.*?) TO dify_etl;")
 _NUMBERS = count(1)

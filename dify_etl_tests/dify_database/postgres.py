@@ -20,7 +20,7 @@ from dify_etl_tests.defs.running_dagster import free_port
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SEARCHED = os.pathsep.join([os.environ["PATH"], *map(str, DEBIAN)])
-OWNER = "owner"
+OWNER, READER = "owner", "dify_etl"
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,24 @@ class Postgres:
         finally:
             connection.close()
 
-    def statements(self) -> list[str]:
-        """What was asked since the server began, statement after statement."""
+    def statements(self, since: int = 0) -> list[str]:
+        """What was asked, statement after statement, from this byte of the log on; by READER."""
         found: list[str] = []
-        for line in self.log.read_text().splitlines():
-            _, is_statement, text = line.partition("LOG:  ")
+        with self.log.open("rb") as file:
+            file.seek(since)
+            lines = file.read().decode().splitlines()
+        for line in lines:
+            user, is_statement, text = line.partition("LOG:  ")
             if is_statement:
-                found.append(text)
-            elif line.startswith("\t") and found:
+                found.append(text if user.startswith(f"{READER} ") else "")
+            elif line.startswith("\t") and found and found[-1]:
                 found[-1] += "\n" + line.strip()
-        return [one.partition(": ")[2] for one in found if one.startswith(("statement", "execute"))]
+        kinds = ("statement: ", "execute ")
+        return [one.partition(": ")[2] for one in found if one.startswith(kinds)]
 
 
 @contextmanager
-def serving_postgres() -> Iterator[Postgres]:
+def serving_postgres(*, log_statement: str = "all") -> Iterator[Postgres]:
     """Serve until the block ends. It does not run as root."""
     programs = {name: shutil.which(name, path=SEARCHED) for name in ("initdb", "postgres")}
     if not all(programs.values()):
@@ -84,7 +88,8 @@ def serving_postgres() -> Iterator[Postgres]:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
-            "log_statement": "all",
+            "log_statement": log_statement,
+            "log_line_prefix": "%u ",
             "timezone": "UTC",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
