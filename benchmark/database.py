@@ -122,7 +122,7 @@ def _multiply(
             '[{{"role": "user", "text": "question", "files": []}}]', 825, 0.001, 0.001,
             'answer ' || n || repeat(' that is as long as answers are', 18), 134, 0.002, 0.001,
             3.4249145454885954, 0.0010930, 'USD', 'api', c.from_end_user_id,
-            date_trunc('second', c.created_at) + n * interval '7 seconds', c.created_at, 'normal',
+            c.created_at + n * interval '7 seconds', c.created_at, 'normal',
             CASE WHEN random() < 0.2 THEN '{passages}' ELSE '{usage}' END, 'web-app',
             'langgenius/openai/openai', 'gpt-4o', 'chat'
         FROM conversations c, generate_series(1, {PER_CONVERSATION}) AS n

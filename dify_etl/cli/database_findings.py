@@ -39,7 +39,7 @@ def examine_database(
 def _compared(settings: Settings, dify: DifyClient, workspace_id: str) -> Iterator[Finding]:
     from dify_etl.feeds.database_compared import Compared, compare
 
-    def told(one: Compared) -> Iterator[str]:
+    def differences(one: Compared) -> Iterator[str]:
         for name, ids in (("the API", one.only_api), ("the database", one.only_database)):
             if ids:
                 yield f"{len(ids)} rows that {name} alone tells ({', '.join(ids[:SHOWN_IDS])})"
@@ -55,7 +55,7 @@ def _compared(settings: Settings, dify: DifyClient, workspace_id: str) -> Iterat
         else:
             yield Finding(
                 subject,
-                f"of {one.rows} rows of samples: {'; '.join(told(one))}",
+                f"of {one.rows} rows of samples: {'; '.join(differences(one))}",
                 "`dify-etl docs database` lists what is known to differ. Anything else: report it "
                 "with Dify's version, and unset DIFY_DATABASE_URL to read by the API.",
                 is_limit=True,

@@ -84,14 +84,18 @@ def _conversations(dify: DifyClient, shot: Snapshot, tables: AppTables, app: App
     yield (
         "conversations",
         _frame("conversations", kind, listed),
-        _told("conversations", kind, rows, app),
+        _from_database("conversations", kind, rows, app),
     )
     if app.mode in COMPLETION_MODES:
         return  # to open a log marks it as read
     told = [one for some in ids[:WITH_MESSAGES] for one in _messages_of(dify, app, some)]
     where = f"m.conversation_id = ANY({uuids(ids[:WITH_MESSAGES])})"
     rows = [one for chunk in messages(shot, tables, where) for one in chunk.answers()]
-    yield "messages", _frame("messages", Message, told), _told("messages", Message, rows, app)
+    yield (
+        "messages",
+        _frame("messages", Message, told),
+        _from_database("messages", Message, rows, app),
+    )
 
 
 def _messages_of(dify: DifyClient, app: App, conversation_id: str) -> Iterable[Message]:
@@ -113,7 +117,7 @@ def _runs(dify: DifyClient, shot: Snapshot, tables: AppTables, app: App) -> Pair
         "workflow_runs",
         _frame("workflow_runs", WorkflowRunDetail, details),
         # The detail does not tell what started the run; its log does.
-        _told("workflow_runs", WorkflowRunDetail, rows, app).with_columns(
+        _from_database("workflow_runs", WorkflowRunDetail, rows, app).with_columns(
             pl.lit(None, pl.String).alias("triggered_from")
         ),
     )
@@ -123,11 +127,13 @@ def _runs(dify: DifyClient, shot: Snapshot, tables: AppTables, app: App) -> Pair
     yield (
         "node_executions",
         _frame("node_executions", NodeExecution, shown),
-        _told("node_executions", NodeExecution, rows, app),
+        _from_database("node_executions", NodeExecution, rows, app),
     )
 
 
-def _told(name: str, kind: type[Record], rows: Sequence[JsonRow], app: App) -> pl.DataFrame:
+def _from_database(
+    name: str, kind: type[Record], rows: Sequence[JsonRow], app: App
+) -> pl.DataFrame:
     batch = parse(kind, rows, endpoint=name, context={"app_id": app.app_id})
     return _frame(name, kind, batch.records)
 

@@ -45,7 +45,8 @@ class SeenRows:
         table = raw_table(self.feed)
         dated = with_local_days(table, rows.select(self.key, "created_at"), sync.rules.zone)
         self.by_day.update(dict(dated["created_date"].value_counts().iter_rows()))
-        self._ids.append(rows[self.key])
+        # Copied: a column of what the driver handed over keeps the whole chunk in memory.
+        self._ids.append(pl.Series(self.key, rows[self.key].to_list(), pl.String))
         ids = [one.record_id for one in lost(odd) if one.record_id]
         self._ids.append(pl.Series(self.key, ids, pl.String))
 
@@ -137,18 +138,17 @@ def days_in_database(sync: Sync, feed: str, app_ids: Sequence[str]) -> Iterator[
     for one in days_to_read(sync, feed, tuple(app_ids)):
         if one.all:
             windows = tuple(windows_of(one.all, sync.rules.zone))
-            yield DaysOfApp(one.app_id, one.all, windows, _since(sync, feed, one, windows))
+            yield DaysOfApp(one.app_id, one.all, windows, _since(sync, feed, one))
 
 
-def _since(sync: Sync, feed: str, days: AppDays, windows: Sequence[Window]) -> datetime | None:
-    if not sync.is_night or windows[0].first <= sync.rules.start_date:
-        return None
+def _since(sync: Sync, feed: str, days: AppDays) -> datetime | None:
+    if not sync.is_night or len(days.all) > (sync.today - sync.rules.start_date).days:
+        return None  # every day is read whole
     read_at = sync.database.value(
         "SELECT max(read_at) FROM ops.slices WHERE feed = ? AND app_id = ? AND state = 'proven'",
         [feed, days.app_id],
     )
-    first = min(day for day in sync.lookback.days)
-    earliest = day_start(first, sync.rules.zone)
+    earliest = day_start(sync.lookback.first, sync.rules.zone)
     return min(earliest, read_at - OVERLAP) if read_at else earliest
 
 
