@@ -106,6 +106,7 @@ def read_apps(loader: FeedLoader, apps: Sequence[KnownApp], read: Read) -> None:
     modes = {app.app_id: app.mode for app in apps}
     waiting = deque(days_in_database(sync, loader.feed, tuple(modes)))
     loader.expect(len(waiting))
+    sync.database.expect_large_commits()
     while waiting:
         begun: DaysOfApp | None = None
         try:
