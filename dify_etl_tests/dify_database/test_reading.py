@@ -273,3 +273,18 @@ def test_unused_it_is_not_even_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_was_touched_is_found_whatever_the_deep_read_reads(chat: DifyTables) -> None:
+    """On the night, too, on which it begins at the first day of all."""
+    place, world = chat.through(), chat.place.world
+    place.read(TALK)
+    place.pass_time(days=3)
+    place.read(TALK)  # settles the day of the talk
+    cycle = place.rules.deep_read_days
+    place.pass_time(days=2 * cycle - world.now().date().toordinal() % cycle)
+    oldest = min(world.messages.values(), key=lambda one: one.created_at)
+    world.give_feedback(oldest.id, "like", at=world.now())
+    chat.fill()
+    place.read(TALK)
+    assert place.rows("SELECT message_id FROM raw.message_feedbacks") == [(oldest.id,)]
