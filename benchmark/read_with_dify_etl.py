@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -19,6 +20,9 @@ from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.time_zones import zone_of
+
+if TYPE_CHECKING:
+    from dify_etl.dify_database.connection import DifyDatabase
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Task:
     start_date: str
     workers: int = 8
     deep_read_days: int = 28
+    database_url: str | None = None
 
 
 def read(task: Task) -> dict[str, object]:
@@ -43,6 +48,7 @@ def read(task: Task) -> dict[str, object]:
         start_date=date.fromisoformat(task.start_date),
         deep_read_days=task.deep_read_days,
         workers=workers_for(task.workers),
+        dify_database=_database(task.database_url),
     )
     began = time.monotonic()
     with (
@@ -71,6 +77,16 @@ def read(task: Task) -> dict[str, object]:
         "median_rate": median_rate(moments),
         "states": {report.feed: report.states for report in reports},
     }
+
+
+def _database(url: str | None) -> DifyDatabase | None:
+    if url is None:
+        return None
+    from dify_etl.dify_database.connection import (
+        DifyDatabase,
+    )  # who reads no database has no driver
+
+    return DifyDatabase(SecretStr(url))
 
 
 def main() -> None:

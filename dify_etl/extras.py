@@ -11,6 +11,7 @@ from typing import Any
 _NAME = "dify-etl"
 # As pyproject.toml has them, by the names of its extras.
 PACKAGES = {
+    "database": ("adbc-driver-postgresql>=1.5,<2", "adbc-driver-manager>=1.5,<2"),
     "aws": ("boto3>=1.35", "botocore>=1.35"),
     "vault": ("hvac>=2.3,<3", "requests>=2.27"),
     "notify": ("apprise>=1.9,<3",),

@@ -106,6 +106,27 @@ def _postgres(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _dify_database(secret: SecretStr) -> SecretStr:
+    # The messages never quote the value: it holds a password.
+    try:
+        url = urlsplit(secret.get_secret_value())
+        _ = url.port
+    except ValueError as error:
+        raise ValueError("it is no address of a database") from error
+    if "mysql" in url.scheme or "mariadb" in url.scheme:
+        raise ValueError(
+            "MySQL is not read: its tables were never compared with what the console shows. "
+            "Unset it, and everything is read by the console API"
+        )
+    if url.scheme not in ("postgresql", "postgres") or not url.path.strip("/"):
+        raise ValueError("it must begin with postgresql:// and name a database")
+    if find_spec("adbc_driver_postgresql") is None:
+        raise ValueError(
+            f"it needs the package adbc-driver-postgresql. {how_to_install('database')}"
+        )
+    return secret
+
+
 def _notify(secret: SecretStr) -> SecretStr:
     # The messages never quote a URL: of most services all of it but the scheme is a secret.
     for position, url in enumerate(secret.get_secret_value().split(), start=1):
@@ -303,6 +324,13 @@ class Settings(BaseSettings):
         description="Read the segments of documents, too: a request or more per document the first "
         "time, later for those that changed and one part of the others each night.",
         examples=["false"],
+    )
+    dify_database_url: Annotated[SecretStr, AfterValidator(_dify_database)] | None = Field(
+        None,
+        validation_alias="DIFY_DATABASE_URL",
+        description="Dify's own PostgreSQL, for a role that may only read: conversations, messages "
+        "and runs come from it, and no longer through the console API. Needs the extra `database`.",
+        examples=["postgresql://dify_etl:password@localhost:5432/dify"],
     )
     max_concurrency: int = Field(
         8,

@@ -19,6 +19,7 @@ SLOW = (
     "crashes",
     "defs",
     "dify/test_simulated_dify.py",
+    "dify_database",
     "fuzz",
     "histories",
     "homes",

@@ -16,6 +16,10 @@ from dify_etl.settings import load_settings
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
 USES: dict[str, tuple[str, Callable[[], object]]] = {
+    "database": (
+        "adbc-driver-postgresql",
+        lambda: load_settings(DIFY_DATABASE_URL="postgresql://localhost/dify"),
+    ),
     "notify": ("apprise", lambda: open_targets(["json://localhost"], key=b"k")),
     "aws": ("boto3", lambda: open_sink(AwsSinkConfig(type="aws"))),
     "postgres": (

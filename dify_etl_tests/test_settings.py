@@ -56,6 +56,7 @@ SECRETS = (
     ("DIFY_ETL_UI_PASSWORD", SECRET, "ui_password"),
     ("DIFY_TOKEN_STORE", f"redis://:{SECRET}@localhost/0", "token_store"),
     ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
+    ("DIFY_DATABASE_URL", f"postgresql://me:{SECRET}@localhost/dify", "dify_database_url"),
     ("DIFY_ETL_DAGSTER_STORAGE", f"postgresql://me:{SECRET}@localhost/dagster", "dagster_storage"),
     ("DIFY_ETL_NOTIFY", f"json://localhost/{SECRET} mailto://me:{SECRET}@mail.test", "notify"),
 )
@@ -90,6 +91,9 @@ BAD = (
     ("DIFY_ETL_SCHEDULE", "every night", "cron"),
     ("DIFY_ETL_NOTIFY", f"json://localhost {SECRET}", "URL 2 of it"),
     ("DIFY_ETL_LOG", "xml", "json"),
+    ("DIFY_DATABASE_URL", f"mysql+pymysql://me:{SECRET}@localhost/dify", "MySQL is not read"),
+    ("DIFY_DATABASE_URL", f"postgresql://me:{SECRET}@localhost", "name a database"),
+    ("DIFY_DATABASE_URL", f"redis://me:{SECRET}@localhost/0", "postgresql://"),
     ("DIFY_ETL_DAGSTER_STORAGE", f"mysql://me:{SECRET}@localhost/dagster", "postgresql://"),
     ("DIFY_ETL_DAGSTER_STORAGE", f"postgresql://me:{SECRET}@localhost", "name a database"),
 )

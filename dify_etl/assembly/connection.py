@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dify_etl.assembly.currency_rates import read_rates
 from dify_etl.assembly.home_files import fingerprint_key, make_home, people_salt
@@ -42,6 +42,9 @@ from dify_etl.warehouse.errors import translated
 from dify_etl.warehouse.model_settings import ModelSettings
 from dify_etl.warehouse.models import FOLDERS
 from dify_etl.warehouse.publish import CopyPlace
+
+if TYPE_CHECKING:
+    from dify_etl.dify_database.connection import DifyDatabase
 
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 
@@ -97,7 +100,17 @@ def rules_of(settings: Settings) -> SyncRules:
             folder_of_own_sql(settings),
         ),
         privacy=privacy_of(settings),
+        dify_database=dify_database_of(settings),
     )
+
+
+def dify_database_of(settings: Settings) -> "DifyDatabase | None":
+    """Dify's own database, where the settings name it; the simulated Dify has none."""
+    if settings.dify_database_url is None or settings.is_simulated:
+        return None
+    from dify_etl.dify_database.connection import DifyDatabase  # its driver comes with an extra
+
+    return DifyDatabase(settings.dify_database_url)
 
 
 def privacy_of(settings: Settings) -> Privacy:

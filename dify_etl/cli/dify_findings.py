@@ -1,5 +1,5 @@
 """What the doctor finds of Dify, in the order in which one thing hangs on the other: address,
-version, login, workspace, role, time zone, clock, days, feeds.
+version, login, workspace, role, time zone, clock, days, feeds, database.
 """
 
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dify_etl.assembly.connection import first_line, kept_sessions, open_dify, server_name
+from dify_etl.cli.database_findings import examine_database
 from dify_etl.cli.findings import Finding
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.addresses import other_address
@@ -50,6 +51,7 @@ class _Look:
     dify: DifyClient
     tell: Tell
     write: bool
+    compare: bool
 
     @cached_property
     def profile(self) -> Profile:
@@ -64,7 +66,9 @@ class _Look:
         return self.dify.account.role_in(self.workspace)
 
 
-def examine_dify(settings: Settings, tell: Tell, *, write: bool) -> Iterator[Finding]:
+def examine_dify(
+    settings: Settings, tell: Tell, *, write: bool, compare: bool = False
+) -> Iterator[Finding]:
     """What each step finds, up to the first that fails; those after it are named as not looked at.
 
     `tell` gets the line with server, workspace and home; `write` puts the account's zone into .env.
@@ -74,7 +78,7 @@ def examine_dify(settings: Settings, tell: Tell, *, write: bool) -> Iterator[Fin
         # A kept session would hide a wrong password: log in anew.
         store = MemoryTokenStore()
         with open_dify(settings, token_store=store, retry=IMPATIENT) as dify:
-            look = _Look(settings, dify, tell, write)
+            look = _Look(settings, dify, tell, write, compare)
             for step in _STEPS.values():
                 left.pop(0)
                 yield from step(look)
@@ -219,6 +223,12 @@ def _feeds(look: _Look) -> Iterator[Finding]:
         yield Finding("feeds", "each answers this account")
 
 
+def _database(look: _Look) -> Iterator[Finding]:
+    """Dify's own database, where the settings name it."""
+    workspace_id = look.workspace.workspace_id
+    yield from examine_database(look.settings, look.dify, workspace_id, compare=look.compare)
+
+
 def _listed_apps(apps: tuple[str, ...]) -> str:
     if not apps:
         return ""
@@ -239,4 +249,5 @@ _STEPS: dict[str, Callable[[_Look], Iterator[Finding]]] = {
     "clock": _clock,
     "days": _days,
     "feeds": _feeds,
+    "database": _database,
 }

@@ -25,12 +25,15 @@ from dify_etl.warehouse.publish import left_copy, sweep_left_behind
 SCARCE_BYTES = 1 << 30
 
 
-def examine(console: Console, *, write: bool, is_json: bool = False) -> int:
-    """Print the findings; 0 when nothing must be done, else 1. `write` puts the zone into .env."""
+def examine(console: Console, *, write: bool, compare: bool = False, is_json: bool = False) -> int:
+    """Print the findings; 0 when nothing must be done, else 1. `write` puts the zone into .env,
+    `compare` reads samples from Dify's database, too.
+    """
     settings = effective_settings()
     home = list(_examine_home(settings))
     # The client keeps a key of its own in the home, so that comes first.
-    findings = [*home, *examine_dify(settings, teller(err if is_json else console), write=write)]
+    tell = teller(err if is_json else console)
+    findings = [*home, *examine_dify(settings, tell, write=write, compare=compare)]
     if is_json:
         print_json(rows_of(findings))
     else:

@@ -322,6 +322,12 @@ def doctor(
     write: Annotated[
         bool, typer.Option("--write", help="Write the account's time zone into .env.")
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Read samples by the API and from Dify's database; name differences."
+        ),
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -329,7 +335,7 @@ def doctor(
     with clear_errors(debug=debug):
         from dify_etl.cli.doctor import examine
 
-        raise typer.Exit(examine(out, write=write, is_json=as_json))
+        raise typer.Exit(examine(out, write=write, compare=compare, is_json=as_json))
 
 
 @app.command()

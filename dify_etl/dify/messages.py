@@ -79,6 +79,7 @@ class MessageFile(MessageChild):
     url: str | None = optional(
         description="signed address; the signature is an old one",
         is_volatile=True,
+        keeps_last=True,
         is_signed=True,
         is_text=True,
     )
@@ -164,7 +165,9 @@ class HumanInput(MessageChild):
         is_text=True,
     )
     answered_by: str | None = optional(
-        description="who answered; no server up to August 2026 tells it",
+        description="who answered, by Dify's database: name of the account, session id of the end "
+        "user; no server up to August 2026 tells it",
+        is_volatile=True,
         keeps_last=True,
         is_person=True,
     )

@@ -240,7 +240,9 @@ class NodeExecution(_Created):
         "execution_metadata", "loop_index", description="round of the loop, from 0"
     )
     execution_metadata: JsonText | None = optional(description="usage and more, JSON", is_text=True)
-    extras: JsonText | None = optional(description="icon of a tool, JSON", is_signed=True)
+    extras: JsonText | None = optional(
+        description="icon of a tool, JSON", keeps_last=True, is_signed=True
+    )
     retry_index: int | None = Field(
         default=None,
         validation_alias=AliasChoices(

@@ -71,6 +71,24 @@ def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
     return tuple(app for app in chosen if not modes or app.is_of(modes))
 
 
+# Modes whose conversations and runs Dify's database tells as the console does. What agents were
+# asked is told by logs of their own, and of modes that are not known nothing is known.
+IN_DATABASE = frozenset({"chat", "agent-chat", "advanced-chat", "completion", "workflow"})
+
+
+def apps_in_database(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
+    """Those of the known apps that are read from Dify's database; none without one."""
+    if sync.rules.dify_database is None:
+        return ()
+    return tuple(app for app in known_apps(sync, *modes) if app.mode in IN_DATABASE)
+
+
+def asked_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
+    """The other ones, about which the console API is asked."""
+    read_otherwise = {app.app_id for app in apps_in_database(sync, *modes)}
+    return tuple(app for app in known_apps(sync, *modes) if app.app_id not in read_otherwise)
+
+
 def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp, ...]:
     for text in asked:
         if not any(text in (app.app_id, app.name) for app in apps):

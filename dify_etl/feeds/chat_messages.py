@@ -19,7 +19,7 @@ from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.feeds.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.message_parts import (
     is_settled,
     load_children,
@@ -135,7 +135,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
 
     `among` is SQL over raw.conversations c: those that count.
     """
-    apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *CHAT_MODES)) or "''"
+    apps = ", ".join(quoted(app.app_id) for app in asked_apps(sync, *CHAT_MODES)) or "''"
     differs = _differ(*SEEN[:2], *RATINGS)
     counted = (
         f"coalesce(r.{RUN_COUNTS[0]}, r.paused_count) IS NOT NULL AND ({_differ(*RUN_COUNTS)})"
@@ -329,12 +329,28 @@ def _mark_deleted(loader: FeedLoader, reads: Sequence[tuple[Due, ConversationRea
         mark_messages_deleted(loader, gone)
 
 
-def load_messages(loader: FeedLoader, messages: Sequence[Message]) -> None:
-    """Messages of chat-messages with their parts; call it inside a transaction."""
+def load_messages(
+    loader: FeedLoader,
+    messages: Sequence[Message],
+    *,
+    source: str = "chat",
+    more: pl.DataFrame | None = None,
+    plain: pl.DataFrame | None = None,
+) -> None:
+    """Messages with their parts; call it inside a transaction.
+
+    `source` is their message_source; `more` has by message_id what the console API does not tell,
+    `plain` are rows of further messages, which have no parts.
+    """
     table = raw_table("messages")
     loader.note_drift(messages)
     rows = records_frame(table, Message, messages)
-    changes = loader.load_frame(table, rows.with_columns(pl.lit("chat").alias("message_source")))
+    if plain is not None:
+        rows = pl.concat([rows, plain])
+    found = rows.with_columns(pl.lit(source).alias("message_source"))
+    if more is not None:
+        found = found.join(more, on="message_id", how="left", maintain_order="left")
+    changes = loader.load_frame(table, found)
     load_children(loader, messages, rows, are_new=changes.new == rows.height)
 
 

@@ -3,7 +3,7 @@
 The list tells neither message id nor tokens; the detail does, but marks the log as read in Dify.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import check_identity
 from dify_etl.feeds.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.message_parts import is_settled, load_children, size_of
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
@@ -71,7 +71,7 @@ def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
 
     Allowed are those that an editor has read already, or all. `among` as in due_conversations.
     """
-    apps = ", ".join(quoted(app.app_id) for app in known_apps(sync, *COMPLETION_MODES)) or "''"
+    apps = ", ".join(quoted(app.app_id) for app in asked_apps(sync, *COMPLETION_MODES)) or "''"
     allowed = "true" if sync.rules.completion_detail else "c.read_at IS NOT NULL"
     differs = " OR ".join(f"c.{name} IS DISTINCT FROM r.{name}" for name in RATINGS)
     again = "true" if sync.plan.is_full else "false"
@@ -96,7 +96,7 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     if not logs:
         return
     messages = [one.result.message for one in logs if one.result and one.result.message]
-    _identify(loader, messages)
+    identify(loader, {message.conversation_id: message.message_id for message in messages})
     table = raw_table("messages")
     rows = records_frame(table, Message, messages)
     loader.note_drift(messages)
@@ -107,12 +107,14 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 
 
-def _identify(loader: FeedLoader, messages: Sequence[Message]) -> None:
-    """The row that the list brought without a message id is the same message."""
-    if not messages:
+def identify(loader: FeedLoader, message_of: Mapping[str, str]) -> None:
+    """The row that the list brought without a message id is the same message; `message_of` names it
+    by conversation.
+    """
+    if not message_of:
         return
     table = raw_table("messages")
-    ids = [(message.conversation_id, message.message_id) for message in messages]
+    ids = list(message_of.items())
     rows = pl.DataFrame(ids, {"conversation_id": pl.String, "message_id": pl.String}, orient="row")
     loader.sync.database.stage("_opened", rows, table)
     loader.sync.database.execute(

@@ -13,7 +13,7 @@ from dify_etl.dify.conversations import (
     LoggedConversation,
 )
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations
-from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.conversation_lists import (
     FEED,
     Listed,
@@ -26,7 +26,7 @@ from dify_etl.feeds.created_totals import Shown
 from dify_etl.feeds.message_parts import mark_messages_absent, mark_messages_deleted
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import days_to_read
-from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
@@ -40,11 +40,12 @@ BUFFERED = 2 * MOST_ROWS
 LOOKAHEAD = 100
 
 
-def read_conversations(sync: Sync) -> FeedReport:
+def read_conversations(sync: Sync, first: First = nothing_first) -> FeedReport:
     """Read the lists of every conversational app; one failed app fails only its slices."""
     with FeedLoader(sync, FEED) as loader:
+        first(loader)
         bound = upper_bound(sync.dify.earlier_time())
-        apps = {app.app_id: app for app in known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
+        apps = {app.app_id: app for app in asked_apps(sync, *CHAT_MODES, *COMPLETION_MODES)}
         days = days_to_read(sync, FEED, tuple(apps))
         tasks = [
             Task(apps[one.app_id], one, bound, _logged_app(sync, apps[one.app_id]))

@@ -13,7 +13,7 @@ import polars as pl
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.dify.feedback import ExportedFeedback
 from dify_etl.dify.record import Rejected
-from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.chat_messages import DUE_CONVERSATIONS
 from dify_etl.feeds.completion_messages import DUE_LOGS
 from dify_etl.raw.frames import records_frame
@@ -53,7 +53,7 @@ class Export:
 def due_exports(loader: FeedLoader) -> list[KnownApp]:
     """Apps whose export is a week old; none of servers that export nothing, which it notes."""
     sync = loader.sync
-    apps = known_apps(sync, *CHAT_MODES, *COMPLETION_MODES)
+    apps = asked_apps(sync, *CHAT_MODES, *COMPLETION_MODES)
     if sync.dify.version < EXPORTED_SINCE:
         slices = [Slice.judged(app.app_id, None, doubt=NO_EXPORT) for app in apps]
         with loader.commit():
@@ -128,15 +128,7 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
     with loader.commit():
         _load_unopened(loader, [one for one in good if one[0].mode in COMPLETION_MODES])
         _stage(loader, [export for _, export in good])
-        loader.sync.database.execute(
-            """UPDATE raw.message_feedbacks t
-            SET feedback_id = s.feedback_id, created_at = s.created_at,
-                created_date = s.created_date, created_hour = s.created_hour
-            FROM _exported s WHERE t.message_id = s.message_id
-              AND t.from_source = s.from_source AND t.absent_since IS NULL
-              AND t.feedback_id IS DISTINCT FROM s.feedback_id""",
-            is_told=True,
-        )
+        _take_over_staged(loader)
         unknown = _unknown(loader)
         done = [
             Slice.judged(
@@ -150,6 +142,43 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
             for app, export in good
         ]
         loader.close_slices([*done, *failed], feed=FEED)
+
+
+def identify_feedbacks(loader: FeedLoader, told: pl.DataFrame) -> None:
+    """Rows that an export brought name no account, which is part of their key: these are the same
+    feedbacks. `told` as in take_over_ids; call it inside a transaction, before they are loaded.
+    """
+    if told.is_empty():
+        return
+    loader.sync.database.stage("_identified", told, raw_table(FEED))
+    loader.sync.database.execute(
+        """UPDATE raw.message_feedbacks t SET from_account_id = s.from_account_id
+        FROM _identified s WHERE t.feedback_id = s.feedback_id AND t.from_account_id IS NULL
+          AND s.from_account_id IS NOT NULL"""
+    )
+
+
+def take_over_ids(loader: FeedLoader, told: pl.DataFrame) -> None:
+    """Ids and times of feedbacks that are held: message_id, from_source, feedback_id, created_at.
+    Call it inside a transaction.
+    """
+    if told.is_empty():
+        return
+    rows = with_local_days(raw_table(FEED), told.drop("from_account_id"), loader.sync.rules.zone)
+    loader.sync.database.stage("_exported", rows, raw_table(FEED))
+    _take_over_staged(loader)
+
+
+def _take_over_staged(loader: FeedLoader) -> None:
+    loader.sync.database.execute(
+        """UPDATE raw.message_feedbacks t
+        SET feedback_id = s.feedback_id, created_at = s.created_at,
+            created_date = s.created_date, created_hour = s.created_hour
+        FROM _exported s WHERE t.message_id = s.message_id
+          AND t.from_source = s.from_source AND t.absent_since IS NULL
+          AND t.feedback_id IS DISTINCT FROM s.feedback_id""",
+        is_told=True,
+    )
 
 
 def _unknown(loader: FeedLoader) -> dict[str, str]:

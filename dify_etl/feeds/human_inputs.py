@@ -184,6 +184,23 @@ def _id_of_node(node: NodeExecution, form: WaitingForm | None, held: list[_Held]
     return fitting[0].human_input_id
 
 
+def note_answers(loader: FeedLoader, answers: pl.DataFrame) -> None:
+    """Who answered forms that are held, and when; `answers` has form_id, workflow_run_id, node_id
+    and the columns of these. Call it inside a transaction.
+    """
+    if answers.is_empty():
+        return
+    table = raw_table(TABLE)
+    told = ("answered_by", "answered_by_id", "submitted_at")
+    loader.sync.database.stage("_answers", answers, table)
+    rows = loader.sync.database.frame(
+        f"""SELECT h.human_input_id, {", ".join(f"s.{name}" for name in told)}
+        FROM raw.human_inputs h JOIN _answers s ON h.form_id = s.form_id OR (h.form_id IS NULL
+            AND h.workflow_run_id = s.workflow_run_id AND h.node_id = s.node_id)"""
+    )
+    loader.load_frame(table, rows, repeated=rows.height)
+
+
 def settle_states(loader: FeedLoader) -> None:
     """Say of every form where it stands; call it inside a transaction.
 

@@ -93,15 +93,16 @@ def load_children(
 ) -> None:
     """The parts of these messages; parts that Dify no longer shows are marked absent.
 
-    `rows` are the messages' own. `are_new`: none was held before, so no part can have vanished.
+    `rows` are the messages' own, and those of messages that are known to have none.
+    `are_new`: none was held before, so no part can have vanished.
     """
-    if not messages:
+    if rows.is_empty():
         return
     key = ["conversation_id", "message_id"]
     moments = rows.select(*key, message_created_at="created_at").unique(key)
     loader.sync.database.stage("_read", moments.select(key), raw_table("messages"))
     if not are_new:  # what is still odd is set aside again below
-        loader.read_anew(message.message_id for message in messages)
+        loader.read_anew(rows["message_id"])
     for name, kind in CHILDREN.items():
         table = raw_table(name)
         parts = list(_parts(messages, name))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import asked_apps
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.report import Slice
@@ -34,7 +34,7 @@ def _chat_slices(sync: Sync, held: Counter[AppDay]) -> Iterator[Slice]:
     doubts, unseen = _doubts(sync, OPEN), _doubts(sync, NOT_FOR_ROLE)
     beyond = _doubts(sync, BEYOND)
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
-    apps = tuple(app.app_id for app in known_apps(sync, *CHAT_MODES))
+    apps = tuple(app.app_id for app in asked_apps(sync, *CHAT_MODES))
     for one in days_to_read(sync, "messages", apps, is_asked=False):
         for day in one.all:
             doubt = lists.get((one.app_id, day)) or _doubt_on(doubts[one.app_id], day)
@@ -123,7 +123,7 @@ def _completion_slices(sync: Sync, held: Counter[AppDay]) -> Iterator[Slice]:
     }
     lists, hidden = _list_reasons(sync), _hidden_lists(sync)
     doubts, unseen = _doubts(sync, OPEN, OF_LOG), _doubts(sync, NOT_FOR_ROLE, OF_LOG)
-    apps = tuple(app.app_id for app in known_apps(sync, *COMPLETION_MODES))
+    apps = tuple(app.app_id for app in asked_apps(sync, *COMPLETION_MODES))
     for one in days_to_read(sync, "messages", apps, is_asked=False):
         for day in one.all:
             slice_id = (one.app_id, day)

@@ -31,7 +31,7 @@ from dify_etl.feeds.feedback import (
 from dify_etl.feeds.human_inputs import settle_states
 from dify_etl.feeds.message_slices import close_message_slices
 from dify_etl.feeds.odd_messages import BehindOdd, OddConversation, with_known
-from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
@@ -50,9 +50,10 @@ LOOKAHEAD = 400
 TASKS_PER_EXPORT = 10
 
 
-def read_messages(sync: Sync) -> FeedReport:
+def read_messages(sync: Sync, first: First = nothing_first) -> FeedReport:
     """Read what is due; children replace those held of the same messages."""
     with FeedLoader(sync, FEED) as loader:
+        first(loader)
         reading = _Reading(loader)
         reading.read(due_exports(loader))
         if note_rated_otherwise(loader, reading.exports):

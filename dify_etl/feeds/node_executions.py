@@ -11,12 +11,12 @@ from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
 from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
-from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
@@ -55,9 +55,10 @@ class RunNodes:
     error: DifyError | None = None
 
 
-def read_node_executions(sync: Sync) -> FeedReport:
+def read_node_executions(sync: Sync, first: First = nothing_first) -> FeedReport:
     """GET node-executions of every due run."""
     with FeedLoader(sync, FEED) as loader:
+        first(loader)
         count, due = due_nodes(sync)
         loader.expect(count)
         read = Refusals().asking(partial(_read, sync))
@@ -167,7 +168,7 @@ def _slices(sync: Sync) -> Iterator[Slice]:
     hidden = run_doubts(sync, "nodes", is_shown=False)
     listed = _list_doubts(sync)
     held, gone = rows_by_day(sync.database, FEED), _gone(sync)
-    apps = tuple(app.app_id for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
+    apps = tuple(app.app_id for app in asked_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES))
     for one in days_to_read(sync, FEED, apps, is_asked=False):
         for day in one.all:
             key = (one.app_id, day)

@@ -11,7 +11,7 @@ from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.record import Batch, check_identity
 from dify_etl.dify.workflow_records import WorkflowRunDetail
-from dify_etl.feeds.apps import known_apps
+from dify_etl.feeds.apps import asked_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import is_due_again
@@ -98,7 +98,7 @@ FAILED_LISTS = "SELECT app_id FROM ops.slices WHERE feed = 'workflow_runs' AND s
 
 def app_list(sync: Sync) -> str:
     """The run's apps that have runs, as a SQL list."""
-    apps = known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)
+    apps = asked_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)
     return ", ".join(quoted(app.app_id) for app in apps) or "''"
 
 
@@ -143,6 +143,19 @@ def _ledger_row(
         and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
         "detail_tries": 0 if hidden or (one.error is None and not is_listed) else tries + 1,
+        "detail_read_at": sync.dify.earlier_time(),
+    }
+
+
+def detail_read(sync: Sync, detail: WorkflowRunDetail) -> dict[str, Any]:
+    """The row of ops.run_reads of a detail that came."""
+    return {
+        "workflow_run_id": detail.workflow_run_id,
+        "app_id": detail.app_id,
+        "status": detail.status or UNREADABLE,
+        "is_detail_settled": not detail.odd_fields and _is_over(detail, sync.now),
+        "detail_reason": _reason(detail, None, sync.now),
+        "detail_tries": 0,
         "detail_read_at": sync.dify.earlier_time(),
     }
 

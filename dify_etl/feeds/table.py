@@ -5,6 +5,7 @@ Record, key, marks and day of its rows are those of the raw table that has its n
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dify_etl.dify.app_modes import (
     CHAT_MODES,
@@ -14,6 +15,12 @@ from dify_etl.dify.app_modes import (
 )
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.conversations import read_conversations
+from dify_etl.feeds.database_feeds import (
+    read_conversations_first,
+    read_messages_first,
+    read_nodes_first,
+    read_runs_first,
+)
 from dify_etl.feeds.document_segments import read_document_segments
 from dify_etl.feeds.message_parts import PARTS
 from dify_etl.feeds.messages import read_messages
@@ -115,8 +122,25 @@ FEEDS = (
         needs=("apps",),
     ),
     Feed("daily_statistics", read_daily_statistics, needs=("apps",)),
-    Feed("conversations", read_conversations, needs=("apps",)),
-    Feed("messages", read_messages, needs=("conversations",), parts=PARTS),
-    Feed("workflow_runs", read_workflow_runs, needs=("apps", "messages")),
-    Feed("node_executions", read_node_executions, needs=("workflow_runs",)),
+    Feed(
+        "conversations",
+        partial(read_conversations, first=read_conversations_first),
+        needs=("apps",),
+    ),
+    Feed(
+        "messages",
+        partial(read_messages, first=read_messages_first),
+        needs=("conversations",),
+        parts=PARTS,
+    ),
+    Feed(
+        "workflow_runs",
+        partial(read_workflow_runs, first=read_runs_first),
+        needs=("apps", "messages"),
+    ),
+    Feed(
+        "node_executions",
+        partial(read_node_executions, first=read_nodes_first),
+        needs=("workflow_runs",),
+    ),
 )

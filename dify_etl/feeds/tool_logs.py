@@ -67,6 +67,11 @@ def _logged(sync: Sync, due: Due, message: Message) -> Message:
     odd = [one for one in message.odd_parts if one.record_class == AgentThought.__name__]
     if rejected := (*log.rejected, *odd):  # which step of the one is which of the other?
         raise unexpected(rejected[0])
+    return with_steps(message, log)
+
+
+def with_steps(message: Message, log: Batch[LoggedStep]) -> Message:
+    """A message, its calls with what the steps of a log tell of them, step by step."""
     steps = [thought.agent_thought_id for thought in message.agent_thoughts]
     calls = tuple(
         _joined(call, steps.index(call.agent_thought_id), log) for call in message.tool_calls

@@ -13,7 +13,7 @@ import polars as pl
 from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
-from dify_etl.feeds.apps import KnownApp, known_apps
+from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.odd_runs import go_round_odd_runs
 from dify_etl.feeds.run_details import GONE, read_run_details, run_doubts
 from dify_etl.feeds.run_lists import (
@@ -31,7 +31,7 @@ from dify_etl.feeds.run_lists import (
 from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
-from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
@@ -46,11 +46,12 @@ FROM_MESSAGES = (
 ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not listed"
 
 
-def read_workflow_runs(sync: Sync) -> FeedReport:
+def read_workflow_runs(sync: Sync, first: First = nothing_first) -> FeedReport:
     """Read the lists, then the detail of every run that is due; failed apps fail alone."""
     with FeedLoader(sync, FEED) as loader:
+        first(loader)
         bound = upper_bound(sync.dify.earlier_time())
-        apps = {app.app_id: app for app in known_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
+        apps = {app.app_id: app for app in asked_apps(sync, *WORKFLOW_MODES, *CHATFLOW_MODES)}
         tasks = [
             Task(apps[one.app_id], one, bound, deep_stretches(sync, apps[one.app_id], one))
             for one in days_to_read(sync, FEED, tuple(apps))

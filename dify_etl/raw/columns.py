@@ -38,7 +38,7 @@ def columns_of(record_class: type[Record]) -> Iterator[Column]:
     child records are no columns.
     """
     for name, field in record_class.model_fields.items():
-        duckdb_type = DUCKDB_TYPES.get(_plain_type(field))
+        duckdb_type = DUCKDB_TYPES.get(plain_type(field))
         if duckdb_type is not None:
             yield Column(name, duckdb_type, field.description or "", **marks_of(field))
     if record_class.needs:
@@ -47,7 +47,7 @@ def columns_of(record_class: type[Record]) -> Iterator[Column]:
         yield EXTRA
 
 
-def _plain_type(field: FieldInfo) -> object:
+def plain_type(field: FieldInfo) -> object:
     """The type behind `X | None` and `Annotated[X, …]`; enums of text count as text."""
     annotation: object = field.annotation
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):

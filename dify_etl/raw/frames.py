@@ -30,7 +30,7 @@ def records_frame(
 
     What opens something for whoever has it (tokens, keys: `dify.deny_list`) is taken out here.
     """
-    schema = _schema(table, record_class)
+    schema = frame_schema(table, record_class)
     if not records:
         return pl.DataFrame(schema=schema)
     names = [name for name in schema if name not in ("extra", "odd_fields")]
@@ -48,8 +48,13 @@ def records_frame(
     found_columns = [_series(name, values[name], schema[name]) for name in schema]
     if len(records) <= FEW and not _is_any_suspicious(found_columns):
         return pl.DataFrame(found_columns)
+    return without_secrets_in(table, pl.DataFrame(found_columns))
+
+
+def without_secrets_in(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a raw table without what opens something for whoever has it."""
     return pl.DataFrame(
-        [without_secrets(series, table.column(series.name).type) for series in found_columns]
+        [without_secrets(series, table.column(series.name).type) for series in rows]
     )
 
 
@@ -83,7 +88,7 @@ def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
 def _series(name: str, values: Sequence[object], kind: pl.DataType) -> pl.Series:
     """A column. Polars takes numbers and text several times quicker than decimals and datetimes."""
     if isinstance(kind, pl.Decimal):
-        texts = [None if value is None else _decimal_text(cast(Decimal, value)) for value in values]
+        texts = [None if value is None else decimal_text(cast(Decimal, value)) for value in values]
         return pl.Series(name, texts, pl.String()).cast(kind)
     if isinstance(kind, pl.Datetime):
         micros = [None if value is None else _micros(cast(datetime, value)) for value in values]
@@ -91,7 +96,7 @@ def _series(name: str, values: Sequence[object], kind: pl.DataType) -> pl.Series
     return pl.Series(name, values, kind)
 
 
-def _decimal_text(value: Decimal) -> str:
+def decimal_text(value: Decimal) -> str:
     """Its digits, ten of them after the point at most where there are more than the column has."""
     text = str(value)
     if len(text) <= DECIMAL_DIGITS and "E" not in text:
@@ -104,7 +109,7 @@ def _micros(moment: datetime) -> int:
 
 
 @cache
-def _schema(table: Table, record_class: type[Record]) -> dict[str, pl.DataType]:
+def frame_schema(table: Table, record_class: type[Record]) -> dict[str, pl.DataType]:
     """The columns that both know, with their types; the same for every frame of a sync."""
     types = {column.name: column.type for column in table.columns}
     names = [column.name for column in columns_of(record_class) if column.name in types]

@@ -149,6 +149,32 @@ MESSAGE_SOURCE = Column(
     "list (completion list: no message id, tokens or latency), log (log of an agent: Dify could "
     "not show the message itself).",
 )
+_NOT_TOLD = "by Dify's database; null: read by the console API, which does not tell it."
+
+
+def _of_database(name: str, kind: str, what: str) -> Column:
+    """A column that Dify's database alone fills. That it is told one day, and was not before, is no
+    change of the row.
+    """
+    return Column(name, kind, f"{what}, {_NOT_TOLD}", is_volatile=True)
+
+
+_PRICE = "DECIMAL(28, 10)"
+INVOKE_FROM = _of_database(
+    *("invoke_from", "VARCHAR"),
+    "What asked: service-api, web-app, explore (in the console), debugger, …",
+)
+CHARGED_COLUMNS = (
+    _of_database("charged_price", _PRICE, "Price of question and answer in charged_currency"),
+    _of_database("charged_currency", "VARCHAR", "Currency of charged_price, as USD"),
+    _of_database("charged_prompt_unit_price", _PRICE, "Price of a unit of the prompt"),
+    _of_database("charged_prompt_price_unit", _PRICE, "That unit: 0.001 is 1,000 tokens"),
+    _of_database("charged_completion_unit_price", _PRICE, "Price of a unit of the answer"),
+    _of_database("charged_completion_price_unit", _PRICE, "That unit"),
+    _of_database("model_provider", "VARCHAR", "Provider of the model that answered"),
+    _of_database("model_id", "VARCHAR", "Name of that model"),
+    INVOKE_FROM,
+)
 SOURCE_COLUMNS = (
     Column("source_type", "VARCHAR", "What began it, by an agent's log: webapp or workflow."),
     Column("source_app_id", "VARCHAR", "App that began it, by an agent's log."),
@@ -187,6 +213,8 @@ HUMAN_INPUT = (
     Column(
         "answered_at", "TIMESTAMPTZ", "When the run went on with the answer, UTC.", keeps_last=True
     ),
+    _of_database("answered_by_id", "VARCHAR", "Account or end user that answered"),
+    _of_database("submitted_at", "TIMESTAMPTZ", "When the form was sent in, UTC"),
     MESSAGE_AT,
 )
 
@@ -281,7 +309,7 @@ _TABLES = (
         "One row per conversation of chat, agent-chat, advanced-chat, agent and completion apps.",
         ("conversation_id",),
         (Conversation,),
-        more=SOURCE_COLUMNS,
+        more=(*SOURCE_COLUMNS, INVOKE_FROM),
         clocks=("created_at",),
         dates=("updated_at",),
         owners=("app_id",),
@@ -295,7 +323,7 @@ _TABLES = (
         "their conversation alone when message_source is list.",
         ("conversation_id", "message_id"),
         (Message,),
-        more=(MESSAGE_SOURCE,),
+        more=(MESSAGE_SOURCE, *CHARGED_COLUMNS),
         clocks=("created_at",),
         day_column="created_date",
         hangs_on={"conversations": "conversation"},

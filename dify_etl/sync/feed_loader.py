@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -60,6 +60,13 @@ R = TypeVar("R")
 
 # Per app and day that were failed or incomplete: reads in a row, and when the first of them was.
 _Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
+
+
+First = Callable[["FeedLoader"], None]  # what is read of a feed before the API is asked
+
+
+def nothing_first(loader: "FeedLoader") -> None:
+    """All of it is asked of the API."""
 
 
 class FeedLoader:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from dify_etl.dify.client import DifyClient
@@ -14,6 +14,9 @@ from dify_etl.sync.windows import Window, deep_days
 from dify_etl.time_zones import ONE_DAY, local_date
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_settings import ModelSettings
+
+if TYPE_CHECKING:  # its driver comes with an extra, and is loaded by those who read it
+    from dify_etl.dify_database.connection import DifyDatabase
 
 R = TypeVar("R")
 
@@ -30,6 +33,7 @@ class SyncRules:
     segments: bool = False  # whether segments of documents are read
     workers: int = 9  # threads that fetch; DifyClient bounds the requests under way
     models: ModelSettings = field(default_factory=ModelSettings)
+    dify_database: "DifyDatabase | None" = None  # what is read from it is not asked of the API
     privacy: Privacy = field(default_factory=Privacy)
 
 

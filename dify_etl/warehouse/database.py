@@ -183,6 +183,12 @@ class Database:
         with self._translating():
             self.connection.execute(sql)
 
+    def expect_large_commits(self) -> None:
+        """For many rows at a time: each checkpoint writes the last rows of each table anew, and of
+        a load of thousands per commit there would be one after a few.
+        """
+        self.execute("SET checkpoint_threshold = '256MB'")
+
     def expect_small_commits(self) -> None:
         """For many commits of few rows: a second thread costs them more than it gives, and every
         checkpoint writes the last rows of each table anew. What was loaded is not asked again soon,

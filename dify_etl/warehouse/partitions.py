@@ -62,7 +62,12 @@ class ByDay(NamedTuple):
 # Of raw tables the day column is that of their specification (a test compares them).
 BY_DAY: Mapping[str, ByDay] = {
     "raw.conversations": ByDay("created_date", f"conversation_id, {_HISTORY}"),
-    "raw.messages": ByDay("created_date", f"conversation_id, message_id, {_HISTORY}"),
+    # What Dify's database alone tells is filled one day, which is no change of the row.
+    "raw.messages": ByDay(
+        "created_date",
+        "conversation_id, message_id, charged_price, charged_currency, model_provider, model_id, "
+        f"{_HISTORY}",
+    ),
     "raw.message_feedbacks": ByDay(
         "message_created_date",
         "message_id, from_source, from_end_user_id, from_account_id, position, feedback_id, "

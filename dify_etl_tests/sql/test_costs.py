@@ -87,6 +87,33 @@ def test_price_is_that_of_the_message(chat: HandWritten) -> None:
     assert (row["messages"], row["prompt_tokens"], row["completion_tokens"]) == (1, 10, 20)
 
 
+def test_price_of_the_database_comes_first(chat: HandWritten) -> None:
+    """What was charged, with its model, whatever the message tells; nothing is estimated."""
+    chat.message(
+        total_price="0.5",
+        total_tokens=30,
+        currency="USD",
+        charged_price="0.0000124",
+        charged_currency="RMB",
+        model_provider="langgenius/deepseek/deepseek",
+        model_id="deepseek-chat",
+    )
+    row = chat.one_row_of(MART)
+    told = ("model", "provider", "model_source", "price_source", "currency", "is_estimate")
+    assert [row[name] for name in told] == [
+        *("deepseek-chat", "langgenius/deepseek/deepseek", "message", "database", "RMB", False)
+    ]
+    assert row["total_price"] == Decimal("0.0000124")
+
+
+def test_what_the_database_says_is_free_is_free(chat: HandWritten) -> None:
+    """A price of 0 with tokens: no unit price of elsewhere is put in its place."""
+    show_prices(chat)
+    chat.message(message_tokens=2000, answer_tokens=300, charged_price="0", charged_currency="USD")
+    row = chat.one_row_of(MART, "app_id = 'app'")
+    assert (row["price_source"], row["total_price"]) == ("database", 0)
+
+
 def test_nothing_known_is_counted_and_has_no_price(chat: HandWritten) -> None:
     """Without a price and without a figure of Dify's a message is unknown, never 0."""
     chat.message()

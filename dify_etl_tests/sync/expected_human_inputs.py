@@ -41,6 +41,8 @@ def _form(told: Told, row: HumanInputForm) -> Row:
         "rendered_content": row.rendered_content if is_submitted else None,
         "answered_at": second(node.created_at) if node.status == "succeeded" else None,
         "answered_by": None,
+        "answered_by_id": None,
+        "submitted_at": None,
     }
 
 

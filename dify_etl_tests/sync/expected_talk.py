@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from json import dumps, loads
 from typing import Any
 
+from dify_etl.raw.tables import CHARGED_COLUMNS
 from dify_etl_tests.sync.expected_values import Row, Told, money, second
 from dify_simulated.world.rows import Conversation, Feedback, Message
 
 COMPACT: Any = {"ensure_ascii": False, "separators": (",", ":")}
+# What Dify's database alone tells.
+NOT_TOLD: Row = dict.fromkeys(column.name for column in CHARGED_COLUMNS)
 
 
 def conversations(told: Told) -> Iterator[Row]:
@@ -53,6 +56,7 @@ def _source(told: Told, row: Conversation) -> Row:
         "source_workflow_id": None,
         "source_workflow_version": None,
         "source_node_id": None,
+        "invoke_from": None,
     }
 
 
@@ -160,6 +164,7 @@ def _whole(told: Told, row: Message) -> Row:
         "answer_tokens": row.answer_tokens,
         "latency_seconds": row.provider_response_latency,
         "metadata": metadata,
+        **NOT_TOLD,
         "message_source": "detail" if told.mode(row.app_id) == "completion" else "chat",
         **_usage(metadata.get("usage") or {}),
         **_logged_price(told, row),
@@ -212,6 +217,7 @@ def _listed(told: Told, row: Message) -> Row:
         **_usage({}),
         "message": prompts[0]["text"],
         "created_at": second(conversation.created_at),
+        **NOT_TOLD,
         "message_source": "list",
         **dict.fromkeys(
             ("annotation_hit_id", "annotation_hit_account_id", "annotation_hit_created_at")

@@ -12,7 +12,7 @@
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody (callers without `user`).
 -- currency: Currency of the price; unknown: nobody tells it; null: no price, or none but 0.
--- price_source: One of message, nodes, unit_price, allocated, unattributed, unknown: see below.
+-- price_source: database, message, nodes, unit_price, allocated, unattributed, unknown: see below.
 -- is_in_dify_figure: Whether it is part of Dify's figure of the day; workflow apps: no debugging.
 -- difference_reason: Why it is not, or why the day cannot be compared; null: it is.
 -- is_estimate: Whether the price is computed or shared out here, and not told by Dify.
@@ -27,6 +27,7 @@
 -- total_tokens: Tokens of both.
 
 -- Where a price comes from:
+--   database      Dify's own database tells it (DIFY_DATABASE_URL)
 --   message       the message, or the log of an agent, tells it
 --   nodes         the nodes of its run tell it
 --   unit_price    tokens times what the model showed elsewhere in this workspace, near that day
@@ -185,8 +186,8 @@ placed as (
             when absent_since <= read_at then 4
             when units is null then 5
             when doubt is not null then 4
-            when price_source = 'message' and absent_since is null then 1
-            when price_source = 'message' then 2
+            when price_source in ('database', 'message') and absent_since is null then 1
+            when price_source in ('database', 'message') then 2
             else 3
         end as place
     from priced

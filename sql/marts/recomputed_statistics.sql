@@ -104,7 +104,8 @@ prices as (
             sum(total_price) filter (
                 where
                     is_in_dify_figure and price_source <> 'unattributed'
-                    or difference_reason = 'beyond figure' and price_source in ('message', 'nodes')
+                    or difference_reason = 'beyond figure'
+                    and price_source in ('database', 'message', 'nodes')
             ),
             0
         )::decimal(38, 10) as price,

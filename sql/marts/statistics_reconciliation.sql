@@ -76,7 +76,8 @@ cost_days as (
             as allocated_price,
         coalesce(
             sum(total_price) filter (
-                where difference_reason = 'beyond figure' and price_source in ('message', 'nodes')
+                where difference_reason = 'beyond figure'
+                and price_source in ('database', 'message', 'nodes')
             ),
             0
         ) as beyond_price,

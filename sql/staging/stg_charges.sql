@@ -14,7 +14,7 @@
 -- person_id: Who it is, by the rule of stg_people; null: nobody.
 -- person_name: Session id of the end user, or name of the account.
 -- person_kind: One of account, browser, end_user, nobody.
--- price_source: One of message, nodes; null: Dify tells no price.
+-- price_source: One of database, message, nodes; null: Dify tells no price.
 -- total_price: What was charged, in `currency`, in 7 digits as Dify stores it; null: untold.
 -- currency: Currency of the price; null when there is none, or the price is 0.
 -- doubt: Why Dify's figure may leave it out: message says 0, message deleted, nodes beyond message.
@@ -58,12 +58,19 @@ messages as (
         stg_messages.person_kind,
         case
             when
+                stg_messages.charged_price > 0
+                or stg_messages.charged_price = 0
+                and stg_messages.message_tokens::hugeint + stg_messages.answer_tokens > 0
+                then round(stg_messages.charged_price, 7)::decimal(38, 10)
+            when
                 stg_messages.total_price > 0
                 or stg_messages.total_tokens > 0
                 and stg_messages.total_price is not null
                 then round(stg_messages.total_price, 7)::decimal(38, 10)
         end as told_price,
-        stg_messages.currency,
+        coalesce(stg_messages.charged_currency, stg_messages.currency) as currency,
+        case when stg_messages.charged_price is null then 'message' else 'database' end
+            as teller,
         stg_messages.total_price is not null
         or stg_messages.status = 'error'
         and coalesce(stg_messages.message_tokens::hugeint + stg_messages.answer_tokens, 0) = 0
@@ -116,6 +123,7 @@ parts as (
     select
         messages.message_id,
         messages.told_price,
+        messages.teller,
         messages.currency as told_currency,
         messages.is_told_to_be_free,
         messages.prompt_tokens as message_prompt_tokens,
@@ -199,7 +207,7 @@ parts_by_price as (
         provider,
         model,
         model_source,
-        case when is_told then 'message' else 'nodes' end as price_source,
+        case when is_told then teller else 'nodes' end as price_source,
         exact_units as units,
         coalesce(currency, told_currency) as currency,
         case when not is_told and is_told_to_be_free then 'message says 0' end as doubt,
@@ -248,7 +256,7 @@ parts_by_price as (
         null as provider,
         null as model,
         null as model_source,
-        'message' as price_source,
+        teller as price_source,
         leftover as units,
         told_currency as currency,
         null as doubt,
@@ -326,7 +334,7 @@ charges_of_messages as (
         person_id,
         person_name,
         person_kind,
-        case when told_price is not null then 'message' end as price_source,
+        case when told_price is not null then teller end as price_source,
         (told_price * 10000000)::hugeint as units,
         currency,
         null as doubt,

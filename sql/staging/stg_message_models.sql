@@ -9,8 +9,8 @@
 -- model: Name of the model.
 -- model_source: Who tells it: node, message, app configuration.
 
--- The nodes of its run, when all asked one model; else its own configuration, which is that of its
--- conversation; else that of the app when it came, by the history in stg_app_versions.
+-- The nodes of its run, when all asked one model; else what Dify's database tells of it; else its
+-- own configuration, which is that of its conversation; else that of the app when it came, by the history in stg_app_versions.
 
 with run_models as (
     select
@@ -41,12 +41,16 @@ calls as (
         messages.created_date,
         case
             when run_models.model is not null then run_models.provider
+            when messages.model_id is not null then messages.model_provider
             when conversations.model is not null then conversations.provider
             else versions.provider
         end as provider,
-        coalesce(run_models.model, conversations.model, versions.model) as model,
+        coalesce(
+            run_models.model, messages.model_id, conversations.model, versions.model
+        ) as model,
         case
             when run_models.model is not null then run_models.model_source
+            when messages.model_id is not null then 'message'
             when conversations.model is not null then 'message'
             else 'app configuration'
         end as model_source

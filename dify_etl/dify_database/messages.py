@@ -1,0 +1,353 @@
+"""Messages with their parts as the console tells them, from Dify's tables, and what it does not."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.exact_json import decode
+from dify_etl.dify.record import JsonRow
+from dify_etl.dify_database.chunks import Selection, in_chunks, seconds
+from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
+from dify_etl.dify_database.conversations import AppTables
+
+MESSAGES = "messages (database)"
+FORMS_SINCE = (1, 13, 0)
+STEP_ANSWERS_SINCE = (1, 15, 0)
+
+# Columns of Dify's messages that the console shows of no app, and ours for them.
+CHARGED = {
+    "charged_price": "total_price",
+    "charged_currency": "currency",
+    "charged_prompt_unit_price": "message_unit_price",
+    "charged_prompt_price_unit": "message_price_unit",
+    "charged_completion_unit_price": "answer_unit_price",
+    "charged_completion_price_unit": "answer_price_unit",
+    "model_provider": "model_provider",
+    "model_id": "model_id",
+    "invoke_from": "invoke_from",
+}
+_TEXTS = ("query", "answer", "status", "error", "from_source")
+_IDS = (
+    *("id", "conversation_id", "parent_message_id", "workflow_run_id"),
+    *("from_end_user_id", "from_account_id"),
+)
+
+Parts = Mapping[str, list[JsonRow]]
+
+
+@dataclass(frozen=True)
+class MessageChunk:
+    """Some messages: `rows` as Dify's table has them, with the parts of each by its id."""
+
+    rows: pl.DataFrame
+    has_forms: bool
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+
+    def of(self, rows: pl.DataFrame) -> "MessageChunk":
+        """The same chunk with some of its rows alone."""
+        return replace(self, rows=rows)
+
+    @property
+    def more(self) -> pl.DataFrame:
+        """What the console does not tell, by message_id, as columns of raw.messages."""
+        return self.rows.select(pl.col("id").alias("message_id"), *CHARGED)
+
+    @property
+    def feedback_ids(self) -> pl.DataFrame:
+        """Id and time of each feedback, which the console tells in an export alone."""
+        names = ("message_id", "from_source", "from_account_id", "feedback_id", "created_at")
+        rows = [
+            (message_id, one["from_source"], one["account_id"], one["id"], one["created_at"])
+            for message_id, given in self.parts.get("feedbacks", {}).items()
+            for one in given
+        ]
+        kinds = [*[pl.String] * 4, pl.Int64]
+        found = pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
+        return found.with_columns(instant("created_at"))
+
+    @property
+    def steps(self) -> dict[str, list[JsonRow]]:
+        """By message the steps of an agent-chat app, as its log tells them."""
+        found = self.parts.get("thoughts", {})
+        return {
+            message_id: [_step(one) for one in thoughts] for message_id, thoughts in found.items()
+        }
+
+    @cached_property
+    def with_parts(self) -> frozenset[str]:
+        """The messages that have any part."""
+        return frozenset().union(*(parts for parts in self.parts.values()))
+
+    def answers(self) -> Iterator[JsonRow]:
+        """Each as GET chat-messages sends it."""
+        for row in self.rows.iter_rows(named=True):
+            yield self._answer(row)
+
+    def _answer(self, row: JsonRow) -> JsonRow:
+        of = {name: found.get(row["id"], []) for name, found in self.parts.items()}
+        answer: JsonRow = {
+            **{key: row[key] for key in (*_IDS, *_TEXTS)},
+            "inputs": json_of(row["inputs"]),
+            "message": json_of(row["message"]),
+            "message_tokens": row["message_tokens"],
+            "answer_tokens": row["answer_tokens"],
+            "provider_response_latency": row["provider_response_latency"],
+            "created_at": row["created_at"],
+            "metadata": json_of(row["message_metadata"]) or {},
+            "feedbacks": [_feedback(one) for one in of.get("feedbacks", ())],
+            "annotation": next(iter(of.get("annotation", ())), None),
+            "annotation_hit_history": next(iter(of.get("hit", ())), None),
+            "agent_thoughts": [_shown(one) for one in of.get("thoughts", ())],
+            "message_files": of.get("files", []),
+        }
+        if self.has_forms:
+            answer["extra_contents"] = of.get("forms", [])
+        return answer
+
+
+def instant(column: str) -> pl.Expr:
+    """Epoch seconds as an instant, UTC."""
+    return pl.from_epoch(column).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
+
+
+def json_of(text: str | None) -> Any:
+    """The value of a JSON column, or of JSON in a text column; None where it holds none."""
+    if not text:
+        return None
+    try:
+        return decode(text.encode())
+    except ValueError:
+        return text
+
+
+def messages(shot: Snapshot, app: AppTables, where: str) -> Iterator[MessageChunk]:
+    """Messages of the conversations that the console lists; `where` is SQL over messages m."""
+    has = shot.column
+    selection = Selection(
+        (
+            *(f"{has('m', 'messages', name, 'text')} AS {name}" for name in (*_IDS, *_TEXTS)),
+            "m.inputs::text AS inputs",
+            "m.message::text AS message",
+            "m.message_metadata",
+            "m.message_tokens::bigint AS message_tokens",
+            "m.answer_tokens::bigint AS answer_tokens",
+            "m.provider_response_latency",
+            f"{seconds('m.created_at')} AS created_at",
+            *(f"{has('m', 'messages', name, 'text')} AS {ours}" for ours, name in CHARGED.items()),
+        ),
+        "messages m",
+        f"m.app_id = {quoted_uuid(app.app_id)} AND ({where}) AND EXISTS (SELECT 1 "
+        f"FROM conversations c WHERE c.id = m.conversation_id AND {app.shown('c')})",
+        at="m.created_at",
+        key="m.id",
+    )
+    reader = _Reader(shot, app)
+    return in_chunks(shot, selection, reader.complete)
+
+
+class _Reader:
+    """Reads the parts of messages, as far as the app has any of a kind."""
+
+    def __init__(self, shot: Snapshot, app: AppTables) -> None:
+        self._shot = shot
+        self._app = app
+        of_app = {
+            "feedbacks": "message_feedbacks",
+            "annotation": "message_annotations",
+            "hit": "app_annotation_hit_histories",
+            "forms": "human_input_forms",
+        }
+        self._kinds = {name for name, table in of_app.items() if self._is_any(table)}
+        if app.mode == "agent-chat":
+            self._kinds.add("thoughts")
+        self._kinds.add("files")
+
+    def _is_any(self, table: str) -> bool:
+        if not self._shot.has(table, "app_id"):
+            return False
+        sql = (
+            f"SELECT EXISTS (SELECT 1 FROM {table} WHERE app_id = {quoted_uuid(self._app.app_id)})"
+        )
+        return bool(self._shot.frame(sql).item())
+
+    def complete(self, rows: pl.DataFrame) -> MessageChunk:
+        ids = f"= ANY({uuids(rows['id'])})"
+        parts = {kind: self._parts(kind, ids, rows) for kind in sorted(self._kinds)}
+        has_forms = self._app.version >= FORMS_SINCE and not self._app.is_completion
+        return MessageChunk(rows, has_forms, parts)
+
+    def _parts(self, kind: str, ids: str, rows: pl.DataFrame) -> Parts:
+        if kind == "forms":
+            return self._forms(rows)
+        found = self._shot.frame(getattr(self, f"_{kind}")(ids))
+        parts: defaultdict[str, list[JsonRow]] = defaultdict(list)
+        for row in found.iter_rows(named=True):
+            parts[row.pop("_message")].append(_SHAPES[kind](row))
+        return parts
+
+    def _feedbacks(self, ids: str) -> str:
+        return f"""SELECT f.message_id::text AS _message, f.id::text AS id, f.rating, f.content,
+            f.from_source, f.from_end_user_id::text AS from_end_user_id,
+            {seconds("f.created_at")} AS created_at, a.id::text AS account_id, a.name, a.email
+            FROM message_feedbacks f LEFT JOIN accounts a ON a.id = f.from_account_id
+            WHERE f.message_id {ids} ORDER BY f.created_at, f.id"""
+
+    def _annotation(self, ids: str) -> str:
+        return f"""SELECT x.message_id::text AS _message, x.id::text AS id, x.question, x.content,
+            a.id::text AS account_id, a.name, a.email,
+            {seconds("x.created_at")} AS created_at
+            FROM message_annotations x LEFT JOIN accounts a ON a.id = x.account_id
+            WHERE x.message_id {ids} ORDER BY x.created_at, x.id"""
+
+    def _hit(self, ids: str) -> str:
+        return f"""SELECT h.message_id::text AS _message, h.annotation_id::text AS annotation_id,
+            a.id::text AS account_id, a.name, a.email,
+            {seconds("h.created_at")} AS created_at
+            FROM app_annotation_hit_histories h
+            JOIN message_annotations x ON x.id = h.annotation_id
+            LEFT JOIN accounts a ON a.id = x.account_id
+            WHERE h.message_id {ids} ORDER BY h.created_at, h.id"""
+
+    def _thoughts(self, ids: str) -> str:
+        answer = "t.answer" if self._app.version >= STEP_ANSWERS_SINCE else "NULL::text"
+        return f"""SELECT t.message_id::text AS _message, t.id::text AS id,
+            t.message_chain_id::text AS chain_id, t.position, t.thought, {answer} AS answer,
+            t.tool, t.tool_labels_str AS tool_labels, t.tool_input, t.observation,
+            t.message_files AS files, t.tokens::bigint AS tokens, t.tool_meta_str AS meta,
+            {seconds("t.created_at")} AS created_at
+            FROM message_agent_thoughts t WHERE t.message_id {ids} ORDER BY t.position, t.id"""
+
+    def _files(self, ids: str) -> str:
+        return f"""SELECT f.message_id::text AS _message, f.id::text AS id, u.name AS filename,
+            f.type, f.url, u.mime_type, u.size::bigint AS size, f.transfer_method, f.belongs_to,
+            f.upload_file_id::text AS upload_file_id
+            FROM message_files f LEFT JOIN upload_files u ON u.id = f.upload_file_id
+            WHERE f.message_id {ids} ORDER BY f.created_at, f.id"""
+
+    def _forms(self, rows: pl.DataFrame) -> Parts:
+        """Forms hang on the run of a message. Their tokens stand in another table, which is not
+        read.
+        """
+        runs = rows.filter(pl.col("workflow_run_id").is_not_null())
+        message_of = dict(runs.select("workflow_run_id", "id").iter_rows())
+        parts: defaultdict[str, list[JsonRow]] = defaultdict(list)
+        if message_of:
+            for row in form_rows(self._shot, list(message_of)):
+                parts[message_of[row["workflow_run_id"]]].append(form_answer(row))
+        return parts
+
+
+def form_rows(shot: Snapshot, run_ids: list[str]) -> list[JsonRow]:
+    """Rows of human_input_forms of these runs, without anything that opens a form."""
+    return list(
+        shot.frame(
+            f"""SELECT f.id::text AS form_id, f.workflow_run_id::text AS workflow_run_id, f.node_id,
+            f.form_definition, f.rendered_content, f.status, f.selected_action_id,
+            f.submitted_data, {seconds("f.expiration_time")} AS expiration_time,
+            {seconds("f.submitted_at")} AS submitted_at,
+            f.submission_user_id::text AS account_id,
+            f.submission_end_user_id::text AS end_user_id
+            FROM human_input_forms f WHERE f.workflow_run_id = ANY({uuids(run_ids)})
+            ORDER BY f.created_at, f.id"""
+        ).iter_rows(named=True)
+    )
+
+
+def form_answer(row: JsonRow) -> JsonRow:
+    """A form as `extra_contents` of its message has it."""
+    definition = json_of(row["form_definition"])
+    definition = definition if isinstance(definition, dict) else {}
+    is_submitted = row["submitted_at"] is not None
+    actions = definition.get("user_actions") or []
+    titles = {one.get("id"): one.get("title") for one in actions if isinstance(one, dict)}
+    submission = {
+        "node_id": row["node_id"],
+        "node_title": definition.get("node_title"),
+        "rendered_content": row["rendered_content"],
+        "action_id": row["selected_action_id"],
+        "action_text": titles.get(row["selected_action_id"]),
+        "submitted_data": json_of(row["submitted_data"]),
+    }
+    return {
+        "workflow_run_id": row["workflow_run_id"],
+        "submitted": is_submitted,
+        "form_definition": {
+            "form_id": row["form_id"],
+            "node_id": row["node_id"],
+            "node_title": definition.get("node_title"),
+            "form_content": definition.get("form_content"),
+            "inputs": definition.get("inputs") or [],
+            "actions": actions,
+            "display_in_ui": definition.get("display_in_ui", False),
+            # It stands in another table, which is not read: as if it had been taken out.
+            "form_token": None if is_submitted else REMOVED,
+            "resolved_default_values": definition.get("default_values") or {},
+            "expiration_time": row["expiration_time"],
+        },
+        "form_submission_data": submission if is_submitted else None,
+        "type": "human_input",
+    }
+
+
+def _account(row: JsonRow) -> JsonRow | None:
+    if row["account_id"] is None:
+        return None
+    return {"id": row["account_id"], "name": row["name"], "email": row["email"]}
+
+
+def _feedback(row: JsonRow) -> JsonRow:
+    told = {key: row[key] for key in ("rating", "content", "from_source", "from_end_user_id")}
+    return {**told, "from_account": _account(row)}
+
+
+def _annotation(row: JsonRow) -> JsonRow:
+    told = {key: row[key] for key in ("id", "question", "content", "created_at")}
+    return {**told, "account": _account(row)}
+
+
+def _hit(row: JsonRow) -> JsonRow:
+    told = {key: row[key] for key in ("annotation_id", "created_at")}
+    return {**told, "annotation_create_account": _account(row)}
+
+
+def _thought(row: JsonRow) -> JsonRow:
+    labels, files = json_of(row["tool_labels"]), json_of(row["files"])
+    return {**row, "tool_labels": labels if labels is not None else {}, "files": files or []}
+
+
+def _shown(thought: JsonRow) -> JsonRow:
+    return {key: thought[key] for key in thought if key not in ("tokens", "meta")}
+
+
+def _step(thought: JsonRow) -> JsonRow:
+    """A step as GET agent/logs tells it."""
+    meta = json_of(thought["meta"])
+    names = [name for name in (thought["tool"] or "").split(";") if name]
+    calls = []
+    for name in names:
+        told = meta.get(name) if isinstance(meta, dict) else None
+        told = told if isinstance(told, dict) else {}
+        error = told.get("error")
+        calls.append(
+            {
+                "tool_name": name,
+                "status": "error" if error else "success",
+                "error": error,
+                "time_cost": told.get("time_cost", 0),
+            }
+        )
+    return {"tokens": thought["tokens"], "tool_calls": calls}
+
+
+_SHAPES: Mapping[str, Any] = {
+    "feedbacks": dict,
+    "annotation": _annotation,
+    "hit": _hit,
+    "thoughts": _thought,
+    "files": dict,
+}

@@ -1,0 +1,87 @@
+"""What the console shows of a world, and what the database behind it holds, are the same rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dify_etl.warehouse.database import utc_now
+from dify_etl_tests.dify_database.conftest import DifyTables
+from dify_etl_tests.dify_database.conftest import Open as OpenTables
+from dify_etl_tests.dify_database.seen_both_ways import READ, differences, moved
+from dify_etl_tests.sync.small_worlds import brief_world
+from dify_etl_tests.sync.workplace import Workplace
+
+OpenPlace = Callable[..., Workplace]
+
+# Logs of completions that nobody opened: their list tells neither id nor figures nor parts.
+UNOPENED = {
+    *(("messages", name) for name in ("(API)", "(database)")),
+    *(("message_citations", "(database)"), ("message_files", "(database)")),
+    # The export names no account.
+    *(("message_feedbacks", "(API)"), ("message_feedbacks", "(database)")),
+}
+# Servers before 1.10.1 export no feedback; those before 1.9.2 list no published run of a chatflow,
+# and tell of others only that they are.
+EXPORTED = ("message_feedbacks", "(API)")
+OLD = {
+    *(("message_feedbacks", name) for name in ("feedback_id", "created_at")),
+    *(("message_feedbacks", name) for name in ("created_date", "created_hour")),
+    *(("workflow_runs", name) for name in ("(database)", "triggered_from", "retry_index")),
+    ("node_executions", "(database)"),
+    ("workflow_runs", "sequence_number"),  # a column of 1.0 alone, which nobody is asked to grant
+}
+
+
+@pytest.fixture
+def tables(
+    workplace: OpenPlace, dify_tables: OpenTables, request: pytest.FixtureRequest
+) -> DifyTables:
+    version = getattr(request, "param", "1.16.1")
+    return dify_tables(workplace(brief_world(version), version))
+
+
+@pytest.mark.parametrize(
+    ("tables", "known"),
+    [("1.0.0", (UNOPENED | OLD) - {EXPORTED}), ("1.12.1", UNOPENED), ("1.16.1", UNOPENED)],
+    indirect=["tables"],
+)
+def test_every_cell_is_the_same(
+    tables: DifyTables, known: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    """But for a short list; in three versions, whose tables have other columns."""
+    beside = tables.beside(tmp_path / "by_api")
+    beside.read(("apps", *READ))
+    place = tables.through()
+    with place.requests() as requests:
+        reports = place.read(("apps", *READ))
+    found = differences(beside.home, place.home)
+    assert {name: rows[:2] for name, rows in found.items() if name not in known} == {}
+    assert known - set(found) == set()
+    told = {feed: set(report.states) for feed, report in reports.items()}
+    agents = {"unproven"} if tables.place.version == "1.16.1" else set()
+    assert told == {
+        **{feed: {"proven"} for feed in ("apps", *READ)},
+        "messages": {"proven"} | agents,
+    }
+    of_agents = [app.id for app in place.world.apps.values() if app.mode == "agent"]
+    of_agents += place.world.agents
+    asked = [one.path for one in requests if "conversations" in one.path or "messages" in one.path]
+    assert [path for path in asked if not any(app_id in path for app_id in of_agents)] == []
+
+
+def test_a_home_may_change_the_way(tables: DifyTables) -> None:
+    """Night by night, and no row changes, comes or goes that did not in Dify."""
+    by_api = tables.by_api()
+    by_api.with_rules(completion_detail=True)
+    for _ in range(2):  # the first one opens logs, which marks them as read
+        by_api.read(("apps", *READ))
+        by_api.pass_time(hours=1)
+    tables.fill()
+    for way in (tables.through, tables.by_api, tables.through):
+        began = utc_now()
+        place = way()
+        place.read(("apps", *READ))
+        assert moved(place.home, began.isoformat()) == {}
+        place.pass_time(hours=1)
+        tables.fill()

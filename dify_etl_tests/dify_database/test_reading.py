@@ -1,0 +1,290 @@
+"""How the database is read: without a write, as far as granted, in bounds, and what fails alone."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from pydantic import SecretStr
+
+from dify_etl.dify.messages import Message
+from dify_etl.dify.record import parse
+from dify_etl.dify_database import chunks
+from dify_etl.dify_database.connection import DifyDatabase
+from dify_etl.dify_database.conversations import AppTables
+from dify_etl.dify_database.errors import (
+    DatabaseOdd,
+    DatabaseRefused,
+    DatabaseTooSlow,
+    DatabaseUnreachable,
+)
+from dify_etl.dify_database.messages import messages
+from dify_etl.feeds.plain_messages import split_plain
+from dify_etl.raw.frames import records_frame
+from dify_etl.raw.privacy import Privacy
+from dify_etl.raw.tables import raw_table
+from dify_etl.sync.run import SyncPlan
+from dify_etl_tests.dify_database.conftest import DifyTables
+from dify_etl_tests.dify_database.conftest import Open as OpenTables
+from dify_etl_tests.dify_database.postgres import READER, Postgres
+from dify_etl_tests.dify_database.seen_both_ways import READ
+from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+
+OpenPlace = Callable[..., Workplace]
+# What a session of the driver and of ours may send.
+READS = re.compile(
+    r"SELECT\s|COPY \(SELECT |DECLARE walk NO SCROLL CURSOR FOR SELECT |FETCH FORWARD \d+ FROM walk"
+    r"|CLOSE walk|SET \w+ = |BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY|ROLLBACK"
+)
+
+
+@pytest.fixture
+def lively(workplace: OpenPlace, dify_tables: OpenTables) -> DifyTables:
+    return dify_tables(workplace(brief_world("1.16.1"), "1.16.1"))
+
+
+@pytest.fixture
+def chat(workplace: OpenPlace, dify_tables: OpenTables) -> DifyTables:
+    """One chat app with a talk of three messages."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    talk(place.world, at=NOW - timedelta(hours=2), messages=3)
+    return dify_tables(place)
+
+
+def test_nothing_is_sent_that_writes(lively: DifyTables) -> None:
+    """By PostgreSQL's own log, of a whole run and of a night after it; as granted by the manual."""
+    log = lively.postgres.log
+    begin = log.stat().st_size
+    place = lively.through()
+    for _ in range(2):
+        reports = place.read(("apps", *READ))
+        assert {state for report in reports.values() for state in report.states} <= {
+            *("proven", "unproven")
+        }
+    sent = lively.postgres.statements(begin)
+    assert len(sent) > 50
+    assert [one for one in sent if not READS.match(one.strip())] == []
+    assert [one for one in sent if re.search(r"\btoken\b|access_token|password", one)] == []
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "token FROM api_tokens",
+        "password FROM accounts",
+        "access_token FROM human_input_form_recipients",
+    ],
+)
+def test_what_is_granted_shows_no_secret(lively: DifyTables, secret: str) -> None:
+    """And the role writes nothing."""
+    database = DifyDatabase(SecretStr(lively.url()))
+    workspace = lively.place.world.workspace_id
+    with pytest.raises(DatabaseRefused), database.snapshot(workspace) as shot:
+        shot.frame(f"SELECT {secret}")
+    with pytest.raises(DatabaseOdd, match="read-only"), database.snapshot(workspace) as shot:
+        shot.run("CREATE TEMP TABLE x (y int)")
+
+
+def test_no_secret_of_the_tables_reaches_the_home(lively: DifyTables) -> None:
+    """Canaries: form tokens, keys, password hashes, and a token in an answer."""
+    world, place = lively.place.world, lively.through()
+    message = next(iter(world.messages.values()))
+    message.answer = "see https://x.test/?access_token=canary-0123456789abcdef"
+    lively.fill()
+    place.read(("apps", *READ))
+    secrets = [one.token for one in world.api_keys.values()]
+    secrets += [one.form_token for one in world.human_input_forms.values()]
+    secrets += ["hash-of-password", "canary-0123456789abcdef"]
+    assert len(secrets) > 4
+    dumped = place.rows(
+        "SELECT (SELECT string_agg(m::VARCHAR, '') FROM raw.messages m), "
+        "(SELECT string_agg(h::VARCHAR, '') FROM raw.human_inputs h), "
+        "(SELECT string_agg(n::VARCHAR, '') FROM raw.node_executions n), "
+        "(SELECT string_agg(w::VARCHAR, '') FROM raw.workflow_runs w)"
+    )
+    assert "(secret)" in dumped[0][0]
+    assert [one for one in secrets if any(one in text for text in dumped[0] if text)] == []
+
+
+def test_texts_and_people_are_kept_by_the_same_rules(lively: DifyTables) -> None:
+    """Dropped texts and pseudonyms, whichever way a row came."""
+    privacy = Privacy("drop", "hash", b"salt of a home")
+    place = lively.through().with_rules(privacy=privacy)
+    place.read(("apps", *READ))
+    assert place.rows("SELECT DISTINCT query FROM raw.messages") == [("(dropped)",)]
+    people = place.rows(
+        "SELECT DISTINCT from_end_user_session_id FROM raw.conversations "
+        "WHERE from_end_user_session_id IS NOT NULL"
+    )
+    assert people
+    assert all(name.startswith("person-") for (name,) in people)
+    assert place.value("SELECT count(*) FROM raw.human_inputs WHERE answered_by LIKE 'person-%'")
+
+
+def test_only_what_a_table_lacks_fails(lively: DifyTables) -> None:
+    """A table that is not granted costs the feeds that need it; the next night reads them."""
+    lively.postgres.execute(f"REVOKE SELECT ON workflow_runs FROM {READER}", lively.name)
+    lively.postgres.execute(f"REVOKE SELECT (id) ON workflow_runs FROM {READER}", lively.name)
+    place = lively.through()
+    reports = place.read(("apps", *READ))
+    assert set(reports["workflow_runs"].states) == {"failed"}
+    assert "may not read" in (reports["workflow_runs"].failures[0].reason or "")
+    assert reports["conversations"].states["proven"] > 0
+
+
+def test_a_database_that_is_gone_fails_its_feeds_alone(chat: DifyTables) -> None:
+    """No connection: the days are failed, and read as soon as it answers."""
+    place = chat.place.with_rules(
+        dify_database=DifyDatabase(SecretStr("postgresql://a:s3cret@127.0.0.1:1/dify"))
+    )
+    reports = place.read(TALK)
+    assert set(reports["messages"].states) == {"failed"}
+    reason = reports["messages"].failures[0].reason or ""
+    assert "cannot be reached" in reason
+    assert "s3cret" not in reason
+    assert set(chat.through().read(TALK)["messages"].states) == {"proven"}
+    assert place.value("SELECT count(*) FROM raw.messages") == 3
+
+
+def test_errors_are_told_apart(postgres: Postgres, chat: DifyTables) -> None:
+    """Another workspace, a wrong role, a lock."""
+    database, workspace = DifyDatabase(SecretStr(chat.url())), chat.place.world.workspace_id
+    assert "postgresql" not in repr(database)
+    other = database.snapshot("00000000-0000-4000-8000-000000000000")
+    with pytest.raises(DatabaseOdd, match="no workspace"), other:
+        pass
+    nobody = DifyDatabase(SecretStr(chat.postgres.url(chat.name, "nobody:s3cret")))
+    with pytest.raises(DatabaseUnreachable) as caught, nobody.snapshot(workspace):
+        pass
+    assert "s3cret" not in str(caught.value)
+    with database.snapshot(workspace) as shot:
+        shot.run("SET LOCAL statement_timeout = '50ms'")
+        with pytest.raises(DatabaseTooSlow):
+            shot.frame("SELECT count(*) FROM generate_series(1, 1000000000)")
+
+
+def test_one_snapshot_is_one_state(chat: DifyTables) -> None:
+    """What is written meanwhile is not in it."""
+    database = DifyDatabase(SecretStr(chat.url()))
+    with database.snapshot(chat.place.world.workspace_id) as shot:
+        assert shot.frame("SELECT count(*) AS n FROM messages").item() == 3
+        chat.postgres.execute("DELETE FROM messages", chat.name)
+        assert shot.frame("SELECT count(*) AS n FROM messages").item() == 3
+
+
+def test_chunks_are_all_rows_in_order(lively: DifyTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small they are."""
+    monkeypatch.setattr(chunks, "FIRST_ROWS", 3)
+    monkeypatch.setattr(chunks, "_next_rows", lambda frame: 7)
+    world = lively.place.world
+    app_id = next(app.id for app in world.apps.values() if app.mode == "chat")
+    with DifyDatabase(SecretStr(lively.url())).snapshot(world.workspace_id) as shot:
+        tables = AppTables(app_id, "chat", (1, 16, 1))
+        found = pl.concat([chunk.rows for chunk in messages(shot, tables, "true")])
+    wanted = [one for one in world.messages.values() if one.app_id == app_id]
+    assert len(found) == len(wanted) > 20
+    assert found.sort("created_at", maintain_order=True)["id"].to_list() == found["id"].to_list()
+
+
+def test_plain_messages_are_what_their_records_are(lively: DifyTables) -> None:
+    """The short cut by columns, row for row and cell for cell; it takes most of them."""
+    world = lively.place.world
+    table, plain_rows = raw_table("messages"), 0
+    for app in world.apps.values():
+        if app.mode not in ("chat", "completion", "advanced-chat", "agent-chat"):
+            continue
+        with DifyDatabase(SecretStr(lively.url())).snapshot(world.workspace_id) as shot:
+            tables = AppTables(app.id, app.mode, (1, 16, 1))
+            for chunk in messages(shot, tables, "true"):
+                plain, others = split_plain(app.id, chunk)
+                context = {"app_id": app.id}
+                batch = parse(Message, list(chunk.answers()), endpoint="x", context=context)
+                records = records_frame(table, Message, batch.records)
+                assert plain.height + others.rows.height == chunk.rows.height == records.height
+                wanted = records.join(plain.select("message_id"), on="message_id", how="semi")
+                assert_frame_equal(plain, wanted, check_row_order=False)
+                plain_rows += plain.height
+    assert plain_rows > 50
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        '{"usage": {"prompt_tokens": "12"}}',
+        '{"usage": {"total_price": "a lot"}}',
+        '{"usage": {"total_price": 0.25}}',
+        '{"usage": {"latency": "soon"}}',
+        '["no object"]',
+        "no JSON at all",
+    ],
+)
+def test_odd_metadata_is_left_to_the_record(chat: DifyTables, metadata: str) -> None:
+    """A figure that is none waits in quarantine, and the message is there without it."""
+    with chat.postgres.connected(chat.name) as cursor:
+        cursor.execute(
+            "UPDATE messages SET message_metadata = %s WHERE query = 'question 0'", [metadata]
+        )
+    place = chat.through()
+    place.read(TALK)
+    held = place.rows("SELECT query, odd_fields IS NOT NULL FROM raw.messages ORDER BY created_at")
+    is_odd = "0.25" not in metadata and "[" not in metadata
+    assert [query for query, _ in held] == ["question 0", "question 1", "question 2"]
+    waits = place.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL")
+    assert (bool(waits), held[0][1]) == (is_odd or "[" in metadata, is_odd or "[" in metadata)
+
+
+def test_what_changes_later_is_found(chat: DifyTables) -> None:
+    """A rating of an old message, a message that was deleted, a talk that was."""
+    place = chat.through()
+    place.read(TALK)
+    world, postgres, name = place.world, chat.postgres, chat.name
+    place.pass_time(days=20)
+    first, second, _ = sorted(world.messages.values(), key=lambda one: one.created_at)
+    world.give_feedback(first.id, "like", at=world.now())
+    chat.fill()
+    place.read(TALK)
+    assert place.rows("SELECT message_id, rating FROM raw.message_feedbacks") == [
+        (first.id, "like")
+    ]
+    assert (
+        place.value("SELECT count(*) FROM raw.message_feedbacks WHERE feedback_id IS NOT NULL") == 1
+    )
+    postgres.execute(f"DELETE FROM messages WHERE id = '{second.id}'", name)
+    place.read(TALK, SyncPlan(is_full=True))
+    assert place.rows("SELECT message_id FROM raw.messages WHERE absent_since IS NOT NULL") == [
+        (second.id,)
+    ]
+    postgres.execute("DELETE FROM conversations; DELETE FROM messages", name)
+    place.read(TALK, SyncPlan(is_full=True))
+    assert place.value("SELECT count(*) FROM raw.messages WHERE absent_since IS NULL") == 0
+    assert place.value("SELECT count(*) FROM raw.conversations WHERE absent_since IS NULL") == 0
+
+
+def test_unused_it_is_not_even_imported() -> None:
+    """A run without the setting loads neither the driver nor what reads with it."""
+    code = (
+        "import sys, dify_etl.feeds.table, dify_etl.assembly.night, dify_etl.assembly.connection; "
+        "print([one for one in sys.modules if 'adbc' in one or 'dify_database' in one])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_was_touched_is_found_whatever_the_deep_read_reads(chat: DifyTables) -> None:
+    """On the night, too, on which it begins at the first day of all."""
+    place, world = chat.through(), chat.place.world
+    place.read(TALK)
+    place.pass_time(days=3)
+    place.read(TALK)  # settles the day of the talk
+    cycle = place.rules.deep_read_days
+    place.pass_time(days=2 * cycle - world.now().date().toordinal() % cycle)
+    oldest = min(world.messages.values(), key=lambda one: one.created_at)
+    world.give_feedback(oldest.id, "like", at=world.now())
+    chat.fill()
+    place.read(TALK)
+    assert place.rows("SELECT message_id FROM raw.message_feedbacks") == [(oldest.id,)]
