@@ -22,7 +22,7 @@ from benchmark.progress import say
 from benchmark.read_with_dify_etl import Task
 from benchmark.report import table
 from dify_etl_tests.dify_database.dify_tables import fill, make_tables
-from dify_etl_tests.dify_database.postgres import Postgres, serving_postgres
+from dify_etl_tests.postgres import Postgres, serving_postgres
 from dify_simulated import SimulatedDify, WorldPlan, build_world, serve
 
 VERSION, DATABASE = "1.16.1", "dify"

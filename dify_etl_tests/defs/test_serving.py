@@ -6,20 +6,16 @@ Debian's folder.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, text
 
 from dify_etl_tests.cli.command_line import Shell
 from dify_etl_tests.cli.small_servers import some_days_ago
@@ -31,11 +27,11 @@ from dify_etl_tests.defs.running_dagster import (
     free_port,
     wait_until,
 )
+from dify_etl_tests.postgres import serving_postgres
 
 pytestmark = pytest.mark.skipif("SOAK_SERVE" not in os.environ, reason="only in make soak")
 NIGHT = {"selector": SELECTOR, "runConfigData": {"loggers": {"console": {"config": {}}}}}
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 class Serving:
@@ -140,43 +136,11 @@ def launch_and_wait_for_start(served: Serving) -> None:
     wait_until(lambda: len(served.statuses()) > before and served.statuses()[0] == "STARTED")
 
 
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL of our own on loopback; it does not run as root."""
-    programs = {name: shutil.which(name, path=search_path()) for name in ("initdb", "postgres")}
-    if not all(programs.values()):
-        pytest.fail("it needs a PostgreSQL: apt-get install postgresql")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-            shutil.chown(folder, "postgres")
-        data = f"{folder}/data"
-        init = [str(programs["initdb"]), "-D", data, "-A", "trust", "-U", "dagster"]
-        subprocess.run([*init, "--no-locale"], check=True, capture_output=True, cwd="/", **user)
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        command = [str(programs["postgres"]), "-D", data, "-p", str(port), *options]
-        server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **user)
-        try:
-            yield f"postgresql://dagster@127.0.0.1:{port}/postgres"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(timeout=30)
-
-
-def search_path() -> str:
-    return os.pathsep.join([os.environ["PATH"], *map(str, DEBIAN)])
-
-
-def test_runs_are_kept_in_postgresql(tmp_path: Path, postgres: str) -> None:
-    """The address comes by a file, and stands in none that dify-etl writes."""
-    (tmp_path / "storage").write_text(postgres)
-    with serving(tmp_path, DIFY_ETL_DAGSTER_STORAGE_FILE="storage") as served:
-        assert served.dagster.launch([["raw", "apps"]]) == "SUCCESS"
-    home = tmp_path / "home" / "dagster"
-    assert "DAGSTER_POSTGRES_URL" in (home / "dagster.yaml").read_text()
-    assert postgres not in (home / "dagster.yaml").read_text()
-    assert list(home.rglob("*.db")) == []
-    with create_engine(postgres).connect() as connection:
-        assert connection.scalars(text("SELECT status FROM runs")).all() == ["SUCCESS"]
+def test_runs_are_kept_in_postgresql(tmp_path: Path) -> None:
+    """A run that the UI starts, as one of the command line (cli/test_postgresql.py)."""
+    with serving_postgres() as postgres:
+        (tmp_path / "storage").write_text(postgres.url())
+        with serving(tmp_path, DIFY_ETL_DAGSTER_STORAGE_FILE="storage") as served:
+            assert served.dagster.launch([["raw", "apps"]]) == "SUCCESS"
+        assert postgres.execute("SELECT status FROM runs") == [("SUCCESS",)]
+    assert list((tmp_path / "home" / "dagster").rglob("*.db")) == []

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from dify_etl.dify_database.connection import DifyDatabase
 from dify_etl_tests.dify_database.dify_tables import columns_of, fill, make_tables
-from dify_etl_tests.dify_database.postgres import READER, Postgres, serving_postgres
+from dify_etl_tests.postgres import READER, Postgres, serving_postgres
 from dify_etl_tests.sync.conftest import empty_file, workplace
 from dify_etl_tests.sync.workplace import Workplace
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from dify_etl_tests.dify_database.postgres import Postgres
+from dify_etl_tests.postgres import Postgres
 from dify_simulated import World
 from dify_simulated.versions import ServerVersion
 

@@ -30,8 +30,8 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.run import SyncPlan
 from dify_etl_tests.dify_database.conftest import DifyTables
 from dify_etl_tests.dify_database.conftest import Open as OpenTables
-from dify_etl_tests.dify_database.postgres import READER, Postgres
 from dify_etl_tests.dify_database.seen_both_ways import READ
+from dify_etl_tests.postgres import READER, Postgres
 from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 

@@ -17,8 +17,8 @@ from dify_etl.home import LIVE
 from dify_etl.raw.tables import raw_table
 from dify_etl_tests.dify_database.conftest import granted
 from dify_etl_tests.dify_database.dify_tables import make_tables
-from dify_etl_tests.dify_database.postgres import READER, Postgres
 from dify_etl_tests.dify_database.seen_both_ways import READ
+from dify_etl_tests.postgres import READER, Postgres
 from dify_etl_tests.sync.small_worlds import quiet_world
 from dify_etl_tests.sync.workplace import Workplace
 
