@@ -10,7 +10,8 @@
 -- model_source: Who tells it: node, message, app configuration.
 
 -- The nodes of its run, when all asked one model; else what Dify's database tells of it; else its
--- own configuration, which is that of its conversation; else that of the app when it came, by the history in stg_app_versions.
+-- own configuration, which is that of its conversation; else that of the app when it came, by the
+-- history in stg_app_versions.
 
 with run_models as (
     select
