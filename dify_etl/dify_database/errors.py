@@ -78,7 +78,8 @@ def _state_of(told: str) -> str | None:
 def _shown(text: str, password: str | None) -> str:
     """The server's own words in one line: what it says of an error, not the statement."""
     found = re.search(r"(?:ERROR|FATAL):\s+([^\n]+)", text)
-    line = found[1] if found else " ".join(text.split())[:300]
-    for secret in filter(None, (password,)):
-        line = line.replace(secret, "***")
-    return re.sub(r"postgres(?:ql)?://\S+", "postgresql://***", line)
+    line = found[1] if found else " ".join(text.split())
+    if password is not None:
+        line = line.replace(password, "***")
+    # Cut last: half a password is not found any more. The server may repeat a whole value.
+    return re.sub(r"postgres(?:ql)?://\S+", "postgresql://***", line)[:300]

@@ -7,7 +7,7 @@ bound. Of agents the log is read before them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -214,7 +214,7 @@ def _passes(
     by_created = _created_list(sync, task)
     since = None if task.is_completion else _touched_since(sync, task)
     touched = by_created if task.is_completion else _chat_list(sync, task, "updated_at")
-    tail = (WindowRead(touched.read_tail(task.bound, _clock(sync))) for _ in range(1))
+    tail = _tail(sync, task, touched)
     if since is None:
         for window in windows_of(days.all, zone):
             yield True, by_created.read(window, task.bound)
@@ -237,6 +237,13 @@ def _logs(sync: Sync, task: Task) -> LoggedConversations | None:
     since = task.days.due[0] if task.days.due else None
     touched = Window(since, sync.today, sync.rules.zone).days if since else ()
     return walk_logs(sync, task.logged, (*task.days.all, *touched), task.bound)
+
+
+def _tail(
+    sync: Sync, task: Task, touched: TimedList[LoggedConversation, Listed]
+) -> Iterator[WindowRead[Listed]]:
+    """What came after the bound; asked when it is iterated, once the walk up to the bound ended."""
+    yield WindowRead(touched.read_tail(task.bound, sync.dify.later_time))
 
 
 def _touched_since(sync: Sync, task: Task) -> date | None:
@@ -265,10 +272,6 @@ def _has_older(sync: Sync, task: Task, day: date) -> bool:
             raise
         return True  # this may be a row that Dify cannot show: the lists will tell
     return page.total != 0
-
-
-def _clock(sync: Sync) -> Callable[[], datetime]:
-    return sync.dify.later_time
 
 
 def _created_list(sync: Sync, task: Task) -> TimedList[LoggedConversation, Listed]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ MODELS = Table(
 
 # A model is built whole at least so often, whatever says that a part of it is enough.
 WHOLE_EVERY = timedelta(days=7)
+log = logging.getLogger(__name__)
 _LOOK = "The table of its last build stays; look at the query and its data."
 
 
@@ -102,6 +104,10 @@ def build_all(
     database.changed.clear()  # what is written from now on makes them stale once more
     ended: list[tuple[str, ModelBroken | None, Built]] = []
     builds = Builds(database, Catalog(database), PartialBuilds(database, models))
+    if not builds.partial.pays:  # changes are not numbered: no table may go on from a number
+        database.execute(
+            "UPDATE ops.models SET change_number = NULL WHERE change_number IS NOT NULL"
+        )
     unsure: set[str] = set()  # they failed, or read what failed and may change without a sign
     for one in files:
         is_same = built.get(one.qualified, _NEVER).fingerprint == prints.get(one.qualified, "")
@@ -179,7 +185,8 @@ class Builds:
         try:
             with self.partial.prepared(model), self.database.transaction():
                 self.partial.build(model)
-        except duckdb.Error:  # whatever it is, a whole build says it or does without
+        except duckdb.Error as error:  # a whole build does without, or fails with a word of its own
+            log.warning("%s is built whole, not in part: %s", model.qualified, type(error).__name__)
             return False
         return True
 

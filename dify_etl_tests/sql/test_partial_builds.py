@@ -625,6 +625,21 @@ def test_small_workspace_is_built_whole(
     assert database.value("SELECT count(*) FROM ops.partitions") == 0
 
 
+def test_workspace_that_became_small_goes_on_from_no_number(
+    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing is numbered a table may be built that another one, built later, reads."""
+    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
+    workspace.begin()
+    build(database)
+    numbered = "SELECT count(*) FROM ops.models WHERE change_number IS NOT NULL"
+    assert database.value(numbered) == len(INCREMENTAL)
+    monkeypatch.setattr(partial_builds, "LEAST_ROWS", LEAST_ROWS)
+    errors = [error for _, error in build_all(database, FILES, run_id="one", chosen=()) if error]
+    assert not errors
+    assert database.value(numbered) == 0
+
+
 def test_all_is_built_whole_once_a_week(
     database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ def place(workplace: Open) -> Workplace:
 
 
 def talks_of_every_day(place: Workplace, a_day: int) -> list[str]:
-    """So many talks in each hour of the days before yesterday, the oldest first."""
+    """So many talks on each day before yesterday, the oldest day first."""
     begun = [
         NOW - timedelta(days=day, minutes=7 * number)
         for day in range(DAYS - 2, 1, -1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dify_etl import interrupts
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseBusy, WarehouseUnwritable
 from dify_etl.warehouse.tables import Column, Table
@@ -85,3 +86,23 @@ def test_ctrl_c_amid_a_query_is_no_bug(
         with pytest.raises(KeyboardInterrupt):
             ask(database, endless)
         assert database.value("SELECT 1") == 1
+
+
+def test_ctrl_c_leaves_nothing_attached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens the warehouse next in this process attaches a file of the same name."""
+    path, pressed = tmp_path / "live.duckdb", threading.Event()
+    monkeypatch.setattr(interrupts, "_pressed", pressed)
+
+    def end_amid_a_build() -> None:
+        with open_database(path) as database:
+            database.execute("ATTACH ':memory:' AS part")
+            with database.detached_at_the_end("part"):
+                pressed.set()
+                database.execute("SELECT 1")
+
+    with pytest.raises(KeyboardInterrupt):
+        end_amid_a_build()
+    pressed.clear()
+    with open_database(path) as database:
+        database.execute("ATTACH ':memory:' AS part")
+        database.execute("DETACH part")
