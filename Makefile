@@ -48,6 +48,9 @@ dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BAS
 	$(BIN)/dify-etl dev $(if $(or $(DIFY_BASE_URL),$(wildcard .env)),,--simulated)
 
 # A third of their time tests wait for processes, disks and sockets: three workers on two cores.
+# Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
+# compile all modules anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 

@@ -16,7 +16,7 @@ from benchmark.children import measure
 from benchmark.load import loads
 from benchmark.loading import first_loads, loads_with_runs, seed_load
 from benchmark.machine import machine, versions
-from benchmark.nights import moving_world, night_after, settled_nights
+from benchmark.nights import moving_world, night_after, settled_beside_floor, settled_nights
 from benchmark.profiling import profile
 from benchmark.progress import say
 from benchmark.readers import DIFY_ETL, DLT, PEERS_PYTHON, TALK, Bench
@@ -24,7 +24,7 @@ from benchmark.report import report
 from benchmark.results import FirstLoad, Load, MovingWorld, Night, Processing, Results, Run
 from benchmark.server import ServedWorld
 from benchmark.serving import serving
-from benchmark.sizes import BUSY, INSTANT, NEAR, SIZES, Size
+from benchmark.sizes import BUSY, INSTANT, NEAR, REAL, SIZES, Size
 from benchmark.worlds import NOW
 
 OUTPUT = Path("docs/benchmark.md")
@@ -46,7 +46,7 @@ def main() -> None:
 def measured(size: Size) -> Results:
     """Everything, one after another."""
     began = time.monotonic()
-    first, moving, settled, shares = _base(size)
+    first, moving, settled, beside_floor, shares = _base(size)
     large = _large(size)
     return Results(
         size=size.name,
@@ -56,6 +56,7 @@ def measured(size: Size) -> Results:
         with_runs=_with_runs(size),
         moving=moving,
         settled=settled,
+        settled_beside_floor=beside_floor,
         history=_history(size),
         load=_loads(size),
         processing=_processing(size),
@@ -75,7 +76,11 @@ def _bench(world: ServedWorld) -> Iterator[Bench]:
 def _base(
     size: Size,
 ) -> tuple[
-    list[FirstLoad], tuple[MovingWorld, ...], tuple[Night, ...], tuple[tuple[str, float], ...]
+    list[FirstLoad],
+    tuple[MovingWorld, ...],
+    tuple[Night, ...],
+    FirstLoad,
+    tuple[tuple[str, float], ...],
 ]:
     """All paces on the base world with the seed client beside, then its nights."""
     world = ServedWorld(size.days, size.base_per_day)
@@ -89,8 +94,9 @@ def _base(
             first.append(replace(load, runs=(*load.runs, seed)))
         shares = _profiled(bench)
         settled = settled_nights(bench)
+        beside_floor = settled_beside_floor(bench, REAL)
         moving = tuple(moving_world(bench, reader) for reader in (DIFY_ETL, DLT))
-    return first, moving, settled, shares
+    return first, moving, settled, beside_floor, shares
 
 
 def _profiled(bench: Bench) -> tuple[tuple[str, float], ...]:
@@ -108,7 +114,8 @@ def _profiled(bench: Bench) -> tuple[tuple[str, float], ...]:
 def _with_runs(size: Size) -> tuple[FirstLoad, ...]:
     with _bench(ServedWorld(size.days, size.base_per_day // 2, has_runs=True)) as bench:
         return tuple(
-            loads_with_runs(bench, pace, repeats=size.repeats_at(pace)) for pace in (NEAR, BUSY)
+            loads_with_runs(bench, pace, repeats=size.repeats_at(pace))
+            for pace in (NEAR, BUSY, REAL)
         )
 
 

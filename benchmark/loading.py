@@ -9,7 +9,7 @@ from benchmark.pace import Pace
 from benchmark.progress import say
 from benchmark.readers import ALL, TALK, Bench
 from benchmark.results import FirstLoad, Run, typical
-from benchmark.sizes import BUSY, INSTANT
+from benchmark.sizes import CROWDED
 
 # Requests at a time: what dify-etl allows itself by default, and what a generous owner allows.
 POLITE, WIDE = 8, 32
@@ -23,7 +23,7 @@ def first_loads(bench: Bench, pace: Pace, *, repeats: int, is_large: bool = Fals
     """dify-etl, the floor and dlt with 8 requests at a time and, where that helps, with many."""
     bench.served.set_pace(pace)
     others: list[Reading] = [lambda: _dlt(bench, POLITE)]
-    if pace not in (INSTANT, BUSY) and not is_large:
+    if pace not in CROWDED and not is_large:
         others += [
             lambda: _dify_etl(bench, WIDE),
             lambda: min(

@@ -10,7 +10,7 @@ from benchmark.losses import merged
 from benchmark.pace import Pace
 from benchmark.progress import say
 from benchmark.readers import DLT, Bench
-from benchmark.results import MovingWorld, Night, Run
+from benchmark.results import FirstLoad, MovingWorld, Night, Run
 from benchmark.sizes import INSTANT
 
 ONE_DAY = 86_400.0
@@ -39,6 +39,18 @@ def settled_nights(bench: Bench) -> tuple[Night, ...]:
     }
     nights = {name: _night(bench, pair, conversations, touched=0) for name, pair in runs.items()}
     return tuple(replace(night, reader=name) for name, night in nights.items())
+
+
+def settled_beside_floor(bench: Bench, pace: Pace) -> FirstLoad:
+    """A settled night of dify-etl, and its requests by httpx alone."""
+    home = bench.new_home()
+    bench.served.set_pace(INSTANT)
+    bench.dify_etl(home)
+    bench.served.advance(ONE_DAY)
+    bench.served.set_pace(pace)
+    runs = (bench.dify_etl(home), bench.floor())
+    say(f"  a settled night beside the floor: {[round(run.seconds, 2) for run in runs]} s")
+    return FirstLoad(f"{_conversations(bench):,} conversations", pace.name, 1, runs)
 
 
 def night_after(bench: Bench, pace: Pace) -> Night:

@@ -186,6 +186,7 @@ def _moving(worlds: Sequence[MovingWorld]) -> Iterator[str]:
 def _nights(results: Results) -> Iterator[str]:
     yield "## A settled night\n\nA day after the first load; nothing has changed.\n"
     yield table(NIGHT_HEAD, map(_night_row, results.settled))
+    yield _load(results.settled_beside_floor)
     yield (
         "## A night by length of history\n\n2 % of all conversations, old and new, went on the day "
         "before; 20 ms per answer. The deep read lists 1/28 of the history again; its seconds are "

@@ -56,7 +56,7 @@ def typical(runs: Sequence[Run]) -> Run:
 
 @dataclass(frozen=True)
 class FirstLoad:
-    """All readers on one world at one pace, in one stretch of time.
+    """All readers on one world at one pace, in one stretch of time; or a night that comes later.
 
     `repeats`: of how many runs of dify-etl and of the floor under it the typical one is told.
     """
@@ -138,6 +138,7 @@ class Results:
     with_runs: tuple[FirstLoad, ...]
     moving: tuple[MovingWorld, ...]
     settled: tuple[Night, ...]
+    settled_beside_floor: FirstLoad
     history: tuple[Night, ...]
     load: tuple[Load, ...]
     processing: Processing

@@ -110,7 +110,8 @@ class Connection(asyncio.Protocol):
         if method == b"GET":
             self._received = rest
             answer = self._desk.read(target)
-            self._desk.pacer.take(lambda: self._transport.write(answer))
+            work = self._desk.pacer.pace.work(target, answer)
+            self._desk.pacer.take(lambda: self._transport.write(answer), work)
             return
         headers = _headers(head)
         length = int(headers.get("content-length", "0"))
@@ -123,7 +124,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._desk.steer(target, body))
             return
         answer = self._desk.dify.send(method, target, headers.items(), body)
-        self._desk.pacer.take(lambda: self._transport.write(answer))
+        self._desk.pacer.take(lambda: self._transport.write(answer), self._desk.pacer.pace.seconds)
 
 
 def _headers(head: bytes) -> dict[str, str]:

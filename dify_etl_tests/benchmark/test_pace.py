@@ -16,7 +16,7 @@ def answered(pace: Pace, requests: int) -> list[int]:
     async def ask() -> None:
         pacer = Pacer(pace)
         for number in range(requests):
-            pacer.take(partial(order.append, number))
+            pacer.take(partial(order.append, number), pace.seconds)
         while len(order) < requests:
             await asyncio.sleep(0)
 
@@ -38,9 +38,9 @@ def test_no_more_than_the_workers_are_busy() -> None:
 
     async def ask() -> None:
         pacer = Pacer(Pace("busy", 0.001, workers=2))
-        pacer.take(partial(order.append, "first"))
-        pacer.take(partial(order.append, "second"))
-        pacer.take(partial(order.append, "third"))
+        pacer.take(partial(order.append, "first"), 0.001)
+        pacer.take(partial(order.append, "second"), 0.001)
+        pacer.take(partial(order.append, "third"), 0.001)
         pacer.set(Pace("at once", 0.0, workers=2))  # of those that begin later
         assert order == []
         while len(order) < 3:
@@ -62,3 +62,23 @@ def test_means_over_time_are_weighed_by_how_long_a_count_held() -> None:
     """Two requests for a second and four for three are 2 in the first quarter, then 4."""
     assert in_steps([(10.0, 2), (11.0, 4), (14.0, 0)], 4) == pytest.approx([2, 4, 4, 4])
     assert in_steps([(0.0, 2), (1.0, 4), (4.0, 0)], 1) == pytest.approx([3.5])
+
+
+def test_work_is_counted_by_listed_rows_and_by_calls_of_messages() -> None:
+    """What a real server works on row by row takes as long as it has rows; the rest the same."""
+    pace = Pace("real", 0.01, workers=2, listed_row=0.008, messages=0.03)
+    rows = b'HTTP/1.1 200 OK\r\n\r\n{"data": [{"id": "1"}, {"id": "2"}, {"id": "3"}], "total": 3}'
+    apps = b"/console/api/apps/4"
+    works = {
+        target: pace.work(apps + target, rows)
+        for target in (
+            b"/chat-conversations?page=1",
+            b"/workflow-app-logs?page=1",
+            b"/advanced-chat/workflow-runs?limit=100",
+            b"/chat-messages?conversation_id=5",
+            b"/workflow-runs/6",
+            b"/annotations?page=1",
+        )
+    }
+    assert list(works.values()) == pytest.approx([0.034, 0.034, 0.034, 0.04, 0.01, 0.01])
+    assert Pace("20 ms", 0.02).work(apps + b"/chat-conversations?page=1", b"no answer") == 0.02
