@@ -16,6 +16,7 @@ SLOW = (
     "assembly/test_night.py",
     "assembly/test_privacy.py",
     "assembly/test_status.py",
+    "benchmark/test_readers.py",
     "cli",
     "crashes",
     "defs",
