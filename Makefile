@@ -63,6 +63,7 @@ soak: $(READY) ## thousands of random nights and histories and odd answers, each
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
 	  SOAK_FUZZ=$${SOAK_FUZZ:-100000} \
 	  $(BIN)/pytest -p no:xdist dify_etl_tests/histories dify_etl_tests/fuzz dify_etl_tests/crashes \
+	  dify_etl_tests/dify_database/test_histories.py \
 	  dify_etl_tests/operations/keys/test_histories.py
 
 check: $(READY) ## format, lint, strict types, import contracts

@@ -23,6 +23,7 @@ from dify_etl.dify.record import (
     Money,
     Page,
     Record,
+    UuidOfAnother,
     aliased,
     optional,
 )
@@ -42,7 +43,7 @@ class AgentLog(Record):
 
     app_id: Id = Field(description="id of the agent's app")
     agent_id: Id = Field(description="id of the agent")
-    conversation_id: Id = aliased(
+    conversation_id: UuidOfAnother = aliased(
         "id", description="id of the conversation; for a workflow maybe of the node's execution"
     )
     title: str | None = optional(description="name of the conversation")

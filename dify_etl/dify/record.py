@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack, cast, get_origin
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -153,7 +154,14 @@ def _askable(value: str) -> str:
     return value
 
 
+def _uuid(value: str) -> str:
+    UUID(value)
+    return value
+
+
 Id = Annotated[str, Field(min_length=1, max_length=_MOST_OF_AN_ID), AfterValidator(_askable)]
+# Where a row adds to another one alone: by an id that is none it would add to nothing, unnoticed.
+UuidOfAnother = Annotated[Id, AfterValidator(_uuid)]
 Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_in_calendar)]
 IsoInstant = Annotated[datetime, BeforeValidator(_iso_instant), AfterValidator(_in_calendar)]
 Money = Annotated[Decimal, Field(strict=False)]  # Dify sends decimals as text, "0E-7" for zero

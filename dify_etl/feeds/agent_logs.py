@@ -15,6 +15,7 @@ import polars as pl
 from dify_etl.dify.agents import AgentLog, AgentLogMessage
 from dify_etl.dify.conversations import Conversation
 from dify_etl.dify.errors import DifyError, UnexpectedAnswer
+from dify_etl.dify.paging import WalkProof
 from dify_etl.dify.record import Rejected
 from dify_etl.raw.frames import without_secrets
 from dify_etl.raw.tables import SOURCE_COLUMNS, raw_table
@@ -164,28 +165,43 @@ def _frame(records: Sequence[AgentLog]) -> pl.DataFrame:
 
 
 def look_up_unlisted(
-    sync: Sync, app: LoggedApp, conversations: LoggedConversations, shown: Collection[str]
+    sync: Sync,
+    app: LoggedApp,
+    conversations: LoggedConversations,
+    shown: Mapping[str, datetime | None],
 ) -> None:
-    """Find out about talks that the list did not show (`shown`) and that are not held as they are
-    now: fills `listed` and `unlisted`. One that cannot be looked up, or may be of another app,
-    leaves its day in doubt.
+    """Find out about talks that the list did not show and that are not held as they are now: fills
+    `listed` and `unlisted`. `shown` are those of the list, with their `created_at`.
+
+    One that may be of another app leaves its day in doubt. One that cannot be looked up may have an
+    odd id: of which talk the log speaks is not known then, so that the days of all that have no
+    place in it are in doubt.
     """
     for row in _unknown(app, conversations.of_unknown_apps, shown):
-        day = local_date(row["last_message_at"] or sync.now, sync.rules.zone)
-        conversations.doubts[day] = f"talk {row['conversation_id']}: its source cannot be read"
+        conversations.doubts[_day(sync, row["last_message_at"])] = (
+            f"talk {row['conversation_id']}: its source cannot be read"
+        )
+    logged = set(conversations.ids["conversation_id"])
     for row in _unknown(app, conversations.rows, shown):
         try:
             found = _look_up(sync, app, row)
         except FATAL:
             raise
         except DifyError as error:
-            day = local_date(row["last_message_at"] or sync.now, sync.rules.zone)
-            conversations.doubts[day] = f"talk {row['conversation_id']}: {error.what}"
+            newest = row["last_message_at"]
+            began = [at for one, at in shown.items() if one not in logged and at is not None]
+            days = {_day(sync, at) for at in began if newest is None or at <= newest}
+            reason = f"talk {row['conversation_id']}: {error.what}"
+            conversations.doubts |= dict.fromkeys(days | {_day(sync, newest)}, reason)
             continue
         if isinstance(found, Conversation):
             conversations.listed.append(found)
-        elif found is not None:
+        else:
             conversations.unlisted.append(found)
+
+
+def _day(sync: Sync, at: datetime | None) -> date:
+    return local_date(at or sync.now, sync.rules.zone)
 
 
 def _unknown(
@@ -202,8 +218,10 @@ def _unknown(
 
 def _look_up(
     sync: Sync, app: LoggedApp, row: Mapping[str, object]
-) -> Conversation | dict[str, object] | None:
-    """The talk as the list shows it; as the log does; None when it is gone meanwhile."""
+) -> Conversation | dict[str, object]:
+    """The talk as the list shows it, or as the log does. UnexpectedAnswer when neither does: it is
+    gone meanwhile, or its id is none, and then the talk that was meant has no source.
+    """
     talk_id = str(row["conversation_id"])
     walk = sync.dify.agents.log_messages_walk(app.agent_id, talk_id)
     messages: dict[str, AgentLogMessage] = {}
@@ -211,16 +229,12 @@ def _look_up(
     for page in walk:
         messages.update((one.message_id, one) for one in page.records)
         rejected += len(page.rejected)
-    if rejected or not walk.proof.is_proven:
+    if doubt := _doubt(rejected, walk.proof, len(messages)):
         raise UnexpectedAnswer(
-            f"{rejected} messages of its log could not be read"
-            if rejected
-            else f"its log is not proven: {walk.proof.reason}",
+            doubt,
             where="GET /agent/{agent_id}/logs/{conversation_id}/messages",
             hint="It is read again the next night.",
         )
-    if not messages:
-        return None
     began = min(one.created_at for one in messages.values())
     listed = sync.dify.conversations.chat_walk(app.app_id, start=began - BESIDE, end=began + BESIDE)
     for shown in listed:
@@ -228,6 +242,15 @@ def _look_up(
             if conversation.conversation_id == talk_id:
                 return conversation
     return _as_conversation(app, row, list(messages.values()), began)
+
+
+def _doubt(rejected: int, proof: WalkProof, messages: int) -> str | None:
+    """Why the log of a talk cannot be believed."""
+    if rejected:
+        return f"{rejected} messages of its log could not be read"
+    if not proof.is_proven:
+        return f"its log is not proven: {proof.reason}"
+    return None if messages else "the log names it and shows no message of it"
 
 
 def _as_conversation(

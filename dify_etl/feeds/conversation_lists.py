@@ -125,6 +125,7 @@ class _ListReads:
     touched_doubts: dict[date, str] = field(default_factory=dict)
     requests: int = 0
     ids: set[str] = field(default_factory=set)
+    began: dict[str, datetime | None] = field(default_factory=dict)  # of an agent's conversations
 
     def take(self, read: WindowRead[Listed] | Shown, *, is_created: bool) -> None:
         """Take in a walk, or what is shown of some days."""
@@ -150,13 +151,16 @@ class _ListReads:
         self.requests += sum(walk.requests for walk in self.walks)
         part = Part(self.walks, self.proven, frozenset(ids & self.ids), logs=self.logs)
         self.ids |= ids
+        if self.logs is not None:
+            for walk in self.walks:
+                self.began |= walk.rows.select("conversation_id", "created_at").rows()
         self.walks, self.proven = [], []
         return part
 
     def look_up_unlisted(self) -> None:
         """Once all lists are read: what the log shows and they do not."""
         if self.logs is not None and self.task.logged is not None:
-            look_up_unlisted(self.sync, self.task.logged, self.logs, self.ids)
+            look_up_unlisted(self.sync, self.task.logged, self.logs, self.began)
 
     def slices(self) -> Iterator[Slice]:
         """One ledger row per day."""

@@ -132,11 +132,14 @@ def _load_logged(loader: FeedLoader, task: Task, logs: LoggedConversations) -> N
     loader.load(FEED, Conversation, logs.listed)
     loader.load_frame(table, logs.unlisted_rows)
     loader.note_unknown(logs.unknown)
-    loader.quarantine(task.app.app_id, logs.rejected)
     held = loader.sync.database.frame(
-        "SELECT conversation_id FROM raw.conversations WHERE app_id = "
+        "SELECT conversation_id, created_at FROM raw.conversations WHERE app_id = "
         f"{quoted(task.app.app_id)} AND absent_since IS NULL"
     )
+    began = dict(held.rows())
+    for one in logs.rejected:  # its own time is that of the newest message
+        at = began.get(one.record_id)
+        loader.quarantine(task.app.app_id, [one], at=at, tells_begin=False)
     sources = logs.sources.join(held, on="conversation_id", how="semi")
     loader.load_frame(table, sources, repeated=sources.height)
 

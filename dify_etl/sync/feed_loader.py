@@ -222,12 +222,14 @@ class FeedLoader:
         *,
         parent_id: str | None = None,
         at: datetime | None = None,
+        tells_begin: bool = True,
     ) -> None:
         """Keep objects that are no valid records, with what is wrong, for `quarantine retry`.
 
-        `parent_id` lists them, and `at` gives their day where they do not.
+        `parent_id` lists them, and `at` gives their day where they do not: their `created_at` is
+        another's unless it `tells_begin`.
         """
-        rows = [self._quarantine_row(app_id, one, parent_id, at) for one in rejected]
+        rows = [self._quarantine_row(app_id, one, parent_id, at, tells_begin) for one in rejected]
         if not rows:
             return
         self.quarantined += len(rows)
@@ -433,7 +435,9 @@ class FeedLoader:
         at = instant_of(seconds)
         return None if at is None else local_date(at, self.sync.rules.zone)
 
-    def _days_of(self, one: Rejected, at: datetime | None) -> tuple[date | None, date | None]:
+    def _days_of(
+        self, one: Rejected, at: datetime | None, tells_begin: bool
+    ) -> tuple[date | None, date | None]:
         """The local days on which a rejected row began and was alive last, as far as it tells."""
         if raw_table(self.feed).day_column is None:
             return None, None
@@ -441,15 +445,20 @@ class FeedLoader:
         row = row if isinstance(row, Mapping) else {}
         run = row.get("workflow_run")
         row = run if isinstance(run, dict) else row  # a log row is of the day of its run
-        first = self._local_date(row.get("created_at"))
+        first = self._local_date(row.get("created_at")) if tells_begin else None
         if first is None and at is not None:
             first = local_date(at, self.sync.rules.zone)
         return first, self._local_date(row.get(_LAST.get(self.feed, "created_at")))
 
     def _quarantine_row(
-        self, app_id: str | None, one: Rejected, parent_id: str | None, at: datetime | None
+        self,
+        app_id: str | None,
+        one: Rejected,
+        parent_id: str | None,
+        at: datetime | None,
+        tells_begin: bool,
     ) -> dict[str, object]:
-        first, last = self._days_of(one, at)
+        first, last = self._days_of(one, at, tells_begin)
         privacy = self.sync.rules.privacy
         known_by = one.record_id or one.raw or one.position
         identity = (self.feed, app_id, known_by, one.endpoint, one.error_path)

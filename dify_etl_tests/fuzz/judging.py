@@ -238,6 +238,8 @@ class Judge:
             return bool(row["conversation_id"] == found.object_id)
         if name == "daily_statistics":
             return True
+        if name == "message_feedbacks":
+            return bool(row["message_id"] == found.object_id)
         if found.route.record is CompletionDetail:
             return bool(row["conversation_id"] == deepest_id(found))
         key = RAW_TABLES[name].table.key[-1]

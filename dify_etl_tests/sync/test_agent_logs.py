@@ -294,6 +294,52 @@ def test_talk_of_a_workflow_stays_its_own_when_its_source_is_odd(
     assert doubts == ([(reason,)] if is_in_doubt else [])
 
 
+@pytest.mark.parametrize(
+    ("odd_id", "reason"),
+    [
+        (
+            "0b7f9c6e-7b1e-4c57-9f6e-3a3f1c2d4e5f",
+            "log of the agent: talk 0b7f9c6e-7b1e-4c57-9f6e-3a3f1c2d4e5f: the log names it and "
+            "shows no message of it",
+        ),
+        ("odd", "1 in quarantine"),
+    ],
+)
+def test_log_that_names_no_talk_leaves_its_day_in_doubt(
+    agents: Workplace, odd_id: str, reason: str
+) -> None:
+    """An id of nobody, or none: the talk that was meant is there without a source, and its day,
+    which is not that of its newest message, says so.
+    """
+    app = app_of(agents.world, "agent")
+    talk = next(one for one in agents.world.conversations.values() if one.app_id == app.id)
+    agents.world.add_message(talk.id, at=agents.world.now() - timedelta(minutes=9))
+    assert talk.created_at.date() < agents.world.now().date()
+
+    def odd(path: str, answer: Any) -> Any:
+        rows = answer.get("data", []) if path.endswith("/logs") and "/agent/" in path else []
+        for row in rows:
+            if talk.id in (row.get("id"), row.get("conversation_id")):
+                row |= {"id": odd_id, "conversation_id": odd_id}
+        return answer
+
+    transport = agents.transport
+    agents.transport = ChangedAnswers(httpx.WSGITransport(app=agents.server), odd)
+    agents.read(TALK)
+    assert held(agents, talk)[4:6] == (None, None)
+    doubts = "SELECT DISTINCT reason FROM ops.slices WHERE feed = 'conversations' AND " + (
+        f"state <> 'proven' AND app_id = '{app.id}'"
+    )
+    assert agents.rows(doubts) == [(reason,)]
+    of_its_day = f"{doubts} AND slice_date = '{talk.created_at.date()}'"
+    assert agents.rows(of_its_day) == [(reason,)]
+    agents.transport = transport
+    agents.pass_time(days=1)
+    agents.read(TALK)
+    assert held(agents, talk)[4:6] == ("webapp", app.id)
+    assert agents.rows(doubts) == []
+
+
 def test_talk_whose_source_is_told_no_more_is_there(agents: Workplace) -> None:
     """Only the log shows it, and says on later nights nothing of its source: it is not deleted."""
     hidden = unlisted(agents)
