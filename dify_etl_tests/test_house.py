@@ -188,7 +188,6 @@ def test_how_it_works_tells_the_figures_of_today() -> None:
         f"no new id comes, at most {TAIL_ROUNDS} times",
         f"{ANSWERED_AFTER.seconds // 60} minutes old with an answer",
         f"`DIFY_ETL_DEEP_READ_DAYS` nights ({Settings.model_fields['deep_read_days'].default})",
-        f"{len(load_models())} SQL files",
     )
     assert [text for text in told if text not in HOW_IT_WORKS] == []
 
