@@ -1,7 +1,7 @@
 """What every error of dify-etl has: what happened, where, and what to do next.
 
 ActionableError
-├── settings.SettingWrong        a setting is missing or bad
+├── setting_sources.SettingWrong a setting is missing or bad
 ├── dify.errors.DifyError        the server refused, failed or answered nonsense
 ├── warehouse.errors.WarehouseError  the DuckDB files or the disk
 ├── sync.errors.SyncError        the run as a whole: source, lock, window

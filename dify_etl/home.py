@@ -18,6 +18,7 @@ from pathlib import Path
 from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
 
 LIVE, COPY = "live.duckdb", "dify.duckdb"
+WORKSPACES_FOLDER = "workspaces"  # the folder of homes of several workspaces, below DIFY_ETL_HOME
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
@@ -226,7 +227,8 @@ def is_ours(name: str) -> bool:
 
 def holds_others(home: Path) -> bool:
     """Whether something stands in a folder that dify-etl did not make."""
-    return any(not is_ours(path.name) for path in home.iterdir())
+    names = {path.name for path in home.iterdir()}
+    return any(not is_ours(name) for name in names - {WORKSPACES_FOLDER})
 
 
 def _own(home: Path) -> list[Path]:

@@ -8,30 +8,47 @@ from datetime import date, timedelta
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from dify_etl.errors import ActionableError
 from dify_etl.extras import how_to_install
 from dify_etl.home import Access, Home
+from dify_etl.setting_sources import (
+    ENV_FILE,
+    WORKSPACE,
+    WORKSPACES,
+    SecretFiles,
+    WithoutSome,
+    held_in_env_file,
+    is_secret,
+)
+from dify_etl.setting_sources import SettingWrong as SettingWrong
 from dify_etl.suggestions import did_you_mean
 from dify_etl.time_zones import zone_of
 
+if TYPE_CHECKING:
+    from dify_etl.workspaces import WorkspaceTable
+
 # Dify's first release: nothing in any workspace is older, so the default reads everything.
 DIFY_BEGINS = date(2023, 5, 15)
-ENV_FILE = Path(".env")
 PREFIX = "DIFY_ETL_"  # of variables that no other program has
-
-
-class SettingWrong(ActionableError):
-    """A setting is missing or bad; names it, where it was looked for, and an example."""
+ROTATION_POLICY = "DIFY_ETL_ROTATION_POLICY"
+# What belongs to one Dify and one account: no workspace takes it from the environment.
+OF_ONE_DIFY = frozenset(
+    {
+        "DIFY_BASE_URL",
+        "DIFY_EMAIL",
+        "DIFY_PASSWORD",
+        "DIFY_ADMIN_API_KEY",
+        "DIFY_WORKSPACE_ID",
+        "DIFY_DATABASE_URL",
+        "DIFY_SERVICE_API_URL",
+    }
+)
 
 
 def _zone(name: str) -> str:
@@ -161,67 +178,6 @@ def _past_day(day: date) -> date:
     return day
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """NAME_FILE names a file that holds the secret setting NAME, as containers hand secrets out."""
-
-    def __init__(
-        self, settings: type[BaseSettings], others: tuple[PydanticBaseSettingsSource, ...]
-    ) -> None:
-        super().__init__(settings)
-        self._others = others
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the file, when one is named."""
-        name = str(field.validation_alias)
-        path = self._named(f"{name}_FILE") if is_secret(field) else None
-        return (None if path is None else self._held(name, Path(path))), name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """All secrets that stand in files."""
-        found = (self.get_field_value(one, "") for one in self.settings_cls.model_fields.values())
-        return {name: text for text, name, _ in found if text is not None}
-
-    def _named(self, variable: str) -> str | None:
-        return os.environ.get(variable) or held_in_env_file().get(variable)
-
-    def _held(self, name: str, path: Path) -> str:
-        if any(name in source() for source in self._others):
-            raise _secret_file_wrong(name, f"both {name} and {name}_FILE are set", path)
-        return secret_in_file(name, path)
-
-
-def secret_in_file(name: str, path: Path) -> str:
-    """What the file that NAME_FILE names holds, without a last line break. SettingWrong: nothing,
-    or it is no file that can be read again and again.
-    """
-    try:
-        is_file = path.is_file()  # a pipe would be empty the second time, or be waited for
-        text = path.read_text(encoding="utf-8") if is_file else ""
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
-        raise _secret_file_wrong(name, f"{name}_FILE cannot be read: {reason}", path) from None
-    if not is_file:
-        raise _secret_file_wrong(name, f"{name}_FILE names no file", path)
-    if text := text.removesuffix("\n").removesuffix("\r"):
-        return text
-    raise _secret_file_wrong(name, f"the file of {name}_FILE is empty", path)
-
-
-def is_secret(field: FieldInfo) -> bool:
-    """Whether the value of a setting is never shown, and may stand in a file of its own."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    return any(kind is SecretStr or SecretStr in get_args(kind) for kind in kinds)
-
-
-def _secret_file_wrong(name: str, what: str, path: Path) -> SettingWrong:
-    return SettingWrong(
-        what,
-        # Somebody may have written the secret itself there.
-        where=str(path) if path.exists() else f"{name}_FILE",
-        hint=f"Name a file that holds nothing but the value, or set {name} alone.",
-    )
-
-
 class Settings(BaseSettings):
     """The settings; a field's alias is its variable, its description and example its manual."""
 
@@ -264,6 +220,19 @@ class Settings(BaseSettings):
         validation_alias="DIFY_WORKSPACE_ID",
         description="The workspace to read with the admin API key.",
         examples=["8a1c…-uuid-of-the-workspace"],
+    )
+    workspaces_file: Path | None = Field(
+        None,
+        validation_alias=WORKSPACES,
+        description="The file that names several workspaces; unset: workspaces.toml in the folder "
+        "in which a command runs, if it is there.",
+        examples=["/etc/dify-etl/workspaces.toml"],
+    )
+    workspace: str | None = Field(
+        None,
+        validation_alias=WORKSPACE,
+        description="Which workspace of that file is meant; as --workspace does.",
+        examples=["sales"],
     )
     token_store: Annotated[SecretStr, AfterValidator(_token_store)] | None = Field(
         None,
@@ -419,7 +388,7 @@ class Settings(BaseSettings):
 
     rotation_policy: Path = Field(
         Path("rotation.toml"),
-        validation_alias="DIFY_ETL_ROTATION_POLICY",
+        validation_alias=ROTATION_POLICY,
         description="The policy by which API keys are rotated.",
         examples=["rotation.toml"],
     )
@@ -503,7 +472,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What was given, the environment, `.env`, and files of secrets that these name."""
         named = (init_settings, env_settings, dotenv_settings)
-        return (*named, _SecretFiles(settings_cls, named))
+        return (*named, SecretFiles(settings_cls, named))
 
     @property
     def notify_urls(self) -> tuple[str, ...]:
@@ -538,14 +507,19 @@ class Settings(BaseSettings):
         """The time zone of all local days."""
         return zone_of(self.timezone)
 
+    @property
+    def is_policy_named(self) -> bool:
+        """Whether somebody set the policy of key rotation: then its file has to be there."""
+        return "rotation_policy" in self.model_fields_set
+
     def require_credentials(self) -> None:
         """SettingWrong unless there is e-mail and password, or admin key and workspace."""
-        missing = self._missing_credential()
+        missing = self.missing_credential()
         if missing == "DIFY_BASE_URL":
             raise SettingWrong(
                 "DIFY_BASE_URL is not set, so there is no Dify to ask",
                 where=f"environment and {ENV_FILE.absolute()}",
-                hint=f"Set it, for example DIFY_BASE_URL={_example(missing)}; a schedule has "
+                hint=f"Set it, for example DIFY_BASE_URL={example_of(missing)}; a schedule has "
                 "neither the environment nor the folder of your shell. To look at a simulated "
                 "Dify: --simulated, or DIFY_ETL_SIMULATED=true.",
             )
@@ -553,11 +527,12 @@ class Settings(BaseSettings):
             raise SettingWrong(
                 f"{missing} is not set",
                 where="environment and .env",
-                hint=f"Set it, for example {missing}={_example(missing)}. "
+                hint=f"Set it, for example {missing}={example_of(missing)}. "
                 "Either DIFY_EMAIL and DIFY_PASSWORD, or DIFY_ADMIN_API_KEY and DIFY_WORKSPACE_ID.",
             )
 
-    def _missing_credential(self) -> str | None:
+    def missing_credential(self) -> str | None:
+        """The first variable that is missing of server and account."""
         if self.base_url is None:
             return "DIFY_BASE_URL"
         if self.admin_api_key:
@@ -565,6 +540,43 @@ class Settings(BaseSettings):
         if self.email is None:
             return "DIFY_EMAIL"
         return None if self.password else "DIFY_PASSWORD"
+
+
+class WorkspaceSettings(Settings):
+    """The settings of one workspace of workspaces.toml: no other one's server and account."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The table and what was given, then what workspaces share."""
+        around = (
+            WithoutSome(settings_cls, env_settings, OF_ONE_DIFY),
+            WithoutSome(settings_cls, dotenv_settings, OF_ONE_DIFY),
+        )
+        left_out = {*OF_ONE_DIFY, *init_settings()}
+        return (init_settings, *around, SecretFiles(settings_cls, around, left_out))
+
+    @property
+    def is_policy_named(self) -> bool:
+        """Whether its table names one: the file that each may have by default may be missing."""
+        return self.rotation_policy != self._table.places[ROTATION_POLICY]
+
+    def require_credentials(self) -> None:
+        """SettingWrong unless the workspace's table has server and account."""
+        if missing := self.missing_credential():
+            raise self._table.missing(missing)
+
+    @property
+    def _table(self) -> "WorkspaceTable":
+        from dify_etl.workspaces import table_named
+
+        return table_named(self.workspace or "", setting_names())
 
 
 def setting_names() -> Mapping[str, Any]:
@@ -579,40 +591,54 @@ def secret_file_names() -> tuple[str, ...]:
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings; SettingWrong names the first bad one, where it was looked for, an example."""
-    _require_known()
+    in_env_file = _require_known()
+    name = overrides.get(WORKSPACE) or os.environ.get(WORKSPACE) or in_env_file.get(WORKSPACE)
+    if name:
+        return _load_workspace(name, overrides)
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0])
-        raise SettingWrong(
-            f"{name} is wrong: {first['msg'].removeprefix('Value error, ')}",
-            where="environment and .env",
-            hint=f"Set it, for example {name}={_example(name)}.",
-        ) from None
+        raise _value_wrong(*_first_mistake(error)) from None
 
 
-def _require_readable(path: Path) -> None:
-    """SettingWrong when a line of `.env` is no setting: skipping it would hide a typing error."""
-    if not path.exists():
-        return
+def _load_workspace(name: str, given: Mapping[str, Any]) -> Settings:
+    """What was given, the workspace's table, and then of environment and `.env` what all share."""
+    from dify_etl.workspaces import table_named  # nobody else needs it
+
+    table = table_named(name, setting_names())
+    values = table.values
     try:
-        with path.open(encoding="utf-8") as file:
-            wrong = [binding.original.line for binding in parse_stream(file) if binding.error]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
-        raise _env_wrong(f"{path} cannot be read: {reason}", path) from None
-    if wrong:
-        raise _env_wrong(f"line {wrong[0]} of {path} is no setting", path)
+        return WorkspaceSettings(**{**values, **given, WORKSPACE: name})
+    except ValidationError as error:
+        variable, reason = _first_mistake(error)
+        is_of_table = variable in values and variable not in given
+        wrong = table.mistake if is_of_table else _value_wrong
+        raise wrong(variable, reason) from None
 
 
-def _require_known() -> None:
-    """SettingWrong for a variable of ours that is none: a typing error would leave a default in
-    its place, for DIFY_ETL_TEXT that all texts are kept.
+def _first_mistake(error: ValidationError) -> tuple[str, str]:
+    """The first variable that is wrong, and why; never what it holds."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+
+
+def _value_wrong(name: str, reason: str) -> SettingWrong:
+    """The error of a variable whose value cannot be."""
+    return SettingWrong(
+        f"{name} is wrong: {reason}",
+        where="environment and .env",
+        hint=f"Set it, for example {name}={example_of(name)}.",
+    )
+
+
+def _require_known() -> dict[str, str]:
+    """What `.env` sets. SettingWrong for a variable of ours that is none: a typing error would
+    leave a default in its place, for DIFY_ETL_TEXT that all texts are kept.
     """
     names = setting_names()
     known = {*names, *secret_file_names()}
-    for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), held_in_env_file())):
+    in_env_file = held_in_env_file()
+    for place, held in (("environment", os.environ), (str(ENV_FILE.resolve()), in_env_file)):
         for name in sorted(held):
             if name.startswith(PREFIX) and name not in known:
                 raise SettingWrong(
@@ -620,27 +646,11 @@ def _require_known() -> None:
                     where=place,
                     hint=f"{did_you_mean(name, known)}Correct the name, or remove it.",
                 )
+    return in_env_file
 
 
-def held_in_env_file() -> dict[str, str]:
-    """The variables that `.env` sets, ours and others', as python-dotenv reads them. SettingWrong
-    when a line is none.
-    """
-    _require_readable(ENV_FILE)
-    held = dotenv_values(ENV_FILE, encoding="utf-8") if ENV_FILE.exists() else {}
-    return {name: text for name, text in held.items() if text}
-
-
-def _env_wrong(what: str, path: Path) -> SettingWrong:
-    return SettingWrong(
-        what,
-        where=str(path.resolve()),
-        hint="Write one NAME=value per line, in UTF-8; a value with quotes or # in it stands in "
-        "single quotes.",
-    )
-
-
-def _example(name: str) -> str:
+def example_of(name: str) -> str:
+    """A value that a setting may have."""
     field = setting_names().get(name)
     return str(field.examples[0]) if field is not None and field.examples else "…"
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
-from dify_etl.settings import is_secret, setting_names
+from dify_etl.setting_sources import is_secret
+from dify_etl.settings import setting_names
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "settings.md"
 HEADING = re.compile(r"^### `(\w+)`\n\n(.*)$", re.MULTILINE)

@@ -27,7 +27,7 @@ COMMANDS = {
 JOBS: dict[str, Any] = {job.name: job.nodes[0].definition for job in operation_jobs()} | {
     "indexing_report": indexing_report().op
 }
-OF_EVERY_COMMAND = {"debug", "simulated"}
+OF_EVERY_COMMAND = {"debug", "simulated", "workspace"}
 # All that one face has alone. Why stands at the field, in its mark `Only`.
 ALONE = {
     ("apps export", "everything"): "command",

@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.settings import (
-    DIFY_BEGINS,
-    ENV_FILE,
-    Settings,
-    SettingWrong,
-    load_settings,
-    setting_names,
-)
+from dify_etl.setting_sources import ENV_FILE, WORKSPACE
+from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong, load_settings, setting_names
 
 SECRET = "geheim-1234"
 
@@ -21,6 +15,7 @@ GOOD = (
     ("DIFY_BASE_URL", "https://dify.example.com/console/api/", "base_url"),
     ("DIFY_EMAIL", "etl@example.com", "email"),
     ("DIFY_WORKSPACE_ID", "8a1c", "workspace_id"),
+    ("DIFY_ETL_WORKSPACES", "/etc/dify-etl/workspaces.toml", "workspaces_file"),
     ("DIFY_ETL_HOME", "/var/lib/dify", "home"),
     ("DIFY_ETL_TIMEZONE", "Europe/Berlin", "timezone"),
     ("DIFY_ETL_START_DATE", "2026-01-01", "start_date"),
@@ -156,12 +151,16 @@ def test_setting_has_its_manual(name: str) -> None:
     assert field.description
     assert field.description.endswith(".")
     assert field.examples
+    Path("workspaces.toml").write_text("[workspaces.sales]")  # of which one may be named
     load_settings(**{name: field.examples[0]})
 
 
 def test_table_names_every_setting() -> None:
-    """The tables of this test leave no setting out."""
-    assert {row[0] for row in (*GOOD, *SECRETS)} == set(setting_names())
+    """The tables of this test leave no setting out; a workspace changes more than its field, and
+    has tests of its own.
+    """
+    named = {row[0] for row in (*GOOD, *SECRETS)}
+    assert named | {WORKSPACE} == set(setting_names())
 
 
 def test_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:

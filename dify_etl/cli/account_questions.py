@@ -17,7 +17,8 @@ from dify_etl.cli.error_messages import ErrorMessage, print_error
 from dify_etl.dify.client import Credentials
 from dify_etl.dify.errors import AccountLocked, DifyError, LoginRefused
 from dify_etl.dify.http.auth import AdminKeyCredentials, PasswordCredentials
-from dify_etl.settings import ENV_FILE, SettingWrong
+from dify_etl.setting_sources import ENV_FILE
+from dify_etl.settings import SettingWrong
 
 MOST_LOGINS = 3  # of the five wrong passwords after which Dify locks an account for a day
 STDIN = "-"

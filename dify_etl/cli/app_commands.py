@@ -9,7 +9,7 @@ from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json
 from dify_etl.cli.operation_commands import add_operations
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 
 apps = Commands()
 

@@ -8,7 +8,7 @@ import typer
 from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json, print_json
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 
 if TYPE_CHECKING:
     from dify_etl.operations.audit import AuditEntry

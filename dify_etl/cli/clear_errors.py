@@ -1,7 +1,7 @@
 """How a command ends when something goes wrong: one clear message, and an exit code."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -18,6 +18,9 @@ NOT_WHOLE = FAILED = 1
 WRONG_USE = 2
 NOTHING_PUBLISHED = 3
 INTERRUPTED = 130
+# Of several commands the last of these counts. What may pass by itself comes before what a person
+# has to set right; whoever stopped it knows that the rest was not tried.
+FROM_GOOD_TO_BAD = (0, NOT_WHOLE, NOTHING_PUBLISHED, WRONG_USE, INTERRUPTED)
 EXIT_CODES = (
     "Exit codes: 0 all is well; 1 something is to be looked at (a sync: not whole; else: it "
     "failed, or a list is not empty that should be); 2 wrong usage or settings; 3 a sync published "
@@ -25,6 +28,11 @@ EXIT_CODES = (
     "error, by the name that stands before the colon."
 )
 _STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several commands together; 0 of none."""
+    return max(codes, key=FROM_GOOD_TO_BAD.index, default=0)
 
 
 @contextmanager

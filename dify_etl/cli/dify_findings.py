@@ -19,7 +19,8 @@ from dify_etl.env_file import write_env
 from dify_etl.errors import ActionableError
 from dify_etl.feeds.looking_ahead import unreadable_feeds
 from dify_etl.feeds.server_days import day_difference
-from dify_etl.settings import ENV_FILE, Settings
+from dify_etl.setting_sources import ENV_FILE
+from dify_etl.settings import Settings
 from dify_etl.sync.clocks import clock_difference
 from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.time_zones import is_same_zone, zone_names
@@ -169,7 +170,10 @@ def _zone(look: _Look) -> Iterator[Finding]:
         return
     line = f"DIFY_ETL_TIMEZONE={zone}"
     found = f"the account has {zone}, DIFY_ETL_TIMEZONE is {own}"
-    if look.write:
+    if look.settings.workspace is not None:  # .env is that of all workspaces
+        found = f"the account has {zone}, the workspace's timezone is {own}"
+        yield Finding("time zone", found, f'Set timezone = "{zone}" in its table.')
+    elif look.write:
         write_env(ENV_FILE, {"DIFY_ETL_TIMEZONE": zone}, is_private=False)
         yield Finding("time zone", f"{found}; wrote {line} into .env")
     else:

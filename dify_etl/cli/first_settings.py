@@ -26,13 +26,8 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.http.auth import AdminKeyCredentials, PasswordCredentials
 from dify_etl.dify.http.server import API_PATH, api_url
 from dify_etl.env_file import write_env
-from dify_etl.settings import (
-    DIFY_BEGINS,
-    ENV_FILE,
-    SettingWrong,
-    held_in_env_file,
-    secret_in_file,
-)
+from dify_etl.setting_sources import ENV_FILE, held_in_env_file, secret_in_file
+from dify_etl.settings import DIFY_BEGINS, SettingWrong
 from dify_etl.time_zones import local_date, zone_names, zone_of
 
 OF_ACCOUNT = ("email", "password_file", "admin_key_file", "workspace_id")

@@ -9,7 +9,7 @@ from dify_etl.cli.consoles import err, out
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.cli.operation_commands import add_operations
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 from dify_etl.operations.indexing import ExamineDocuments, Report
 from dify_etl.operations.request import Agreement
 

@@ -13,7 +13,7 @@ from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import Apply, opened_operator, show_lines, show_notes
 from dify_etl.cli.plan_json import plan_json
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 
 if TYPE_CHECKING:
     from dify_etl.operations.keys.planning import Asked, RotationPlan

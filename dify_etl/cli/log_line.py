@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOGGER = "dify-etl"
-LOG = "DIFY_ETL_LOG"
+LOG, WORKSPACE = "DIFY_ETL_LOG", "DIFY_ETL_WORKSPACE"
 
 
 def wants_json(default: str = "text") -> bool:
     """Whether DIFY_ETL_LOG asks for JSON, where unset means `default`; answers also when another
     setting is wrong, which is to be told so as well.
     """
-    from dify_etl.settings import SettingWrong, held_in_env_file  # --help needs none
+    from dify_etl.setting_sources import SettingWrong, text_around  # --help needs none
 
     with suppress(SettingWrong):
-        return (os.environ.get(LOG) or held_in_env_file().get(LOG) or default) == "json"
+        return (text_around(LOG) or default) == "json"
     return default == "json"
 
 
@@ -26,6 +26,8 @@ def log_line(event: str, *, level: str = "info", **fields: Any) -> str:
     """`event` is the sentence; `level`, `logger` and `timestamp` (UTC) stand beside it, and what
     else is known. ASCII alone and no control code, so that no terminal obeys it.
     """
+    if workspace := os.environ.get(WORKSPACE):
+        fields.setdefault("workspace", workspace)
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     record = {**fields, "event": event, "logger": LOGGER, "level": level, "timestamp": now}
     return json.dumps(record, default=str).replace("\x7f", "\\u007f")

@@ -28,7 +28,7 @@ from dify_etl.cli.late_groups import late_group
 from dify_etl.cli.log_line import wants_json
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.report_language import ReportLanguage
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands, Over
 
 app = Commands(
     name="dify-etl",
@@ -86,7 +86,7 @@ def main() -> None:
         sys.exit(ended.exit_code)
 
 
-@app.command(takes_simulated=False)
+@app.command(takes_shared=False)
 def demo(*, debug: Debug = False) -> None:
     """Read 30 days of a simulated Dify into dify_data/demo/dify.duckdb."""
     with clear_errors(debug=debug):
@@ -95,7 +95,7 @@ def demo(*, debug: Debug = False) -> None:
         raise typer.Exit(run_demo(out, is_debug=debug))
 
 
-@app.command(takes_simulated=False)
+@app.command(takes_shared=False)
 def init(
     *,
     address: Annotated[
@@ -151,7 +151,7 @@ def init(
         raise typer.Exit(run_init(out, request))
 
 
-@app.command()
+@app.command(over=Over.READ)
 def sync(
     *,
     from_: Annotated[
@@ -284,7 +284,7 @@ def notify(
         raise typer.Exit(run_notify(out, is_test=test, is_dry_run=dry_run, is_json=as_json))
 
 
-@app.command(takes_simulated=False)
+@app.command(takes_shared=False)
 def simulate(
     *,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
@@ -316,7 +316,7 @@ def simulate(
         )
 
 
-@app.command()
+@app.command(over=Over.LOOKED_AT)
 def doctor(
     *,
     write: Annotated[
@@ -338,7 +338,7 @@ def doctor(
         raise typer.Exit(examine(out, write=write, compare=compare, is_json=as_json))
 
 
-@app.command()
+@app.command(over=Over.LOOKED_AT)
 def status(
     *,
     as_json: Json = False,
@@ -442,7 +442,7 @@ def report(
         raise typer.Exit(run_report(out, to, language=language.value if language else None))
 
 
-@app.command(takes_simulated=False)
+@app.command(takes_shared=False)
 def docs(
     name: Annotated[
         str | None,
@@ -476,7 +476,7 @@ def quarantine_retry(*, debug: Debug = False) -> None:
         raise typer.Exit(retry_waiting(out))
 
 
-@app.command()
+@app.command(over=Over.SERVED)
 def dev(
     *,
     host: Host = "127.0.0.1",
@@ -490,7 +490,7 @@ def dev(
         run_dagster(out, host=host, port=port, is_server=False)
 
 
-@app.command()
+@app.command(over=Over.SERVED)
 def serve(
     *,
     host: Host = "127.0.0.1",

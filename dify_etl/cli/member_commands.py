@@ -8,7 +8,7 @@ from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.cli.operation_commands import add_operations
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 
 LISTED = ("account_id", "email", "name", "role", "status", "last_active_at")
 

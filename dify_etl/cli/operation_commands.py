@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.operating import operate
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands
 from dify_etl.operations.request import (
     Agreement,
     Argument,

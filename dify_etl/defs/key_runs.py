@@ -67,8 +67,7 @@ class KeyOperations(DifyOperations):
         try:
             return self.rotation()
         except PolicyMissing:
-            is_named = "rotation_policy" in effective_settings().model_fields_set
-            if is_named or not self.dry_run:
+            if effective_settings().is_policy_named or not self.dry_run:
                 raise
             return None
 

@@ -77,7 +77,7 @@ class _Member:
             stdin=subprocess.DEVNULL,
             pass_fds=self.service.descriptors,
             start_new_session=True,
-            preexec_fn=_prepare_child,  # the root has one thread
+            preexec_fn=prepare_child,  # the root has one thread
         )
         self.is_down, self._due, self._began = False, 0.0, began
         self._is_over = False  # its number may soon be that of another process
@@ -225,8 +225,10 @@ def running() -> Iterator[ProcessTree]:
             signal.signal(number, handler)
 
 
-def _prepare_child() -> None:
-    """In the child: signals mean something again, and nobody outlives a root that was killed."""
+def prepare_child() -> None:
+    """For `preexec_fn`: in the child signals mean something again, and it does not outlive a root
+    that was killed.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
