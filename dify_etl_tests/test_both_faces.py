@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dify_etl.cli.consoles import err
 from dify_etl.cli.main import app
 from dify_etl.defs.indexing_assets import indexing_report
+from dify_etl.defs.location import Location
 from dify_etl.defs.operation_jobs import operation_jobs
 from dify_etl.operations.request import Argument, OperationSpec, bounds_of, mark, option_of
 from dify_etl.operations.table import OPERATIONS
@@ -24,8 +25,8 @@ COMMANDS = {
     for noun, group in get_group(app).commands.items()
     for name, command in getattr(group, "commands", {}).items()
 }
-JOBS: dict[str, Any] = {job.name: job.nodes[0].definition for job in operation_jobs()} | {
-    "indexing_report": indexing_report().op
+JOBS: dict[str, Any] = {job.name: job.nodes[0].definition for job in operation_jobs(Location())} | {
+    "indexing_report": indexing_report(Location()).op
 }
 OF_EVERY_COMMAND = {"debug", "simulated", "workspace"}
 # All that one face has alone. Why stands at the field, in its mark `Only`.

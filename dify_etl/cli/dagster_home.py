@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dify_etl.home import Home
 from dify_etl.project_files import project_file
-from dify_etl.settings import Settings, SettingWrong
+from dify_etl.settings import Settings, SettingWrong, setting_names
 from dify_etl.warehouse.errors import translated
+from dify_etl.workspaces import all_workspaces
 
 INSTANCE_SETTINGS = project_file("dagster.yaml")
 DAGSTER_HOME = "DAGSTER_HOME"
@@ -20,6 +21,14 @@ EARLIER = frozenset(
         "31feac3f0de8364dc4f438f97615277daa54e53d3f0814a5c471c1a9fd5e437b",
     }
 )
+# What stands otherwise in dagster.yaml where there are several workspaces.
+FOR_SEVERAL = {
+    "    # One sync per home: a second run would only wait for the first one's lock.\n": (
+        "    # One per pool: all steps of a workspace are in that of its server.\n"
+    ),
+    "max_concurrent_runs: 1\n": "max_concurrent_runs: 8\n",
+    "granularity: op\n": "granularity: run\n",
+}
 POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {STORAGE_URL}}}}}}}\n"
 
 
@@ -72,15 +81,30 @@ def dagster_home(settings: Settings) -> Path:
 
 def instance_settings(settings: Settings) -> str:
     """The text of the dagster.yaml that these settings want."""
-    own = INSTANCE_SETTINGS.read_text("utf-8")
+    own = _for_several() if len(all_workspaces(setting_names())) > 1 else _for_one()
     return own if settings.dagster_storage is None else own + POSTGRES
+
+
+def _for_one() -> str:
+    return INSTANCE_SETTINGS.read_text("utf-8")
+
+
+def _for_several() -> str:
+    """Runs of several workspaces at once, one at a time of each server: of its pool, which all of
+    their steps are in. A run that waits for the lock of its home would hold a place for nothing.
+    """
+    own = _for_one()
+    for one, several in FOR_SEVERAL.items():
+        if one not in own:
+            raise ValueError(f"{INSTANCE_SETTINGS} has no line {one!r}")
+        own = own.replace(one, several)
+    return own
 
 
 def _is_made_by_us(text: str) -> bool:
     if sha256(text.removesuffix(POSTGRES).encode()).hexdigest() in EARLIER:
         return True
-    own = INSTANCE_SETTINGS.read_text("utf-8")
-    return text in (own, own + POSTGRES)
+    return text.removesuffix(POSTGRES) in (_for_one(), _for_several())
 
 
 def dagster_folder(settings: Settings) -> Path:

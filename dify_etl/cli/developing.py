@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -28,10 +28,12 @@ from dify_etl.cli.dagster_home import enter_dagster_home
 from dify_etl.cli.log_line import LOG, line_teller
 from dify_etl.defs.schedules import nightly_schedule
 from dify_etl.private_files import LockHeld, flock, process_lock
-from dify_etl.settings import Settings, SettingWrong
+from dify_etl.setting_sources import WORKSPACE
+from dify_etl.settings import Settings, SettingWrong, setting_names
 from dify_etl.ui.marks import Marks, answers
 from dify_etl.ui.process_tree import ProcessTree, Service, running
 from dify_etl.warehouse.errors import translated
+from dify_etl.workspaces import WorkspaceTable, all_workspaces, environment_of
 
 DEFINITIONS = "dify_etl.definitions"
 PYTHON = (sys.executable, "-m")
@@ -49,15 +51,14 @@ def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> N
     processes does not come up, or dies again and again. Ends with exit code 130 after Ctrl-C, 0
     after SIGTERM.
     """
-    settings = effective_settings()
-    if not settings.is_simulated:
-        settings.require_credentials()  # else every run would end with this
-    check_kind(settings)
+    settings, served = effective_settings(), _served()
     is_json = (settings.log or ("json" if is_server else "text")) == "json"
     tell = line_teller() if is_json else teller(err)
     warn = line_teller(level="warning") if is_json else tell
-    tell(f"{server_name(settings)}, home {home_of(settings).absolute()}")
-    nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
+    for one in served:
+        _check(one.settings)
+        name = "" if one.settings.workspace is None else f"{one.settings.workspace}: "
+        tell(f"{name}{server_name(one.settings)}, home {one.home.absolute()}")
     with closing(listening_socket(settings, host, port)) as listening:
         dagster = enter_dagster_home(settings)
         os.environ[LOG] = "json" if is_json else "text"  # of runs, too
@@ -70,14 +71,52 @@ def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> N
             running() as tree,
         ):
             how = [*([] if is_server else ["reload"]), *(["alone"] if is_alone else [])]
-            home = home_of(settings).resolve()
-            commands = _Commands(folder, "json" if is_json else "colored", (str(home), *how))
-            _serve(tree, listening, commands, host=host, tell=warn)
+            commands = _Commands(folder, "json" if is_json else "colored", tuple(how))
+            _serve(tree, listening, commands, served, host=host, tell=warn)
             asked = tree.asked_by
             if asked is not None:
                 tell(f"{signal.Signals(asked).name}: all processes are ended, runs too")
     if asked == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A code location: its name, the settings of its workspace, and the tables of all, if several
+    have one each.
+    """
+
+    name: str
+    settings: Settings
+    tables: Mapping[str, WorkspaceTable] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """That of its process; None: the one of all."""
+        return environment_of(self.name, self.tables) if self.tables else None
+
+    @property
+    def home(self) -> Path:
+        return home_of(self.settings).resolve()
+
+
+def _served() -> list[_Served]:
+    """A code location per workspace; the one of all settings where no file names several, or one
+    of them is chosen.
+    """
+    settings = effective_settings()
+    tables = all_workspaces(setting_names())
+    if settings.workspace is not None or not tables:
+        return [_Served(DEFINITIONS, settings)]
+    return [_Served(name, effective_settings(**{WORKSPACE: name}), tables) for name in tables]
+
+
+def _check(settings: Settings) -> None:
+    """SettingWrong for what would end every run, before anything is started."""
+    if not settings.is_simulated:
+        settings.require_credentials()
+    check_kind(settings)
+    nightly_schedule(settings)  # a wrong cron expression shows here, not in the UI
 
 
 @contextmanager
@@ -117,26 +156,31 @@ def _private_folder() -> Iterator[Path]:
 class _Commands:
     """The processes, which find each other in one private folder.
 
-    The code location listens at a socket there: whoever reaches that one needs no web application.
+    A code location listens at a socket there: whoever reaches that one needs no web application.
     Its path is short, for the sake of the system's limit of 108 characters.
     """
 
     folder: Path
     log_format: str
-    for_code: tuple[str, ...]  # the home, and how the code location is to start
+    how: tuple[str, ...]  # how code locations are to start
 
-    @property
-    def socket(self) -> Path:
-        return self.folder / "socket"
+    def socket(self, number: int) -> Path:
+        return self.folder / f"socket{number}"
 
     @property
     def workspace(self) -> Path:
         return self.folder / "workspace.yaml"
 
-    def code(self) -> Service:
-        command = ("dify_etl.ui.code_server", str(self.socket), DEFINITIONS, self.log_format)
-        mark = Marks(self.folder).code
-        return Service("the code location", (*PYTHON, *command, *self.for_code), mark=mark)
+    def code(self, number: int, served: _Served) -> Service:
+        where = (str(self.socket(number)), DEFINITIONS, served.name, self.log_format)
+        command = (*PYTHON, "dify_etl.ui.code_server", *where, str(served.home), *self.how)
+        name = "the code location"
+        return Service(
+            name if not served.tables else f"{name} {served.name}",
+            command,
+            mark=Marks(self.folder).code(served.name),
+            environment=served.environment,
+        )
 
     def daemon(self) -> Service:
         command = ("dagster._daemon", "run", "-w", str(self.workspace))
@@ -150,14 +194,23 @@ class _Commands:
 
 
 def _serve(
-    tree: ProcessTree, listening: socket.socket, commands: _Commands, *, host: str, tell: Tell
+    tree: ProcessTree,
+    listening: socket.socket,
+    commands: _Commands,
+    served: Sequence[_Served],
+    *,
+    host: str,
+    tell: Tell,
 ) -> None:
-    commands.workspace.write_text(
-        f"load_from:\n- grpc_server:\n    location_name: {DEFINITIONS}\n"
-        f"    socket: {commands.socket}\n"
-    )
-    tree.start(commands.code())
-    tree.wait(until=lambda: answers(commands.socket))
+    places = [
+        f"- grpc_server:\n    location_name: {one.name}\n    socket: {commands.socket(number)}\n"
+        for number, one in enumerate(served)
+    ]
+    commands.workspace.write_text(f"load_from:\n{''.join(places)}")
+    for number, one in enumerate(served):
+        tree.start(commands.code(number, one))
+    sockets = [commands.socket(number) for number, _ in enumerate(served)]
+    tree.wait(until=lambda: all(map(answers, sockets)))
     tree.start(commands.daemon())
     # The root keeps the socket: while a web application is started again, browsers wait.
     tree.start(commands.web(listening.fileno(), host))

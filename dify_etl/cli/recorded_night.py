@@ -11,9 +11,8 @@ import dagster as dg
 from dify_etl.cli.dagster_home import DAGSTER_HOME, enter_dagster_home
 from dify_etl.cli.error_messages import ErrorMessage
 from dify_etl.cli.summary import SyncOutcome
-from dify_etl.defs.asset_keys import feed_key, raw_key
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
+from dify_etl.defs.location import Location
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
 from dify_etl.defs.step_failures import error_of_step
@@ -22,11 +21,11 @@ from dify_etl.settings import Settings, SettingWrong
 from dify_etl.sync.opening import OpenHome
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import judge
+from dify_etl.ui.instance import opened_instance
 from dify_etl.ui.marks import HOME_TAG
 
 # Dagster's own lines are for its UI, not for this terminal.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_VERDICT_STEP = SYNC_VERDICT.to_python_identifier()  # its slices are shown as a table
 
 
 def read_recorded(
@@ -43,6 +42,7 @@ def read_recorded(
     resource = home_held(
         opened, apps=list(plan.apps), full=plan.is_full, catch_up=plan.window is None
     )
+    at = Location.of(settings)
     job = code_location(settings, resource).resolve_job_def(NIGHTLY_SYNC)
     with _instance(settings) as instance:
         try:
@@ -50,7 +50,7 @@ def read_recorded(
                 instance=instance,
                 run_id=opened.run_id,
                 tags=_partition_tags(settings, opened, plan) | {HOME_TAG: _home(opened)},
-                asset_selection=_selection(job, feeds),
+                asset_selection=_selection(job, feeds, at),
                 run_config=QUIET,
                 raise_on_error=False,
             )
@@ -59,7 +59,8 @@ def read_recorded(
     failed = [event for event in result.all_events if event.is_step_failure]
     if any(_is_interrupt(event) for event in failed):
         raise KeyboardInterrupt
-    messages = [_message(event) for event in failed if event.step_key != _VERDICT_STEP]
+    verdict = at.sync_verdict.to_python_identifier()  # its slices are shown as a table
+    messages = [_message(event) for event in failed if event.step_key != verdict]
     if not result.success and not failed:
         messages.append(_ended_early(result))
     done = {event.step_key for event in result.all_events if event.is_step_success}
@@ -69,7 +70,7 @@ def read_recorded(
             judge(database),
             tuple(dict.fromkeys(messages)),
             tuple(_trace(event) for event in failed),
-            is_published=PUBLISHED_COPY.to_python_identifier() in done,
+            is_published=at.published_copy.to_python_identifier() in done,
         )
 
 
@@ -99,16 +100,18 @@ def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             "not recorded for the Dagster UI.",
         )
     enter_dagster_home(settings)
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         yield instance
 
 
-def _selection(job: dg.JobDefinition, feeds: Collection[str]) -> list[dg.AssetKey] | None:
+def _selection(
+    job: dg.JobDefinition, feeds: Collection[str], at: Location
+) -> list[dg.AssetKey] | None:
     if not feeds:
         return None
     others = [feed for feed in FEEDS if feed.name not in feeds]
-    left_out = {raw_key(name) for feed in others for name in feed.tables}
-    left_out |= {feed_key(feed.name) for feed in others}
+    left_out = {at.raw(name) for feed in others for name in feed.tables}
+    left_out |= {at.feed(feed.name) for feed in others}
     return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
 
 

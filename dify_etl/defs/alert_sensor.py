@@ -10,7 +10,7 @@ import dagster as dg
 from dify_etl.alerts.ledger import Night
 from dify_etl.assembly.alerting import Alerts, NightNote, alerts_of
 from dify_etl.control_codes import harmless
-from dify_etl.defs.publication import PUBLISHED_COPY
+from dify_etl.defs.location import Location
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_START
 from dify_etl.defs.step_failures import RunError, error_of_run, error_of_step
 from dify_etl.settings import Settings
@@ -25,7 +25,7 @@ PARTITION = "dagster/partition"
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def alert_sensor(settings: Settings) -> dg.SensorDefinition:
+def alert_sensor(settings: Settings, at: Location) -> dg.SensorDefinition:
     """Notes how nights ended and sends what is to be heard; runs where DIFY_ETL_NOTIFY is set.
 
     A tick asks for the runs that ended since the last one, and no more, unless one did or an hour
@@ -48,16 +48,16 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(
                 f"DIFY_ETL_NOTIFY is not {'used' if is_simulated else 'set'}: {why}."
             )
-        return _tick(context, alerts)
+        return _tick(context, alerts, at)
 
     return tick
 
 
-def _tick(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
+def _tick(context: dg.SensorEvaluationContext, alerts: Alerts, at: Location) -> dg.SkipReason:
     now = utc_now()
     seen, looked = _times(context.cursor, now)
     ended = context.instance.get_run_records(
-        dg.RunsFilter(job_name=NIGHTLY_SYNC, statuses=_ENDED, updated_after=seen),
+        dg.RunsFilter(job_name=NIGHTLY_SYNC, statuses=_ENDED, updated_after=seen, tags=at.tags),
         order_by="update_timestamp",
         ascending=True,
     )
@@ -65,7 +65,7 @@ def _tick(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
         return dg.SkipReason("No night ended since the last look.")
     for record in ended:
         if _is_night(record.dagster_run):
-            alerts.note(_night_of(context.instance, record))
+            alerts.note(_night_of(context.instance, record, at))
     told: list[str] = []
     done = alerts.evaluate(told.append, wait_seconds=0.0)
     if done is not None:  # else the next tick tries again
@@ -94,7 +94,7 @@ def _is_night(run: dg.DagsterRun) -> bool:
     return not config.get("apps") and (bool(config.get("catch_up")) or not asks_for_days)
 
 
-def _night_of(instance: dg.DagsterInstance, record: Any) -> Night:
+def _night_of(instance: dg.DagsterInstance, record: Any, at: Location) -> Night:
     run = record.dagster_run
     began, ended = (
         _instant(at, record.create_timestamp) for at in (record.start_time, record.end_time)
@@ -106,14 +106,14 @@ def _night_of(instance: dg.DagsterInstance, record: Any) -> Night:
         note.outcome = "interrupted"
     else:
         events = [one.dagster_event for one in instance.all_logs(run.run_id) if one.dagster_event]
-        _judge(note, events)
+        _judge(note, events, at)
     return Night(run.run_id, began, ended, note.outcome, note.what)
 
 
-def _judge(note: NightNote, events: Iterable[dg.DagsterEvent]) -> None:
+def _judge(note: NightNote, events: Iterable[dg.DagsterEvent], at: Location) -> None:
     """Of a failed run: published all the same, as when something is not whole, or why not."""
     held = list(events)
-    published = PUBLISHED_COPY.to_python_identifier()
+    published = at.published_copy.to_python_identifier()
     if any(one.is_step_success and one.step_key == published for one in held):
         note.published()
         return

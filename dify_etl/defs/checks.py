@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from dify_etl.defs.asset_keys import raw_key
 from dify_etl.defs.check_help import with_help
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import plain
 from dify_etl.feeds.table import Feed
 from dify_etl.raw.tables import raw_table
@@ -37,14 +37,14 @@ Metadata: TypeAlias = "Mapping[str, dg.RawMetadataValue]"
 Finding: TypeAlias = tuple[bool, Metadata]
 
 
-def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
+def check_specs(feed: Feed, at: Location, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
     """Every raw table is whole and unique by key; its feed is fresh, unless the settings leave it
     out, and keeps nothing back.
     """
     hours = FRESH_WITHIN.total_seconds() / 3600
     fresh = dg.AssetCheckSpec(
         IS_FRESH,
-        asset=raw_key(feed.name),
+        asset=at.raw(feed.name),
         description=with_help(
             IS_FRESH,
             f"A read of {feed.name} that brought what Dify has ended within the last "
@@ -55,7 +55,7 @@ def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
         *([fresh] if is_read else []),
         dg.AssetCheckSpec(
             NOTHING_IN_QUARANTINE,
-            asset=raw_key(feed.name),
+            asset=at.raw(feed.name),
             description=with_help(
                 NOTHING_IN_QUARANTINE,
                 f"No record of {feed.name} waits in ops.quarantine; a warning when only odd fields "
@@ -68,7 +68,7 @@ def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
         specs += [
             dg.AssetCheckSpec(
                 IS_WHOLE,
-                asset=raw_key(name),
+                asset=at.raw(name),
                 description=with_help(
                     IS_WHOLE,
                     "No slice of its feed failed, is incomplete or waits in quarantine, on any day "
@@ -78,7 +78,7 @@ def check_specs(feed: Feed, *, is_read: bool = True) -> list[dg.AssetCheckSpec]:
             ),
             dg.AssetCheckSpec(
                 KEY_IS_UNIQUE,
-                asset=raw_key(name),
+                asset=at.raw(name),
                 description=with_help(KEY_IS_UNIQUE, f"No two rows of raw.{name} share {key}."),
             ),
         ]

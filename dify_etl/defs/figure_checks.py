@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dify_etl.defs.asset_keys import model_key
 from dify_etl.defs.check_help import with_help
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import listed
 from dify_etl.sync.differing_figures import RECONCILIATION, DifferingFigure, differing_figures
 from dify_etl.warehouse.database import Database
@@ -14,11 +14,11 @@ NO_FIGURE_DIFFERS = "no_figure_differs"
 SHOWN_LINES = 20
 
 
-def figure_check_spec() -> dg.AssetCheckSpec:
+def figure_check_spec(at: Location) -> dg.AssetCheckSpec:
     """Not blocking: what is good is published all the same, as with slices that are not whole."""
     return dg.AssetCheckSpec(
         NO_FIGURE_DIFFERS,
-        asset=model_key(RECONCILIATION),
+        asset=at.model(RECONCILIATION),
         description=with_help(
             NO_FIGURE_DIFFERS,
             "Of every app, settled day and metric our rows give Dify's figure, or a rule explains "
@@ -27,7 +27,7 @@ def figure_check_spec() -> dg.AssetCheckSpec:
     )
 
 
-def figures_judged(database: Database) -> dg.AssetCheckResult:
+def figures_judged(database: Database, at: Location) -> dg.AssetCheckResult:
     """Fails with both figures of what differs, and what reads the app again."""
     found = differing_figures(database)
     told: dict[str, dg.MetadataValue | int] = {"figures": len(found)} if found else {}
@@ -35,7 +35,7 @@ def figures_judged(database: Database) -> dg.AssetCheckResult:
         told["differing"] = differing_lines(found)
     return dg.AssetCheckResult(
         passed=not found,
-        asset_key=model_key(RECONCILIATION),
+        asset_key=at.model(RECONCILIATION),
         check_name=NO_FIGURE_DIFFERS,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata=told,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dify_etl.defs.asset_keys import feed_key
 from dify_etl.defs.check_help import with_help
 from dify_etl.defs.groups import OPERATIONS
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import table
 from dify_etl.defs.operation_configs import config_schema
 from dify_etl.defs.operation_runs import DifyOperations
@@ -14,18 +14,18 @@ from dify_etl.defs.resources import clear_failures
 from dify_etl.operations.indexing import ExamineDocuments, Report
 from dify_etl.operations.table import operation_of
 
-INDEXING_REPORT = dg.AssetKey("indexing_report")
 EVERYTHING_INDEXED = "everything_is_indexed"
 SHOWN_GROUPS = 20
 SHOWN_NAMES = 3
 
 
-def indexing_report() -> dg.AssetsDefinition:
+def indexing_report(at: Location) -> dg.AssetsDefinition:
     """The doctor's report as an asset; it changes nothing."""
 
     @dg.asset(
-        key=INDEXING_REPORT,
-        deps=[feed_key("documents")],  # what it is about, as nights read it
+        key=at.indexing_report,
+        pool=at.pool,
+        deps=[at.feed("documents")],  # what it is about, as nights read it
         group_name=OPERATIONS,
         kinds={"dify"},
         description="Documents that failed, are stuck or paused, by error. Changes nothing.",
@@ -33,7 +33,7 @@ def indexing_report() -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(
                 EVERYTHING_INDEXED,
-                asset=INDEXING_REPORT,
+                asset=at.indexing_report,
                 description=with_help(
                     EVERYTHING_INDEXED,
                     "No document failed, is stuck or paused; every dataset can be read.",

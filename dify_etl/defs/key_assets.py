@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from dify_etl.defs.asset_keys import feed_key
 from dify_etl.defs.groups import KEYS
 from dify_etl.defs.key_runs import NO_POLICY, KeyOperations, inventory_table
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import listed
 from dify_etl.defs.operation_runs import plan_metadata
 from dify_etl.defs.resources import clear_failures
@@ -16,19 +16,14 @@ from dify_etl.operations.keys.judging import rotation_lines
 from dify_etl.operations.keys.planning import REVOCATION
 from dify_etl.settings import Settings
 
-INVENTORY = dg.AssetKey("api_key_inventory")
-ROTATION_PLAN = dg.AssetKey("api_key_rotation_plan")
-ROTATED = dg.AssetKey("api_keys_rotated")
-REVOKED = dg.AssetKey("api_keys_revoked")
-KEY_ASSETS = (INVENTORY, ROTATION_PLAN, ROTATED, REVOKED)
 ROTATE_KEYS = "rotate_api_keys"
 KEY_OPERATIONS = "key_operations"
 KEY_FEEDS = ("app_api_keys", "dataset_api_keys")  # the keys that it is about, as nights read them
 
 
-def key_assets() -> list[dg.AssetsDefinition]:
+def key_assets(at: Location) -> list[dg.AssetsDefinition]:
     """The four assets, in the order in which they run."""
-    return [_inventory(), _plan(), _rotated(), _revoked()]
+    return [_inventory(at), _plan(at), _rotated(at), _revoked(at)]
 
 
 def rotation_schedule(settings: Settings) -> dg.ScheduleDefinition:
@@ -41,10 +36,11 @@ def rotation_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return sleeping_schedule(settings, ROTATE_KEYS, "30 4 * * *", run_config)
 
 
-def _inventory() -> dg.AssetsDefinition:
+def _inventory(at: Location) -> dg.AssetsDefinition:
     @dg.asset(
-        key=INVENTORY,
-        deps=[feed_key(name) for name in KEY_FEEDS],
+        key=at.key_inventory,
+        pool=at.pool,
+        deps=[at.feed(name) for name in KEY_FEEDS],
         group_name=KEYS,
         kinds={"dify"},
         description="All API keys: whose they are, how old, when last used. Changes nothing.",
@@ -65,10 +61,11 @@ def _inventory() -> dg.AssetsDefinition:
     return list_keys
 
 
-def _plan() -> dg.AssetsDefinition:
+def _plan(at: Location) -> dg.AssetsDefinition:
     @dg.asset(
-        key=ROTATION_PLAN,
-        deps=[INVENTORY],
+        key=at.rotation_plan,
+        pool=at.pool,
+        deps=[at.key_inventory],
         group_name=KEYS,
         kinds={"dify"},
         output_required=False,
@@ -88,10 +85,11 @@ def _plan() -> dg.AssetsDefinition:
     return plan_rotation
 
 
-def _rotated() -> dg.AssetsDefinition:
+def _rotated(at: Location) -> dg.AssetsDefinition:
     @dg.asset(
-        key=ROTATED,
-        deps=[ROTATION_PLAN],
+        key=at.keys_rotated,
+        pool=at.pool,
+        deps=[at.rotation_plan],
         group_name=KEYS,
         kinds={"dify"},
         output_required=False,
@@ -121,10 +119,11 @@ def _rotated() -> dg.AssetsDefinition:
     return rotate_keys
 
 
-def _revoked() -> dg.AssetsDefinition:
+def _revoked(at: Location) -> dg.AssetsDefinition:
     @dg.asset(
-        key=REVOKED,
-        deps=[ROTATED],
+        key=at.keys_revoked,
+        pool=at.pool,
+        deps=[at.keys_rotated],
         group_name=KEYS,
         kinds={"dify"},
         output_required=False,

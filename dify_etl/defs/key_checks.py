@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import dagster as dg
 
 from dify_etl.defs.check_help import with_help
-from dify_etl.defs.key_assets import INVENTORY, REVOKED
 from dify_etl.defs.key_runs import NO_POLICY, KeyOperations
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import listed
 from dify_etl.defs.resources import clear_failures
 from dify_etl.operations.keys.inventory import Inventory
@@ -29,12 +29,12 @@ JUDGES: Mapping[str, Judge] = {
 }
 
 
-def api_key_checks() -> list[dg.AssetChecksDefinition]:
+def api_key_checks(at: Location) -> list[dg.AssetChecksDefinition]:
     """Two on the inventory, two on what became of rotations; a stuck one fails the run."""
     kept = [
         dg.AssetCheckSpec(
             "no_key_over_age",
-            asset=INVENTORY,
+            asset=at.key_inventory,
             description=with_help(
                 "no_key_over_age",
                 "No key of a target is older than the policy allows, give or take a day, "
@@ -43,7 +43,7 @@ def api_key_checks() -> list[dg.AssetChecksDefinition]:
         ),
         dg.AssetCheckSpec(
             "no_key_without_owner",
-            asset=INVENTORY,
+            asset=at.key_inventory,
             description=with_help(
                 "no_key_without_owner",
                 "Every key belongs to a target, or the policy says to leave it alone.",
@@ -53,7 +53,7 @@ def api_key_checks() -> list[dg.AssetChecksDefinition]:
     replaced = [
         dg.AssetCheckSpec(
             "exactly_one_current_key_per_target",
-            asset=REVOKED,
+            asset=at.keys_revoked,
             description=with_help(
                 "exactly_one_current_key_per_target",
                 "Each target has one key that its consumers are meant to use, in Dify.",
@@ -61,7 +61,7 @@ def api_key_checks() -> list[dg.AssetChecksDefinition]:
         ),
         dg.AssetCheckSpec(
             "no_rotation_stuck",
-            asset=REVOKED,
+            asset=at.keys_revoked,
             blocking=True,
             description=with_help(
                 "no_rotation_stuck",
@@ -70,11 +70,16 @@ def api_key_checks() -> list[dg.AssetChecksDefinition]:
             ),
         ),
     ]
-    return [_checks("keys_of_the_policy", kept), _checks("rotations_come_to_an_end", replaced)]
+    return [
+        _checks("keys_of_the_policy", kept, at.pool),
+        _checks("rotations_come_to_an_end", replaced, at.pool),
+    ]
 
 
-def _checks(name: str, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
+def _checks(
+    name: str, specs: list[dg.AssetCheckSpec], pool: str | None
+) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=name, specs=specs, can_subset=True, pool=pool)
     def judge(
         context: dg.AssetCheckExecutionContext, key_operations: KeyOperations
     ) -> Iterator[dg.AssetCheckResult]:

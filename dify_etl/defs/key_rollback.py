@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dify_etl.defs.key_runs import KeyOperations
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import listed
 from dify_etl.defs.operation_runs import nobody_agreed, plan_metadata
 from dify_etl.defs.resources import clear_failures
@@ -11,10 +12,14 @@ from dify_etl.operations.keys.judging import rotation_lines
 ROLL_BACK = "roll_back_api_keys"
 
 
-def rollback_job() -> dg.JobDefinition:
+def rollback_job(at: Location) -> dg.JobDefinition:
     """Takes the rotation `rollback` of the config back; a dry run unless told otherwise."""
 
-    @dg.op(name=f"run_{ROLL_BACK}", description="Take a rotation back, by the id of its plan.")
+    @dg.op(
+        name=f"run_{ROLL_BACK}",
+        description="Take a rotation back, by the id of its plan.",
+        pool=at.pool,
+    )
     def roll_back(key_operations: KeyOperations) -> dg.Output[None]:
         with clear_failures():
             rotation, chosen = key_operations.rotation(), key_operations.rollback
@@ -30,7 +35,11 @@ def rollback_job() -> dg.JobDefinition:
                 metadata["rotations"] = listed(rotation_lines([done]))
         return dg.Output(None, metadata=metadata)
 
-    @dg.job(name=ROLL_BACK, description="Take a rotation of an API key back; a dry run first.")
+    @dg.job(
+        name=ROLL_BACK,
+        tags=at.tags,
+        description="Take a rotation of an API key back; a dry run first.",
+    )
     def job() -> None:
         roll_back()
 

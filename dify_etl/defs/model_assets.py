@@ -10,7 +10,6 @@ from pathlib import Path
 import dagster as dg
 
 from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
-from dify_etl.defs.asset_keys import model_key, source_key
 from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import (
     NO_FIGURE_DIFFERS,
@@ -18,6 +17,7 @@ from dify_etl.defs.figure_checks import (
     figures_judged,
 )
 from dify_etl.defs.groups import PUBLICATION, group_of_schema
+from dify_etl.defs.location import ALONE, Location
 from dify_etl.defs.markdown import plain
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.raw.tables import RAW_TABLES
@@ -29,34 +29,36 @@ from dify_etl.warehouse.model_builds import build_all, forget_models
 from dify_etl.warehouse.models import Model, column_sentences
 from dify_etl.warehouse.sql_files import SqlFile, sql_files
 
-# Told whenever the step ends: what comes behind hangs on it, and not on models that may fail.
-MODELS_TRIED = dg.AssetKey("models_tried")
 IS_BUILT = "is_built"
 BUILD_MODELS = "build_models"
 
 BuildEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def model_assets(folder: Path | None = None, *, own: Path | None = None) -> dg.AssetsDefinition:
+def model_assets(
+    folder: Path | None = None, *, own: Path | None = None, at: Location = ALONE
+) -> dg.AssetsDefinition:
     """One step with an asset per SQL file of both folders, and `models_tried`."""
     files = sql_files(folder, own=own)
-    lineage = _lineage([one.model for one in files if one.model is not None and not one.error])
+    models = [one.model for one in files if one.model is not None and not one.error]
+    lineage = _lineage(models, at)
 
     @dg.multi_asset(
         name=BUILD_MODELS,
-        specs=[*(_spec(one) for one in files), _tried_spec(files)],
+        pool=at.pool,
+        specs=[*(_spec(one, at) for one in files), _tried_spec(files, at)],
         check_specs=[
             *(
                 dg.AssetCheckSpec(
                     IS_BUILT,
-                    asset=model_key(one.qualified),
+                    asset=at.model(one.qualified),
                     description=with_help(
                         IS_BUILT, "Its last build was good. When not, its table is an older one."
                     ),
                 )
                 for one in files
             ),
-            *(figure_check_spec() for one in files if one.qualified == RECONCILIATION),
+            *(figure_check_spec(at) for one in files if one.qualified == RECONCILIATION),
         ],
         can_subset=True,
     )
@@ -64,9 +66,7 @@ def model_assets(folder: Path | None = None, *, own: Path | None = None) -> dg.A
         context: dg.AssetExecutionContext, dify_home: DifyHome
     ) -> Iterator[BuildEvent]:
         chosen = {
-            one.qualified
-            for one in files
-            if model_key(one.qualified) in context.selected_asset_keys
+            one.qualified for one in files if at.model(one.qualified) in context.selected_asset_keys
         }
         broken: list[ModelBroken] = []
         with clear_failures(), dify_home.opened.database() as database:
@@ -76,12 +76,12 @@ def model_assets(folder: Path | None = None, *, own: Path | None = None) -> dg.A
             ):
                 broken += [error] if error else []
                 yield from _build_events(
-                    context, database, one, error, lineage.get(one.qualified, {})
+                    context, database, one, error, lineage.get(one.qualified, {}), at
                 )
             forget_models(database, [one.qualified for one in files])
-            if MODELS_TRIED in context.selected_asset_keys:
+            if at.models_tried in context.selected_asset_keys:
                 yield dg.MaterializeResult(
-                    asset_key=MODELS_TRIED,
+                    asset_key=at.models_tried,
                     metadata={"built": len(chosen) - len(broken), "failed": len(broken)},
                 )
             elif broken:
@@ -90,7 +90,9 @@ def model_assets(folder: Path | None = None, *, own: Path | None = None) -> dg.A
     return build_models
 
 
-def _lineage(models: Sequence[Model]) -> dict[str, dict[str, list[dg.TableColumnDep]]]:
+def _lineage(
+    models: Sequence[Model], at: Location
+) -> dict[str, dict[str, list[dg.TableColumnDep]]]:
     """Per model its columns, with the columns of other assets that they are made of."""
     tables = {raw.table.qualified: raw.table.all_columns for raw in RAW_TABLES.values()}
     tables |= {table.qualified: table.all_columns for table in OPS_TABLES}
@@ -98,7 +100,7 @@ def _lineage(models: Sequence[Model]) -> dict[str, dict[str, list[dg.TableColumn
     return {
         model: {
             column: [
-                dg.TableColumnDep(asset_key=model_key(one.table), column_name=one.column)
+                dg.TableColumnDep(asset_key=at.model(one.table), column_name=one.column)
                 for one in sorted(sources)
                 if not one.table.startswith("ops.")
             ]
@@ -114,8 +116,9 @@ def _build_events(
     file: SqlFile,
     error: ModelBroken | None,
     lineage: Mapping[str, list[dg.TableColumnDep]],
+    at: Location,
 ) -> Iterator[BuildEvent]:
-    key = model_key(file.qualified)
+    key = at.model(file.qualified)
     if error is None:
         rows = database.value(f"SELECT count(*) FROM {file.qualified}")
         told: dict[str, dg.RawMetadataValue] = {
@@ -132,7 +135,7 @@ def _build_events(
             passed=error is None, asset_key=key, check_name=IS_BUILT, metadata=found
         )
     if dg.AssetCheckKey(key, NO_FIGURE_DIFFERS) in context.selected_asset_check_keys:
-        yield figures_judged(database)
+        yield figures_judged(database, at)
 
 
 def _schema(database: Database, file: SqlFile) -> dg.TableSchema:
@@ -148,20 +151,20 @@ def _schema(database: Database, file: SqlFile) -> dg.TableSchema:
     )
 
 
-def _spec(file: SqlFile) -> dg.AssetSpec:
+def _spec(file: SqlFile, at: Location) -> dg.AssetSpec:
     model = file.model
     if model is None or file.error is not None:
         return dg.AssetSpec(
-            model_key(file.qualified),
+            at.model(file.qualified),
             skippable=True,
             description=f"This file is broken. {file.error}",
             group_name=group_of_schema(file.schema),
             kinds={"sql", "duckdb"},
         )
     return dg.AssetSpec(
-        model_key(file.qualified),
+        at.model(file.qualified),
         # The ledger is written by every feed: it is no asset of its own.
-        deps=[source_key(one) for one in model.reads if not one.startswith("ops.")],
+        deps=[at.source(one) for one in model.reads if not one.startswith("ops.")],
         skippable=True,
         description=f"{model.grain}\n\n```sql\n{model.query}\n```",
         group_name=group_of_schema(model.schema),
@@ -182,10 +185,10 @@ def _sentences(model: Model) -> Iterable[tuple[str, str]]:
     return column_sentences(model, {one.name: one.description for one in columns}).items()
 
 
-def _tried_spec(files: Sequence[SqlFile]) -> dg.AssetSpec:
+def _tried_spec(files: Sequence[SqlFile], at: Location) -> dg.AssetSpec:
     return dg.AssetSpec(
-        MODELS_TRIED,
-        deps=[model_key(one.qualified) for one in files],
+        at.models_tried,
+        deps=[at.model(one.qualified) for one in files],
         skippable=True,
         description="Every model was built or left as it was; ops.models says which. "
         "The published copy hangs on it.",

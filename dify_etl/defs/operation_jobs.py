@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dify_etl.assembly.connection import effective_settings, export_place, home_of
+from dify_etl.defs.location import Location
 from dify_etl.defs.operation_configs import config_schema
 from dify_etl.defs.operation_runs import DifyOperations, run_operation
 from dify_etl.defs.resources import clear_failures
@@ -21,10 +22,10 @@ Body = Callable[[dg.OpExecutionContext, DifyOperations, Any, Agreement], dg.Outp
 RETRY_INDEXING = "retry_indexing"
 
 
-def operation_jobs() -> list[dg.JobDefinition]:
+def operation_jobs(at: Location) -> list[dg.JobDefinition]:
     """All jobs that change Dify, and the one that writes apps into files."""
-    planned = [_job(spec, run_operation) for spec in OPERATIONS if spec.changes_dify]
-    return [*planned, _job(operation_of("export_apps"), _export)]
+    planned = [_job(spec, run_operation, at) for spec in OPERATIONS if spec.changes_dify]
+    return [*planned, _job(operation_of("export_apps"), _export, at)]
 
 
 def retry_schedule(settings: Settings) -> dg.ScheduleDefinition:
@@ -42,13 +43,18 @@ def op_of(job: str) -> str:
     return f"run_{job}"
 
 
-def _job(spec: OperationSpec, body: Body) -> dg.JobDefinition:
-    @dg.op(name=op_of(spec.job), description=spec.description, config_schema=config_schema(spec))
+def _job(spec: OperationSpec, body: Body, at: Location) -> dg.JobDefinition:
+    @dg.op(
+        name=op_of(spec.job),
+        description=spec.description,
+        config_schema=config_schema(spec),
+        pool=at.pool,
+    )
     def run(context: dg.OpExecutionContext, dify_operations: DifyOperations) -> dg.Output[None]:
         with clear_failures():
             return body(context, dify_operations, *spec.asked(context.op_config))
 
-    @dg.job(name=spec.job, description=spec.description)
+    @dg.job(name=spec.job, description=spec.description, tags=at.tags)
     def job() -> None:
         run()
 

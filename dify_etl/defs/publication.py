@@ -8,21 +8,21 @@ from dify_etl.assembly.night import publish_copy
 from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import differing_lines
 from dify_etl.defs.groups import PUBLICATION
+from dify_etl.defs.location import ALONE, Location
 from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
 
-PUBLISHED_COPY = dg.AssetKey("published_copy")
-SYNC_VERDICT = dg.AssetKey("sync_verdict")
 EVERYTHING_READ = "everything_was_read"
 
 
-def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
+def published_copy(after: list[dg.AssetKey], at: Location = ALONE) -> dg.AssetsDefinition:
     """The file dify.duckdb: a whole copy that replaces the old one in one step."""
 
     @dg.asset(
-        key=PUBLISHED_COPY,
+        key=at.published_copy,
+        pool=at.pool,
         deps=after,
         group_name=PUBLICATION,
         kinds={"duckdb"},
@@ -42,19 +42,20 @@ def published_copy(after: list[dg.AssetKey]) -> dg.AssetsDefinition:
     return published
 
 
-def sync_verdict() -> dg.AssetsDefinition:
+def sync_verdict(at: Location = ALONE) -> dg.AssetsDefinition:
     """Fails the run when the ledger is not whole; what is good is published already."""
 
     @dg.asset(
-        key=SYNC_VERDICT,
-        deps=[PUBLISHED_COPY],
+        key=at.sync_verdict,
+        pool=at.pool,
+        deps=[at.published_copy],
         group_name=PUBLICATION,
         description="Fails when anything is failed, incomplete or in quarantine, whichever run "
         "read it, or a model does not build, with a table of what, since when and why.",
         check_specs=[
             dg.AssetCheckSpec(
                 EVERYTHING_READ,
-                asset=SYNC_VERDICT,
+                asset=at.sync_verdict,
                 description=with_help(
                     EVERYTHING_READ,
                     "Nothing is failed, incomplete or in quarantine; all models are built.",

@@ -10,7 +10,6 @@ from datetime import date
 
 import dagster as dg
 
-from dify_etl.defs.asset_keys import feed_key, raw_key
 from dify_etl.defs.checks import (
     BAD,
     FRESH_WITHIN,
@@ -21,6 +20,7 @@ from dify_etl.defs.checks import (
     missing_slices,
 )
 from dify_etl.defs.groups import RAW
+from dify_etl.defs.location import Location
 from dify_etl.defs.partitions import daily_partitions, window_of
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.feeds.reading import read_feed
@@ -37,34 +37,35 @@ from dify_etl.warehouse.upsert import Changes
 Told = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def raw_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def raw_assets(settings: Settings, at: Location) -> list[dg.AssetsDefinition]:
     """One definition per feed; a feed that fills several tables has one asset for each."""
-    return [_assets_of(feed, settings) for feed in FEEDS]
+    return [_assets_of(feed, settings, at) for feed in FEEDS]
 
 
-def _assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
+def _assets_of(feed: Feed, settings: Settings, at: Location) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=feed.name,
-        specs=[*(_spec(feed, name, settings) for name in feed.tables), _feed_spec(feed)],
-        check_specs=check_specs(feed, is_read=is_read(feed.name, settings)),
+        pool=at.pool,
+        specs=[*(_spec(feed, name, settings, at) for name in feed.tables), _feed_spec(feed, at)],
+        check_specs=check_specs(feed, at, is_read=is_read(feed.name, settings)),
         # Outputs that are not told are skipped, and checks can be run without reading anything.
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run() if feed.is_daily else None,
     )
     def read_feed(context: dg.AssetExecutionContext, dify_home: DifyHome) -> Iterator[Told]:
-        chosen = [name for name in feed.tables if raw_key(name) in context.selected_asset_keys]
+        chosen = [name for name in feed.tables if at.raw(name) in context.selected_asset_keys]
         own: Metadata = {}
         with clear_failures(failed_tries=dify_home.failed_tries(context)):
             if chosen and not is_read(feed.name, settings):
                 own = _left_out(context, feed)
             elif chosen:
-                own = yield from _read(context, dify_home, feed, chosen, settings)
+                own = yield from _read(context, dify_home, feed, chosen, settings, at)
             with dify_home.opened.database() as database:
                 found = list(judged(database, feed, context.selected_asset_check_keys))
                 own = {**own, **_missing(database, feed)}
         yield from _in_partitions(context, found)
-        if feed_key(feed.name) in context.selected_asset_keys:
-            yield dg.MaterializeResult(asset_key=feed_key(feed.name), metadata=own)
+        if at.feed(feed.name) in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=at.feed(feed.name), metadata=own)
 
     return read_feed
 
@@ -82,6 +83,7 @@ def _read(
     feed: Feed,
     chosen: Sequence[str],
     settings: Settings,
+    at: Location,
 ) -> Generator[dg.MaterializeResult[None], None, Metadata]:
     """Read the feed and tell of the chosen tables what is whole; returns what the read cost."""
     plan = dify_home.plan(window_of(context, settings))
@@ -103,17 +105,17 @@ def _read(
                     is_whole = not days.get(day, True) or (not days and day <= sync.today)
                     is_whole = is_whole and not report.is_given_up
                     rows = {"dagster/partition_row_count": counted.get(day, 0)}
-                    _tell(context, name, {**metadata, **rows}, is_whole=is_whole, day=day)
+                    _tell(context, at.raw(name), {**metadata, **rows}, is_whole=is_whole, day=day)
             elif missing:
-                _tell(context, name, metadata, is_whole=False)
+                _tell(context, at.raw(name), metadata, is_whole=False)
             else:
-                yield dg.MaterializeResult(asset_key=raw_key(name), metadata=metadata)
+                yield dg.MaterializeResult(asset_key=at.raw(name), metadata=metadata)
     return _costs(report)
 
 
 def _tell(
     context: dg.AssetExecutionContext,
-    name: str,
+    key: dg.AssetKey,
     metadata: Metadata,
     *,
     is_whole: bool,
@@ -122,7 +124,7 @@ def _tell(
     """An event by hand: a result of the step would mark all partitions of its range."""
     kind = dg.AssetMaterialization if is_whole else dg.AssetObservation
     partition = day.isoformat() if day else None
-    context.log_event(kind(raw_key(name), partition=partition, metadata=dict(metadata)))
+    context.log_event(kind(key, partition=partition, metadata=dict(metadata)))
 
 
 def _in_partitions(
@@ -175,15 +177,15 @@ def _missing(database: Database, feed: Feed) -> Metadata:
     return {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
 
 
-def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
+def _spec(feed: Feed, name: str, settings: Settings, at: Location) -> dg.AssetSpec:
     table = raw_table(name)
     return dg.AssetSpec(
-        raw_key(name),
+        at.raw(name),
         # Of events that are told only of what was read whole.
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FRESH_WITHIN)
         if is_read(feed.name, settings)
         else None,
-        deps=[feed_key(needed) for needed in feed.needs],
+        deps=[at.feed(needed) for needed in feed.needs],
         skippable=True,
         description=table.grain,
         group_name=RAW,
@@ -196,13 +198,13 @@ def _spec(feed: Feed, name: str, settings: Settings) -> dg.AssetSpec:
     )
 
 
-def _feed_spec(feed: Feed) -> dg.AssetSpec:
+def _feed_spec(feed: Feed, at: Location) -> dg.AssetSpec:
     """Without partitions, and told whenever the step ends: models hang on it."""
     return dg.AssetSpec(
-        feed_key(feed.name),
+        at.feed(feed.name),
         # Not on its raw tables: in a run without partitions Dagster fails on a step that it gives
         # an input with partitions.
-        deps=[feed_key(needed) for needed in feed.needs],
+        deps=[at.feed(needed) for needed in feed.needs],
         skippable=True,
         description=f"The feed {feed.name} was read, well or not: what that cost, and what is "
         "missing. Models are built from what is there; chosen alone, nothing is read.",

@@ -3,22 +3,21 @@
 import dagster as dg
 
 from dify_etl.defs.groups import PUBLICATION
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import fenced
-from dify_etl.defs.publication import PUBLISHED_COPY
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.report.preview import PREVIEW_DAYS, preview_of
 from dify_etl.report.writing import keep_report
 from dify_etl.warehouse.publish import CopyPlace
 
-REPORT = dg.AssetKey("report")
 
-
-def report_asset() -> dg.AssetsDefinition:
+def report_asset(at: Location) -> dg.AssetsDefinition:
     """The page of all figures in the home; a night that changed nothing leaves it as it is."""
 
     @dg.asset(
-        key=REPORT,
-        deps=[PUBLISHED_COPY],
+        key=at.report,
+        pool=at.pool,
+        deps=[at.published_copy],
         group_name=PUBLICATION,
         kinds={"html"},
         description="One HTML page with all figures of the published copy, for a browser without "

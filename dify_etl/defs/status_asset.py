@@ -12,20 +12,19 @@ from dify_etl.assembly.status_lines import (
     waiting,
 )
 from dify_etl.defs.groups import PUBLICATION
+from dify_etl.defs.location import Location
 from dify_etl.defs.markdown import listed, plain, table
-from dify_etl.defs.publication import PUBLISHED_COPY
 from dify_etl.defs.resources import clear_failures
 from dify_etl.settings import Settings
 
-STATUS = dg.AssetKey("status")
 
-
-def status_asset(settings: Settings) -> dg.AssetsDefinition:
+def status_asset(settings: Settings, at: Location) -> dg.AssetsDefinition:
     """What is proven through which day, what is red and since when, what waits, how large it is."""
 
     @dg.asset(
-        key=STATUS,
-        deps=[PUBLISHED_COPY],
+        key=at.status,
+        pool=at.pool,
+        deps=[at.published_copy],
         group_name=PUBLICATION,
         description="One glance: what is proven through which day, what waits, how large it is. "
         "What is red, and what to do about it, stands in sync_verdict.",

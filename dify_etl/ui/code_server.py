@@ -1,6 +1,7 @@
 """The process that serves the code location to web application and daemon, over a socket.
 
-    python -m dify_etl.ui.code_server <socket> <module> <colored | json> <home> [reload] [alone]
+    python -m dify_etl.ui.code_server <socket> <module> <name of the code location> <colored | json>
+        <home> [reload] [alone]
 
 With `reload` the UI can load the code anew (what `dify-etl dev` is for); it takes a process more.
 With `alone`, when no other serves from this DAGSTER_HOME, runs are ended before in Dagster's
@@ -20,6 +21,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dify_etl.home import Home
 from dify_etl.private_files import lock_holder
+from dify_etl.ui.instance import opened_instance
 from dify_etl.ui.log_lines import set_up_logs
 from dify_etl.ui.marks import HOME_TAG, is_deserted
 
@@ -55,15 +57,17 @@ def _end(instance: DagsterInstance, run: DagsterRun) -> str:
     return run.run_id
 
 
-def _command(path: str, module: str, log_format: str, *, can_reload: bool) -> Iterable[str]:
+def _command(
+    path: str, module: str, location: str, log_format: str, *, can_reload: bool
+) -> Iterable[str]:
     kind = ("code-server", "start") if can_reload else ("api", "grpc")
-    where = ("-m", module, "--location-name", module, "-s", path)
+    where = ("-m", module, "--location-name", location, "-s", path)
     return (*kind, *where, "--log-level", "warning", "--log-format", log_format)
 
 
 def _clear(log: logging.Logger, home: Path, *, is_alone: bool) -> None:
     try:
-        with DagsterInstance.get() as instance:
+        with opened_instance() as instance:
             for run_id in end_gone_runs(instance, home) if is_alone else ():
                 log.warning("run %s was under way when its process was stopped hard", run_id)
     except Exception as error:  # its message may hold the address with the password
@@ -76,8 +80,9 @@ def _clear(log: logging.Logger, home: Path, *, is_alone: bool) -> None:
 
 
 if __name__ == "__main__":
-    path, module, log_format, home, *how = sys.argv[1:]
+    path, module, location, log_format, home, *how = sys.argv[1:]
     log = set_up_logs("json" if log_format == "json" else "colored")
     _clear(log, Path(home), is_alone="alone" in how)
-    sys.argv = ["dagster", *_command(path, module, log_format, can_reload="reload" in how)]
+    command = _command(path, module, location, log_format, can_reload="reload" in how)
+    sys.argv = ["dagster", *command]
     create_dagster_cli()()  # type: ignore[no-untyped-call]

@@ -45,10 +45,10 @@ class DagsterParts:
         return None
 
     def _code_lives(self) -> bool:
-        entries = self._context.create_request_context().get_code_location_entries().values()
-        if not entries or not self._marks.code.exists():
+        entries = self._context.create_request_context().get_code_location_entries()
+        if not entries or not all(self._marks.code(name).exists() for name in entries):
             return False
-        for entry in entries:
+        for entry in entries.values():
             if entry.load_error is not None or entry.code_location is None:
                 return False
             client = getattr(entry.code_location, "client", None)

@@ -17,10 +17,9 @@ class Marks:
 
     folder: Path
 
-    @property
-    def code(self) -> Path:
-        """There while the code location's process lives."""
-        return self.folder / CODE
+    def code(self, location: str) -> Path:
+        """There while the process of this code location lives."""
+        return self.folder / f"{CODE}-{location}"
 
     @property
     def daemon(self) -> Path:

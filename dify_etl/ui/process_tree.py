@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +34,15 @@ class ServiceEnded(ActionableError):
 class Service:
     """A process of the tree: what people call it, its command, open files that it takes over.
 
-    `mark` is a file that is there while the process lives, for others to see.
+    `mark` is a file that is there while the process lives, for others to see. `environment` is its
+    own, where it is not that of the root.
     """
 
     name: str
     command: Sequence[str]
     descriptors: Sequence[int] = ()
     mark: Path | None = None
+    environment: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class _Member:
             self.service.command,
             stdin=subprocess.DEVNULL,
             pass_fds=self.service.descriptors,
+            env=self.service.environment,
             start_new_session=True,
             preexec_fn=prepare_child,  # the root has one thread
         )

@@ -17,7 +17,8 @@ from dify_etl.assembly.night import read_night
 from dify_etl.assembly.status import read_status
 from dify_etl.assembly.status_lines import headline, waiting
 from dify_etl.defs.checks import IS_WHOLE, NOTHING_IN_QUARANTINE, check_specs, judged
-from dify_etl.defs.publication import SYNC_VERDICT, sync_verdict
+from dify_etl.defs.location import ALONE
+from dify_etl.defs.publication import sync_verdict
 from dify_etl.defs.resources import home_held
 from dify_etl.feeds.table import FEEDS
 from dify_etl.home import COPY
@@ -130,7 +131,7 @@ def page_of(home: OpenHome) -> Page:
             raise_on_error=False,
         )
     (check,) = run.get_asset_check_evaluations()
-    (told,) = run.asset_materializations_for_node(SYNC_VERDICT.to_python_identifier())
+    (told,) = run.asset_materializations_for_node(ALONE.sync_verdict.to_python_identifier())
     assert run.success == check.passed
     with home.database() as database:
         found = [
@@ -142,7 +143,7 @@ def page_of(home: OpenHome) -> Page:
                 feed,
                 [
                     spec.key
-                    for spec in check_specs(feed)
+                    for spec in check_specs(feed, ALONE)
                     if spec.name in (IS_WHOLE, NOTHING_IN_QUARANTINE)
                 ],
             )

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from dify_etl.cli.clear_errors import FROM_GOOD_TO_BAD, worst
+from dify_etl.defs.location import WORKSPACE_TAG
 from dify_etl_tests.cli.command_line import ServedDify, Shell, copied
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_etl_tests.defs.running_dagster import descendants, wait_until
@@ -195,7 +197,9 @@ def test_ctrl_c_ends_all_of_them(several: Shell) -> None:
 def test_home_of_one_goes_on_as_one_of_several(
     loaded: Shell, dify: ServedDify, tmp_path: Path
 ) -> None:
-    """Named by `home`, it needs no migration: a night changes no row, logs in no second time."""
+    """Named by `home`, it needs no migration: a night changes no row, logs in no second time. In
+    DAGSTER_HOME it is a run of that workspace, all assets by its name.
+    """
     shell = copied(loaded, tmp_path)
     before, kept = rows_of(shell.home), (shell.home / "session.json").read_bytes()
     account = dify.world.account
@@ -208,8 +212,9 @@ def test_home_of_one_goes_on_as_one_of_several(
         "DIFY_ETL_START_DATE": loaded.variables["DIFY_ETL_START_DATE"],
         "OLD_PASSWORD": str(account.password),
     }
-    own = Shell(tmp_path, variables)
-    answer = own.run("sync", "--workspace", "old", "--json")
+    own, dagster = Shell(tmp_path, variables), tmp_path / "dagster"
+    dagster.mkdir()
+    answer = own.run("sync", "--workspace", "old", "--json", DAGSTER_HOME=str(dagster))
     assert answer.code == 0, answer.text
     tables = json.loads(answer.out)["tables"]
     assert {key: sum(one[key] for one in tables) for key in ("new", "changed", "absent")} == {
@@ -219,6 +224,10 @@ def test_home_of_one_goes_on_as_one_of_several(
     }
     assert rows_of(shell.home) == before
     assert (shell.home / "session.json").read_bytes() == kept
+    with dg.DagsterInstance.from_config(str(dagster)) as instance:
+        (run,) = instance.get_runs()
+        assert (run.tags[WORKSPACE_TAG], run.is_success) == ("old", True)
+        assert {key.path[0] for key in instance.all_asset_keys()} == {"old"}
 
 
 def test_one_alone_is_today(dify: ServedDify, tmp_path: Path) -> None:

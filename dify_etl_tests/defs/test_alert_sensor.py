@@ -12,6 +12,7 @@ from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs import alert_sensor as sensing
 from dify_etl.defs.alert_sensor import alert_sensor
 from dify_etl.defs.code_location import code_location
+from dify_etl.defs.location import ALONE, Location
 from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config
 from dify_etl.home import Home
 from dify_etl.sync.lock import home_lock
@@ -31,10 +32,12 @@ def received(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Receiv
         yield hook
 
 
-def tick(instance: dg.DagsterInstance, cursor: str | None) -> tuple[str, str | None]:
+def tick(
+    instance: dg.DagsterInstance, cursor: str | None, at: Location = ALONE
+) -> tuple[str, str | None]:
     """What a tick says, and its cursor."""
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        data = alert_sensor(effective_settings()).evaluate_tick(context)
+        data = alert_sensor(effective_settings(), at).evaluate_tick(context)
         return str(data.skip_message), data.cursor
 
 
@@ -75,6 +78,26 @@ def test_nights_of_dagster_are_heard_of_once(
     assert SECRET not in "".join(events) + said + str(cursor)
 
 
+def test_nights_of_other_workspaces_are_theirs(received: Received) -> None:
+    """In one instance the night of each is told by its own sensor."""
+    support = Location("support", "dify.example.com:443")
+
+    @dg.op
+    def fail() -> None:
+        raise dg.Failure("the server is away")
+
+    @dg.job(name=NIGHTLY_SYNC, tags=support.tags)
+    def night() -> None:
+        fail()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        night.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
+        tick(instance, None, Location("sales", "dify.example.com:443"))
+        assert received.take() == []
+        tick(instance, None, support)
+        assert received.titles() == ["The nightly sync failed"]
+
+
 def test_night_that_did_not_happen_is_heard_of(
     received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,8 +124,12 @@ def test_without_targets_the_sensor_is_off(
     received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is there, stopped, and says why it does nothing."""
-    assert alert_sensor(effective_settings()).default_status is dg.DefaultSensorStatus.RUNNING
+    assert (
+        alert_sensor(effective_settings(), ALONE).default_status is dg.DefaultSensorStatus.RUNNING
+    )
     monkeypatch.delenv("DIFY_ETL_NOTIFY")
-    assert alert_sensor(effective_settings()).default_status is dg.DefaultSensorStatus.STOPPED
+    assert (
+        alert_sensor(effective_settings(), ALONE).default_status is dg.DefaultSensorStatus.STOPPED
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(instance, None)[0].startswith("DIFY_ETL_NOTIFY is not set")

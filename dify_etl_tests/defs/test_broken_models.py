@@ -7,7 +7,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from dify_etl.defs.model_assets import MODELS_TRIED, model_assets
+from dify_etl.defs.location import ALONE
+from dify_etl.defs.model_assets import model_assets
 from dify_etl.defs.publication import published_copy, sync_verdict
 from dify_etl.defs.resources import home_held
 from dify_etl.home import COPY
@@ -80,7 +81,7 @@ def build(
     """Run the models with copy and verdict behind them, or the chosen models alone."""
     assets = [model_assets(folder)]
     if behind:
-        assets += [published_copy([MODELS_TRIED]), sync_verdict()]
+        assets += [published_copy([ALONE.models_tried]), sync_verdict()]
     keys = [dg.AssetKey(name.split("/")) for name in names]
     with (
         place.client() as dify,

@@ -12,8 +12,7 @@ from typing import Any
 import dagster as dg
 import httpx
 
-from dify_etl.defs.asset_keys import feed_key, raw_key
-from dify_etl.defs.publication import PUBLISHED_COPY, SYNC_VERDICT
+from dify_etl.defs.location import ALONE
 from dify_etl_tests.defs.running_dagster import free_port
 from dify_etl_tests.defs.test_colours import DAYS, Nights
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
@@ -29,9 +28,9 @@ STATES = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ...
 
 # Enough of the night to see colours; the whole of it takes many times longer.
 CHOSEN = [
-    *(key for feed in ("apps", "conversations") for key in (raw_key(feed), feed_key(feed))),
-    PUBLISHED_COPY,
-    SYNC_VERDICT,
+    *(key for feed in ("apps", "conversations") for key in (ALONE.raw(feed), ALONE.feed(feed))),
+    ALONE.published_copy,
+    ALONE.sync_verdict,
 ]
 
 

@@ -10,10 +10,9 @@ import duckdb
 import httpx
 import pytest
 
-from dify_etl.defs.asset_keys import feed_key, model_key, raw_key
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.groups import GROUPS
-from dify_etl.defs.key_assets import KEY_ASSETS
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
@@ -68,7 +67,7 @@ def test_every_table_and_model_is_an_asset(specs: dict[str, dg.AssetSpec]) -> No
     """One asset per raw table, feed and SQL file, the copy, the verdict, indexing, the API keys."""
     raw = {f"raw/{name}" for name in RAW_TABLES}
     models = {f"{model.schema}/{model.name}" for model in load_models()}
-    keys = {"/".join(key.path) for key in KEY_ASSETS}
+    keys = {"/".join(key.path) for key in ALONE.rotation}
     others = {"models_tried", "published_copy", "report", "status", "sync_verdict"}
     others |= {"indexing_report"}
     feeds = {f"feeds/{feed.name}" for feed in FEEDS}
@@ -136,12 +135,12 @@ def test_feed_that_is_off_is_not_read(night: tuple[Workplace, Night]) -> None:
     and no check of freshness waits for it.
     """
     place, ran = night
-    told = ran.metadata_of_key(feed_key("document_segments"))
+    told = ran.metadata_of_key(ALONE.feed("document_segments"))
     assert told == {"not read": "DIFY_ETL_SEGMENTS is not set to true"}
     made = {event.asset_key for event in ran.result.get_asset_materialization_events()}
-    assert raw_key("document_segments") not in made
+    assert ALONE.raw("document_segments") not in made
     checks = ran.result.get_asset_check_evaluations()
-    names = {one.check_name for one in checks if one.asset_key == raw_key("document_segments")}
+    names = {one.check_name for one in checks if one.asset_key == ALONE.raw("document_segments")}
     assert names == {"is_whole", "key_is_unique", "nothing_in_quarantine"}
     assert place.rows("FROM ops.slices WHERE feed = 'document_segments'") == []
 
@@ -155,7 +154,7 @@ def test_feed_that_is_asked_for_is_read(tmp_path: Path) -> None:
     ran = night_of(place, only=("document_segments",))
     assert ran.metadata_of("document_segments")["rows new"] == 4
     checks = ran.result.get_asset_check_evaluations()
-    fresh = [one.passed for one in checks if one.asset_key == raw_key("document_segments")]
+    fresh = [one.passed for one in checks if one.asset_key == ALONE.raw("document_segments")]
     assert fresh == [True] * 4
 
 
@@ -178,7 +177,7 @@ def test_materialisation_tells_what_it_took(night: tuple[Workplace, Night]) -> N
 def test_models_show_the_types_that_duckdb_found(night: tuple[Workplace, Night]) -> None:
     """Columns of marts and views with type and sentence, in the order of the table."""
     _, ran = night
-    told = ran.metadata_of_key(model_key("marts.costs"))["dagster/column_schema"]
+    told = ran.metadata_of_key(ALONE.model("marts.costs"))["dagster/column_schema"]
     assert isinstance(told, dg.TableSchema)
     found = {column.name: (column.type, column.description) for column in told.columns}
     assert found["total_price"][0] == "DECIMAL(38,10)"
@@ -192,13 +191,13 @@ def test_models_show_the_types_that_duckdb_found(night: tuple[Workplace, Night])
 def test_models_show_what_their_columns_are_made_of(night: tuple[Workplace, Night]) -> None:
     """Columns of other assets, through views and parts of the query; a count of rows is of none."""
     _, ran = night
-    told = ran.metadata_of_key(model_key("marts.latency"))["dagster/column_lineage"]
+    told = ran.metadata_of_key(ALONE.model("marts.latency"))["dagster/column_lineage"]
     assert isinstance(told, dg.TableColumnLineage)
     found = {
         column: [(one.asset_key, one.column_name) for one in deps]
         for column, deps in told.deps_by_column.items()
     }
-    messages = model_key("staging.stg_messages")
+    messages = ALONE.model("staging.stg_messages")
     assert found["p95_seconds"] == [(messages, "latency_seconds")]
     assert found["tokens_per_second"] == [
         (messages, "answer_tokens"),

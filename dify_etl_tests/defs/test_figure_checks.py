@@ -8,7 +8,8 @@ from rich.console import Console
 
 from dify_etl.cli.summary import show_differing
 from dify_etl.defs.figure_checks import NO_FIGURE_DIFFERS
-from dify_etl.defs.model_assets import MODELS_TRIED, model_assets
+from dify_etl.defs.location import ALONE
+from dify_etl.defs.model_assets import model_assets
 from dify_etl.defs.publication import published_copy, sync_verdict
 from dify_etl.defs.resources import home_held
 from dify_etl.sync.opening import open_home
@@ -43,7 +44,7 @@ from (select unnest(range({differing + 1})) as number)""",
 
 def materialized(folder: Path, place: Workplace) -> tuple[dg.ExecuteInProcessResult, str]:
     """The models of a folder, copy and verdict; and what a night shows of figures."""
-    assets = [model_assets(folder), published_copy([MODELS_TRIED]), sync_verdict()]
+    assets = [model_assets(folder), published_copy([ALONE.models_tried]), sync_verdict()]
     with (
         place.client() as dify,
         open_home(dify, place.home, rules=place.rules, run_id="night", watch=NoWatcher()) as opened,

@@ -14,6 +14,7 @@ import pytest
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs.checks import IS_FRESH, check_specs
 from dify_etl.defs.code_location import code_location
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.resources import MAX_RETRIES, clear_failures, home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused
@@ -87,7 +88,7 @@ def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
     """What the freshness checks alone say."""
     settings = settings_for(place.home)
     read = [feed for feed in FEEDS if is_read(feed.name, settings)]
-    keys = [spec.key for feed in read for spec in check_specs(feed) if spec.name == IS_FRESH]
+    keys = [spec.key for feed in read for spec in check_specs(feed, ALONE) if spec.name == IS_FRESH]
     chosen = dg.AssetSelection.checks(*keys)
     checks = dg.Definitions(jobs=[dg.define_asset_job("checks", selection=chosen)])
     with open_by_hand(place) as opened, dg.DagsterInstance.ephemeral() as instance:

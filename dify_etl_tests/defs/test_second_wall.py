@@ -14,8 +14,9 @@ import pytest
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.key_adoption import ADOPT
-from dify_etl.defs.key_assets import REVOKED, ROTATE_KEYS
+from dify_etl.defs.key_assets import ROTATE_KEYS
 from dify_etl.defs.key_rollback import ROLL_BACK
+from dify_etl.defs.location import ALONE
 from dify_etl.home import Home
 from dify_etl_tests.cli.command_line import ServedDify, forked
 from dify_etl_tests.cli.small_policies import bots_key
@@ -113,7 +114,7 @@ def test_revoking_alone_takes_a_plan(stage: Stage) -> None:
     stage.writes.clear()
     stage.world.set_now(stage.world.now())
     for rotated in ({}, {"plan_id": "0123456789ab"}):
-        launch(ROTATE_KEYS, {"dry_run": False} | rotated, only=REVOKED)
+        launch(ROTATE_KEYS, {"dry_run": False} | rotated, only=ALONE.keys_revoked)
         assert stage.writes == []
 
 

@@ -19,9 +19,9 @@ from dify_etl.assembly.connection import effective_settings
 from dify_etl.cli.consoles import err, out
 from dify_etl.cli.main import app
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.indexing_assets import INDEXING_REPORT
 from dify_etl.defs.key_assets import ROTATE_KEYS
 from dify_etl.defs.key_rollback import ROLL_BACK
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.table import OPERATIONS
@@ -82,7 +82,7 @@ def odd(path: str, answer: Any) -> Any:
 
 def definitions() -> dg.Definitions:
     """The code location, and a job for the one asset that no job of it runs."""
-    look = dg.define_asset_job(LOOK, selection=dg.AssetSelection.assets(INDEXING_REPORT))
+    look = dg.define_asset_job(LOOK, selection=dg.AssetSelection.assets(ALONE.indexing_report))
     return dg.Definitions.merge(code_location(effective_settings()), dg.Definitions(jobs=[look]))
 
 

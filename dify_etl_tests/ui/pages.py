@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 
 from dify_etl.defs.groups import GROUPS
-from dify_etl.defs.indexing_assets import EVERYTHING_INDEXED, INDEXING_REPORT
+from dify_etl.defs.indexing_assets import EVERYTHING_INDEXED
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.markdown import plain, table
 from dify_etl_tests.ui.chromium import Tab, chromium, wait_for
 
@@ -45,7 +46,7 @@ def look_at_pages(url: str, dagster_home: Path) -> None:
         shown(tab, f"{url}/assets/report", "last 28 days", "messages", "\u2588")
         shown(tab, f"{url}/assets/status", "what is known", "Last run:", "proven through")
 
-        checks = f"{url}/assets/{INDEXING_REPORT.to_user_string()}?view=checks"
+        checks = f"{url}/assets/{ALONE.indexing_report.to_user_string()}?view=checks"
         red = shown(tab, checks, EVERYTHING_INDEXED, "Failed", SHOW)
         assert f"dify-etl docs {EVERYTHING_INDEXED}" in red
         tab.click(SHOW)
@@ -61,7 +62,7 @@ def plant_red_check(dagster_home: Path) -> None:
     """A red check with a stranger's names in it, made as those of ours are."""
     told = table(("app",), [(HOSTILE,)], f"- {plain(HOSTILE)}")
     found = dg.AssetCheckEvaluation(
-        asset_key=INDEXING_REPORT,
+        asset_key=ALONE.indexing_report,
         check_name=EVERYTHING_INDEXED,
         passed=False,
         metadata={"troubles": dg.MetadataValue.md(told)},
