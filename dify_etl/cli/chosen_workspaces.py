@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from dify_etl.setting_sources import WORKSPACE, SettingWrong, text_around
 from dify_etl.settings import setting_names
-from dify_etl.suggestions import did_you_mean
-from dify_etl.workspaces import all_workspaces, workspaces_path
+from dify_etl.workspaces import all_workspaces, table_named, workspaces_path
 
 
 def chosen_workspaces(asked: Sequence[str], *, may_be_several: bool) -> list[str]:
@@ -14,30 +13,13 @@ def chosen_workspaces(asked: Sequence[str], *, may_be_several: bool) -> list[str
 
     SettingWrong: no such workspace, or there are several and the command is for one.
     """
-    known = list(all_workspaces(setting_names()))
-    said = text_around(WORKSPACE)
-    wanted = list(dict.fromkeys(asked or ([said] if said else [])))
-    path = workspaces_path()
-    for name in wanted:
-        if name in known:
-            continue
-        where = "--workspace" if asked else WORKSPACE
-        if path is None:
-            raise SettingWrong(
-                f"there is no workspaces.toml that would tell what the workspace {name!r} is",
-                where=where,
-                hint="Write one: `dify-etl docs many-workspaces`; or leave the workspace out.",
-            )
-        raise SettingWrong(
-            f"there is no workspace {name!r} in {path.absolute()}",
-            where=where,
-            hint=f"{did_you_mean(name, known)}Workspaces: {', '.join(known)}.",
-        )
-    names = [name for name in known if name in wanted] if wanted else known
+    fields, said = setting_names(), text_around(WORKSPACE)
+    wanted = {table_named(name, fields).name for name in asked or ([said] if said else [])}
+    names = [name for name in all_workspaces(fields) if not wanted or name in wanted]
     if len(names) > 1 and not may_be_several:
         raise SettingWrong(
             f"there are {len(names)} workspaces ({', '.join(names)}), and this command is for one",
-            where=str(path.absolute()) if path else WORKSPACE,
+            where=str(workspaces_path()),
             hint=f"Say which one: --workspace {names[0]}, or {WORKSPACE}={names[0]}.",
         )
     return names
