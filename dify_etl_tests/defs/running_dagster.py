@@ -92,9 +92,10 @@ def free_port() -> int:
 
 @contextmanager
 def running_dagster(
-    folder: Path, data: Path, *options: str, variables: Mapping[str, str]
+    folder: Path, data: Path, *options: str, variables: Mapping[str, str], command: str = "dev"
 ) -> Iterator[RunningDagster]:
-    """`dify-etl dev` with these options and settings, ended by Ctrl-C; its files stand in `data`.
+    """`dify-etl dev` (or `serve`) with these options and settings, ended by Ctrl-C; its files stand
+    in `data`.
 
     Fails when a process of it stays behind.
     """
@@ -104,7 +105,7 @@ def running_dagster(
     environment["PATH"] = f"{Path(sys.executable).parent}:{inherited['PATH']}"
     with (folder / "log").open("w") as log:
         serving = subprocess.Popen(
-            ["dify-etl", "dev", *options, "--port", str(port)],
+            ["dify-etl", command, *options, "--port", str(port)],
             cwd=folder,
             env=environment,
             stdout=log,

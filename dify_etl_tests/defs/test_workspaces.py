@@ -1,6 +1,6 @@
 """Several workspaces in one Dagster: a code location each, set apart by keys, pool and tags."""
 
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from dify_etl.defs.code_location import code_location
 from dify_etl.defs.location import ALONE, WORKSPACE_TAG, Location
 from dify_etl.setting_sources import WORKSPACE
 from dify_etl.settings import SettingWrong, load_settings, setting_names
+from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_etl_tests.defs.running_dagster import (
     LAUNCH,
     STATUS,
@@ -23,6 +24,19 @@ from dify_etl_tests.duckdb_files import opened_to_read
 
 KEPT = Path(__file__).with_name("asset_keys.txt")
 FILE = Path("workspaces.toml")
+TWO = """
+[workspaces.sales]
+base_url = "{0}"
+email = "{1.account.email}"
+password_file = "password"
+home = "sales"
+[workspaces.support]
+base_url = "{0}"
+admin_api_key_file = "key"
+workspace_id = "{1.workspace_id}"
+home = "support"
+"""
+TIMES = "query($id: ID!) { runOrError(runId: $id) { ... on Run { startTime endTime } } }"
 SALES = '[workspaces.sales]\nbase_url = "https://dify.example.com/console/api"\n'
 SUPPORT = '[workspaces.support-2]\nbase_url = "https://dify.example.com"\nschedule = "0 4 * * *"\n'
 
@@ -127,15 +141,26 @@ def launch(dagster: RunningDagster, workspace: str) -> str:
     return str(dagster.ask(LAUNCH, params={"selector": selector})["launchRun"]["run"]["runId"])
 
 
+def times(dagster: RunningDagster, run_id: str) -> tuple[float, float]:
+    """When a run began and ended, in seconds."""
+    run: Any = dagster.ask(TIMES, id=run_id)["runOrError"]
+    return run["startTime"], run["endTime"]
+
+
 def test_runs_of_each_location_read_into_their_own_home(tmp_path: Path) -> None:
-    """`dify-etl dev`, asked as its UI does it: two locations, a run in each, and every run loads
-    the settings of its own workspace.
+    """`dify-etl serve`, asked as its UI does it: two locations, a run in each, and every run loads
+    the settings of its own workspace. Those of one server come one after another.
     """
-    first = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
-    FILE_OF = '[workspaces.{0}]\nsimulated = true\nhome = "{0}"\n'
-    (tmp_path / "workspaces.toml").write_text("".join(map(FILE_OF.format, ("sales", "support"))))
-    variables = {"DIFY_ETL_HOME": str(tmp_path / "data"), "DIFY_ETL_START_DATE": first}
-    with running_dagster(tmp_path, tmp_path, variables=variables) as dagster:
+    world = small_world()
+    (tmp_path / "password").write_text(str(world.account.password))
+    (tmp_path / "key").write_text(world.admin_api_key)
+    variables = {"DIFY_ETL_HOME": str(tmp_path / "data"), "DIFY_ETL_START_DATE": some_days_ago(1)}
+    with ExitStack() as running:
+        dify = running.enter_context(served(world))
+        (tmp_path / "workspaces.toml").write_text(TWO.format(dify.base_url, world))
+        dagster = running.enter_context(
+            running_dagster(tmp_path, tmp_path, variables=variables, command="serve")
+        )
         entries: Any = dagster.ask(
             "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
         )["workspaceOrError"]["locationEntries"]
@@ -150,7 +175,9 @@ def test_runs_of_each_location_read_into_their_own_home(tmp_path: Path) -> None:
 
         wait_until(lambda: all(one in ("SUCCESS", "FAILURE") for one in statuses()))
         assert statuses() == ["SUCCESS", "SUCCESS"]
+        (began, ended), (next_began, _) = sorted(times(dagster, one) for one in runs.values())
+        assert began < ended <= next_began  # both are in the pool of that server
     for name, run_id in runs.items():
-        with opened_to_read(tmp_path / name / "demo" / "live.duckdb") as live:
+        with opened_to_read(tmp_path / name / "live.duckdb") as live:
             ran = live.execute("SELECT DISTINCT run_id, feed FROM ops.runs").fetchall()
         assert ran == [(run_id, "apps")]
