@@ -152,14 +152,12 @@ class Builds:
                 )
                 if was is not None and self._is_built_in_part(model, was, how):
                     return None, how._replace(built_whole_at=was.built_whole_at)
+                if self._is_built_by_stretches(model):
+                    return None, how
             with self.database.transaction():
                 was_there = self.partial.keep(model)
                 build(self.database, model, self.catalog)
-                self.partial.note_whole(model, was_there=was_there)
-                # What is noted at the end may never be: then nobody knows what made the table.
-                self.database.execute(
-                    "UPDATE ops.models SET fingerprint = NULL WHERE model = ?", [model.qualified]
-                )
+                self._note_whole(model, was_there=was_there)
         except ModelBroken as error:
             return error, _NEVER
         except WarehouseUnwritable as error:
@@ -171,6 +169,26 @@ class Builds:
         except duckdb.Error as error:  # such as a query that takes more memory than there is
             return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK), _NEVER
         return None, how
+
+    def _note_whole(self, model: Model, *, was_there: bool) -> None:
+        self.partial.note_whole(model, was_there=was_there)
+        # What is noted at the end may never be: then nobody knows what made the table.
+        self.database.execute(
+            "UPDATE ops.models SET fingerprint = NULL WHERE model = ?", [model.qualified]
+        )
+
+    def _is_built_by_stretches(self, model: Model) -> bool:
+        """Build a large table whole, some days after others."""
+        if not self.partial.find_stretches(model):
+            return False
+        try:
+            with self.partial.prepared(model), self.database.transaction():
+                build(self.database, model, self.catalog, self.partial.by_stretches(model))
+                self._note_whole(model, was_there=False)
+        except (duckdb.Error, ModelBroken) as error:  # a whole build does without, or tells why
+            log.warning("%s is built at once: %s", model.qualified, type(error).__name__)
+            return False
+        return True
 
     def _is_built_in_part(self, model: Model, was: Built, now: Built) -> bool:
         """Build what changed, if the rest of the table is as a whole build would make it."""

@@ -212,19 +212,26 @@ class Catalog:
         return found
 
 
-def build(database: Database, model: Model, catalog: Catalog | None = None) -> None:
+def build(
+    database: Database,
+    model: Model,
+    catalog: Catalog | None = None,
+    statements: Iterable[str] | None = None,
+) -> None:
     """Make the view or table anew, with its comments; call it inside a transaction.
 
-    `catalog` is that of many builds. ModelBroken when DuckDB refuses the query, when the header
-    names others than its columns or in another order, or when a column has a sentence neither
-    there nor in the raw table.
+    `catalog` is that of many builds; `statements` are those that make the table, where it is more
+    than one. ModelBroken when DuckDB refuses the query, when the header names others than its
+    columns or in another order, or when a column has a sentence neither there nor in the raw table.
     """
     catalog, kind = catalog or Catalog(database), model.kind
     # What an earlier version made as a view may be a table now: no statement replaces it.
     if (other := catalog.kinds.get(model.qualified, kind)) != kind:
         database.execute(f"DROP {other} {model.qualified}")
+    made = f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}"
     try:
-        database.execute(f"CREATE OR REPLACE {kind} {model.qualified} AS {model.query}")
+        for statement in (made,) if statements is None else statements:
+            database.execute(statement)
         columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(

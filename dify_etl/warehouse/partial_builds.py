@@ -2,6 +2,9 @@
 
 The query of such a model is the same as that of a whole build. It is asked in a second catalog,
 `part`, in which tables hold the affected partitions, and the staging views are made of these.
+
+A large table is built whole in the same way, some days after others: what is joined and sorted at
+a time stays in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +38,8 @@ _MOST = 0.5  # of all partitions: beyond that a whole build takes less
 # changed takes as long.
 LEAST_ROWS = 250_000
 _COUNTED = ("raw.messages", "raw.node_executions")
+# So many of these at a time, when a table is built whole.
+ROWS_AT_A_TIME = 1_000_000
 
 
 @dataclass
@@ -105,25 +110,90 @@ class PartialBuilds:
     def can_build(self, model: Model, seen: int) -> bool:
         """Whether a part of the table is to be built; fills `_affected` and `_visible`."""
         parts = self._parts(model)
-        rows = self.database.rows(
-            "SELECT table_name FROM ops.partitions WHERE list_contains(?, table_name) "
-            # Rows without a day lie in no partition that a build in parts could put anew.
-            f"AND local_date = {NO_DAY} AND (rows > 0 OR change_number > ?)",
-            [[table for table in parts if self.by_day(table)], seen],
-        )
-        if rows or seen > last_change(self.database):
+        if seen > last_change(self.database) or self._has_rows_without_day(parts, seen):
             return False
         affected(self.database, parts, model.links, seen)
+        self._see(model)
+        many, all_of = self.database.rows(
+            "SELECT (SELECT count(*) FROM _visible), (SELECT count(*) FROM _known)"
+        )[0]
+        return bool(many <= max(_MOST * all_of, 20))
+
+    def _has_rows_without_day(self, parts: Sequence[str], seen: int) -> bool:
+        """They lie in no partition that a build in parts could put anew."""
+        return bool(
+            self.database.value(
+                "SELECT count(*) FROM ops.partitions WHERE list_contains(?, table_name) "
+                f"AND local_date = {NO_DAY} AND (rows > 0 OR change_number > ?)",
+                [[table for table in parts if self.by_day(table)], seen],
+            )
+        )
+
+    def _see(self, model: Model) -> None:
+        """Make of `_affected` what `prepared` shows of the tables: `_visible`, and its days."""
         visible(self.database, model.links)
         if model.partition is not None and model.partition[0] is None:  # days of all apps
             self.database.execute(
                 """CREATE OR REPLACE TEMP TABLE _affected AS
                 SELECT DISTINCT '' AS app_id, local_date FROM _affected"""
             )
-        many, all_of = self.database.rows(
-            "SELECT (SELECT count(*) FROM _visible), (SELECT count(*) FROM _known)"
-        )[0]
-        return bool(many <= max(_MOST * all_of, 20))
+        self.database.execute(
+            "CREATE OR REPLACE TEMP TABLE _visible_days AS SELECT DISTINCT local_date FROM _visible"
+        )
+        for name, day in (("first_day", "min"), ("last_day", "max")):
+            self.database.execute(
+                f"SET VARIABLE {name} = (SELECT coalesce({day}(local_date), {NO_DAY}) "
+                "FROM _visible_days)"
+            )
+
+    def find_stretches(self, model: Model) -> bool:
+        """Fill `_stretches` (app_id, local_date, stretch): all partitions of a table that is built
+        whole, in stretches of days whose rows are about ROWS_AT_A_TIME; whether they are several.
+        """
+        parts = self._parts(model)
+        if self._has_rows_without_day(parts, last_change(self.database)):
+            return False
+        affected(self.database, parts, (), -1)
+        self.database.execute(
+            f"""CREATE OR REPLACE TEMP TABLE _stretches AS
+            WITH counted AS (
+                SELECT local_date, sum(rows) AS rows FROM ops.partitions
+                WHERE list_contains({list(_COUNTED)}, table_name) GROUP BY local_date
+            ),
+            days AS (
+                SELECT local_date, sum(coalesce(rows, 0)) OVER (ORDER BY local_date) AS rows
+                FROM (SELECT DISTINCT local_date FROM _affected)
+                LEFT JOIN counted USING (local_date)
+            )
+            SELECT app_id, local_date, CAST(rows // {ROWS_AT_A_TIME} AS BIGINT) AS stretch
+            FROM _affected JOIN days USING (local_date)"""
+        )
+        self._see(model)  # what the views of the catalog name is there before them
+        return int(self.database.value("SELECT count(DISTINCT stretch) FROM _stretches")) > 1
+
+    def by_stretches(self, model: Model) -> Iterator[str]:
+        """The statements that make a table whole, stretch after stretch, with the query prepared.
+
+        Each is to be executed before the next is asked for.
+        """
+        table = _quoted(model.qualified)
+        begin = f"CREATE OR REPLACE TABLE live.{table} AS"
+        numbers = self.database.rows("SELECT DISTINCT stretch FROM _stretches ORDER BY ALL")
+        for (number,) in numbers:
+            self.database.execute(
+                "CREATE OR REPLACE TEMP TABLE _affected AS "
+                f"SELECT app_id, local_date FROM _stretches WHERE stretch = {number}"
+            )
+            self._see(model)
+            yield f"{begin} SELECT * FROM part.{table} WHERE {self._here(model)}"
+            begin = f"INSERT INTO live.{table}"
+
+    def _here(self, model: Model) -> str:
+        """The condition of the rows of a model's table that lie in the affected partitions."""
+        app, day = model.partition or (None, "")
+        if app is None:
+            return f'"{day}" IN (SELECT local_date FROM temp._affected)'
+        return f'("{app}", "{day}") IN (SELECT app_id, local_date FROM temp._affected)'
 
     def _parts(self, model: Model) -> list[str]:
         """The names in ops.partitions that tell of changes in what a model reads."""
@@ -148,11 +218,10 @@ class PartialBuilds:
             database.execute("USE part")
             for schema in SCHEMAS:
                 database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            days = [row[0] for row in database.rows("SELECT DISTINCT local_date FROM _visible")]
             for table in sorted(self.tables_of(model)):
                 database.execute(
                     f"CREATE VIEW {_quoted(table)} AS SELECT t.* FROM live.{_quoted(table)} AS t "
-                    f"{self._filter(model, table, days)}"
+                    f"{self._filter(model, table)}"
                 )
             for view in self.views_of(model):
                 database.execute(f"CREATE VIEW {_quoted(view.qualified)} AS {view.query}")
@@ -160,14 +229,16 @@ class PartialBuilds:
             database.execute("USE live")
             yield
 
-    def _filter(self, model: Model, table: str, days: Sequence[object]) -> str:
+    def _filter(self, model: Model, table: str) -> str:
         by_day = self.by_day(table)
         if by_day is None or model.partition is None:
             return ""
         app, day = by_day
         # The days as such, too: by them DuckDB leaves out what lies together in the file.
-        listed = ", ".join(f"DATE {quoted(str(one))}" for one in days) or NO_DAY
-        near = f'WHERE t."{day}" IN ({listed})'
+        near = (
+            f'SEMI JOIN temp._visible_days AS d ON t."{day}" = d.local_date '
+            f"""WHERE t."{day}" BETWEEN getvariable('first_day') AND getvariable('last_day')"""
+        )
         if app is None or model.partition[0] is None:
             return near
         return (
@@ -179,10 +250,7 @@ class PartialBuilds:
         """Put the rows of the affected partitions in the place of those that were there; call it
         inside a transaction, with the query prepared.
         """
-        app, day = model.partition or (None, "")
-        names = ", ".join(f'"{one}"' for one in (app, day) if one)
-        keys = "app_id, local_date" if app else "local_date"
-        here = f"({names}) IN (SELECT {keys} FROM temp._affected)"
+        here = self._here(model)
         table = _quoted(model.qualified)
         self._digest("_before", model, here)
         self.database.execute(f"DELETE FROM live.{table} WHERE {here}")

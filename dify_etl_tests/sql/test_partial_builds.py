@@ -22,7 +22,7 @@ from dify_etl.warehouse import model_builds, partial_builds
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import Builds, build_all
 from dify_etl.warehouse.models import Model
-from dify_etl.warehouse.partial_builds import LEAST_ROWS
+from dify_etl.warehouse.partial_builds import LEAST_ROWS, PartialBuilds
 from dify_etl.warehouse.partitions import BY_APP, BY_DAY, LINKS
 from dify_etl.warehouse.sql_files import SqlFile
 from dify_etl_tests.conftest import Tell
@@ -547,8 +547,11 @@ class Workspace:
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many builds of each model were in part, as in a workspace that is large enough."""
+    """How many builds of each model were in part, as in a workspace that is large enough; whole
+    builds are made of a few days at a time.
+    """
     monkeypatch.setattr(partial_builds, "LEAST_ROWS", 0)
+    monkeypatch.setattr(partial_builds, "ROWS_AT_A_TIME", 30)
     counted: Counter[str] = Counter()
     original = Builds._is_built_in_part
 
@@ -613,6 +616,26 @@ def test_parts_are_what_a_whole_build_makes(
     tell(f"built in part: {dict(parts)}")
     if not SOAK:
         assert {one.qualified for one in INCREMENTAL} == {name for name, n in parts.items() if n}
+
+
+def test_whole_builds_of_a_few_days_at_a_time_are_those_of_all_at_once(
+    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is joined and sorted at a time stays in memory, however large the workspace is."""
+    made: dict[str, int] = {}
+    original = PartialBuilds.by_stretches
+
+    def count(self: PartialBuilds, model: Model) -> Iterator[str]:
+        for statement in original(self, model):
+            made[model.qualified] = made.get(model.qualified, 0) + 1
+            yield statement
+
+    monkeypatch.setattr(PartialBuilds, "by_stretches", count)
+    Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED)).begin()
+    build(database)
+    assert different(database) == []
+    assert {one.qualified for one in INCREMENTAL} == made.keys()
+    assert min(made.values()) > 1
 
 
 def test_small_workspace_is_built_whole(
