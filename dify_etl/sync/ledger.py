@@ -7,7 +7,7 @@ from dify_etl.warehouse.database import TABLE_CHANGES
 from dify_etl.warehouse.migrations import MIGRATIONS
 from dify_etl.warehouse.model_builds import MODELS
 from dify_etl.warehouse.model_settings import CURRENCY_RATES, MODEL_CURRENCIES, MODEL_SETTINGS
-from dify_etl.warehouse.partitions import PARTITION_LINKS, PARTITIONS
+from dify_etl.warehouse.partitions import CHANGED_GROUPS, PARTITION_LINKS, PARTITIONS
 from dify_etl.warehouse.publish import PUBLISHED
 from dify_etl.warehouse.tables import Column, Table
 
@@ -423,6 +423,7 @@ LEDGER = (
     MODELS,
     PARTITIONS,
     PARTITION_LINKS,
+    CHANGED_GROUPS,
     MODEL_SETTINGS,
     MODEL_CURRENCIES,
     CURRENCY_RATES,

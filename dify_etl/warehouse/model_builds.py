@@ -143,7 +143,7 @@ class Builds:
         """
         how = Built(None, built_whole_at=utc_now())
         try:
-            if model.partition is not None and self.partial.pays:
+            if (model.partition is not None or model.group) and self.partial.pays:
                 with self.database.transaction():
                     self.partial.measure(model)
                 how = how._replace(
@@ -179,7 +179,7 @@ class Builds:
 
     def _is_built_by_stretches(self, model: Model) -> bool:
         """Build a large table whole, some days after others."""
-        if not self.partial.find_stretches(model):
+        if model.partition is None or not self.partial.find_stretches(model):
             return False
         try:
             with self.partial.prepared(model), self.database.transaction():
@@ -215,6 +215,7 @@ class Builds:
         sql += [
             str(model.partition),
             str(model.links),
+            str(model.group),
             model.grain,
             *map(str, model.columns.items()),
         ]

@@ -10,6 +10,10 @@ made of the rows of that app and day alone, in all tables that are kept by days
 day, of all apps. "-- linked by: run" says that rows of other days and apps have part in them, too:
 those of the same run.
 
+"-- incremental by group: app_id, question_group" says of a table that its rows with the same values
+in these columns are made of such rows alone, in all tables of models that it names and that have
+these columns; its other tables are small, or change only together with one of these.
+
 A staging view names only what it renames, computes or says otherwise: a column that it passes on as
 it is has the comment of the raw column.
 """
@@ -35,6 +39,7 @@ from dify_etl.warehouse.tables import quoted
 FOLDERS = {"staging": "VIEW", "marts": "TABLE", "exports": "VIEW"}
 _MATERIALIZED = "-- materialized: table"
 _INCREMENTAL, _LINKED = "-- incremental: ", "-- linked by: "
+_BY_GROUP = "-- incremental by group: "
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 
@@ -62,6 +67,7 @@ class Model:
     # The columns of app (None: of all apps) and local day by which it is built in parts.
     partition: tuple[str | None, str] | None = None
     links: tuple[str, ...] = ()  # of warehouse/partitions.py
+    group: tuple[str, ...] = ()  # the columns of groups by which it is built in parts
 
     @property
     def qualified(self) -> str:
@@ -105,6 +111,7 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     kind = FOLDERS[schema]
     partition: tuple[str | None, str] | None = None
     links: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
     for line in header[1:]:
         if line == _MATERIALIZED:
             kind = "TABLE"
@@ -115,13 +122,17 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         if line.startswith(_LINKED):
             links = _links(line.removeprefix(_LINKED), where)
             continue
+        if line.startswith(_BY_GROUP):
+            group = _group(line.removeprefix(_BY_GROUP), where)
+            continue
         found = _COLUMN.fullmatch(line)
         if not found:
             raise _broken(
                 where, f"header line is no column: {line}", "-- column_name: what it holds"
             )
         columns[found["name"]] = found["text"]
-    if (partition and kind != "TABLE") or (links and not partition):
+    is_in_parts = partition is not None or bool(group)
+    if (is_in_parts and kind != "TABLE") or (links and not partition) or (group and partition):
         raise _broken(where, "only a table is built in parts", "-- incremental: app_id, usage_date")
     query = "\n".join(lines[len(header) :]).strip().rstrip(";")
     statement = _parsed(query, where)
@@ -144,6 +155,7 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
         partition=partition,
         links=links,
+        group=group,
     )
 
 
@@ -154,6 +166,15 @@ def _partition(told: str, where: str) -> tuple[str | None, str]:
             where, f"no columns of app and day: {told}", "-- incremental: app_id, usage_date"
         )
     return (names[0] if len(names) == 2 else None), names[-1]
+
+
+def _group(told: str, where: str) -> tuple[str, ...]:
+    names = tuple(told.split(", "))
+    if not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):
+        raise _broken(
+            where, f"no columns: {told}", "-- incremental by group: app_id, question_group"
+        )
+    return names
 
 
 def _links(told: str, where: str) -> tuple[str, ...]:

@@ -20,19 +20,21 @@ from dify_etl.warehouse.partitions import (
     LOOKUPS,
     NO_DAY,
     affected,
+    hash_of,
     joined_by,
     last_change,
     measure,
     measure_linked,
+    number_all_groups,
     number_changed,
+    number_groups,
     number_joined,
     visible,
 )
 from dify_etl.warehouse.published_copy import identifier
-from dify_etl.warehouse.tables import quoted
 
 # Small tables of models that are compared as a whole: they change on few nights.
-BY_CONTENT = ("staging.stg_model_currencies",)
+BY_CONTENT = ("staging.stg_model_currencies", "staging.stg_citing_apps")
 _MOST = 0.5  # of all partitions: beyond that a whole build takes less
 # Fewer messages and node executions than these are built whole in seconds: to look for what
 # changed takes as long.
@@ -82,6 +84,20 @@ class PartialBuilds:
                 found[name] = read
         return list(found.values())
 
+    def grouped(self, model: Model) -> list[str]:
+        """The tables of models that a model built by groups names, and that have its groups."""
+        read = [self.models[name] for name in model.reads if name in self.models]
+        return [
+            one.qualified
+            for one in read
+            if model.group and one.kind == "TABLE" and {*model.group} <= {*one.selects}
+        ]
+
+    def _group_of(self, table: str) -> tuple[str, ...]:
+        """The columns of the groups of a table that a model built by groups asks."""
+        found = (one.group for one in self.models.values() if table in self.grouped(one))
+        return next(found, ())
+
     def by_day(self, table: str) -> tuple[str | None, str] | None:
         """The columns of app and day by which a table lies in partitions; None: it does not."""
         if table in BY_DAY:
@@ -98,6 +114,7 @@ class PartialBuilds:
             if self.by_day(table) is None
             and table not in BY_APP
             and not (table in LOOKUPS and tables & LOOKUPS[table].users.keys())
+            and table not in self.grouped(model)
         )
 
     def measure(self, model: Model) -> None:
@@ -108,7 +125,11 @@ class PartialBuilds:
             measure_linked(self.database, link)
 
     def can_build(self, model: Model, seen: int) -> bool:
-        """Whether a part of the table is to be built; fills `_affected` and `_visible`."""
+        """Whether a part of the table is to be built; fills `_affected` and `_visible`, or of a
+        model that is built by groups `_groups` with their hashes.
+        """
+        if model.group:
+            return self._can_build_groups(model, seen)
         parts = self._parts(model)
         if seen > last_change(self.database) or self._has_rows_without_day(parts, seen):
             return False
@@ -118,6 +139,28 @@ class PartialBuilds:
             "SELECT (SELECT count(*) FROM _visible), (SELECT count(*) FROM _known)"
         )[0]
         return bool(many <= max(_MOST * all_of, 20))
+
+    def _can_build_groups(self, model: Model, seen: int) -> bool:
+        tables, database = self.grouped(model), self.database
+        apps = [table for table in self.tables_of(model) if table in BY_APP]
+        if seen > last_change(database) or database.value(
+            "SELECT (SELECT count(*) FROM ops.partitions "
+            "WHERE list_contains(?, table_name) AND change_number > ?) + "
+            "(SELECT count(*) FROM ops.changed_groups "
+            "WHERE list_contains(?, table_name) AND change_number > ? AND group_hash = '')",
+            [apps, seen, tables, seen],
+        ):
+            return False
+        database.execute(
+            "CREATE OR REPLACE TEMP TABLE _groups AS SELECT DISTINCT group_hash "
+            f"FROM ops.changed_groups WHERE list_contains({tables}, table_name) "
+            f"AND change_number > {seen}"
+        )
+        rows = database.value(
+            f"SELECT count(DISTINCT {hash_of(model.group)}) FROM {model.qualified} AS t"
+        )
+        many = int(database.value("SELECT count(*) FROM _groups"))
+        return many <= max(_MOST * int(rows), 20)
 
     def _has_rows_without_day(self, parts: Sequence[str], seen: int) -> bool:
         """They lie in no partition that a build in parts could put anew."""
@@ -185,11 +228,15 @@ class PartialBuilds:
                 f"SELECT app_id, local_date FROM _stretches WHERE stretch = {number}"
             )
             self._see(model)
-            yield f"{begin} SELECT * FROM part.{table} WHERE {self._here(model)}"
+            yield f"{begin} SELECT * FROM part.{table} AS t WHERE {self._here(model)}"
             begin = f"INSERT INTO live.{table}"
 
     def _here(self, model: Model) -> str:
-        """The condition of the rows of a model's table that lie in the affected partitions."""
+        """The condition of the rows `t` of a model's table that lie in the affected partitions, or
+        are of the groups that changed.
+        """
+        if model.group:
+            return f"{hash_of(model.group)} IN (SELECT group_hash FROM temp._groups)"
         app, day = model.partition or (None, "")
         if app is None:
             return f'"{day}" IN (SELECT local_date FROM temp._affected)'
@@ -230,6 +277,8 @@ class PartialBuilds:
             yield
 
     def _filter(self, model: Model, table: str) -> str:
+        if table in self.grouped(model):
+            return f"WHERE {self._here(model)}"
         by_day = self.by_day(table)
         if by_day is None or model.partition is None:
             return ""
@@ -252,9 +301,18 @@ class PartialBuilds:
         """
         here = self._here(model)
         table = _quoted(model.qualified)
-        self._digest("_before", model, here)
-        self.database.execute(f"DELETE FROM live.{table} WHERE {here}")
-        self.database.execute(f"INSERT INTO live.{table} SELECT * FROM part.{table} WHERE {here}")
+        group = self._group_of(model.qualified)
+        rows = f"SELECT * FROM live.{table} AS t WHERE {here}"
+        if model.partition is not None:
+            self._digest("_before", model, here)
+        if group:
+            self.database.execute(f"CREATE OR REPLACE TEMP TABLE _was AS {rows}")
+        self.database.execute(f"DELETE FROM live.{table} AS t WHERE {here}")
+        self.database.execute(
+            f"INSERT INTO live.{table} SELECT * FROM part.{table} AS t WHERE {here}"
+        )
+        if model.partition is None:
+            return
         self._digest("_after", model, here)
         self.database.execute(
             """CREATE OR REPLACE TEMP TABLE _changed AS
@@ -265,7 +323,17 @@ class PartialBuilds:
                 ON a.app_id = b.app_id AND a.local_date = b.local_date
             WHERE a.digest IS DISTINCT FROM b.digest OR a.rows IS DISTINCT FROM b.rows"""
         )
+        number = last_change(self.database) + 1
         number_changed(self.database, model.qualified)
+        if group:
+            number_groups(
+                self.database,
+                model.qualified,
+                group,
+                before="_was",
+                after=f"({rows})",
+                number=number,
+            )
 
     def _digest(self, name: str, model: Model, where: str) -> None:
         app, day = model.partition or (None, "")
@@ -280,8 +348,9 @@ class PartialBuilds:
         )
 
     def keep(self, model: Model) -> bool:
-        """Keep the rows of a lookup, to be compared after its build; answers whether it has any."""
-        if model.qualified not in LOOKUPS or not self.pays:
+        """Keep the rows of a small table, to be compared after its build; whether it has any."""
+        is_compared = model.qualified in LOOKUPS or self._group_of(model.qualified)
+        if not is_compared or model.partition is not None or not self.pays:
             return False
         held = self.database.value(
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'live' "
@@ -300,6 +369,15 @@ class PartialBuilds:
             return
         if model.qualified in LOOKUPS:
             number_joined(self.database, model.qualified, is_new=not was_there)
+        number = last_change(self.database) + 1
+        if group := self._group_of(model.qualified):
+            if was_there:
+                after = model.qualified
+                number_groups(
+                    self.database, after, group, before="_was", after=after, number=number
+                )
+            else:
+                number_all_groups(self.database, model.qualified, number)
         if model.partition is None:
             return
         app, day = model.partition

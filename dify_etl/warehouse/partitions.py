@@ -5,7 +5,7 @@ belongs together lies in several partitions at times (a run whose nodes follow a
 such pairs are kept, so that a change of one is known to be one of the other.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -39,6 +39,22 @@ PARTITION_LINKS = Table(
         Column("other_app_id", "VARCHAR", "App of the other."),
         Column("other_date", "DATE", "Its local day."),
         Column("change_number", "BIGINT", "The last change of partitions when it was found."),
+    ),
+    keeps_history=False,
+)
+CHANGED_GROUPS = Table(
+    "ops",
+    "changed_groups",
+    "One row per group of rows of a model that changed, for the models that are built by groups.",
+    ("table_name", "group_hash"),
+    (
+        Column("table_name", "VARCHAR", "The table, such as staging.stg_questions."),
+        Column(
+            "group_hash",
+            "VARCHAR",
+            "DuckDB's hash of the columns of the group, which may be texts; empty: all groups.",
+        ),
+        Column("change_number", "BIGINT", "Number of the last change, as in ops.partitions."),
     ),
     keeps_history=False,
 )
@@ -121,6 +137,7 @@ LOOKUPS: Mapping[str, Lookup] = {
             "raw.node_executions": (_STARTED,),
         },
     ),
+    "staging.stg_waiting_messages": Lookup(("message_id",), {"raw.messages": ("t.message_id",)}),
     "staging.stg_repeating_nodes": Lookup(
         ("node_execution_id",), {"raw.node_executions": ("t.node_execution_id",)}
     ),
@@ -162,6 +179,7 @@ LINKS: Mapping[str, Link] = {
     "cited rating": Link(
         {"raw.message_citations": "message_id", "raw.message_feedbacks": "message_id"}
     ),
+    "citation": Link({"raw.messages": "message_id", "raw.message_citations": "message_id"}),
     "tool call": Link({"raw.messages": "message_id", "raw.agent_tool_calls": "message_id"}),
     # Nearly every message moves the time of its conversation, which no other message asks for.
     "conversation": Link(
@@ -173,8 +191,14 @@ LINKS: Mapping[str, Link] = {
 
 
 def last_change(database: Database) -> int:
-    """The number of the last change of any partition; 0 when there was none."""
-    return int(database.value("SELECT coalesce(max(change_number), 0) FROM ops.partitions"))
+    """The number of the last change of any partition or group; 0 when there was none."""
+    return int(
+        database.value(
+            """SELECT coalesce(max(change_number), 0) FROM (
+            SELECT change_number FROM ops.partitions UNION ALL
+            SELECT change_number FROM ops.changed_groups)"""
+        )
+    )
 
 
 def measure(database: Database, table: str) -> None:
@@ -256,6 +280,41 @@ def number_changed(database: Database, table: str) -> None:
         f"SELECT ?, app_id, local_date, rows, digest, {number} FROM _changed",
         [table],
     )
+
+
+def hash_of(group: Sequence[str]) -> str:
+    """The expression over `t` of the hash by which ops.changed_groups knows a group.
+
+    Two groups of one hash are built anew together, which takes longer and changes nothing else.
+    """
+    names = ", ".join(f't."{name}"' for name in group)
+    return f"hash({names})::VARCHAR"
+
+
+def number_groups(
+    database: Database, table: str, group: Sequence[str], *, before: str, after: str, number: int
+) -> None:
+    """Give a number to the groups of a table that have other rows `after` than `before`."""
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _groups AS SELECT DISTINCT group_hash FROM (
+            SELECT {hash_of(group)} AS group_hash, hash(t) AS digest, 1 AS many FROM {after} AS t
+            UNION ALL SELECT {hash_of(group)}, hash(t), -1 FROM {before} AS t)
+        GROUP BY group_hash, digest HAVING sum(many) <> 0"""
+    )
+    database.execute(
+        "DELETE FROM ops.changed_groups WHERE table_name = ? "
+        "AND group_hash IN (SELECT group_hash FROM _groups)",
+        [table],
+    )
+    database.execute(
+        f"INSERT INTO ops.changed_groups SELECT ?, group_hash, {number} FROM _groups", [table]
+    )
+
+
+def number_all_groups(database: Database, table: str, number: int) -> None:
+    """Give a number to all groups of a table."""
+    database.execute("DELETE FROM ops.changed_groups WHERE table_name = ?", [table])
+    database.execute("INSERT INTO ops.changed_groups VALUES (?, '', ?)", [table, number])
 
 
 def number_joined(database: Database, lookup: str, *, is_new: bool) -> None:

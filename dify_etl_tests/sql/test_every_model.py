@@ -30,7 +30,8 @@ BETWEEN = {
     "stg_read_days",
 }
 BETWEEN |= {"stg_app_versions", "stg_first_days", "stg_model_currencies", "stg_nearest_prices"}
-BETWEEN |= {"stg_repeating_nodes", "stg_questions"}
+BETWEEN |= {"stg_repeating_nodes", "stg_questions", "stg_annotated_groups", "stg_citing_apps"}
+BETWEEN |= {"stg_message_rows", "stg_waiting_messages"}
 MODELS_ASKED = {f"staging.stg_{one}_models" for one in ("node", "message")}
 BETWEEN |= {name.removeprefix("staging.") for name in MODELS_ASKED}
 _STAR = re.compile(r"(?m)(^|[\s.])\*,?$")

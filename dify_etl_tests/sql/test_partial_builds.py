@@ -43,8 +43,10 @@ APPS = {
     "letters": "completion",
 }
 MODEL_NAMES = ("gpt", "mini", "yuan")
+QUESTIONS = ("How are you?", "how are you", "Where is it?", "where, is it", "!")
 PEOPLE = ("ada", "bob", "eve", "zoe", "DEFAULT-USER")
-INCREMENTAL = [one for one in MODELS if one.partition is not None]
+BY_DAYS = [one for one in MODELS if one.partition is not None]
+INCREMENTAL = [*BY_DAYS, *(one for one in MODELS if one.group)]
 _WANTED = {behind.qualified for one in INCREMENTAL for behind in models_behind(one.qualified)}
 BEHIND = [one for one in MODELS if one.qualified in _WANTED]
 TABLES = [one for one in BEHIND if one.kind == "TABLE"]
@@ -111,6 +113,7 @@ class Workspace:
             self.log_is_opened,
             self.conversation_changes,
             self.version_is_published,
+            self.question_is_annotated,
             self.day_is_settled,
             self.day_is_read,
             self.new_figure,
@@ -203,6 +206,8 @@ class Workspace:
             latency_seconds=self.chance.choice((None, 0.5, 2.0, 8.25)),
             message_tokens=None if is_unopened else self.chance.randint(1, 50),
             answer_tokens=None if is_unopened else self.chance.randint(1, 50),
+            query=self.chance.choice(QUESTIONS),
+            answer=self.chance.choice(("", "Well.", "There.")),
             total_tokens=60 if priced else None,
             total_price=self.chance.choice((0.25, 0.125)) if priced else None,
             currency=self.chance.choice(("USD", "USD", "RMB")) if priced else None,
@@ -296,6 +301,8 @@ class Workspace:
                 **self.chance.choice(
                     (
                         {"status": "error"},
+                        {"query": self.chance.choice(QUESTIONS)},
+                        {"answer": self.chance.choice(("", "Here."))},
                         {"total_price": 0.375, "total_tokens": 9, "currency": "EUR"},
                         {"total_price": None},
                         {"message_tokens": 7},
@@ -478,6 +485,21 @@ class Workspace:
             created_at=FIRST,
         )
 
+    def question_is_annotated(self) -> None:
+        """An annotation comes, or one is gone."""
+        row = self.one("raw.annotations")
+        if row and self.chance.random() < 0.5:
+            self.update(
+                "raw.annotations", {"annotation_id": row["annotation_id"]}, absent_since=FIRST
+            )
+            return
+        self.rows.add(
+            "raw.annotations",
+            annotation_id=self.id("annotation"),
+            app_id=self.chance.choice([*APPS]),
+            question=self.chance.choice(QUESTIONS),
+        )
+
     def day_is_settled(self) -> None:
         self.rows.execute(
             "UPDATE ops.slices SET is_settled = NOT is_settled WHERE app_id = ? AND slice_date = ?",
@@ -634,7 +656,7 @@ def test_whole_builds_of_a_few_days_at_a_time_are_those_of_all_at_once(
     Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED)).begin()
     build(database)
     assert different(database) == []
-    assert {one.qualified for one in INCREMENTAL} == made.keys()
+    assert {one.qualified for one in BY_DAYS} == made.keys()
     assert min(made.values()) > 1
 
 

@@ -43,7 +43,7 @@ messages as (
         end_user_id,
         status,
         latency_seconds
-    from staging.stg_messages
+    from staging.stg_message_rows
 ),
 
 feedbacks as (

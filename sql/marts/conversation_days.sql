@@ -51,14 +51,15 @@ talks as (
     where not is_absent
 ),
 
--- What a message says to be free is 0 in Dify's figure, whatever its nodes tell.
+-- What a message says to be free is 0 in Dify's figure, whatever its nodes tell. Only of chatflows
+-- a message may have several charges; all others are their messages' own tokens.
 charged_tokens as (
     select
         message_id,
         sum(if(doubt = 'message says 0', 0, total_tokens)) as tokens,
         sum(if(doubt = 'message says 0', 0, completion_tokens)) as answer_tokens
     from staging.stg_charges
-    where message_id is not null
+    where message_id is not null and app_mode = 'advanced-chat'
     group by message_id
 ),
 
@@ -69,40 +70,51 @@ likes as (
     group by message_id
 ),
 
-messages as (
+asked as (
     select
-        stg_messages.app_id,
-        apps.app_mode,
-        stg_messages.created_date as message_date,
-        stg_messages.conversation_id,
-        stg_messages.end_user_id,
-        stg_messages.is_absent,
-        coalesce(stg_messages.from_source = 'console', false) as is_console,
-        talks.conversation_id is not null as is_listed,
-        charged_tokens.tokens,
-        charged_tokens.answer_tokens,
-        stg_messages.latency_seconds,
+        messages.app_id,
+        messages.created_date as message_date,
+        messages.conversation_id,
+        messages.end_user_id,
+        messages.is_absent,
+        coalesce(messages.from_source = 'console', false) as is_console,
+        case
+            when apps.app_mode = 'advanced-chat' then charged_tokens.tokens
+            when messages.message_id is not null
+                then
+                    messages.message_tokens::decimal(38, 0)
+                    + messages.answer_tokens
+        end as tokens,
+        case
+            when apps.app_mode = 'advanced-chat' then charged_tokens.answer_tokens
+            when messages.message_id is not null
+                then messages.answer_tokens::decimal(38, 0)
+        end as answer_tokens,
+        messages.latency_seconds,
         coalesce(
-            likes.likes, case when stg_messages.message_id is null then talks.likes end, 0
+            likes.likes,
+            case when messages.message_id is null then unopened.likes end,
+            0
         ) as likes,
-        stg_messages.absent_since
-    from staging.stg_messages
-    join apps on stg_messages.app_id = apps.app_id
-    left join talks on stg_messages.conversation_id = talks.conversation_id
-    left join charged_tokens on stg_messages.message_id = charged_tokens.message_id
-    left join likes on stg_messages.message_id = likes.message_id
+        messages.absent_since
+    from staging.stg_message_rows as messages
+    join apps on messages.app_id = apps.app_id
+    left join talks as unopened
+        on
+            messages.message_id is null
+            and messages.conversation_id = unopened.conversation_id
+    left join charged_tokens on messages.message_id = charged_tokens.message_id
+    left join likes on messages.message_id = likes.message_id
 ),
 
-parts as (
+summed as (
     select
         app_id,
-        app_mode,
         message_date,
         conversation_id,
         end_user_id,
         is_absent,
         bool_or(is_console) as is_console,
-        bool_or(is_listed) as is_listed,
         count(*) as messages,
         coalesce(sum(tokens), 0)::decimal(38, 0) as tokens,
         coalesce(sum(answer_tokens), 0)::decimal(38, 0) as answer_tokens,
@@ -112,8 +124,32 @@ parts as (
         count(*) filter (where tokens is null) as untold_tokens,
         count(*) filter (where latency_seconds is null) as untold_latencies,
         max(absent_since) as absent_at
-    from messages
-    group by app_id, app_mode, message_date, conversation_id, end_user_id, is_absent
+    from asked
+    group by app_id, message_date, conversation_id, end_user_id, is_absent
+),
+
+parts as (
+    select
+        summed.app_id,
+        apps.app_mode,
+        summed.message_date,
+        summed.conversation_id,
+        summed.end_user_id,
+        summed.is_absent,
+        summed.is_console,
+        talks.conversation_id is not null as is_listed,
+        summed.messages,
+        summed.tokens,
+        summed.answer_tokens,
+        summed.latency_seconds,
+        summed.likes,
+        summed.joined_rows,
+        summed.untold_tokens,
+        summed.untold_latencies,
+        summed.absent_at
+    from summed
+    join apps on summed.app_id = apps.app_id
+    left join talks on summed.conversation_id = talks.conversation_id
 ),
 
 figures as (
@@ -189,13 +225,14 @@ lacks as (
 
 user_days as (
     select
-        app_id,
-        message_date,
-        end_user_id,
-        count(distinct conversation_id) as conversations
+        parts.app_id,
+        parts.message_date,
+        parts.end_user_id,
+        count(distinct parts.conversation_id) as conversations
     from parts
-    where not is_absent and end_user_id is not null
-    group by app_id, message_date, end_user_id
+    join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
+    where not parts.is_absent and parts.end_user_id is not null
+    group by parts.app_id, parts.message_date, parts.end_user_id
 ),
 
 candidates as (

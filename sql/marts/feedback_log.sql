@@ -36,7 +36,7 @@
 
 with unopened as (
     select conversation_id as call_id
-    from staging.stg_messages
+    from staging.stg_message_rows
     where message_id is null
 ),
 

@@ -140,7 +140,7 @@ conversation_lengths as (
         count(*) filter (where not messages.is_absent and not talks.is_absent) as messages,
         count(*) as held_messages
     from staging.stg_conversations as talks
-    join staging.stg_messages as messages on talks.conversation_id = messages.conversation_id
+    join staging.stg_message_rows as messages on talks.conversation_id = messages.conversation_id
     left join talks_left_out on talks.conversation_id = talks_left_out.conversation_id
     left join statistics_reads
         on talks.app_id = statistics_reads.app_id

@@ -110,7 +110,7 @@ lost_runs as (
     select named.app_id, named.created_date, count(distinct named.workflow_run_id) as runs
     from (
         select app_id, created_date, workflow_run_id
-        from staging.stg_messages
+        from staging.stg_message_rows
         where workflow_run_id is not null and not is_absent
         union all
         select app_id, created_date, workflow_run_id
@@ -157,7 +157,7 @@ row_changes as (
         created_date,
         loaded_at,
         greatest(changed_at, absent_since)
-    from staging.stg_messages
+    from staging.stg_message_rows
     union all
     select
         app_id,

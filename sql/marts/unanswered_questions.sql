@@ -1,4 +1,5 @@
 -- One row per app and group of equal questions that were, at least once, not answered well.
+-- incremental by group: app_id, question_group
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.
@@ -21,53 +22,7 @@
 -- Not answered well: it failed, its answer is empty, disliked, or cites nothing in an app of which
 -- at least one answer cites. What no model answers is worth an annotation, or a document.
 
-with cited as (
-    select distinct app_id, message_id
-    from staging.stg_message_citations
-    where not is_absent
-),
-
-citing_apps as (
-    select distinct app_id from cited
-),
-
-disliked as (
-    select distinct message_id, conversation_id
-    from staging.stg_message_feedbacks
-    where not is_absent and rating = 'dislike'
-),
-
-disliked_messages as (
-    select distinct message_id from disliked
-),
-
--- A completion log that nobody opened has one message, and Dify does not tell its id.
-disliked_conversations as (
-    select distinct conversation_id from disliked
-),
-
-annotated as (
-    select distinct
-        app_id,
-        left(
-            trim(
-                regexp_replace(
-                    lower(nfc_normalize(question)), '[\s\p{Z}\p{Cf}\p{P}\p{S}]+', ' ', 'g'
-                )
-            ),
-            300
-        ) as question_group
-    from staging.stg_annotations
-    where not is_absent
-),
-
-waiting as (
-    select distinct message_id
-    from staging.stg_human_inputs
-    where state = 'waiting' and not is_absent
-),
-
-judged as (
+with judged as (
     select
         questions.app_id,
         questions.message_id,
@@ -77,25 +32,17 @@ judged as (
         questions.created_date,
         questions.question_group,
         questions.is_error
-        or questions.is_empty and not questions.is_paused and waiting.message_id is null
+        or questions.is_empty and not questions.is_paused and not questions.is_waiting
             as is_unanswered,
-        disliked_messages.message_id is not null
-        or disliked_conversations.conversation_id is not null as is_disliked,
+        questions.is_disliked,
         questions.message_id is not null
         and citing_apps.app_id is not null
-        and cited.message_id is null
+        and not questions.is_cited
         and not questions.is_paused
-        and waiting.message_id is null
+        and not questions.is_waiting
         and not questions.is_annotation_hit as is_uncited
     from staging.stg_questions as questions
-    left join waiting on questions.message_id = waiting.message_id
-    left join disliked_messages on questions.message_id = disliked_messages.message_id
-    left join disliked_conversations
-        on
-            questions.message_id is null
-            and questions.conversation_id = disliked_conversations.conversation_id
-    left join cited on questions.message_id = cited.message_id
-    left join citing_apps on questions.app_id = citing_apps.app_id
+    left join staging.stg_citing_apps as citing_apps on questions.app_id = citing_apps.app_id
     where questions.question_group <> ''
 ),
 
@@ -130,7 +77,7 @@ grouped as (
 -- Texts are read of the examples alone.
 texts as (
     select conversation_id, message_id, question, answer
-    from staging.stg_messages
+    from staging.stg_message_rows
     where conversation_id in (select example.conversation_id from grouped)
 )
 
@@ -155,7 +102,7 @@ select
     grouped.example.message_id as example_message_id
 from grouped
 left join staging.stg_apps as apps on grouped.app_id = apps.app_id
-left join annotated
+left join staging.stg_annotated_groups as annotated
     on grouped.app_id = annotated.app_id and grouped.question_group = annotated.question_group
 left join texts
     on

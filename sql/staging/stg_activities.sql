@@ -14,7 +14,7 @@
 
 select
     app_id,
-    person_id,
+    case when actor_id is null then asked_by else person_id end as person_id,
     person_name,
     person_kind,
     created_date as activity_date,
@@ -22,8 +22,11 @@ select
     1 as messages,
     0 as workflow_runs,
     case when status = 'error' then 1 else 0 end as failed
-from staging.stg_messages
-where person_id is not null and created_date is not null
+from staging.stg_message_rows as messages
+left join staging.stg_actors as actors on messages.asked_by = actors.actor_id
+where
+    case when actor_id is null then asked_by else person_id end is not null
+    and created_date is not null
 union all
 select
     runs.app_id,

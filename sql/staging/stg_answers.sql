@@ -23,7 +23,8 @@ with messages as (
         messages.message_id,
         messages.conversation_id,
         messages.app_id,
-        messages.person_id,
+        case when actors.actor_id is null then messages.asked_by else actors.person_id end
+            as person_id,
         messages.created_at,
         messages.created_date,
         messages.question,
@@ -40,12 +41,10 @@ with messages as (
         messages.annotation_hit_id is not null as is_annotation_hit,
         cast(messages.message_tokens as decimal(38, 0)) + messages.answer_tokens as tokens,
         messages.latency_seconds
-    from staging.stg_messages as messages
-    left join (
-        select distinct message_id
-        from staging.stg_human_inputs
-        where state = 'waiting' and not is_absent
-    ) as waiting on messages.message_id = waiting.message_id
+    from staging.stg_message_rows as messages
+    left join staging.stg_actors as actors on messages.asked_by = actors.actor_id
+    left join staging.stg_waiting_messages as waiting
+        on messages.message_id = waiting.message_id
 )
 
 select
