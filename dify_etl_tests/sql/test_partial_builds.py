@@ -660,6 +660,63 @@ def test_whole_builds_of_a_few_days_at_a_time_are_those_of_all_at_once(
     assert min(made.values()) > 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"query": "Something else."},  # its old group has one question less, or is gone
+        {"answer": "Another one."},
+        {"status": "error"},
+        {"rating": "dislike"},
+        {"state": "waiting"},
+        {"document_name": "a document"},
+        {"question": "HOW ARE YOU"},
+    ],
+    ids=lambda changes: "".join(changes),
+)
+def test_groups_of_questions_are_built_anew_where_one_changed(
+    database: Database, parts: Counter[str], changes: dict[str, Any]
+) -> None:
+    rows = HandWritten(database, zone_of(ZONE))
+    rows.app("chat", "app")
+    for number in range(30):
+        query = "How are you?" if number < 3 else f"question {number}"
+        at = FIRST + timedelta(days=number % 3)
+        rows.message(
+            f"talk {number}", message_id=f"{number}", query=query, answer="", created_at=at
+        )
+    rows.add(
+        "raw.message_citations",
+        message_id="9",
+        position=1,
+        app_id="app",
+        message_created_at=FIRST,
+    )
+    behind = {one.qualified for one in models_behind("marts.unanswered_questions")}
+    files = [one for one in FILES if one.qualified in {"marts.unanswered_questions", *behind}]
+
+    def night() -> None:
+        assert not [error for _, error in build_all(database, files, run_id="night") if error]
+
+    night()
+    about = {"app_id": "app", "message_id": "1"}
+    of_day = {"message_created_at": FIRST + timedelta(days=1)}
+    if "rating" in changes:
+        rows.like("1", conversation_id="talk 1", **of_day, **changes)
+    elif "state" in changes:
+        rows.add("raw.human_inputs", human_input_id="form", **about, **changes)
+    elif "document_name" in changes:
+        rows.add("raw.message_citations", position=1, **about, **of_day, **changes)
+    elif "question" in changes:
+        rows.add("raw.annotations", annotation_id="annotation", app_id="app", **changes)
+    else:
+        Workspace(rows, Random(SEED)).update("raw.messages", {"message_id": "1"}, **changes)
+    night()
+    assert parts["marts.unanswered_questions"] == 1
+    (mart,) = [one for one in MODELS if one.qualified == "marts.unanswered_questions"]
+    held = database.rows(f"SELECT * FROM {mart.qualified} ORDER BY ALL")
+    assert held == database.rows(f"SELECT * FROM ({mart.query}) ORDER BY ALL")
+
+
 def test_small_workspace_is_built_whole(
     database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
