@@ -53,8 +53,8 @@ select
         trim(
             regexp_replace(
                 lower(nfc_normalize(question)),
-                '[\t\n\f\r\p{Zl}\p{Zp}\p{Cf}\p{P}\p{S}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}'
-                || '\x{3000}][\s\p{Z}\p{Cf}\p{P}\p{S}]*| [\s\p{Z}\p{Cf}\p{P}\p{S}]+',
+                '[\t\n\f\r\p{Zl}\p{Zp}\p{Cf}\p{P}\p{S}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}'
+                || '\x{205f}\x{3000}][\s\p{Z}\p{Cf}\p{P}\p{S}]*| [\s\p{Z}\p{Cf}\p{P}\p{S}]+',
                 ' ',
                 'g'
             )
