@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 SUPPLY := .venv-supply
+LAKE := .venv-lake
 UV := $(shell command -v uv 2>/dev/null)
 
 # Where bytecode is not kept, every process that a test starts compiles the whole program anew.
@@ -51,7 +52,7 @@ dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BAS
 # Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
 # compile all modules anew.
 test: export PYTHONDONTWRITEBYTECODE =
-test: $(READY) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
+test: $(READY) $(LAKE)/.ready ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows (EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
@@ -89,6 +90,9 @@ lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 	  -o deploy/requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-strip-extras --no-annotate --no-header supply_chain/requirements.in -o supply_chain/requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-strip-extras --no-annotate --no-header dify_etl_tests/shared_warehouse/requirements.in \
+	  -o dify_etl_tests/shared_warehouse/requirements.lock
 
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
@@ -113,7 +117,8 @@ audit: $(READY) $(SUPPLY)/.ready ## known weaknesses of dependencies and code; "
 # What the tools of others depend on is not ours, hence environments of their own.
 $(BENCH)/.ready: benchmark/requirements.lock
 $(SUPPLY)/.ready: supply_chain/requirements.lock
-$(BENCH)/.ready $(SUPPLY)/.ready:
+$(LAKE)/.ready: dify_etl_tests/shared_warehouse/requirements.lock
+$(BENCH)/.ready $(SUPPLY)/.ready $(LAKE)/.ready:
 ifdef UV
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(@D)
 	$(UV) pip install -q --python $(@D)/bin/python --require-hashes -r $<

@@ -144,6 +144,32 @@ def _dify_database(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _warehouse(secret: SecretStr) -> SecretStr:
+    # The messages never quote the value: it may hold a password.
+    text = secret.get_secret_value()
+    kind, is_lake, behind = text.partition(":")
+    if "://" in text.partition("ducklake:")[0] or kind in ("md", "motherduck", "postgres", "mysql"):
+        raise ValueError("it is neither a DuckDB file nor ducklake:…")
+    if is_lake and kind == "ducklake":
+        if not behind.strip() or behind.startswith(("mysql:", "md:")):
+            raise ValueError(
+                "behind ducklake: stands postgres:<how to connect>, sqlite:<path> or a path"
+            )
+    elif not text.strip() or text.endswith("/"):
+        raise ValueError("it names no file")
+    return secret
+
+
+def _lake_path(text: str) -> str:
+    # Addresses of DuckDB may carry keys behind a question mark: they would stand in the catalog.
+    scheme, is_address, _ = text.partition("://")
+    if is_address and scheme not in ("s3", "gs", "gcs", "r2", "az", "azure", "abfss"):
+        raise ValueError("it is neither a folder nor an address of s3://, gs:// or az://")
+    if "?" in text or "@" in text.partition("://")[2]:
+        raise ValueError("it must hold no keys: DuckDB's secrets or AWS_… variables tell them")
+    return text
+
+
 def _notify(secret: SecretStr) -> SecretStr:
     # The messages never quote a URL: of most services all of it but the scheme is a secret.
     for position, url in enumerate(secret.get_secret_value().split(), start=1):
@@ -417,6 +443,21 @@ class Settings(BaseSettings):
         validation_alias="DIFY_ETL_COPY_GROUP",
         description="Group of that copy, by name or number; its members may read it.",
         examples=["analysts"],
+    )
+    warehouse: Annotated[SecretStr, AfterValidator(_warehouse)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_WAREHOUSE",
+        description="A shared warehouse, into which every publication of this home is brought as "
+        "well, beside other workspaces: a DuckDB file, or a DuckLake with its catalog in "
+        "PostgreSQL, SQLite or a DuckDB file. Unset: there is none.",
+        examples=["ducklake:postgres:dbname=lake host=localhost user=dify_etl"],
+    )
+    lake_path: Annotated[str, AfterValidator(_lake_path)] | None = Field(
+        None,
+        validation_alias="DIFY_ETL_LAKE_PATH",
+        description="Where that DuckLake keeps its Parquet files: a folder, or an address of "
+        "s3://, gs:// or az://; unset: where its catalog says.",
+        examples=["s3://company-lake/dify"],
     )
     export_folder: Path | None = Field(
         None,

@@ -45,6 +45,7 @@ from dify_etl.warehouse.publish import CopyPlace
 
 if TYPE_CHECKING:
     from dify_etl.dify_database.connection import DifyDatabase
+    from dify_etl.shared_warehouse.place import SharedPlace
 
 SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 
@@ -57,6 +58,19 @@ def copy_place(settings: Settings) -> CopyPlace:
     SettingWrong when this machine knows no such group.
     """
     return CopyPlace(copy_folder_of(settings), settings.copy_access)
+
+
+def shared_place(settings: Settings) -> "SharedPlace | None":
+    """The shared warehouse, where the settings name one; a demo stays in its home."""
+    if settings.warehouse is None or settings.is_simulated:
+        return None
+    from dify_etl.shared_warehouse.place import SharedPlace
+
+    path = settings.lake_path
+    if path is not None and "://" not in path:
+        path = str(Path(path).absolute())
+    spill = Home(home_of(settings)).live.with_name("live.duckdb.shared.tmp")
+    return SharedPlace(settings.warehouse, path, spill.absolute(), settings.copy_access)
 
 
 def export_place(settings: Settings) -> Path:

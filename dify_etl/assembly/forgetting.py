@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dify_etl.assembly.home_files import fingerprint_key
 from dify_etl.assembly.named_files import NamedFile, Searched, clean_files, find_files
@@ -36,6 +37,9 @@ from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import migrate_home
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import quoted
+
+if TYPE_CHECKING:
+    from dify_etl.shared_warehouse.place import SharedPlace
 
 FORGET = "people.forget"
 Tell = Callable[[str], None]
@@ -104,6 +108,7 @@ def forget(
     tell: Tell,
     compression: str = "auto",
     own_sql: Path | None = None,
+    shared: "SharedPlace | None" = None,
 ) -> Forgetting:
     """Do what the plan of that id says. PlanStale when it is not what would be done now.
 
@@ -141,6 +146,7 @@ def forget(
         tell=tell,
         compression=compression,
         own_sql=own_sql,
+        shared=shared,
     )
     sweep_left_behind(home)
     with _opened(home) as database:

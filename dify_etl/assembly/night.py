@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.errors import is_interrupt
@@ -23,7 +24,11 @@ from dify_etl.warehouse.model_builds import build_all, forget_models
 from dify_etl.warehouse.publish import left_copy, publish
 from dify_etl.warehouse.sql_files import sql_files
 
-BUILDING, PUBLISHING = "building models", "publishing"  # what is watched beside feeds
+if TYPE_CHECKING:
+    from dify_etl.shared_warehouse.publication import Publication
+
+# What is watched beside feeds.
+BUILDING, PUBLISHING, SHARING = "building models", "publishing", "shared warehouse"
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
     home; models, copy and verdict follow.
 
     What one app or feed meets is in the verdict. What concerns all of them (a lost session, a full
-    disk, another source), and a bug, ends the night and is its `failure`. KeyboardInterrupt is
-    raised.
+    disk, another source), and a bug, ends the night and is its `failure`. A shared warehouse that
+    cannot be written is a failure of a night that is published. KeyboardInterrupt is raised.
     """
     failure: Exception | None = None
     is_published = False
@@ -63,8 +68,9 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
                 if is_read(feed.name, opened.rules) and (not feeds or feed.name in feeds):
                     opened.reports.append(read_feed(sync, feed))
         build_models(opened)
-        publish_copy(opened)
+        copy = publish_copy(opened)
         is_published = True
+        publish_to_shared(opened, copy.path)
     except Exception as error:
         if is_interrupt(error):
             raise KeyboardInterrupt from error
@@ -107,3 +113,20 @@ def publish_copy(opened: OpenHome) -> Published:
     if left:
         opened.watch.tells(f"{left} was deleted: the copy for analysts is {path.absolute()} now.")
     return Published(path, through)
+
+
+def publish_to_shared(opened: OpenHome, copy: Path) -> "Publication | None":
+    """Bring the published copy into the shared warehouse; None where the settings name none.
+
+    SharedWarehouseError when that cannot be: the home and its copy are published all the same, and
+    the next night brings what is missing.
+    """
+    if opened.shared is None:
+        return None
+    from dify_etl.shared_warehouse.publication import publish_shared
+
+    opened.watch.begins(SHARING, 1)
+    done = publish_shared(opened.shared, copy, run_id=opened.run_id)
+    opened.watch.advances(SHARING)
+    opened.watch.is_done(SHARING)
+    return done

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
 from dify_etl.home import Home
@@ -22,6 +23,9 @@ from dify_etl.warehouse.publish import CopyPlace, publish
 from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 
+if TYPE_CHECKING:
+    from dify_etl.shared_warehouse.place import SharedPlace
+
 LOCK_WAIT_SECONDS = 10.0
 
 
@@ -33,10 +37,12 @@ def rewrite_home(
     tell: Callable[[str], None],
     compression: str = "auto",
     own_sql: Path | None = None,
+    shared: "SharedPlace | None" = None,
 ) -> dict[str, int]:
     """Rewrite all rows by the rules, build the models, write the live file anew and publish. Tables
     of models that do not build, or are no more, are dropped: they hold rows of before.
 
+    With a `shared` warehouse that is emptied of what it was before, too.
     Answers per table how many rows were changed; `compression` is DuckDB's, `own_sql` the folder of
     models of one's own. Whoever cuts it off
     calls it again: what was done stays. SourceChanged: the salt is another one. AnotherSync,
@@ -51,6 +57,7 @@ def rewrite_home(
         tell=tell,
         compression=compression,
         own_sql=own_sql,
+        shared=shared,
     )
 
 
@@ -64,9 +71,10 @@ def rewrite_files(
     tell: Callable[[str], None],
     compression: str,
     own_sql: Path | None = None,
+    shared: "SharedPlace | None" = None,
 ) -> dict[str, int]:
     """As `rewrite_home`: `begin` is called on the open file before any row is rewritten, and `done`
-    when no file holds any more what was taken out.
+    when no file holds any more what was taken out, nor the shared warehouse.
     """
     live = Home(home).live.resolve()
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
@@ -88,6 +96,11 @@ def rewrite_files(
             through = _published_through(database)
             write_anew(database, live, compression=compression)
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
+        if shared is not None:
+            from dify_etl.shared_warehouse.publication import publish_shared
+
+            publish_shared(shared, place.path, run_id=run_id, is_purged=True)
+            tell(f"{shared.name} holds the new rows alone: its older snapshots are gone")
         for report in kept_reports(home):
             report.unlink(missing_ok=True)
             tell(f"{report} was deleted: it was made of the rows of before")

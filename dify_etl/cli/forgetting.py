@@ -12,6 +12,7 @@ from dify_etl.assembly.connection import (
     folder_of_own_sql,
     home_of,
     privacy_of,
+    shared_place,
 )
 from dify_etl.assembly.forgetting import ForgetPlan, Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
@@ -64,6 +65,7 @@ def run_forget(
         place=place,
         dagster=dagster,
         own_sql=folder_of_own_sql(settings),
+        shared=shared_place(settings),
         tell=teller(err if is_json else console),
     )
     if is_json:

@@ -46,6 +46,7 @@ app.add_typer(quarantine, name="quarantine")
 for name, told in {
     "apps": "Apps of the workspace: look, make, change, publish, move, delete.",
     "members": "Members of the workspace: list, invite, change roles, remove.",
+    "warehouse": "The warehouse that several workspaces share: publish, check, compact, remove.",
     "indexing": "Documents that failed, are stuck or paused: list them, retry them.",
 }.items():
     app.add_typer(late_group(name, help=told))

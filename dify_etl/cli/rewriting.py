@@ -10,6 +10,7 @@ from dify_etl.assembly.connection import (
     folder_of_own_sql,
     home_of,
     privacy_of,
+    shared_place,
 )
 from dify_etl.assembly.rewriting import rewrite_home
 from dify_etl.cli.consoles import err, teller
@@ -41,6 +42,7 @@ def run_privacy(console: Console, *, is_to_rewrite: bool, is_json: bool = False)
             privacy_of(settings),
             place=copy_place(settings),
             own_sql=folder_of_own_sql(settings),
+            shared=shared_place(settings),
             tell=teller(err if is_json else console),
         )
     note = _note(settings)

@@ -15,6 +15,7 @@ from dify_etl.assembly.connection import (
     home_of,
     open_dify,
     rules_of,
+    shared_place,
 )
 from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
@@ -133,6 +134,7 @@ def _opened(
             watch=watch,
             wait_seconds=request.wait_seconds,
             copy=copy_place(settings),
+            shared=shared_place(settings),
         ) as opened,
     ):
         yield opened

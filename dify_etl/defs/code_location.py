@@ -21,7 +21,7 @@ from dify_etl.defs.location import Location
 from dify_etl.defs.model_assets import model_assets
 from dify_etl.defs.operation_jobs import operation_jobs, retry_schedule
 from dify_etl.defs.operation_runs import DifyOperations
-from dify_etl.defs.publication import published_copy, sync_verdict
+from dify_etl.defs.publication import published_copy, shared_warehouse_asset, sync_verdict
 from dify_etl.defs.raw_assets import raw_assets
 from dify_etl.defs.report_asset import report_asset
 from dify_etl.defs.resources import DifyHome
@@ -47,9 +47,12 @@ def code_location(
     keys = [key for assets in loaded for key in assets.keys]
     # Not raw assets and models: what stands behind one that is skipped is skipped, too.
     built = [at.models_tried, *(at.feed(feed.name) for feed in FEEDS)]
+    is_shared = settings.warehouse is not None and not settings.is_simulated
+    shared = [shared_warehouse_asset(at)] if is_shared else []
+    ends = [at.published_copy, at.report, at.status, at.sync_verdict]
     job = dg.define_asset_job(
         NIGHTLY_SYNC,
-        selection=[*keys, at.published_copy, at.report, at.status, at.sync_verdict],
+        selection=[*keys, *ends, *([at.shared_warehouse] if is_shared else [])],
         tags=at.tags,
         description="Read the look-back and what is due, build the models, publish, write the "
         "report, judge.",
@@ -66,6 +69,7 @@ def code_location(
             published_copy(built, at),
             status_asset(settings, at),
             report_asset(at),
+            *shared,
             sync_verdict(at),
             indexing_report(at),
             *key_assets(at),

@@ -75,6 +75,11 @@ class Location:
         return self.key("published_copy")
 
     @property
+    def shared_warehouse(self) -> dg.AssetKey:
+        """What was published, in the warehouse that several workspaces share."""
+        return self.key("shared_warehouse")
+
+    @property
     def report(self) -> dg.AssetKey:
         """The page of all figures."""
         return self.key("report")

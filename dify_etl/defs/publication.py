@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dify_etl.assembly.night import publish_copy
+from dify_etl.assembly.night import publish_copy, publish_to_shared
 from dify_etl.defs.check_help import with_help
 from dify_etl.defs.figure_checks import differing_lines
 from dify_etl.defs.groups import PUBLICATION
@@ -13,6 +13,7 @@ from dify_etl.defs.markdown import table
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.sync.causes import CAUSE_HEADINGS, SHOWN_CAUSES, by_cause
 from dify_etl.sync.verdict import BadSlice, Verdict, judge
+from dify_etl.warehouse.publish import CopyPlace
 
 EVERYTHING_READ = "everything_was_read"
 
@@ -40,6 +41,40 @@ def published_copy(after: list[dg.AssetKey], at: Location = ALONE) -> dg.AssetsD
         )
 
     return published
+
+
+def shared_warehouse_asset(at: Location = ALONE) -> dg.AssetsDefinition:
+    """The published copy, brought to the warehouse that several workspaces share."""
+
+    @dg.asset(
+        key=at.shared_warehouse,
+        pool=at.pool,
+        deps=[at.published_copy],
+        group_name=PUBLICATION,
+        kinds={"duckdb"},
+        description="What this home published, in the warehouse of DIFY_ETL_WAREHOUSE, beside "
+        "other workspaces. When it fails, the home's own copy is published all the same.",
+    )
+    def shared(
+        context: dg.AssetExecutionContext, dify_home: DifyHome
+    ) -> dg.MaterializeResult[None]:
+        opened = dify_home.opened
+        copy = (opened.copy or CopyPlace(opened.path)).path
+        with clear_failures(failed_tries=dify_home.failed_tries(context)):
+            done = publish_to_shared(opened, copy)
+        if done is None:
+            return dg.MaterializeResult()
+        return dg.MaterializeResult(
+            metadata={
+                "workspace": done.workspace_id,
+                "publication": done.publication_id,
+                "tables that differed": done.tables,
+                "partitions replaced": done.partitions,
+                "rows": done.rows,
+            }
+        )
+
+    return shared
 
 
 def sync_verdict(at: Location = ALONE) -> dg.AssetsDefinition:

@@ -14,6 +14,7 @@ from dify_etl.assembly.connection import (
     home_of,
     open_dify,
     rules_of,
+    shared_place,
 )
 from dify_etl.control_codes import harmless
 from dify_etl.dify.errors import DifyUnavailable, RateLimited
@@ -61,9 +62,9 @@ def _open(stack: ExitStack, run_id: str, tell: Tell) -> OpenHome:
     settings = effective_settings()
     dify = stack.enter_context(open_dify(settings, tell=tell, run_id=run_id))
     home, rules = home_of(settings), rules_of(settings)
-    copy = copy_place(settings)
+    how: dict[str, Any] = {"copy": copy_place(settings), "shared": shared_place(settings)}
     return stack.enter_context(
-        open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher(), copy=copy)
+        open_home(dify, home, rules=rules, run_id=run_id, watch=NoWatcher(), **how)
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
@@ -31,6 +31,9 @@ from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import CopyPlace
 
+if TYPE_CHECKING:
+    from dify_etl.shared_warehouse.place import SharedPlace
+
 R = TypeVar("R")
 
 LOCK_WAIT_SECONDS = 60.0
@@ -49,6 +52,7 @@ class OpenHome:
     watch: Watcher
     wait_seconds: float = LOCK_WAIT_SECONDS
     copy: CopyPlace | None = None
+    shared: "SharedPlace | None" = None
     started_at: datetime = field(default_factory=utc_now, init=False)
     reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
@@ -136,16 +140,18 @@ def open_home(
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
     copy: CopyPlace | None = None,
+    shared: "SharedPlace | None" = None,
 ) -> Iterator[OpenHome]:
     """Hold the home's lock for a run. AnotherSync names who else holds it after the wait.
 
-    `copy` is where the copy for analysts stands, None: in the home.
+    `copy` is where the copy for analysts stands, None: in the home. `shared` is the warehouse that
+    several workspaces share, None: there is none.
 
     A home that an earlier version made is mended first, see `sync.migrations`.
     """
     with home_lock(path, wait_seconds=wait_seconds), _rare_collections():
         migrate_home(path, STEPS, wait_seconds=wait_seconds, tell=watch.tells, place=copy)
-        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds, copy)
+        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds, copy, shared)
 
 
 @contextmanager

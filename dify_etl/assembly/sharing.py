@@ -1,0 +1,108 @@
+"""What an operator does with the shared warehouse: publish now, compare, compact, remove."""
+
+import uuid
+from pathlib import Path
+
+from dify_etl.assembly.connection import copy_place, home_of, shared_place
+from dify_etl.home import Home, user_name
+from dify_etl.operations.audit import AuditEntry, AuditFile, Outcome
+from dify_etl.operations.errors import PlanStale
+from dify_etl.settings import Settings, SettingWrong
+from dify_etl.shared_warehouse.comparing import TableComparison, compare_shared
+from dify_etl.shared_warehouse.engines import Figures
+from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.shared_warehouse.publication import Publication, publish_shared
+from dify_etl.shared_warehouse.upkeep import (
+    Removal,
+    compact_shared,
+    plan_removal,
+    remove_workspace,
+)
+from dify_etl.sync.lock import home_lock
+from dify_etl.warehouse.database import utc_now
+
+LOCK_WAIT_SECONDS = 60.0
+REMOVE = "warehouse.remove"
+
+
+def named_place(settings: Settings) -> SharedPlace:
+    """The shared warehouse of the settings. SettingWrong when they name none."""
+    place = shared_place(settings)
+    if place is not None:
+        return place
+    if settings.is_simulated:
+        raise SettingWrong(
+            "the simulated Dify shares no warehouse: a demo stays in its home",
+            where="--simulated, or DIFY_ETL_SIMULATED",
+            hint="Leave it out.",
+        )
+    raise SettingWrong(
+        "DIFY_ETL_WAREHOUSE is not set, so there is no shared warehouse",
+        where="environment and .env",
+        hint="Set it to a DuckDB file, as /srv/all.duckdb, or to a lake: `dify-etl docs "
+        "shared-warehouse`.",
+    )
+
+
+def publish_now(settings: Settings) -> Publication:
+    """Bring the home's published copy into the shared warehouse. AnotherSync, NothingPublished,
+    SharedWarehouseError.
+    """
+    place, copy = named_place(settings), _copy(settings)
+    with home_lock(home_of(settings), wait_seconds=LOCK_WAIT_SECONDS):
+        return publish_shared(place, copy, run_id=str(uuid.uuid4()))
+
+
+def compare_now(settings: Settings) -> list[TableComparison]:
+    """The published copy beside what the shared warehouse has of it, table by table."""
+    return compare_shared(named_place(settings), _copy(settings))
+
+
+def compact_now(settings: Settings, *, keep_days: int) -> tuple[Figures, Figures]:
+    """Make the shared warehouse small; how large it was and is."""
+    return compact_shared(named_place(settings), keep_days=keep_days)
+
+
+def planned_removal(settings: Settings, workspace_id: str) -> Removal:
+    """What taking a workspace out of the shared warehouse would delete."""
+    return plan_removal(named_place(settings), workspace_id)
+
+
+def remove_now(settings: Settings, workspace_id: str, *, agreed_id: str) -> Removal:
+    """Take a workspace out of the shared warehouse, as the plan of that id says; the audit of this
+    home tells it. PlanStale when it is not what would be done now.
+    """
+    place = named_place(settings)
+    plan = plan_removal(place, workspace_id)
+    if plan.plan_id != agreed_id:
+        raise PlanStale(
+            f"the plan agreed to is {agreed_id}, but what would be done now is {plan.plan_id}: "
+            f"{sum(plan.rows.values())} rows in {len(plan.rows)} tables",
+            where=REMOVE,
+            hint=f"Nothing was changed. If the plan of now is right, apply {plan.plan_id}.",
+        )
+    trail = AuditFile(Home(home_of(settings)).audit)
+    trail.record(_entry(plan, "begun"))
+    done = remove_workspace(place, plan)
+    trail.record(_entry(plan, "done"))
+    return done
+
+
+def _copy(settings: Settings) -> Path:
+    return copy_place(settings).path
+
+
+def _entry(plan: Removal, outcome: Outcome) -> AuditEntry:
+    return AuditEntry(
+        plan_id=plan.plan_id,
+        step=1,
+        operation=REMOVE,
+        target_kind="workspace",
+        target_id=plan.workspace_id,
+        target_name=plan.workspace_id,
+        actor=user_name(),
+        before=None,
+        after=None,
+        outcome=outcome,
+        at=utc_now(),
+    )

@@ -1,0 +1,128 @@
+"""The tables of a published copy that the shared warehouse gets: columns, partitions, digests."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dify_etl.shared_warehouse.engines import WORKSPACE, SharedWarehouse
+from dify_etl.warehouse.published_copy import identifier
+from dify_etl.warehouse.tables import quoted
+
+SCHEMAS = ("raw", "ops", "staging", "marts")
+# Views of few rows without long texts that say what the ids of raw and marts mean. Other views
+# would hold the texts of raw tables a second time.
+VIEWS = ("stg_apps", "stg_datasets", "stg_documents", "stg_members")
+NO_MONTH = "DATE '0001-01-01'"
+# By what rows are sorted within an app, where a table has it.
+_TIMES = ("created_at", "message_created_at", "started_at", "read_at")
+
+
+@dataclass(frozen=True)
+class CopiedTable:
+    """A table, or a view that is kept as one: its columns but workspace_id by name and type, and
+    its comments (its own under "").
+    """
+
+    schema: str
+    name: str
+    columns: Mapping[str, str]
+    comments: Mapping[str, str]
+
+    @property
+    def qualified(self) -> str:
+        """schema.name, for people and for the books."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def sql(self) -> str:
+        """The same, as SQL wants it."""
+        return f"{identifier(self.schema)}.{identifier(self.name)}"
+
+    @property
+    def day(self) -> str | None:
+        """The local day by whose month rows lie in partitions; None: the table is one partition."""
+        days = [name for name, kind in self.columns.items() if kind == "DATE"]
+        return days[0] if days and "app_id" in self.columns else None
+
+    @property
+    def partition(self) -> tuple[str, str]:
+        """App and month of a row `t`, as SQL."""
+        if self.day is None:
+            return "''", NO_MONTH
+        month = f"CAST(date_trunc('month', t.{identifier(self.day)}) AS DATE)"
+        return "coalesce(t.app_id, '')", f"coalesce({month}, {NO_MONTH})"
+
+    @property
+    def order(self) -> str:
+        """By what its rows `t` are sorted on their way."""
+        times = [one for one in _TIMES if one in self.columns][:1]
+        names = [*(["app_id"] if "app_id" in self.columns else []), *times]
+        names += [self.day] if self.day and not times else []
+        return ", ".join(f"t.{identifier(name)}" for name in names)
+
+    def values(self, types: Mapping[str, str]) -> str:
+        """Its columns of a row `t`, as SQL, with the types that the shared warehouse has."""
+        return ", ".join(
+            f"t.{identifier(name)}"
+            if types.get(name, kind) == kind
+            else f"CAST(t.{identifier(name)} AS {types[name]})"
+            for name, kind in self.columns.items()
+        )
+
+    def digest(self, types: Mapping[str, str] | None = None) -> str:
+        """Digest of rows `t` in any order, as SQL: names and types of columns, and all values."""
+        named = hashlib.sha256(repr(list(self.columns.items())).encode()).hexdigest()[:12]
+        hashed = f"hash({self.values(types or {})})"
+        return f"'{named} ' || sum({hashed}) || ' ' || bit_xor({hashed})"
+
+
+def tables_of_copy(warehouse: SharedWarehouse) -> list[CopiedTable]:
+    """The tables of the attached copy, by schema and name."""
+    views = ", ".join(quoted(one) for one in VIEWS)
+    schemas = ", ".join(quoted(one) for one in SCHEMAS)
+    rows = warehouse.rows(
+        f"""SELECT schema_name, table_name, column_name, data_type, comment
+        FROM duckdb_columns() WHERE database_name = 'home' AND schema_name IN ({schemas})
+            AND (schema_name, table_name) IN (
+                SELECT (schema_name, table_name) FROM duckdb_tables() WHERE database_name = 'home'
+                UNION ALL SELECT (schema_name, view_name) FROM duckdb_views()
+                WHERE database_name = 'home' AND schema_name = 'staging' AND view_name IN ({views}))
+        ORDER BY schema_name, table_name, column_index"""
+    )
+    told = {
+        (schema, name): comment
+        for schema, name, comment in warehouse.rows(
+            "SELECT schema_name, table_name, comment FROM duckdb_tables() "
+            "WHERE database_name = 'home' UNION ALL "
+            "SELECT schema_name, view_name, comment FROM duckdb_views() "
+            "WHERE database_name = 'home'"
+        )
+    }
+    return list(_gathered(rows, told))
+
+
+def _gathered(
+    rows: Iterable[tuple[str, str, str, str, str | None]],
+    told: Mapping[tuple[str, str], str | None],
+) -> Iterable[CopiedTable]:
+    columns: dict[tuple[str, str], dict[str, str]] = {}
+    comments: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, kind, comment in rows:
+        of_table = columns.setdefault((schema, table), {})
+        said = comments.setdefault((schema, table), {"": told.get((schema, table)) or ""})
+        if column != WORKSPACE:
+            of_table[column] = kind
+            said[column] = comment or ""
+    for key, of_table in columns.items():
+        yield CopiedTable(*key, of_table, {name: one for name, one in comments[key].items() if one})
+
+
+def shared_columns(warehouse: SharedWarehouse) -> dict[str, dict[str, str]]:
+    """What the shared warehouse has: columns and types by schema.name."""
+    held: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind in warehouse.rows(
+        "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = 'shared' ORDER BY schema_name, table_name, column_index"
+    ):
+        held.setdefault(f"{schema}.{table}", {})[column] = kind
+    return held

@@ -1,0 +1,339 @@
+"""Bring a home's published copy into the shared warehouse: what differs, in one transaction.
+
+Each table lies in partitions (app and month, where it has both; else it is one). The shared
+warehouse keeps a digest of each partition as it was published; only those whose digest is another
+one now are deleted and inserted anew. Whoever was cut off says it once more.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from dify_etl.shared_warehouse.copied_tables import (
+    SCHEMAS,
+    CopiedTable,
+    shared_columns,
+    tables_of_copy,
+)
+from dify_etl.shared_warehouse.engines import (
+    WORKSPACE,
+    SharedWarehouse,
+    attach_copy,
+    opened,
+    purge,
+    write_catalog_anew,
+)
+from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
+from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.warehouse.errors import NothingPublished
+from dify_etl.warehouse.published_copy import identifier
+from dify_etl.warehouse.tables import Column, Table, quoted, table_comment
+
+PUBLICATIONS = Table(
+    "ops",
+    "publications",
+    "One row per publication of a workspace into this shared warehouse.",
+    ("publication_id",),
+    (
+        Column("workspace_id", "VARCHAR", "The workspace."),
+        Column("publication_id", "VARCHAR", "The publication; the extra info of its snapshot."),
+        Column("published_at", "TIMESTAMPTZ", "When it was written, UTC."),
+        Column("run_id", "VARCHAR", "The run that asked for it."),
+        Column("through_date", "DATE", "The last local day that the workspace's rows cover."),
+        Column("partitions", "BIGINT", "How many partitions were replaced."),
+        Column("rows", "BIGINT", "How many rows were inserted."),
+    ),
+    keeps_history=False,
+)
+PUBLISHED_PARTITIONS = Table(
+    "ops",
+    "published_partitions",
+    "One row per workspace, table, app and month: what was published last.",
+    ("workspace_id", "table_name", "app_id", "month"),
+    (
+        Column("workspace_id", "VARCHAR", "The workspace."),
+        Column("table_name", "VARCHAR", "The table, such as raw.messages."),
+        Column("app_id", "VARCHAR", "Id of the app; empty: none, or the table has none."),
+        Column("month", "DATE", "First day of the month; 0001-01-01: no day, or no such column."),
+        Column("rows", "BIGINT", "How many rows it has."),
+        Column("digest", "VARCHAR", "Digest of these rows by DuckDB's hash."),
+        Column("duckdb_version", "VARCHAR", "The DuckDB that took it: hashes may change with it."),
+    ),
+    keeps_history=False,
+)
+BOOKS = (PUBLICATIONS, PUBLISHED_PARTITIONS)
+_OURS = "workspace_id = ?"
+_WORKSPACES = """CREATE OR REPLACE VIEW shared.staging.stg_workspaces AS
+SELECT workspace_id, workspace_name, server_origin, timezone, server_version, role
+FROM ops.source"""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was brought: partitions replaced and rows inserted, of so many tables."""
+
+    workspace_id: str
+    publication_id: str
+    tables: int
+    partitions: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Whose rows a copy holds."""
+
+    workspace_id: str
+    server_origin: str
+    through: date | None
+
+
+def publish_shared(
+    place: SharedPlace, copy: Path, *, run_id: str, is_purged: bool = False
+) -> Publication:
+    """Make the workspace's rows in the shared warehouse those of the copy. With `is_purged` nothing
+    is kept of what they were before: no snapshot, no file, no free block. Call it under the home's
+    lock: of two copies of a workspace the later call would win, not the newer copy.
+
+    SharedWarehouseBusy, SharedWarehouseUnavailable, SharedWarehouseRefused: it is as it was before.
+    NothingPublished: the copy is missing.
+    """
+    require_copy(copy)
+    with opened(place, is_anew=is_purged) as warehouse:
+        done = publish_into(warehouse, copy, run_id=run_id)
+        if is_purged:
+            purge(warehouse, done.workspace_id)
+    if is_purged:
+        write_catalog_anew(place)
+    return done
+
+
+def require_copy(copy: Path) -> None:
+    """NothingPublished when there is no copy."""
+    if not copy.exists():
+        raise NothingPublished(
+            "no sync has published a copy yet",
+            where=str(copy),
+            hint="There is nothing to bring to the shared warehouse: run `dify-etl sync`.",
+        )
+
+
+def publish_into(warehouse: SharedWarehouse, copy: Path, *, run_id: str) -> Publication:
+    """The same into an open warehouse."""
+    attach_copy(warehouse, copy)
+    try:
+        workspace = workspace_of_copy(warehouse, copy)
+        tables = tables_of_copy(warehouse)
+        _measure(warehouse, tables)
+    except duckdb.Error as error:
+        raise warehouse.clear(error) from error
+    publication_id = str(uuid.uuid4())
+    return warehouse.transaction(
+        lambda: _publish(warehouse, workspace, tables, publication_id, run_id),
+        message=f"workspace {workspace.workspace_id}, publication {publication_id}",
+        mark=publication_id,
+    )
+
+
+def workspace_of_copy(warehouse: SharedWarehouse, copy: Path) -> Workspace:
+    """The workspace that the attached copy belongs to. NothingPublished: no run has told it."""
+    rows = warehouse.rows(
+        "SELECT workspace_id, server_origin, (SELECT max(through_date) FROM home.ops.published) "
+        "FROM home.ops.source"
+    )
+    if not rows or rows[0][0] is None:
+        raise NothingPublished(
+            "the published copy does not say of which workspace it is",
+            where=str(copy),
+            hint="`dify-etl sync` makes it anew.",
+        )
+    return Workspace(str(rows[0][0]), str(rows[0][1]), rows[0][2])
+
+
+def _measure(warehouse: SharedWarehouse, tables: Sequence[CopiedTable]) -> None:
+    """Rows and digest of each partition of the copy, in the temporary table `_partitions`."""
+    warehouse.execute(
+        "CREATE OR REPLACE TEMP TABLE _partitions "
+        "(table_name VARCHAR, app_id VARCHAR, month DATE, rows BIGINT, digest VARCHAR)"
+    )
+    for table in tables:
+        app, month = table.partition
+        counted = f"""SELECT {app} AS app_id, {month} AS month, count(*) AS rows,
+                {table.digest()} AS digest FROM home.{table.sql} t GROUP BY 1, 2"""
+        warehouse.execute(
+            f"""INSERT INTO _partitions
+            SELECT {quoted(table.qualified)}, app_id, month, rows, digest
+            FROM ({counted}) WHERE rows > 0"""
+        )
+
+
+def _publish(
+    warehouse: SharedWarehouse,
+    workspace: Workspace,
+    tables: Sequence[CopiedTable],
+    publication_id: str,
+    run_id: str,
+) -> Publication:
+    held = shared_columns(warehouse)
+    if not held:
+        for schema in SCHEMAS:
+            warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS shared.{schema}")
+    for book in BOOKS:
+        if book.qualified not in held:
+            _make_book(warehouse, book)
+    _check_server(warehouse, workspace, is_new="ops.source" not in held)
+    types = {one.qualified: _ensure(warehouse, one, held.get(one.qualified)) for one in tables}
+    if "ops.source" not in held:
+        warehouse.execute(_WORKSPACES)
+    differing = _find_differing(warehouse, workspace)
+    by_name = {one.qualified: one for one in tables}
+    rows = 0
+    for name, _, is_all in differing:
+        if (table := by_name.get(name)) is not None:
+            rows += _replace(warehouse, workspace, table, types[name], is_all=is_all)
+        elif name in held:  # a model that the home has no more
+            schema, _, bare = name.partition(".")
+            gone = f"shared.{identifier(schema)}.{identifier(bare)}"
+            warehouse.execute(f"DELETE FROM {gone} WHERE {_OURS}", [workspace.workspace_id])
+    _note(warehouse, workspace)
+    replaced = sum(count for _, count, _ in differing)
+    warehouse.execute(
+        f"INSERT INTO shared.{PUBLICATIONS.qualified} SELECT ?, ?, now(), ?, ?, ?, ?",
+        [workspace.workspace_id, publication_id, run_id, workspace.through, replaced, rows],
+    )
+    return Publication(workspace.workspace_id, publication_id, len(differing), replaced, rows)
+
+
+def _make_book(warehouse: SharedWarehouse, book: Table) -> None:
+    columns = ", ".join(f"{identifier(one.name)} {one.type}" for one in book.columns)
+    name = f"shared.{book.qualified}"
+    warehouse.execute(f"CREATE TABLE {name} ({columns})")
+    warehouse.partition(name, None)
+    comments = {one.name: one.description for one in book.columns}
+    _comment(warehouse, name, {"": table_comment(book)} | comments)
+
+
+def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: bool) -> None:
+    """SharedWarehouseRefused when the rows of a workspace of this id came from another server: of
+    two copies of a Dify each would delete the rows of the other, night after night.
+    """
+    held = None
+    if not is_new:
+        held = warehouse.value(
+            f"SELECT server_origin FROM shared.ops.source WHERE {_OURS}", [workspace.workspace_id]
+        )
+    if held in (None, workspace.server_origin):
+        return
+    raise SharedWarehouseRefused(
+        f"the shared warehouse has workspace {workspace.workspace_id} from {held}, this home has "
+        f"it from {workspace.server_origin}",
+        where=warehouse.place.name,
+        hint="If the server moved, `dify-etl warehouse remove` takes the rows of before out. Of "
+        "two copies of one Dify only one can be in it.",
+    )
+
+
+def _ensure(
+    warehouse: SharedWarehouse, table: CopiedTable, held: Mapping[str, str] | None
+) -> dict[str, str]:
+    """Make the table, or give it what it lacks; answers its columns and their types there."""
+    name = f"shared.{table.sql}"
+    wanted = {column: warehouse.stored_type(kind) for column, kind in table.columns.items()}
+    if held is None:
+        columns = ", ".join(f"{identifier(column)} {kind}" for column, kind in wanted.items())
+        warehouse.execute(f"CREATE TABLE {name} ({WORKSPACE} VARCHAR, {columns})")
+        warehouse.partition(name, table.day)
+        said = {WORKSPACE: "The workspace, by which a published copy is told from others."}
+        _comment(warehouse, name, said | dict(table.comments))
+        return wanted
+    kept = dict(held)
+    for column, kind in wanted.items():
+        if column not in held:
+            warehouse.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
+            told = {one: said for one, said in table.comments.items() if one == column}
+            _comment(warehouse, name, told)
+        elif held[column] in (kind, "VARCHAR") or warehouse.value(
+            f"SELECT can_cast_implicitly(NULL::{kind}, NULL::{held[column]})"
+        ):
+            continue  # an older release, or another spelling, is no step back
+        else:
+            warehouse.widen(name, column, kind)
+        kept[column] = kind
+    return {column: kept[column] for column in wanted}
+
+
+def _comment(warehouse: SharedWarehouse, name: str, comments: Mapping[str, str]) -> None:
+    for column, said in comments.items():
+        what = f"COLUMN {name}.{identifier(column)}" if column else f"TABLE {name}"
+        warehouse.execute(f"COMMENT ON {what} IS {quoted(said)}")
+
+
+def _find_differing(
+    warehouse: SharedWarehouse, workspace: Workspace
+) -> list[tuple[str, int, bool]]:
+    """Per table with partitions that differ: how many, and whether these are all that it has there;
+    the partitions are in the temporary table `_differing`.
+    """
+    warehouse.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _differing AS
+        SELECT table_name, app_id, month, p.rows IS NOT NULL AS is_there,
+            n.digest IS NOT DISTINCT FROM p.digest AND n.rows IS NOT DISTINCT FROM p.rows
+                AND p.duckdb_version = {quoted(duckdb.__version__)} AS is_same
+        FROM _partitions n FULL JOIN (
+            SELECT * FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}
+        ) p USING (table_name, app_id, month)""",
+        [workspace.workspace_id],
+    )
+    found = warehouse.rows(
+        """SELECT table_name, count(*) FILTER (WHERE is_same IS NOT TRUE),
+            count(*) FILTER (WHERE is_same AND is_there) = 0
+        FROM _differing GROUP BY 1 HAVING bool_or(is_same IS NOT TRUE) ORDER BY 1"""
+    )
+    warehouse.execute("DELETE FROM _differing WHERE is_same")
+    return [(str(name), int(count), bool(is_all)) for name, count, is_all in found]
+
+
+def _replace(
+    warehouse: SharedWarehouse,
+    workspace: Workspace,
+    table: CopiedTable,
+    types: Mapping[str, str],
+    *,
+    is_all: bool,
+) -> int:
+    """Delete and insert the partitions of a table that differ; answers rows inserted."""
+    app, month = table.partition
+    of_table = f"SELECT app_id, month FROM _differing WHERE table_name = {quoted(table.qualified)}"
+    is_chosen = "true" if is_all else f"({app}, {month}) IN ({of_table})"
+    is_there = warehouse.value(
+        f"SELECT bool_or(is_there) FROM _differing WHERE table_name = {quoted(table.qualified)}"
+    )
+    if is_there:
+        warehouse.execute(
+            f"DELETE FROM shared.{table.sql} t WHERE {_OURS} AND {is_chosen}",
+            [workspace.workspace_id],
+        )
+    names = ", ".join(identifier(name) for name in (WORKSPACE, *table.columns))
+    order = f" ORDER BY {table.order}" if table.order else ""
+    inserted = warehouse.value(
+        f"INSERT INTO shared.{table.sql} ({names}) SELECT ?, {table.values(types)} "
+        f"FROM home.{table.sql} t WHERE {is_chosen}{order}",
+        [workspace.workspace_id],
+    )
+    return int(inserted or 0)
+
+
+def _note(warehouse: SharedWarehouse, workspace: Workspace) -> None:
+    """Keep the digests of what was published; only of tables of which something differs."""
+    book = f"shared.{PUBLISHED_PARTITIONS.qualified}"
+    of_tables = "table_name IN (SELECT table_name FROM _differing)"
+    warehouse.execute(f"DELETE FROM {book} WHERE {_OURS} AND {of_tables}", [workspace.workspace_id])
+    warehouse.execute(
+        f"INSERT INTO {book} SELECT ?, table_name, app_id, month, rows, digest, ? "
+        f"FROM _partitions WHERE {of_tables} ORDER BY ALL",
+        [workspace.workspace_id, duckdb.__version__],
+    )

@@ -1,0 +1,65 @@
+"""The kinds of shared warehouses that the DuckDB at hand can hold: a file, or lakes."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl_tests.postgres import Postgres, serving_postgres
+from dify_etl_tests.shared_warehouse.copies import whole_copies
+
+COPIES = "LAKE_TEST_COPIES"  # a folder of copies that the outer run made
+HAS_LAKE = find_spec("duckdb_extension_ducklake") is not None
+KINDS = ("duckdb", "sqlite", "postgres") if HAS_LAKE else ("file",)
+MakePlace = Callable[[str], SharedPlace]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for catalogs."""
+    with serving_postgres(log_statement="none") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
+    """Copies of three whole workspaces; nobody changes them."""
+    if made := os.environ.get(COPIES):
+        return sorted(Path(made).glob("*.duckdb"))
+    return whole_copies(tmp_path_factory.mktemp("copies"))
+
+
+@pytest.fixture
+def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> MakePlace:
+    """An empty shared warehouse of a kind."""
+    numbers = itertools.count()
+
+    def make(kind: str) -> SharedPlace:
+        number = next(numbers)
+        targets = {
+            "file": f"{tmp_path}/all-{number}.duckdb",
+            "duckdb": f"ducklake:{tmp_path}/catalog-{number}.duckdb",
+            "sqlite": f"ducklake:sqlite:{tmp_path}/catalog-{number}.sqlite",
+        }
+        if kind == "postgres":
+            server: Postgres = request.getfixturevalue("postgres")
+            name = f"lake_{tmp_path.name.lower()}_{number}"[-50:].replace("-", "_").strip("_")
+            server.execute(f'CREATE DATABASE "{name}"')
+            targets["postgres"] = (
+                f"ducklake:postgres:dbname={name} host=127.0.0.1 port={server.port} user=owner"
+            )
+        data = None if kind == "file" else f"{tmp_path}/data-{number}"
+        return SharedPlace(SecretStr(targets[kind]), data, tmp_path / "spill")
+
+    return make
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, make_place: MakePlace) -> SharedPlace:
+    """An empty shared warehouse of each kind."""
+    return make_place(request.param)

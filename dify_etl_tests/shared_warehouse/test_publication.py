@@ -1,0 +1,285 @@
+"""What a home publishes is in the shared warehouse, and nothing else changes there."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dify_etl.shared_warehouse import publication
+from dify_etl.shared_warehouse.comparing import compare_shared
+from dify_etl.shared_warehouse.copied_tables import VIEWS
+from dify_etl.shared_warehouse.engines import opened, opened_to_read
+from dify_etl.shared_warehouse.errors import (
+    SharedWarehouseBusy,
+    SharedWarehouseRefused,
+    SharedWarehouseUnavailable,
+)
+from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.shared_warehouse.publication import Publication, publish_shared
+from dify_etl.shared_warehouse.upkeep import compact_shared, plan_removal, remove_workspace
+from dify_etl.warehouse.errors import NothingPublished
+from dify_etl_tests.shared_warehouse.conftest import KINDS
+from dify_etl_tests.shared_warehouse.copies import change, messages_of, small_copy
+
+Rows = list[tuple[Any, ...]]
+
+
+def publish(place: SharedPlace, copy: Path, **how: Any) -> Publication:
+    return publish_shared(place, copy, run_id="run", **how)
+
+
+def asked(place: SharedPlace, sql: str) -> Rows:
+    """What an analyst is answered."""
+    with opened_to_read(place) as warehouse:
+        return warehouse.rows(sql)
+
+
+def differing(place: SharedPlace, copy: Path) -> list[str]:
+    return [one.table for one in compare_shared(place, copy) if not one.is_equal]
+
+
+def cells(copy: Path) -> dict[str, Rows]:
+    """Every cell of what is published of a copy, as text, with the workspace before it."""
+    views = ", ".join(f"'{one}'" for one in VIEWS)
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        ((workspace,),) = connection.execute("SELECT workspace_id FROM ops.source").fetchall()
+        names = connection.execute(
+            f"""SELECT schema_name, table_name FROM duckdb_tables() UNION ALL
+            SELECT schema_name, view_name FROM duckdb_views()
+            WHERE NOT internal AND view_name IN ({views}) ORDER BY ALL"""
+        ).fetchall()
+        return {
+            f"{schema}.{table}": connection.execute(
+                "SELECT ?, columns(lambda c: c <> 'workspace_id')::VARCHAR "
+                f"FROM {schema}.{table} ORDER BY ALL",
+                [workspace],
+            ).fetchall()
+            for schema, table in names
+        }
+
+
+def test_three_workspaces_are_there_cell_by_cell(
+    place: SharedPlace, copies: Sequence[Path]
+) -> None:
+    """Every table holds the rows of all, and each row its workspace before all other columns."""
+    for copy in copies:
+        publish(place, copy)
+    wanted: dict[str, Rows] = {}
+    for copy in copies:
+        for table, rows in cells(copy).items():
+            wanted.setdefault(table, []).extend(rows)
+    assert len(wanted) > 70
+    with opened_to_read(place) as warehouse:
+        found = {
+            table: warehouse.rows(f"SELECT columns(*)::VARCHAR FROM shared.{table} ORDER BY ALL")
+            for table in wanted
+        }
+    assert {
+        table
+        for table, rows in wanted.items()
+        if sorted(rows, key=str) != sorted(found[table], key=str)
+    } == set()
+    assert sum(map(len, found.values())) > 3000
+    assert [differing(place, copy) for copy in copies] == [[], [], []]
+    assert asked(place, "SELECT count(*) FROM shared.staging.stg_workspaces") == [(3,)]
+
+
+def test_second_time_changes_nothing(place: SharedPlace, tmp_path: Path) -> None:
+    """Nothing is deleted and inserted when no digest differs; the publication is noted."""
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    assert publish(place, copy).partitions > 6
+    assert publish(place, copy).partitions == 0
+    assert asked(
+        place, "SELECT count(*), count(DISTINCT publication_id) FROM shared.ops.publications"
+    ) == [(2, 2)]
+
+
+def test_only_the_partition_of_a_change_is_replaced(place: SharedPlace, tmp_path: Path) -> None:
+    """A changed, a new and a deleted row: one month of one app each; other workspaces stay."""
+    copy, other = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, copy)
+    publish(place, other)
+    of_app = "app_id = 'app-1' AND created_date = DATE '2026-02-05'"
+    for statement, rows in (
+        (f"UPDATE raw.messages SET query = 'changed' WHERE {of_app}", 4),
+        (f"DELETE FROM raw.messages WHERE {of_app} AND message_id LIKE '%-0'", 3),
+        (
+            "INSERT INTO raw.messages (app_id, created_date) VALUES ('app-1', '2026-02-05')",
+            4,
+        ),
+        (f"DELETE FROM raw.messages WHERE {of_app}", 0),
+        ("INSERT INTO raw.messages (app_id) VALUES (NULL)", 1),
+        ("UPDATE raw.messages SET query = 'nobody' WHERE app_id IS NULL", 1),
+    ):
+        done = publish(place, change(copy, statement))
+        assert (done.tables, done.partitions, done.rows) == (1, 1, rows), statement
+        assert differing(place, copy) == differing(place, other) == []
+
+
+def test_columns_of_newer_and_older_releases(place: SharedPlace, tmp_path: Path) -> None:
+    """A new column is added, null for workspaces of before; an older release goes on beside it, and
+    another type is taken over with the values of all.
+    """
+    new, old = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, new)
+    publish(place, old)
+    change(new, "ALTER TABLE raw.apps ADD COLUMN icon VARCHAR", "UPDATE raw.apps SET icon = 'x'")
+    publish(place, new)
+    publish(place, change(old, "UPDATE raw.apps SET name = 'later'"))
+    sql = "SELECT DISTINCT workspace_id, icon FROM shared.raw.apps ORDER BY 1"
+    assert asked(place, sql) == [("a", "x"), ("b", None)]
+    change(new, "ALTER TABLE marts.app_daily_usage ALTER messages TYPE VARCHAR")
+    publish(place, change(new, "UPDATE marts.app_daily_usage SET messages = 'many'"))
+    publish(place, change(old, "UPDATE marts.app_daily_usage SET messages = 7"))
+    sql = "SELECT DISTINCT workspace_id, messages FROM shared.marts.app_daily_usage ORDER BY 1"
+    assert asked(place, sql) == [("a", "many"), ("b", "7")]
+    assert differing(place, new) == differing(place, old) == []
+
+
+def test_model_that_is_gone_leaves_no_rows(place: SharedPlace, tmp_path: Path) -> None:
+    """Rows of a table that the home has no more are deleted, those of other workspaces are not."""
+    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    for copy in (one, two):
+        publish(place, copy)
+    publish(place, change(one, "DROP TABLE marts.app_daily_usage"))
+    sql = "SELECT DISTINCT workspace_id FROM shared.marts.app_daily_usage"
+    assert asked(place, sql) == [("b",)]
+    assert differing(place, one) == []
+
+
+def test_check_names_what_differs(place: SharedPlace, tmp_path: Path) -> None:
+    """Every way in which a table can differ: a value, a row more or less on either side."""
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    publish(place, copy)
+    with opened(place) as warehouse:
+        warehouse.execute("UPDATE shared.raw.apps SET name = 'other' WHERE app_id = 'app-0'")
+        warehouse.execute("INSERT INTO shared.raw.messages BY NAME SELECT 'a' AS workspace_id")
+        warehouse.execute("DELETE FROM shared.marts.app_daily_usage WHERE app_id = 'app-0'")
+        warehouse.execute("CREATE TABLE shared.marts.more AS SELECT 'a' AS workspace_id")
+    assert differing(place, copy) == [
+        "marts.app_daily_usage",
+        "raw.apps",
+        "raw.messages",
+        "marts.more",
+    ]
+
+
+def test_names_of_strangers_are_names(place: SharedPlace, tmp_path: Path) -> None:
+    """Workspace, app and a model of somebody's own hold quotes and statements: all are data."""
+    evil = "'; DROP TABLE raw.apps; --"
+    copy = small_copy(tmp_path / "a.duckdb", evil, server="it's")
+    model, column = 'marts."it\'s ""mine"" "', '"a ""column"" of; mine"'
+    change(
+        copy,
+        "UPDATE raw.messages SET app_id = 'a''\"; DROP SCHEMA raw; --'",
+        f"CREATE TABLE {model} AS SELECT 1 AS {column}",
+        f"COMMENT ON TABLE {model} IS 'it''s'",
+    )
+    for number in range(2):
+        publish(place, change(copy, f"UPDATE {model} SET {column} = {number}"))
+        assert differing(place, copy) == []
+    assert asked(place, "SELECT DISTINCT workspace_id FROM shared.raw.apps") == [(evil,)]
+
+
+def test_workspace_of_another_server_is_refused(place: SharedPlace, tmp_path: Path) -> None:
+    """A copied Dify has the same ids: neither takes the place of the other, until it is removed."""
+    publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+    other = small_copy(tmp_path / "b.duckdb", "a", server="https://copy.test")
+    with pytest.raises(SharedWarehouseRefused, match=r"https://dify\.test"):
+        publish(place, other)
+    remove_workspace(place, plan_removal(place, "a"))
+    publish(place, other)
+    assert differing(place, other) == []
+
+
+def test_cut_off_publication_is_not_seen(
+    place: SharedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tables of a workspace change together or not at all; the next time brings them."""
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    publish(place, copy)
+    before = asked(
+        place, "SELECT name, count(*) FROM shared.raw.apps, shared.raw.messages GROUP BY 1"
+    )
+    small_copy(copy, "a", version=1)
+    monkeypatch.setattr(publication, "_note", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        publish(place, copy)
+    monkeypatch.undo()
+    assert (
+        asked(place, "SELECT name, count(*) FROM shared.raw.apps, shared.raw.messages GROUP BY 1")
+        == before
+    )
+    publish(place, copy)
+    assert differing(place, copy) == []
+
+
+def test_removed_workspace_leaves_the_others(place: SharedPlace, tmp_path: Path) -> None:
+    """The plan tells rows by table; another workspace keeps all of its."""
+    copies = [small_copy(tmp_path / f"{one}.duckdb", one) for one in "ab"]
+    for copy in copies:
+        publish(place, copy)
+    plan = plan_removal(place, "a")
+    assert plan.rows["raw.messages"] == messages_of(0)
+    assert remove_workspace(place, plan).rows == plan.rows
+    assert differing(place, copies[1]) == []
+    assert asked(place, "SELECT DISTINCT workspace_id FROM shared.ops.published_partitions") == [
+        ("b",)
+    ]
+    with pytest.raises(SharedWarehouseRefused, match="no rows of such a workspace"):
+        plan_removal(place, "a")
+
+
+def test_compaction_keeps_every_row(place: SharedPlace, tmp_path: Path) -> None:
+    """Many publications leave many small files and snapshots; afterwards there are few."""
+    copy = tmp_path / "a.duckdb"
+    for version in range(3):
+        publish(place, small_copy(copy, "a", version))
+    before, after = compact_shared(place, keep_days=0)
+    assert differing(place, copy) == []
+    if place.is_lake:
+        assert after.files < before.files
+        assert after.snapshots == 1 < before.snapshots
+
+
+def test_nothing_published_is_told(place: SharedPlace, tmp_path: Path) -> None:
+    """A home without a copy, and a copy that no run has told the workspace of."""
+    with pytest.raises(NothingPublished):
+        publish(place, tmp_path / "none.duckdb")
+    copy = change(small_copy(tmp_path / "a.duckdb", "a"), "DELETE FROM ops.source")
+    with pytest.raises(NothingPublished, match="of which workspace"):
+        publish(place, copy)
+
+
+@pytest.mark.parametrize("where", [one for one in KINDS if one != "postgres"])
+def test_place_that_cannot_be_written_is_told(where: str, make_place: Any, tmp_path: Path) -> None:
+    """What stands at the address is no database: one sentence, and what to do."""
+    place = make_place(where)
+    path = place.catalog_file or place.file
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(SharedWarehouseUnavailable, match="cannot be used"):
+        publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+    assert path.read_bytes().startswith(b"no database at all")
+
+
+def test_held_warehouse_is_waited_for_and_then_told(make_place: Any, tmp_path: Path) -> None:
+    """Another writer of the file: after the deadline its process is named."""
+    place = replace(make_place("file"), wait_seconds=0.2)
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    with opened(place), pytest.raises(SharedWarehouseBusy, match="another process holds it: PID"):
+        publish(place, copy)
+    publish(place, copy)
+
+
+def test_reader_of_a_file_blocks_nobody(make_place: Any, tmp_path: Path) -> None:
+    """Whoever has the file open reads on what was there when it was opened."""
+    place, copy = make_place("file"), tmp_path / "a.duckdb"
+    publish(place, small_copy(copy, "a"))
+    with duckdb.connect(str(place.file), read_only=True) as reader:
+        publish(place, small_copy(copy, "a", version=1))
+        assert reader.execute("SELECT DISTINCT name FROM raw.apps").fetchall() == [("App of 0",)]
+    assert asked(place, "SELECT DISTINCT name FROM shared.raw.apps") == [("App of 1",)]
+    assert [one.name for one in tmp_path.glob(".all*")] == []
