@@ -44,6 +44,8 @@ GOOD = (
     ("DIFY_ETL_COPY_GROUP", "analysts", "copy_group"),
     ("DIFY_ETL_ROTATION_POLICY", "/etc/dify/rotation.toml", "rotation_policy"),
     ("DIFY_SERVICE_API_URL", "https://api.example.com/v1", "service_api_url"),
+    ("DIFY_ETL_LAKE_PATH", "s3://lake/dify", "lake_path"),
+    ("DIFY_ETL_LAKE_PATH", "/srv/lake", "lake_path"),
 )
 SECRETS = (
     ("DIFY_PASSWORD", SECRET, "password"),
@@ -53,6 +55,7 @@ SECRETS = (
     ("REDIS_URL", f"redis://:{SECRET}@localhost/0", "redis_url"),
     ("DIFY_DATABASE_URL", f"postgresql://me:{SECRET}@localhost/dify", "dify_database_url"),
     ("DIFY_ETL_DAGSTER_STORAGE", f"postgresql://me:{SECRET}@localhost/dagster", "dagster_storage"),
+    ("DIFY_ETL_WAREHOUSE", f"ducklake:postgres:dbname=lake password={SECRET}", "warehouse"),
     ("DIFY_ETL_NOTIFY", f"json://localhost/{SECRET} mailto://me:{SECRET}@mail.test", "notify"),
 )
 BAD = (
@@ -86,6 +89,13 @@ BAD = (
     ("DIFY_ETL_SCHEDULE", "every night", "cron"),
     ("DIFY_ETL_NOTIFY", f"json://localhost {SECRET}", "URL 2 of it"),
     ("DIFY_ETL_LOG", "xml", "json"),
+    ("DIFY_ETL_WAREHOUSE", f"postgres:dbname=lake password={SECRET}", "neither a DuckDB file"),
+    ("DIFY_ETL_WAREHOUSE", f"postgresql://me:{SECRET}@localhost/lake", "neither a DuckDB file"),
+    ("DIFY_ETL_WAREHOUSE", f"ducklake:mysql:password={SECRET}", "behind ducklake:"),
+    ("DIFY_ETL_WAREHOUSE", "ducklake:", "behind ducklake:"),
+    ("DIFY_ETL_WAREHOUSE", "/srv/dify/", "names no file"),
+    ("DIFY_ETL_LAKE_PATH", f"s3://lake/dify?s3_secret_access_key={SECRET}", "no keys"),
+    ("DIFY_ETL_LAKE_PATH", "https://lake.example.com", "neither a folder"),
     ("DIFY_DATABASE_URL", f"mysql+pymysql://me:{SECRET}@localhost/dify", "MySQL is not read"),
     ("DIFY_DATABASE_URL", f"postgresql://me:{SECRET}@localhost", "name a database"),
     ("DIFY_DATABASE_URL", f"redis://me:{SECRET}@localhost/0", "postgresql://"),

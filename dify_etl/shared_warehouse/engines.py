@@ -336,8 +336,10 @@ def _connected(place: SharedPlace) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             yield connection
         finally:
-            with suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
+            # A lake outlives its connection at times, with all files that it has attached.
+            for statement in ("ROLLBACK", "DETACH home", f"DETACH {NAME}"):
+                with suppress(duckdb.Error):
+                    connection.execute(statement)
 
 
 def _extensions(place: SharedPlace) -> list[str]:

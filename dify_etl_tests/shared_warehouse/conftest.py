@@ -13,9 +13,13 @@ from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl_tests.postgres import Postgres, serving_postgres
 from dify_etl_tests.shared_warehouse.copies import whole_copies
 
-COPIES = "LAKE_TEST_COPIES"  # a folder of copies that the outer run made
 HAS_LAKE = find_spec("duckdb_extension_ducklake") is not None
-KINDS = ("duckdb", "sqlite", "postgres") if HAS_LAKE else ("file",)
+# How many transactions `make soak` wants: then every test is of every kind of catalog, too.
+SOAK = int(os.environ.get("SOAK_LAKE", "0"))
+LAKES = ("duckdb", "sqlite", "postgres") if SOAK else ("duckdb",)
+KINDS = LAKES if HAS_LAKE else ("file",)
+# Not imported in vain: they need what only a lake has.
+collect_ignore = [] if HAS_LAKE else ["test_object_store.py", "test_whole_workspaces.py"]
 MakePlace = Callable[[str], SharedPlace]
 
 
@@ -29,8 +33,6 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
     """Copies of three whole workspaces; nobody changes them."""
-    if made := os.environ.get(COPIES):
-        return sorted(Path(made).glob("*.duckdb"))
     return whole_copies(tmp_path_factory.mktemp("copies"))
 
 
@@ -57,6 +59,12 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> MakePlace:
         return SharedPlace(SecretStr(targets[kind]), data, tmp_path / "spill")
 
     return make
+
+
+@pytest.fixture(params=KINDS if SOAK or not HAS_LAKE else ())
+def thorough_place(request: pytest.FixtureRequest, make_place: MakePlace) -> SharedPlace:
+    """The same for what is SQL alone: of lakes in `make soak`."""
+    return make_place(request.param)
 
 
 @pytest.fixture(params=KINDS)
