@@ -55,10 +55,11 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) $(LAKE)/.ready ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
-soak: $(READY) ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows (EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
+soak: $(READY) $(LAKE)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py
 	SOAK_DAEMON=1 $(BIN)/pytest -p no:xdist dify_etl_tests/defs/test_failing_backfill.py
 	SOAK_SERVE=1 $(BIN)/pytest -p no:xdist dify_etl_tests/defs/test_serving.py dify_etl_tests/supply_chain/test_image.py
+	SOAK_LAKE=$${SOAK_LAKE:-500} $(BIN)/pytest -p no:xdist dify_etl_tests/shared_warehouse
 	SOAK_ROUTES=1 $(BIN)/pytest -p no:xdist dify_etl_tests/sync/test_endpoints_gone.py
 	SOAK_NIGHTS=$${SOAK_NIGHTS:-1400} $(BIN)/pytest -p no:xdist dify_etl_tests/sql/test_partial_builds.py
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \

@@ -8,7 +8,7 @@ import duckdb
 from dify_etl.shared_warehouse.copied_tables import CopiedTable, shared_columns, tables_of_copy
 from dify_etl.shared_warehouse.engines import SharedWarehouse, attach_copy, opened_to_read
 from dify_etl.shared_warehouse.place import SharedPlace
-from dify_etl.shared_warehouse.publication import BOOKS, require_copy, workspace_of_copy
+from dify_etl.shared_warehouse.publication import OWN_TABLES, require_copy, workspace_of_copy
 from dify_etl.warehouse.published_copy import identifier
 
 
@@ -41,8 +41,8 @@ def compare_shared(place: SharedPlace, copy: Path) -> list[TableComparison]:
                 _compared(warehouse, workspace_id, one, held.get(name))
                 for name, one in tables.items()
             ]
-            books = {one.qualified for one in BOOKS}
-            others = sorted({*held} - {*tables} - books - {"staging.stg_workspaces"})
+            own = {one.qualified for one in OWN_TABLES}
+            others = sorted({*held} - {*tables} - own - {"staging.stg_workspaces"})
             return found + [
                 TableComparison(name, None, rows, False)
                 for name in others

@@ -30,7 +30,7 @@ class CopiedTable:
 
     @property
     def qualified(self) -> str:
-        """schema.name, for people and for the books."""
+        """schema.name, for people and for the table of digests."""
         return f"{self.schema}.{self.name}"
 
     @property
@@ -49,7 +49,8 @@ class CopiedTable:
         """App and month of a row `t`, as SQL."""
         if self.day is None:
             return "''", NO_MONTH
-        month = f"CAST(date_trunc('month', t.{identifier(self.day)}) AS DATE)"
+        day = f"t.{identifier(self.day)}"
+        month = f"make_date(year({day}), month({day}), 1)"
         return "coalesce(t.app_id, '')", f"coalesce({month}, {NO_MONTH})"
 
     @property

@@ -42,9 +42,9 @@ MAX_TRIES = 40  # of a transaction that meets commits of others
 LONGEST_PAUSE_SECONDS = 4.0
 _CONFLICTS = (
     "transaction conflict",
-    "failed to commit ducklake transaction",
-    "conflict on",
+    "exceeded the maximum retry count",  # of DuckLake's own tries to be the next snapshot
     "write-write conflict",
+    "duplicate key value",
     "could not serialize access",
     "deadlock detected",
     "database is locked",
@@ -306,8 +306,11 @@ def attach_copy(warehouse: SharedWarehouse, copy: Path) -> None:
 
 def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavailable:
     """The error for what DuckDB or the disk says."""
+    said = place.without_secrets(_first_line(error))
+    if isinstance(error, duckdb.ConversionException):  # it quotes the value, somebody's text
+        said = "a value cannot be of the type that a column has, or gets, there"
     return SharedWarehouseUnavailable(
-        f"the shared warehouse cannot be used: {place.without_secrets(_first_line(error))}",
+        f"the shared warehouse cannot be used: {said}",
         where=place.name,
         hint="Correct DIFY_ETL_WAREHOUSE or DIFY_ETL_LAKE_PATH, or what stands in the way (server, "
         "rights, disk), then run `dify-etl warehouse publish`. The home has everything.",
@@ -320,7 +323,7 @@ def _first_line(error: Exception) -> str:
 
 def _is_conflict(error: duckdb.Error) -> bool:
     said = str(error).lower()
-    return any(sign in said for sign in _CONFLICTS)
+    return "permission denied" not in said and any(sign in said for sign in _CONFLICTS)
 
 
 @contextmanager

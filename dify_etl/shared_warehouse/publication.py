@@ -65,7 +65,7 @@ PUBLISHED_PARTITIONS = Table(
     ),
     keeps_history=False,
 )
-BOOKS = (PUBLICATIONS, PUBLISHED_PARTITIONS)
+OWN_TABLES = (PUBLICATIONS, PUBLISHED_PARTITIONS)
 _OURS = "workspace_id = ?"
 _WORKSPACES = """CREATE OR REPLACE VIEW shared.staging.stg_workspaces AS
 SELECT workspace_id, workspace_name, server_origin, timezone, server_version, role
@@ -182,9 +182,9 @@ def _publish(
     if not held:
         for schema in SCHEMAS:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS shared.{schema}")
-    for book in BOOKS:
-        if book.qualified not in held:
-            _make_book(warehouse, book)
+    for own in OWN_TABLES:
+        if own.qualified not in held:
+            _make_own(warehouse, own)
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
     types = {one.qualified: _ensure(warehouse, one, held.get(one.qualified)) for one in tables}
     if "ops.source" not in held:
@@ -208,13 +208,13 @@ def _publish(
     return Publication(workspace.workspace_id, publication_id, len(differing), replaced, rows)
 
 
-def _make_book(warehouse: SharedWarehouse, book: Table) -> None:
-    columns = ", ".join(f"{identifier(one.name)} {one.type}" for one in book.columns)
-    name = f"shared.{book.qualified}"
+def _make_own(warehouse: SharedWarehouse, table: Table) -> None:
+    columns = ", ".join(f"{identifier(one.name)} {one.type}" for one in table.columns)
+    name = f"shared.{table.qualified}"
     warehouse.execute(f"CREATE TABLE {name} ({columns})")
     warehouse.partition(name, None)
-    comments = {one.name: one.description for one in book.columns}
-    _comment(warehouse, name, {"": table_comment(book)} | comments)
+    comments = {one.name: one.description for one in table.columns}
+    _comment(warehouse, name, {"": table_comment(table)} | comments)
 
 
 def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: bool) -> None:
@@ -329,11 +329,13 @@ def _replace(
 
 def _note(warehouse: SharedWarehouse, workspace: Workspace) -> None:
     """Keep the digests of what was published; only of tables of which something differs."""
-    book = f"shared.{PUBLISHED_PARTITIONS.qualified}"
+    digests = f"shared.{PUBLISHED_PARTITIONS.qualified}"
     of_tables = "table_name IN (SELECT table_name FROM _differing)"
-    warehouse.execute(f"DELETE FROM {book} WHERE {_OURS} AND {of_tables}", [workspace.workspace_id])
     warehouse.execute(
-        f"INSERT INTO {book} SELECT ?, table_name, app_id, month, rows, digest, ? "
+        f"DELETE FROM {digests} WHERE {_OURS} AND {of_tables}", [workspace.workspace_id]
+    )
+    warehouse.execute(
+        f"INSERT INTO {digests} SELECT ?, table_name, app_id, month, rows, digest, ? "
         f"FROM _partitions WHERE {of_tables} ORDER BY ALL",
         [workspace.workspace_id, duckdb.__version__],
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from pydantic import SecretStr
 
 from dify_etl.shared_warehouse import publication
 from dify_etl.shared_warehouse.comparing import compare_shared
@@ -19,7 +20,8 @@ from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import Publication, publish_shared
 from dify_etl.shared_warehouse.upkeep import compact_shared, plan_removal, remove_workspace
 from dify_etl.warehouse.errors import NothingPublished
-from dify_etl_tests.shared_warehouse.conftest import KINDS
+from dify_etl_tests.postgres import Postgres
+from dify_etl_tests.shared_warehouse.conftest import HAS_LAKE, KINDS
 from dify_etl_tests.shared_warehouse.small_copies import change, messages_of, small_copy
 
 Rows = list[tuple[Any, ...]]
@@ -87,6 +89,23 @@ def test_columns_of_newer_and_older_releases(place: SharedPlace, tmp_path: Path)
     sql = "SELECT DISTINCT workspace_id, messages FROM shared.marts.app_daily_usage ORDER BY 1"
     assert asked(place, sql) == [("a", "many"), ("b", "7")]
     assert differing(place, new) == differing(place, old) == []
+
+
+def test_value_that_fits_no_type_is_not_quoted(thorough_place: SharedPlace, tmp_path: Path) -> None:
+    """A column of another workspace cannot follow the type of this one: nothing is written, and
+    nobody's text is in the message.
+    """
+    place = thorough_place
+    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, one)
+    change(two, "ALTER TABLE raw.apps ALTER name TYPE DATE USING DATE '2026-01-01'")
+    publish(place, two)  # a text may say a date
+    change(one, "UPDATE raw.apps SET name = 'private'", "ALTER TABLE raw.messages DROP extra")
+    publish(place, change(one, "ALTER TABLE raw.messages ADD COLUMN extra VARCHAR"))
+    change(one, "UPDATE raw.messages SET extra = 'private'")
+    with pytest.raises(SharedWarehouseUnavailable) as told:
+        publish(place, one)
+    assert "private" not in str(told.value)
 
 
 def test_model_that_is_gone_leaves_no_rows(thorough_place: SharedPlace, tmp_path: Path) -> None:
@@ -241,3 +260,30 @@ def test_reader_of_a_file_blocks_nobody(make_place: Any, tmp_path: Path) -> None
         assert reader.execute("SELECT DISTINCT name FROM raw.apps").fetchall() == [("App of 0",)]
     assert asked(place, "SELECT DISTINCT name FROM shared.raw.apps") == [("App of 1",)]
     assert [one.name for one in tmp_path.glob(".all*")] == []
+
+
+@pytest.mark.skipif(not HAS_LAKE, reason="it needs the extensions of a lake")
+def test_analyst_reads_an_older_snapshot_with_a_role_that_may_only_read(
+    make_place: Any, postgres: Postgres, tmp_path: Path
+) -> None:
+    """As the manual says it: a role with SELECT alone, the snapshot of a publication by its id, and
+    what was there in that version. Nothing can be written.
+    """
+    place, copy = make_place("postgres"), tmp_path / "a.duckdb"
+    first = publish(place, small_copy(copy, "a"))
+    publish(place, small_copy(copy, "a", version=1))
+    target = place.target.get_secret_value()
+    database = target.split("dbname=")[1].split()[0]
+    postgres.execute("DROP ROLE IF EXISTS analyst; CREATE ROLE analyst LOGIN")
+    postgres.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO analyst", database)
+    role = replace(place, target=SecretStr(target.replace("user=owner", "user=analyst")))
+    with opened_to_read(role) as warehouse:
+        ((snapshot,),) = warehouse.rows(
+            "SELECT snapshot_id FROM ducklake_snapshots('shared') WHERE commit_extra_info = ?",
+            [first.publication_id],
+        )
+        asked = f"SELECT DISTINCT query FROM shared.raw.messages AT (VERSION => {snapshot})"
+        assert warehouse.rows(asked) == [("asked of 0",)]
+        assert warehouse.rows("SELECT DISTINCT query FROM shared.raw.messages") == [("asked of 1",)]
+    with pytest.raises(SharedWarehouseUnavailable):
+        publish(role, small_copy(copy, "a", version=2))

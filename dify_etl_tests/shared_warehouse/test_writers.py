@@ -6,18 +6,21 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from dify_etl.shared_warehouse.comparing import compare_shared
 from dify_etl.shared_warehouse.engines import opened_to_read
+from dify_etl.shared_warehouse.errors import SharedWarehouseError
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl_tests.conftest import Tell
@@ -114,7 +117,8 @@ def asking(place: SharedPlace) -> Iterator[list[dict[str, int]]]:
 
     def ask() -> None:
         while not is_over:
-            answers.append(seen(place))
+            with suppress(duckdb.Error, SharedWarehouseError):  # a session that was cut off
+                answers.append(seen(place))
             time.sleep(0.2)
 
     with ThreadPoolExecutor(1) as pool:
@@ -126,7 +130,13 @@ def asking(place: SharedPlace) -> Iterator[list[dict[str, int]]]:
             asked.result()
 
 
-def write_all(place: SharedPlace, folder: Path, versions: int, kills: int) -> Sequence[Writer]:
+def write_all(
+    place: SharedPlace,
+    folder: Path,
+    versions: int,
+    kills: int,
+    trouble: AbstractContextManager[object] | None = None,
+) -> Sequence[Writer]:
     """Let all writers write so many versions at once; each is killed so many times amid its work.
     What was there is seen by an analyst meanwhile, and never goes back.
     """
@@ -138,7 +148,11 @@ def write_all(place: SharedPlace, folder: Path, versions: int, kills: int) -> Se
         is_spared = writer.workspace in WRITERS[2:] and not SOAK
         return lambda: dice.uniform(0.8, 4.0) if writer.kills < kills and not is_spared else None
 
-    with asking(place) as answers, ThreadPoolExecutor(len(writers)) as pool:
+    with (
+        asking(place) as answers,
+        trouble or nullcontext(),
+        ThreadPoolExecutor(len(writers)) as pool,
+    ):
         for done in [pool.submit(one.run, chance(one)) for one in writers]:
             done.result()
     assert len(answers) > 1
@@ -150,6 +164,28 @@ def write_all(place: SharedPlace, folder: Path, versions: int, kills: int) -> Se
         differs = [table for table in compare_shared(place, copy) if not table.is_equal]
         assert [one.table for one in differs] in ([], ["ops.published"])  # its time is another one
     return writers
+
+
+@contextmanager
+def cutting_off(postgres: Postgres, cut: list[int]) -> Iterator[None]:
+    """End a session of the catalog now and then while the block runs, whosever it is; counts."""
+    dice, is_over = random.Random(SEED), threading.Event()
+
+    def cut_off() -> None:
+        while not is_over.wait(dice.uniform(3.0, 10.0)):
+            ended = postgres.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'lake%' "
+                "ORDER BY random() LIMIT 1"
+            )
+            cut[0] += len(ended)
+
+    with ThreadPoolExecutor(1) as pool:
+        cutting = pool.submit(cut_off)
+        try:
+            yield
+        finally:
+            is_over.set()
+            cutting.result()
 
 
 def told(kind: str, writers: Sequence[Writer], began: float) -> str:
@@ -176,29 +212,8 @@ def test_processes_write_a_lake_at_once(
 ) -> None:
     """With kills, and with sessions of the catalog's PostgreSQL cut off."""
     place = make_place("postgres")
-    began, dice = time.monotonic(), random.Random(SEED)
-    is_over = False
-    cut = 0
-
-    def cut_off() -> int:
-        number = 0
-        while not is_over:
-            time.sleep(dice.uniform(1.0, 4.0))
-            with suppress(Exception):
-                ended = postgres.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name "
-                    "<> 'psql' AND pid <> pg_backend_pid() AND query ILIKE '%ducklake%' "
-                    "AND backend_type = 'client backend' AND query NOT ILIKE '%READ ONLY%' LIMIT 1"
-                )
-                number += len(ended)
-        return number
-
-    with ThreadPoolExecutor(1) as pool:
-        cutting = pool.submit(cut_off) if SOAK else None
-        try:
-            versions = max(6, SOAK // len(WRITERS))
-            writers = write_all(place, tmp_path, versions=versions, kills=1 + SOAK // 50)
-        finally:
-            is_over = True
-            cut = cutting.result() if cutting else 0
-    tell(f"{told('a lake in PostgreSQL', writers, began)}; {cut} sessions cut off")
+    began, cut = time.monotonic(), [0]
+    trouble = cutting_off(postgres, cut) if SOAK else None
+    versions, kills = max(6, SOAK // len(WRITERS)), 1 + SOAK // 50
+    writers = write_all(place, tmp_path, versions, kills, trouble)
+    tell(f"{told('a lake in PostgreSQL', writers, began)}; {cut[0]} sessions cut off")

@@ -14,7 +14,7 @@ from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl_tests.shared_warehouse.small_copies import small_copy
 
-TRIES = 10
+TRIES = 100
 
 
 def write(place: SharedPlace, folder: Path, workspace: str, versions: range) -> None:

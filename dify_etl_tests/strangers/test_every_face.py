@@ -111,6 +111,7 @@ def stage(wide: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stag
             "DIFY_PASSWORD": str(world.account.password),
             "DIFY_ETL_START_DATE": some_days_ago(3),
             "DIFY_ETL_SEGMENTS": "true",
+            "DIFY_ETL_WAREHOUSE": str(folder / "shared.duckdb"),
         }
         patch.chdir(folder)
         patch.setenv("DIFY_ETL_HOME", str(folder / "home"))
@@ -155,6 +156,10 @@ COMMANDS: dict[str, Words] = {
     "members invite": lambda stage: [["new@example.com"]],
     "indexing list": lambda stage: [["--look-again", "0"]],
     "notify": lambda stage: [["--dry-run"]],
+    "warehouse publish": lambda stage: [[]],
+    "warehouse check": lambda stage: [[]],
+    "warehouse compact": lambda stage: [["--keep-days", "0"]],
+    "warehouse remove": lambda stage: [[stage.world.workspace_id], [EVIL]],
     "keys list": lambda stage: [[]],
     "keys plan": lambda stage: [[]],
     "keys rotate": lambda stage: [["--compromised", stage.old_key.id]],
@@ -181,6 +186,10 @@ NO_NAMES = {
     "report",
     "export",
     "quarantine retry",
+    "warehouse publish",
+    "warehouse check",
+    "warehouse compact",
+    "warehouse remove",
     "apps create",
     "apps export",
     "members invite",
