@@ -194,7 +194,11 @@ def _as_line(name: str) -> Tell:
 
 def _words(context: typer.Context, *, adds_json: bool) -> list[str]:
     """The command with the options that it was given, but for the workspaces."""
-    words = [context.command.name or ""]
+    words: list[str] = []
+    groups: Any = context
+    while groups is not None and groups.parent is not None:  # the outermost is the program
+        words.insert(0, groups.command.name or "")
+        groups = groups.parent
     for option in context.command.params:
         name = option.name or ""
         source = context.get_parameter_source(name)  # Typer has had two homes of its kind

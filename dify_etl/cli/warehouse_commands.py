@@ -9,14 +9,14 @@ from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
 from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import Apply
-from dify_etl.cli.simulated_option import Commands
+from dify_etl.cli.shared_options import Commands, Over
 
 warehouse = Commands(
     help="The warehouse that several workspaces share (DIFY_ETL_WAREHOUSE).", no_args_is_help=True
 )
 
 
-@warehouse.command("publish")
+@warehouse.command("publish", over=Over.LOOKED_AT)
 def publish(*, as_json: Json = False, debug: Debug = False) -> None:
     """Bring this home's published copy into the shared warehouse now; every sync does it."""
     with clear_errors(debug=debug):
@@ -33,7 +33,7 @@ def publish(*, as_json: Json = False, debug: Debug = False) -> None:
             )
 
 
-@warehouse.command("check")
+@warehouse.command("check", over=Over.LOOKED_AT)
 def check(*, as_json: Json = False, debug: Debug = False) -> None:
     """Compare rows and checksums of every table with the published copy; 1 when one differs."""
     with clear_errors(debug=debug):

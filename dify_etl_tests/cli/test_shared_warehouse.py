@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl_tests.cli.command_line import Shell
+from dify_etl_tests.cli.command_line import Shell, copied
 from dify_etl_tests.duckdb_files import opened_to_read
 
 SECRET = "geheim-1234"
@@ -97,6 +97,25 @@ def test_password_of_the_catalog_is_never_said(own_copy: Shell) -> None:
         answer = own_copy.run("warehouse", "check", "--debug", DIFY_ETL_WAREHOUSE=target)
         assert answer.code == 1
         assert SECRET not in answer.text
+
+
+def test_all_workspaces_of_a_file_publish(loaded: Shell, tmp_path: Path) -> None:
+    """Each in a process of its own: one that has read brings it, one that has not says so."""
+    shell = copied(loaded, tmp_path)
+    shell.variables["DIFY_ETL_WAREHOUSE"] = str(tmp_path / "shared.duckdb")
+    tables = [
+        f'[workspaces.{name}]\nbase_url = "{shell.variables["DIFY_BASE_URL"]}"\n'
+        f'email = "{email}"\npassword_env = "OF_ALL"\nhome = "{home}"\n'
+        for name, email, home in (
+            ("old", shell.variables["DIFY_EMAIL"], "home"),
+            ("new", "new@example.com", "new"),
+        )
+    ]
+    (tmp_path / "workspaces.toml").write_text("\n".join(tables))
+    shell.variables["OF_ALL"] = shell.variables.pop("DIFY_PASSWORD")
+    answer = shell.run_anew("warehouse", "publish")
+    assert (answer.code, "no sync has published a copy yet" in answer.text) == (1, True)
+    assert shell.run_anew("warehouse", "check", "--workspace", "old").code == 0
 
 
 def test_without_the_setting_nothing_is_shared(own_copy: Shell) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from dify_etl.defs.code_location import code_location
-from dify_etl.defs.publication import PUBLISHED_COPY, SHARED_WAREHOUSE
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config
 from dify_etl.settings import Settings
@@ -45,7 +45,7 @@ def published(place: Workplace, target: Path) -> dg.ExecuteInProcessResult:
         return job.execute_in_process(
             instance=instance,
             run_config=night_config() | QUIET,
-            asset_selection=[PUBLISHED_COPY, SHARED_WAREHOUSE],
+            asset_selection=[ALONE.published_copy, ALONE.shared_warehouse],
             raise_on_error=False,
         )
 
@@ -62,7 +62,7 @@ def test_published_copy_is_brought_to_it(tmp_path: Path) -> None:
     (event,) = [
         one.step_materialization_data.materialization
         for one in result.get_asset_materialization_events()
-        if one.asset_key == SHARED_WAREHOUSE
+        if one.asset_key == ALONE.shared_warehouse
     ]
     assert event.metadata["rows"].value not in (0, None)
     assert str(event.metadata["workspace"].value) == place.world.workspace_id
@@ -84,4 +84,4 @@ def test_asset_is_there_where_it_is_set(tmp_path: Path, target: str) -> None:
     for is_simulated in (False, True):
         chosen = settings.model_copy(update={"simulated": is_simulated})
         keys = code_location(chosen).resolve_asset_graph().get_all_asset_keys()
-        assert (SHARED_WAREHOUSE in keys) == bool(target and not is_simulated)
+        assert (ALONE.shared_warehouse in keys) == bool(target and not is_simulated)

@@ -42,6 +42,6 @@ def test_everything_holds_in_lakes(tell: Tell) -> None:
     assert done.returncode == 0, done.stdout[-20_000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
-    assert int(passed[1]) > 20
+    assert int(passed[1]) > 12
     for line in re.findall(r"^.*rows lost or doubled.*$", done.stdout, re.MULTILINE):
         tell(line)
