@@ -179,7 +179,7 @@ class Builds:
 
     def _is_built_by_stretches(self, model: Model) -> bool:
         """Build a large table whole, some days after others."""
-        if model.partition is None or not self.partial.find_stretches(model):
+        if not model.is_in_stretches or not self.partial.find_stretches(model):
             return False
         try:
             with self.partial.prepared(model), self.database.transaction():
@@ -216,6 +216,7 @@ class Builds:
             str(model.partition),
             str(model.links),
             str(model.group),
+            str(model.is_in_stretches),
             model.grain,
             *map(str, model.columns.items()),
         ]

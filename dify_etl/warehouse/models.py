@@ -10,6 +10,10 @@ made of the rows of that app and day alone, in all tables that are kept by days
 day, of all apps. "-- linked by: run" says that rows of other days and apps have part in them, too:
 those of the same run.
 
+"-- whole in stretches of days" says of such a table that a whole build of a large one takes some
+days after others: where windows and sorts over all rows would spill, it takes a fraction of the
+time.
+
 "-- incremental by group: app_id, question_group" says of a table that its rows with the same values
 in these columns are made of such rows alone, in all tables of models that it names and that have
 these columns; its other tables are small, or change only together with one of these.
@@ -40,6 +44,7 @@ FOLDERS = {"staging": "VIEW", "marts": "TABLE", "exports": "VIEW"}
 _MATERIALIZED = "-- materialized: table"
 _INCREMENTAL, _LINKED = "-- incremental: ", "-- linked by: "
 _BY_GROUP = "-- incremental by group: "
+_IN_STRETCHES = "-- whole in stretches of days"
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 
@@ -68,6 +73,7 @@ class Model:
     partition: tuple[str | None, str] | None = None
     links: tuple[str, ...] = ()  # of warehouse/partitions.py
     group: tuple[str, ...] = ()  # the columns of groups by which it is built in parts
+    is_in_stretches: bool = False  # a whole build takes some days after others
 
     @property
     def qualified(self) -> str:
@@ -101,40 +107,63 @@ def read_model(path: Path, schema: str | None = None, *, is_own: bool = False) -
     return replace(_model_of(path.stem, schema, where, text), is_own=is_own)
 
 
-@cache
-def _model_of(name: str, schema: str, where: str, text: str) -> Model:
-    lines = text.splitlines()
-    header = list(takewhile(lambda line: line.startswith("--"), lines))
-    if not header or _COLUMN.fullmatch(header[0]):
-        raise _broken(where, "the first line does not say the grain", "-- One row per app per day.")
-    columns: dict[str, str] = {}
-    kind = FOLDERS[schema]
+@dataclass
+class _Header:
+    """What the lines before a query say; `columns` in their order."""
+
+    grain: str
+    is_table: bool = False
+    is_in_stretches: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
     partition: tuple[str | None, str] | None = None
     links: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
-    for line in header[1:]:
+
+    def take(self, line: str, where: str) -> None:
+        """One more line. ModelBroken when it says nothing that is known."""
         if line == _MATERIALIZED:
-            kind = "TABLE"
-            continue
-        if line.startswith(_INCREMENTAL):
-            partition = _partition(line.removeprefix(_INCREMENTAL), where)
-            continue
-        if line.startswith(_LINKED):
-            links = _links(line.removeprefix(_LINKED), where)
-            continue
-        if line.startswith(_BY_GROUP):
-            group = _group(line.removeprefix(_BY_GROUP), where)
-            continue
-        found = _COLUMN.fullmatch(line)
-        if not found:
+            self.is_table = True
+        elif line == _IN_STRETCHES:
+            self.is_in_stretches = True
+        elif line.startswith(_INCREMENTAL):
+            self.partition = _partition(line.removeprefix(_INCREMENTAL), where)
+        elif line.startswith(_LINKED):
+            self.links = _links(line.removeprefix(_LINKED), where)
+        elif line.startswith(_BY_GROUP):
+            self.group = _group(line.removeprefix(_BY_GROUP), where)
+        elif found := _COLUMN.fullmatch(line):
+            self.columns[found["name"]] = found["text"]
+        else:
             raise _broken(
                 where, f"header line is no column: {line}", "-- column_name: what it holds"
             )
-        columns[found["name"]] = found["text"]
-    is_in_parts = partition is not None or bool(group)
-    if (is_in_parts and kind != "TABLE") or (links and not partition) or (group and partition):
-        raise _broken(where, "only a table is built in parts", "-- incremental: app_id, usage_date")
-    query = "\n".join(lines[len(header) :]).strip().rstrip(";")
+
+    def check(self, kind: str, where: str) -> None:
+        """ModelBroken for lines that do not go together, or not with a view."""
+        is_in_parts = self.partition is not None or bool(self.group)
+        needs_days = bool(self.links) or self.is_in_stretches
+        if (
+            (is_in_parts and kind != "TABLE")
+            or (needs_days and self.partition is None)
+            or (self.group and self.partition is not None)
+        ):
+            raise _broken(
+                where, "only a table is built in parts", "-- incremental: app_id, usage_date"
+            )
+
+
+@cache
+def _model_of(name: str, schema: str, where: str, text: str) -> Model:
+    lines = text.splitlines()
+    comments = list(takewhile(lambda line: line.startswith("--"), lines))
+    if not comments or _COLUMN.fullmatch(comments[0]):
+        raise _broken(where, "the first line does not say the grain", "-- One row per app per day.")
+    header = _Header(grain=comments[0].lstrip("- "))
+    for line in comments[1:]:
+        header.take(line, where)
+    kind = "TABLE" if header.is_table else FOLDERS[schema]
+    header.check(kind, where)
+    query = "\n".join(lines[len(comments) :]).strip().rstrip(";")
     statement = _parsed(query, where)
     if hidden := _hidden_reads(statement):
         raise _broken(
@@ -144,8 +173,8 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     return Model(
         schema=schema,
         name=name,
-        grain=header[0].lstrip("- "),
-        columns=columns,
+        grain=header.grain,
+        columns=header.columns,
         query=query,
         reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
         where=where,
@@ -153,9 +182,10 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         words=_words_of(statement),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
-        partition=partition,
-        links=links,
-        group=group,
+        partition=header.partition,
+        links=header.links,
+        group=header.group,
+        is_in_stretches=header.is_in_stretches,
     )
 
 

@@ -1,5 +1,6 @@
 -- One row per app, local day, conversation, end user and is_absent: its messages of the day.
 -- incremental: app_id, message_date
+-- whole in stretches of days
 -- linked by: conversation, rating
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.

@@ -1,5 +1,6 @@
 -- One row per app, local day, model, person, currency and price source, by difference_reason.
 -- incremental: app_id, usage_date
+-- whole in stretches of days
 -- workspace_id: Id of the workspace.
 -- app_id: Id of the app.
 -- app_name: Name of the app.

@@ -1,6 +1,7 @@
 -- One row per charge: a message, or a part of one by the node that it paid, or a node of a run.
 -- materialized: table
 -- incremental: app_id, usage_date
+-- whole in stretches of days
 -- linked by: run
 -- charge_id: Id of the message or of the node's execution; of the conversation for unopened logs.
 -- app_id: Id of the app.
