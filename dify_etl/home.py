@@ -142,6 +142,11 @@ class Access:
     gid: int | None = None
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others than the owner may."""
+        return bool(self.mode & 0o077)
+
+    @property
     def through(self) -> int:
         """The bits that a folder needs, so that these reach the copy in it and list nothing."""
         group = 0o010 if self.mode & 0o040 else 0

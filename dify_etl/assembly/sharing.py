@@ -10,11 +10,13 @@ from dify_etl.operations.errors import PlanStale
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.shared_warehouse.comparing import TableComparison, compare_shared
 from dify_etl.shared_warehouse.engines import Figures
+from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import Publication, publish_shared
 from dify_etl.shared_warehouse.upkeep import (
     Removal,
     compact_shared,
+    finish_removal,
     plan_removal,
     remove_workspace,
 )
@@ -50,7 +52,7 @@ def publish_now(settings: Settings) -> Publication:
     """
     place, copy = named_place(settings), _copy(settings)
     with home_lock(home_of(settings), wait_seconds=LOCK_WAIT_SECONDS):
-        return publish_shared(place, copy, run_id=str(uuid.uuid4()))
+        return publish_shared(place, copy, run_id=str(uuid.uuid4()), is_compared=True)
 
 
 def compare_now(settings: Settings) -> list[TableComparison]:
@@ -70,10 +72,19 @@ def planned_removal(settings: Settings, workspace_id: str) -> Removal:
 
 def remove_now(settings: Settings, workspace_id: str, *, agreed_id: str) -> Removal:
     """Take a workspace out of the shared warehouse, as the plan of that id says; the audit of this
-    home tells it. PlanStale when it is not what would be done now.
+    home tells it. PlanStale when it is not what would be done now. A removal that was cut off when
+    its rows were deleted is finished, with none.
     """
     place = named_place(settings)
-    plan = plan_removal(place, workspace_id)
+    trail = AuditFile(Home(home_of(settings)).audit)
+    try:
+        plan = plan_removal(place, workspace_id)
+    except SharedWarehouseRefused:
+        if (begun := _left(trail, workspace_id, agreed_id)) is None:
+            raise
+        finish_removal(place)
+        trail.record(begun.model_copy(update={"outcome": "done", "at": utc_now()}))
+        return Removal(workspace_id, {})
     if plan.plan_id != agreed_id:
         raise PlanStale(
             f"the plan agreed to is {agreed_id}, but what would be done now is {plan.plan_id}: "
@@ -81,11 +92,20 @@ def remove_now(settings: Settings, workspace_id: str, *, agreed_id: str) -> Remo
             where=REMOVE,
             hint=f"Nothing was changed. If the plan of now is right, apply {plan.plan_id}.",
         )
-    trail = AuditFile(Home(home_of(settings)).audit)
     trail.record(_entry(plan, "begun"))
     done = remove_workspace(place, plan)
     trail.record(_entry(plan, "done"))
     return done
+
+
+def _left(trail: AuditFile, workspace_id: str, plan_id: str) -> AuditEntry | None:
+    """The entry of a removal that begun and was not done."""
+    of_plan = [
+        one
+        for one in trail.entries()
+        if (one.operation, one.target_id, one.plan_id) == (REMOVE, workspace_id, plan_id)
+    ]
+    return of_plan[-1] if of_plan and of_plan[-1].outcome == "begun" else None
 
 
 def _copy(settings: Settings) -> Path:

@@ -5,10 +5,19 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.shared_warehouse.copied_tables import CopiedTable, shared_columns, tables_of_copy
+from dify_etl.shared_warehouse.copied_tables import (
+    CopiedTable,
+    compared_rows,
+    shared_columns,
+    tables_of_copy,
+)
 from dify_etl.shared_warehouse.engines import SharedWarehouse, attach_copy, opened_to_read
 from dify_etl.shared_warehouse.place import SharedPlace
-from dify_etl.shared_warehouse.publication import OWN_TABLES, require_copy, workspace_of_copy
+from dify_etl.shared_warehouse.publication import (
+    published_tables,
+    require_copy,
+    workspace_of_copy,
+)
 from dify_etl.warehouse.published_copy import identifier
 
 
@@ -41,15 +50,14 @@ def compare_shared(place: SharedPlace, copy: Path) -> list[TableComparison]:
                 _compared(warehouse, workspace_id, one, held.get(name))
                 for name, one in tables.items()
             ]
-            own = {one.qualified for one in OWN_TABLES}
-            others = sorted({*held} - {*tables} - own - {"staging.stg_workspaces"})
+            others = sorted(published_tables(warehouse, workspace_id) - {*tables})
             return found + [
                 TableComparison(name, None, rows, False)
                 for name in others
                 if (rows := _rows_of(warehouse, workspace_id, name))
             ]
         except duckdb.Error as error:
-            raise warehouse.clear(error) from error
+            raise warehouse.clear(error) from None
 
 
 def _compared(
@@ -62,13 +70,7 @@ def _compared(
         rows = warehouse.value(f"SELECT count(*) FROM home.{table.sql}")
         there = None if held is None else _rows_of(warehouse, workspace_id, table.qualified)
         return TableComparison(table.qualified, rows, there, is_equal=False)
-    # Columns that the copy has no more are null in what it published.
-    asked = f"SELECT count(*), coalesce({table.digest(held)}, '')"
-    ((rows, digest),) = warehouse.rows(f"{asked} FROM home.{table.sql} t")
-    ((there, other),) = warehouse.rows(
-        f"{asked} FROM shared.{table.sql} t WHERE workspace_id = ?", [workspace_id]
-    )
-    return TableComparison(table.qualified, rows, there, (rows, digest) == (there, other))
+    return TableComparison(table.qualified, *compared_rows(warehouse, workspace_id, table, held))
 
 
 def _rows_of(warehouse: SharedWarehouse, workspace_id: str, name: str) -> int:

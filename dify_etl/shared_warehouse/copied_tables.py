@@ -77,6 +77,20 @@ class CopiedTable:
         return f"'{named} ' || sum({hashed}) || ' ' || bit_xor({hashed})"
 
 
+def compared_rows(
+    warehouse: SharedWarehouse, workspace_id: str, table: CopiedTable, held: Mapping[str, str]
+) -> tuple[int, int, bool]:
+    """Rows of a table in the attached copy, those of the workspace in the shared warehouse, and
+    whether every value of them is equal. Columns that the copy has no more are null there.
+    """
+    asked = f"SELECT count(*), coalesce({table.digest(held)}, '')"
+    ((rows, digest),) = warehouse.rows(f"{asked} FROM home.{table.sql} t")
+    ((there, other),) = warehouse.rows(
+        f"{asked} FROM shared.{table.sql} t WHERE workspace_id = ?", [workspace_id]
+    )
+    return int(rows), int(there), (rows, digest) == (there, other)
+
+
 def tables_of_copy(warehouse: SharedWarehouse) -> list[CopiedTable]:
     """The tables of the attached copy, by schema and name."""
     views = ", ".join(quoted(one) for one in VIEWS)

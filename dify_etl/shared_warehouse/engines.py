@@ -23,7 +23,7 @@ import duckdb
 
 from dify_etl.home import give
 from dify_etl.interrupts import check_interrupt
-from dify_etl.private_files import LockHeld, process_lock, sync_to_disk
+from dify_etl.private_files import LockHeld, private_files, process_lock, sync_to_disk
 from dify_etl.shared_warehouse.errors import (
     SharedWarehouseBusy,
     SharedWarehouseError,
@@ -109,7 +109,7 @@ class SharedWarehouse:
                 if not isinstance(error, duckdb.Error):
                     raise
                 if not _is_conflict(error):
-                    raise self.clear(error) from error
+                    raise self.clear(error) from None
             pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 1.5**tries)
             time.sleep(pause * random.uniform(0.5, 1.5))  # nosec B311 # no secret
         raise SharedWarehouseBusy(
@@ -196,10 +196,10 @@ def compact(warehouse: SharedWarehouse, *, keep_days: int) -> None:
         _call(warehouse, call)
 
 
-def purge(warehouse: SharedWarehouse, workspace_id: str) -> None:
+def purge(warehouse: SharedWarehouse) -> None:
     """Leave nothing of what was deleted from a lake: no older snapshot, no row in a file behind a
-    list of deleted ones, no file of a cut-off writer of this workspace, and no text as the least
-    or largest value of a column in the catalog. Readers of older snapshots end.
+    list of deleted ones, and no text as the least or largest value of a column in the catalog.
+    Readers of older snapshots end.
     """
     if not warehouse.is_lake:
         return
@@ -209,7 +209,6 @@ def purge(warehouse: SharedWarehouse, workspace_id: str) -> None:
         f"ducklake_cleanup_old_files('{NAME}', cleanup_all => true)",
     ):
         _call(warehouse, call)
-    _delete_left_files(warehouse, workspace_id)
     # DuckLake widens what it keeps of a whole column, and never narrows it.
     warehouse.transaction(
         lambda: warehouse.execute(
@@ -228,8 +227,11 @@ def write_catalog_anew(place: SharedPlace) -> None:
     if path is None:
         return
     if place.catalog == "sqlite":
-        with closing(sqlite3.connect(path, timeout=place.wait_seconds)) as catalog:
-            catalog.execute("VACUUM")
+        try:
+            with closing(sqlite3.connect(path, timeout=place.wait_seconds)) as catalog:
+                catalog.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise _held(place, str(error)) from None
         return
     anew = path.with_name(f".{path.name}.anew")
     try:
@@ -243,7 +245,7 @@ def write_catalog_anew(place: SharedPlace) -> None:
             sync_to_disk(anew)
             anew.replace(path)
     except (OSError, duckdb.Error) as error:
-        raise unavailable(place, error) from error
+        raise unavailable(place, error) from None
     finally:
         anew.unlink(missing_ok=True)
 
@@ -253,10 +255,13 @@ def _call(warehouse: SharedWarehouse, call: str) -> None:
     warehouse.transaction(lambda: warehouse.value(f"SELECT count(*) FROM {call}"))
 
 
-def _delete_left_files(warehouse: SharedWarehouse, workspace_id: str) -> None:
-    """Delete what cut-off writers of this workspace left behind: the home's lock is ours, so nobody
-    writes files of it now. Those of an object store wait for `compact`.
+def delete_left_files(warehouse: SharedWarehouse, workspace_id: str) -> None:
+    """Delete what cut-off writers of this workspace left behind in a lake. Call it under the lock
+    of its home, or files that are written now are gone. What is in an object store waits for
+    `compact`.
     """
+    if not warehouse.is_lake:
+        return
     listed = f"ducklake_delete_orphaned_files('{NAME}', dry_run => true, cleanup_all => true)"
     for (path,) in warehouse.rows(
         f"SELECT path FROM {listed} WHERE contains(path, ?)", [f"/{WORKSPACE}={workspace_id}/"]
@@ -272,7 +277,10 @@ def opened(place: SharedPlace, *, is_anew: bool = False) -> Iterator[SharedWareh
     A file is swapped when the block ends without an error; `is_anew` leaves the blocks behind that
     hold what was deleted. SharedWarehouseBusy after `wait_seconds`, SharedWarehouseUnavailable.
     """
-    with _connected(place) as connection, ExitStack() as stack:
+    with ExitStack() as stack:
+        if not place.is_lake or not place.access.is_shared:
+            stack.enter_context(private_files())
+        connection = stack.enter_context(_connected(place))
         if place.is_lake:
             _attach(connection, place, _lake_statement(place))
         else:
@@ -301,11 +309,13 @@ def attach_copy(warehouse: SharedWarehouse, copy: Path) -> None:
             f"the published copy cannot be opened: {_first_line(error)}",
             where=str(copy),
             hint="`dify-etl sync` makes it anew.",
-        ) from error
+        ) from None
 
 
 def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavailable:
-    """The error for what DuckDB or the disk says."""
+    """The error for what DuckDB or the disk says. Raise it `from None`: causes are shown with their
+    messages, which quote the address with its password.
+    """
     said = place.without_secrets(_first_line(error))
     if isinstance(error, duckdb.ConversionException):  # it quotes the value, somebody's text
         said = "a value cannot be of the type that a column has, or gets, there"
@@ -375,7 +385,7 @@ def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
             where="DIFY_ETL_WAREHOUSE",
             hint=f"Once, with a network: `INSTALL {extension}` in DuckDB of this version; or "
             f"`pip install {package}=={duckdb.__version__}`, where there is one.",
-        ) from error
+        ) from None
 
 
 def _packaged(extension: str) -> Path | None:
@@ -410,9 +420,9 @@ def _attach(connection: duckdb.DuckDBPyConnection, place: SharedPlace, statement
             is_passing = any(sign in said for sign in _LOCKED) or _is_conflict(error)
             is_passing |= "already exists" in said and place.is_lake
             if not is_passing:
-                raise unavailable(place, error) from error
+                raise unavailable(place, error) from None
             if time.monotonic() >= deadline:
-                raise _held(place, place.without_secrets(_first_line(error))) from error
+                raise _held(place, place.without_secrets(_first_line(error))) from None
         time.sleep(random.uniform(0.02, 0.1))  # nosec B311 # no secret
 
 
@@ -459,7 +469,7 @@ def _swapped(
             sync_to_disk(fresh)
             fresh.replace(target)
         except (OSError, duckdb.Error) as error:
-            raise unavailable(place, error) from error
+            raise unavailable(place, error) from None
         finally:
             with suppress(duckdb.Error):
                 connection.execute(f"DETACH {NAME}")

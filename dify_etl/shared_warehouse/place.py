@@ -12,7 +12,7 @@ LAKE = "ducklake:"
 HIDDEN = "(secret)"  # what stands for a password
 # What DuckLake keeps its catalog in, by the word behind `ducklake:`; a path alone is a DuckDB file.
 _OTHER_CATALOGS = ("postgres", "sqlite", "duckdb")
-_PASSWORD = re.compile(r"(\bpassword\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
+_PASSWORD = re.compile(r"(\w*password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
 _USER_INFO = re.compile(r"(://)[^/@\s]+@")
 
 

@@ -6,7 +6,7 @@ one now are deleted and inserted anew. Whoever was cut off says it once more.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ import duckdb
 from dify_etl.shared_warehouse.copied_tables import (
     SCHEMAS,
     CopiedTable,
+    compared_rows,
     shared_columns,
     tables_of_copy,
 )
@@ -23,6 +24,7 @@ from dify_etl.shared_warehouse.engines import (
     WORKSPACE,
     SharedWarehouse,
     attach_copy,
+    delete_left_files,
     opened,
     purge,
     write_catalog_anew,
@@ -93,20 +95,28 @@ class Workspace:
 
 
 def publish_shared(
-    place: SharedPlace, copy: Path, *, run_id: str, is_purged: bool = False
+    place: SharedPlace,
+    copy: Path,
+    *,
+    run_id: str,
+    is_purged: bool = False,
+    is_compared: bool = False,
 ) -> Publication:
     """Make the workspace's rows in the shared warehouse those of the copy. With `is_purged` nothing
-    is kept of what they were before: no snapshot, no file, no free block. Call it under the home's
-    lock: of two copies of a workspace the later call would win, not the newer copy.
+    is kept of what they were before: no snapshot, no file, no free block. With `is_compared` rows
+    that somebody changed or deleted there are found as well: all values are read, digests not
+    believed. Call it under the home's lock: of two copies of a workspace the later call would win,
+    not the newer copy.
 
     SharedWarehouseBusy, SharedWarehouseUnavailable, SharedWarehouseRefused: it is as it was before.
     NothingPublished: the copy is missing.
     """
     require_copy(copy)
     with opened(place, is_anew=is_purged) as warehouse:
-        done = publish_into(warehouse, copy, run_id=run_id)
+        done = publish_into(warehouse, copy, run_id=run_id, is_compared=is_compared)
         if is_purged:
-            purge(warehouse, done.workspace_id)
+            purge(warehouse)
+            delete_left_files(warehouse, done.workspace_id)
     if is_purged:
         write_catalog_anew(place)
     return done
@@ -122,7 +132,9 @@ def require_copy(copy: Path) -> None:
         )
 
 
-def publish_into(warehouse: SharedWarehouse, copy: Path, *, run_id: str) -> Publication:
+def publish_into(
+    warehouse: SharedWarehouse, copy: Path, *, run_id: str, is_compared: bool = False
+) -> Publication:
     """The same into an open warehouse."""
     attach_copy(warehouse, copy)
     try:
@@ -130,10 +142,12 @@ def publish_into(warehouse: SharedWarehouse, copy: Path, *, run_id: str) -> Publ
         tables = tables_of_copy(warehouse)
         _measure(warehouse, tables)
     except duckdb.Error as error:
-        raise warehouse.clear(error) from error
+        raise warehouse.clear(error) from None
     publication_id = str(uuid.uuid4())
     return warehouse.transaction(
-        lambda: _publish(warehouse, workspace, tables, publication_id, run_id),
+        lambda: _publish(
+            warehouse, workspace, tables, publication_id, run_id, is_compared=is_compared
+        ),
         message=f"workspace {workspace.workspace_id}, publication {publication_id}",
         mark=publication_id,
     )
@@ -177,6 +191,8 @@ def _publish(
     tables: Sequence[CopiedTable],
     publication_id: str,
     run_id: str,
+    *,
+    is_compared: bool,
 ) -> Publication:
     held = shared_columns(warehouse)
     if not held:
@@ -187,9 +203,19 @@ def _publish(
             _make_own(warehouse, own)
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
     types = {one.qualified: _ensure(warehouse, one, held.get(one.qualified)) for one in tables}
+    # A table that is made now is empty, whatever its digests say: somebody dropped it.
+    anew = {one.qualified for one in tables if one.qualified not in held}
+    if is_compared:
+        anew |= {
+            one.qualified
+            for one in tables
+            if not (there := held.get(one.qualified))
+            or {*one.columns} - {*there}
+            or not compared_rows(warehouse, workspace.workspace_id, one, there)[2]
+        }
     if "ops.source" not in held:
         warehouse.execute(_WORKSPACES)
-    differing = _find_differing(warehouse, workspace)
+    differing = _find_differing(warehouse, workspace, anew)
     by_name = {one.qualified: one for one in tables}
     rows = 0
     for name, _, is_all in differing:
@@ -261,9 +287,26 @@ def _ensure(
         ):
             continue  # an older release, or another spelling, is no step back
         else:
-            warehouse.widen(name, column, kind)
+            _widen(warehouse, table, column, held[column])
         kept[column] = kind
     return {column: kept[column] for column in wanted}
+
+
+def _widen(warehouse: SharedWarehouse, table: CopiedTable, column: str, held: str) -> None:
+    """Give a column the home's type. SharedWarehouseRefused when a value of others cannot have it:
+    a model of one's own that has the same name and is another one.
+    """
+    kind = warehouse.stored_type(table.columns[column])
+    try:
+        warehouse.widen(f"shared.{table.sql}", column, kind)
+    except duckdb.ConversionException:  # its message quotes the value
+        raise SharedWarehouseRefused(
+            f"{table.qualified}.{column} is {kind} in this home and {held} in what others "
+            "published, and a value of theirs cannot be that",
+            where=warehouse.place.name,
+            hint="Give the model of one of the homes another name (DIFY_ETL_SQL), then run "
+            "`dify-etl sync` there.",
+        ) from None
 
 
 def _comment(warehouse: SharedWarehouse, name: str, comments: Mapping[str, str]) -> None:
@@ -272,11 +315,25 @@ def _comment(warehouse: SharedWarehouse, name: str, comments: Mapping[str, str])
         warehouse.execute(f"COMMENT ON {what} IS {quoted(said)}")
 
 
+def published_tables(warehouse: SharedWarehouse, workspace_id: str) -> set[str]:
+    """The tables there of which the workspace has published rows. What else stands in the shared
+    warehouse is somebody's own.
+    """
+    held = shared_columns(warehouse)
+    if PUBLISHED_PARTITIONS.qualified not in held:
+        return set()
+    rows = warehouse.rows(
+        f"SELECT DISTINCT table_name FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}",
+        [workspace_id],
+    )
+    return {str(name) for (name,) in rows if WORKSPACE in held.get(str(name), ())}
+
+
 def _find_differing(
-    warehouse: SharedWarehouse, workspace: Workspace
+    warehouse: SharedWarehouse, workspace: Workspace, anew: Collection[str]
 ) -> list[tuple[str, int, bool]]:
     """Per table with partitions that differ: how many, and whether these are all that it has there;
-    the partitions are in the temporary table `_differing`.
+    the partitions are in the temporary table `_differing`. Of the tables `anew` all differ.
     """
     warehouse.execute(
         f"""CREATE OR REPLACE TEMP TABLE _differing AS
@@ -287,6 +344,11 @@ def _find_differing(
             SELECT * FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}
         ) p USING (table_name, app_id, month)""",
         [workspace.workspace_id],
+    )
+    warehouse.execute(
+        "UPDATE _differing SET is_same = false, is_there = true "
+        "WHERE list_contains(?::VARCHAR[], table_name)",
+        [sorted(anew)],
     )
     found = warehouse.rows(
         """SELECT table_name, count(*) FILTER (WHERE is_same IS NOT TRUE),

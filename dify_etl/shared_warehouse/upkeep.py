@@ -18,6 +18,7 @@ from dify_etl.shared_warehouse.engines import (
 )
 from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
 from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.shared_warehouse.publication import OWN_TABLES, published_tables
 from dify_etl.warehouse.published_copy import identifier
 
 
@@ -55,7 +56,7 @@ def plan_removal(place: SharedPlace, workspace_id: str) -> Removal:
         try:
             return _planned(warehouse, workspace_id)
         except duckdb.Error as error:
-            raise warehouse.clear(error) from error
+            raise warehouse.clear(error) from None
 
 
 def remove_workspace(place: SharedPlace, plan: Removal) -> Removal:
@@ -67,14 +68,21 @@ def remove_workspace(place: SharedPlace, plan: Removal) -> Removal:
             lambda: _removed(warehouse, plan.workspace_id),
             message=f"workspace {plan.workspace_id} removed",
         )
-        purge(warehouse, plan.workspace_id)
+        purge(warehouse)
     write_catalog_anew(place)
     return done
 
 
+def finish_removal(place: SharedPlace) -> None:
+    """What a removal does after its rows are deleted: for one that was cut off then."""
+    with opened(place, is_anew=True) as warehouse:
+        purge(warehouse)
+    write_catalog_anew(place)
+
+
 def _planned(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
     rows: dict[str, int] = {}
-    for name, source in _sources(warehouse):
+    for name, source in _sources(warehouse, workspace_id):
         counted = warehouse.value(
             f"SELECT count(*) FROM {source} WHERE workspace_id = ?", [workspace_id]
         )
@@ -92,14 +100,15 @@ def _planned(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
 
 def _removed(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
     plan = _planned(warehouse, workspace_id)
-    for name, source in _sources(warehouse):
+    for name, source in _sources(warehouse, workspace_id):
         if name in plan.rows:
             warehouse.execute(f"DELETE FROM {source} WHERE workspace_id = ?", [workspace_id])
     return plan
 
 
-def _sources(warehouse: SharedWarehouse) -> list[tuple[str, str]]:
-    names = [one for one in shared_columns(warehouse) if one != "staging.stg_workspaces"]
+def _sources(warehouse: SharedWarehouse, workspace_id: str) -> list[tuple[str, str]]:
+    own = {one.qualified for one in OWN_TABLES} & {*shared_columns(warehouse)}
+    names = sorted(published_tables(warehouse, workspace_id) | own)
     parts = [(name, *name.split(".", 1)) for name in names]
     return [(name, f"shared.{identifier(one)}.{identifier(two)}") for name, one, two in parts]
 

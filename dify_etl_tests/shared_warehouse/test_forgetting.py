@@ -87,13 +87,12 @@ def test_forgotten_text_is_in_no_byte(
 
 
 @pytest.mark.skipif(not HAS_LAKE, reason="it needs the extensions of a lake")
-@pytest.mark.parametrize("step", ["_delete_left_files", "write_catalog_anew"])
+@pytest.mark.parametrize("step", ["delete_left_files", "write_catalog_anew"])
 @pytest.mark.usefixtures("uncompressed")
 def test_each_step_is_needed(
     step: str, make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one of them the test above is red."""
-    place_of = engines if step == "_delete_left_files" else publication
-    monkeypatch.setattr(place_of, step, lambda *_: None)
+    monkeypatch.setattr(publication, step, lambda *_: None)
     with pytest.raises(AssertionError):
         test_forgotten_text_is_in_no_byte("duckdb", True, make_place, tmp_path)

@@ -1,5 +1,7 @@
 """What a home publishes is in the shared warehouse, and nothing else changes there."""
 
+import os
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,11 @@ from dify_etl.shared_warehouse.errors import (
     SharedWarehouseUnavailable,
 )
 from dify_etl.shared_warehouse.place import SharedPlace
-from dify_etl.shared_warehouse.publication import Publication, publish_shared
+from dify_etl.shared_warehouse.publication import (
+    Publication,
+    publish_into,
+    publish_shared,
+)
 from dify_etl.shared_warehouse.upkeep import compact_shared, plan_removal, remove_workspace
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl_tests.postgres import Postgres
@@ -123,19 +129,105 @@ def test_model_that_is_gone_leaves_no_rows(thorough_place: SharedPlace, tmp_path
 def test_check_names_what_differs(thorough_place: SharedPlace, tmp_path: Path) -> None:
     """Every way in which a table can differ: a value, a row more or less on either side."""
     place = thorough_place
-    copy = small_copy(tmp_path / "a.duckdb", "a")
+    copy = change(
+        small_copy(tmp_path / "a.duckdb", "a"),
+        "CREATE TABLE marts.more AS SELECT 'a' AS workspace_id, 1 AS x",
+    )
     publish(place, copy)
+    change(copy, "DROP TABLE marts.more")
     with opened(place) as warehouse:
         warehouse.execute("UPDATE shared.raw.apps SET name = 'other' WHERE app_id = 'app-0'")
         warehouse.execute("INSERT INTO shared.raw.messages BY NAME SELECT 'a' AS workspace_id")
         warehouse.execute("DELETE FROM shared.marts.app_daily_usage WHERE app_id = 'app-0'")
-        warehouse.execute("CREATE TABLE shared.marts.more AS SELECT 'a' AS workspace_id")
     assert differing(place, copy) == [
         "marts.app_daily_usage",
         "raw.apps",
         "raw.messages",
         "marts.more",
     ]
+
+
+def test_rows_that_somebody_took_out_come_back(thorough_place: SharedPlace, tmp_path: Path) -> None:
+    """A dropped table by itself, changed and deleted rows where all values are compared."""
+    place, copy = thorough_place, small_copy(tmp_path / "a.duckdb", "a")
+    other = small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, copy)
+    publish(place, other)
+    done_by_hand(place, "DROP TABLE shared.raw.apps")
+    publish(place, copy)
+    assert differing(place, copy) == []
+    assert differing(place, other) == ["raw.apps"]
+    done_by_hand(
+        place,
+        "UPDATE shared.raw.messages SET query = 'by hand' WHERE message_id = '1-1-0'",
+        "DELETE FROM shared.marts.app_daily_usage WHERE app_id = 'app-0'",
+    )
+    for one in (copy, other):
+        publish(place, one)
+        assert differing(place, one) != []
+        publish(place, one, is_compared=True)
+        assert differing(place, one) == []
+
+
+def done_by_hand(place: SharedPlace, *statements: str) -> None:
+    with opened(place) as warehouse:
+        for one in statements:
+            warehouse.execute(one)
+
+
+def test_what_analysts_make_there_stays_theirs(thorough_place: SharedPlace, tmp_path: Path) -> None:
+    """A view and tables of theirs keep nobody from comparing and removing, and are not emptied."""
+    place, copy = thorough_place, small_copy(tmp_path / "a.duckdb", "a")
+    publish(place, copy)
+    done_by_hand(
+        place,
+        "CREATE VIEW shared.marts.theirs AS SELECT workspace_id, name FROM shared.raw.apps",
+        "CREATE TABLE shared.raw.notes AS SELECT 'a' AS workspace_id, 'a note' AS note",
+        "CREATE TABLE shared.raw.numbers AS SELECT 1 AS number",
+    )
+    assert differing(place, copy) == []
+    remove_workspace(place, plan_removal(place, "a"))
+    assert asked(place, "SELECT note FROM shared.raw.notes") == [("a note",)]
+    assert asked(place, "SELECT count(*) FROM shared.raw.messages") == [(0,)]
+
+
+def test_type_that_others_values_cannot_have_is_named(
+    thorough_place: SharedPlace, tmp_path: Path
+) -> None:
+    """Two homes have models of one name that are others: the error tells table and column."""
+    place = thorough_place
+    mine = "CREATE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
+    publish(place, change(small_copy(tmp_path / "a.duckdb", "a"), mine.format("DATE '2026-01-01'")))
+    with pytest.raises(SharedWarehouseRefused, match=r"marts\.mine\.x is INTEGER in this home"):
+        publish(place, change(small_copy(tmp_path / "b.duckdb", "b"), mine.format("1")))
+
+
+def test_no_other_account_may_read_what_is_being_written(
+    thorough_place: SharedPlace, tmp_path: Path
+) -> None:
+    """Not for a moment, unless the setting says so."""
+    place, before = thorough_place, os.umask(0o022)
+    try:
+        publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+        with opened(place, is_anew=True) as warehouse:
+            publish_into(warehouse, small_copy(tmp_path / "b.duckdb", "b"), run_id="run")
+            folder = Path(place.data_path or tmp_path)
+            files = [*folder.rglob("*.parquet"), *tmp_path.glob(".all*"), *tmp_path.glob("all*")]
+            assert len(files) >= 2
+            assert [one.name for one in files if one.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(not HAS_LAKE, reason="it needs the extensions of a lake")
+def test_no_cause_of_an_error_has_a_password(tmp_path: Path) -> None:
+    """Tracebacks and Dagster's events show causes with their messages."""
+    target = "ducklake:postgres:host=127.0.0.1 port=1 password=geheim-1 sslpassword=geheim-2"
+    place = SharedPlace(SecretStr(target), str(tmp_path / "data"), tmp_path / "spill")
+    assert "geheim" not in place.name
+    with pytest.raises(SharedWarehouseUnavailable) as caught:
+        publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_names_of_strangers_are_names(thorough_place: SharedPlace, tmp_path: Path) -> None:
