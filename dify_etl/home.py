@@ -19,6 +19,7 @@ from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
 
 LIVE, COPY = "live.duckdb", "dify.duckdb"
 WORKSPACES_FOLDER = "workspaces"  # the folder of homes of several workspaces, below DIFY_ETL_HOME
+SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 # Files and folders that dify-etl makes; whatever else stands in a home is somebody's own.
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
@@ -218,6 +219,11 @@ def remembered(home: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}
+
+
+def is_home(folder: Path) -> bool:
+    """Whether a folder is a home: it wrote down which Dify it is of."""
+    return remembered(folder).get("dify") in (SERVER, SIMULATED)
 
 
 def remember(home: Path, note: dict[str, object]) -> None:

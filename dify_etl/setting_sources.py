@@ -15,6 +15,18 @@ from dify_etl.errors import ActionableError
 
 ENV_FILE = Path(".env")
 WORKSPACE, WORKSPACES = "DIFY_ETL_WORKSPACE", "DIFY_ETL_WORKSPACES"
+# What belongs to one Dify and one account: no workspace takes it from the environment.
+OF_ONE_DIFY = frozenset(
+    {
+        "DIFY_BASE_URL",
+        "DIFY_EMAIL",
+        "DIFY_PASSWORD",
+        "DIFY_ADMIN_API_KEY",
+        "DIFY_WORKSPACE_ID",
+        "DIFY_DATABASE_URL",
+        "DIFY_SERVICE_API_URL",
+    }
+)
 
 
 class SettingWrong(ActionableError):

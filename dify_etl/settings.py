@@ -19,6 +19,7 @@ from dify_etl.extras import how_to_install
 from dify_etl.home import Access, Home
 from dify_etl.setting_sources import (
     ENV_FILE,
+    OF_ONE_DIFY,
     WORKSPACE,
     WORKSPACES,
     SecretFiles,
@@ -37,18 +38,6 @@ if TYPE_CHECKING:
 DIFY_BEGINS = date(2023, 5, 15)
 PREFIX = "DIFY_ETL_"  # of variables that no other program has
 ROTATION_POLICY = "DIFY_ETL_ROTATION_POLICY"
-# What belongs to one Dify and one account: no workspace takes it from the environment.
-OF_ONE_DIFY = frozenset(
-    {
-        "DIFY_BASE_URL",
-        "DIFY_EMAIL",
-        "DIFY_PASSWORD",
-        "DIFY_ADMIN_API_KEY",
-        "DIFY_WORKSPACE_ID",
-        "DIFY_DATABASE_URL",
-        "DIFY_SERVICE_API_URL",
-    }
-)
 
 
 def _zone(name: str) -> str:

@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 
 from dify_etl.home import WORKSPACES_FOLDER
 from dify_etl.setting_sources import (
+    OF_ONE_DIFY,
     WORKSPACE,
     WORKSPACES,
     SettingWrong,
@@ -85,11 +86,11 @@ class WorkspaceTable:
 
     @property
     def secret_variables(self) -> Iterator[str]:
-        """The variables that hold its secrets; settings are everybody's."""
+        """The variables that hold its secrets; settings are everybody's, but those of one Dify."""
         known = self._keys
         for spelled, value in self.held.items():
             is_named = _split(spelled, known)[1] == "env" and isinstance(value, str)
-            if is_named and value not in self.fields:
+            if is_named and (value in OF_ONE_DIFY or value not in self.fields):
                 yield value
 
     @cached_property
@@ -287,10 +288,10 @@ def read_workspaces(path: Path, fields: Mapping[str, FieldInfo]) -> dict[str, Wo
 
 def environment_of(name: str, tables: Mapping[str, WorkspaceTable]) -> dict[str, str]:
     """The environment of a process for one of these workspaces: this one's name in it, and none of
-    the secrets that others name and it does not.
+    the secrets that others name and it does not, nor what is of one Dify and it does not name.
     """
     named = {one.name: set(one.secret_variables) for one in tables.values()}
-    others = set().union(*named.values()) - named[name]
+    others = OF_ONE_DIFY.union(*named.values()) - named[name]
     kept = {key: text for key, text in os.environ.items() if key not in others}
     return {**kept, WORKSPACE: name}
 

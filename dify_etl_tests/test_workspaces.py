@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from dify_etl.home import Home, holds_others
-from dify_etl.setting_sources import ENV_FILE, WORKSPACE
-from dify_etl.settings import OF_ONE_DIFY, Settings, SettingWrong, load_settings, setting_names
-from dify_etl.workspaces import SHARED, all_workspaces, key_of, read_workspaces, server_of
+from dify_etl.setting_sources import ENV_FILE, OF_ONE_DIFY, WORKSPACE
+from dify_etl.settings import Settings, SettingWrong, load_settings, setting_names
+from dify_etl.workspaces import (
+    SHARED,
+    all_workspaces,
+    environment_of,
+    key_of,
+    read_workspaces,
+    server_of,
+)
 from dify_etl_tests.test_settings import BAD, GOOD, SECRETS
 
 SECRET = "geheim-1234"
@@ -76,6 +83,21 @@ def test_secret_is_named_by_its_place(
     settings = load_workspace("sales")
     assert getattr(settings, field).get_secret_value() == text
     assert SECRET not in f"{settings!r} {settings.model_dump()}"
+
+
+def test_process_of_a_workspace_is_given_its_own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a secret is named by the variable of a setting: the old account, as it was."""
+    old = '[workspaces.old]\npassword_env = "DIFY_PASSWORD"\nnotify_env = "DIFY_ETL_NOTIFY"\n'
+    FILE.write_text(old + SALES)
+    for name in ("DIFY_PASSWORD", "DIFY_ADMIN_API_KEY", "DIFY_ETL_NOTIFY", "DIFY_ETL_UI_PASSWORD"):
+        monkeypatch.setenv(name, SECRET)
+    tables = all_workspaces(setting_names())
+    held = {
+        name: {key for key, text in environment_of(name, tables).items() if text == SECRET}
+        for name in tables
+    }
+    shared = {"DIFY_ETL_NOTIFY", "DIFY_ETL_UI_PASSWORD"}  # settings that are everybody's
+    assert held == {"old": {"DIFY_PASSWORD", *shared}, "sales": {"SALES_PASSWORD", *shared}}
 
 
 def test_table_counts_before_the_environment_and_lends_nothing(

@@ -17,6 +17,8 @@ from dify_etl.dify.http.session import RetryPolicy
 from dify_etl.dify.http.token_stores import token_store_from
 from dify_etl.dify.http.tokens import TokenStore
 from dify_etl.home import (
+    SERVER,
+    SIMULATED,
     Home,
     holds_others,
     make_private,
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from dify_etl.dify_database.connection import DifyDatabase
     from dify_etl.shared_warehouse.place import SharedPlace
 
-SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify that it belongs to
 
 Tell = Callable[[str], None]
 

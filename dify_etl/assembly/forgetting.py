@@ -5,7 +5,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,9 +86,11 @@ class Forgetting:
 
 
 def plan_forgetting(
-    home: Path, privacy: Privacy, name: str, *, place: CopyPlace, dagster: Path
+    home: Path, privacy: Privacy, name: str, *, place: CopyPlace, dagster: Collection[Path]
 ) -> ForgetPlan:
-    """What it would take to forget whom `name` means. PersonUnclear, AnotherSync, WarehouseBusy."""
+    """What it would take to forget whom `name` means; `dagster`: the folders of Dagster in which
+    runs of this home may be. PersonUnclear, AnotherSync, WarehouseBusy.
+    """
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
         migrate_home(
             home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=lambda line: None, place=place
@@ -104,7 +106,7 @@ def forget(
     *,
     agreed_id: str,
     place: CopyPlace,
-    dagster: Path,
+    dagster: Collection[Path],
     tell: Tell,
     compression: str = "auto",
     own_sql: Path | None = None,
@@ -156,7 +158,7 @@ def forget(
 
 
 def _planned(
-    home: Path, database: Database, privacy: Privacy, name: str, dagster: Path
+    home: Path, database: Database, privacy: Privacy, name: str, dagster: Collection[Path]
 ) -> ForgetPlan:
     known_forgotten(database, privacy)  # before anything is noted with another salt
     person = find_person(database, privacy, name)

@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import duckdb
 
-from dify_etl.home import Home, is_ours, is_shared
+from dify_etl.home import WORKSPACES_FOLDER, Home, is_home, is_ours, is_shared
 from dify_etl.private_files import replace_file
 from dify_etl.report.writing import is_report, kept_reports
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
@@ -70,21 +70,16 @@ class Searched:
         return content if self.pattern is None else self.pattern.sub(new_name.encode(), content)
 
 
-def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]:
-    """The files in which the person is named, in the order of their paths."""
+def find_files(home: Home, dagster: Collection[Path], searched: Searched) -> list[NamedFile]:
+    """The files in which the person is named, in the order of their paths; `dagster`: the folders
+    of Dagster that runs of this home may be in.
+    """
     found: list[NamedFile] = []
     for path in (home.audit, home.query_history):
         if path.is_file() and _names(path, searched):
             found.append(NamedFile(path.resolve(), "written anew", "it names the person"))
-    for path in _files(dagster):
-        beside = path.with_name(f"{path.name}-wal")  # what SQLite has not put into its file yet
-        is_named = _names(path, searched) or (beside.is_file() and _names(beside, searched))
-        if is_named and not path.name.endswith(BESIDE_SQLITE):
-            why = "Dagster's storage names the person"
-            found.append(NamedFile(path.resolve(), "written anew", why))
-    if _is_elsewhere(dagster):
-        why = "it says that Dagster's events are in a database of their own: look there"
-        found.append(NamedFile(dagster / "dagster.yaml", "left", why))
+    for folder in dagster:
+        found += _of_dagster(folder, searched)
     if is_shared(home.path):
         # Somebody works in this folder: their files are neither ours to delete nor to search.
         why = "the folder is not the home's alone: its other files are not looked into"
@@ -94,6 +89,19 @@ def find_files(home: Home, dagster: Path, searched: Searched) -> list[NamedFile]
         if (one := _exported(home, path, searched)) is not None:
             found.append(one)
     return found
+
+
+def _of_dagster(folder: Path, searched: Searched) -> Iterator[NamedFile]:
+    """Events and logs of Dagster that name the person."""
+    for path in _files(folder):
+        beside = path.with_name(f"{path.name}-wal")  # what SQLite has not put into its file yet
+        is_named = _names(path, searched) or (beside.is_file() and _names(beside, searched))
+        if is_named and not path.name.endswith(BESIDE_SQLITE):
+            why = "Dagster's storage names the person"
+            yield NamedFile(path.resolve(), "written anew", why)
+    if _is_elsewhere(folder):
+        why = "it says that Dagster's events are in a database of their own: look there"
+        yield NamedFile(folder / "dagster.yaml", "left", why)
 
 
 def clean_files(found: Sequence[NamedFile], searched: Searched, new_name: str) -> None:
@@ -196,9 +204,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(one for one in folder.rglob("*") if one.is_file())
 
 
-def _others(home: Home, dagster: Path) -> Iterator[Path]:
+def _others(home: Home, dagster: Collection[Path]) -> Iterator[Path]:
     """Files of the home that are none of its databases and no other home's."""
-    kept: Collection[Path] = (home.demo, home.dagster, dagster, home.schedule_tokens)
+    own = (home.demo, home.dagster, home.schedule_tokens, home.path / WORKSPACES_FOLDER)
+    kept = {*own, *dagster, *_homes_below(home)}
     ours = {home.audit, home.query_history}
     locks = {home.sync_lock, home.rotation_lock}
     for path in _files(home.path):
@@ -206,6 +215,11 @@ def _others(home: Home, dagster: Path) -> Iterator[Path]:
         is_kept = path in ours | locks or any(path.is_relative_to(folder) for folder in kept)
         if not is_database and not is_kept:
             yield path
+
+
+def _homes_below(home: Home) -> set[Path]:
+    notes = home.path.rglob(home.note.name)
+    return {one.parent for one in notes if one != home.note and is_home(one.parent)}
 
 
 def _is_elsewhere(dagster: Path) -> bool:

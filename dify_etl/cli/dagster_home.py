@@ -5,13 +5,17 @@ from hashlib import sha256
 from pathlib import Path
 
 from dify_etl.home import Home
+from dify_etl.private_files import replace_file
 from dify_etl.project_files import project_file
+from dify_etl.setting_sources import text_around
 from dify_etl.settings import Settings, SettingWrong, setting_names
+from dify_etl.ui.storage_lock import storage_lock
 from dify_etl.warehouse.errors import translated
 from dify_etl.workspaces import all_workspaces
 
 INSTANCE_SETTINGS = project_file("dagster.yaml")
 DAGSTER_HOME = "DAGSTER_HOME"
+HOME = "DIFY_ETL_HOME"
 # dagster.yaml names it, so that no password stands in a file.
 STORAGE_URL = "DAGSTER_POSTGRES_URL"
 # What earlier versions wrote as dagster.yaml, by SHA-256: nobody's own, and brought up to date.
@@ -54,10 +58,13 @@ def dagster_home(settings: Settings) -> Path:
     target = home / "dagster.yaml"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = target.read_text("utf-8") if target.exists() else None
         wanted = instance_settings(settings)
-        if held is None or (held != wanted and _is_made_by_us(held)):
-            target.write_text(wanted, "utf-8")
+        held = _held(target)
+        if _is_to_write(held, wanted):
+            with storage_lock(home):  # several workspaces may begin together
+                held = _held(target)
+                if _is_to_write(held, wanted):
+                    replace_file(target, wanted.encode(), keeps_rights=True)
     except OSError as error:
         raise translated(target, error) from error
     is_named = STORAGE_URL in (held or "")
@@ -77,6 +84,14 @@ def dagster_home(settings: Settings) -> Path:
             "again: a new one names it.",
         )
     return home
+
+
+def _held(target: Path) -> str | None:
+    return target.read_text("utf-8") if target.exists() else None
+
+
+def _is_to_write(held: str | None, wanted: str) -> bool:
+    return held is None or (held != wanted and _is_made_by_us(held))
 
 
 def instance_settings(settings: Settings) -> str:
@@ -110,3 +125,14 @@ def _is_made_by_us(text: str) -> bool:
 def dagster_folder(settings: Settings) -> Path:
     """DAGSTER_HOME, or `dagster` in the home, whether it is there or not."""
     return Path(os.environ.get(DAGSTER_HOME) or Home(settings.home).dagster).resolve()
+
+
+def dagster_folders(settings: Settings) -> tuple[Path, ...]:
+    """Every folder that runs of these settings may be recorded in, whether it is there or not: one
+    of several workspaces is served alone, or with the others from the home of all.
+    """
+    found = [dagster_folder(settings)]
+    if settings.workspace is not None and not os.environ.get(DAGSTER_HOME):
+        of_all = Path(text_around(HOME) or setting_names()[HOME].default)
+        found.append(Home(of_all).dagster.resolve())
+    return tuple(dict.fromkeys(found))

@@ -17,7 +17,7 @@ from dify_etl.assembly.connection import (
 from dify_etl.assembly.forgetting import ForgetPlan, Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
 from dify_etl.cli.consoles import err, teller
-from dify_etl.cli.dagster_home import dagster_folder
+from dify_etl.cli.dagster_home import dagster_folders
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home
@@ -46,7 +46,7 @@ def run_forget(
     if person is None:
         return _list(console, home, is_json=is_json)
     privacy = replace(privacy_of(settings), salt=people_salt(home))
-    place, dagster = copy_place(settings), dagster_folder(settings)
+    place, dagster = copy_place(settings), dagster_folders(settings)
     if agreed_id is None:
         plan = plan_forgetting(home, privacy, person, place=place, dagster=dagster)
         if is_json:

@@ -69,20 +69,25 @@ class Read(NamedTuple):
     def dagster(self) -> Path:
         return self.place.home / "dagster"
 
-    def plan(self, name: str | None = None, people: PeopleRule = "keep") -> Any:
+    def plan(
+        self,
+        name: str | None = None,
+        people: PeopleRule = "keep",
+        dagster: Sequence[Path] = (),
+    ) -> Any:
         return plan_forgetting(
             *(self.place.home, self.privacy(people), name or self.name),
             place=CopyPlace(self.place.home),
-            dagster=self.dagster,
+            dagster=dagster or (self.dagster,),
         )
 
     def forget(self, name: str | None = None, **how: Any) -> Forgetting:
-        people = how.pop("people", "keep")
+        people, dagster = how.pop("people", "keep"), how.pop("dagster", ())
         return forget(
             *(self.place.home, self.privacy(people), name or self.name),
-            agreed_id=self.plan(name, people).plan_id,
+            agreed_id=self.plan(name, people, dagster).plan_id,
             place=CopyPlace(self.place.home),
-            dagster=self.dagster,
+            dagster=dagster or (self.dagster,),
             tell=lambda line: None,
             **how,
         )
@@ -275,6 +280,42 @@ def test_nothing_is_in_the_bytes(
         assert CALLER.encode() not in held
 
 
+def test_files_of_other_homes_are_not_touched(home: Read) -> None:
+    """Those of other workspaces lie below the home that one had before there were several."""
+    folder = home.place.home
+    nested = (folder / "workspaces" / "new", folder / "elsewhere")
+    for other in nested:
+        (other / "exports").mkdir(parents=True)
+        for file in ("audit.jsonl", "session.json", "exports/talks.csv"):
+            (other / file).write_text(f"of {CALLER}\n")
+    (folder / "workspaces" / "a.csv").write_text(f"of {CALLER}\n")
+    (folder / "elsewhere" / "home.json").write_text('{"dify": "server", "is_shared": false}')
+    (folder / "rows").mkdir()
+    (folder / "rows" / "home.json").write_text(f'{{"dify": "{CALLER}"}}')  # a file of rows
+    fates = {str(one.path.relative_to(folder)): one.fate for one in home.plan().files}
+    assert fates == {"rows/home.json": "deleted"}
+    home.forget()
+    assert all((one / "exports" / "talks.csv").exists() for one in nested)
+    assert not (folder / "rows" / "home.json").exists()
+
+
+def test_every_folder_of_dagster_is_cleaned(home: Read, tmp_path: Path) -> None:
+    """A workspace's runs are in its own, or in the one of all workspaces, beside its home."""
+    logs = [one / "compute.err" for one in (home.dagster, tmp_path / "dagster")]
+    for log in logs:
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(f"trouble with {CALLER}\n")
+    (tmp_path / "dagster" / "dagster.yaml").write_text("storage: {postgres: {}}\n")
+    folders = [one.parent for one in logs]
+    plan = home.plan(dagster=folders)
+    assert {(one.path, one.fate) for one in plan.files} == {
+        *((one, "written anew") for one in logs),
+        (tmp_path / "dagster" / "dagster.yaml", "left"),
+    }
+    person = home.forget(dagster=folders).new_name
+    assert [one.read_text() for one in logs] == [f"trouble with {person}\n"] * 2
+
+
 def test_files_of_the_home_are_cleaned(home: Read) -> None:
     """Audit, query history, Dagster's storage and logs; exports of hers go, those of others and
     what is not ours to change stay, and the plan names each.
@@ -413,7 +454,7 @@ def test_names_that_mean_nobody_or_two(home: Read) -> None:
             plan_forgetting(
                 *(home.place.home, home.privacy(), name),
                 place=CopyPlace(home.place.home),
-                dagster=home.dagster,
+                dagster=(home.dagster,),
             )
     assert home.place.rows("FROM ops.forgotten_people") == []
 
@@ -441,7 +482,7 @@ def test_world_that_moved_is_planned_anew(home: Read) -> None:
             *(home.place.home, home.privacy(), CALLER),
             agreed_id="0" * 12,
             place=CopyPlace(home.place.home),
-            dagster=home.dagster,
+            dagster=(home.dagster,),
             tell=lambda line: None,
         )
     assert places_of(home.place.home / LIVE, MARK) == home.texts
@@ -477,12 +518,12 @@ def test_nothing_of_others_is_touched(home: Read) -> None:
     strict = Privacy("drop", "keep", people_salt(home.place.home))
     for name in (CALLER, ADMIN):
         place, folder = CopyPlace(home.place.home), home.place.home
-        plan = plan_forgetting(folder, strict, name, place=place, dagster=home.dagster)
+        plan = plan_forgetting(folder, strict, name, place=place, dagster=(home.dagster,))
         forget(
             *(folder, strict, name),
             agreed_id=plan.plan_id,
             place=place,
-            dagster=home.dagster,
+            dagster=(home.dagster,),
             tell=lambda line: None,
         )
     assert others.exists()

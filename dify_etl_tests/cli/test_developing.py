@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from dify_etl.cli.dagster_home import (
     INSTANCE_SETTINGS,
     POSTGRES,
     STORAGE_URL,
+    dagster_folder,
+    dagster_folders,
     dagster_home,
     enter_dagster_home,
 )
 from dify_etl.cli.developing import _alone, _private_folder
+from dify_etl.private_files import lock_holder, replace_file
+from dify_etl.setting_sources import WORKSPACE
 from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
 
@@ -64,6 +69,45 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "dagster").write_text("mine")
     with pytest.raises(WarehouseUnwritable, match="dagster"):
         dagster_home(load_settings(DIFY_ETL_HOME=tmp_path))
+
+
+def test_settings_come_whole_to_processes_that_begin_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads meanwhile finds no empty file; who waited for the lock writes nothing again."""
+    seen: list[str | None] = []
+    settings = load_settings(DIFY_ETL_HOME=tmp_path)
+    target = tmp_path / "dagster" / "dagster.yaml"
+
+    def replace(path: Path, content: bytes, *, keeps_rights: bool = False) -> None:
+        assert lock_holder(path.with_name("storage.lock")) is not None
+        seen.append(target.read_text("utf-8") if target.exists() else None)
+        replace_file(path, content, keeps_rights=keeps_rights)
+
+    monkeypatch.setattr("dify_etl.cli.dagster_home.replace_file", replace)
+    with ThreadPoolExecutor(8) as pool:
+        homes = {one.result() for one in [pool.submit(dagster_home, settings) for _ in range(8)]}
+    assert (homes, seen) == ({target.parent}, [None])
+    assert target.read_bytes() == INSTANCE_SETTINGS.read_bytes()
+    assert lock_holder(target.with_name("storage.lock")) is None
+
+
+def test_runs_of_a_workspace_may_be_in_the_folder_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is served alone, or with the others: `serve` over several keeps its runs in one folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DIFY_ETL_HOME", str(tmp_path / "data"))
+    table = '[workspaces.{}]\nbase_url = "https://dify.example.com"\n'
+    old = table.format("old") + 'home = "data"\n'
+    Path("workspaces.toml").write_text(table.format("new") + old)
+    of_all = dagster_folder(load_settings())
+    assert of_all == tmp_path / "data" / "dagster"
+    new, old_one = (load_settings(**{WORKSPACE: name}) for name in ("new", "old"))
+    assert dagster_folders(new) == (tmp_path / "data" / "workspaces" / "new" / "dagster", of_all)
+    assert dagster_folders(old_one) == dagster_folders(load_settings()) == (of_all,)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "mine"))
+    assert dagster_folders(new) == (tmp_path / "mine",)
 
 
 # As a home of version 0.1 has it.
