@@ -66,7 +66,7 @@ OLDER_CLIENTS = {
 }
 
 # Groups of commands that change and show nothing of Dify itself.
-OF_THE_HOME = {"audit", "quarantine"}
+OF_THE_HOME = {"audit", "quarantine", "warehouse"}
 
 
 @pytest.fixture(scope="module")
