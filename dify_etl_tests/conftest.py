@@ -10,6 +10,7 @@ import pytest
 # of all that was recorded. What remains ends within a minute on two cores and touches every area.
 SLOW = (
     "alerts/test_delivery.py",
+    "alerts/test_kinds.py",
     "alerts/test_usage.py",
     "alerts/test_week.py",
     "assembly/test_forgetting.py",
@@ -46,6 +47,7 @@ SLOW = (
     "sql/test_app_daily_usage.py",
     "sql/test_busy_cookbook.py",
     "sql/test_cookbook.py",
+    "sql/test_costs.py",
     "sql/test_data_dictionary.py",
     "sql/test_first_days.py",
     "sql/test_money_of_a_world.py",
@@ -57,6 +59,7 @@ SLOW = (
     "sql/test_simulated_workspace.py",
     "sql/test_statistics_reconciliation.py",
     "strangers",
+    "supply_chain/test_distributions.py",
     "sync",
     "test_readme.py",
     "test_running.py",
@@ -74,7 +77,6 @@ QUICK = (
     "sync/test_app_list.py",
     "sync/test_causes.py",
     "sync/test_fetching.py",
-    "sync/test_first_sync.py",
     "sync/test_lock.py",
     "sync/test_windows.py",
 )
