@@ -52,7 +52,7 @@ dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BAS
 # Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
 # compile all modules anew.
 test: export PYTHONDONTWRITEBYTECODE =
-test: $(READY) $(LAKE)/.ready ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
+test: $(READY) $(if $(FAST),,$(LAKE)/.ready) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) $(LAKE)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)

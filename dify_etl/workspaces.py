@@ -318,10 +318,20 @@ def _table(path: Path, name: str, held: object, fields: Mapping[str, FieldInfo])
     return WorkspaceTable(name, path, held, fields)
 
 
-def _folders(table: WorkspaceTable) -> Iterator[str]:
-    """Where it writes: its home, and its copy for analysts."""
+def folders_of_others(name: str, tables: Mapping[str, WorkspaceTable]) -> set[Path]:
+    """Where the other workspaces write: homes, copies and exported apps, but for folders that this
+    one writes to as well.
+    """
+    keys = ("home", "copy", "exports")
+    others = [_folders(one, keys) for one in tables.values() if one.name != name]
+    own = set(_folders(tables[name], keys)) if name in tables else set()
+    return {Path(one) for folders in others for one in folders if one not in own}
+
+
+def _folders(table: WorkspaceTable, keys: tuple[str, ...] = ("home", "copy")) -> Iterator[str]:
+    """Where it writes: its home, its copy for analysts, exported apps."""
     places = {key_of(name): str(place) for name, place in table.places.items()}
-    for key in ("home", "copy"):
+    for key in keys:
         named = table.held.get(key, places.get(key))
         if isinstance(named, str):
             yield str(Path(named).resolve())

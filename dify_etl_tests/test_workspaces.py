@@ -13,6 +13,7 @@ from dify_etl.workspaces import (
     SHARED,
     all_workspaces,
     environment_of,
+    folders_of_others,
     key_of,
     read_workspaces,
     server_of,
@@ -288,3 +289,18 @@ def test_settings_of_a_workspace_are_settings() -> None:
     settings: Any = load_workspace("sales")
     assert isinstance(settings, Settings)
     assert settings.model_copy(update={"timezone": "Asia/Tokyo"}).workspace == "sales"
+
+
+def test_folders_of_others_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those in the home that one had alone before as well; a folder of both is nobody's other."""
+    monkeypatch.setenv("DIFY_ETL_EXPORTS", "dify_data/exports")
+    of_server = 'base_url = "https://dify.example.com"\nemail = "{}@example.com"\n'
+    FILE.write_text(
+        f'[workspaces.old]\nhome = "dify_data"\n{of_server.format("old")}'
+        f"[workspaces.new]\n{of_server.format('new')}"
+        f'[workspaces.third]\nexports = "dify_data/exports/old"\n{of_server.format("third")}'
+    )
+    found = folders_of_others("old", all_workspaces(setting_names()))
+    assert {str(one.relative_to(tmp_path.resolve())) for one in found} == {
+        *("dify_data/workspaces/new", "dify_data/exports/new", "dify_data/workspaces/third")
+    }

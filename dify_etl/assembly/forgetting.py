@@ -86,17 +86,24 @@ class Forgetting:
 
 
 def plan_forgetting(
-    home: Path, privacy: Privacy, name: str, *, place: CopyPlace, dagster: Collection[Path]
+    home: Path,
+    privacy: Privacy,
+    name: str,
+    *,
+    place: CopyPlace,
+    dagster: Collection[Path],
+    of_others: Collection[Path] = (),
 ) -> ForgetPlan:
     """What it would take to forget whom `name` means; `dagster`: the folders of Dagster in which
-    runs of this home may be. PersonUnclear, AnotherSync, WarehouseBusy.
+    runs of this home may be, `of_others`: where other workspaces write. PersonUnclear,
+    AnotherSync, WarehouseBusy.
     """
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
         migrate_home(
             home, STEPS, wait_seconds=LOCK_WAIT_SECONDS, tell=lambda line: None, place=place
         )
         with _opened(home) as database:
-            return _planned(home, database, privacy, name, dagster)
+            return _planned(home, database, privacy, name, (dagster, of_others))
 
 
 def forget(
@@ -108,6 +115,7 @@ def forget(
     place: CopyPlace,
     dagster: Collection[Path],
     tell: Tell,
+    of_others: Collection[Path] = (),
     compression: str = "auto",
     own_sql: Path | None = None,
     shared: "SharedPlace | None" = None,
@@ -116,7 +124,7 @@ def forget(
 
     Whoever cuts it off says it once more, by the same name: what was done stays.
     """
-    plan = plan_forgetting(home, privacy, name, place=place, dagster=dagster)
+    plan = plan_forgetting(home, privacy, name, place=place, dagster=dagster, of_others=of_others)
     if plan.plan_id != agreed_id and not plan.is_cut_off:
         told = "\n".join(plan.lines(home))
         raise PlanStale(
@@ -158,8 +166,13 @@ def forget(
 
 
 def _planned(
-    home: Path, database: Database, privacy: Privacy, name: str, dagster: Collection[Path]
+    home: Path,
+    database: Database,
+    privacy: Privacy,
+    name: str,
+    folders: tuple[Collection[Path], Collection[Path]],
 ) -> ForgetPlan:
+    dagster, of_others = folders
     known_forgotten(database, privacy)  # before anything is noted with another salt
     person = find_person(database, privacy, name)
     trial = replace(privacy, forgotten=_forgotten(privacy, person))
@@ -167,7 +180,7 @@ def _planned(
     rows = _count_rows(database, trial)
     ids = {id for column in PARENTS.values() for id in trial.forgotten.parents[column]}
     searched = Searched(tuple(sorted(_searchable_names(person))), frozenset(ids))
-    files = tuple(find_files(Home(home), dagster, searched))
+    files = tuple(find_files(Home(home), dagster, searched, of_others))
     content = json.dumps(
         [
             sorted(person.end_users | person.accounts),

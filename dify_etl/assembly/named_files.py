@@ -70,9 +70,15 @@ class Searched:
         return content if self.pattern is None else self.pattern.sub(new_name.encode(), content)
 
 
-def find_files(home: Home, dagster: Collection[Path], searched: Searched) -> list[NamedFile]:
+def find_files(
+    home: Home,
+    dagster: Collection[Path],
+    searched: Searched,
+    of_others: Collection[Path] = (),
+) -> list[NamedFile]:
     """The files in which the person is named, in the order of their paths; `dagster`: the folders
-    of Dagster that runs of this home may be in.
+    of Dagster that runs of this home may be in, `of_others`: folders and files that are those of
+    other workspaces, wherever they lie.
     """
     found: list[NamedFile] = []
     for path in (home.audit, home.query_history):
@@ -85,7 +91,7 @@ def find_files(home: Home, dagster: Collection[Path], searched: Searched) -> lis
         why = "the folder is not the home's alone: its other files are not looked into"
         reports = [_report(path) for path in kept_reports(home.path)]
         return [*found, *reports, NamedFile(home.path, "left", why)]
-    for path in _others(home, dagster):
+    for path in _others(home, {*dagster, *of_others}):
         if (one := _exported(home, path, searched)) is not None:
             found.append(one)
     return found
@@ -204,15 +210,18 @@ def _files(folder: Path) -> list[Path]:
     return sorted(one for one in folder.rglob("*") if one.is_file())
 
 
-def _others(home: Home, dagster: Collection[Path]) -> Iterator[Path]:
+def _others(home: Home, kept_out: Collection[Path]) -> Iterator[Path]:
     """Files of the home that are none of its databases and no other home's."""
     own = (home.demo, home.dagster, home.schedule_tokens, home.path / WORKSPACES_FOLDER)
-    kept = {*own, *dagster, *_homes_below(home)}
+    kept = {*own, *kept_out, *_homes_below(home)}
     ours = {home.audit, home.query_history}
     locks = {home.sync_lock, home.rotation_lock}
     for path in _files(home.path):
         is_database = path.parent == home.path and _DATABASE.fullmatch(path.name)
-        is_kept = path in ours | locks or any(path.is_relative_to(folder) for folder in kept)
+        here = (path, path.resolve())
+        is_kept = path in ours | locks or any(
+            one.is_relative_to(folder) for one in here for folder in kept
+        )
         if not is_database and not is_kept:
             yield path
 

@@ -21,9 +21,11 @@ from dify_etl.cli.dagster_home import dagster_folders
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home
+from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.ledger import FORGOTTEN_PEOPLE, FORGOTTEN_ROWS
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import NothingPublished
+from dify_etl.workspaces import all_workspaces, folders_of_others
 
 LOCK_WAIT_SECONDS = 10.0
 
@@ -47,8 +49,11 @@ def run_forget(
         return _list(console, home, is_json=is_json)
     privacy = replace(privacy_of(settings), salt=people_salt(home))
     place, dagster = copy_place(settings), dagster_folders(settings)
+    of_others = _folders_of_others(settings)
     if agreed_id is None:
-        plan = plan_forgetting(home, privacy, person, place=place, dagster=dagster)
+        plan = plan_forgetting(
+            home, privacy, person, place=place, dagster=dagster, of_others=of_others
+        )
         if is_json:
             print_json(_plan_object(plan))
             return 0
@@ -64,6 +69,7 @@ def run_forget(
         agreed_id=agreed_id,
         place=place,
         dagster=dagster,
+        of_others=of_others,
         own_sql=folder_of_own_sql(settings),
         shared=shared_place(settings),
         tell=teller(err if is_json else console),
@@ -73,6 +79,12 @@ def run_forget(
     else:
         _show(console, done)
     return 1 if done.still_named else 0
+
+
+def _folders_of_others(settings: Settings) -> set[Path]:
+    """What must not be taken for files of this home, though it may lie in it."""
+    tables = all_workspaces(setting_names())
+    return folders_of_others(settings.workspace, tables) if settings.workspace else set()
 
 
 def _plan_object(plan: ForgetPlan) -> dict[str, Any]:

@@ -74,11 +74,13 @@ class Read(NamedTuple):
         name: str | None = None,
         people: PeopleRule = "keep",
         dagster: Sequence[Path] = (),
+        of_others: Sequence[Path] = (),
     ) -> Any:
         return plan_forgetting(
             *(self.place.home, self.privacy(people), name or self.name),
             place=CopyPlace(self.place.home),
             dagster=dagster or (self.dagster,),
+            of_others=of_others,
         )
 
     def forget(self, name: str | None = None, **how: Any) -> Forgetting:
@@ -297,6 +299,16 @@ def test_files_of_other_homes_are_not_touched(home: Read) -> None:
     home.forget()
     assert all((one / "exports" / "talks.csv").exists() for one in nested)
     assert not (folder / "rows" / "home.json").exists()
+
+
+def test_folders_of_other_workspaces_are_left_alone(home: Read) -> None:
+    """Wherever the file of workspaces puts them: exported apps lie in no home of their own."""
+    exports = home.place.home / "exports"
+    for name in ("mine", "theirs"):
+        (exports / name).mkdir(parents=True)
+        (exports / name / "talks.csv").write_text(f"of {CALLER}\n")
+    files = [one.path for one in home.plan(of_others=[exports / "theirs"]).files]
+    assert files == [exports / "mine" / "talks.csv"]
 
 
 def test_every_folder_of_dagster_is_cleaned(home: Read, tmp_path: Path) -> None:
