@@ -198,6 +198,25 @@ class Database:
         self.execute("SET checkpoint_threshold = '48MB'")
         self.execute("SET memory_limit = '160MB'")
 
+    def bound_memory(self, most: str) -> None:
+        """Let queries take so much memory, such as 2GB, or what DuckDB would take of a machine that
+        has less; what needs more spills beside the file.
+        """
+        self.execute("RESET GLOBAL memory_limit")
+        has = "parse_formatted_bytes(current_setting('memory_limit'))"
+        if self.value(f"SELECT {has} > parse_formatted_bytes({quoted(most)})"):
+            self.execute(f"SET memory_limit = {quoted(most)}")
+
+    @contextmanager
+    def unbound_memory(self) -> Iterator[None]:
+        """Queries inside may take what the machine has: most of it, as DuckDB does by itself."""
+        bound = self.value("SELECT current_setting('memory_limit')")
+        self.execute("RESET GLOBAL memory_limit")
+        try:
+            yield
+        finally:
+            self.execute(f"SET memory_limit = {quoted(bound)}")
+
     def ensure(self, *tables: Table) -> None:
         """Make the tables and comments as specified; new columns are added, none is dropped.
 

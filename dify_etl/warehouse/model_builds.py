@@ -48,6 +48,9 @@ MODELS = Table(
 )
 
 
+# What a build takes of a machine on which others, as Dify itself, may live. Ten million messages
+# are built with it; what they sort and join beyond it spills beside the file.
+MEMORY = "2GB"
 # A model is built whole at least so often, whatever says that a part of it is enough.
 WHOLE_EVERY = timedelta(days=7)
 log = logging.getLogger(__name__)
@@ -98,6 +101,7 @@ def build_all(
     What was built of the same SQL and the same rows before stays as it is. ops.models says how
     each build ended. WarehouseUnwritable ends it.
     """
+    database.bound_memory(MEMORY)
     models = {one.qualified: one.model for one in files if one.model is not None}
     prints = fingerprints(database, list(models.values()))
     built = _built(database)
@@ -141,23 +145,13 @@ class Builds:
 
         WarehouseUnwritable: then no other can be built either.
         """
-        how = Built(None, built_whole_at=utc_now())
         try:
-            if (model.partition is not None or model.group) and self.partial.pays:
-                with self.database.transaction():
-                    self.partial.measure(model)
-                how = how._replace(
-                    whole_fingerprint=self._whole_fingerprint(model),
-                    change_number=last_change(self.database),
-                )
-                if was is not None and self._is_built_in_part(model, was, how):
-                    return None, how._replace(built_whole_at=was.built_whole_at)
-                if self._is_built_by_stretches(model):
-                    return None, how
-            with self.database.transaction():
-                was_there = self.partial.keep(model)
-                build(self.database, model, self.catalog)
-                self._note_whole(model, was_there=was_there)
+            try:
+                return None, self._build(model, was)
+            except duckdb.OutOfMemoryException:
+                log.warning("%s takes more than %s: all that there is", model.qualified, MEMORY)
+                with self.database.unbound_memory():
+                    return None, self._build(model, was)
         except ModelBroken as error:
             return error, _NEVER
         except WarehouseUnwritable as error:
@@ -168,7 +162,25 @@ class Builds:
             return ModelBroken(error.what, where=model.where, hint=_LOOK), _NEVER
         except duckdb.Error as error:  # such as a query that takes more memory than there is
             return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK), _NEVER
-        return None, how
+
+    def _build(self, model: Model, was: Built | None) -> Built:
+        how = Built(None, built_whole_at=utc_now())
+        if (model.partition is not None or model.group) and self.partial.pays:
+            with self.database.transaction():
+                self.partial.measure(model)
+            how = how._replace(
+                whole_fingerprint=self._whole_fingerprint(model),
+                change_number=last_change(self.database),
+            )
+            if was is not None and self._is_built_in_part(model, was, how):
+                return how._replace(built_whole_at=was.built_whole_at)
+            if self._is_built_by_stretches(model):
+                return how
+        with self.database.transaction():
+            was_there = self.partial.keep(model)
+            build(self.database, model, self.catalog)
+            self._note_whole(model, was_there=was_there)
+        return how
 
     def _note_whole(self, model: Model, *, was_there: bool) -> None:
         self.partial.note_whole(model, was_there=was_there)

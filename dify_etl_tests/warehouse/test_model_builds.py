@@ -1,13 +1,14 @@
 """Models are built anew only when what they read, or their SQL, changed."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ledger import LEDGER
+from dify_etl.warehouse import model_builds
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.model_builds import build_all
 from dify_etl.warehouse.sql_files import sql_files
@@ -182,3 +183,39 @@ def test_what_reads_a_broken_model_is_built_until_it_is_good(
         assert ended.count(False) == 1
         told = database.value("SELECT run_id FROM ops.models WHERE model = 'marts.more'")
         assert told == run_id
+
+
+def build_marts(database: Database, folder: Path, query: str) -> list[str | None]:
+    (folder / "marts" / "apps_by_state.sql").write_text(f"-- One row.\n-- n: N.\n{query}")
+    ended = build_all(database, sql_files(folder), run_id="1")
+    return [error.what if error else None for _, error in ended]
+
+
+def test_builds_take_two_gigabytes_of_a_larger_machine(database: Database, folder: Path) -> None:
+    """Dify may live on the same machine, and other homes are built beside this one."""
+    database.execute("SET memory_limit = '160MB'")  # of the sync before it
+    memory = "select parse_formatted_bytes(current_setting('memory_limit')) as n"
+    ours = "SELECT least(parse_formatted_bytes(current_setting('memory_limit')), 2000000000)"
+    database.execute("RESET GLOBAL memory_limit")
+    wanted = database.value(ours)
+    database.execute("SET memory_limit = '160MB'")
+    assert build_marts(database, folder, memory) == [None] * 3
+    assert database.value("SELECT n FROM marts.apps_by_state") == pytest.approx(wanted, rel=0.06)
+
+
+def test_what_takes_more_is_built_with_what_the_machine_has(
+    database: Database,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A list is held whole: nothing of it spills."""
+    monkeypatch.setattr(model_builds, "MEMORY", "60MB")
+    long = "select len(list(i)) as n from range(6_000_000) as t(i)"
+    assert build_marts(database, folder, long) == [None] * 3
+    assert database.value("SELECT n FROM marts.apps_by_state") == 6_000_000
+    assert "marts.apps_by_state takes more than 60MB" in caplog.text
+    assert str(database.value("SELECT current_setting('memory_limit')")).startswith("57")
+    monkeypatch.setattr(Database, "unbound_memory", nullcontext)
+    errors = build_marts(database, folder, f"{long} where i > 0")
+    assert ["memory" in error.lower() for error in errors if error] == [True]
