@@ -1,0 +1,148 @@
+"""Publish a large home into a shared warehouse: `python -m benchmark.shared --messages 1000000`.
+
+A simulated workspace is read once and copied until it is as large as wanted, and its marts are
+built. Then it is published into a DuckDB file and into a lake (catalog in PostgreSQL, Parquet
+files in a folder; by the DuckDB whose extensions come as packages): at first, again without a
+change, and after a night that changed the newest hundredth. At the end the warehouse is compacted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from benchmark.children import Measured, measure
+from benchmark.machine import machine
+from benchmark.progress import say
+from benchmark.report import table
+from benchmark.workspace_copies import multiply, touch_newest
+from dify_etl.home import LIVE
+from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.shared_warehouse.publication import publish_shared
+from dify_etl.shared_warehouse.upkeep import compact_shared
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.model_builds import build_all
+from dify_etl.warehouse.sql_files import sql_files
+from dify_etl_tests.postgres import serving_postgres
+
+LAKE_PACKAGES = Path(".venv-lake")
+AT_FIRST, AGAIN, A_NIGHT, COMPACTED = "at first", "without a change", "newest 1 %", "compacted"
+Row = tuple[str, str, str, str, str, str]
+
+
+def main() -> None:
+    """Print a report in Markdown; as a child, with a task as JSON, do one step."""
+    if sys.argv[1:2] and sys.argv[1].startswith("{"):
+        print(json.dumps(_step(json.loads(sys.argv[1]))))
+        return
+    parser = argparse.ArgumentParser(prog="python -m benchmark.shared", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    messages = parser.parse_args().messages
+    with tempfile.TemporaryDirectory() as folder, serving_postgres(log_statement="none") as server:
+        server.execute("CREATE DATABASE lake")
+        catalog = f"dbname=lake host=127.0.0.1 port={server.port} user=owner"
+        places = {
+            "file": {"target": f"{folder}/shared.duckdb", "data_path": None},
+            "lake": {"target": f"ducklake:postgres:{catalog}", "data_path": f"{folder}/lake"},
+        }
+        print(_measured(Path(folder), messages, places))
+
+
+def _measured(folder: Path, messages: int, places: Mapping[str, Mapping[str, Any]]) -> str:
+    say("reading a simulated workspace")
+    command = [str(Path(sys.executable).with_name("dify-etl")), "sync", "--simulated"]
+    environment = {**os.environ, "DIFY_ETL_HOME": str(folder / "home")}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    home = str(next((folder / "home").rglob(LIVE)))
+    spill = str(folder / "spill")
+
+    def step(name: str, kind: str = "", **more: Any) -> Measured:
+        say(f"{name} {kind}")
+        task = {"step": name, "home": home, "spill": spill, **places.get(kind, {}), **more}
+        with _packages_of(kind):
+            return measure(sys.executable, "benchmark.shared", task)
+
+    made = step("make", messages=messages).told
+    rows = [
+        _row(kind, when, step("publish", kind)) for kind in places for when in (AT_FIRST, AGAIN)
+    ]
+    step("touch")
+    rows += [_row(kind, A_NIGHT, step("publish", kind)) for kind in places]
+    rows += [_row(kind, COMPACTED, step("compact", kind)) for kind in places]
+    held = ", ".join(f"{count:,} {name}" for name, count in made["rows"].items())
+    titles = ("into", "what", "seconds", "CPU seconds", "peak MB", "rows, or MB and files")
+    size = Path(home).stat().st_size / 1e6
+    return "\n".join(
+        [
+            f"# A shared warehouse\n\n{held}. The home's file: {size:,.0f} MB.\n",
+            table(titles, rows),
+            table(("machine", "value"), machine().items()),
+        ]
+    )
+
+
+@contextmanager
+def _packages_of(kind: str) -> Iterator[None]:
+    """Children for a lake find the DuckDB of its packages before ours."""
+    before = os.environ.get("PYTHONPATH")
+    if kind == "lake":
+        (packages,) = LAKE_PACKAGES.glob("lib/python3*/site-packages")
+        os.environ["PYTHONPATH"] = str(packages.absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _row(kind: str, when: str, step: Measured) -> Row:
+    measured = (f"{step.seconds:.1f}", f"{step.cpu_seconds:.1f}", f"{step.peak_bytes / 1e6:,.0f}")
+    return kind, when, *measured, step.told["came"]
+
+
+def _step(task: Mapping[str, Any]) -> dict[str, Any]:
+    """One step in a process of its own: its seconds, and what came of it."""
+    home = Path(task["home"])
+    began = time.monotonic()
+    if task["step"] in ("make", "touch"):
+        with open_database(home) as database:
+            made = _changed(database, task)
+        return {"seconds": time.monotonic() - began, "rows": made}
+    place = SharedPlace(SecretStr(task["target"]), task["data_path"], Path(task["spill"]))
+    if task["step"] == "publish":
+        done = publish_shared(place, home, run_id="benchmark")
+        came = f"{done.rows:,} rows in {done.partitions:,} partitions"
+    else:
+        was, now = compact_shared(place, keep_days=0)
+        came = f"{was.bytes / 1e6:,.0f} MB in {was.files:,}, then {now.bytes / 1e6:,.0f} "
+        came += f"in {now.files:,}"
+    return {"seconds": time.monotonic() - began, "came": came}
+
+
+def _changed(database: Database, task: Mapping[str, Any]) -> dict[str, int]:
+    made = {}
+    if task["step"] == "make":
+        made = multiply(database, task["messages"])
+    else:
+        touch_newest(database)
+    for _, error in build_all(database, sql_files(), run_id="benchmark"):
+        if error is not None:
+            raise error
+    return dict(made)
+
+
+if __name__ == "__main__":
+    main()
