@@ -1,10 +1,9 @@
 """Messages with their parts as the console tells them, from Dify's tables, and what it does not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -37,6 +36,7 @@ _IDS = (
     *("from_end_user_id", "from_account_id"),
 )
 
+R = TypeVar("R")
 Parts = Mapping[str, list[JsonRow]]
 
 
@@ -78,10 +78,9 @@ class MessageChunk:
             message_id: [_step(one) for one in thoughts] for message_id, thoughts in found.items()
         }
 
-    @cached_property
-    def with_parts(self) -> frozenset[str]:
-        """The messages that have any part."""
-        return frozenset().union(*(parts for parts in self.parts.values()))
+    def with_parts(self, kinds: Iterable[str]) -> frozenset[str]:
+        """The messages that have any part of these kinds."""
+        return frozenset().union(*(self.parts[kind] for kind in kinds))
 
     def answers(self) -> Iterator[JsonRow]:
         """Each as GET chat-messages sends it."""
@@ -127,6 +126,15 @@ def json_of(text: str | None) -> Any:
 
 def messages(shot: Snapshot, app: AppTables, where: str) -> Iterator[MessageChunk]:
     """Messages of the conversations that the console lists; `where` is SQL over messages m."""
+    return messages_made(shot, app, where, lambda chunk: chunk)
+
+
+def messages_made(
+    shot: Snapshot, app: AppTables, where: str, make: Callable[[MessageChunk], R]
+) -> Iterator[R]:
+    """The same, each chunk as `make` makes it on the thread that asks the database: whoever loads
+    one does not wait for the next.
+    """
     has = shot.column
     selection = Selection(
         (
@@ -147,7 +155,7 @@ def messages(shot: Snapshot, app: AppTables, where: str) -> Iterator[MessageChun
         key="m.id",
     )
     reader = _Reader(shot, app)
-    return in_chunks(shot, selection, reader.complete)
+    return in_chunks(shot, selection, lambda rows: make(reader.complete(rows)))
 
 
 class _Reader:

@@ -1,12 +1,13 @@
 """Feeds conversations and messages of the apps that are read from Dify's database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from dify_etl.dify.conversations import CompletionConversation, Conversation
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import parse
+from dify_etl.dify.record import Batch, parse
 from dify_etl.dify.tool_calls import LoggedStep
 from dify_etl.dify_database.chunks import moment
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
@@ -16,7 +17,7 @@ from dify_etl.dify_database.conversations import (
     ConversationChunk,
     conversations,
 )
-from dify_etl.dify_database.messages import MESSAGES, MessageChunk, instant, messages
+from dify_etl.dify_database.messages import MESSAGES, MessageChunk, instant, messages_made
 from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import SEEN, load_messages
 from dify_etl.feeds.completion_messages import identify
@@ -35,7 +36,7 @@ from dify_etl.feeds.message_parts import (
     mark_messages_absent,
     mark_messages_deleted,
 )
-from dify_etl.feeds.plain_messages import split_plain
+from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
 from dify_etl.raw.frames import records_frame
@@ -128,11 +129,11 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
         f"WHERE m.app_id = c.app_id AND {app.shown('c')}"
     )
     counted = counted_by_day(sync, shot, days, "m.created_at", listed)
-    for chunk in messages(shot, app, days.within("m.created_at")):
-        _load_messages(loader, app, chunk, seen)
+    for framed in messages_made(shot, app, days.within("m.created_at"), _framed(app)):
+        _load_messages(loader, app, framed, seen)
     for where in _moved_messages(sync, app, days):
-        for chunk in messages(shot, app, where):
-            _load_messages(loader, app, chunk, SeenRows("messages"))
+        for framed in messages_made(shot, app, where, _framed(app)):
+            _load_messages(loader, app, framed, SeenRows("messages"))
     with loader.commit():
         _mark_messages(loader, app, days, seen)
         _note_reads(loader, app)
@@ -177,19 +178,41 @@ def _is_open(sync: Sync) -> str:
         ELSE created_at > TIMESTAMPTZ {old} END"""
 
 
-def _load_messages(loader: FeedLoader, app: AppTables, chunk: MessageChunk, seen: SeenRows) -> None:
-    context = {"app_id": app.app_id}
-    plain, others = split_plain(app.app_id, chunk)
-    batch = parse(Message, list(others.answers()), endpoint=MESSAGES, context=context)
+@dataclass(frozen=True)
+class _Framed:
+    """A chunk of messages as it is loaded: the plain ones, and the records of the others."""
+
+    chunk: MessageChunk
+    plain: PlainMessages
+    batch: Batch[Message]
+
+
+def _framed(app: AppTables) -> Callable[[MessageChunk], _Framed]:
+    """What makes frames and records of a chunk of this app."""
+
+    def made(chunk: MessageChunk) -> _Framed:
+        plain, others = split_plain(app.app_id, chunk)
+        context = {"app_id": app.app_id}
+        batch = parse(Message, list(others.answers()), endpoint=MESSAGES, context=context)
+        return _Framed(chunk, plain, replace(batch, records=_with_calls(batch.records, chunk)))
+
+    return made
+
+
+def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> None:
+    chunk, plain, batch = framed.chunk, framed.plain, framed.batch
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
     with loader.commit():
         if app.is_completion:
             identify(loader, dict(chunk.rows.select("conversation_id", "id").iter_rows()))
         loader.read_anew(set(talk_of.values()))
-        source = "detail" if app.is_completion else "chat"
         identify_feedbacks(loader, chunk.feedback_ids)
         load_messages(
-            loader, _with_calls(batch.records, chunk), source=source, more=chunk.more, plain=plain
+            *(loader, batch.records),
+            source="detail" if app.is_completion else "chat",
+            more=chunk.more,
+            plain=plain.rows,
+            plain_parts=plain.parts,
         )
         take_over_ids(loader, chunk.feedback_ids)
         for one in batch.rejected:
@@ -201,7 +224,7 @@ def _load_messages(loader: FeedLoader, app: AppTables, chunk: MessageChunk, seen
     seen.note(loader.sync, rows)
 
 
-def _with_calls(records: Sequence[Message], chunk: MessageChunk) -> Sequence[Message]:
+def _with_calls(records: tuple[Message, ...], chunk: MessageChunk) -> tuple[Message, ...]:
     """Of agent-chat apps the calls of tools with seconds, status and error, as the log has them."""
     steps = chunk.steps
     if not steps:
@@ -211,7 +234,7 @@ def _with_calls(records: Sequence[Message], chunk: MessageChunk) -> Sequence[Mes
         log = parse(LoggedStep, steps.get(message.message_id, ()), endpoint=MESSAGES)
         is_whole = len(log) == len(message.agent_thoughts)
         found.append(with_steps(message, log) if message.tool_calls and is_whole else message)
-    return found
+    return tuple(found)
 
 
 def _mark_messages(loader: FeedLoader, app: AppTables, days: DaysOfApp, seen: SeenRows) -> None:
