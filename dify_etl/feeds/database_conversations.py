@@ -1,5 +1,6 @@
 """Feeds conversations and messages of the apps that are read from Dify's database."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,7 @@ from dify_etl.feeds.message_parts import (
 from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
+from dify_etl.feeds.unchanged_days import compare_days
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
@@ -128,17 +130,24 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
         f"FROM messages m JOIN conversations c ON c.id = m.conversation_id "
         f"WHERE m.app_id = c.app_id AND {app.shown('c')}"
     )
-    counted = counted_by_day(sync, shot, days, "m.created_at", listed)
-    for framed in messages_made(shot, app, days.within("m.created_at"), _framed(app)):
-        _load_messages(loader, app, framed, seen)
+    compared = compare_days(sync, shot, app, days)
+    due = days.but(compared.unchanged, sync.rules.zone)
+    counted = counted_by_day(sync, shot, due, "m.created_at", listed)
+    if due.days:
+        for framed in messages_made(shot, app, due.within("m.created_at"), _framed(app)):
+            _load_messages(loader, app, framed, seen)
     for where in _moved_messages(sync, app, days):
         for framed in messages_made(shot, app, where, _framed(app)):
             _load_messages(loader, app, framed, SeenRows("messages"))
     with loader.commit():
-        _mark_messages(loader, app, days, seen)
+        if due.days:
+            _mark_messages(loader, app, due, seen)
         _note_reads(loader, app)
-        loader.close_slices(list(slices_of_days(sync, days, seen.by_day, counted)))
+        received, counted = (one + Counter(compared.unchanged) for one in (seen.by_day, counted))
+        loader.close_slices(list(slices_of_days(sync, days, received, counted)))
         loader.close_slices([Slice.judged(app.app_id, None)], feed="message_feedbacks")
+        compared.note(loader)
+    loader.count_unchanged("messages", sum(compared.unchanged.values()))
 
 
 def _moved_messages(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[str]:
