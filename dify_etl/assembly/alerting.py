@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dify_etl.alerts.evaluating import AlertsBusy, Evaluation, evaluate
 from dify_etl.alerts.incidents import Moment, plain_words
-from dify_etl.alerts.ledger import Night, Outcome, open_ledger
 from dify_etl.alerts.targets import Target, open_targets
 from dify_etl.assembly.connection import Tell, home_of
 from dify_etl.assembly.home_files import fingerprint_key
@@ -16,6 +15,12 @@ from dify_etl.errors import ActionableError, is_interrupt
 from dify_etl.settings import Settings
 from dify_etl.sync.errors import AnotherSync
 from dify_etl.warehouse.database import utc_now
+
+# Most homes send no alerts, and what finds them looks at all of dify-etl: no run waits for its
+# import before it asks Dify.
+if TYPE_CHECKING:
+    from dify_etl.alerts.evaluating import Evaluation
+    from dify_etl.alerts.ledger import Night, Outcome
 
 WHAT_LENGTH = 300
 # Whoever waits behind a sync that goes on has nothing to say: that one does.
@@ -36,16 +41,22 @@ class Alerts:
         now = utc_now()
         return Moment(now, self.settings.zone, nights_due(self.settings, now))
 
-    def note(self, night: Night) -> None:
+    def note(self, night: "Night") -> None:
         """Keep how a night ended; without an outcome, that it begins."""
+        from dify_etl.alerts.ledger import open_ledger
+
         with open_ledger(self.home) as ledger:
             if night.outcome is None:
                 ledger.begin_night(night.run_id, night.began_at)
             else:
                 ledger.end_night(night)
 
-    def evaluate(self, tell: Tell, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> Evaluation | None:
+    def evaluate(
+        self, tell: Tell, *, wait_seconds: float = LOCK_WAIT_SECONDS
+    ) -> "Evaluation | None":
         """Look and send; None when another process does, which is said."""
+        from dify_etl.alerts.evaluating import AlertsBusy, evaluate
+
         try:
             return evaluate(
                 self.home, self.targets, self.moment(), tell=tell, wait_seconds=wait_seconds
@@ -70,7 +81,7 @@ def alerts_of(settings: Settings, *, may_be_simulated: bool = False) -> Alerts |
 class NightNote:
     """What a run says of its own end; unless it says so, it has failed."""
 
-    outcome: Outcome = "failed"
+    outcome: "Outcome" = "failed"
     what: str = ""
 
     def published(self) -> None:
@@ -96,6 +107,8 @@ def noted_night(
     if alerts is None:
         yield note
         return
+    from dify_etl.alerts.ledger import Night
+
     began = utc_now()
     try:
         if is_night:

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dify_etl.assembly.ops_copies import fill_ops_tables
 from dify_etl.errors import is_interrupt
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS
@@ -20,6 +19,7 @@ from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.time_zones import local_date
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import build_all, forget_models
 from dify_etl.warehouse.publish import left_copy, publish
 from dify_etl.warehouse.sql_files import sql_files
@@ -79,12 +79,19 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
         return NightResult(tuple(opened.reports), judge(database), failure, is_published)
 
 
+def _fill_ops_tables(database: Database, home: Path) -> None:
+    # It asks for audit and rotations, which nothing needs before Dify was read.
+    from dify_etl.assembly.ops_copies import fill_ops_tables
+
+    fill_ops_tables(database, home)
+
+
 def build_models(opened: OpenHome) -> None:
     """Build every model; one that fails keeps its last table, and ops.models says so."""
     files = sql_files(own=opened.rules.models.own_sql)
     opened.watch.begins(BUILDING, len(files))
     with opened.database() as database:
-        fill_ops_tables(database, opened.path)
+        _fill_ops_tables(database, opened.path)
         for _ in build_all(database, files, run_id=opened.run_id):
             opened.watch.advances(BUILDING)
         forget_models(database, [one.qualified for one in files])
@@ -99,7 +106,7 @@ def publish_copy(opened: OpenHome) -> Published:
     opened.watch.begins(PUBLISHING, 1)
     through = local_date(opened.began_at, opened.rules.zone)
     with opened.database() as database:
-        fill_ops_tables(database, opened.path)
+        _fill_ops_tables(database, opened.path)
     left = left_copy(opened.path, opened.copy) if opened.copy else None
     path = publish(
         opened.path,

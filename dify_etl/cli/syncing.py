@@ -21,7 +21,6 @@ from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err
 from dify_etl.cli.dagster_home import DAGSTER_HOME
-from dify_etl.cli.demonstration import show_demo
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.summary import SyncOutcome
 from dify_etl.cli.sync_request import SyncRequest
@@ -29,7 +28,6 @@ from dify_etl.cli.sync_voices import Voice, voice_of
 from dify_etl.cli.verdict_json import sync_object
 from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
-from dify_etl.report.writing import keep_report
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
 from dify_etl.sync.opt_in import OPT_IN, is_read
@@ -44,6 +42,9 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
     code = _run(settings, SyncRequest(is_debug=is_debug), console)
     copy = copy_place(settings).path
     if copy.exists():
+        from dify_etl.cli.demonstration import show_demo
+        from dify_etl.report.writing import keep_report
+
         show_demo(console, copy, keep_report(home_of(settings), copy).path)
     return code
 

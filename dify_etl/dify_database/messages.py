@@ -1,17 +1,17 @@
 """Messages with their parts as the console tells them, from Dify's tables, and what it does not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import polars as pl
 
 from dify_etl.dify.http.deny_list import REMOVED
 from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.record import JsonRow
-from dify_etl.dify_database.chunks import Selection, in_chunks, seconds
+from dify_etl.dify_database.chunks import Selection, between, in_chunks, moment, seconds
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
 from dify_etl.dify_database.conversations import AppTables
 
@@ -37,6 +37,7 @@ _IDS = (
     *("from_end_user_id", "from_account_id"),
 )
 
+R = TypeVar("R")
 Parts = Mapping[str, list[JsonRow]]
 
 
@@ -78,10 +79,9 @@ class MessageChunk:
             message_id: [_step(one) for one in thoughts] for message_id, thoughts in found.items()
         }
 
-    @cached_property
-    def with_parts(self) -> frozenset[str]:
-        """The messages that have any part."""
-        return frozenset().union(*(parts for parts in self.parts.values()))
+    def with_parts(self, kinds: Iterable[str]) -> frozenset[str]:
+        """The messages that have any part of these kinds."""
+        return frozenset().union(*(self.parts[kind] for kind in kinds))
 
     def answers(self) -> Iterator[JsonRow]:
         """Each as GET chat-messages sends it."""
@@ -127,27 +127,81 @@ def json_of(text: str | None) -> Any:
 
 def messages(shot: Snapshot, app: AppTables, where: str) -> Iterator[MessageChunk]:
     """Messages of the conversations that the console lists; `where` is SQL over messages m."""
-    has = shot.column
+    return messages_made(shot, app, where, lambda chunk: chunk)
+
+
+def messages_made(
+    shot: Snapshot, app: AppTables, where: str, make: Callable[[MessageChunk], R]
+) -> Iterator[R]:
+    """The same, each chunk as `make` makes it on the thread that asks the database: whoever loads
+    one does not wait for the next.
+    """
+    columns = _columns(shot)
     selection = Selection(
-        (
-            *(f"{has('m', 'messages', name, 'text')} AS {name}" for name in (*_IDS, *_TEXTS)),
-            "m.inputs::text AS inputs",
-            "m.message::text AS message",
-            "m.message_metadata",
-            "m.message_tokens::bigint AS message_tokens",
-            "m.answer_tokens::bigint AS answer_tokens",
-            "m.provider_response_latency",
-            f"{seconds('m.created_at')} AS created_at",
-            *(f"{has('m', 'messages', name, 'text')} AS {ours}" for ours, name in CHARGED.items()),
-        ),
+        [f"{sql} AS {name}" for name, sql in columns.items()],
         "messages m",
-        f"m.app_id = {quoted_uuid(app.app_id)} AND ({where}) AND EXISTS (SELECT 1 "
-        f"FROM conversations c WHERE c.id = m.conversation_id AND {app.shown('c')})",
+        f"{_listed(app)} AND ({where})",
         at="m.created_at",
         key="m.id",
     )
     reader = _Reader(shot, app)
-    return in_chunks(shot, selection, reader.complete)
+    return in_chunks(shot, selection, lambda rows: make(reader.complete(rows)))
+
+
+def _columns(shot: Snapshot) -> dict[str, str]:
+    """What is read of a message, as SQL over m."""
+    has = shot.column
+    return {
+        **{name: has("m", "messages", name, "text") for name in (*_IDS, *_TEXTS)},
+        "inputs": "m.inputs::text",
+        "message": "m.message::text",
+        "message_metadata": "m.message_metadata",
+        "message_tokens": "m.message_tokens::bigint",
+        "answer_tokens": "m.answer_tokens::bigint",
+        "provider_response_latency": "m.provider_response_latency",
+        "created_at": seconds("m.created_at"),
+        **{ours: has("m", "messages", name, "text") for ours, name in CHARGED.items()},
+    }
+
+
+def _listed(app: AppTables) -> str:
+    """SQL over m: whether the console lists its conversation."""
+    return (
+        f"m.app_id = {quoted_uuid(app.app_id)} AND EXISTS (SELECT 1 "
+        f"FROM conversations c WHERE c.id = m.conversation_id AND {app.shown('c')})"
+    )
+
+
+class MessageDigests:
+    """Digests of the messages of an app with all of their parts, made by the server."""
+
+    def __init__(self, shot: Snapshot, app: AppTables) -> None:
+        self._shot = shot
+        parts = _Reader(shot, app).of_message()
+        told = [*_columns(shot).values(), *(f"({_joined(sql)})" for sql in parts)]
+        # As a row's text every value is told apart from its neighbours.
+        digest = f"sha256(convert_to(ROW({', '.join(told)})::text, 'UTF8'))"
+        self.rows_sql = (
+            f"SELECT m.id, m.created_at, {digest} AS digest FROM messages m WHERE {_listed(app)}"
+        )
+
+    def by_bounds(self, bounds: Sequence[datetime]) -> dict[int, tuple[int, str]]:
+        """Messages and digest of each stretch between two bounds, by its number from 1 on; of none
+        that has no messages.
+        """
+        starts = ", ".join(moment(at) for at in bounds[:-1])
+        rows = self._shot.frame(
+            f"""SELECT width_bucket(created_at, ARRAY[{starts}]) AS place, count(*) AS rows,
+                encode(sha256(string_agg(digest, ''::bytea ORDER BY id)), 'hex') AS digest
+            FROM ({self.rows_sql} AND {between("m.created_at", bounds[0], bounds[-1])}) told
+            GROUP BY 1"""
+        )
+        return {place: (count, digest) for place, count, digest in rows.iter_rows()}
+
+
+def _joined(sql: str) -> str:
+    """The rows of a subquery as one text."""
+    return f"SELECT string_agg(told::text, ' ') FROM ({sql}) told"
 
 
 class _Reader:
@@ -181,10 +235,18 @@ class _Reader:
         has_forms = self._app.version >= FORMS_SINCE and not self._app.is_completion
         return MessageChunk(rows, has_forms, parts)
 
+    def of_message(self) -> Iterator[str]:
+        """The parts of one message m, as SELECTs."""
+        for kind in sorted(self._kinds):
+            yield _forms("= m.workflow_run_id") if kind == "forms" else self._sql(kind, "= m.id")
+
+    def _sql(self, kind: str, ids: str) -> str:
+        return str(getattr(self, f"_{kind}")(ids))
+
     def _parts(self, kind: str, ids: str, rows: pl.DataFrame) -> Parts:
         if kind == "forms":
-            return self._forms(rows)
-        found = self._shot.frame(getattr(self, f"_{kind}")(ids))
+            return self._forms_of(rows)
+        found = self._shot.frame(self._sql(kind, ids))
         parts: defaultdict[str, list[JsonRow]] = defaultdict(list)
         for row in found.iter_rows(named=True):
             parts[row.pop("_message")].append(_SHAPES[kind](row))
@@ -229,7 +291,7 @@ class _Reader:
             FROM message_files f LEFT JOIN upload_files u ON u.id = f.upload_file_id
             WHERE f.message_id {ids} ORDER BY f.created_at, f.id"""
 
-    def _forms(self, rows: pl.DataFrame) -> Parts:
+    def _forms_of(self, rows: pl.DataFrame) -> Parts:
         """Forms hang on the run of a message. Their tokens stand in another table, which is not
         read.
         """
@@ -244,18 +306,18 @@ class _Reader:
 
 def form_rows(shot: Snapshot, run_ids: list[str]) -> list[JsonRow]:
     """Rows of human_input_forms of these runs, without anything that opens a form."""
-    return list(
-        shot.frame(
-            f"""SELECT f.id::text AS form_id, f.workflow_run_id::text AS workflow_run_id, f.node_id,
-            f.form_definition, f.rendered_content, f.status, f.selected_action_id,
-            f.submitted_data, {seconds("f.expiration_time")} AS expiration_time,
-            {seconds("f.submitted_at")} AS submitted_at,
-            f.submission_user_id::text AS account_id,
-            f.submission_end_user_id::text AS end_user_id
-            FROM human_input_forms f WHERE f.workflow_run_id = ANY({uuids(run_ids)})
-            ORDER BY f.created_at, f.id"""
-        ).iter_rows(named=True)
-    )
+    return list(shot.frame(_forms(f"= ANY({uuids(run_ids)})")).iter_rows(named=True))
+
+
+def _forms(runs: str) -> str:
+    return f"""SELECT f.id::text AS form_id, f.workflow_run_id::text AS workflow_run_id, f.node_id,
+        f.form_definition, f.rendered_content, f.status, f.selected_action_id,
+        f.submitted_data, {seconds("f.expiration_time")} AS expiration_time,
+        {seconds("f.submitted_at")} AS submitted_at,
+        f.submission_user_id::text AS account_id,
+        f.submission_end_user_id::text AS end_user_id
+        FROM human_input_forms f WHERE f.workflow_run_id {runs}
+        ORDER BY f.created_at, f.id"""
 
 
 def form_answer(row: JsonRow) -> JsonRow:

@@ -4,9 +4,10 @@ Due is what the ledger says, however old: no read yet, a list row that differs f
 or messages that could still change.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -336,11 +337,12 @@ def load_messages(
     source: str = "chat",
     more: pl.DataFrame | None = None,
     plain: pl.DataFrame | None = None,
+    plain_parts: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> None:
     """Messages with their parts; call it inside a transaction.
 
     `source` is their message_source; `more` has by message_id what the console API does not tell,
-    `plain` are rows of further messages, which have no parts.
+    `plain` are rows of further messages, all of whose parts stand by table in `plain_parts`.
     """
     table = raw_table("messages")
     loader.note_drift(messages)
@@ -351,7 +353,8 @@ def load_messages(
     if more is not None:
         found = found.join(more, on="message_id", how="left", maintain_order="left")
     changes = loader.load_frame(table, found)
-    load_children(loader, messages, rows, are_new=changes.new == rows.height)
+    are_new = changes.new == rows.height
+    load_children(loader, messages, rows, are_new=are_new, plain=plain_parts)
 
 
 def load_logged_messages(

@@ -1,12 +1,14 @@
 """Feeds conversations and messages of the apps that are read from Dify's database."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from dify_etl.dify.conversations import CompletionConversation, Conversation
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import parse
+from dify_etl.dify.record import Batch, parse
 from dify_etl.dify.tool_calls import LoggedStep
 from dify_etl.dify_database.chunks import moment
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
@@ -16,7 +18,7 @@ from dify_etl.dify_database.conversations import (
     ConversationChunk,
     conversations,
 )
-from dify_etl.dify_database.messages import MESSAGES, MessageChunk, instant, messages
+from dify_etl.dify_database.messages import MESSAGES, MessageChunk, instant, messages_made
 from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import SEEN, load_messages
 from dify_etl.feeds.completion_messages import identify
@@ -35,9 +37,10 @@ from dify_etl.feeds.message_parts import (
     mark_messages_absent,
     mark_messages_deleted,
 )
-from dify_etl.feeds.plain_messages import split_plain
+from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
+from dify_etl.feeds.unchanged_days import compare_days
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
@@ -127,17 +130,24 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
         f"FROM messages m JOIN conversations c ON c.id = m.conversation_id "
         f"WHERE m.app_id = c.app_id AND {app.shown('c')}"
     )
-    counted = counted_by_day(sync, shot, days, "m.created_at", listed)
-    for chunk in messages(shot, app, days.within("m.created_at")):
-        _load_messages(loader, app, chunk, seen)
+    compared = compare_days(sync, shot, app, days)
+    due = days.but(compared.unchanged, sync.rules.zone)
+    counted = counted_by_day(sync, shot, due, "m.created_at", listed)
+    if due.days:
+        for framed in messages_made(shot, app, due.within("m.created_at"), _framed(app)):
+            _load_messages(loader, app, framed, seen)
     for where in _moved_messages(sync, app, days):
-        for chunk in messages(shot, app, where):
-            _load_messages(loader, app, chunk, SeenRows("messages"))
+        for framed in messages_made(shot, app, where, _framed(app)):
+            _load_messages(loader, app, framed, SeenRows("messages"))
     with loader.commit():
-        _mark_messages(loader, app, days, seen)
+        if due.days:
+            _mark_messages(loader, app, due, seen)
         _note_reads(loader, app)
-        loader.close_slices(list(slices_of_days(sync, days, seen.by_day, counted)))
+        received, counted = (one + Counter(compared.unchanged) for one in (seen.by_day, counted))
+        loader.close_slices(list(slices_of_days(sync, days, received, counted)))
         loader.close_slices([Slice.judged(app.app_id, None)], feed="message_feedbacks")
+        compared.note(loader)
+    loader.count_unchanged("messages", sum(compared.unchanged.values()))
 
 
 def _moved_messages(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[str]:
@@ -177,19 +187,41 @@ def _is_open(sync: Sync) -> str:
         ELSE created_at > TIMESTAMPTZ {old} END"""
 
 
-def _load_messages(loader: FeedLoader, app: AppTables, chunk: MessageChunk, seen: SeenRows) -> None:
-    context = {"app_id": app.app_id}
-    plain, others = split_plain(app.app_id, chunk)
-    batch = parse(Message, list(others.answers()), endpoint=MESSAGES, context=context)
+@dataclass(frozen=True)
+class _Framed:
+    """A chunk of messages as it is loaded: the plain ones, and the records of the others."""
+
+    chunk: MessageChunk
+    plain: PlainMessages
+    batch: Batch[Message]
+
+
+def _framed(app: AppTables) -> Callable[[MessageChunk], _Framed]:
+    """What makes frames and records of a chunk of this app."""
+
+    def made(chunk: MessageChunk) -> _Framed:
+        plain, others = split_plain(app.app_id, chunk)
+        context = {"app_id": app.app_id}
+        batch = parse(Message, list(others.answers()), endpoint=MESSAGES, context=context)
+        return _Framed(chunk, plain, replace(batch, records=_with_calls(batch.records, chunk)))
+
+    return made
+
+
+def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> None:
+    chunk, plain, batch = framed.chunk, framed.plain, framed.batch
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
     with loader.commit():
         if app.is_completion:
             identify(loader, dict(chunk.rows.select("conversation_id", "id").iter_rows()))
         loader.read_anew(set(talk_of.values()))
-        source = "detail" if app.is_completion else "chat"
         identify_feedbacks(loader, chunk.feedback_ids)
         load_messages(
-            loader, _with_calls(batch.records, chunk), source=source, more=chunk.more, plain=plain
+            *(loader, batch.records),
+            source="detail" if app.is_completion else "chat",
+            more=chunk.more,
+            plain=plain.rows,
+            plain_parts=plain.parts,
         )
         take_over_ids(loader, chunk.feedback_ids)
         for one in batch.rejected:
@@ -201,7 +233,7 @@ def _load_messages(loader: FeedLoader, app: AppTables, chunk: MessageChunk, seen
     seen.note(loader.sync, rows)
 
 
-def _with_calls(records: Sequence[Message], chunk: MessageChunk) -> Sequence[Message]:
+def _with_calls(records: tuple[Message, ...], chunk: MessageChunk) -> tuple[Message, ...]:
     """Of agent-chat apps the calls of tools with seconds, status and error, as the log has them."""
     steps = chunk.steps
     if not steps:
@@ -211,7 +243,7 @@ def _with_calls(records: Sequence[Message], chunk: MessageChunk) -> Sequence[Mes
         log = parse(LoggedStep, steps.get(message.message_id, ()), endpoint=MESSAGES)
         is_whole = len(log) == len(message.agent_thoughts)
         found.append(with_steps(message, log) if message.tool_calls and is_whole else message)
-    return found
+    return tuple(found)
 
 
 def _mark_messages(loader: FeedLoader, app: AppTables, days: DaysOfApp, seen: SeenRows) -> None:

@@ -5,9 +5,10 @@ and was not shown is there no more.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -90,6 +91,11 @@ class DaysOfApp:
     def without(self, column: str) -> str:
         """SQL: whether it does not."""
         return f"NOT {self.within(column)}"
+
+    def but(self, days: Collection[date], zone: ZoneInfo) -> "DaysOfApp":
+        """These days without some; there may be none left."""
+        left = tuple(day for day in self.days if day not in days)
+        return replace(self, days=left, windows=tuple(windows_of(left, zone)))
 
 
 Read = Callable[[FeedLoader, Snapshot, AppTables, "DaysOfApp"], None]

@@ -2,11 +2,11 @@
 when they are settled.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from operator import attrgetter
 from sys import getsizeof
+from types import MappingProxyType
 
 import polars as pl
 
@@ -89,12 +89,17 @@ def _length(message: Message) -> int:
 
 
 def load_children(
-    loader: FeedLoader, messages: Sequence[Message], rows: pl.DataFrame, *, are_new: bool = False
+    loader: FeedLoader,
+    messages: Sequence[Message],
+    rows: pl.DataFrame,
+    *,
+    are_new: bool = False,
+    plain: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> None:
     """The parts of these messages; parts that Dify no longer shows are marked absent.
 
-    `rows` are the messages' own, and those of messages that are known to have none.
-    `are_new`: none was held before, so no part can have vanished.
+    `rows` are the messages' own, and those of further messages, all of whose parts stand by table
+    in `plain`. `are_new`: none was held before, so no part can have vanished.
     """
     if rows.is_empty():
         return
@@ -105,9 +110,11 @@ def load_children(
         loader.read_anew(rows["message_id"])
     for name, kind in CHILDREN.items():
         table = raw_table(name)
-        parts = list(_parts(messages, name))
+        parts = list(chain.from_iterable(parts_of(message, name) for message in messages))
         loader.note_drift(parts)
         found = records_frame(table, kind, parts)
+        if name in plain:
+            found = pl.concat([found, plain[name]])
         found = found.join(moments, on=key, how="left", maintain_order="left")
         loader.load_frame(table, found)
         if not are_new:
@@ -182,5 +189,7 @@ def _mark_absent(loader: FeedLoader, scope: str) -> None:
         loader.mark_absent(table, scope=scope, present=frame(table, [], table.key))
 
 
-def _parts(messages: Iterable[Message], name: str) -> Iterator[MessageChild]:
-    return chain.from_iterable(map(attrgetter(_ATTRIBUTES.get(name, name)), messages))
+def parts_of(message: Message, name: str) -> Sequence[MessageChild]:
+    """The parts of a message that the raw table of this name holds."""
+    found: Sequence[MessageChild] = getattr(message, _ATTRIBUTES.get(name, name))
+    return found

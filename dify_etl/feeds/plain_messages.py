@@ -1,21 +1,26 @@
-"""Messages of Dify's database without any part, column by column: nearly all of most workspaces.
+"""Messages of Dify's database column by column, with their ratings, citations and files: nearly all
+of most workspaces.
 
 A record per message costs several times what all else costs. A row goes this way only when its
-record would hold just what its columns hold: no feedback, step, file, citation, form or annotation,
-and nothing odd. Any doubt leaves it to the record, which knows what to do.
+record, and the records of its parts, would hold just what their columns hold: no step, form or
+annotation, and nothing odd. Any doubt leaves it to the record, which knows what to do.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from types import NoneType
 from typing import Any
 
 import polars as pl
 from pydantic import AliasPath
 
 from dify_etl.dify.http.exact_json import decode, encode
-from dify_etl.dify.messages import Message
+from dify_etl.dify.message_child import MessageChild
+from dify_etl.dify.messages import Message, MessageCitation, MessageFeedback, MessageFile
+from dify_etl.dify.record import JsonRow, JsonText
 from dify_etl.dify_database.messages import MessageChunk, instant
 from dify_etl.raw.columns import plain_type
 from dify_etl.raw.frames import decimal_text, frame_schema, without_secrets_in
@@ -24,38 +29,76 @@ from dify_etl.raw.tables import raw_table
 _BIGINT = 1 << 63
 _FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 9999))
 _NEEDED = ("query", "answer", "status", "from_source", "inputs", "message")
-_JSON = ("inputs", "message", "metadata")
-_MOST_KEPT = 20_000  # texts that repeat, as "{}" and the unit prices of a model
+_MOST_DIGITS = 40  # of a price as text
+
+# Parts whose columns the server types: by kind the table, the record, and what names it otherwise.
+_TYPED: Mapping[str, tuple[str, type[MessageChild], Mapping[str, str]]] = {
+    "feedbacks": (
+        "message_feedbacks",
+        MessageFeedback,
+        {
+            "from_account_id": "account_id",
+            "from_account_name": "name",
+            "from_account_email": "email",
+        },
+    ),
+    "files": (
+        "message_files",
+        MessageFile,
+        {"message_file_id": "id", "file_type": "type", "size_bytes": "size"},
+    ),
+}
+_OF_MESSAGE = ("app_id", "conversation_id", "message_id")
+
+Odd = set[int]  # places of rows with a value that their records have to look at
+Columns = Mapping[str, Sequence[Any]]
 
 
-class _Odd(Exception):
-    """A value that its record has to look at."""
+@dataclass(frozen=True)
+class PlainMessages:
+    """Rows of raw.messages, and by table those of their parts."""
+
+    rows: pl.DataFrame
+    parts: Mapping[str, pl.DataFrame]
 
 
-def split_plain(app_id: str, chunk: MessageChunk) -> tuple[pl.DataFrame, MessageChunk]:
-    """The plain messages as a frame of raw.messages, and the rest of the chunk."""
+def split_plain(app_id: str, chunk: MessageChunk) -> tuple[PlainMessages, MessageChunk]:
+    """The plain messages of a chunk, and the rest of it."""
     rows = chunk.rows
+    others = chunk.with_parts(chunk.parts.keys() - _TYPED.keys())
     bare = rows.filter(
-        ~pl.col("id").is_in(list(chunk.with_parts))
+        ~pl.col("id").is_in(list(others))
         & pl.all_horizontal(pl.col(*_NEEDED).is_not_null())
         & pl.col("created_at").is_between(_FIRST, _LAST)
-        & ~pl.col("message_metadata").fill_null("").str.contains('"retriever_resources": ?\\[ ?\\{')
     )
-    reader = _Reader(len(_usage_fields()))
-    is_plain = [
-        reader.take(*values)
-        for values in bare.select("inputs", "message", "message_metadata").iter_rows()
-    ]
-    plain = bare.filter(pl.Series(is_plain, dtype=pl.Boolean))
-    others = rows.join(plain.select("id"), on="id", how="anti", maintain_order="left")
-    frame = _frame(app_id, plain, reader.columns(), has_forms=chunk.has_forms)
-    return frame, chunk.of(others)
+    odd: Odd = set()
+    objects = _objects(bare["message_metadata"].to_list(), odd)
+    told = {
+        "inputs": _compact(bare["inputs"].to_list(), odd),
+        "message": _compact(bare["message"].to_list(), odd),
+        "metadata": _json(objects, odd),
+        **_usage(objects, odd),
+    }
+    parts = {"message_citations": _citations(objects, odd)}
+    for kind, (table, *_) in _TYPED.items():
+        parts[table] = _typed(kind, bare["id"].to_list(), chunk, odd)
+    made = _frame(app_id, bare, told, has_forms=chunk.has_forms)
+    found = PlainMessages(
+        _without(odd, made),
+        {table: _frame_of_parts(table, made, part, odd) for table, part in parts.items()},
+    )
+    ids = found.rows.select(pl.col("message_id").alias("id"))
+    return found, chunk.of(rows.join(ids, on="id", how="anti", maintain_order="left"))
 
 
-def _frame(
-    app_id: str, plain: pl.DataFrame, told: Mapping[str, Sequence[Any]], *, has_forms: bool
-) -> pl.DataFrame:
-    """A frame with the columns and types that records of messages have."""
+def _without(odd: Odd, rows: pl.DataFrame) -> pl.DataFrame:
+    if not odd:
+        return rows
+    return rows.filter(pl.Series([place not in odd for place in range(rows.height)]))
+
+
+def _frame(app_id: str, bare: pl.DataFrame, told: Columns, *, has_forms: bool) -> pl.DataFrame:
+    """A frame with the columns and types that records of messages have; rows as in `bare`."""
     table = raw_table("messages")
     found: dict[str, pl.Expr | pl.Series] = {
         "app_id": pl.lit(app_id),
@@ -69,99 +112,185 @@ def _frame(
     for name, kind in frame_schema(table, Message).items():
         known = found.get(name)
         if known is None:
-            known = pl.col(name) if name in plain.columns else pl.lit(None)
+            known = pl.col(name) if name in bare.columns else pl.lit(None)
         columns.append(
             (known if isinstance(known, pl.Expr) else pl.lit(known)).cast(kind).alias(name)
         )
-    return without_secrets_in(table, plain.select(columns))
+    return without_secrets_in(table, bare.select(columns))
 
 
-class _Reader:
-    """Takes the JSON of rows in; what it takes stands in columns of equal length."""
+@dataclass(frozen=True)
+class _Parts:
+    """Parts of messages in columns; the place of each one's message stands in `owners`."""
 
-    def __init__(self, usage_fields: int) -> None:
-        self._json: tuple[list[str | None], ...] = ([], [], [])
-        self._usage: tuple[list[Any], ...] = tuple([] for _ in range(usage_fields))
-        self._kept: dict[str, str] = {}
+    kind: type[MessageChild]
+    owners: Sequence[int]
+    columns: Columns
 
-    def take(self, inputs: str, message: str, metadata: str | None) -> bool:
-        """Whether a record would hold the same; then it is taken in."""
+
+def _frame_of_parts(name: str, rows: pl.DataFrame, parts: _Parts, odd: Odd) -> pl.DataFrame:
+    """A frame with the columns and types that records of these parts have."""
+    table = raw_table(name)
+    ids = rows.select(pl.col(_OF_MESSAGE).gather(pl.Series(parts.owners, dtype=pl.UInt32)))
+    columns = []
+    for column, kind in frame_schema(table, parts.kind).items():
+        if column in _OF_MESSAGE:
+            columns.append(ids[column])
+        elif column in parts.columns:
+            columns.append(pl.Series(column, parts.columns[column], kind))
+        else:
+            columns.append(pl.Series(column, [None] * ids.height, kind))
+    found = without_secrets_in(table, pl.DataFrame(columns))
+    return found.filter(pl.Series([one not in odd for one in parts.owners], dtype=pl.Boolean))
+
+
+def _typed(kind: str, ids: Sequence[str], chunk: MessageChunk, odd: Odd) -> _Parts:
+    """Parts that the server has typed, so that only a null can be odd."""
+    _, record_class, keys = _TYPED[kind]
+    given = chunk.parts.get(kind, {})
+    owners: list[int] = []
+    found: list[JsonRow] = []
+    for place, message_id in enumerate(ids if given else ()):
+        for number, one in enumerate(given.get(message_id, ()), 1):
+            owners.append(place)
+            found.append({**one, "position": number})
+    columns = {}
+    for name, field in record_class.model_fields.items():
+        if name not in _OF_MESSAGE:
+            values = [one[keys.get(name, name)] for one in found]
+            columns[name] = values
+            if field.is_required():
+                odd.update(owners[place] for place, value in enumerate(values) if value is None)
+    return _Parts(record_class, owners, columns)
+
+
+def _citations(objects: Sequence[JsonRow], odd: Odd) -> _Parts:
+    """The passages that the metadata name, as `Message.prepare` lifts them out of it."""
+    takes = _citation_fields()
+    owners: list[int] = []
+    found: list[JsonRow] = []
+    for place, told in enumerate(objects):
+        passages = told.get("retriever_resources")
+        if not passages:
+            continue
+        if type(passages) is not list or not all(
+            type(one) is dict and one.keys() <= takes.keys() for one in passages
+        ):
+            odd.add(place)
+            continue
+        for number, one in enumerate(passages, 1):
+            owners.append(place)
+            found.append(one if "position" in one else {**one, "position": number})
+    odd_parts: Odd = set()
+    columns = {
+        name: take([one.get(name) for one in found], odd_parts) for name, take in takes.items()
+    }
+    odd.update(owners[place] for place in odd_parts)
+    return _Parts(MessageCitation, owners, columns)
+
+
+def _usage(objects: Sequence[JsonRow], odd: Odd) -> Columns:
+    usages: list[JsonRow] = []
+    for place, told in enumerate(objects):
+        usage = told.get("usage") or {}
+        if type(usage) is not dict:
+            odd.add(place)
+            usage = {}
+        usages.append(usage)
+    return {
+        name: take([usage.get(key) for usage in usages], odd) for name, key, take in _usage_fields()
+    }
+
+
+def _objects(texts: Sequence[str | None], odd: Odd) -> list[JsonRow]:
+    """The objects of JSON texts, an empty one where there is none."""
+    found: list[JsonRow] = []
+    for place, text in enumerate(texts):
         try:
-            texts = (self._compact(inputs), self._compact(message))
-            told, usage = self._usage_of(metadata)
-        except (_Odd, ValueError):
-            return False
-        for column, value in zip(self._json, (*texts, told), strict=True):
-            column.append(value)
-        for column, value in zip(self._usage, usage, strict=True):
-            column.append(value)
-        return True
-
-    def columns(self) -> Mapping[str, Sequence[Any]]:
-        """What was taken in, by column."""
-        usage = {
-            name: values for (name, _, _), values in zip(_usage_fields(), self._usage, strict=True)
-        }
-        return dict(zip(_JSON, self._json, strict=True)) | usage
-
-    def _compact(self, text: str) -> str:
-        held = self._kept.get(text)
-        if held is None:
-            held = encode(decode(text.encode()))
-            if len(self._kept) < _MOST_KEPT and len(text) < 1_000:
-                self._kept[text] = held
-        return held
-
-    def _usage_of(self, text: str | None) -> tuple[str, list[Any]]:
-        metadata = decode(text.encode()) if text else {}
-        if not isinstance(metadata, dict) or metadata.get("retriever_resources"):
-            raise _Odd
-        usage = metadata.get("usage") or {}
-        if not isinstance(usage, dict):
-            raise _Odd
-        values = [take(usage.get(key)) for _, key, take in _usage_fields()]
-        return encode(metadata), values
+            told = decode(text.encode()) if text else {}
+        except ValueError:
+            told = None
+        if type(told) is not dict:
+            odd.add(place)
+            told = {}
+        found.append(told)
+    return found
 
 
-@cache
-def _usage_fields() -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
-    """Column, key in the usage and what takes its value, as the record names them."""
-    return tuple(
-        (name, str(alias.path[-1]), _TAKES[plain_type(field)])
-        for name, field in Message.model_fields.items()
-        if isinstance(alias := field.validation_alias, AliasPath)
-        and alias.path[:-1] == ["metadata", "usage"]
-    )
+def _compact(texts: Sequence[str], odd: Odd) -> list[str | None]:
+    """JSON texts as records write them. Many are alike, as `{}`."""
+    kept: dict[str, str | None] = {}
+    for text in dict.fromkeys(texts):
+        try:
+            value = decode(text.encode())
+            kept[text] = None if value is None else encode(value)
+        except ValueError:
+            odd.update(place for place, one in enumerate(texts) if one == text)
+            kept[text] = None
+    return [kept[text] for text in texts]
 
 
-def _whole(value: Any) -> int | None:
-    if value is None or (type(value) is int and -_BIGINT <= value < _BIGINT):
-        return value
-    raise _Odd
+Take = Callable[[list[Any], Odd], list[Any]]
 
 
-def _number(value: Any) -> float | None:
-    if value is None or type(value) is float:
-        return value
-    raise _Odd
+def _json(values: Sequence[Any], odd: Odd) -> list[str | None]:
+    found: list[str | None] = []
+    for place, value in enumerate(values):
+        try:
+            found.append(None if value is None else encode(value))
+        except ValueError:
+            odd.add(place)
+            found.append(None)
+    return found
 
 
-def _text(value: Any) -> str | None:
-    if value is None or type(value) is str:
-        return value
-    raise _Odd
+def _of_type(kind: type, values: list[Any], odd: Odd) -> list[Any]:
+    """Values of just this type, or none."""
+    if set(map(type, values)) <= {kind, NoneType}:
+        return values
+    found = []
+    for place, value in enumerate(values):
+        if value is not None and type(value) is not kind:
+            odd.add(place)
+        found.append(value if type(value) is kind else None)
+    return found
 
 
-def _money(value: Any) -> str | None:
-    if value is None:
+def _wholes(values: list[Any], odd: Odd) -> list[Any]:
+    found = _of_type(int, values, odd)
+    told = [value for value in found if value is not None]
+    if told and not -_BIGINT <= min(told) <= max(told) < _BIGINT:
+        for place, value in enumerate(found):
+            if value is not None and not -_BIGINT <= value < _BIGINT:
+                odd.add(place)
+                found[place] = None
+    return found
+
+
+def _numbers(values: list[Any], odd: Odd) -> list[Any]:
+    return _of_type(float, values, odd)
+
+
+def _texts(values: list[Any], odd: Odd) -> list[Any]:
+    return _of_type(str, values, odd)
+
+
+def _money(values: list[Any], odd: Odd) -> list[Any]:
+    """The digits of prices. They repeat: most answers cost one of a few unit prices."""
+    found = _of_type(str, values, odd)
+    digits = {value: _digits(value) for value in {*found}}
+    if None in [digits[value] for value in digits if value is not None]:
+        odd.update(
+            place
+            for place, value in enumerate(found)
+            if value is not None and digits[value] is None
+        )
+    return [digits[value] for value in found]
+
+
+def _digits(value: str | None) -> str | None:
+    if value is None or len(value) > _MOST_DIGITS:
         return None
-    if type(value) is not str or len(value) > 40:
-        raise _Odd
-    return _digits(value)
-
-
-@cache
-def _digits_of(value: str) -> str | None:
     try:
         found = Decimal(value)
     except InvalidOperation:
@@ -170,19 +299,31 @@ def _digits_of(value: str) -> str | None:
     return decimal_text(found) if is_small else None
 
 
-def _digits(value: str) -> str:
-    """Prices repeat: most answers cost one of a few unit prices, and sums have few digits."""
-    if _digits_of.cache_info().currsize > _MOST_KEPT:
-        _digits_of.cache_clear()
-    found = _digits_of(value)
-    if found is None:
-        raise _Odd
-    return found
-
-
-_TAKES: Mapping[object, Callable[[Any], Any]] = {
-    int: _whole,
-    float: _number,
-    str: _text,
+_TAKES: Mapping[object, Take] = {
+    int: _wholes,
+    float: _numbers,
+    str: _texts,
     Decimal: _money,
+    JsonText: _json,
 }
+
+
+@cache
+def _usage_fields() -> tuple[tuple[str, str, Take], ...]:
+    """Column, key in the usage and what takes its values, as the record names them."""
+    return tuple(
+        (name, str(alias.path[-1]), _TAKES[plain_type(field)])
+        for name, field in Message.model_fields.items()
+        if isinstance(alias := field.validation_alias, AliasPath)
+        and alias.path[:-1] == ["metadata", "usage"]
+    )
+
+
+@cache
+def _citation_fields() -> Mapping[str, Take]:
+    """Column, which is Dify's own name, and what takes its values."""
+    return {
+        name: _TAKES[plain_type(field)]
+        for name, field in MessageCitation.model_fields.items()
+        if name not in _OF_MESSAGE
+    }

@@ -160,6 +160,22 @@ DOCUMENT_READS = Table(
     keeps_history=False,
 )
 
+DAY_DIGESTS = Table(
+    "ops",
+    "day_digests",
+    "One row per feed, app and local day that was read from Dify's database: while both digests "
+    "are as they were, the day is not read again.",
+    ("feed", "app_id", "slice_date"),
+    (
+        Column("feed", "VARCHAR", "The feed."),
+        Column("app_id", "VARCHAR", "The app."),
+        Column("slice_date", "DATE", "The local day."),
+        Column("digest", "VARCHAR", "Of all that a read shows of the day, and of how it is read."),
+        Column("held_digest", "VARCHAR", "Of when each row of the day was written here last."),
+    ),
+    keeps_history=False,
+)
+
 APP_VERSIONS = Table(
     "ops",
     "app_versions",
@@ -408,6 +424,7 @@ LEDGER = (
     CONVERSATION_READS,
     RUN_READS,
     DOCUMENT_READS,
+    DAY_DIGESTS,
     APP_VERSIONS,
     QUARANTINE,
     SCHEMA_DRIFT,

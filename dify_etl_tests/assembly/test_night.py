@@ -32,7 +32,7 @@ OF_THE_RUN = "run_id|read_at|.*_seconds|seconds|.*_bytes|(loaded|changed|started
 OF_THE_RUN += (
     "|(published|proven|pinned|migrated|seen|applied|since|rewritten|forgotten)_at|bad_since"
 )
-OF_THE_RUN += "|built_whole_at|change_id|change_number|digest|(whole_)?fingerprint"
+OF_THE_RUN += "|built_whole_at|change_id|change_number|(held_)?digest|(whole_)?fingerprint"
 OF_THE_RUN += "|(icon_)?url|site"  # links are signed anew
 
 

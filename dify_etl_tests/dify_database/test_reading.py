@@ -1,10 +1,13 @@
 """How the database is read: without a write, as far as granted, in bounds, and what fails alone."""
 
+import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -23,7 +26,8 @@ from dify_etl.dify_database.errors import (
     DatabaseUnreachable,
 )
 from dify_etl.dify_database.messages import messages
-from dify_etl.feeds.plain_messages import split_plain
+from dify_etl.feeds.message_parts import CHILDREN, parts_of
+from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import raw_table
@@ -192,9 +196,12 @@ def test_chunks_are_all_rows_in_order(lively: DifyTables, monkeypatch: pytest.Mo
 
 
 def test_plain_messages_are_what_their_records_are(lively: DifyTables) -> None:
-    """The short cut by columns, row for row and cell for cell; it takes most of them."""
+    """The short cut by columns, row for row and cell for cell, with the parts of messages; it takes
+    most of them.
+    """
     world = lively.place.world
-    table, plain_rows = raw_table("messages"), 0
+    _rate_some(lively)
+    heights: Counter[str] = Counter()
     for app in world.apps.values():
         if app.mode not in ("chat", "completion", "advanced-chat", "agent-chat"):
             continue
@@ -204,12 +211,96 @@ def test_plain_messages_are_what_their_records_are(lively: DifyTables) -> None:
                 plain, others = split_plain(app.id, chunk)
                 context = {"app_id": app.id}
                 batch = parse(Message, list(chunk.answers()), endpoint="x", context=context)
-                records = records_frame(table, Message, batch.records)
-                assert plain.height + others.rows.height == chunk.rows.height == records.height
-                wanted = records.join(plain.select("message_id"), on="message_id", how="semi")
-                assert_frame_equal(plain, wanted, check_row_order=False)
-                plain_rows += plain.height
-    assert plain_rows > 50
+                records = records_frame(raw_table("messages"), Message, batch.records)
+                assert plain.rows.height + others.rows.height == chunk.rows.height == records.height
+                assert_frame_equal(plain.rows, _those_of(plain, records), check_row_order=False)
+                heights["messages"] += plain.rows.height
+                for name, found in plain.parts.items():
+                    table, kind = raw_table(name), CHILDREN[name]
+                    told = [part for one in batch.records for part in parts_of(one, name)]
+                    wanted = _those_of(plain, records_frame(table, kind, told))
+                    assert_frame_equal(found, wanted, check_row_order=False)
+                    heights[name] += found.height
+    assert heights["messages"] > 50
+    assert min(heights.values()) > 0, heights
+    assert set(heights) == {"messages", "message_feedbacks", "message_citations", "message_files"}
+
+
+def _those_of(plain: PlainMessages, records: pl.DataFrame) -> pl.DataFrame:
+    return records.join(plain.rows.select("message_id"), on="message_id", how="semi")
+
+
+def _rate_some(tables: DifyTables) -> None:
+    """Of every app some messages are rated, by the person who asked and by an admin."""
+    world = tables.place.world
+    for message in list(world.messages.values())[::3]:
+        world.give_feedback(message.id, "like", at=world.now())
+    tables.fill()
+    tables.postgres.execute(
+        """INSERT INTO message_feedbacks (id, app_id, conversation_id, message_id, rating, content,
+            from_source, from_account_id, created_at, updated_at)
+        SELECT gen_random_uuid(), app_id, conversation_id, message_id, 'dislike',
+            'see https://x.test/?access_token=canary-0123456789abcdef', 'admin',
+            (SELECT min(id::text)::uuid FROM accounts), created_at, created_at
+        FROM message_feedbacks WHERE from_source = 'user'""",
+        tables.name,
+    )
+
+
+PASSAGE = {"position": 1, "dataset_id": "d", "score": 0.5, "content": "a passage"}
+
+
+@pytest.mark.parametrize(
+    "passages",
+    [
+        [{**PASSAGE, "score": 1}],
+        [{**PASSAGE, "score": "high"}],
+        [{**PASSAGE, "new": "key"}],
+        [{**PASSAGE, "content": 5}],
+        [{**PASSAGE, "hit_count": 1 << 63}],
+        [{**PASSAGE, "message_id": "another"}],
+        [PASSAGE, "no object"],
+        {"no": "list"},
+    ],
+)
+def test_odd_citations_are_left_to_the_record(
+    chat: DifyTables, passages: object, tmp_path: Path
+) -> None:
+    """What the API's own door makes of them: the same rows, and the same waits in quarantine."""
+    told = json.dumps({"retriever_resources": passages})
+    for message in chat.place.world.messages.values():
+        message.message_metadata = json.loads(told)
+    chat.fill()
+    database = DifyDatabase(SecretStr(chat.url()))
+    app_id = next(iter(chat.place.world.apps))
+    with database.snapshot(chat.place.world.workspace_id) as shot:
+        for chunk in messages(shot, AppTables(app_id, "chat", (1, 16, 1)), "true"):
+            plain, others = split_plain(app_id, chunk)
+            assert (plain.rows.height, others.rows.height) == (0, 3)
+    beside = chat.beside(tmp_path / "by_api")
+    found = []
+    for place in (beside, chat.through()):
+        place.read(TALK)
+        cited = "SELECT * EXCLUDE (loaded_at, changed_at) FROM raw.message_citations ORDER BY ALL"
+        waits = "SELECT record_id, error_path FROM ops.quarantine ORDER BY ALL"
+        found.append((place.rows(cited), place.rows(waits)))
+    assert found[0] == found[1]
+
+
+def test_a_citation_without_its_place_is_placed(chat: DifyTables) -> None:
+    """By columns as by the record: servers of old send none."""
+    told: dict[str, object] = {
+        "retriever_resources": [{"content": "first"}, {"content": "second", "page": [1, "a"]}]
+    }
+    for message in chat.place.world.messages.values():
+        message.message_metadata = told
+    chat.fill()
+    place = chat.through()
+    place.read(TALK)
+    assert (
+        place.rows("SELECT position, content, page FROM raw.message_citations ORDER BY ALL")
+        == [(1, "first", None)] * 3 + [(2, "second", '[1,"a"]')] * 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,6 +311,7 @@ def test_plain_messages_are_what_their_records_are(lively: DifyTables) -> None:
         '{"usage": {"total_price": 0.25}}',
         '{"usage": {"latency": "soon"}}',
         '["no object"]',
+        '{"usage": {"total_tokens": 9223372036854775808}}',
         "no JSON at all",
     ],
 )
