@@ -22,7 +22,6 @@ A staging view names only what it renames, computes or says otherwise: a column 
 it is has the comment of the raw column.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 
 from dify_etl.project_files import project_file
 from dify_etl.warehouse.database import Database
@@ -165,7 +165,8 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     header.check(kind, where)
     query = "\n".join(lines[len(comments) :]).strip().rstrip(";")
     statement = _parsed(query, where)
-    if hidden := _hidden_reads(statement):
+    nodes = list(_nodes(statement))
+    if hidden := _hidden_reads(nodes):
         raise _broken(
             where, f"{hidden}() hides what it reads", "the table by its name: FROM raw.messages"
         )
@@ -176,10 +177,10 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         grain=header.grain,
         columns=header.columns,
         query=query,
-        reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(statement) if of})),
+        reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(nodes) if of})),
         where=where,
         kind=kind,
-        words=_words_of(statement),
+        words=_words_of(nodes),
         selects=tuple(name for name, _ in selected),
         unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
         partition=header.partition,
@@ -321,7 +322,7 @@ def _require_documented(model: Model, columns: list[str], sentences: Mapping[str
 
 def _parsed(query: str, where: str) -> Any:
     """The syntax tree of the one query that a file holds."""
-    tree = json.loads(_syntax_tree(query))
+    tree = orjson.loads(_syntax_tree(query))
     if tree.get("error", True) or len(tree["statements"]) != 1:
         raise _broken(where, tree.get("error_message", "not one query"), "one SELECT statement")
     return tree["statements"][0]
@@ -339,14 +340,14 @@ def _selected(node: Any) -> Iterator[tuple[str, bool]]:
             yield name, name == had
 
 
-def _words_of(statement: Any) -> dict[str, frozenset[str] | None]:
+def _words_of(tree: Iterable[dict[str, Any]]) -> dict[str, frozenset[str] | None]:
     """Per table in a schema, all words of the SELECTs that read it, among them the columns of it
     that they name; None where a star, or the table as one value, takes all of them.
 
     The parts before a SELECT (WITH) are SELECTs of their own.
     """
     found: dict[str, frozenset[str] | None] = {}
-    for node in _nodes(statement):
+    for node in tree:
         if node.get("type") != "SELECT_NODE":
             continue
         own = {name: value for name, value in node.items() if name != "cte_map"}
@@ -391,20 +392,22 @@ def _syntax_tree(query: str) -> str:
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    """A database without a file, made once: to make it takes far longer than to parse."""
-    return duckdb.connect()
+    """A database without a file, made once: to make it takes far longer than to parse. It has no
+    threads of its own, so that a fork can go on with it.
+    """
+    return duckdb.connect(config={"threads": 1, "async_threads": 0})
 
 
-def _hidden_reads(tree: Any) -> str | None:
+def _hidden_reads(nodes: Iterable[dict[str, Any]]) -> str | None:
     """A function that reads a table which its text does not name as one: when that changes nobody
     would build the model anew, and a person who is forgotten would stay in it.
     """
-    named = {str(node.get("function_name", "")).lower() for node in _nodes(tree)}
+    named = {node["function_name"].lower() for node in nodes if "function_name" in node}
     return min(named & {"query", "query_table"}, default=None)
 
 
-def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:
-    for node in _nodes(tree):
+def _base_tables(nodes: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
         if node.get("type") == "BASE_TABLE":
             yield node["schema_name"], node["table_name"]
 
@@ -418,9 +421,9 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
         node = left.pop()
         if isinstance(node, dict):
             yield node
-            left.extend(node.values())
-        elif isinstance(node, list):
-            left.extend(node)
+            left += [one for one in node.values() if isinstance(one, dict | list)]
+        else:
+            left += [one for one in node if isinstance(one, dict | list)]
 
 
 def _broken(where: str, what: str, example: str) -> ModelBroken:

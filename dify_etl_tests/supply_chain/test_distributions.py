@@ -56,7 +56,7 @@ def test_wheel_needs_no_checkout(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_sdist_holds_what_the_wheel_is_made_of(tmp_path: Path) -> None:
-    """And the tests, with what they need."""
+    """And the tests, with what they need; no environment that was made in the checkout."""
     (path,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path))
     with tarfile.open(path) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
@@ -65,3 +65,4 @@ def test_sdist_holds_what_the_wheel_is_made_of(tmp_path: Path) -> None:
     wanted |= {*PAGES, "pyproject.toml", "LICENSE", "Makefile", "requirements.lock"}
     wanted |= {"dagster.yaml", "workspace.yaml", "CONTRIBUTING.md", "DECISIONS.md"}
     assert wanted - held == set()
+    assert [name for name in held if name.startswith(".venv")] == []
