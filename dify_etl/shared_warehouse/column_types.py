@@ -1,6 +1,7 @@
 """Which type a column has for all workspaces: one in which no value of theirs is changed."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import duckdb
@@ -34,9 +35,7 @@ def columns_to_widen(
     warehouse: SharedWarehouse, table: CopiedTable, held: Mapping[str, str]
 ) -> "tuple[str, ...] | Misfit":
     """The columns whose type there has to become that of the attached copy; a Misfit when values
-    fit in neither. `held` is what the shared warehouse has: columns and types.
-
-    Not within a transaction: a cast that there is not would end it.
+    fit in neither. `held` is what the shared warehouse has: columns and types, committed.
     """
     found = []
     for column, kind in table.columns.items():
@@ -60,10 +59,10 @@ def _stay(warehouse: SharedWarehouse, source: str, column: str, one: str, other:
     """Whether every value of a column, of type `one`, is the same after a cast to `other`."""
     name = identifier(column)
     there_and_back = f"TRY_CAST(TRY_CAST({name} AS {other}) AS {one})"
-    try:
-        lost = warehouse.value(
-            f"SELECT count(*) FROM {source} WHERE {there_and_back} IS DISTINCT FROM {name}"
-        )
-    except _NO_CAST:
-        return False
-    return not lost
+    asked = f"SELECT count(*) FROM {source} WHERE {there_and_back} IS DISTINCT FROM {name}"
+    with closing(warehouse.connection.cursor()) as aside:  # an error would end a transaction
+        try:
+            lost = aside.execute(asked).fetchone()
+        except _NO_CAST:
+            return False
+    return lost == (0,)
