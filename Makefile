@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 SUPPLY := .venv-supply
 LAKE := .venv-lake
+CLUSTER := .venv-cluster
 UV := $(shell command -v uv 2>/dev/null)
 
 # Where bytecode is not kept, every process that a test starts compiles the whole program anew.
@@ -52,14 +53,15 @@ dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BAS
 # Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
 # compile all modules anew.
 test: export PYTHONDONTWRITEBYTECODE =
-test: $(READY) $(if $(FAST),,$(LAKE)/.ready) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
+test: $(READY) $(if $(FAST),,$(LAKE)/.ready $(CLUSTER)/.ready) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
 	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
-soak: $(READY) $(LAKE)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
+soak: $(READY) $(LAKE)/.ready $(CLUSTER)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake, nights on Celery workers that die (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py
 	SOAK_DAEMON=1 $(BIN)/pytest -p no:xdist dify_etl_tests/defs/test_failing_backfill.py
 	SOAK_SERVE=1 $(BIN)/pytest -p no:xdist dify_etl_tests/defs/test_serving.py dify_etl_tests/supply_chain/test_image.py
 	SOAK_LAKE=$${SOAK_LAKE:-500} $(BIN)/pytest -p no:xdist dify_etl_tests/shared_warehouse
+	SOAK_CLUSTER=1 $(BIN)/pytest -p no:xdist dify_etl_tests/cluster
 	SOAK_ROUTES=1 $(BIN)/pytest -p no:xdist dify_etl_tests/sync/test_endpoints_gone.py
 	SOAK_NIGHTS=$${SOAK_NIGHTS:-1400} $(BIN)/pytest -p no:xdist dify_etl_tests/sql/test_partial_builds.py
 	SOAK_HISTORIES=$${SOAK_HISTORIES:-500} SOAK_KILLS=$${SOAK_KILLS:-100} SOAK_FAULTS=$${SOAK_FAULTS:-20} \
@@ -94,6 +96,11 @@ lock: ## resolve the dependencies anew into requirements.lock (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-strip-extras --no-annotate --no-header dify_etl_tests/shared_warehouse/requirements.in \
 	  -o dify_etl_tests/shared_warehouse/requirements.lock
+	for one in deploy/cluster dify_etl_tests/cluster; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-strip-extras --no-annotate --no-header -c requirements.lock $$one/requirements.in \
+	    $$(sed -n 's/^\([A-Za-z0-9._-]*\).*==.*/--no-emit-package \1/p' deploy/requirements.lock) \
+	    -o $$one/requirements.lock; done
 
 bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benchmark.md (SIZE=small: minutes)
 	$(BIN)/python -m benchmark --size $(or $(SIZE),full)
@@ -122,13 +129,14 @@ audit: $(READY) $(SUPPLY)/.ready ## known weaknesses of dependencies and code; "
 $(BENCH)/.ready: benchmark/requirements.lock
 $(SUPPLY)/.ready: supply_chain/requirements.lock
 $(LAKE)/.ready: dify_etl_tests/shared_warehouse/requirements.lock
-$(BENCH)/.ready $(SUPPLY)/.ready $(LAKE)/.ready:
+$(CLUSTER)/.ready: deploy/cluster/requirements.lock dify_etl_tests/cluster/requirements.lock
+$(BENCH)/.ready $(SUPPLY)/.ready $(LAKE)/.ready $(CLUSTER)/.ready:
 ifdef UV
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(@D)
-	$(UV) pip install -q --python $(@D)/bin/python --require-hashes -r $<
+	$(UV) pip install -q --python $(@D)/bin/python --no-deps --require-hashes $(addprefix -r ,$^)
 else
 	$(PYTHON) -m venv --without-pip $(@D)
-	$(PYTHON) -m pip --python $(@D)/bin/python install -q --require-hashes -r $<
+	$(PYTHON) -m pip --python $(@D)/bin/python install -q --no-deps --require-hashes $(addprefix -r ,$^)
 endif
 	@echo '*' > $(@D)/.gitignore
 	@touch $@

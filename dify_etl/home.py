@@ -24,7 +24,7 @@ SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify t
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|reports|dagster|demo|schedule_tokens"
-    r"|query_history|alerts\.(sqlite.*|lock)"
+    r"|query_history|alerts\.(sqlite.*|lock)|shared_warehouse\.json"
 )
 
 
@@ -98,6 +98,11 @@ class Home:
     def alerts_lock(self) -> Path:
         """Whoever evaluates and sends alerts holds its lock."""
         return self.path / "alerts.lock"
+
+    @property
+    def shared_note(self) -> Path:
+        """Since when the shared warehouse is behind, and why; not there: it is not."""
+        return self.path / "shared_warehouse.json"
 
     @property
     def escrow(self) -> Path:

@@ -21,6 +21,7 @@ SLOW = (
     "assembly/test_status.py",
     "benchmark/test_readers.py",
     "cli",
+    "cluster",
     "crashes",
     "defs",
     "dify/test_recorded_answers.py",

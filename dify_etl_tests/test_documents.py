@@ -25,7 +25,7 @@ from dify_etl_tests.settings_document import DOCUMENT, rewritten
 
 PAGES = [*sorted(Path().glob("*.md")), *sorted(Path("docs").glob("*.md"))]
 # They name the program, a user or a group, and say no command of it.
-INSTALLERS = ("pip", "pipx", "uv", "install", "useradd")
+INSTALLERS = ("pip", "pipx", "uv", "install", "useradd", "docker", "kubectl", "systemctl")
 CHINESE = Path("README.zh-CN.md").read_text("utf-8")
 ENGLISH = Path("README.md").read_text("utf-8")
 COMMAND = r"(?:\.venv/bin/)?dify-etl ([^`#\n]+)"
@@ -60,7 +60,8 @@ def test_every_check_says_where_to_read_on(tmp_path: Path) -> None:
 def test_every_error_has_its_section() -> None:
     """By the name that stands before the colon: `dify-etl docs` shows it."""
     for module in pkgutil.walk_packages(dify_etl.__path__, "dify_etl."):
-        importlib.import_module(module.name)
+        if not module.name.startswith("dify_etl.cluster."):  # its packages are not ours
+            importlib.import_module(module.name)
     names = {one.__name__ for one in kinds_of(ActionableError) if "tests" not in one.__module__}
     assert len(names) > 30
     assert [name for name in sorted(names) if text_of(name) is None] == []

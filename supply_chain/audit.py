@@ -20,6 +20,7 @@ GOOD, FOUND, NO_DATA = 0, 1, 3
 # Weak since 2014 (CVE-2014-1402); nobody installs it.
 KNOWN_WEAK = "jinja2==2.4.1\n"
 REVIEWED = Path("supply_chain/reviewed.toml")
+LOCKS = ("requirements.lock", "deploy/cluster/requirements.lock")  # the second: beside the first
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def main() -> None:
     asked = parser.parse_args()
     verdicts = [
         code_verdict([asked.bandit], ("dify_etl", "dify_simulated"), REVIEWED),
-        dependencies_verdict([asked.pip_audit], Path("requirements.lock")),
+        *(dependencies_verdict([asked.pip_audit], Path(lock)) for lock in LOCKS),
     ]
     code = exit_code(verdicts)
     for one in verdicts:

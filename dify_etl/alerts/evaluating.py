@@ -12,7 +12,13 @@ from dify_etl.alerts.finding import FINDERS, Findings, find_incidents
 from dify_etl.alerts.incidents import KINDS, Incident, Moment
 from dify_etl.alerts.ledger import AlertLedger, open_ledger
 from dify_etl.alerts.messages import Message, messages_of
-from dify_etl.alerts.nights import KINDS_OF_NIGHTS, failed_night, missing_night, stuck_keys
+from dify_etl.alerts.nights import (
+    KINDS_OF_NIGHTS,
+    behind_shared,
+    failed_night,
+    missing_night,
+    stuck_keys,
+)
 from dify_etl.alerts.readings import source_name
 from dify_etl.alerts.targets import Target
 from dify_etl.home import Home
@@ -20,6 +26,7 @@ from dify_etl.operations.keys.errors import RotationError
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.private_files import LockHeld, process_lock
 from dify_etl.sync.lock import holder
+from dify_etl.sync.shared_note import shared_behind
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.errors import WarehouseError
 
@@ -112,6 +119,7 @@ def look(
     incidents = [
         *failed_night(ledger.nights(), moment, is_running=running is not None),
         *missing_night(ledger, moment, is_running=running is not None),
+        *behind_shared(shared_behind(home), is_running=running is not None),
     ]
     looked = set(KINDS_OF_NIGHTS)
     try:

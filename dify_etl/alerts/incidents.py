@@ -91,6 +91,13 @@ KINDS: dict[str, Kind] = {
             "The model is built again",
             "Mend its SQL file, then run `dify-etl sync`.",
         ),
+        Kind(
+            "shared_behind",
+            "The shared warehouse lacks what was published",
+            "The shared warehouse has what was published again",
+            "Mend what it names, then run `dify-etl warehouse publish`, or let the next night do "
+            "it; `dify-etl doctor` looks at the address.",
+        ),
         Kind("stale", "Data are not fresh", "Data are fresh again", _TRY),
         Kind(
             "quarantine",

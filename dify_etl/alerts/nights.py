@@ -1,19 +1,20 @@
-"""Nights that failed, were cut off, or did not happen; and rotations that are stuck: what the files
-of the home tell while nobody can open the warehouse.
+"""Nights that failed, were cut off, or did not happen; a shared warehouse that is behind; rotations
+that are stuck: what the files of the home tell while nobody can open the warehouse.
 """
 
 from datetime import timedelta
 
-from dify_etl.alerts.incidents import Found, Incident, Moment, name_of
+from dify_etl.alerts.incidents import Found, Incident, Moment, name_of, plain_words
 from dify_etl.alerts.ledger import AlertLedger, Night
 from dify_etl.operations.keys.judging import stuck_rotations
 from dify_etl.operations.keys.states import Rotation
+from dify_etl.sync.shared_note import SharedBehind
 
 # A night may begin so much later than it is due: another sync may be waited for.
 GRACE = timedelta(hours=6)
 # A night that holds no lock yet may be signing in.
 BEGINS_WITHIN = timedelta(minutes=10)
-KINDS_OF_NIGHTS = ("night_failed", "night_missing", "rotation_stuck")
+KINDS_OF_NIGHTS = ("night_failed", "night_missing", "shared_behind", "rotation_stuck")
 
 
 def failed_night(nights: list[Night], moment: Moment, *, is_running: bool) -> Found:
@@ -51,6 +52,15 @@ def missing_night(ledger: AlertLedger, moment: Moment, *, is_running: bool) -> F
         yield Incident(
             "night_missing", "night", "Last night", f"began {last:%Y-%m-%d %H:%M} UTC or earlier"
         )
+
+
+def behind_shared(behind: SharedBehind | None, *, is_running: bool) -> Found:
+    """The shared warehouse, when what was published last is not in it. A sync that runs is about
+    to publish.
+    """
+    if behind is not None and not is_running:
+        text = f"since {behind.since:%Y-%m-%d %H:%M} UTC: {plain_words(behind.reason)}"
+        yield Incident("shared_behind", "shared", "the shared warehouse", text)
 
 
 def stuck_keys(rotations: tuple[Rotation, ...], moment: Moment) -> Found:

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dify_etl.assembly.shared_publication import bring_to_shared
 from dify_etl.errors import is_interrupt
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS
@@ -17,6 +18,7 @@ from dify_etl.sync.opening import OpenHome
 from dify_etl.sync.opt_in import is_read
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.shared_note import forget_shared
 from dify_etl.sync.verdict import Verdict, judge
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import Database
@@ -129,11 +131,10 @@ def publish_to_shared(opened: OpenHome, copy: Path) -> "Publication | None":
     the next night brings what is missing.
     """
     if opened.shared is None:
+        forget_shared(opened.path)
         return None
-    from dify_etl.shared_warehouse.publication import publish_shared
-
     opened.watch.begins(SHARING, 1)
-    done = publish_shared(opened.shared, copy, run_id=opened.run_id)
+    done = bring_to_shared(opened.path, opened.shared, copy, run_id=opened.run_id)
     opened.watch.advances(SHARING)
     opened.watch.is_done(SHARING)
     return done

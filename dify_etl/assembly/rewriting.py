@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dify_etl.assembly.ops_copies import OPS_TABLES, fill_ops_tables
+from dify_etl.assembly.shared_publication import bring_to_shared
 from dify_etl.home import Home
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
@@ -97,9 +98,12 @@ def rewrite_files(
             write_anew(database, live, compression=compression)
         publish(home, run_id=run_id, through=through, wait_seconds=LOCK_WAIT_SECONDS, place=place)
         if shared is not None:
-            from dify_etl.shared_warehouse.publication import publish_shared
+            from dify_etl.shared_warehouse.errors import SharedTableRefused
 
-            publish_shared(shared, place.path, run_id=run_id, is_purged=True)
+            try:
+                bring_to_shared(home, shared, place.path, run_id=run_id, is_purged=True)
+            except SharedTableRefused as error:  # it holds nothing of before either
+                tell(str(error))
             tell(f"{shared.name} holds the new rows alone: its older snapshots are gone")
         for report in kept_reports(home):
             report.unlink(missing_ok=True)

@@ -4,15 +4,16 @@ import uuid
 from pathlib import Path
 
 from dify_etl.assembly.connection import copy_place, home_of, shared_place
+from dify_etl.assembly.shared_publication import bring_to_shared
 from dify_etl.home import Home, user_name
 from dify_etl.operations.audit import AuditEntry, AuditFile, Outcome
 from dify_etl.operations.errors import PlanStale
 from dify_etl.settings import Settings, SettingWrong
 from dify_etl.shared_warehouse.comparing import TableComparison, compare_shared
-from dify_etl.shared_warehouse.engines import Figures
+from dify_etl.shared_warehouse.engines import Figures, figures, opened_to_read
 from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
 from dify_etl.shared_warehouse.place import SharedPlace
-from dify_etl.shared_warehouse.publication import Publication, publish_shared
+from dify_etl.shared_warehouse.publication import Publication
 from dify_etl.shared_warehouse.upkeep import (
     Removal,
     compact_shared,
@@ -51,8 +52,19 @@ def publish_now(settings: Settings) -> Publication:
     SharedWarehouseError.
     """
     place, copy = named_place(settings), _copy(settings)
-    with home_lock(home_of(settings), wait_seconds=LOCK_WAIT_SECONDS):
-        return publish_shared(place, copy, run_id=str(uuid.uuid4()), is_compared=True)
+    home = home_of(settings)
+    with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
+        return bring_to_shared(home, place, copy, run_id=str(uuid.uuid4()), is_compared=True)
+
+
+def opened_shared(settings: Settings) -> str:
+    """Open it as analysts do; what it is, in words. SharedWarehouseError when that cannot be."""
+    place = named_place(settings)
+    if place.file is not None and not place.file.exists():
+        return f"{place.name}, not made yet; the first publication makes it"
+    with opened_to_read(place) as warehouse:
+        held = figures(warehouse)
+    return f"{place.name}, {held.files} files, {held.bytes / (1 << 20):.1f} MiB"
 
 
 def compare_now(settings: Settings) -> list[TableComparison]:

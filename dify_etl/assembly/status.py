@@ -19,6 +19,7 @@ from dify_etl.home import COPY, Home
 from dify_etl.operations.keys.states import OVER
 from dify_etl.settings import Settings, copy_folder_of
 from dify_etl.sync.lock import holder
+from dify_etl.sync.shared_note import SharedBehind, shared_behind
 from dify_etl.sync.verdict import Verdict, read_verdict
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
@@ -99,6 +100,7 @@ class Status:
     next_run: datetime
     missed_run: datetime | None  # the newest scheduled time after which no whole run came
     is_unpublished: bool  # the last run ended before it made the copy for analysts anew
+    shared_behind: SharedBehind | None  # the shared warehouse lacks what was published
     feeds: tuple[FeedStatus, ...]
     verdict: Verdict
     documents: Documents
@@ -107,8 +109,11 @@ class Status:
 
     @property
     def is_good(self) -> bool:
-        """Whether the verdict is, no night is missing, and what was read is published."""
-        return self.verdict.is_good and self.missed_run is None and not self.is_unpublished
+        """Whether the verdict is, no night is missing, and what was read is published, in the
+        shared warehouse too.
+        """
+        is_published = not self.is_unpublished and self.shared_behind is None
+        return self.verdict.is_good and self.missed_run is None and is_published
 
 
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
@@ -119,6 +124,7 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
     home, copy = Home(home_of(settings)), copy_folder_of(settings) / COPY
     with _opened(home.live, copy) as (database, is_live):
         last_run = _last_run(database)
+        is_running = holder(home.path) is not None
         published = _newest(database, "SELECT published_at, through_date FROM ops.published")
         return Status(
             workspace=database.value("SELECT max(workspace_name) FROM ops.source"),
@@ -129,7 +135,8 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
             published_through=published and published[1],
             next_run=next_night(settings, now),
             missed_run=missed_run(settings, _all_read_at(database), now),
-            is_unpublished=_is_unpublished(last_run, published) and holder(home.path) is None,
+            is_unpublished=_is_unpublished(last_run, published) and not is_running,
+            shared_behind=None if is_running else _shared_behind(settings),
             feeds=_feeds(database),
             verdict=read_verdict(database),
             documents=_documents(database),
@@ -145,6 +152,11 @@ def missed_run(settings: Settings, read_at: datetime | None, now: datetime) -> d
     """
     due = nights_due(settings, now - GRACE).last
     return due if read_at is not None and read_at < due else None
+
+
+def _shared_behind(settings: Settings) -> SharedBehind | None:
+    """What the home remembers, as long as the settings name a shared warehouse."""
+    return shared_behind(home_of(settings)) if settings.warehouse is not None else None
 
 
 @contextmanager

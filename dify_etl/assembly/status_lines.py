@@ -33,6 +33,8 @@ def headline(status: Status) -> str:
     if status.missed_run:
         parts.append(f"no whole run since {_at(status.missed_run)}, when one was due")
     parts += ["the last run published nothing"] if status.is_unpublished else []
+    if status.shared_behind:
+        parts.append(f"the shared warehouse is behind since {_at(status.shared_behind.since)}")
     return f"{workspace}RED: {', '.join([*parts, *_counted(red)])}."
 
 
@@ -47,6 +49,8 @@ def times(status: Status) -> list[str]:
         )
     if status.published_at:
         lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")
+    if behind := status.shared_behind:
+        lines.append(f"Not in the shared warehouse: {behind.reason}.")
     due = _at(status.next_run)
     lines.append(f"Next run: {due}, where `dify-etl serve` or `dify-etl dev` keeps the schedule.")
     if not status.is_live:

@@ -40,18 +40,29 @@ PYTHON = (sys.executable, "-m")
 BACKLOG = 128
 
 
-def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> None:
+def run_dagster(
+    console: Console, *, host: str, port: int, is_server: bool, code_servers: Path | None = None
+) -> None:
     """Serve the UI on this address until a signal comes; what dies meanwhile is started again.
 
-    For a server logs are JSON lines, unless the settings say otherwise, and the code is loaded
-    once; else the UI can load it anew.
+    With `code_servers`, a workspace.yaml of Dagster's, code locations are those that it names, on
+    whatever machines; no workspace and no Dify of these settings is looked at. For a server logs
+    are JSON lines, unless the settings say otherwise, and the code is loaded once; else the UI can
+    load it anew.
 
     Raises before anything is started: SettingWrong for settings, for an address that cannot be
     used, and for one that others reach while there is no password. ServiceEnded when one of the
     processes does not come up, or dies again and again. Ends with exit code 130 after Ctrl-C, 0
     after SIGTERM.
     """
-    settings, served = effective_settings(), _served()
+    settings = effective_settings()
+    served = _served() if code_servers is None else []
+    if code_servers is not None and not code_servers.is_file():
+        raise SettingWrong(
+            "there is no such file",
+            where=f"--code-servers {code_servers}",
+            hint="Give a workspace.yaml of Dagster's, as deploy/cluster/celery/workspace.yaml.",
+        )
     is_json = (settings.log or ("json" if is_server else "text")) == "json"
     tell = line_teller() if is_json else teller(err)
     warn = line_teller(level="warning") if is_json else tell
@@ -71,7 +82,8 @@ def run_dagster(console: Console, *, host: str, port: int, is_server: bool) -> N
             running() as tree,
         ):
             how = [*([] if is_server else ["reload"]), *(["alone"] if is_alone else [])]
-            commands = _Commands(folder, "json" if is_json else "colored", tuple(how))
+            log_format = "json" if is_json else "colored"
+            commands = _Commands(folder, log_format, tuple(how), code_servers)
             _serve(tree, listening, commands, served, host=host, tell=warn)
             asked = tree.asked_by
             if asked is not None:
@@ -163,13 +175,15 @@ class _Commands:
     folder: Path
     log_format: str
     how: tuple[str, ...]  # how code locations are to start
+    code_servers: Path | None = None  # the file of those that are started elsewhere
 
     def socket(self, number: int) -> Path:
         return self.folder / f"socket{number}"
 
     @property
     def workspace(self) -> Path:
-        return self.folder / "workspace.yaml"
+        elsewhere = self.code_servers
+        return self.folder / "workspace.yaml" if elsewhere is None else elsewhere.absolute()
 
     def code(self, number: int, served: _Served) -> Service:
         where = (str(self.socket(number)), DEFINITIONS, served.name, self.log_format)
@@ -202,6 +216,17 @@ def _serve(
     host: str,
     tell: Tell,
 ) -> None:
+    if commands.code_servers is None:
+        _serve_code(tree, commands, served)
+    else:
+        Marks(commands.folder).elsewhere.touch()
+    tree.start(commands.daemon())
+    # The root keeps the socket: while a web application is started again, browsers wait.
+    tree.start(commands.web(listening.fileno(), host))
+    tree.supervise(tell)
+
+
+def _serve_code(tree: ProcessTree, commands: _Commands, served: Sequence[_Served]) -> None:
     places = [
         f"- grpc_server:\n    location_name: {one.name}\n    socket: {commands.socket(number)}\n"
         for number, one in enumerate(served)
@@ -211,10 +236,6 @@ def _serve(
         tree.start(commands.code(number, one))
     sockets = [commands.socket(number) for number, _ in enumerate(served)]
     tree.wait(until=lambda: all(map(answers, sockets)))
-    tree.start(commands.daemon())
-    # The root keeps the socket: while a web application is started again, browsers wait.
-    tree.start(commands.web(listening.fileno(), host))
-    tree.supervise(tell)
 
 
 def _name_of(host: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.shared_note import shared_behind
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import waiting_steps
 from dify_etl.warehouse.publish import left_copy, sweep_left_behind
@@ -49,6 +51,8 @@ def _examine_home(settings: Settings) -> Iterator[Finding]:
     yield _tried("sync lock", lambda: _lock(home))
     yield _tried("live file", lambda: _live(home))
     yield _tried("privacy", lambda: _privacy(home))
+    if settings.warehouse is not None and not settings.is_simulated:
+        yield _tried("shared warehouse", lambda: _shared(settings, home))
     swept = _tried("left behind", lambda: _left_behind(settings, home))
     if swept.found:
         yield swept
@@ -115,6 +119,22 @@ def _home(home: Path) -> Finding:
 def _lock(home: Path) -> Finding:
     held = holder(home)
     return Finding("sync lock", f"held by {held}" if held else "free")
+
+
+def _shared(settings: Settings, home: Path) -> Finding:
+    from dify_etl.assembly.sharing import opened_shared  # loaded where there is one
+
+    subject = "shared warehouse"
+    try:
+        found = opened_shared(settings)
+    except ActionableError as error:
+        # An empty database is no lake yet; until then an address is not told from a wrong one.
+        is_first = not copy_place(settings).path.exists()
+        return replace(Finding.of(subject, error), is_limit=is_first)
+    if behind := shared_behind(home):
+        found = f"{found}; behind since {behind.since:%Y-%m-%d %H:%M} UTC: {behind.reason}"
+        return Finding(subject, found, "Run `dify-etl warehouse publish`, or let the next night.")
+    return Finding(subject, found)
 
 
 def _live(home: Path) -> Finding:

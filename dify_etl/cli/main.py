@@ -499,6 +499,10 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Ask one that runs whether all its parts live.")
     ] = False,
+    code_servers: Annotated[
+        Path | None,
+        typer.Option(help="A workspace.yaml of code servers on other machines, to serve these."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """The same for a server: logs are JSON lines, for what collects them.
@@ -513,7 +517,7 @@ def serve(
             raise typer.Exit(check_health(out, host=host, port=port))
         from dify_etl.cli.developing import run_dagster
 
-        run_dagster(out, host=host, port=port, is_server=True)
+        run_dagster(out, host=host, port=port, is_server=True, code_servers=code_servers)
 
 
 def _day(text: str | None, option: str) -> date | None:

@@ -3,6 +3,7 @@
 SharedWarehouseError
 ├── SharedWarehouseBusy         another process holds it, or wrote it again and again meanwhile
 ├── SharedWarehouseUnavailable  it cannot be attached or written: address, rights, extension, disk
+├── SharedTableRefused          a table is another one than others' of its name; the rest is there
 └── SharedWarehouseRefused      it holds the workspace from another server
 """
 
@@ -23,3 +24,9 @@ class SharedWarehouseUnavailable(SharedWarehouseError):
 
 class SharedWarehouseRefused(SharedWarehouseError):
     """It holds rows that are not this home's to replace."""
+
+
+class SharedTableRefused(SharedWarehouseError):
+    """A table of this home is another one than that of its name which others published: it was left
+    out, and all others were published.
+    """

@@ -7,12 +7,13 @@ one now are deleted and inserted anew. Whoever was cut off says it once more.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
+from dify_etl.shared_warehouse.column_types import Misfit, columns_to_widen, described
 from dify_etl.shared_warehouse.copied_tables import (
     SCHEMAS,
     CopiedTable,
@@ -29,7 +30,7 @@ from dify_etl.shared_warehouse.engines import (
     purge,
     write_catalog_anew,
 )
-from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
+from dify_etl.shared_warehouse.errors import SharedTableRefused, SharedWarehouseRefused
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.warehouse.published_copy import identifier
@@ -76,13 +77,16 @@ FROM ops.source"""
 
 @dataclass(frozen=True)
 class Publication:
-    """What was brought: partitions replaced and rows inserted, of so many tables."""
+    """What was brought: partitions replaced and rows inserted, of so many tables; and tables that
+    were left out, which have the names of others' tables and are other ones.
+    """
 
     workspace_id: str
     publication_id: str
     tables: int
     partitions: int
     rows: int
+    left_out: tuple[Misfit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,17 +112,28 @@ def publish_shared(
     believed. Call it under the home's lock: of two copies of a workspace the later call would win,
     not the newer copy.
 
-    SharedWarehouseBusy, SharedWarehouseUnavailable, SharedWarehouseRefused: it is as it was before.
-    NothingPublished: the copy is missing.
+    SharedTableRefused: all is published but the tables that it names, of which the last rows stay
+    (with `is_purged`: none). SharedWarehouseBusy, SharedWarehouseUnavailable,
+    SharedWarehouseRefused: it is as it was before. NothingPublished: the copy is missing.
     """
     require_copy(copy)
     with opened(place, is_anew=is_purged) as warehouse:
-        done = publish_into(warehouse, copy, run_id=run_id, is_compared=is_compared)
+        done = publish_into(
+            warehouse, copy, run_id=run_id, is_compared=is_compared, is_purged=is_purged
+        )
         if is_purged:
             purge(warehouse)
             delete_left_files(warehouse, done.workspace_id)
     if is_purged:
         write_catalog_anew(place)
+    if done.left_out:
+        raise SharedTableRefused(
+            f"{described(done.left_out)}, and neither type holds the values of both; all other "
+            "tables are published",
+            where=place.name,
+            hint="Give the model of one of the homes another name (DIFY_ETL_SQL), then run "
+            "`dify-etl sync` there.",
+        )
     return done
 
 
@@ -133,24 +148,50 @@ def require_copy(copy: Path) -> None:
 
 
 def publish_into(
-    warehouse: SharedWarehouse, copy: Path, *, run_id: str, is_compared: bool = False
+    warehouse: SharedWarehouse,
+    copy: Path,
+    *,
+    run_id: str,
+    is_compared: bool = False,
+    is_purged: bool = False,
 ) -> Publication:
-    """The same into an open warehouse."""
+    """The same into an open warehouse, before what a purge takes out; tables that are left out are
+    in the answer.
+    """
     attach_copy(warehouse, copy)
     try:
         workspace = workspace_of_copy(warehouse, copy)
-        tables = tables_of_copy(warehouse)
-        _measure(warehouse, tables)
+        tables, misfits = _fitting(warehouse, tables_of_copy(warehouse))
+        _measure(warehouse, [one for one, _ in tables])
     except duckdb.Error as error:
         raise warehouse.clear(error) from None
     publication_id = str(uuid.uuid4())
-    return warehouse.transaction(
+    kept = () if is_purged else tuple(one.table for one in misfits)
+    done = warehouse.transaction(
         lambda: _publish(
-            warehouse, workspace, tables, publication_id, run_id, is_compared=is_compared
+            warehouse, workspace, tables, publication_id, run_id, kept, is_compared=is_compared
         ),
         message=f"workspace {workspace.workspace_id}, publication {publication_id}",
         mark=publication_id,
     )
+    return replace(done, left_out=misfits)
+
+
+def _fitting(
+    warehouse: SharedWarehouse, tables: Sequence[CopiedTable]
+) -> tuple[list[tuple[CopiedTable, tuple[str, ...]]], tuple[Misfit, ...]]:
+    """The tables that can be published, each with its columns whose type changes there; and why
+    others cannot.
+    """
+    held = shared_columns(warehouse)
+    found, misfits = [], []
+    for one in tables:
+        widened = columns_to_widen(warehouse, one, held.get(one.qualified, {}))
+        if isinstance(widened, Misfit):
+            misfits.append(widened)
+        else:
+            found.append((one, widened))
+    return found, tuple(misfits)
 
 
 def workspace_of_copy(warehouse: SharedWarehouse, copy: Path) -> Workspace:
@@ -188,12 +229,14 @@ def _measure(warehouse: SharedWarehouse, tables: Sequence[CopiedTable]) -> None:
 def _publish(
     warehouse: SharedWarehouse,
     workspace: Workspace,
-    tables: Sequence[CopiedTable],
+    fitting: Sequence[tuple[CopiedTable, tuple[str, ...]]],
     publication_id: str,
     run_id: str,
+    kept: Collection[str],
     *,
     is_compared: bool,
 ) -> Publication:
+    tables = [one for one, _ in fitting]
     held = shared_columns(warehouse)
     if not held:
         for schema in SCHEMAS:
@@ -202,20 +245,24 @@ def _publish(
         if own.qualified not in held:
             _make_own(warehouse, own)
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
-    types = {one.qualified: _ensure(warehouse, one, held.get(one.qualified)) for one in tables}
+    types = {
+        one.qualified: _ensure(warehouse, one, held.get(one.qualified), widened)
+        for one, widened in fitting
+    }
     # A table that is made now is empty, whatever its digests say: somebody dropped it.
     anew = {one.qualified for one in tables if one.qualified not in held}
     if is_compared:
         anew |= {
             one.qualified
-            for one in tables
+            for one, widened in fitting
             if not (there := held.get(one.qualified))
             or {*one.columns} - {*there}
+            or widened
             or not compared_rows(warehouse, workspace.workspace_id, one, there)[2]
         }
     if "ops.source" not in held:
         warehouse.execute(_WORKSPACES)
-    differing = _find_differing(warehouse, workspace, anew)
+    differing = _find_differing(warehouse, workspace, anew, kept)
     by_name = {one.qualified: one for one in tables}
     rows = 0
     for name, _, is_all in differing:
@@ -264,9 +311,14 @@ def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: b
 
 
 def _ensure(
-    warehouse: SharedWarehouse, table: CopiedTable, held: Mapping[str, str] | None
+    warehouse: SharedWarehouse,
+    table: CopiedTable,
+    held: Mapping[str, str] | None,
+    widened: Collection[str],
 ) -> dict[str, str]:
-    """Make the table, or give it what it lacks; answers its columns and their types there."""
+    """Make the table, or give it what it lacks; answers its columns and their types there. An older
+    release has fewer columns, and is no step back.
+    """
     name = f"shared.{table.sql}"
     wanted = {column: warehouse.stored_type(kind) for column, kind in table.columns.items()}
     if held is None:
@@ -282,31 +334,10 @@ def _ensure(
             warehouse.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
             told = {one: said for one, said in table.comments.items() if one == column}
             _comment(warehouse, name, told)
-        elif held[column] in (kind, "VARCHAR") or warehouse.value(
-            f"SELECT can_cast_implicitly(NULL::{kind}, NULL::{held[column]})"
-        ):
-            continue  # an older release, or another spelling, is no step back
-        else:
-            _widen(warehouse, table, column, held[column])
-        kept[column] = kind
-    return {column: kept[column] for column in wanted}
-
-
-def _widen(warehouse: SharedWarehouse, table: CopiedTable, column: str, held: str) -> None:
-    """Give a column the home's type. SharedWarehouseRefused when a value of others cannot have it:
-    a model of one's own that has the same name and is another one.
-    """
-    kind = warehouse.stored_type(table.columns[column])
-    try:
-        warehouse.widen(f"shared.{table.sql}", column, kind)
-    except duckdb.ConversionException:  # its message quotes the value
-        raise SharedWarehouseRefused(
-            f"{table.qualified}.{column} is {kind} in this home and {held} in what others "
-            "published, and a value of theirs cannot be that",
-            where=warehouse.place.name,
-            hint="Give the model of one of the homes another name (DIFY_ETL_SQL), then run "
-            "`dify-etl sync` there.",
-        ) from None
+        elif column in widened:
+            warehouse.widen(name, column, kind)
+            kept[column] = kind
+    return {column: kept.get(column, kind) for column, kind in wanted.items()}
 
 
 def _comment(warehouse: SharedWarehouse, name: str, comments: Mapping[str, str]) -> None:
@@ -330,10 +361,11 @@ def published_tables(warehouse: SharedWarehouse, workspace_id: str) -> set[str]:
 
 
 def _find_differing(
-    warehouse: SharedWarehouse, workspace: Workspace, anew: Collection[str]
+    warehouse: SharedWarehouse, workspace: Workspace, anew: Collection[str], kept: Collection[str]
 ) -> list[tuple[str, int, bool]]:
     """Per table with partitions that differ: how many, and whether these are all that it has there;
-    the partitions are in the temporary table `_differing`. Of the tables `anew` all differ.
+    the partitions are in the temporary table `_differing`. Of the tables `anew` all differ, of
+    those `kept` none does.
     """
     warehouse.execute(
         f"""CREATE OR REPLACE TEMP TABLE _differing AS
@@ -344,6 +376,9 @@ def _find_differing(
             SELECT * FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}
         ) p USING (table_name, app_id, month)""",
         [workspace.workspace_id],
+    )
+    warehouse.execute(
+        "DELETE FROM _differing WHERE list_contains(?::VARCHAR[], table_name)", [[*kept]]
     )
     warehouse.execute(
         "UPDATE _differing SET is_same = false, is_there = true "

@@ -15,8 +15,8 @@ SILENT_SECONDS = 300.0
 class DagsterParts:
     """The parts of one Dagster, looked at from the process of its web application.
 
-    A daemon lives when every thread that the instance needs wrote a heartbeat within
-    SILENT_SECONDS, and since its process was started.
+    Code locations that other machines serve are not asked. A daemon lives when every thread that
+    the instance needs wrote a heartbeat within SILENT_SECONDS, and since its process was started.
     """
 
     def __init__(self, context: WorkspaceProcessContext, marks: Marks) -> None:
@@ -45,6 +45,8 @@ class DagsterParts:
         return None
 
     def _code_lives(self) -> bool:
+        if self._marks.elsewhere.exists():  # starting this machine anew would help nobody
+            return True
         entries = self._context.create_request_context().get_code_location_entries()
         if not entries or not all(self._marks.code(name).exists() for name in entries):
             return False

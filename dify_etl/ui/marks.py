@@ -26,6 +26,11 @@ class Marks:
         """There while the daemon's process lives."""
         return self.folder / DAEMON
 
+    @property
+    def elsewhere(self) -> Path:
+        """There when code locations are served by other machines."""
+        return self.folder / "elsewhere"
+
 
 def answers(path: str | Path) -> bool:
     """Whether somebody listens at this socket."""

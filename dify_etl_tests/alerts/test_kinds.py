@@ -1,9 +1,11 @@
 """Each kind of incident: found, received once, ended once."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 import pytest
 
@@ -12,6 +14,7 @@ from dify_etl.alerts.incidents import KINDS
 from dify_etl.alerts.ledger import Night, Outcome, open_ledger
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.states import Rotation, State
+from dify_etl.sync.shared_note import forget_shared, noted_publication
 from dify_etl_tests.alerts.conftest import NOW, WatchedHome
 from dify_etl_tests.alerts.receivers import Received
 
@@ -81,6 +84,15 @@ def old_read(home: WatchedHome) -> None:
     states = ("proven", "unproven", "incomplete", "failed")
     counted = ", ".join(f"slices_{one} = {int(one == 'proven')}" for one in states)
     home.execute(f"UPDATE ops.runs SET {counted}")
+
+
+def unshared(home: WatchedHome) -> None:
+    with (
+        patch("dify_etl.sync.shared_note.utc_now", lambda: NOW),
+        suppress(ZeroDivisionError),
+        noted_publication(home.path),
+    ):
+        raise ZeroDivisionError("a secret")
 
 
 def quarantined(home: WatchedHome) -> None:
@@ -219,6 +231,11 @@ CASES = {
         failed_slice, sql("UPDATE ops.slices SET state = 'proven'"), "messages of Support: failed"
     ),
     "model_broken": Case(broken_model, sql("DELETE FROM ops.models"), "marts.mine"),
+    "shared_behind": Case(
+        unshared,
+        lambda home: forget_shared(home.path),
+        "the shared warehouse: since 2026-03-12",
+    ),
     "stale": Case(
         old_read, sql("UPDATE ops.runs SET ended_at = '2026-03-12'"), "apps: last read well on"
     ),

@@ -1,5 +1,6 @@
 """What an operator does with the shared warehouse is in the audit, and can be finished."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,27 @@ from dify_etl.assembly.sharing import (
     publish_now,
     remove_now,
 )
+from dify_etl.cli.doctor import _shared
 from dify_etl.home import Home
 from dify_etl.operations.audit import AuditFile
 from dify_etl.settings import Settings
-from dify_etl.shared_warehouse import upkeep
+from dify_etl.shared_warehouse import publication, upkeep
 from dify_etl.shared_warehouse.engines import opened
-from dify_etl.shared_warehouse.errors import SharedWarehouseBusy, SharedWarehouseRefused
+from dify_etl.shared_warehouse.errors import (
+    SharedTableRefused,
+    SharedWarehouseBusy,
+    SharedWarehouseError,
+    SharedWarehouseRefused,
+)
+from dify_etl.sync.shared_note import (
+    CUT_OFF,
+    SharedBehind,
+    forget_shared,
+    noted_publication,
+    shared_behind,
+)
 from dify_etl_tests.defs.night import settings_for
-from dify_etl_tests.shared_warehouse.small_copies import small_copy
+from dify_etl_tests.shared_warehouse.small_copies import change, small_copy
 
 
 @pytest.fixture
@@ -70,3 +84,68 @@ def test_command_to_publish_brings_back_what_the_check_names(settings: Settings)
     assert [one.table for one in compare_now(settings) if not one.is_equal] == ["raw.messages"]
     publish_now(settings)
     assert [one.table for one in compare_now(settings) if not one.is_equal] == []
+
+
+def test_home_remembers_since_when_it_is_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first failure counts, the last one tells why; one that is killed is noticed as well, and
+    a publication that goes through ends it.
+    """
+    assert shared_behind(settings.home) is None
+    target = Path(named_place(settings).file or "")
+    target.rename(target.with_suffix(".kept"))
+    target.mkdir()
+    with pytest.raises(SharedWarehouseError):
+        publish_now(settings)
+    first = shared_behind(settings.home)
+    assert first is not None
+    assert first.reason.startswith("SharedWarehouse")
+    target.rmdir()
+    target.with_suffix(".kept").rename(target)
+
+    def killed(*_: Any, **how: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publication, "publish_shared", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish_now(settings)
+    assert shared_behind(settings.home) == SharedBehind(first.since, CUT_OFF)
+    publish_now(settings)
+    assert shared_behind(settings.home) is None
+    assert not Home(settings.home).shared_note.exists()
+
+
+def test_table_that_is_left_out_is_behind(settings: Settings, tmp_path: Path) -> None:
+    """By its name, and without a value."""
+    mine = "CREATE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
+    other = change(small_copy(tmp_path / "b.duckdb", "b"), mine.format("DATE '2026-01-01'"))
+    publication.publish_shared(named_place(settings), other, run_id="other")
+    change(copy_place(settings).path, mine.format("12345"))
+    with pytest.raises(SharedTableRefused):
+        publish_now(settings)
+    behind = shared_behind(settings.home)
+    assert behind is not None
+    assert "marts.mine.x is INTEGER in this home" in behind.reason
+    assert "12345" not in behind.reason
+
+
+def test_doctor_opens_it(settings: Settings) -> None:
+    """What it is; that it is behind; that it cannot be opened, and is not made yet."""
+    target = Path(named_place(settings).file or "")
+    found = _shared(settings, settings.home)
+    assert found.to_do is None
+    assert str(target) in found.found
+    with suppress(ValueError), noted_publication(settings.home):
+        raise ValueError("a value")
+    found = _shared(settings, settings.home)
+    assert found.is_bad
+    assert "behind since" in found.found
+    assert "ValueError" in found.found
+    assert "a value" not in found.found
+    target.write_text("no database")
+    assert _shared(settings, settings.home).is_bad
+    target.unlink()
+    forget_shared(settings.home)
+    assert "not made yet" in _shared(settings, settings.home).found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from dify_etl.assembly.night import read_night
 from dify_etl.assembly.status import Status, missed_run, read_status
@@ -22,6 +23,7 @@ from dify_etl.settings import Settings
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import SyncPlan
+from dify_etl.sync.shared_note import noted_publication
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl_tests.defs.night import settings_for
@@ -271,3 +273,19 @@ def test_home_of_an_earlier_version(settings: Settings) -> None:
     with pytest.raises(NothingPublished, match="earlier version") as raised:
         look(settings)
     assert "dify-etl sync" in raised.value.hint
+
+
+def test_shared_warehouse_that_is_behind_is_red(settings: Settings) -> None:
+    """Since when and why, as long as the settings name one, and no sync is about to publish."""
+    with pytest.raises(OSError, match="no space"), noted_publication(settings.home):
+        raise OSError("no space left")
+    assert look(settings).is_good
+    shared = settings.model_copy(update={"warehouse": SecretStr(str(settings.home / "all.duckdb"))})
+    status = look(shared)
+    assert not status.is_good
+    assert "the shared warehouse is behind since" in headline(status)
+    assert "Not in the shared warehouse: OSError." in times(status)
+    told = json.loads(json_text(as_json_object(status)))["shared_behind"]
+    assert told["reason"] == "OSError"
+    with home_lock(settings.home, wait_seconds=0.0):
+        assert look(shared).is_good

@@ -24,6 +24,7 @@ from dify_etl.private_files import lock_holder, replace_file
 from dify_etl.setting_sources import WORKSPACE
 from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.warehouse.errors import WarehouseUnwritable
+from dify_etl_tests.cli.command_line import Shell
 
 
 @pytest.fixture(autouse=True)
@@ -199,3 +200,11 @@ def test_folder_of_the_processes_is_locked_against_cleaning() -> None:
             fcntl.flock(seen, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(seen)
     assert not folder.exists()
+
+
+def test_code_servers_of_others_are_named_in_a_file(tmp_path: Path) -> None:
+    """One that is not there: before anything is started, and without a Dify of its own."""
+    answer = Shell(tmp_path).run("serve", "--code-servers", "nowhere.yaml")
+    assert answer.code == 2
+    assert "there is no such file" in answer.text
+    assert "nowhere.yaml" in answer.text

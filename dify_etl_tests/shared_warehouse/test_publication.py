@@ -14,6 +14,7 @@ from dify_etl.shared_warehouse import publication
 from dify_etl.shared_warehouse.comparing import compare_shared
 from dify_etl.shared_warehouse.engines import opened, opened_to_read
 from dify_etl.shared_warehouse.errors import (
+    SharedTableRefused,
     SharedWarehouseBusy,
     SharedWarehouseRefused,
     SharedWarehouseUnavailable,
@@ -97,23 +98,6 @@ def test_columns_of_newer_and_older_releases(place: SharedPlace, tmp_path: Path)
     assert differing(place, new) == differing(place, old) == []
 
 
-def test_value_that_fits_no_type_is_not_quoted(thorough_place: SharedPlace, tmp_path: Path) -> None:
-    """A column of another workspace cannot follow the type of this one: nothing is written, and
-    nobody's text is in the message.
-    """
-    place = thorough_place
-    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
-    publish(place, one)
-    change(two, "ALTER TABLE raw.apps ALTER name TYPE DATE USING DATE '2026-01-01'")
-    publish(place, two)  # a text may say a date
-    change(one, "UPDATE raw.apps SET name = 'private'", "ALTER TABLE raw.messages DROP extra")
-    publish(place, change(one, "ALTER TABLE raw.messages ADD COLUMN extra VARCHAR"))
-    change(one, "UPDATE raw.messages SET extra = 'private'")
-    with pytest.raises(SharedWarehouseUnavailable) as told:
-        publish(place, one)
-    assert "private" not in str(told.value)
-
-
 def test_model_that_is_gone_leaves_no_rows(thorough_place: SharedPlace, tmp_path: Path) -> None:
     """Rows of a table that the home has no more are deleted, those of other workspaces are not."""
     place = thorough_place
@@ -191,15 +175,83 @@ def test_what_analysts_make_there_stays_theirs(thorough_place: SharedPlace, tmp_
     assert asked(place, "SELECT count(*) FROM shared.raw.messages") == [(0,)]
 
 
-def test_type_that_others_values_cannot_have_is_named(
+MINE = "CREATE OR REPLACE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
+
+
+def test_table_of_another_type_is_left_out_alone(
     thorough_place: SharedPlace, tmp_path: Path
 ) -> None:
-    """Two homes have models of one name that are others: the error tells table and column."""
+    """Two homes have models of one name that are others: the error tells table and column and
+    quotes nobody's value; all else is published, and what others have of that name stays.
+    """
     place = thorough_place
-    mine = "CREATE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
-    publish(place, change(small_copy(tmp_path / "a.duckdb", "a"), mine.format("DATE '2026-01-01'")))
-    with pytest.raises(SharedWarehouseRefused, match=r"marts\.mine\.x is INTEGER in this home"):
-        publish(place, change(small_copy(tmp_path / "b.duckdb", "b"), mine.format("1")))
+    kinds = ("uuid()", "DATE '2026-01-01'", "{'private': 1}")
+    first = change(small_copy(tmp_path / "a.duckdb", "a"), MINE.format(kinds[0]))
+    publish(place, first)
+    for number, kind in enumerate(kinds[1:]):
+        other = change(small_copy(tmp_path / f"{number}.duckdb", f"{number}"), MINE.format(kind))
+        with pytest.raises(
+            SharedTableRefused, match=r"marts\.mine\.x is \w+.* in this home"
+        ) as told:
+            publish(place, other)
+        assert "private" not in f"{told.value}".replace("STRUCT(private", "")
+        assert differing(place, other) == ["marts.mine"]
+        change(other, "UPDATE raw.apps SET name = 'later'")
+        with pytest.raises(SharedTableRefused):
+            publish(place, other)
+        assert differing(place, other) == ["marts.mine"]
+        publish(place, change(other, "DROP TABLE marts.mine"))  # or another name
+        assert differing(place, other) == []
+    assert differing(place, first) == []
+
+
+def test_table_that_is_left_out_keeps_its_last_rows(
+    thorough_place: SharedPlace, tmp_path: Path
+) -> None:
+    """As a table of a file that cannot be written: until a purge, after which nothing of before
+    may be there.
+    """
+    place, sql = thorough_place, "SELECT workspace_id, x::VARCHAR FROM shared.marts.mine ORDER BY 1"
+    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    for copy in (one, two):
+        publish(place, change(copy, MINE.format("DATE '2026-01-01'")))
+    change(one, MINE.format("1"))
+    held = [("a", "2026-01-01"), ("b", "2026-01-01")]
+    for is_compared in (False, True):
+        with pytest.raises(SharedTableRefused):
+            publish(place, one, is_compared=is_compared)
+        assert asked(place, sql) == held
+    with pytest.raises(SharedTableRefused):
+        publish(place, one, is_purged=True)
+    assert asked(place, sql) == held[1:]
+
+
+@pytest.mark.parametrize(
+    ("others", "ours", "kind"),
+    [
+        ("7", "true", "INTEGER"),  # a number made a boolean would be lost
+        ("1.25::DECIMAL(10,2)", "1.125::DECIMAL(10,3)", "DECIMAL(10,3)"),
+        ("7", "1.5::DOUBLE", "DOUBLE"),
+        ("7", "'seven'", "VARCHAR"),
+        ("""'{"a": 1}'::JSON""", "'no JSON'", "VARCHAR"),
+    ],
+)
+def test_no_value_is_changed_by_a_type(
+    thorough_place: SharedPlace, tmp_path: Path, others: str, ours: str, kind: str
+) -> None:
+    """The type is that in which every value of both sides stays what it is."""
+    place = thorough_place
+    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, change(one, MINE.format(others)))
+    publish(place, change(two, MINE.format(ours)), is_compared=True)
+    assert differing(place, one) == differing(place, two) == []
+    assert asked(place, "SELECT DISTINCT typeof(x) FROM shared.marts.mine") == [(kind,)]
+    with duckdb.connect() as plain:
+        expected = [
+            plain.execute(f"SELECT CAST({value} AS {kind})").fetchall()[0]
+            for value in (others, ours)
+        ]
+    assert asked(place, "SELECT x FROM shared.marts.mine ORDER BY workspace_id") == expected
 
 
 def test_no_other_account_may_read_what_is_being_written(

@@ -1,0 +1,105 @@
+"""Checks the files of deploy/cluster with the packages of a cluster; prints what they come to.
+
+    python -m dify_etl_tests.cluster.checked_files <folder for files of its own>
+
+Prints JSON: `classes` (of each dagster.yaml those of storage and launcher, whose configuration fits
+them), `tasks` and `queue` (tasks and settings of the application that a Celery worker starts),
+`resources` (kinds and names that fit the schemas of Kubernetes), `job` (what a run becomes there).
+"""
+
+import importlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import yaml
+from dagster import DagsterRun
+from dagster._config import process_config
+from dagster._core.instance import InstanceRef
+from dagster_k8s import K8sRunLauncher
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import construct_dagster_k8s_job
+from kubernetes_validate import validate
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "deploy" / "cluster"
+SCHEMA = "1.34"
+KUBECONFIG = """
+{apiVersion: v1, kind: Config, current-context: none, users: [],
+ clusters: [{name: none, cluster: {server: "http://127.0.0.1:9"}}],
+ contexts: [{name: none, context: {cluster: none, user: none}}]}
+"""
+SECRETS = {
+    "DAGSTER_POSTGRES_URL": "postgresql://dagster:planted-secret@127.0.0.1:9/dagster",
+    "DAGSTER_CELERY_BROKER_URL": "redis://:planted-secret@127.0.0.1:9/0",
+}
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """Check everything; raises what is wrong."""
+    os.environ.update(SECRETS)
+    found: dict[str, Any] = {"classes": {}}
+    for kind in ("celery", "kubernetes"):
+        home = folder / kind
+        home.mkdir()
+        shutil.copy(CLUSTER / kind / "dagster.yaml", home)
+        ref = InstanceRef.from_dir(str(home))  # validates all but the configuration of classes
+        found["classes"][kind] = [
+            _configured(one) for one in (ref.storage_data, ref.run_launcher_data)
+        ]
+    os.environ["DAGSTER_HOME"] = str(folder / "celery")
+    worker = importlib.import_module("dify_etl.cluster.celery_worker")
+    found["tasks"] = [name for name in worker.app.tasks if not name.startswith("celery.")]
+    found["queue"] = {
+        name: worker.app.conf[name]
+        for name in ("broker_url", "result_backend", "result_expires", "broker_transport_options")
+    }
+    manifests = [
+        one
+        for file in sorted((CLUSTER / "kubernetes").glob("*.yaml"))
+        for one in yaml.safe_load_all(file.read_text("utf-8"))
+        if "apiVersion" in one
+    ]
+    for one in manifests:
+        validate(one, SCHEMA, strict=True)
+    found["resources"] = [f"{one['kind']}/{one['metadata']['name']}" for one in manifests]
+    (context,) = [json.loads(one["data"]["context"]) for one in manifests if "data" in one]
+    found["job"] = _job(context, folder)
+    validate(found["job"], SCHEMA, strict=True)
+    return found
+
+
+def _configured(data: Any) -> str:
+    """The class, whose configuration is as it wants it."""
+    name = f"{data.module_name}.{data.class_name}"
+    kind = getattr(importlib.import_module(data.module_name), data.class_name)
+    result = process_config(kind.config_type(), data.config_dict)
+    if not result.success:
+        raise ValueError(f"{name}: {[error.message for error in result.errors or ()]}")
+    return name
+
+
+def _job(context: dict[str, Any], folder: Path) -> Any:
+    """The job that the launcher makes of a run whose code server has this context."""
+    (folder / "kubeconfig").write_text(KUBECONFIG)
+    settings = yaml.safe_load((CLUSTER / "kubernetes" / "dagster.yaml").read_text("utf-8"))
+    outside = {"load_incluster_config": False, "kubeconfig_file": str(folder / "kubeconfig")}
+    launcher = K8sRunLauncher(**settings["run_launcher"]["config"], **outside)
+    run = DagsterRun("nightly_sync")
+    of_all = K8sContainerContext.create_for_run(run, launcher, include_run_tags=False)
+    merged = of_all.merge(K8sContainerContext.create_from_config(context))
+    job = construct_dagster_k8s_job(
+        merged.get_k8s_job_config(job_image="dify-etl-cluster:1", run_launcher=launcher),
+        args=["dagster", "api", "execute_run", "{}"],
+        job_name="dagster-run-1",
+        user_defined_k8s_config=merged.run_k8s_config,
+    )
+    return kubernetes.client.ApiClient().sanitize_for_serialization(job)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1])), default=str))
