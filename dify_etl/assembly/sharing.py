@@ -60,7 +60,7 @@ def publish_now(settings: Settings) -> Publication:
 def opened_shared(settings: Settings) -> str:
     """Open it as analysts do; what it is, in words. SharedWarehouseError when that cannot be."""
     place = named_place(settings)
-    if place.file is not None and not place.file.exists():
+    if not place.is_lake and not place.file.exists():
         return f"{place.name}, not made yet; the first publication makes it"
     with opened_to_read(place) as warehouse:
         held = figures(warehouse)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import duckdb
 
 from dify_etl.shared_warehouse.copied_tables import CopiedTable
-from dify_etl.shared_warehouse.engines import SharedWarehouse
+from dify_etl.shared_warehouse.engines import WORKSPACE, SharedWarehouse
 from dify_etl.warehouse.published_copy import identifier
 
 # What DuckDB says of a cast that there is not, or of a value that cannot be cast. Its messages
@@ -31,23 +31,31 @@ class Misfit:
         )
 
 
-def columns_to_widen(
-    warehouse: SharedWarehouse, table: CopiedTable, held: Mapping[str, str]
-) -> "tuple[str, ...] | Misfit":
-    """The columns whose type there has to become that of the attached copy; a Misfit when values
-    fit in neither. `held` is what the shared warehouse has: columns and types, committed.
+def columns_to_change(
+    warehouse: SharedWarehouse, workspace_id: str, table: CopiedTable, held: Mapping[str, str]
+) -> "dict[str, bool] | Misfit":
+    """The columns whose type there has to become that of the attached copy, and whether they keep
+    their values (or nobody else has any); a Misfit when values of others and of the copy fit in
+    neither type. `held` is what the shared warehouse has: columns and types, committed.
     """
-    found = []
+    found: dict[str, bool] = {}
     for column, kind in table.columns.items():
         ours, theirs = warehouse.stored_type(kind), held.get(column)
         if theirs is None or theirs == ours:
             continue
         if _stay(warehouse, f"home.{table.sql}", column, ours, theirs):
             continue
-        if not _stay(warehouse, f"shared.{table.sql}", column, theirs, ours):
+        found[column] = _stay(warehouse, f"shared.{table.sql}", column, theirs, ours)
+        if not found[column] and _others_have_some(warehouse, workspace_id, table, column):
             return Misfit(table.qualified, column, ours, theirs)
-        found.append(column)
-    return tuple(found)
+    return found
+
+
+def _others_have_some(
+    warehouse: SharedWarehouse, workspace_id: str, table: CopiedTable, column: str
+) -> bool:
+    asked = f"SELECT count({identifier(column)}) FROM shared.{table.sql} WHERE {WORKSPACE} <> ?"
+    return bool(warehouse.value(asked, [workspace_id]))
 
 
 def described(misfits: Iterable[Misfit]) -> str:

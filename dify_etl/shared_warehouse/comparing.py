@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.shared_warehouse.column_types import columns_to_widen
+from dify_etl.shared_warehouse.column_types import columns_to_change
 from dify_etl.shared_warehouse.copied_tables import (
     CopiedTable,
     compared_rows,
@@ -68,7 +68,11 @@ def _compared(
     held: dict[str, str] | None,
 ) -> TableComparison:
     # Where a column's type is another one, so that values would be lost, no digest can be taken.
-    if held is None or {*table.columns} - {*held} or columns_to_widen(warehouse, table, held):
+    if (
+        held is None
+        or {*table.columns} - {*held}
+        or columns_to_change(warehouse, workspace_id, table, held)
+    ):
         rows = warehouse.value(f"SELECT count(*) FROM home.{table.sql}")
         there = None if held is None else _rows_of(warehouse, workspace_id, table.qualified)
         return TableComparison(table.qualified, rows, there, is_equal=False)

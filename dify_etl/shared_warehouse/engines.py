@@ -56,6 +56,7 @@ _BY_SCHEME = {"s3": "httpfs", "gs": "httpfs", "gcs": "httpfs", "r2": "httpfs", "
 _BY_CATALOG = {"postgres": "postgres_scanner", "sqlite": "sqlite_scanner"}
 _SNAPSHOTS = f"FROM ducklake_snapshots('{NAME}')"
 WORKSPACE = "workspace_id"
+LARGEST_TEXT = 8 * "\U0010ffff"  # no character comes after that one, and no text begins with it
 R = TypeVar("R")
 
 
@@ -209,10 +210,12 @@ def purge(warehouse: SharedWarehouse) -> None:
         f"ducklake_cleanup_old_files('{NAME}', cleanup_all => true)",
     ):
         _call(warehouse, call)
-    # DuckLake widens what it keeps of a whole column, and never narrows it.
+    # DuckLake widens what it keeps of a whole column, and never narrows it. Without bounds it would
+    # take the next rows' for those of all, and pass over the others: so these hold every text.
     warehouse.transaction(
         lambda: warehouse.execute(
-            f"""UPDATE {METADATA}.ducklake_table_column_stats SET min_value = NULL, max_value = NULL
+            f"""UPDATE {METADATA}.ducklake_table_column_stats
+            SET min_value = '', max_value = {quoted(LARGEST_TEXT)}
             WHERE (table_id, column_id) IN (SELECT (table_id, column_id)
                 FROM {METADATA}.ducklake_column WHERE column_type IN ('varchar', 'json'))"""
         )

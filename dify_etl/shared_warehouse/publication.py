@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from dify_etl.shared_warehouse.column_types import Misfit, columns_to_widen, described
+from dify_etl.shared_warehouse.column_types import Misfit, columns_to_change, described
 from dify_etl.shared_warehouse.copied_tables import (
     SCHEMAS,
     CopiedTable,
@@ -161,7 +161,7 @@ def publish_into(
     attach_copy(warehouse, copy)
     try:
         workspace = workspace_of_copy(warehouse, copy)
-        tables, misfits = _fitting(warehouse, tables_of_copy(warehouse))
+        tables, misfits = _fitting(warehouse, workspace, tables_of_copy(warehouse))
         _measure(warehouse, [one for one, _ in tables])
     except duckdb.Error as error:
         raise warehouse.clear(error) from None
@@ -178,19 +178,20 @@ def publish_into(
 
 
 def _fitting(
-    warehouse: SharedWarehouse, tables: Sequence[CopiedTable]
-) -> tuple[list[tuple[CopiedTable, tuple[str, ...]]], tuple[Misfit, ...]]:
-    """The tables that can be published, each with its columns whose type changes there; and why
-    others cannot.
+    warehouse: SharedWarehouse, workspace: Workspace, tables: Sequence[CopiedTable]
+) -> tuple[list[tuple[CopiedTable, dict[str, bool]]], tuple[Misfit, ...]]:
+    """The tables that can be published, each with its columns whose type changes there (see
+    `columns_to_change`); and why others cannot.
     """
     held = shared_columns(warehouse)
     found, misfits = [], []
     for one in tables:
-        widened = columns_to_widen(warehouse, one, held.get(one.qualified, {}))
-        if isinstance(widened, Misfit):
-            misfits.append(widened)
+        there = held.get(one.qualified, {})
+        changed = columns_to_change(warehouse, workspace.workspace_id, one, there)
+        if isinstance(changed, Misfit):
+            misfits.append(changed)
         else:
-            found.append((one, widened))
+            found.append((one, changed))
     return found, tuple(misfits)
 
 
@@ -229,7 +230,7 @@ def _measure(warehouse: SharedWarehouse, tables: Sequence[CopiedTable]) -> None:
 def _publish(
     warehouse: SharedWarehouse,
     workspace: Workspace,
-    fitting: Sequence[tuple[CopiedTable, tuple[str, ...]]],
+    fitting: Sequence[tuple[CopiedTable, dict[str, bool]]],
     publication_id: str,
     run_id: str,
     kept: Collection[str],
@@ -246,18 +247,18 @@ def _publish(
             _make_own(warehouse, own)
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
     types = {
-        one.qualified: _ensure(warehouse, one, held.get(one.qualified), widened)
-        for one, widened in fitting
+        one.qualified: _ensure(warehouse, one, held.get(one.qualified), changed)
+        for one, changed in fitting
     }
     # A table that is made now is empty, whatever its digests say: somebody dropped it.
-    anew = {one.qualified for one in tables if one.qualified not in held}
+    anew = {one.qualified for one, changed in fitting if changed or one.qualified not in held}
     if is_compared:
         anew |= {
             one.qualified
-            for one, widened in fitting
+            for one, changed in fitting
             if not (there := held.get(one.qualified))
             or {*one.columns} - {*there}
-            or widened
+            or changed
             or not compared_rows(warehouse, workspace.workspace_id, one, there)[2]
         }
     if "ops.source" not in held:
@@ -314,7 +315,7 @@ def _ensure(
     warehouse: SharedWarehouse,
     table: CopiedTable,
     held: Mapping[str, str] | None,
-    widened: Collection[str],
+    changed: Mapping[str, bool],
 ) -> dict[str, str]:
     """Make the table, or give it what it lacks; answers its columns and their types there. An older
     release has fewer columns, and is no step back.
@@ -330,13 +331,17 @@ def _ensure(
         return wanted
     kept = dict(held)
     for column, kind in wanted.items():
-        if column not in held:
+        if changed.get(column):
+            warehouse.widen(name, column, kind)
+        elif column in held and column not in changed:
+            continue
+        else:
+            if column in held:
+                warehouse.execute(f"ALTER TABLE {name} DROP COLUMN {identifier(column)}")
             warehouse.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
             told = {one: said for one, said in table.comments.items() if one == column}
             _comment(warehouse, name, told)
-        elif column in widened:
-            warehouse.widen(name, column, kind)
-            kept[column] = kind
+        kept[column] = kind
     return {column: kept.get(column, kind) for column, kind in wanted.items()}
 
 

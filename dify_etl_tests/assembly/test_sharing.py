@@ -93,7 +93,7 @@ def test_home_remembers_since_when_it_is_behind(
     a publication that goes through ends it.
     """
     assert shared_behind(settings.home) is None
-    target = Path(named_place(settings).file or "")
+    target = named_place(settings).file
     target.rename(target.with_suffix(".kept"))
     target.mkdir()
     with pytest.raises(SharedWarehouseError):
@@ -133,7 +133,7 @@ def test_table_that_is_left_out_is_behind(settings: Settings, tmp_path: Path) ->
 
 def test_doctor_opens_it(settings: Settings) -> None:
     """What it is; that it is behind; that it cannot be opened, and is not made yet."""
-    target = Path(named_place(settings).file or "")
+    target = named_place(settings).file
     found = _shared(settings, settings.home)
     assert found.to_do is None
     assert str(target) in found.found

@@ -226,6 +226,16 @@ def test_table_that_is_left_out_keeps_its_last_rows(
     assert asked(place, sql) == held[1:]
 
 
+def test_model_of_ones_own_may_change_its_type(thorough_place: SharedPlace, tmp_path: Path) -> None:
+    """Values that nobody else has are in nobody's way, whatever they were."""
+    place, copy = thorough_place, small_copy(tmp_path / "a.duckdb", "a")
+    publish(place, small_copy(tmp_path / "b.duckdb", "b"))
+    for value in ("1", "DATE '2026-01-01'", "uuid()", "{'a': 1}", "2.5::DOUBLE"):
+        publish(place, change(copy, MINE.format(value)))
+        assert differing(place, copy) == []
+    assert asked(place, "SELECT workspace_id, x FROM shared.marts.mine") == [("a", 2.5)]
+
+
 @pytest.mark.parametrize(
     ("others", "ours", "kind"),
     [

@@ -1,0 +1,75 @@
+"""How many conversations a second one process reads from a Dify that has all the cores it wants:
+`python -m benchmark.scaling`.
+
+Whether several processes for one workspace could ever pay: they do not while one of them keeps a
+whole Dify busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmark.machine import machine
+from benchmark.progress import say
+from benchmark.readers import Bench
+from benchmark.report import table
+from benchmark.results import Run
+from benchmark.server import ServedWorld
+from benchmark.serving import serving
+from benchmark.sizes import INSTANT, REAL
+
+CONCURRENT = (8, 32, 64)
+# What a Dify 1.12.1 spent of its CPU on a conversation of a first load: its row in the list of
+# conversations, and its messages.
+DIFY_SECONDS = REAL.listed_row + REAL.seconds + REAL.messages
+
+
+def main() -> None:
+    """Run it from the project's folder."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.scaling", description=__doc__)
+    parser.add_argument("--copies", type=int, default=4, help="of a world of 30 days")
+    world = ServedWorld(days=30, conversations_per_day=40, copies=parser.parse_args().copies)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, serving(world) as served:
+        bench = Bench(served, Path(folder), world.days)
+        served.set_pace(INSTANT)
+        for workers in CONCURRENT:
+            home = bench.new_home()
+            run = bench.losses(bench.dify_etl(home, workers=workers), home)
+            shutil.rmtree(home)
+            rows.append(_row(run))
+            say(f"  {rows[-1]}")
+    headings = (
+        "requests at once",
+        "conversations",
+        "messages",
+        "seconds",
+        "conversations a second",
+        "client CPU ms each",
+        "cores of a Dify that keeps up",
+        "lost",
+    )
+    print(table(headings, rows))
+    print(table(("machine", "value"), machine().items()))
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    conversations = run.losses["conversations"].expected
+    rate = conversations / run.seconds
+    return (
+        f"{run.workers}",
+        f"{conversations:,}",
+        f"{run.losses['messages'].expected:,}",
+        f"{run.seconds:.1f}",
+        f"{rate:,.0f}",
+        f"{1000 * run.cpu_seconds / conversations:.2f}",
+        f"{rate * DIFY_SECONDS:.0f}",
+        f"{sum(one.lost + one.duplicated for one in run.losses.values())}",
+    )
+
+
+if __name__ == "__main__":
+    main()
