@@ -49,12 +49,14 @@ screenshots: demo ## the README's pictures of a report of the demo, into docs/im
 dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BASE_URL nor .env is there)
 	$(BIN)/dify-etl dev $(if $(or $(DIFY_BASE_URL),$(wildcard .env)),,--simulated)
 
-# A third of their time tests wait for processes, disks and sockets: three workers on two cores.
+# A third of their time tests wait for processes and sockets: three workers on two cores. Each takes
+# file after file: worlds and nights that the tests of a file share are made once. The order is that
+# of the names, whose last files are short: nobody waits for one long file at the end.
 # Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
 # compile all modules anew.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) $(if $(FAST),,$(LAKE)/.ready $(CLUSTER)/.ready) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
-	$(BIN)/pytest -n 3 --dist worksteal --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) $(LAKE)/.ready $(CLUSTER)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake, nights on Celery workers that die (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py

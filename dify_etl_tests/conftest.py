@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,10 @@ QUICK = (
 HERE = Path(__file__).parent
 NOT_SLOW = "not slow"
 
+# Folders whose files share a loaded home, a stage or a server: one worker runs them in a row, and
+# makes it once. They are short enough that the other workers have the rest to do meanwhile.
+TOGETHER = ("alerts", "cli", "crashes", "dify_database", "report", "shared_warehouse")
+
 MEMORY_DISK = Path("/dev/shm")
 # What a run keeps there at most is a quarter of it.
 ROOM_BYTES = 4 << 30
@@ -117,6 +122,25 @@ def _has_room(folder: Path) -> bool:
         return not bits & os.ST_NOEXEC and shutil.disk_usage(folder).free >= ROOM_BYTES
     except OSError:
         return False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What workers are given where whole files are asked for: of some folders all files at once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # pytest runs without it as well
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = _unit_of
+    return scheduler
+
+
+def _unit_of(nodeid: str) -> str:
+    """The file of a test, or its folder."""
+    file = nodeid.partition("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if folder.rpartition("/")[2] in TOGETHER else file
 
 
 def is_slow(path: Path) -> bool:

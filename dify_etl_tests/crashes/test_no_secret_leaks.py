@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dify_etl_tests.cli.command_line import Shell
+from dify_etl_tests.cli.small_servers import some_days_ago
 from dify_etl_tests.crashes.marked_secrets import LeakyDify, MarkedSecrets, mark_world
 from dify_etl_tests.crashes.stages import small_past
 from dify_simulated import SimulatedDify, serve
@@ -71,7 +72,7 @@ def leaky_shell(folder: Path, marked: MarkedSecrets, faults: Faults) -> Iterator
                 "DIFY_BASE_URL": running.base_url,
                 "DIFY_EMAIL": world.account.email,
                 "DIFY_PASSWORD": str(world.account.password),
-                "DIFY_ETL_START_DATE": f"{world.now():%Y-%m-01}",
+                "DIFY_ETL_START_DATE": some_days_ago(4),  # the older the more events of Dagster
                 "DAGSTER_HOME": str(folder / "dagster"),
             },
         )

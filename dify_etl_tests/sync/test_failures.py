@@ -248,7 +248,7 @@ def test_role_that_was_lowered_loses_nothing(workplace: Open) -> None:
     reports = place.read()
     held = ("conversations", "messages", "annotations", "app_api_keys", "datasets", "documents")
     for _ in range(5):  # more nights than tries
-        reports |= place.read(("apps", *held))
+        reports |= place.read(TALK)
     assert {one.state for one in reports.values()} <= {"proven", "unproven"}
     absent = [place.value(f"SELECT count(absent_since) FROM raw.{name}") for name in held]
     assert absent == [0] * len(held)
