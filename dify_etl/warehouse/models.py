@@ -395,7 +395,10 @@ def _parser() -> duckdb.DuckDBPyConnection:
     """A database without a file, made once: to make it takes far longer than to parse. It has no
     threads of its own, so that a fork can go on with it.
     """
-    return duckdb.connect(config={"threads": 1, "async_threads": 0})
+    try:
+        return duckdb.connect(config={"threads": 1, "async_threads": 0})
+    except duckdb.InvalidInputException:  # before 2.0 there were none of the second kind
+        return duckdb.connect(config={"threads": 1})
 
 
 def _hidden_reads(nodes: Iterable[dict[str, Any]]) -> str | None:
