@@ -78,10 +78,11 @@ check: $(READY) ## format, lint, strict types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-dictionary: $(READY) ## write anew what is made of the code: data dictionary, facts of settings, asset keys
+dictionary: $(READY) ## write anew what is made of the code: data dictionary, facts of settings, asset keys, parsed queries
 	$(BIN)/python -m dify_etl_tests.data_dictionary
 	$(BIN)/python -m dify_etl_tests.settings_document
 	$(BIN)/python -m dify_etl_tests.defs.asset_keys
+	$(BIN)/python -m dify_etl_tests.parsed_queries
 
 format: $(READY) ## put the source into its format
 	$(BIN)/ruff format .

@@ -2,20 +2,16 @@
 
 import grp
 import os
-import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from dify_etl.extras import how_to_install
 from dify_etl.home import Access, Home
 from dify_etl.setting_sources import (
     ENV_FILE,
@@ -28,6 +24,22 @@ from dify_etl.setting_sources import (
     is_secret,
 )
 from dify_etl.setting_sources import SettingWrong as SettingWrong
+from dify_etl.setting_values import (
+    Cron,
+    Currencies,
+    DagsterDatabase,
+    DifyDatabaseUrl,
+    FileMode,
+    Hosts,
+    LakePath,
+    NotifyUrls,
+    PastDay,
+    RedisUrl,
+    SharedTarget,
+    TokenStorePlace,
+    Url,
+    Zone,
+)
 from dify_etl.suggestions import did_you_mean
 from dify_etl.time_zones import zone_of
 
@@ -38,142 +50,6 @@ if TYPE_CHECKING:
 DIFY_BEGINS = date(2023, 5, 15)
 PREFIX = "DIFY_ETL_"  # of variables that no other program has
 ROTATION_POLICY = "DIFY_ETL_ROTATION_POLICY"
-
-
-def _zone(name: str) -> str:
-    try:
-        zone_of(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone") from error
-    return name
-
-
-def _cron(text: str) -> str:
-    # Only the shape: Dagster, which runs it, is too slow to import here and checks the rest.
-    if not re.fullmatch(r"@\w+|[\w*/,\-]+( +[\w*/,\-#?]+){4}", text.strip()):
-        raise ValueError(f"{text!r} is no cron expression of five fields")
-    return text
-
-
-def _url(text: str) -> str:
-    # The messages never quote the value: somebody may have written a password into it.
-    try:
-        url = urlsplit(text.strip())
-        _ = url.port
-    except ValueError as error:
-        raise ValueError("it is no address") from error
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("it must begin with http:// or https:// and name a host")
-    if url.username is not None or url.password is not None:
-        raise ValueError("it must not hold a user name or password")
-    return text.strip()
-
-
-def _hosts(text: str) -> str:
-    # No `*`: then the name of any page would do, and the list would be there for nothing.
-    for name in (part.strip() for part in text.split(",")):
-        if name and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+", name):
-            raise ValueError(f"{name!r} is no name of a host; it stands without scheme and port")
-    return text
-
-
-def _currencies(text: str) -> str:
-    for part in (one.strip() for one in text.split(",")):
-        if part and not re.fullmatch(r"[^=]*[^=\s]\s*=\s*[A-Z]{3}", part):
-            raise ValueError(f"{part!r} is no model=CURRENCY, with a currency of three letters")
-    return text
-
-
-def _token_store(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    known = ("file:", "redis://", "rediss://", "unix://")
-    if text not in ("memory", "file") and not text.startswith(known):
-        raise ValueError("it is neither memory, file, file:<path> nor redis://<host>")
-    return secret
-
-
-def _redis_url(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    return secret
-
-
-def _postgres(secret: SecretStr) -> SecretStr:
-    # The messages never quote the value: it holds a password.
-    try:
-        url = urlsplit(secret.get_secret_value())
-        _ = url.port
-    except ValueError as error:
-        raise ValueError("it is no address of a database") from error
-    if url.scheme not in ("postgresql", "postgresql+psycopg2") or not url.path.strip("/"):
-        raise ValueError("it must begin with postgresql:// and name a database")
-    if find_spec("dagster_postgres") is None:
-        raise ValueError(f"it needs the package dagster-postgres. {how_to_install('postgres')}")
-    return secret
-
-
-def _dify_database(secret: SecretStr) -> SecretStr:
-    # The messages never quote the value: it holds a password.
-    try:
-        url = urlsplit(secret.get_secret_value())
-        _ = url.port
-    except ValueError as error:
-        raise ValueError("it is no address of a database") from error
-    if "mysql" in url.scheme or "mariadb" in url.scheme:
-        raise ValueError(
-            "MySQL is not read: its tables were never compared with what the console shows. "
-            "Unset it, and everything is read by the console API"
-        )
-    if url.scheme not in ("postgresql", "postgres") or not url.path.strip("/"):
-        raise ValueError("it must begin with postgresql:// and name a database")
-    if find_spec("adbc_driver_postgresql") is None:
-        raise ValueError(
-            f"it needs the package adbc-driver-postgresql. {how_to_install('database')}"
-        )
-    return secret
-
-
-def _warehouse(secret: SecretStr) -> SecretStr:
-    # The messages never quote the value: it may hold a password.
-    text = secret.get_secret_value()
-    kind, is_lake, behind = text.partition(":")
-    if "://" in text.partition("ducklake:")[0] or kind in ("md", "motherduck", "postgres", "mysql"):
-        raise ValueError("it is neither a DuckDB file nor ducklake:…")
-    if is_lake and kind == "ducklake":
-        if not behind.strip() or behind.startswith(("mysql:", "md:")):
-            raise ValueError(
-                "behind ducklake: stands postgres:<how to connect>, sqlite:<path> or a path"
-            )
-    elif not text.strip() or text.endswith("/"):
-        raise ValueError("it names no file")
-    return secret
-
-
-def _lake_path(text: str) -> str:
-    # Addresses of DuckDB may carry keys behind a question mark: they would stand in the catalog.
-    scheme, is_address, _ = text.partition("://")
-    if is_address and scheme not in ("s3", "gs", "gcs", "r2", "az", "azure", "abfss"):
-        raise ValueError("it is neither a folder nor an address of s3://, gs:// or az://")
-    if "?" in text or "@" in text.partition("://")[2]:
-        raise ValueError("it must hold no keys: DuckDB's secrets or AWS_… variables tell them")
-    return text
-
-
-def _notify(secret: SecretStr) -> SecretStr:
-    # The messages never quote a URL: of most services all of it but the scheme is a secret.
-    for position, url in enumerate(secret.get_secret_value().split(), start=1):
-        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url):
-            raise ValueError(f"URL {position} of it does not begin with a scheme and ://")
-    if find_spec("apprise") is None:
-        raise ValueError(f"it needs the package apprise. {how_to_install('notify')}")
-    return secret
-
-
-def _mode(text: str) -> str:
-    # Nobody but the owner writes the copy, and nobody runs it.
-    if not re.fullmatch(r"0?[46][04][04]", text.strip()) or int(text, 8) & 0o600 != 0o600:
-        raise ValueError(f"{text!r} is no mode of a file that others may only read")
-    return text.strip()
 
 
 def _gid(text: str) -> int:
@@ -187,12 +63,6 @@ def _gid(text: str) -> int:
         ) from None
 
 
-def _past_day(day: date) -> date:
-    if day > date.today() + timedelta(days=1):  # it may be tomorrow already where Dify is
-        raise ValueError(f"{day} lies in the future")
-    return day
-
-
 class Settings(BaseSettings):
     """The settings; a field's alias is its variable, its description and example its manual."""
 
@@ -200,7 +70,7 @@ class Settings(BaseSettings):
         env_file=ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
-    base_url: Annotated[str, AfterValidator(_url)] | None = Field(
+    base_url: Url | None = Field(
         None,
         validation_alias="DIFY_BASE_URL",
         description="Your Dify's address, with or without /console/api.",
@@ -249,14 +119,14 @@ class Settings(BaseSettings):
         description="Which workspace of that file is meant; as --workspace does.",
         examples=["sales"],
     )
-    token_store: Annotated[SecretStr, AfterValidator(_token_store)] | None = Field(
+    token_store: TokenStorePlace | None = Field(
         None,
         validation_alias="DIFY_TOKEN_STORE",
         description="Where the session is kept: memory, file or redis://…; "
         "unset: Redis when REDIS_URL is set, else a file of mode 0600 in the home.",
         examples=["file"],
     )
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+    redis_url: RedisUrl | None = Field(
         None,
         validation_alias="REDIS_URL",
         description="A Redis for the session, when DIFY_TOKEN_STORE is unset.",
@@ -268,13 +138,13 @@ class Settings(BaseSettings):
         description="Folder of the DuckDB files, the session and the lock.",
         examples=["./dify_data"],
     )
-    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+    timezone: Zone = Field(
         "UTC",
         validation_alias="DIFY_ETL_TIMEZONE",
         description="Zone of all local days; must equal the account's zone in Dify.",
         examples=["Europe/Berlin"],
     )
-    start_date: Annotated[date, AfterValidator(_past_day)] = Field(
+    start_date: PastDay = Field(
         DIFY_BEGINS,
         validation_alias="DIFY_ETL_START_DATE",
         description="First local day to load; the default is older than any Dify.",
@@ -309,7 +179,7 @@ class Settings(BaseSettings):
         "time, later for those that changed and one part of the others each night.",
         examples=["false"],
     )
-    dify_database_url: Annotated[SecretStr, AfterValidator(_dify_database)] | None = Field(
+    dify_database_url: DifyDatabaseUrl | None = Field(
         None,
         validation_alias="DIFY_DATABASE_URL",
         description="Dify's own PostgreSQL, for a role that may only read: conversations, messages "
@@ -359,7 +229,7 @@ class Settings(BaseSettings):
         "(app).",
         examples=["workspace"],
     )
-    currencies: Annotated[str, AfterValidator(_currencies)] = Field(
+    currencies: Currencies = Field(
         "",
         validation_alias="DIFY_ETL_CURRENCIES",
         description="In which currency a model, or all of a provider, is charged, where no price "
@@ -394,7 +264,7 @@ class Settings(BaseSettings):
         "it; those that lie in it directly are marts.",
         examples=["/srv/dify-sql"],
     )
-    schedule: Annotated[str, AfterValidator(_cron)] = Field(
+    schedule: Cron = Field(
         "30 1 * * *",
         validation_alias="DIFY_ETL_SCHEDULE",
         description="When the nightly sync runs, cron, in DIFY_ETL_TIMEZONE.",
@@ -407,7 +277,7 @@ class Settings(BaseSettings):
         description="The policy by which API keys are rotated.",
         examples=["rotation.toml"],
     )
-    service_api_url: Annotated[str, AfterValidator(_url)] | None = Field(
+    service_api_url: Url | None = Field(
         None,
         validation_alias="DIFY_SERVICE_API_URL",
         description="Address of the service API, where new keys are tried, if it is on another "
@@ -421,7 +291,7 @@ class Settings(BaseSettings):
         description="Folder of dify.duckdb, the copy for analysts; unset: the home.",
         examples=["/srv/analysts"],
     )
-    copy_mode: Annotated[str, AfterValidator(_mode)] | None = Field(
+    copy_mode: FileMode | None = Field(
         None,
         validation_alias="DIFY_ETL_COPY_MODE",
         description="Mode of that copy; unset: 0600, or 0640 with DIFY_ETL_COPY_GROUP.",
@@ -433,7 +303,7 @@ class Settings(BaseSettings):
         description="Group of that copy, by name or number; its members may read it.",
         examples=["analysts"],
     )
-    warehouse: Annotated[SecretStr, AfterValidator(_warehouse)] | None = Field(
+    warehouse: SharedTarget | None = Field(
         None,
         validation_alias="DIFY_ETL_WAREHOUSE",
         description="A shared warehouse, into which every publication of this home is brought as "
@@ -441,7 +311,7 @@ class Settings(BaseSettings):
         "PostgreSQL, SQLite or a DuckDB file. Unset: there is none.",
         examples=["ducklake:postgres:dbname=lake host=localhost user=dify_etl"],
     )
-    lake_path: Annotated[str, AfterValidator(_lake_path)] | None = Field(
+    lake_path: LakePath | None = Field(
         None,
         validation_alias="DIFY_ETL_LAKE_PATH",
         description="Where that DuckLake keeps its Parquet files: a folder, or an address of "
@@ -455,14 +325,14 @@ class Settings(BaseSettings):
         "home.",
         examples=["/srv/dify-apps"],
     )
-    notify: Annotated[SecretStr, AfterValidator(_notify)] | None = Field(
+    notify: NotifyUrls | None = Field(
         None,
         validation_alias="DIFY_ETL_NOTIFY",
         description="Where alerts go: URLs of Apprise, with blanks between them; needs the extra "
         "`notify`.",
         examples=["mailto://etl:password@mail.example.com?to=ops@example.com"],
     )
-    ui_allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+    ui_allowed_hosts: Hosts = Field(
         "",
         validation_alias="DIFY_ETL_HOSTS",
         description="Names beside localhost under which the Dagster UI may be reached, with commas "
@@ -476,7 +346,7 @@ class Settings(BaseSettings):
         examples=["a long password"],
     )
 
-    dagster_storage: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+    dagster_storage: DagsterDatabase | None = Field(
         None,
         validation_alias="DIFY_ETL_DAGSTER_STORAGE",
         description="A PostgreSQL in which Dagster keeps runs and events; unset: SQLite files. "

@@ -12,6 +12,5 @@ FORKS.set_forkserver_preload(
         "dify_etl.defs.code_location",
         "dify_etl_tests.crashes.short_runs",
         "dify_etl_tests.cli.command_line",
-        "dify_etl_tests.parsed_models",
     ]
 )

@@ -221,7 +221,7 @@ def test_file_of_a_secret_may_be_named_in_env(tmp_path: Path) -> None:
 
 def test_alerts_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Apprise a target is refused, with what installs it; nothing else misses it."""
-    monkeypatch.setattr("dify_etl.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("dify_etl.setting_values.find_spec", lambda name: None)
     load_settings()
     monkeypatch.setenv("DIFY_ETL_NOTIFY", f"slack://{SECRET}")
     with pytest.raises(SettingWrong, match=r"install 'apprise>=1.9,<3'") as caught:

@@ -22,6 +22,7 @@ A staging view names only what it renames, computes or says otherwise: a column 
 it is has the comment of the raw column.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,7 @@ _MATERIALIZED = "-- materialized: table"
 _INCREMENTAL, _LINKED = "-- incremental: ", "-- linked by: "
 _BY_GROUP = "-- incremental by group: "
 _IN_STRETCHES = "-- whole in stretches of days"
+_WORD = re.compile(r"[a-z][a-z0-9_]*")  # what the columns of raw tables and ops are named
 _COLUMN = re.compile(r"--\s*(?P<name>[a-z][a-z0-9_]*):\s*(?P<text>.+)")
 
 
@@ -152,6 +154,61 @@ class _Header:
             )
 
 
+@dataclass(frozen=True)
+class Syntax:
+    """What a model knows of the text of its query: `reads`, `words`, `selects`, `unchanged`."""
+
+    reads: tuple[str, ...]
+    words: Mapping[str, frozenset[str] | None]
+    selects: tuple[str, ...]
+    unchanged: frozenset[str]
+
+
+def read_syntax(query: str, where: str) -> Syntax:
+    """By DuckDB's parser. ModelBroken when it is not one query that says what it reads."""
+    statement = _parsed(query, where)
+    nodes = list(_nodes(statement))
+    if hidden := _hidden_reads(nodes):
+        raise _broken(
+            where, f"{hidden}() hides what it reads", "the table by its name: FROM raw.messages"
+        )
+    selected = list(_selected(statement["node"]))
+    return Syntax(
+        reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(nodes) if of})),
+        words=_words_of(nodes),
+        selects=tuple(name for name, _ in selected),
+        unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
+    )
+
+
+# The queries of sql/ as `make dictionary` parsed them: each command would take a third of a second
+# for the same. A query that is not in it, of one's own or changed since, is parsed.
+SYNTAX_FILE = Path(__file__).with_name("syntax.json")
+
+
+@cache
+def known_syntax() -> Mapping[str, Syntax]:
+    """The syntax of queries that need not be parsed, by their digest."""
+    try:
+        told = orjson.loads(SYNTAX_FILE.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {
+        digest: Syntax(
+            tuple(one["reads"]),
+            {table: None if of is None else frozenset(of) for table, of in one["words"].items()},
+            tuple(one["selects"]),
+            frozenset(one["unchanged"]),
+        )
+        for digest, one in told.items()
+    }
+
+
+def query_digest(query: str) -> str:
+    """Of the text of a query, as hexadecimal digits."""
+    return hashlib.sha256(query.encode()).hexdigest()[:32]
+
+
 @cache
 def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     lines = text.splitlines()
@@ -164,25 +221,19 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
     kind = "TABLE" if header.is_table else FOLDERS[schema]
     header.check(kind, where)
     query = "\n".join(lines[len(comments) :]).strip().rstrip(";")
-    statement = _parsed(query, where)
-    nodes = list(_nodes(statement))
-    if hidden := _hidden_reads(nodes):
-        raise _broken(
-            where, f"{hidden}() hides what it reads", "the table by its name: FROM raw.messages"
-        )
-    selected = list(_selected(statement["node"]))
+    syntax = known_syntax().get(query_digest(query)) or read_syntax(query, where)
     return Model(
         schema=schema,
         name=name,
         grain=header.grain,
         columns=header.columns,
         query=query,
-        reads=tuple(sorted({f"{of}.{table}" for of, table in _base_tables(nodes) if of})),
+        reads=syntax.reads,
         where=where,
         kind=kind,
-        words=_words_of(nodes),
-        selects=tuple(name for name, _ in selected),
-        unchanged=frozenset(name for name, is_unchanged in selected if is_unchanged),
+        words=syntax.words,
+        selects=syntax.selects,
+        unchanged=syntax.unchanged,
         partition=header.partition,
         links=header.links,
         group=header.group,
@@ -352,7 +403,7 @@ def _words_of(tree: Iterable[dict[str, Any]]) -> dict[str, frozenset[str] | None
             continue
         own = {name: value for name, value in node.items() if name != "cte_map"}
         nodes = list(_nodes(own))
-        words = frozenset(_strings(nodes))
+        words = frozenset(one for one in _strings(nodes) if _WORD.fullmatch(one))
         values = _values_of(nodes)
         for table in _nodes(node["from_table"]):
             if table.get("type") != "BASE_TABLE" or not table["schema_name"]:
@@ -392,13 +443,8 @@ def _syntax_tree(query: str) -> str:
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    """A database without a file, made once: to make it takes far longer than to parse. It has no
-    threads of its own, so that a fork can go on with it.
-    """
-    try:
-        return duckdb.connect(config={"threads": 1, "async_threads": 0})
-    except duckdb.InvalidInputException:  # before 2.0 there were none of the second kind
-        return duckdb.connect(config={"threads": 1})
+    """A database without a file, made once: to make it takes far longer than to parse."""
+    return duckdb.connect()
 
 
 def _hidden_reads(nodes: Iterable[dict[str, Any]]) -> str | None:
