@@ -4,7 +4,8 @@
 
 Prints JSON: `classes` (of each dagster.yaml those of storage and launcher, whose configuration fits
 them), `tasks` and `queue` (tasks and settings of the application that a Celery worker starts),
-`resources` (kinds and names that fit the schemas of Kubernetes), `job` (what a run becomes there).
+`health` (of a run, over time), `resources` (kinds and names that fit the schemas of Kubernetes),
+`job` (what a run becomes there).
 """
 
 import importlib
@@ -14,6 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import kubernetes
 import yaml
@@ -58,6 +60,7 @@ def main(folder: Path) -> dict[str, Any]:
         name: worker.app.conf[name]
         for name in ("broker_url", "result_backend", "result_expires", "broker_transport_options")
     }
+    found["health"] = _health(importlib.import_module("dify_etl.cluster.celery_runs"))
     manifests = [
         one
         for file in sorted((CLUSTER / "kubernetes").glob("*.yaml"))
@@ -71,6 +74,32 @@ def main(folder: Path) -> dict[str, Any]:
     found["job"] = _job(context, folder)
     validate(found["job"], SCHEMA, strict=True)
     return found
+
+
+def _health(runs: Any) -> list[str]:
+    """What the launcher says of a run as time passes and Celery's backend tells of its task."""
+    launcher = runs.WorkspaceRunLauncher(
+        default_queue="dagster", broker="memory://", backend="cache+memory://"
+    )
+    run = DagsterRun("nightly_sync", tags={"dagster-celery/task_id": "task"})
+    now, told = 0.0, []
+    started: list[tuple[float, str, int | None]] = [
+        (0, "", None),
+        (25, "STARTED", 1),
+        (25, "STARTED", 1),
+        (25, "STARTED", 2),
+        (29, "", None),
+        (2, "", None),
+        (0, "STARTED", 3),
+        (1, "SUCCESS", None),
+    ]
+    for seconds, state, beat in started:
+        now += seconds
+        if state:
+            launcher.celery.backend.store_result("task", {runs.BEAT: beat}, state)
+        with patch.object(runs.time, "monotonic", lambda: now):  # noqa: B023 # called at once
+            told.append(launcher.check_run_worker_health(run).status.value)
+    return told
 
 
 def _configured(data: Any) -> str:

@@ -72,6 +72,12 @@ def test_dagster_takes_its_settings_and_celery_its_own(checked: Any) -> None:
     assert checked["tasks"] == ["execute_job"]
 
 
+def test_run_that_is_silent_for_half_a_minute_is_dead(checked: Any) -> None:
+    """By this machine's own clock; whoever beats again lives, and one that has ended is well."""
+    living, dead = ["RUNNING"] * 5, ["FAILED"]
+    assert checked["health"] == [*living, *dead, "RUNNING", "SUCCESS"]
+
+
 def test_both_have_the_limits_of_many_workspaces() -> None:
     """One run per pool, so per Dify server; a dead worker is noticed within a minute."""
     for kind in ("celery", "kubernetes"):
