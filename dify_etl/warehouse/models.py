@@ -156,7 +156,9 @@ class _Header:
 
 @dataclass(frozen=True)
 class Syntax:
-    """What a model knows of the text of its query: `reads`, `words`, `selects`, `unchanged`."""
+    """What a model knows of the text of its query: `reads`, `words`, `selects`, `unchanged`. Names
+    are in small letters, since they are the same to DuckDB however they are written.
+    """
 
     reads: tuple[str, ...]
     words: Mapping[str, frozenset[str] | None]
@@ -335,7 +337,7 @@ def build(
     try:
         for statement in (made,) if statements is None else statements:
             database.execute(statement)
-        columns = [row[0] for row in database.rows(f"DESCRIBE {model.qualified}")]
+        columns = [row[0].lower() for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         raise _broken(
             model.where, str(error).splitlines()[0], "a query that DuckDB runs"
@@ -388,7 +390,7 @@ def _selected(node: Any) -> Iterator[tuple[str, bool]]:
     for column in node["select_list"]:
         had = column["column_names"][-1] if column["class"] == "COLUMN_REF" else ""
         if name := column["alias"] or had:
-            yield name, name == had
+            yield name.lower(), name.lower() == had.lower()
 
 
 def _words_of(tree: Iterable[dict[str, Any]]) -> dict[str, frozenset[str] | None]:
@@ -403,14 +405,15 @@ def _words_of(tree: Iterable[dict[str, Any]]) -> dict[str, frozenset[str] | None
             continue
         own = {name: value for name, value in node.items() if name != "cte_map"}
         nodes = list(_nodes(own))
-        words = frozenset(one for one in _strings(nodes) if _WORD.fullmatch(one))
+        words = frozenset(one for one in map(str.lower, _strings(nodes)) if _WORD.fullmatch(one))
         values = _values_of(nodes)
         for table in _nodes(node["from_table"]):
             if table.get("type") != "BASE_TABLE" or not table["schema_name"]:
                 continue
-            name = f"{table['schema_name']}.{table['table_name']}"
+            name = f"{table['schema_name']}.{table['table_name']}".lower()
             known = found.get(name, frozenset())
-            takes_all = values is None or bool(values & {table["alias"], table["table_name"]})
+            names = {table["alias"].lower(), table["table_name"].lower()}
+            takes_all = values is None or bool(values & names)
             found[name] = None if takes_all or known is None else known | words
     return found
 
@@ -420,7 +423,7 @@ def _values_of(nodes: Sequence[dict[str, Any]]) -> set[str] | None:
     if any(one.get("class") == "STAR" for one in nodes):
         return None
     columns = (one["column_names"] for one in nodes if one.get("class") == "COLUMN_REF")
-    return {names[-1] for names in columns if names}
+    return {names[-1].lower() for names in columns if names}
 
 
 def _strings(nodes: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -458,7 +461,7 @@ def _hidden_reads(nodes: Iterable[dict[str, Any]]) -> str | None:
 def _base_tables(nodes: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for node in nodes:
         if node.get("type") == "BASE_TABLE":
-            yield node["schema_name"], node["table_name"]
+            yield node["schema_name"].lower(), node["table_name"].lower()
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -136,6 +136,22 @@ def test_column_of_the_same_name_elsewhere_does_not_count(database: Database, fo
     assert build(database, folder, "another state") == {"marts.apps_by_state"}
 
 
+def test_capital_letters_are_the_same_names(database: Database, folder: Path) -> None:
+    """Many write SQL so: what such a query reads is known all the same."""
+    (folder / "staging" / "stg_members.sql").write_text(
+        "-- One row per state.\n-- state: State.\n-- n: Apps.\n"
+        "SELECT S.STATE, COUNT(*) AS N FROM OPS.SLICES AS S JOIN Marts.Apps_By_State AS M\n"
+        "ON M.STATE = S.STATE WHERE S.FEED = 'apps' GROUP BY S.STATE"
+    )
+    load(database)
+    close(database, "proven", "1")
+    assert "staging.stg_members" in build(database, folder, "1")
+    assert not build(database, folder, "2")
+    close(database, "broken", "2")
+    assert "staging.stg_members" in build(database, folder, "3")
+    assert database.rows("FROM staging.stg_members") == [("broken", 1)]
+
+
 def test_change_that_was_rolled_back_is_none(database: Database, folder: Path) -> None:
     """What is not committed makes no model stale, and the next write is noted all the same."""
     load(database)
