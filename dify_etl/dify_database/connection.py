@@ -33,6 +33,7 @@ _SESSION = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'",
     f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
     "SET max_parallel_workers_per_gather = 0",
+    "SET jit = off",  # to compile a statement takes longer than the chunk that it answers
 )
 _BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 

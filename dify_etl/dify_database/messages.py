@@ -177,31 +177,44 @@ class MessageDigests:
 
     def __init__(self, shot: Snapshot, app: AppTables) -> None:
         self._shot = shot
-        parts = _Reader(shot, app).of_message()
-        told = [*_columns(shot).values(), *(f"({_joined(sql)})" for sql in parts)]
-        # As a row's text every value is told apart from its neighbours.
-        digest = f"sha256(convert_to(ROW({', '.join(told)})::text, 'UTF8'))"
-        self.rows_sql = (
-            f"SELECT m.id, m.created_at, {digest} AS digest FROM messages m WHERE {_listed(app)}"
-        )
+        # As PostgreSQL sends a row: with the length of each value, or that it is null.
+        row = f"record_send(ROW({', '.join(_columns(shot).values())}))"
+        self._rows = f"SELECT m.id, m.created_at, sha256({row}) AS digest FROM messages m WHERE "
+        self._listed = _listed(app)
+        self._parts = _Reader(shot, app)
+
+    @property
+    def rules(self) -> str:
+        """What the digests are made of, whatever the days."""
+        return "; ".join([self._rows, self._listed, *self._parts.selects("")])
 
     def by_bounds(self, bounds: Sequence[datetime]) -> dict[int, tuple[int, str]]:
         """Messages and digest of each stretch between two bounds, by its number from 1 on; of none
         that has no messages.
         """
+        where = f"{self._listed} AND {between('m.created_at', bounds[0], bounds[-1])}"
         starts = ", ".join(moment(at) for at in bounds[:-1])
+        place = f"width_bucket(created_at, ARRAY[{starts}]) AS place"
+        told = [
+            f"""SELECT 0 AS kind, {place}, count(*) AS rows,
+            sha256(string_agg(digest, ''::bytea ORDER BY id)) AS digest
+            FROM ({self._rows} {where}) shown GROUP BY 2"""
+        ]
+        # Each kind by itself: whichever indexes there are, the server reads its table once at most.
+        for kind, (sql, own, of_message) in enumerate(self._parts.of_messages(where), 1):
+            told.append(
+                f"""SELECT {kind}, {place}, 0,
+                sha256(string_agg(record_send(part), ''::bytea ORDER BY number))
+                FROM (SELECT part, part.{own}, row_number() OVER () AS number FROM ({sql}) part) p
+                JOIN (SELECT m.{of_message}::text AS {own}, m.created_at FROM messages m
+                    WHERE {where}) shown USING ({own}) GROUP BY 2"""
+            )
         rows = self._shot.frame(
-            f"""SELECT width_bucket(created_at, ARRAY[{starts}]) AS place, count(*) AS rows,
-                encode(sha256(string_agg(digest, ''::bytea ORDER BY id)), 'hex') AS digest
-            FROM ({self.rows_sql} AND {between("m.created_at", bounds[0], bounds[-1])}) told
-            GROUP BY 1"""
+            f"""SELECT place, sum(rows)::bigint AS rows,
+                string_agg(kind || ' ' || encode(digest, 'hex'), ' ' ORDER BY kind) AS digest
+            FROM ({" UNION ALL ".join(told)}) told GROUP BY 1"""
         )
-        return {place: (count, digest) for place, count, digest in rows.iter_rows()}
-
-
-def _joined(sql: str) -> str:
-    """The rows of a subquery as one text."""
-    return f"SELECT string_agg(told::text, ' ') FROM ({sql}) told"
+        return {number: (count, digest) for number, count, digest in rows.iter_rows()}
 
 
 class _Reader:
@@ -235,10 +248,21 @@ class _Reader:
         has_forms = self._app.version >= FORMS_SINCE and not self._app.is_completion
         return MessageChunk(rows, has_forms, parts)
 
-    def of_message(self) -> Iterator[str]:
-        """The parts of one message m, as SELECTs."""
+    def selects(self, ids: str) -> Iterator[str]:
+        """A SELECT of each kind of parts; `ids` is SQL after the column by which it asks."""
         for kind in sorted(self._kinds):
-            yield _forms("= m.workflow_run_id") if kind == "forms" else self._sql(kind, "= m.id")
+            yield _forms(ids) if kind == "forms" else self._sql(kind, ids)
+
+    def of_messages(self, where: str) -> Iterator[tuple[str, str, str]]:
+        """The parts of messages m as SELECTs, each with its column that names the message, and the
+        column of messages that has the same.
+        """
+        for kind in sorted(self._kinds):
+            own, of_message = ("_message", "id")
+            if kind == "forms":
+                own = of_message = "workflow_run_id"
+            ids = f"IN (SELECT m.{of_message} FROM messages m WHERE {where})"
+            yield _forms(ids) if kind == "forms" else self._sql(kind, ids), own, of_message
 
     def _sql(self, kind: str, ids: str) -> str:
         return str(getattr(self, f"_{kind}")(ids))

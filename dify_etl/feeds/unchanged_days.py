@@ -102,7 +102,7 @@ def _asked(
 ) -> tuple[dict[date, int], dict[date, str]]:
     """How many messages the snapshot has on each day, and the digests of them."""
     server = MessageDigests(shot, app)
-    rules = (_program(), sync.rules.privacy.text, sync.rules.privacy.people, server.rows_sql)
+    rules = (_program(), sync.rules.privacy.text, sync.rules.privacy.people, server.rules)
     counts: dict[date, int] = {}
     digests: dict[date, str] = {}
     for window in _stretches(days, sync):
