@@ -4,6 +4,7 @@ ADBC hands a result over as Arrow, which Polars takes without a copy and without
 of rows would make a Python object of every cell.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,13 @@ import adbc_driver_postgresql.dbapi
 import polars as pl
 from pydantic import SecretStr
 
-from dify_etl.dify_database.errors import SETTING, DatabaseOdd, DatabaseRefused, translated
+from dify_etl.dify_database.errors import (
+    SETTING,
+    DatabaseOdd,
+    DatabaseRefused,
+    DatabaseTooSlow,
+    translated,
+)
 from dify_etl.warehouse.tables import quoted
 
 # One statement reads one chunk: minutes mean that the server has other work, or a lock is held.
@@ -35,6 +42,7 @@ _SESSION = (
     "SET max_parallel_workers_per_gather = 0",
     "SET jit = off",  # to compile a statement takes longer than the chunk that it answers
 )
+log = logging.getLogger(__name__)
 _BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -91,6 +99,18 @@ class Snapshot:
         with self._cursor() as cursor:
             cursor.execute(sql)
             return pl.DataFrame(cursor.fetch_arrow())
+
+    def try_frame(self, sql: str) -> pl.DataFrame | None:
+        """The same; None when the statement takes too long or fails: the snapshot goes on."""
+        self.run("SAVEPOINT tried")
+        try:
+            found = self.frame(sql)
+        except (DatabaseTooSlow, DatabaseOdd) as error:
+            log.warning("a statement is done without: %s", type(error).__name__)
+            found = None
+            self.run("ROLLBACK TO SAVEPOINT tried")
+        self.run("RELEASE SAVEPOINT tried")
+        return found
 
     @contextmanager
     def walk(self, sql: str) -> Iterator[Callable[[int], pl.DataFrame]]:

@@ -185,12 +185,15 @@ class MessageDigests:
 
     @property
     def rules(self) -> str:
-        """What the digests are made of, whatever the days."""
-        return "; ".join([self._rows, self._listed, *self._parts.selects("")])
+        """What the digests are made of, whatever the days; a read of another version of Dify shows
+        the same rows otherwise.
+        """
+        version = str(self._parts.app.version)
+        return "; ".join([version, self._rows, self._listed, *self._parts.selects("")])
 
-    def by_bounds(self, bounds: Sequence[datetime]) -> dict[int, tuple[int, str]]:
+    def by_bounds(self, bounds: Sequence[datetime]) -> dict[int, tuple[int, str]] | None:
         """Messages and digest of each stretch between two bounds, by its number from 1 on; of none
-        that has no messages.
+        that has no messages. None when that takes longer than a statement may, or fails otherwise.
         """
         where = f"{self._listed} AND {between('m.created_at', bounds[0], bounds[-1])}"
         starts = ", ".join(moment(at) for at in bounds[:-1])
@@ -204,16 +207,18 @@ class MessageDigests:
         for kind, (sql, own, of_message) in enumerate(self._parts.of_messages(where), 1):
             told.append(
                 f"""SELECT {kind}, {place}, 0,
-                sha256(string_agg(record_send(part), ''::bytea ORDER BY number))
+                sha256(string_agg(sha256(record_send(part)), ''::bytea ORDER BY number))
                 FROM (SELECT part, part.{own}, row_number() OVER () AS number FROM ({sql}) part) p
                 JOIN (SELECT m.{of_message}::text AS {own}, m.created_at FROM messages m
                     WHERE {where}) shown USING ({own}) GROUP BY 2"""
             )
-        rows = self._shot.frame(
+        rows = self._shot.try_frame(
             f"""SELECT place, sum(rows)::bigint AS rows,
                 string_agg(kind || ' ' || encode(digest, 'hex'), ' ' ORDER BY kind) AS digest
             FROM ({" UNION ALL ".join(told)}) told GROUP BY 1"""
         )
+        if rows is None:
+            return None
         return {number: (count, digest) for number, count, digest in rows.iter_rows()}
 
 
@@ -222,7 +227,7 @@ class _Reader:
 
     def __init__(self, shot: Snapshot, app: AppTables) -> None:
         self._shot = shot
-        self._app = app
+        self.app = app
         of_app = {
             "feedbacks": "message_feedbacks",
             "annotation": "message_annotations",
@@ -237,15 +242,13 @@ class _Reader:
     def _is_any(self, table: str) -> bool:
         if not self._shot.has(table, "app_id"):
             return False
-        sql = (
-            f"SELECT EXISTS (SELECT 1 FROM {table} WHERE app_id = {quoted_uuid(self._app.app_id)})"
-        )
+        sql = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE app_id = {quoted_uuid(self.app.app_id)})"
         return bool(self._shot.frame(sql).item())
 
     def complete(self, rows: pl.DataFrame) -> MessageChunk:
         ids = f"= ANY({uuids(rows['id'])})"
         parts = {kind: self._parts(kind, ids, rows) for kind in sorted(self._kinds)}
-        has_forms = self._app.version >= FORMS_SINCE and not self._app.is_completion
+        has_forms = self.app.version >= FORMS_SINCE and not self.app.is_completion
         return MessageChunk(rows, has_forms, parts)
 
     def selects(self, ids: str) -> Iterator[str]:
@@ -300,7 +303,7 @@ class _Reader:
             WHERE h.message_id {ids} ORDER BY h.created_at, h.id"""
 
     def _thoughts(self, ids: str) -> str:
-        answer = "t.answer" if self._app.version >= STEP_ANSWERS_SINCE else "NULL::text"
+        answer = "t.answer" if self.app.version >= STEP_ANSWERS_SINCE else "NULL::text"
         return f"""SELECT t.message_id::text AS _message, t.id::text AS id,
             t.message_chain_id::text AS chain_id, t.position, t.thought, {answer} AS answer,
             t.tool, t.tool_labels_str AS tool_labels, t.tool_input, t.observation,

@@ -71,7 +71,9 @@ def compare_days(sync: Sync, shot: Snapshot, app: AppTables, days: DaysOfApp) ->
     asked = [day for day in days.days if day in good or sync.lookback.has(day)]
     counts, digests = _asked(sync, shot, app, asked)
     kept = _kept(sync, app.app_id)
-    likely = [day for day in asked if day in good and kept.get(day, ("",))[0] == digests[day]]
+    likely = [
+        day for day, told in digests.items() if day in good and kept.get(day, ("",))[0] == told
+    ]
     held = _held(sync, app.app_id, likely)
     unchanged = {day: counts[day] for day in likely if held[day] == kept[day][1]}
     return ComparedDays(app.app_id, digests, unchanged)
@@ -100,7 +102,9 @@ def _kept(sync: Sync, app_id: str) -> dict[date, tuple[str, str]]:
 def _asked(
     sync: Sync, shot: Snapshot, app: AppTables, days: Iterable[date]
 ) -> tuple[dict[date, int], dict[date, str]]:
-    """How many messages the snapshot has on each day, and the digests of them."""
+    """How many messages the snapshot has on each day, and the digests of them; of no further day
+    once that takes the server too long: those are read.
+    """
     server = MessageDigests(shot, app)
     rules = (_program(), sync.rules.privacy.text, sync.rules.privacy.people, server.rules)
     counts: dict[date, int] = {}
@@ -108,6 +112,8 @@ def _asked(
     for window in _stretches(days, sync):
         starts = [day_start(day, sync.rules.zone) for day in window.days]
         found = server.by_bounds([*starts, window.end])
+        if found is None:
+            break
         for place, day in enumerate(window.days, 1):
             counts[day], digest = found.get(place, (0, ""))
             told = "\n".join((*rules, str(counts[day]), digest))

@@ -44,6 +44,7 @@ OpenPlace = Callable[..., Workplace]
 READS = re.compile(
     r"SELECT\s|COPY \(SELECT |DECLARE walk NO SCROLL CURSOR FOR SELECT |FETCH FORWARD \d+ FROM walk"
     r"|CLOSE walk|SET \w+ = |BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY|ROLLBACK"
+    r"|(?:RELEASE )?SAVEPOINT tried$"
 )
 
 

@@ -1,10 +1,12 @@
 """Days that are as they were are not read again; whatever moves in Dify or here, they are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from dify_etl.dify_database.connection import Snapshot
 from dify_etl.raw.privacy import Privacy
 from dify_etl.sync.run import SyncPlan
 from dify_etl_tests.dify_database.conftest import DifyTables
@@ -131,3 +133,43 @@ def test_another_rule_of_privacy_reads_again(old: DifyTables) -> None:
     old.place = old.place.with_rules(privacy=Privacy())
     place, _ = _night(old)
     assert place.value("SELECT count(DISTINCT query) FROM raw.messages") == 3
+
+
+def test_day_that_cannot_be_compared_is_read(
+    old: DifyTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server takes too long: the snapshot goes on, and days are proven as ever."""
+    place, _ = _night(old)
+    _night(old)
+    told = _told(place)
+    _, count = _night(old)
+    assert count == 1
+    try_frame = Snapshot.try_frame
+    monkeypatch.setattr(
+        Snapshot, "try_frame", lambda shot, sql: try_frame(shot, f"SELECT 1 / 0 FROM ({sql}) told")
+    )
+    place, count = _night(old)
+    assert count == 2
+    assert _told(place) == told
+
+
+def test_day_is_read_again_after_an_upgrade(old: DifyTables) -> None:
+    """What the same rows show may depend on the version: forms since 1.13."""
+    old.place = replace(old.place, version="1.12.1")
+    _night(old)
+    _night(old)
+    old.place = replace(old.place, version="1.16.1")
+    place, count = _night(old)
+    assert count == 2
+    _, count = _night(old)
+    assert count == 1
+    assert place.rows("SELECT DISTINCT extra_contents FROM raw.messages") == [("[]",)]
+
+
+def test_parts_of_a_day_are_hashed_one_by_one(old: DifyTables) -> None:
+    """PostgreSQL joins no texts of many parts into one, which may have a gigabyte at most."""
+    begin = old.postgres.log.stat().st_size
+    _night(old)
+    asked, *_ = [one for one in old.postgres.statements(begin) if "width_bucket" in one]
+    assert "string_agg(record_send" not in asked
+    assert asked.count("string_agg(") > 2
