@@ -92,8 +92,9 @@ NOT_SLOW = "not slow"
 TOGETHER = ("alerts", "cli", "crashes", "dify_database", "report", "shared_warehouse")
 
 MEMORY_DISK = Path("/dev/shm")
-# What a run keeps there at most is a quarter of it.
-ROOM_BYTES = 4 << 30
+# What a run keeps there at most is a quarter of the room, and workers and their processes need
+# memory beside it.
+ROOM_BYTES, MACHINE_BYTES = 4 << 30, 12 << 30
 ITS_FOLDER = "PYTEST_DEBUG_TEMPROOT"
 
 TOLD = "told"
@@ -111,7 +112,8 @@ def pytest_configure() -> None:
     commit waits for a disk, which is a quarter of the time. Whoever names a folder gets that.
     """
     is_named = any(name in os.environ for name in (ITS_FOLDER, "TMPDIR"))
-    if not is_named and _has_room(MEMORY_DISK):
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if not is_named and memory >= MACHINE_BYTES and _has_room(MEMORY_DISK):
         os.environ[ITS_FOLDER] = str(MEMORY_DISK)
 
 

@@ -16,15 +16,19 @@ from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID
 BEAT = "beat"  # in the state of a started task: a number that its process raises while it lives
 BEATS_EVERY_SECONDS = 5.0
 SILENT_SECONDS = 30.0
+# Dagster looks every ten seconds. Of a longer time between two looks no more counts as silence:
+# then the backend was away, and who lived could not say so.
+LOOK_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The last heartbeat of a task, and when it was first seen here: clocks of other machines play
-    no part.
+    """The last heartbeat of a task, how long it is the last one, and when that was seen here:
+    clocks of other machines play no part.
     """
 
     beat: int | None
+    silent_seconds: float
     at: float
 
 
@@ -69,16 +73,17 @@ class WorkspaceRunLauncher(CeleryRunLauncher):  # type: ignore[misc]  # not inst
         info = task.info
         beat = info.get(BEAT) if isinstance(info, dict) else None
         now = time.monotonic()
-        seen = self._seen.get(task_id)
-        if seen is None or seen.beat != beat:
-            seen = self._seen[task_id] = _Seen(beat, now)
-        if now - seen.at < SILENT_SECONDS:
+        seen, silent = self._seen.get(task_id), 0.0
+        if seen is not None and seen.beat == beat:
+            silent = seen.silent_seconds + min(now - seen.at, LOOK_SECONDS)
+        self._seen[task_id] = _Seen(beat, silent, now)
+        if silent < SILENT_SECONDS:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         del self._seen[task_id]
         host = info.get("hostname") if isinstance(info, dict) else None
         return CheckRunHealthResult(
             WorkerStatus.FAILED,
             f"The process of this run on {host or 'its worker'} is silent for "
-            f"{now - seen.at:.0f} s: it or its machine died. What was committed is kept, and the "
+            f"{silent:.0f} s: it or its machine died. What was committed is kept, and the "
             "next night reads the rest.",
         )

@@ -19,6 +19,9 @@ from dagster_celery.tasks import create_execute_job_task
 
 from dify_etl.cluster.celery_runs import BEAT, BEATS_EVERY_SECONDS, WorkspaceRunLauncher
 
+# A beat that hangs in a dead connection does not keep a run from its end.
+JOIN_SECONDS = 30.0
+
 
 class BeatingTask(Task):  # type: ignore[misc]  # not installed for mypy
     """A task whose process says that it lives, in the state that the launcher looks at."""
@@ -49,7 +52,7 @@ def _beating(task: Task, task_id: str, hostname: str) -> Iterator[None]:
         yield
     finally:  # before the end of the task is written, which a late beat would undo
         over.set()
-        thread.join()
+        thread.join(JOIN_SECONDS)
 
 
 def _application() -> Celery:

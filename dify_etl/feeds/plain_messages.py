@@ -70,6 +70,7 @@ def split_plain(app_id: str, chunk: MessageChunk) -> tuple[PlainMessages, Messag
         ~pl.col("id").is_in(list(others))
         & pl.all_horizontal(pl.col(*_NEEDED).is_not_null())
         & pl.col("created_at").is_between(_FIRST, _LAST)
+        & pl.col("provider_response_latency").is_finite().fill_null(value=True)
     )
     odd: Odd = set()
     objects = _objects(bare["message_metadata"].to_list(), odd)

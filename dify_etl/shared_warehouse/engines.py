@@ -113,7 +113,11 @@ class SharedWarehouse:
                     raise self.clear(error) from None
             pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 1.5**tries)
             time.sleep(pause * random.uniform(0.5, 1.5))  # nosec B311 # no secret
-        raise SharedWarehouseBusy(
+        raise self.busy()
+
+    def busy(self) -> SharedWarehouseBusy:
+        """That others write all the time."""
+        return SharedWarehouseBusy(
             f"{MAX_TRIES} tries in a row met commits of other writers; nothing was written",
             where=self.place.name,
             hint="Let fewer workspaces publish at once, then run `dify-etl warehouse publish`.",

@@ -7,6 +7,7 @@ one now are deleted and inserted anew. Whoever was cut off says it once more.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,7 @@ from dify_etl.shared_warehouse.copied_tables import (
     tables_of_copy,
 )
 from dify_etl.shared_warehouse.engines import (
+    MAX_TRIES,
     WORKSPACE,
     SharedWarehouse,
     attach_copy,
@@ -161,28 +163,71 @@ def publish_into(
     attach_copy(warehouse, copy)
     try:
         workspace = workspace_of_copy(warehouse, copy)
-        tables, misfits = _fitting(warehouse, workspace, tables_of_copy(warehouse))
-        _measure(warehouse, [one for one, _ in tables])
+        tables = tables_of_copy(warehouse)
+        for _ in range(MAX_TRIES):
+            fitting = _fitting(warehouse, workspace, tables)
+            _measure(warehouse, [one for one, _ in fitting.tables])
+            with suppress(_TypesMoved):
+                return _published(
+                    warehouse,
+                    workspace,
+                    fitting,
+                    run_id,
+                    kept=() if is_purged else [one.table for one in fitting.misfits],
+                    is_compared=is_compared,
+                )
     except duckdb.Error as error:
         raise warehouse.clear(error) from None
+    raise warehouse.busy()
+
+
+class _TypesMoved(Exception):
+    """Another writer made or changed tables since it was looked which values fit in them."""
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """The tables that can be published, each with its columns whose type changes there (see
+    `columns_to_change`); why others cannot; and the tables that were there when this was found.
+    """
+
+    tables: list[tuple[CopiedTable, dict[str, bool]]]
+    misfits: tuple[Misfit, ...]
+    held: Mapping[str, dict[str, str]]
+
+    def still_held(self, warehouse: SharedWarehouse) -> Mapping[str, dict[str, str]]:
+        """The tables that are there now; _TypesMoved when those to be published are others."""
+        held = shared_columns(warehouse)
+        names = [one.qualified for one, _ in self.tables]
+        if any(held.get(name) != self.held.get(name) for name in names):
+            raise _TypesMoved
+        return held
+
+
+def _published(
+    warehouse: SharedWarehouse,
+    workspace: Workspace,
+    fitting: _Fitting,
+    run_id: str,
+    *,
+    kept: Collection[str],
+    is_compared: bool,
+) -> Publication:
     publication_id = str(uuid.uuid4())
-    kept = () if is_purged else tuple(one.table for one in misfits)
     done = warehouse.transaction(
         lambda: _publish(
-            warehouse, workspace, tables, publication_id, run_id, kept, is_compared=is_compared
+            warehouse, workspace, fitting, publication_id, run_id, kept, is_compared=is_compared
         ),
         message=f"workspace {workspace.workspace_id}, publication {publication_id}",
         mark=publication_id,
     )
-    return replace(done, left_out=misfits)
+    return replace(done, left_out=fitting.misfits)
 
 
 def _fitting(
     warehouse: SharedWarehouse, workspace: Workspace, tables: Sequence[CopiedTable]
-) -> tuple[list[tuple[CopiedTable, dict[str, bool]]], tuple[Misfit, ...]]:
-    """The tables that can be published, each with its columns whose type changes there (see
-    `columns_to_change`); and why others cannot.
-    """
+) -> _Fitting:
+    # Before the transaction: a value that cannot be cast would end it.
     held = shared_columns(warehouse)
     found, misfits = [], []
     for one in tables:
@@ -192,7 +237,7 @@ def _fitting(
             misfits.append(changed)
         else:
             found.append((one, changed))
-    return found, tuple(misfits)
+    return _Fitting(found, tuple(misfits), held)
 
 
 def workspace_of_copy(warehouse: SharedWarehouse, copy: Path) -> Workspace:
@@ -230,15 +275,15 @@ def _measure(warehouse: SharedWarehouse, tables: Sequence[CopiedTable]) -> None:
 def _publish(
     warehouse: SharedWarehouse,
     workspace: Workspace,
-    fitting: Sequence[tuple[CopiedTable, dict[str, bool]]],
+    fitting: _Fitting,
     publication_id: str,
     run_id: str,
     kept: Collection[str],
     *,
     is_compared: bool,
 ) -> Publication:
-    tables = [one for one, _ in fitting]
-    held = shared_columns(warehouse)
+    tables = [one for one, _ in fitting.tables]
+    held = fitting.still_held(warehouse)
     if not held:
         for schema in SCHEMAS:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS shared.{schema}")
@@ -248,14 +293,16 @@ def _publish(
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
     types = {
         one.qualified: _ensure(warehouse, one, held.get(one.qualified), changed)
-        for one, changed in fitting
+        for one, changed in fitting.tables
     }
     # A table that is made now is empty, whatever its digests say: somebody dropped it.
-    anew = {one.qualified for one, changed in fitting if changed or one.qualified not in held}
+    anew = {
+        one.qualified for one, changed in fitting.tables if changed or one.qualified not in held
+    }
     if is_compared:
         anew |= {
             one.qualified
-            for one, changed in fitting
+            for one, changed in fitting.tables
             if not (there := held.get(one.qualified))
             or {*one.columns} - {*there}
             or changed

@@ -202,20 +202,14 @@ class Database:
         """Let queries take so much memory, such as 2GB, or what DuckDB would take of a machine that
         has less; what needs more spills beside the file.
         """
-        self.execute("RESET GLOBAL memory_limit")
+        self.free_memory()
         has = "parse_formatted_bytes(current_setting('memory_limit'))"
         if self.value(f"SELECT {has} > parse_formatted_bytes({quoted(most)})"):
             self.execute(f"SET memory_limit = {quoted(most)}")
 
-    @contextmanager
-    def unbound_memory(self) -> Iterator[None]:
-        """Queries inside may take what the machine has: most of it, as DuckDB does by itself."""
-        bound = self.value("SELECT current_setting('memory_limit')")
+    def free_memory(self) -> None:
+        """Let queries take what the machine has: most of it, as DuckDB does by itself."""
         self.execute("RESET GLOBAL memory_limit")
-        try:
-            yield
-        finally:
-            self.execute(f"SET memory_limit = {quoted(bound)}")
 
     def ensure(self, *tables: Table) -> None:
         """Make the tables and comments as specified; new columns are added, none is dropped.

@@ -5,6 +5,7 @@ import json
 import logging
 import uuid
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -150,8 +151,7 @@ class Builds:
                 return None, self._build(model, was)
             except duckdb.OutOfMemoryException:
                 log.warning("%s takes more than %s: all that there is", model.qualified, MEMORY)
-                with self.database.unbound_memory():
-                    return None, self._build(model, was)
+                return None, self._build_with_all_memory(model, was)
         except ModelBroken as error:
             return error, _NEVER
         except WarehouseUnwritable as error:
@@ -162,6 +162,14 @@ class Builds:
             return ModelBroken(error.what, where=model.where, hint=_LOOK), _NEVER
         except duckdb.Error as error:  # such as a query that takes more memory than there is
             return ModelBroken(str(error).splitlines()[0], where=model.where, hint=_LOOK), _NEVER
+
+    def _build_with_all_memory(self, model: Model, was: Built | None) -> Built:
+        self.database.free_memory()
+        try:
+            return self._build(model, was)
+        finally:
+            with suppress(duckdb.Error):  # more is in use than that: the next build says so
+                self.database.bound_memory(MEMORY)
 
     def _build(self, model: Model, was: Built | None) -> Built:
         how = Built(None, built_whole_at=utc_now())

@@ -331,6 +331,17 @@ def test_odd_metadata_is_left_to_the_record(chat: DifyTables, metadata: str) -> 
     assert (bool(waits), held[0][1]) == (is_odd or "[" in metadata, is_odd or "[" in metadata)
 
 
+@pytest.mark.parametrize("figure", ["NaN", "Infinity"])
+def test_odd_latency_is_left_to_the_record(chat: DifyTables, figure: str) -> None:
+    """One that is no number would spoil every average of its day."""
+    sql = f"UPDATE messages SET provider_response_latency = '{figure}' WHERE query = 'question 0'"
+    chat.postgres.execute(sql, chat.name)
+    place = chat.through()
+    place.read(TALK)
+    held = place.rows("SELECT latency_seconds, odd_fields FROM raw.messages WHERE query LIKE '% 0'")
+    assert [(seconds, "latency_seconds" in str(odd)) for seconds, odd in held] == [(None, True)]
+
+
 def test_what_changes_later_is_found(chat: DifyTables) -> None:
     """A rating of an old message, a message that was deleted, a talk that was."""
     place = chat.through()

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from dify_etl.shared_warehouse import publication
 from dify_etl.shared_warehouse.comparing import compare_shared
-from dify_etl.shared_warehouse.engines import opened, opened_to_read
+from dify_etl.shared_warehouse.engines import SharedWarehouse, opened, opened_to_read
 from dify_etl.shared_warehouse.errors import (
     SharedTableRefused,
     SharedWarehouseBusy,
@@ -262,6 +262,29 @@ def test_no_value_is_changed_by_a_type(
             for value in (others, ours)
         ]
     assert asked(place, "SELECT x FROM shared.marts.mine ORDER BY workspace_id") == expected
+
+
+def test_table_that_comes_meanwhile_is_looked_at(
+    thorough_place: SharedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two homes make a table of one name at once: who comes second takes no type unseen."""
+    place, copy = thorough_place, small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+    looks: list[object] = []
+
+    def looked(warehouse: SharedWarehouse, *given: Any) -> Any:
+        found = fitting(warehouse, *given)
+        if not looks:
+            warehouse.execute("CREATE TABLE shared.marts.mine (workspace_id VARCHAR, x BOOLEAN)")
+            warehouse.execute("INSERT INTO shared.marts.mine VALUES ('a', true)")
+        looks.append(found)
+        return found
+
+    fitting = publication._fitting
+    monkeypatch.setattr(publication, "_fitting", looked)
+    publish(place, change(copy, MINE.format("7")))
+    assert len(looks) == 2
+    assert asked(place, "SELECT x FROM shared.marts.mine ORDER BY workspace_id") == [(1,), (7,)]
 
 
 def test_no_other_account_may_read_what_is_being_written(
