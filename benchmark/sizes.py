@@ -20,6 +20,7 @@ REAL = Pace(
     messages=0.022,
 )
 CROWDED = (INSTANT, BUSY, REAL)  # more requests at a time gain nothing
+ONCE = (*CROWDED, FAR)  # the server alone decides, or nothing is compared to a target
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,8 @@ class Size:
     days: int = 30
 
     def repeats_at(self, pace: Pace) -> int:
-        """How often dify-etl and the floor are run; once where nothing is compared to a target, or
-        where the server alone decides.
-        """
-        return 1 if pace in CROWDED else self.repeats
+        """How often dify-etl and the floor are run."""
+        return 1 if pace in ONCE else self.repeats
 
 
 SIZES = {
