@@ -4,7 +4,7 @@ import re
 from datetime import date, timedelta
 from importlib.util import find_spec
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, SecretStr
@@ -28,13 +28,18 @@ def _cron(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    # The messages never quote the value: somebody may have written a password into it.
+def _address(text: str, what: str = "address") -> SplitResult:
+    # No message quotes the value: it may hold a password, or somebody has written one into it.
     try:
-        url = urlsplit(text.strip())
+        url = urlsplit(text)
         _ = url.port
     except ValueError as error:
-        raise ValueError("it is no address") from error
+        raise ValueError(f"it is no {what}") from error
+    return url
+
+
+def _url(text: str) -> str:
+    url = _address(text.strip())
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("it must begin with http:// or https:// and name a host")
     if url.username is not None or url.password is not None:
@@ -72,12 +77,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
 
 
 def _postgres(secret: SecretStr) -> SecretStr:
-    # The messages never quote the value: it holds a password.
-    try:
-        url = urlsplit(secret.get_secret_value())
-        _ = url.port
-    except ValueError as error:
-        raise ValueError("it is no address of a database") from error
+    url = _address(secret.get_secret_value(), "address of a database")
     if url.scheme not in ("postgresql", "postgresql+psycopg2") or not url.path.strip("/"):
         raise ValueError("it must begin with postgresql:// and name a database")
     if find_spec("dagster_postgres") is None:
@@ -86,12 +86,7 @@ def _postgres(secret: SecretStr) -> SecretStr:
 
 
 def _dify_database(secret: SecretStr) -> SecretStr:
-    # The messages never quote the value: it holds a password.
-    try:
-        url = urlsplit(secret.get_secret_value())
-        _ = url.port
-    except ValueError as error:
-        raise ValueError("it is no address of a database") from error
+    url = _address(secret.get_secret_value(), "address of a database")
     if "mysql" in url.scheme or "mariadb" in url.scheme:
         raise ValueError(
             "MySQL is not read: its tables were never compared with what the console shows. "

@@ -41,8 +41,9 @@ def _beating(task: Task, task_id: str, hostname: str) -> Iterator[None]:
             state = {"pid": os.getpid(), "hostname": hostname, BEAT: number}
             try:
                 task.update_state(task_id=task_id, state="STARTED", meta=state)
-            except Exception:  # a backend that is away: the next beat tries again
-                task.app.log.get_default_logger().warning("no heartbeat could be written")
+            except Exception as error:  # a backend that is away: the next beat tries again
+                log = task.app.log.get_default_logger()
+                log.warning("no heartbeat could be written: %s", type(error).__name__)
             if over.wait(BEATS_EVERY_SECONDS):
                 return
 

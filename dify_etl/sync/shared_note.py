@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dify_etl.errors import ActionableError
@@ -17,6 +17,7 @@ from dify_etl.private_files import replace_file
 from dify_etl.warehouse.database import utc_now
 
 CUT_OFF = "the publication into it was cut off: killed, or the machine went down"
+UNREADABLE = "what this home remembers of it cannot be read"
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,16 @@ class SharedBehind:
 
 def shared_behind(home: Path) -> SharedBehind | None:
     """Whether it is behind; None: it has all, or nothing was ever published into one."""
+    note = Home(home).shared_note
     try:
-        held = json.loads(Home(home).shared_note.read_text("utf-8"))
-        return SharedBehind(datetime.fromisoformat(held["since"]), str(held["reason"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        since = datetime.fromtimestamp(note.stat().st_mtime, UTC)
+    except OSError:
         return None
+    try:
+        held = json.loads(note.read_text("utf-8"))
+        return SharedBehind(datetime.fromisoformat(held["since"]), str(held["reason"]))
+    except (OSError, ValueError, KeyError, TypeError):  # somebody's hand, or a disk
+        return SharedBehind(since, UNREADABLE)
 
 
 @contextmanager

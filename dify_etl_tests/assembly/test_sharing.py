@@ -29,6 +29,7 @@ from dify_etl.shared_warehouse.errors import (
 )
 from dify_etl.sync.shared_note import (
     CUT_OFF,
+    UNREADABLE,
     SharedBehind,
     forget_shared,
     noted_publication,
@@ -115,6 +116,19 @@ def test_home_remembers_since_when_it_is_behind(
     publish_now(settings)
     assert shared_behind(settings.home) is None
     assert not Home(settings.home).shared_note.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"since": "soon", "reason": "r"}', b"\xff"]
+)
+def test_note_that_cannot_be_read_is_no_good_news(settings: Settings, content: bytes) -> None:
+    """A full disk, or somebody's hand: until the next publication it counts as behind."""
+    Home(settings.home).shared_note.write_bytes(content)
+    behind = shared_behind(settings.home)
+    assert behind is not None
+    assert behind.reason == UNREADABLE
+    publish_now(settings)
+    assert shared_behind(settings.home) is None
 
 
 def test_table_that_is_left_out_is_behind(settings: Settings, tmp_path: Path) -> None:
