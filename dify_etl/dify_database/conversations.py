@@ -1,7 +1,8 @@
 """Conversations as the lists of the console tell them, from Dify's tables."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -17,6 +18,8 @@ HIDES_DELETED_SINCE = (1, 7, 0)  # 1.0 lists what a user deleted; later servers 
 TELLS_MODEL_SINCE = (1, 16, 0)
 TELLS_PAUSED_SINCE = (1, 13, 0)
 NULL_COUNTS_SINCE = (1, 7, 0)  # of apps without runs; 1.0 tells zeros
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,91 @@ class AppTables:
 
 @dataclass(frozen=True)
 class ConversationChunk:
-    """Some conversations: as answers of the console, and what only the database tells."""
+    """Some conversations: `rows` as Dify's tables have them, with what the console looks up for
+    each, and the configurations that they name.
+    """
 
-    answers: list[JsonRow]
-    more: pl.DataFrame
+    rows: pl.DataFrame
+    app: AppTables
+    configs: Mapping[str | None, JsonRow]
+
+    def of(self, rows: pl.DataFrame) -> "ConversationChunk":
+        """The same chunk with some of its rows alone."""
+        return replace(self, rows=rows)
+
+    @property
+    def more(self) -> pl.DataFrame:
+        """What the console does not tell, by conversation_id."""
+        return self.rows.select(pl.col("id").alias("conversation_id"), "invoke_from")
+
+    @property
+    def outcomes(self) -> Sequence[str]:
+        """The states of runs that the console counts for each conversation; none where it does not
+        count them.
+        """
+        app = self.app
+        if app.mode not in CHATFLOW_MODES and app.version >= NULL_COUNTS_SINCE:
+            return ()
+        is_new = app.version >= TELLS_PAUSED_SINCE
+        return [name for name, _ in _OUTCOMES if is_new or name != "paused"]
+
+    def config(self, config_id: str | None) -> JsonRow:
+        """`model_config` as the console tells it."""
+        return self.configs.get(config_id, self.configs[None])
+
+    def answers(self) -> Iterator[JsonRow]:
+        """Each as the lists of the console send it."""
+        more = self._of_completion if self.app.is_completion else self._of_chat
+        for row in self.rows.iter_rows(named=True):
+            yield {
+                **{key: row[key] for key in _HEAD},
+                "model_config": self.config(row["config_id"]),
+                "user_feedback_stats": {"like": row["ul"], "dislike": row["ud"]},
+                "admin_feedback_stats": {"like": row["al"], "dislike": row["ad"]},
+                **more(row),
+            }
+
+    def _of_chat(self, row: JsonRow) -> JsonRow:
+        outcomes = self.outcomes
+        return {
+            "name": row["name"],
+            "summary": row["summary"] or row["query"] or "",
+            "annotated": row["annotated"],
+            "message_count": row["messages"],
+            "status_count": {key: row.get(key) or 0 for key in outcomes} if outcomes else None,
+        }
+
+    def _of_completion(self, row: JsonRow) -> JsonRow:
+        if row["messages"] == 0:
+            return {"annotation": None, "message": None}
+        annotation = None
+        if row["annotation_id"] is not None:
+            annotation = {
+                "id": row["annotation_id"],
+                "question": row["annotation_question"],
+                "content": row["annotation_content"],
+                "account": {"id": row["annotation_account_id"]},
+                "created_at": row["annotation_at"],
+            }
+        prompts = json_of(row["message"])
+        first = prompts[0].get("text", "") if isinstance(prompts, list) and prompts else ""
+        return {
+            "annotation": annotation,
+            "message": {
+                "inputs": json_of(row["inputs"]),
+                "query": row["query"],
+                "message": first,
+                "answer": row["answer"],
+            },
+        }
 
 
-def conversations(shot: Snapshot, app: AppTables, where: str) -> Iterator[ConversationChunk]:
-    """Conversations of an app that the console lists; `where` is SQL over conversations c."""
+def conversations(
+    shot: Snapshot, app: AppTables, where: str, make: Callable[[ConversationChunk], R]
+) -> Iterator[R]:
+    """Conversations of an app that the console lists; `where` is SQL over conversations c. Each
+    chunk comes as `make` makes it on the thread that asks the database.
+    """
     person = (
         "LEFT JOIN end_users e ON e.id = c.from_end_user_id "
         "LEFT JOIN accounts a ON a.id = c.from_account_id"
@@ -77,7 +157,17 @@ def conversations(shot: Snapshot, app: AppTables, where: str) -> Iterator[Conver
         key="c.id",
     )
     reader = _Reader(shot, app)
-    return in_chunks(shot, selection, reader.complete)
+    return in_chunks(shot, selection, lambda rows: make(reader.complete(rows)))
+
+
+def json_of(text: str | None) -> Any:
+    """The value of a JSON column, or of JSON in a text column; None where it holds none."""
+    if not text:
+        return None
+    try:
+        return decode(text.encode())
+    except ValueError:
+        return text
 
 
 class _Reader:
@@ -91,66 +181,13 @@ class _Reader:
         self._configs: dict[str | None, JsonRow] = {None: {"model": None, "pre_prompt": None}}
 
     def complete(self, frame: pl.DataFrame) -> ConversationChunk:
-        ids = uuids(frame["id"])
-        self._read_configs({one for one in frame["config_id"] if one is not None})
-        counted = self._counted(ids)
-        answers = []
-        for row in frame.iter_rows(named=True):
-            told = counted[row["id"]]
-            answer: JsonRow = {
-                **{key: row[key] for key in _HEAD},
-                "model_config": self._configs.get(row["config_id"], self._configs[None]),
-                "user_feedback_stats": {"like": told["ul"], "dislike": told["ud"]},
-                "admin_feedback_stats": {"like": told["al"], "dislike": told["ad"]},
-            }
-            if self._app.is_completion:
-                answer |= self._of_completion(told)
-            else:
-                answer |= self._of_chat(row, told)
-            answers.append(answer)
-        more = frame.select(pl.col("id").alias("conversation_id"), "invoke_from")
-        return ConversationChunk(answers, more)
+        self._read_configs({one for one in frame["config_id"].unique() if one is not None})
+        rows = frame.join(
+            self._counted(uuids(frame["id"])), on="id", how="left", maintain_order="left"
+        )
+        return ConversationChunk(rows, self._app, self._configs)
 
-    def _of_chat(self, row: JsonRow, told: JsonRow) -> JsonRow:
-        return {
-            "name": row["name"],
-            "summary": row["summary"] or told["query"] or "",
-            "annotated": told["annotated"],
-            "message_count": told["messages"],
-            "status_count": self._statuses(told),
-        }
-
-    def _statuses(self, told: JsonRow) -> JsonRow | None:
-        is_new = self._app.version >= TELLS_PAUSED_SINCE
-        keys = [name for name, _ in _OUTCOMES if is_new or name != "paused"]
-        is_counted = self._app.mode in CHATFLOW_MODES or self._app.version < NULL_COUNTS_SINCE
-        return {key: told.get(key) or 0 for key in keys} if is_counted else None
-
-    def _of_completion(self, told: JsonRow) -> JsonRow:
-        if told["messages"] == 0:
-            return {"annotation": None, "message": None}
-        annotation = None
-        if told["annotation_id"] is not None:
-            annotation = {
-                "id": told["annotation_id"],
-                "question": told["annotation_question"],
-                "content": told["annotation_content"],
-                "account": {"id": told["annotation_account_id"]},
-                "created_at": told["annotation_at"],
-            }
-        prompts = decode(told["message"].encode())
-        first = prompts[0].get("text", "") if isinstance(prompts, list) and prompts else ""
-        return {
-            "annotation": annotation,
-            "message": {
-                "inputs": decode(told["inputs"].encode()),
-                "query": told["query"],
-                "message": first,
-                "answer": told["answer"],
-            },
-        }
-
-    def _counted(self, ids: str) -> dict[str, JsonRow]:
+    def _counted(self, ids: str) -> pl.DataFrame:
         """Per conversation its messages, ratings, annotations, and the states of its runs."""
         given = " ".join(
             f", count(*) FILTER (WHERE from_source = '{source}' AND rating = '{rating}') AS {name}"
@@ -168,8 +205,7 @@ class _Reader:
                 WHERE conversation_id = c.id) f
             LEFT JOIN LATERAL ({self._first(first)}) q ON true
             CROSS JOIN LATERAL ({self._states()}) s"""
-        rows = self._shot.frame(sql).iter_rows(named=True)
-        return {row["id"]: row for row in rows}
+        return self._shot.frame(sql)
 
     def _first(self, columns: str) -> str:
         """SQL for the first message of c, which stands for it."""
@@ -205,7 +241,7 @@ class _Reader:
             for config_id, model, prompt in rows.iter_rows():
                 told = model if self._app.version >= TELLS_MODEL_SINCE else None
                 self._configs[config_id] = {
-                    "model": decode(told.encode()) if told else None,
+                    "model": json_of(told),
                     "pre_prompt": prompt,
                 }
 

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import polars as pl
 
 from dify_etl.dify.http.deny_list import REMOVED
-from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.record import JsonRow
 from dify_etl.dify_database.chunks import Selection, between, in_chunks, moment, seconds
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
-from dify_etl.dify_database.conversations import AppTables
+from dify_etl.dify_database.conversations import AppTables, json_of
 
 MESSAGES = "messages (database)"
 FORMS_SINCE = (1, 13, 0)
@@ -113,16 +112,6 @@ class MessageChunk:
 def instant(column: str) -> pl.Expr:
     """Epoch seconds as an instant, UTC."""
     return pl.from_epoch(column).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
-
-
-def json_of(text: str | None) -> Any:
-    """The value of a JSON column, or of JSON in a text column; None where it holds none."""
-    if not text:
-        return None
-    try:
-        return decode(text.encode())
-    except ValueError:
-        return text
 
 
 def messages(shot: Snapshot, app: AppTables, where: str) -> Iterator[MessageChunk]:

@@ -13,8 +13,8 @@ from dify_etl.dify.http.server import Version
 from dify_etl.dify.record import JsonRow
 from dify_etl.dify_database.chunks import Selection, in_chunks, seconds
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
-from dify_etl.dify_database.conversations import AppTables
-from dify_etl.dify_database.messages import form_rows, instant, json_of
+from dify_etl.dify_database.conversations import AppTables, json_of
+from dify_etl.dify_database.messages import form_rows, instant
 
 RUNS = "workflow_runs (database)"
 LOGS = "workflow_app_logs (database)"

@@ -80,7 +80,8 @@ def _conversations(dify: DifyClient, shot: Snapshot, tables: AppTables, app: App
     if not ids:
         return
     where = f"c.id = ANY({uuids(ids)})"
-    rows = [one for chunk in conversations(shot, tables, where) for one in chunk.answers]
+    found = conversations(shot, tables, where, lambda chunk: list(chunk.answers()))
+    rows = [one for some in found for one in some]
     yield (
         "conversations",
         _frame("conversations", kind, listed),

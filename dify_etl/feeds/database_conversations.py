@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from dify_etl.dify.conversations import CompletionConversation, Conversation
+from dify_etl.dify.conversations import CompletionConversation, Conversation, LoggedConversation
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch, parse
 from dify_etl.dify.tool_calls import LoggedStep
@@ -37,6 +37,7 @@ from dify_etl.feeds.message_parts import (
     mark_messages_absent,
     mark_messages_deleted,
 )
+from dify_etl.feeds.plain_conversations import split_plain_conversations
 from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
@@ -64,11 +65,11 @@ def _read_conversations(
     counted = counted_by_day(
         sync, shot, days, "c.created_at", f"FROM conversations c WHERE {app.shown('c')}"
     )
-    for chunk in conversations(shot, app, days.within("c.created_at")):
-        _load_conversations(loader, app, chunk, seen)
+    for framed in conversations(shot, app, days.within("c.created_at"), _framed_conversations):
+        _load_conversations(loader, app, framed, seen)
     if touched := _touched_conversations(app, days):
-        for chunk in conversations(shot, app, touched):
-            _load_conversations(loader, app, chunk, SeenRows("conversations"))
+        for framed in conversations(shot, app, touched, _framed_conversations):
+            _load_conversations(loader, app, framed, SeenRows("conversations"))
     with loader.commit():
         _mark_conversations(loader, app, days, seen)
         loader.close_slices(list(slices_of_days(sync, days, seen.by_day, counted)))
@@ -95,17 +96,34 @@ def _lately(app: AppTables, column: str, since: str) -> Iterator[str]:
         )
 
 
+@dataclass(frozen=True)
+class _FramedConversations:
+    """A chunk of conversations as it is loaded: its rows, and the records of those not plain."""
+
+    rows: pl.DataFrame
+    more: pl.DataFrame
+    batch: Batch[LoggedConversation]
+
+
+def _framed_conversations(chunk: ConversationChunk) -> _FramedConversations:
+    kind: type[LoggedConversation]
+    kind = CompletionConversation if chunk.app.is_completion else Conversation
+    plain, others = split_plain_conversations(chunk)
+    context = {"app_id": chunk.app.app_id}
+    batch = parse(kind, list(others.answers()), endpoint=CONVERSATIONS, context=context)
+    rows = records_frame(raw_table("conversations"), kind, batch.records)
+    return _FramedConversations(pl.concat([plain, rows]), chunk.more, batch)
+
+
 def _load_conversations(
-    loader: FeedLoader, app: AppTables, chunk: ConversationChunk, seen: SeenRows
+    loader: FeedLoader, app: AppTables, framed: _FramedConversations, seen: SeenRows
 ) -> None:
-    kind = CompletionConversation if app.is_completion else Conversation
-    context = {"app_id": app.app_id}
-    batch = parse(kind, chunk.answers, endpoint=CONVERSATIONS, context=context)
-    table = raw_table("conversations")
-    rows = records_frame(table, kind, batch.records)
+    rows, batch = framed.rows, framed.batch
     with loader.commit():
         loader.note_drift(batch.records)
-        loader.load_frame(table, rows.join(chunk.more, on="conversation_id", how="left"))
+        loader.load_frame(
+            raw_table("conversations"), rows.join(framed.more, on="conversation_id", how="left")
+        )
         loader.quarantine(app.app_id, batch.rejected)
     seen.note(loader.sync, rows, batch.rejected)
 

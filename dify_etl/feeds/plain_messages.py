@@ -27,7 +27,10 @@ from dify_etl.raw.frames import decimal_text, frame_schema, without_secrets_in
 from dify_etl.raw.tables import raw_table
 
 _BIGINT = 1 << 63
-_FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 9999))
+# Times that every record takes, in seconds since 1970.
+FIRST_SECOND, LAST_SECOND = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 9999)
+)
 _NEEDED = ("query", "answer", "status", "from_source", "inputs", "message")
 _MOST_DIGITS = 40  # of a price as text
 
@@ -69,7 +72,7 @@ def split_plain(app_id: str, chunk: MessageChunk) -> tuple[PlainMessages, Messag
     bare = rows.filter(
         ~pl.col("id").is_in(list(others))
         & pl.all_horizontal(pl.col(*_NEEDED).is_not_null())
-        & pl.col("created_at").is_between(_FIRST, _LAST)
+        & pl.col("created_at").is_between(FIRST_SECOND, LAST_SECOND)
         & pl.col("provider_response_latency").is_finite().fill_null(value=True)
     )
     odd: Odd = set()

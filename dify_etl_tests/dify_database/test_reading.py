@@ -14,11 +14,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from pydantic import SecretStr
 
+from dify_etl.dify.conversations import CompletionConversation, Conversation
+from dify_etl.dify.http.server import Version
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import parse
 from dify_etl.dify_database import chunks
 from dify_etl.dify_database.connection import DifyDatabase
-from dify_etl.dify_database.conversations import AppTables
+from dify_etl.dify_database.conversations import AppTables, conversations
 from dify_etl.dify_database.errors import (
     DatabaseOdd,
     DatabaseRefused,
@@ -27,6 +29,7 @@ from dify_etl.dify_database.errors import (
 )
 from dify_etl.dify_database.messages import messages
 from dify_etl.feeds.message_parts import CHILDREN, parts_of
+from dify_etl.feeds.plain_conversations import split_plain_conversations
 from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.privacy import Privacy
@@ -225,6 +228,52 @@ def test_plain_messages_are_what_their_records_are(lively: DifyTables) -> None:
     assert heights["messages"] > 50
     assert min(heights.values()) > 0, heights
     assert set(heights) == {"messages", "message_feedbacks", "message_citations", "message_files"}
+
+
+@pytest.mark.parametrize("version", [(1, 0, 0), (1, 10, 0), (1, 16, 1)])
+def test_plain_conversations_are_what_their_records_are(
+    lively: DifyTables, version: Version
+) -> None:
+    """The short cut by columns, cell for cell; one with a value that no record takes is left to its
+    record, and a configuration that is no JSON is text.
+    """
+    world = lively.place.world
+    _rate_some(lively)
+    lively.postgres.execute(
+        """UPDATE conversations SET summary = CASE WHEN name < 'm' THEN '' ELSE 'a summary' END;
+        INSERT INTO app_model_configs (id, app_id, model, pre_prompt, created_at, updated_at)
+        SELECT gen_random_uuid(), id, '{"name": ' || CASE WHEN name < 'm' THEN '1e400}' ELSE '' END,
+            'see https://x.test/?access_token=canary-0123456789abcdef', created_at, created_at
+        FROM apps;
+        UPDATE conversations c SET app_model_config_id = (SELECT min(m.id::text)::uuid
+            FROM app_model_configs m WHERE m.app_id = c.app_id AND m.pre_prompt LIKE 'see%')
+        WHERE c.id::text < '8';
+        UPDATE conversations SET created_at = '1999-05-05' WHERE id::text < '2'""",
+        lively.name,
+    )
+    heights: Counter[str] = Counter()
+    for app in world.apps.values():
+        if app.mode not in ("chat", "completion", "advanced-chat", "agent-chat"):
+            continue
+        with DifyDatabase(SecretStr(lively.url())).snapshot(world.workspace_id) as shot:
+            tables = AppTables(app.id, app.mode, version)
+            for chunk in conversations(shot, tables, "true", lambda chunk: chunk):
+                plain, others = split_plain_conversations(chunk)
+                kind = CompletionConversation if tables.is_completion else Conversation
+                answers, context = list(chunk.answers()), {"app_id": app.id}
+                batch = parse(kind, answers, endpoint="x", context=context)
+                records = records_frame(raw_table("conversations"), kind, batch.records)
+                assert plain.height + others.rows.height == chunk.rows.height == len(answers)
+                wanted = records.join(
+                    plain.select("conversation_id"), on="conversation_id", how="semi"
+                )
+                assert_frame_equal(plain, wanted, check_row_order=False)
+                assert plain.is_empty() == tables.is_completion
+                heights["plain"] += plain.height
+                heights["others"] += others.rows.height
+                heights["odd"] += len(batch.rejected)
+    assert heights["plain"] > heights["others"] > 0, heights
+    assert heights["odd"] > 0
 
 
 def _those_of(plain: PlainMessages, records: pl.DataFrame) -> pl.DataFrame:
