@@ -18,9 +18,9 @@ from threading import Event, Thread
 
 from benchmark.children import Measured, measure
 from benchmark.machine import machine
+from benchmark.markdown_table import table
 from benchmark.progress import say
 from benchmark.read_with_dify_etl import Task
-from benchmark.report import table
 from dify_etl_tests.dify_database.dify_tables import fill, make_tables
 from dify_etl_tests.postgres import Postgres, serving_postgres
 from dify_simulated import SimulatedDify, WorldPlan, build_world, serve

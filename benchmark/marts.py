@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmark.children import Measured, measure
 from benchmark.machine import machine
+from benchmark.markdown_table import table
 from benchmark.progress import say
-from benchmark.report import table
 from benchmark.workspace_copies import multiply, touch, touch_newest
 from dify_etl.home import LIVE
 from dify_etl.warehouse.database import Database, open_database

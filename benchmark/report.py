@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
 from benchmark.loading import POLITE
+from benchmark.markdown_table import table
 from benchmark.readers import DIFY_ETL, FLOOR
 from benchmark.results import (
     FeedTime,
@@ -273,11 +274,3 @@ def _circumstances(results: Results) -> Iterator[str]:
     yield "## Machine and versions\n"
     yield table(("what", "value"), [*results.machine.items(), *results.versions.items()])
     yield f"Size `{results.size}`; the benchmark took {results.seconds / 60:.0f} minutes."
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are set to the right when they hold numbers."""
-    body = [list(row) for row in rows]
-    ruled = ["---" if place == 0 else "---:" for place in range(len(head))]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ruled, *body)]
-    return "\n".join(lines) + "\n"

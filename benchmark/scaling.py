@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.machine import machine
+from benchmark.markdown_table import table
 from benchmark.progress import say
 from benchmark.readers import Bench
-from benchmark.report import table
 from benchmark.results import Run
 from benchmark.server import ServedWorld
 from benchmark.serving import serving

@@ -24,8 +24,8 @@ from pydantic import SecretStr
 
 from benchmark.children import Measured, measure
 from benchmark.machine import machine
+from benchmark.markdown_table import table
 from benchmark.progress import say
-from benchmark.report import table
 from benchmark.workspace_copies import multiply, touch_newest
 from dify_etl.home import LIVE
 from dify_etl.shared_warehouse.place import SharedPlace

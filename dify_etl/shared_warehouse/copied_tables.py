@@ -16,6 +16,12 @@ NO_MONTH = "DATE '0001-01-01'"
 # By what rows are sorted within an app, where a table has it.
 _TIMES = ("created_at", "message_created_at", "started_at", "read_at")
 
+_TEXTS = ("VARCHAR", "JSON")
+_NARROW = (
+    *("BOOLEAN", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "DATE", "TIME", "TIMESTAMP"),
+    "TIMESTAMP WITH TIME ZONE",
+)
+
 
 @dataclass(frozen=True)
 class CopiedTable:
@@ -69,6 +75,17 @@ class CopiedTable:
             else f"CAST(t.{identifier(name)} AS {types[name]})"
             for name, kind in self.columns.items()
         )
+
+    @property
+    def bytes(self) -> str:
+        """About how many bytes the values of rows `t` have, as SQL."""
+        widths = ["8 * count(*)" for kind in self.columns.values() if kind in _NARROW]
+        for name, kind in self.columns.items():
+            if kind not in _NARROW:
+                text = f"t.{identifier(name)}"
+                text = text if kind in _TEXTS else f"CAST({text} AS VARCHAR)"
+                widths.append(f"coalesce(sum(strlen({text})), 0)")
+        return f"({' + '.join(widths)})::BIGINT"
 
     def digest(self, types: Mapping[str, str] | None = None) -> str:
         """Digest of rows `t` in any order, as SQL: names and types of columns, and all values."""

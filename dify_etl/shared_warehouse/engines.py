@@ -7,6 +7,7 @@ whoever meets the commit of another one runs its whole transaction again.
 """
 
 import glob
+import logging
 import os
 import random
 import shutil
@@ -56,6 +57,7 @@ _BY_SCHEME = {"s3": "httpfs", "gs": "httpfs", "gcs": "httpfs", "r2": "httpfs", "
 _BY_CATALOG = {"postgres": "postgres_scanner", "sqlite": "sqlite_scanner"}
 _SNAPSHOTS = f"FROM ducklake_snapshots('{NAME}')"
 WORKSPACE = "workspace_id"
+log = logging.getLogger(__name__)
 LARGEST_TEXT = 8 * "\U0010ffff"  # no character comes after that one, and no text begins with it
 R = TypeVar("R")
 
@@ -90,9 +92,11 @@ class SharedWarehouse:
         """Do `work` in one transaction, and again as a whole when another writer committed what it
         builds on. A lake's snapshot gets the message, and the mark as its extra information.
 
+        What takes more memory than the bound is done once more with what the machine has.
         SharedWarehouseBusy when every try met another writer, SharedWarehouseUnavailable for what
         else DuckDB says.
         """
+        is_bounded = True
         for tries in range(1, MAX_TRIES + 1):
             try:
                 self.execute("BEGIN TRANSACTION")
@@ -109,6 +113,14 @@ class SharedWarehouse:
                     self.connection.execute("ROLLBACK")
                 if not isinstance(error, duckdb.Error):
                     raise
+                if is_bounded and isinstance(error, duckdb.OutOfMemoryException):
+                    log.warning(
+                        "the shared warehouse takes more than %s of memory: all that there is",
+                        MEMORY_LIMIT,
+                    )
+                    is_bounded = False
+                    self.execute(f"SET memory_limit = {quoted(_all_memory())}")
+                    continue
                 if not _is_conflict(error):
                     raise self.clear(error) from None
             pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 1.5**tries)
@@ -317,6 +329,15 @@ def attach_copy(warehouse: SharedWarehouse, copy: Path) -> None:
             where=str(copy),
             hint="`dify-etl sync` makes it anew.",
         ) from None
+
+
+def _all_memory() -> str:
+    """What DuckDB takes of this machine by itself. A RESET tells this as well, but the DuckDB of
+    lakes (1.5) keeps to the bound all the same.
+    """
+    with duckdb.connect() as fresh:
+        ((most,),) = fresh.execute("SELECT current_setting('memory_limit')").fetchall()
+    return str(most)
 
 
 def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavailable:

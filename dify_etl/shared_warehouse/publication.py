@@ -33,6 +33,7 @@ from dify_etl.shared_warehouse.engines import (
     write_catalog_anew,
 )
 from dify_etl.shared_warehouse.errors import SharedTableRefused, SharedWarehouseRefused
+from dify_etl.shared_warehouse.inserts import insert_differing
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.warehouse.published_copy import identifier
@@ -256,18 +257,22 @@ def workspace_of_copy(warehouse: SharedWarehouse, copy: Path) -> Workspace:
 
 
 def _measure(warehouse: SharedWarehouse, tables: Sequence[CopiedTable]) -> None:
-    """Rows and digest of each partition of the copy, in the temporary table `_partitions`."""
+    """Rows, bytes of their values and digest of each partition of the copy, in the temporary table
+    `_partitions`.
+    """
     warehouse.execute(
         "CREATE OR REPLACE TEMP TABLE _partitions "
-        "(table_name VARCHAR, app_id VARCHAR, month DATE, rows BIGINT, digest VARCHAR)"
+        "(table_name VARCHAR, app_id VARCHAR, month DATE, rows BIGINT, bytes BIGINT, "
+        "digest VARCHAR)"
     )
     for table in tables:
         app, month = table.partition
         counted = f"""SELECT {app} AS app_id, {month} AS month, count(*) AS rows,
-                {table.digest()} AS digest FROM home.{table.sql} t GROUP BY 1, 2"""
+                {table.bytes} AS bytes, {table.digest()} AS digest
+            FROM home.{table.sql} t GROUP BY 1, 2"""
         warehouse.execute(
             f"""INSERT INTO _partitions
-            SELECT {quoted(table.qualified)}, app_id, month, rows, digest
+            SELECT {quoted(table.qualified)}, app_id, month, rows, bytes, digest
             FROM ({counted}) WHERE rows > 0"""
         )
 
@@ -421,7 +426,7 @@ def _find_differing(
     """
     warehouse.execute(
         f"""CREATE OR REPLACE TEMP TABLE _differing AS
-        SELECT table_name, app_id, month, p.rows IS NOT NULL AS is_there,
+        SELECT table_name, app_id, month, n.bytes, p.rows IS NOT NULL AS is_there,
             n.digest IS NOT DISTINCT FROM p.digest AND n.rows IS NOT DISTINCT FROM p.rows
                 AND p.duckdb_version = {quoted(duckdb.__version__)} AS is_same
         FROM _partitions n FULL JOIN (
@@ -466,14 +471,7 @@ def _replace(
             f"DELETE FROM shared.{table.sql} t WHERE {_OURS} AND {is_chosen}",
             [workspace.workspace_id],
         )
-    names = ", ".join(identifier(name) for name in (WORKSPACE, *table.columns))
-    order = f" ORDER BY {table.order}" if table.order else ""
-    inserted = warehouse.value(
-        f"INSERT INTO shared.{table.sql} ({names}) SELECT ?, {table.values(types)} "
-        f"FROM home.{table.sql} t WHERE {is_chosen}{order}",
-        [workspace.workspace_id],
-    )
-    return int(inserted or 0)
+    return insert_differing(warehouse, workspace.workspace_id, table, types)
 
 
 def _note(warehouse: SharedWarehouse, workspace: Workspace) -> None:

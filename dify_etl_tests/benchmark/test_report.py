@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from benchmark.losses import losses_of, merged
+from benchmark.markdown_table import table
 from benchmark.profiling import OTHER, shares
 from benchmark.rates import median_rate
-from benchmark.report import report, table
+from benchmark.report import report
 from benchmark.results import (
     FeedTime,
     FirstLoad,

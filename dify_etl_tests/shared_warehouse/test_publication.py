@@ -1,6 +1,7 @@
 """What a home publishes is in the shared warehouse, and nothing else changes there."""
 
 import os
+import re
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
-from dify_etl.shared_warehouse import publication
+from dify_etl.shared_warehouse import engines, inserts, publication
 from dify_etl.shared_warehouse.comparing import compare_shared
 from dify_etl.shared_warehouse.engines import SharedWarehouse, opened, opened_to_read
 from dify_etl.shared_warehouse.errors import (
@@ -46,6 +47,72 @@ def asked(place: SharedPlace, sql: str) -> Rows:
 
 def differing(place: SharedPlace, copy: Path) -> list[str]:
     return [one.table for one in compare_shared(place, copy) if not one.is_equal]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that are sent to shared warehouses."""
+    found: list[str] = []
+    execute = SharedWarehouse.execute
+
+    def noted(warehouse: SharedWarehouse, sql: str, parameters: object = None) -> Any:
+        found.append(sql)
+        return execute(warehouse, sql, parameters)
+
+    monkeypatch.setattr(SharedWarehouse, "execute", noted)
+    return found
+
+
+def test_a_large_table_goes_in_parts(
+    place: SharedPlace, tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partition by partition, and one that is too large alone by parts of it; rows without a day or
+    an app, and whole tables that are one partition, too. Every value is there.
+    """
+    monkeypatch.setattr(inserts, "STATEMENT_BYTES", 200)
+    copy = small_copy(tmp_path / "a.duckdb", "a", rows=9)
+    change(
+        copy,
+        "INSERT INTO raw.messages (message_id) SELECT 'x' || n FROM range(20) r(n)",
+        "INSERT INTO raw.messages (app_id, message_id) VALUES ('app-1', 'y')",
+        "CREATE TABLE marts.own AS SELECT n, [n, n + 1] AS numbers, 'text' AS text "
+        "FROM range(99) r(n)",
+    )
+    publish(place, copy)
+    assert differing(place, copy) == []
+    for name, least in (("messages", 12), ("own", 4)):
+        assert (
+            len([one for one in sent if re.search(rf'INSERT INTO shared.*"{name}"', one)]) > least
+        )
+    change(copy, "UPDATE raw.messages SET query = 'changed' WHERE created_date < DATE '2026-02-01'")
+    assert publish(place, copy).partitions == 2
+    assert differing(place, copy) == []
+
+
+@pytest.mark.parametrize("statement_bytes", [3_000_000, 1 << 40])
+def test_memory_is_bounded(
+    place: SharedPlace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    statement_bytes: int,
+) -> None:
+    """A table of many months that is larger than the bound goes by statements that are not; what
+    takes more than the bound all the same is done with all memory, and said.
+    """
+    monkeypatch.setattr(engines, "MEMORY_LIMIT", "50MB")
+    monkeypatch.setattr(inserts, "STATEMENT_BYTES", statement_bytes)
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    change(
+        copy,
+        """INSERT INTO raw.messages (app_id, message_id, created_at, created_date, query)
+        SELECT 'app-' || (n % 5), n, made_at, made_at::DATE, repeat(md5(n::VARCHAR), 30)
+        FROM (SELECT n, TIMESTAMP '2024-01-01' + INTERVAL (n % 700) DAY AS made_at
+            FROM range(60000) r(n))""",
+    )
+    publish(place, copy)
+    assert differing(place, copy) == []
+    assert ("takes more than 50MB" in caplog.text) == (statement_bytes > 3_000_000)
 
 
 def test_second_time_changes_nothing(thorough_place: SharedPlace, tmp_path: Path) -> None:
