@@ -27,6 +27,7 @@ from dify_etl.feeds.database_days import (
     SeenRows,
     counted_by_day,
     dates_of,
+    load_chunks,
     read_apps,
     slices_of_days,
 )
@@ -65,11 +66,14 @@ def _read_conversations(
     counted = counted_by_day(
         sync, shot, days, "c.created_at", f"FROM conversations c WHERE {app.shown('c')}"
     )
-    for framed in conversations(shot, app, days.within("c.created_at"), _framed_conversations):
-        _load_conversations(loader, app, framed, seen)
+
+    def load(where: str, noted: SeenRows) -> None:
+        chunks = conversations(shot, app, where, _framed_conversations)
+        load_chunks(loader, chunks, lambda one: _load_conversations(loader, app, one, noted))
+
+    load(days.within("c.created_at"), seen)
     if touched := _touched_conversations(app, days):
-        for framed in conversations(shot, app, touched, _framed_conversations):
-            _load_conversations(loader, app, framed, SeenRows("conversations"))
+        load(touched, SeenRows("conversations"))
     with loader.commit():
         _mark_conversations(loader, app, days, seen)
         loader.close_slices(list(slices_of_days(sync, days, seen.by_day, counted)))
@@ -119,12 +123,11 @@ def _load_conversations(
     loader: FeedLoader, app: AppTables, framed: _FramedConversations, seen: SeenRows
 ) -> None:
     rows, batch = framed.rows, framed.batch
-    with loader.commit():
-        loader.note_drift(batch.records)
-        loader.load_frame(
-            raw_table("conversations"), rows.join(framed.more, on="conversation_id", how="left")
-        )
-        loader.quarantine(app.app_id, batch.rejected)
+    loader.note_drift(batch.records)
+    loader.load_frame(
+        raw_table("conversations"), rows.join(framed.more, on="conversation_id", how="left")
+    )
+    loader.quarantine(app.app_id, batch.rejected)
     seen.note(loader.sync, rows, batch.rejected)
 
 
@@ -151,12 +154,15 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
     compared = compare_days(sync, shot, app, days)
     due = days.but(compared.unchanged, sync.rules.zone)
     counted = counted_by_day(sync, shot, due, "m.created_at", listed)
+
+    def load(where: str, noted: SeenRows) -> None:
+        chunks = messages_made(shot, app, where, _framed(app))
+        load_chunks(loader, chunks, lambda one: _load_messages(loader, app, one, noted))
+
     if due.days:
-        for framed in messages_made(shot, app, due.within("m.created_at"), _framed(app)):
-            _load_messages(loader, app, framed, seen)
+        load(due.within("m.created_at"), seen)
     for where in _moved_messages(sync, app, days):
-        for framed in messages_made(shot, app, where, _framed(app)):
-            _load_messages(loader, app, framed, SeenRows("messages"))
+        load(where, SeenRows("messages"))
     with loader.commit():
         if due.days:
             _mark_messages(loader, app, due, seen)
@@ -229,21 +235,20 @@ def _framed(app: AppTables) -> Callable[[MessageChunk], _Framed]:
 def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> None:
     chunk, plain, batch = framed.chunk, framed.plain, framed.batch
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
-    with loader.commit():
-        if app.is_completion:
-            identify(loader, dict(chunk.rows.select("conversation_id", "id").iter_rows()))
-        loader.read_anew(set(talk_of.values()))
-        identify_feedbacks(loader, chunk.feedback_ids)
-        load_messages(
-            *(loader, batch.records),
-            source="detail" if app.is_completion else "chat",
-            more=chunk.more,
-            plain=plain.rows,
-            plain_parts=plain.parts,
-        )
-        take_over_ids(loader, chunk.feedback_ids)
-        for one in batch.rejected:
-            loader.quarantine(app.app_id, [one], parent_id=talk_of.get(one.record_id or ""))
+    if app.is_completion:
+        identify(loader, dict(chunk.rows.select("conversation_id", "id").iter_rows()))
+    loader.read_anew(set(talk_of.values()))
+    identify_feedbacks(loader, chunk.feedback_ids)
+    load_messages(
+        *(loader, batch.records),
+        source="detail" if app.is_completion else "chat",
+        more=chunk.more,
+        plain=plain.rows,
+        plain_parts=plain.parts,
+    )
+    take_over_ids(loader, chunk.feedback_ids)
+    for one in batch.rejected:
+        loader.quarantine(app.app_id, [one], parent_id=talk_of.get(one.record_id or ""))
     rows = chunk.rows.select(
         pl.col("id").alias("message_id"),
         instant("created_at"),

@@ -31,6 +31,7 @@ from dify_etl.feeds.database_days import (
     SeenRows,
     counted_by_day,
     dates_of,
+    load_chunks,
     read_apps,
     slices_of_days,
 )
@@ -59,11 +60,14 @@ def _read_runs(loader: FeedLoader, shot: Snapshot, app: AppTables, days: DaysOfA
     sync, seen = loader.sync, SeenRows("workflow_runs")
     source = f"FROM workflow_runs r WHERE {of_app(shot, app, 'r')}"
     counted = counted_by_day(sync, shot, days, "r.created_at", source)
-    for chunk in runs(shot, app, days.within("r.created_at")):
-        _load_runs(loader, app, chunk, seen)
+
+    def load(where: str, noted: SeenRows) -> None:
+        chunks = runs(shot, app, where)
+        load_chunks(loader, chunks, lambda one: _load_runs(loader, app, one, noted))
+
+    load(days.within("r.created_at"), seen)
     for ids in _open_runs(sync, app, days):
-        for chunk in runs(shot, app, f"r.id = ANY({uuids(ids)})"):
-            _load_runs(loader, app, chunk, SeenRows("workflow_runs"))
+        load(f"r.id = ANY({uuids(ids)})", SeenRows("workflow_runs"))
     with loader.commit():
         scope = f"t.app_id = {quoted(app.app_id)} AND t.created_date IN ({dates_of(days)})"
         loader.mark_absent(raw_table(TABLE), scope=scope, present=seen.present)
@@ -102,14 +106,13 @@ def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRo
             maintain_order="left",
         )
     )
-    with loader.commit():
-        loader.note_drift(details.records)
-        loader.note_drift(logs.records)
-        loader.load_frame(table, found)
-        loader.quarantine(app.app_id, (*details.rejected, *logs.rejected))
-        reads = [detail_read(loader.sync, one) for one in details.records]
-        if reads:
-            loader.load_frame(RUN_READS, frame(RUN_READS, reads, tuple(reads[0])))
+    loader.note_drift(details.records)
+    loader.note_drift(logs.records)
+    loader.load_frame(table, found)
+    loader.quarantine(app.app_id, (*details.rejected, *logs.rejected))
+    reads = [detail_read(loader.sync, one) for one in details.records]
+    if reads:
+        loader.load_frame(RUN_READS, frame(RUN_READS, reads, tuple(reads[0])))
     seen.note(loader.sync, rows, details.rejected)
 
 
@@ -123,12 +126,15 @@ def _read_nodes(loader: FeedLoader, shot: Snapshot, app: AppTables, days: DaysOf
     source = f"FROM workflow_node_executions n WHERE {run_nodes(shot, app)}"
     counted = counted_by_day(sync, shot, days, "n.created_at", source)
     due = _runs_with_due_nodes(sync, app)
-    for chunk in nodes(shot, app, days.within("n.created_at")):
-        _load_nodes(loader, app, chunk, seen)
+
+    def load(where: str, noted: SeenRows) -> None:
+        chunks = nodes(shot, app, where)
+        load_chunks(loader, chunks, lambda one: _load_nodes(loader, app, one, noted))
+
+    load(days.within("n.created_at"), seen)
     for start in range(0, len(due), MOST_IDS):
         of_runs = f"n.workflow_run_id = ANY({uuids(due[start : start + MOST_IDS])})"
-        for chunk in nodes(shot, app, f"{of_runs} AND {days.without('n.created_at')}"):
-            _load_nodes(loader, app, chunk, SeenRows("node_executions"))
+        load(f"{of_runs} AND {days.without('n.created_at')}", SeenRows("node_executions"))
     with loader.commit():
         scope = f"t.app_id = {quoted(app.app_id)} AND t.created_date IN ({dates_of(days)})"
         loader.mark_absent(raw_table("node_executions"), scope=scope, present=seen.present)
@@ -158,12 +164,11 @@ def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: Seen
             WaitingForm, [one], endpoint=NODES, context={"workflow_run_id": one["workflow_run_id"]}
         )
     ]
-    with loader.commit():
-        loader.read_anew({one["workflow_run_id"] for one in chunk.nodes})
-        load_nodes(loader, batch.records, _without_message(loader.sync, waiting))
-        run_of = {one["id"]: one["workflow_run_id"] for one in chunk.nodes}
-        for one in batch.rejected:
-            loader.quarantine(app.app_id, [one], parent_id=run_of.get(one.record_id or ""))
+    loader.read_anew({one["workflow_run_id"] for one in chunk.nodes})
+    load_nodes(loader, batch.records, _without_message(loader.sync, waiting))
+    run_of = {one["id"]: one["workflow_run_id"] for one in chunk.nodes}
+    for one in batch.rejected:
+        loader.quarantine(app.app_id, [one], parent_id=run_of.get(one.record_id or ""))
     rows = records_frame(raw_table("node_executions"), NodeExecution, batch.records)
     seen.note(loader.sync, rows, batch.rejected)
 
