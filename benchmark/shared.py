@@ -26,7 +26,7 @@ from benchmark.children import Measured, measure
 from benchmark.machine import machine
 from benchmark.markdown_table import table
 from benchmark.progress import say
-from benchmark.workspace_copies import multiply, touch_newest
+from benchmark.workspace_copies import multiply, rows_held, touch_newest
 from dify_etl.home import LIVE
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
@@ -48,7 +48,9 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m benchmark.shared", description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
-    messages = parser.parse_args().messages
+    parser.add_argument("--home", help="the live file of a large home, instead of one made now")
+    parser.add_argument("--into", choices=("file", "lake"), help="one of both alone")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving_postgres(log_statement="none") as server:
         server.execute("CREATE DATABASE lake")
         catalog = f"dbname=lake host=127.0.0.1 port={server.port} user=owner"
@@ -56,15 +58,25 @@ def main() -> None:
             "file": {"target": f"{folder}/shared.duckdb", "data_path": None},
             "lake": {"target": f"ducklake:postgres:{catalog}", "data_path": f"{folder}/lake"},
         }
-        print(_measured(Path(folder), messages, places))
+        if asked.into is not None:
+            places = {asked.into: places[asked.into]}
+        home = asked.home or _small_home(Path(folder))
+        print(_measured(Path(folder), home, None if asked.home else asked.messages, places))
 
 
-def _measured(folder: Path, messages: int, places: Mapping[str, Mapping[str, Any]]) -> str:
+def _small_home(folder: Path) -> str:
+    """The live file of a simulated workspace, read as users do."""
     say("reading a simulated workspace")
     command = [str(Path(sys.executable).with_name("dify-etl")), "sync", "--simulated"]
     environment = {**os.environ, "DIFY_ETL_HOME": str(folder / "home")}
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    home = str(next((folder / "home").rglob(LIVE)))
+    return str(next((folder / "home").rglob(LIVE)))
+
+
+def _measured(
+    folder: Path, home: str, messages: int | None, places: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The report; without `messages` the home has them."""
     spill = str(folder / "spill")
 
     def step(name: str, kind: str = "", **more: Any) -> Measured:
@@ -135,7 +147,7 @@ def _step(task: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(database: Database, task: Mapping[str, Any]) -> dict[str, int]:
     made = {}
     if task["step"] == "make":
-        made = multiply(database, task["messages"])
+        made = multiply(database, task["messages"]) if task["messages"] else rows_held(database)
     else:
         touch_newest(database)
     for _, error in build_all(database, sql_files(), run_id="benchmark"):

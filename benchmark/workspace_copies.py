@@ -55,10 +55,13 @@ def multiply(database: Database, messages: int) -> dict[str, int]:
             WHEN metric = 'daily_end_users' THEN {min(a_period, PEOPLE_A_PERIOD)} ELSE 1 END"""
     )
     database.execute("CHECKPOINT")
-    counts = {}
-    for table in (*OF_TALK, *OF_RUNS):
-        counts[table] = int(database.value(f"SELECT count(*) FROM raw.{table}"))
-    return counts
+    return rows_held(database)
+
+
+def rows_held(database: Database) -> dict[str, int]:
+    """How many rows each of the copied tables has."""
+    tables = (*OF_TALK, *OF_RUNS)
+    return {one: int(database.value(f"SELECT count(*) FROM raw.{one}")) for one in tables}
 
 
 def touch(database: Database) -> None:

@@ -121,7 +121,7 @@ def _framed_conversations(chunk: ConversationChunk) -> _FramedConversations:
 
 def _load_conversations(
     loader: FeedLoader, app: AppTables, framed: _FramedConversations, seen: SeenRows
-) -> None:
+) -> int:
     rows, batch = framed.rows, framed.batch
     loader.note_drift(batch.records)
     loader.load_frame(
@@ -129,6 +129,7 @@ def _load_conversations(
     )
     loader.quarantine(app.app_id, batch.rejected)
     seen.note(loader.sync, rows, batch.rejected)
+    return int(rows.estimated_size())
 
 
 def _mark_conversations(
@@ -232,7 +233,7 @@ def _framed(app: AppTables) -> Callable[[MessageChunk], _Framed]:
     return made
 
 
-def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> None:
+def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> int:
     chunk, plain, batch = framed.chunk, framed.plain, framed.batch
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
     if app.is_completion:
@@ -254,6 +255,7 @@ def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: Se
         instant("created_at"),
     )
     seen.note(loader.sync, rows)
+    return int(chunk.rows.estimated_size())
 
 
 def _with_calls(records: tuple[Message, ...], chunk: MessageChunk) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from itertools import chain, islice
+from itertools import chain
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -31,8 +31,7 @@ from dify_etl.time_zones import day_start
 
 # Rows that were written while the last snapshot was made carry the time at which they were begun.
 OVERLAP = timedelta(hours=1)
-# Some 250 MB as Arrow (`dify_database.chunks`); a part of them waits in memory for its commit.
-CHUNKS_OF_A_COMMIT = 32
+COMMIT_BYTES = 256_000_000  # of rows as Arrow, of which a part waits in memory
 
 Chunk = TypeVar("Chunk")
 
@@ -138,15 +137,19 @@ def read_apps(loader: FeedLoader, apps: Sequence[KnownApp], read: Read) -> None:
                 loader.step()
 
 
-def load_chunks(loader: FeedLoader, chunks: Iterable[Chunk], load: Callable[[Chunk], None]) -> None:
-    """Load chunk after chunk, many of them in one transaction: what fills a row group is written to
-    the file at once, where the rows of small commits are written to its log first.
+def load_chunks(loader: FeedLoader, chunks: Iterable[Chunk], load: Callable[[Chunk], int]) -> None:
+    """Load chunk after chunk, many of them in one transaction; `load` answers how many bytes its
+    rows have. What fills a row group is written to the file at once, where the rows of small
+    commits are written to its log first.
     """
     rest = iter(chunks)
     while (first := next(rest, None)) is not None:
+        size = 0
         with loader.commit():
-            for chunk in chain([first], islice(rest, CHUNKS_OF_A_COMMIT - 1)):
-                load(chunk)
+            for chunk in chain([first], rest):
+                size += load(chunk)
+                if size >= COMMIT_BYTES:
+                    break
 
 
 def _fail(loader: FeedLoader, days: "DaysOfApp", error: DatabaseError) -> None:

@@ -88,7 +88,7 @@ def _open_runs(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[list[str
         yield [run_id for (run_id,) in rows[start : start + MOST_IDS]]
 
 
-def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRows) -> None:
+def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRows) -> int:
     context = {"app_id": app.app_id}
     details = parse(WorkflowRunDetail, chunk.details, endpoint=RUNS, context=context)
     logs = parse(WorkflowAppLog, chunk.logs, endpoint=LOGS, context=context)
@@ -114,6 +114,7 @@ def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRo
     if reads:
         loader.load_frame(RUN_READS, frame(RUN_READS, reads, tuple(reads[0])))
     seen.note(loader.sync, rows, details.rejected)
+    return int(rows.estimated_size())
 
 
 def read_nodes_in_database(loader: FeedLoader, apps: Sequence[KnownApp]) -> None:
@@ -154,7 +155,7 @@ def _runs_with_due_nodes(sync: Sync, app: AppTables) -> list[str]:
     return [run_id for (run_id,) in rows]
 
 
-def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: SeenRows) -> None:
+def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: SeenRows) -> int:
     context = {"app_id": app.app_id}
     batch = parse(NodeExecution, chunk.nodes, endpoint=NODES, context=context)
     waiting = [
@@ -171,6 +172,7 @@ def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: Seen
         loader.quarantine(app.app_id, [one], parent_id=run_of.get(one.record_id or ""))
     rows = records_frame(raw_table("node_executions"), NodeExecution, batch.records)
     seen.note(loader.sync, rows, batch.rejected)
+    return int(rows.estimated_size())
 
 
 def _without_message(sync: Sync, forms: Sequence[WaitingForm]) -> list[WaitingForm]:
