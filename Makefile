@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this project. `make help` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo dev browser test soak check dictionary format setup lock clean bench \
-  bench-marts bench-shared bench-database bench-scaling sbom audit package screenshots
+  bench-marts bench-shared bench-growth bench-database bench-scaling sbom audit package screenshots
 
 PYTHON ?= python3
 VENV := .venv
@@ -113,6 +113,9 @@ bench-database: $(READY) ## how long Dify's own PostgreSQL takes to read (MESSAG
 
 bench-shared: $(READY) $(LAKE)/.ready ## how long a large home takes to publish into a shared file and a lake (MESSAGES=1000000; needs postgresql)
 	$(BIN)/python -m benchmark.shared --messages $(or $(MESSAGES),1000000)
+
+bench-growth: $(BENCH)/.ready ## how seconds and memory grow, from reports of bench-shared and bench-marts of several sizes (REPORTS="a b c")
+	$(BENCH)/bin/python -m benchmark.growth docs/images/growth.svg $(REPORTS)
 
 bench-scaling: $(READY) ## how many conversations a second one process reads, and what that costs it (COPIES=8)
 	$(BIN)/python -m benchmark.scaling --copies $(or $(COPIES),8)

@@ -118,22 +118,29 @@ def _table(found: Mapping[str, Sequence[Growth]]) -> str:
 
 
 def _draw(path: Path, found: Mapping[str, Sequence[Growth]]) -> None:
+    """A panel per unit; in all of them a name has one colour."""
     import matplotlib as mpl  # in the benchmark's own environment alone
 
     mpl.use("svg")
     from matplotlib import pyplot  # takes the backend when it is imported
 
-    mpl.rcParams["svg.hashsalt"] = "growth"  # the same figures make the same file
-    figure, panels = pyplot.subplots(1, len(found), figsize=(6 * len(found), 5), squeeze=False)
+    mpl.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none"}  # equal figures, equal file
+    figure, panels = pyplot.subplots(1, len(found), figsize=(6 * len(found), 5.5), squeeze=False)
+    names = list(dict.fromkeys(one.name for some in found.values() for one in some))
+    colours = mpl.colormaps["tab10"].colors
     for panel, (unit, some) in zip(panels[0], found.items(), strict=True):
         for one in some:
-            sizes = sorted(one.points)
-            label = f"{one.name} ({one.exponent:.2f})"
-            panel.plot(sizes, [one.points[size] for size in sizes], marker="o", label=label)
+            sizes, colour = sorted(one.points), colours[names.index(one.name) % len(colours)]
+            values = [one.points[size] for size in sizes]
+            panel.plot(sizes, values, marker="o", color=colour, label=one.name)
         panel.set(xscale="log", yscale="log", xlabel="messages", ylabel=unit)
         panel.grid(which="both", alpha=0.2)
-        panel.legend(fontsize="small", title="grows with the power")
-    figure.tight_layout()
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:,.0f}")
+            axis.set_minor_formatter("")
+    lines = {one.get_label(): one for panel in panels[0] for one in panel.lines}
+    figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=4, fontsize="small")
+    figure.tight_layout(rect=(0, 0.14, 1, 1))
     figure.savefig(path, metadata={"Date": None})
 
 
