@@ -90,21 +90,6 @@ cost_days as (
     group by app_id, usage_date
 ),
 
-talk_days as (
-    select
-        app_id,
-        message_date,
-        count(distinct conversation_id) filter (where is_listed and is_console)
-            as console_conversations,
-        count(distinct conversation_id) filter (where is_listed) as listed_conversations,
-        count(distinct conversation_id) filter (where not is_listed) as unlisted_conversations,
-        sum(messages)::bigint as messages,
-        max(untold_tokens) as untold_tokens
-    from marts.conversation_days
-    where not is_absent
-    group by app_id, message_date
-),
-
 days_read as (
     select
         slices.feed,
@@ -233,7 +218,7 @@ with_days as (
         on versioned.app_id = largest.app_id and versioned.statistic_date = largest.statistic_date
     left join cost_days
         on versioned.app_id = cost_days.app_id and versioned.statistic_date = cost_days.usage_date
-    left join talk_days
+    left join staging.stg_daily_conversations as talk_days
         on versioned.app_id = talk_days.app_id and versioned.statistic_date = talk_days.message_date
     -- If one that messages or nodes name is not held, no rule explains that a run is missing.
     left join staging.stg_lost_runs as lost_runs
