@@ -152,13 +152,12 @@ class PartialBuilds:
         ):
             return False
         database.execute(
-            "CREATE OR REPLACE TEMP TABLE _groups AS SELECT DISTINCT group_hash "
+            "CREATE OR REPLACE TEMP TABLE _groups AS "
+            "SELECT DISTINCT group_hash::UBIGINT AS group_hash "
             f"FROM ops.changed_groups WHERE list_contains({tables}, table_name) "
             f"AND change_number > {seen}"
         )
-        rows = database.value(
-            f"SELECT count(DISTINCT {hash_of(model.group)}) FROM {model.qualified} AS t"
-        )
+        rows = database.value(f"SELECT count(*) FROM {model.qualified}")
         many = int(database.value("SELECT count(*) FROM _groups"))
         return many <= max(_MOST * int(rows), 20)
 
@@ -183,11 +182,12 @@ class PartialBuilds:
         self.database.execute(
             "CREATE OR REPLACE TEMP TABLE _visible_days AS SELECT DISTINCT local_date FROM _visible"
         )
-        for name, day in (("first_day", "min"), ("last_day", "max")):
-            self.database.execute(
-                f"SET VARIABLE {name} = (SELECT coalesce({day}(local_date), {NO_DAY}) "
-                "FROM _visible_days)"
-            )
+        for days, table in (("", "_visible_days"), ("affected_", "_affected")):
+            for name, day in (("first", "min"), ("last", "max")):
+                self.database.execute(
+                    f"SET VARIABLE {name}_{days}day = "
+                    f"(SELECT coalesce({day}(local_date), {NO_DAY}) FROM {table})"
+                )
 
     def find_stretches(self, model: Model) -> bool:
         """Fill `_stretches` (app_id, local_date, stretch): all partitions of a table that is built
@@ -241,6 +241,16 @@ class PartialBuilds:
         if app is None:
             return f'"{day}" IN (SELECT local_date FROM temp._affected)'
         return f'("{app}", "{day}") IN (SELECT app_id, local_date FROM temp._affected)'
+
+    def _held_here(self, model: Model) -> str:
+        """The same of the rows that the table holds, with the days as such: by them DuckDB reads
+        the other columns of a few rows alone.
+        """
+        if model.partition is None:
+            return self._here(model)
+        _, day = model.partition
+        first, last = (f"getvariable('{one}_affected_day')" for one in ("first", "last"))
+        return f'{self._here(model)} AND t."{day}" BETWEEN {first} AND {last}'
 
     def _parts(self, model: Model) -> list[str]:
         """The names in ops.partitions that tell of changes in what a model reads."""
@@ -299,21 +309,28 @@ class PartialBuilds:
         """Put the rows of the affected partitions in the place of those that were there; call it
         inside a transaction, with the query prepared.
         """
-        here = self._here(model)
+        here, held = self._here(model), self._held_here(model)
         table = _quoted(model.qualified)
         group = self._group_of(model.qualified)
-        rows = f"SELECT * FROM live.{table} AS t WHERE {here}"
-        if model.partition is not None:
-            self._digest("_before", model, here)
-        if group:
-            self.database.execute(f"CREATE OR REPLACE TEMP TABLE _was AS {rows}")
-        self.database.execute(f"DELETE FROM live.{table} AS t WHERE {here}")
+        before = f"(SELECT * FROM live.{table} AS t WHERE {held})"
         self.database.execute(
-            f"INSERT INTO live.{table} SELECT * FROM part.{table} AS t WHERE {here}"
+            f"CREATE OR REPLACE TEMP TABLE _now AS SELECT * FROM part.{table} AS t WHERE {here}"
         )
-        if model.partition is None:
-            return
-        self._digest("_after", model, here)
+        if group:
+            self.database.execute(f"CREATE OR REPLACE TEMP TABLE _was AS {before}")
+            before = "_was"
+        if model.partition is not None:
+            self._digest("_before", model, before)
+            self._digest("_after", model, "_now")
+        self.database.execute(f"DELETE FROM live.{table} AS t WHERE {held}")
+        self.database.execute(f"INSERT INTO live.{table} SELECT * FROM _now")
+        if model.partition is not None:
+            self._note_part(model, group)
+        for kept in ("_now", "_was"):  # in memory
+            self.database.execute(f"DROP TABLE IF EXISTS temp.{kept}")
+
+    def _note_part(self, model: Model, group: Sequence[str]) -> None:
+        """Number the partitions, and groups, that came out other than they were."""
         self.database.execute(
             """CREATE OR REPLACE TEMP TABLE _changed AS
             SELECT coalesce(a.app_id, b.app_id) AS app_id,
@@ -331,11 +348,11 @@ class PartialBuilds:
                 model.qualified,
                 group,
                 before="_was",
-                after=f"({rows})",
+                after="_now",
                 number=number,
             )
 
-    def _digest(self, name: str, model: Model, where: str) -> None:
+    def _digest(self, name: str, model: Model, rows: str) -> None:
         app, day = model.partition or (None, "")
         of_app = f"""coalesce("{app}", '')""" if app else "''"
         self.database.execute(
@@ -343,7 +360,7 @@ class PartialBuilds:
             SELECT app_id, local_date, count(*) AS rows,
                 bit_xor(digest)::VARCHAR || ' ' || sum(digest % 1000003)::VARCHAR AS digest
             FROM (SELECT {of_app} AS app_id, coalesce("{day}", {NO_DAY}) AS local_date,
-                hash(t) AS digest FROM live.{_quoted(model.qualified)} AS t WHERE {where})
+                hash(t) AS digest FROM {rows} AS t)
             GROUP BY app_id, local_date"""
         )
 

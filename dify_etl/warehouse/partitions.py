@@ -283,12 +283,12 @@ def number_changed(database: Database, table: str) -> None:
 
 
 def hash_of(group: Sequence[str]) -> str:
-    """The expression over `t` of the hash by which ops.changed_groups knows a group.
+    """The expression over `t` of the hash by which ops.changed_groups knows a group, a number.
 
     Two groups of one hash are built anew together, which takes longer and changes nothing else.
     """
     names = ", ".join(f't."{name}"' for name in group)
-    return f"hash({names})::VARCHAR"
+    return f"hash({names})"
 
 
 def number_groups(
@@ -303,11 +303,12 @@ def number_groups(
     )
     database.execute(
         "DELETE FROM ops.changed_groups WHERE table_name = ? "
-        "AND group_hash IN (SELECT group_hash FROM _groups)",
+        "AND group_hash IN (SELECT group_hash::VARCHAR FROM _groups)",
         [table],
     )
     database.execute(
-        f"INSERT INTO ops.changed_groups SELECT ?, group_hash, {number} FROM _groups", [table]
+        f"INSERT INTO ops.changed_groups SELECT ?, group_hash::VARCHAR, {number} FROM _groups",
+        [table],
     )
 
 
@@ -366,15 +367,17 @@ def _note_pairs(database: Database, link: str, tables: Mapping[str, str]) -> Non
         "SELECT max(change_number) FROM ops.partition_links WHERE link = ? AND app_id = ''", [link]
     )
     number = last_change(database)
-    if seen is not None and not database.value(
-        "SELECT count(*) FROM ops.partitions "
-        "WHERE change_number > ? AND list_contains(?, table_name)",
-        [seen, list(tables)],
-    ):
+    changed_days = _changed_days(database, tables, seen or 0)
+    if seen is not None and not changed_days:
         return
     for one, other in combinations(tables, 2):
         for changed in (one, other) if seen is not None else (None,):
-            sides = (_side(table, tables[table], changed == table, seen) for table in (one, other))
+            if changed is not None and changed not in changed_days:
+                continue  # no row of it is new
+            sides = (
+                _side(table, tables[table], changed_days[table] if changed == table else None, seen)
+                for table in (one, other)
+            )
             left, right = sides
             database.execute(
                 f"""CREATE OR REPLACE TEMP TABLE _pairs AS
@@ -399,21 +402,43 @@ def _note_pairs(database: Database, link: str, tables: Mapping[str, str]) -> Non
     )
 
 
-def _side(table: str, column: str, is_changed: bool, since: int | None) -> str:
-    """The ids of a table's rows with their partitions; those that changed `since` alone."""
+class _Days(NamedTuple):
+    """Between which days the changed partitions of a table lie; first is None: some have none."""
+
+    first: str | None
+    last: str
+
+
+def _changed_days(database: Database, tables: Collection[str], since: int) -> dict[str, _Days]:
+    """The days of the partitions that changed after the change `since`, by table."""
+    rows = database.rows(
+        f"""SELECT table_name,
+            CASE WHEN min(local_date) > {NO_DAY} THEN min(local_date)::VARCHAR END,
+            max(local_date)::VARCHAR
+        FROM ops.partitions WHERE change_number > ? AND list_contains(?, table_name)
+        GROUP BY table_name""",
+        [since, [*tables]],
+    )
+    return {table: _Days(first, last) for table, first, last in rows}
+
+
+def _side(table: str, column: str, changed: _Days | None, since: int | None) -> str:
+    """The ids of a table's rows with their partitions; those that `changed` after `since` alone."""
     day = BY_DAY[table].day
-    semi = ""
-    if is_changed:
+    semi = near = ""
+    if changed is not None:
         semi = (
             f"SEMI JOIN (SELECT app_id, local_date FROM ops.partitions WHERE table_name = "
             f"{quoted(table)} AND change_number > {since}) AS p "
             f"ON coalesce(t.app_id, '') = p.app_id "
             f"AND coalesce(t.{day}, {NO_DAY}) = p.local_date"
         )
+        if changed.first is not None:  # of other days DuckDB then reads the day alone
+            near = f"t.{day} BETWEEN DATE '{changed.first}' AND DATE '{changed.last}' AND "
     return (
         f"SELECT t.{column} AS id, coalesce(t.app_id, '') AS app_id, "
         f"coalesce(t.{day}, {NO_DAY}) AS local_date FROM {table} AS t {semi} "
-        f"WHERE t.{column} IS NOT NULL"
+        f"WHERE {near}t.{column} IS NOT NULL"
     )
 
 

@@ -112,26 +112,6 @@ changes as (
     select * from configurations
 ),
 
-seconds_told as (
-    select app_id, created_date, latency_seconds as seconds
-    from staging.stg_messages
-    where latency_seconds > 0
-    union all
-    select runs.app_id, runs.created_date, runs.elapsed_seconds as seconds
-    from staging.stg_workflow_runs as runs
-    inner join staging.stg_apps as apps on runs.app_id = apps.app_id
-    where
-        apps.app_mode = 'workflow'
-        and runs.triggered_from is distinct from 'debugging'
-        and runs.finished_at is not null
-),
-
-seconds as (
-    select app_id, created_date, sum(seconds) as seconds, count(*) as timed
-    from seconds_told
-    group by app_id, created_date
-),
-
 days as (
     select
         daily.app_id,
@@ -152,7 +132,7 @@ days as (
     from marts.app_daily_usage as daily
     left join marts.workflow_reliability as runs
         on daily.app_id = runs.app_id and daily.usage_date = runs.run_date
-    left join seconds
+    left join staging.stg_daily_seconds as seconds
         on daily.app_id = seconds.app_id and daily.usage_date = seconds.created_date
 ),
 

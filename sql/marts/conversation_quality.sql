@@ -29,10 +29,26 @@
 -- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
 -- is_absent: Whether Dify was proven to have the conversation no more.
 
--- Unanswered: the answer is empty, and no person is waited for (stg_answers).
+-- Unanswered: the answer is empty, and no person is waited for, as in stg_answers: of stg_questions
+-- it is known without a look at the answers.
 -- Abandoned: the last question failed or is unanswered, and nobody asked again.
 
-with talks as (
+with answers as (
+    select
+        conversation_id,
+        message_id,
+        created_at,
+        is_error,
+        is_paused or is_waiting as is_waiting,
+        is_empty and not is_paused and not is_waiting as is_unanswered,
+        is_annotated,
+        is_annotation_hit,
+        tokens,
+        latency_seconds
+    from staging.stg_questions
+),
+
+talks as (
     select
         conversation_id,
         count(*) as turns,
@@ -46,7 +62,7 @@ with talks as (
         count(*) filter (where is_annotation_hit) as annotation_hits,
         cast(sum(tokens) as decimal(38, 0)) as total_tokens,
         round(avg(latency_seconds), 6) as average_latency_seconds
-    from staging.stg_answers
+    from answers
     group by conversation_id
 ),
 

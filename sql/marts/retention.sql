@@ -20,7 +20,7 @@ with activities as (
         app_id,
         person_id,
         activity_date - cast(isodow(activity_date) - 1 as integer) as activity_week_date
-    from staging.stg_activities
+    from staging.stg_active_people
 ),
 
 person_weeks as (

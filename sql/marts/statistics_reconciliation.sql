@@ -90,40 +90,6 @@ cost_days as (
     group by app_id, usage_date
 ),
 
-talk_days as (
-    select
-        app_id,
-        message_date,
-        count(distinct conversation_id) filter (where is_listed and is_console)
-            as console_conversations,
-        count(distinct conversation_id) filter (where is_listed) as listed_conversations,
-        count(distinct conversation_id) filter (where not is_listed) as unlisted_conversations,
-        sum(messages)::bigint as messages,
-        max(untold_tokens) as untold_tokens
-    from marts.conversation_days
-    where not is_absent
-    group by app_id, message_date
-),
-
--- Runs that messages or nodes name: if one is not held, no rule explains that a run is missing.
-lost_runs as (
-    select named.app_id, named.created_date, count(distinct named.workflow_run_id) as runs
-    from (
-        select app_id, created_date, workflow_run_id
-        from staging.stg_message_rows
-        where workflow_run_id is not null and not is_absent
-        union all
-        select app_id, created_date, workflow_run_id
-        from staging.stg_node_executions
-        where not is_absent
-    ) as named
-    -- Not correlated: DuckDB would join all people with all runs to answer it.
-    left join (select workflow_run_id from staging.stg_workflow_runs) as held
-        on named.workflow_run_id = held.workflow_run_id
-    where held.workflow_run_id is null
-    group by named.app_id, named.created_date
-),
-
 days_read as (
     select
         slices.feed,
@@ -140,40 +106,6 @@ days_read as (
 
 ended_runs as (
     select run_id, max(ended_at) as ended_at from ops.runs group by run_id
-),
-
-row_changes as (
-    select
-        app_id,
-        'messages' as rows_kind,
-        created_date as changed_date,
-        loaded_at,
-        greatest(changed_at, absent_since) as changed_at
-    from staging.stg_conversations
-    union all
-    select
-        app_id,
-        'messages' as rows_kind,
-        created_date,
-        loaded_at,
-        greatest(changed_at, absent_since)
-    from staging.stg_message_rows
-    union all
-    select
-        app_id,
-        'messages' as rows_kind,
-        message_created_date,
-        loaded_at,
-        greatest(changed_at, absent_since)
-    from staging.stg_message_feedbacks
-    union all
-    select
-        app_id,
-        'workflow_runs' as rows_kind,
-        created_date,
-        loaded_at,
-        greatest(changed_at, absent_since)
-    from staging.stg_workflow_runs
 ),
 
 paired as (
@@ -286,9 +218,10 @@ with_days as (
         on versioned.app_id = largest.app_id and versioned.statistic_date = largest.statistic_date
     left join cost_days
         on versioned.app_id = cost_days.app_id and versioned.statistic_date = cost_days.usage_date
-    left join talk_days
+    left join staging.stg_daily_conversations as talk_days
         on versioned.app_id = talk_days.app_id and versioned.statistic_date = talk_days.message_date
-    left join lost_runs
+    -- If one that messages or nodes name is not held, no rule explains that a run is missing.
+    left join staging.stg_lost_runs as lost_runs
         on versioned.app_id = lost_runs.app_id and versioned.statistic_date = lost_runs.created_date
 ),
 
@@ -298,9 +231,9 @@ changed_since as (
         days_read.app_id,
         days_read.slice_date,
         row_changes.rows_kind,
-        count(*) as changed_rows
+        cast(sum(row_changes.changed_rows) as bigint) as changed_rows
     from days_read
-    join row_changes
+    join staging.stg_row_changes as row_changes
         on days_read.app_id = row_changes.app_id
         and days_read.slice_date = row_changes.changed_date
     left join ended_runs on days_read.run_id = ended_runs.run_id

@@ -51,7 +51,7 @@ failures as (
 
 first_days as (
     select person_id, min(activity_date) as first_date
-    from staging.stg_activities
+    from staging.stg_active_people
     group by person_id
 ),
 
@@ -62,7 +62,7 @@ people as (
         count(distinct activities.person_id) as people,
         count(distinct activities.person_id)
             filter (where first_days.first_date = activities.activity_date) as new_people
-    from staging.stg_activities as activities
+    from staging.stg_active_people as activities
     inner join marts.app_daily_usage as daily
         on activities.app_id = daily.app_id and activities.activity_date = daily.usage_date
     inner join first_days on activities.person_id = first_days.person_id

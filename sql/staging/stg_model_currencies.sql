@@ -5,12 +5,12 @@
 -- currency: The currency.
 
 select
-    charges.model,
-    split_part(charges.provider, '/', -1) as provider_word,
-    max(charges.currency) as currency
-from staging.stg_charges as charges
+    charged.model,
+    charged.provider_word,
+    max(charged.currency) as currency
+from staging.stg_charged_models as charged
 inner join staging.stg_read_days as days_read
-    on charges.app_id = days_read.app_id and charges.usage_date = days_read.read_date
-where charges.currency is not null and charges.model is not null
-group by charges.model, split_part(charges.provider, '/', -1)
-having count(distinct charges.currency) = 1
+    on charged.app_id = days_read.app_id and charged.usage_date = days_read.read_date
+where charged.currency is not null
+group by charged.model, charged.provider_word
+having count(distinct charged.currency) = 1

@@ -25,13 +25,13 @@ with model_prices as (
 
 wanted as (
     select distinct
-        split_part(charges.provider, '/', -1) as provider_word,
-        charges.model,
-        charges.usage_date
-    from staging.stg_charges as charges
+        charged.provider_word,
+        charged.model,
+        charged.usage_date
+    from staging.stg_charged_models as charged
     inner join staging.stg_read_days as days_read
-        on charges.app_id = days_read.app_id and charges.usage_date = days_read.read_date
-    where charges.total_price is null and charges.total_tokens > 0 and charges.model is not null
+        on charged.app_id = days_read.app_id and charged.usage_date = days_read.read_date
+    where charged.is_unpriced
 )
 
 select

@@ -16,6 +16,9 @@
 -- is_waiting: Whether its run waits for a person.
 -- is_disliked: Whether somebody dislikes its answer now.
 -- is_cited: Whether its answer cites a passage.
+-- is_annotated: Whether an editor annotated it.
+-- tokens: Tokens of question and answer, as Dify's statistics count them.
+-- latency_seconds: Seconds till the answer was complete.
 -- changed_at: When the row of the message changed last, UTC: its texts may be others since.
 
 -- Every run of marks and spaces becomes one space; what is one space already is no match, as most
@@ -73,6 +76,9 @@ select
     disliked_messages.message_id is not null
     or disliked_conversations.conversation_id is not null as is_disliked,
     cited.message_id is not null as is_cited,
+    annotation_id is not null as is_annotated,
+    cast(message_tokens as decimal(38, 0)) + answer_tokens as tokens,
+    messages.latency_seconds,
     messages.changed_at
 from staging.stg_message_rows as messages
 left join staging.stg_actors as actors on messages.asked_by = actors.actor_id
