@@ -27,6 +27,7 @@ _PEOPLE = (
     "from_end_user_id", "from_end_user_session_id", "created_by_end_user_id",
     "created_by_end_user_session_id",
 )  # fmt: skip
+_DAYS = ("created_date", "message_created_date", "asked_date", "statistic_date", "slice_date")
 _TEXTS = {"query": 60, "answer": 800}
 
 
@@ -42,11 +43,13 @@ def multiply(database: Database, messages: int) -> dict[str, int]:
     )
     for table in (*OF_TALK, *OF_RUNS):
         many = PERIODS * (a_period if table in OF_TALK else runs_a_period)
-        step = 500  # so many copies in a commit, of bounded memory
-        for first in range(1, many, step):
-            database.execute(_copied(database, table, first, min(first + step, many)))
+        step = PERIODS * 500  # so many copies in a commit, of bounded memory
+        for period in reversed(range(PERIODS)):  # the oldest first, as nights bring them
+            for first in range(period or PERIODS, many, step):
+                copies = f"{first}, {min(first + step, many)}, {PERIODS}"
+                database.execute(_copied(database, table, copies))
     for schema, table in (("raw", "daily_statistics"), ("ops", "slices")):
-        database.execute(_copied(database, table, 1, PERIODS, schema=schema))
+        database.execute(_copied(database, table, f"1, {PERIODS}", schema=schema))
     database.execute(
         f"""UPDATE raw.daily_statistics SET value = value * CASE
             WHEN metric IN ('daily_messages', 'daily_conversations', 'token_count', 'total_price')
@@ -85,8 +88,10 @@ def touch_newest(database: Database) -> None:
     )
 
 
-def _copied(database: Database, table: str, first: int, end: int, *, schema: str = "raw") -> str:
-    """INSERT of the copies `first` to `end` of the rows that were there before."""
+def _copied(database: Database, table: str, copies: str, *, schema: str = "raw") -> str:
+    """INSERT of copies, a range in SQL, of the rows that were there before: day after day, since
+    that is how DuckDB's file has rows that came night after night.
+    """
     columns = database.rows(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'live' "
         "AND schema_name = ? AND table_name = ? ORDER BY column_index",
@@ -97,9 +102,11 @@ def _copied(database: Database, table: str, first: int, end: int, *, schema: str
     key = "t.message_id" if table == "messages" else "''"
     joined = f"JOIN words ON words.n = hash(copies.k, {key}) % 2048" if table == "messages" else ""
     original = _original(dict(columns))
+    days = [name for name in _DAYS if name in dict(columns)]
     return (
         f"INSERT INTO {qualified} SELECT {values} FROM {qualified} t "
-        f"CROSS JOIN range({first}, {end}) AS copies(k) {joined} WHERE {original}"
+        f"CROSS JOIN range({copies}) AS copies(k) {joined} WHERE {original} "
+        f"ORDER BY {', '.join(f't.{name}' for name in (*days, 'rowid'))}"
     )
 
 
