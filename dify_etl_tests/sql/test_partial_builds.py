@@ -26,7 +26,7 @@ from dify_etl.warehouse.partial_builds import LEAST_ROWS, PartialBuilds
 from dify_etl.warehouse.partitions import BY_APP, BY_DAY, LINKS
 from dify_etl.warehouse.sql_files import SqlFile
 from dify_etl_tests.conftest import Tell
-from dify_etl_tests.sql.conftest import ZONE, open_for_few_rows
+from dify_etl_tests.sql.conftest import ZONE, open_for_few_rows, open_to_throw_away
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten, models_behind
 
 SOAK = int(os.environ.get("SOAK_NIGHTS", "0"))
@@ -588,10 +588,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def database(empty_file: Path, tmp_path: Path) -> Iterator[Database]:
-    copy = tmp_path / "live.duckdb"
-    shutil.copy(empty_file, copy)
-    with open_for_few_rows(copy) as database:
-        yield database
+    yield from _copied(empty_file, tmp_path)
 
 
 @dataclass(frozen=True)
@@ -643,7 +640,7 @@ def built_database(begun: Begun, tmp_path: Path) -> Iterator[Database]:
 
 def _copied(file: Path, folder: Path) -> Iterator[Database]:
     shutil.copy(file, folder / "live.duckdb")
-    with open_for_few_rows(folder / "live.duckdb") as database:
+    with open_to_throw_away(folder / "live.duckdb") as database:
         yield database
 
 
