@@ -53,10 +53,10 @@ dev: $(READY) ## the Dagster UI on port 3000 (--simulated where neither DIFY_BAS
 # file after file: worlds and nights that the tests of a file share are made once. The order is that
 # of the names, whose last files are short: nobody waits for one long file at the end.
 # Where Python is told to keep no bytecode, each of the hundreds of commands that tests start would
-# compile all modules anew.
+# compile all modules anew. TEST_WORKERS=4: another number of them.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) $(if $(FAST),,$(LAKE)/.ready $(CLUSTER)/.ready) ## all tests; FAST=1: those for the change at hand, without whole nights, processes and kills
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
+	$(BIN)/pytest -n $(or $(TEST_WORKERS),3) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=1 $(if $(FAST),-m "not slow")
 
 soak: $(READY) $(LAKE)/.ready $(CLUSTER)/.ready ## thousands of random nights and histories and odd answers, each endpoint away in turn, serve with killed parts and PostgreSQL, the image's commands as its user, hundreds of kills and faults, exports of a million rows, 500 publications of four processes into a lake, nights on Celery workers that die (SOAK_LAKE, EXPORT_ROWS, SOAK_NIGHTS, SOAK_HISTORIES, SOAK_FUZZ, SOAK_KILLS, SOAK_FAULTS, SOAK_SEED)
 	EXPORT_ROWS=$${EXPORT_ROWS:-1000000} $(BIN)/pytest -p no:xdist dify_etl_tests/cli/test_export_memory.py

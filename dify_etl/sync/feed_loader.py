@@ -522,7 +522,12 @@ class FeedLoader:
             )
         for names in {tuple(row) for row in rows}:  # times and costs are the feed's own to tell
             alike = [row for row in rows if tuple(row) == names]
-            put(self.sync.database, RUNS, frame(RUNS, alike, names))
+            new = [row for row in alike if row["feed"] not in before]
+            held = [row for row in alike if row["feed"] in before]
+            if new:
+                self.sync.database.append(RUNS, frame(RUNS, new, names))
+            if held:
+                put(self.sync.database, RUNS, frame(RUNS, held, names))
 
     def _counted_before(self) -> dict[str, Changes]:
         """What this run has done to tables so far: lists of completions bring messages, too."""

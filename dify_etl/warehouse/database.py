@@ -174,6 +174,12 @@ class Database:
         rows = _rows_as(table, frame)
         self.execute_over(frame, f"MERGE INTO {table.qualified} t USING ({rows}) s {clauses}")
 
+    def append(self, table: Table, frame: pl.DataFrame) -> None:
+        """Insert a frame's rows, whose keys the caller knows to be new: half of a MERGE's time."""
+        into = ", ".join(f'"{name}"' for name in frame.columns)
+        rows = _rows_as(table, frame)
+        self.execute_over(frame, f"INSERT INTO {table.qualified} ({into}) {rows}")
+
     def execute_over(self, frame: pl.DataFrame, sql: str) -> None:
         """Run one statement that reads the frame under the name `_frame`."""
         self._begin(sql)

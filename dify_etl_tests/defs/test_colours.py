@@ -13,9 +13,11 @@ from dify_etl.defs.code_location import code_location
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
 from dify_etl.feeds.table import FEEDS
+from dify_etl.home import COPY
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher
 from dify_etl_tests.defs.night import QUIET, settings_for
+from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
@@ -101,10 +103,22 @@ def refuses(app_id: str) -> Callable[[str], int | None]:
 
 
 def test_new_day_that_failed_is_not_materialised(nights: Nights) -> None:
-    """No event for the days, an ERROR that names the app; models and copy come all the same."""
+    """No event for the days, an ERROR that names the app; models and copy come all the same. The
+    verdict alone fails, and names feed, app and days; what is good of another app is published.
+    """
+    talk(nights.place.world, at=NOW - timedelta(days=1), mode="agent-chat")
     app = app_of(nights.place.world, "chat")
     nights.refuse = refuses(app.id)
     run = nights.run()
+    (failure,) = [event for event in run.all_events if event.is_step_failure]
+    assert failure.step_key == "sync_verdict"
+    verdict = failure.step_failure_data.user_failure_data
+    assert verdict is not None
+    table = str(verdict.metadata["slices"].value)
+    assert "| conversations |" in table
+    assert app.name in table
+    with opened_to_read(nights.place.home / COPY) as copy:
+        assert copy.execute("SELECT count(*) FROM marts.app_daily_usage").fetchall()[0][0]
     assert nights.told_days(run) == []
     passed, told = nights.check()
     assert not passed
@@ -179,7 +193,7 @@ def test_verdict_shows_the_last_night(nights: Nights) -> None:
 
 def test_run_without_partitions_is_the_night(nights: Nights) -> None:
     """As "Launch run" without a partition: the look-back's days are told, checks have results."""
-    run = nights.run({}, config={})
+    run = nights.run({}, config={}, asset_selection=[*LISTS, VERDICT])
     assert run.success
     assert nights.told_days(run) == DAYS
     assert nights.check()[0]

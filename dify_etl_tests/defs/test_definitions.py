@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import duckdb
-import httpx
 import pytest
 
 from dify_etl.defs.code_location import code_location
@@ -18,7 +16,6 @@ from dify_etl.feeds.table import FEEDS
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.opt_in import OPT_IN
 from dify_etl_tests.defs.night import Night, night_of, settings_for
-from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
 from dify_etl_tests.warehouse.good_models import load_models
@@ -204,26 +201,6 @@ def test_models_show_what_their_columns_are_made_of(night: tuple[Workplace, Nigh
         (messages, "latency_seconds"),
     ]
     assert found["messages"] == []
-
-
-def test_failed_app_fails_only_the_verdict(tmp_path: Path) -> None:
-    """What is good is modelled and published; the verdict names feed, app, days and reason."""
-    place = busy_place(tmp_path)
-    broken = app_of(place.world, "agent-chat")
-    inner = httpx.WSGITransport(app=place.server)
-    place.transport = ChangedAnswers(
-        inner, refuse=lambda path: 403 if f"/apps/{broken.id}/chat-conv" in path else None
-    )
-    ran = night_of(place)
-    assert ran.failed_steps() == ["sync_verdict"]
-    (failure,) = [event for event in ran.result.all_events if event.is_step_failure]
-    told = failure.step_failure_data.user_failure_data
-    assert told is not None
-    table = str(told.metadata["slices"].value)
-    assert "| conversations |" in table
-    assert broken.name in table
-    with duckdb.connect(str(place.home / "dify.duckdb"), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM marts.app_daily_usage").fetchall()[0][0]
 
 
 def test_doubled_key_fails_its_check(tmp_path: Path) -> None:

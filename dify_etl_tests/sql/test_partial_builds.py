@@ -26,7 +26,7 @@ from dify_etl.warehouse.partial_builds import LEAST_ROWS, PartialBuilds
 from dify_etl.warehouse.partitions import BY_APP, BY_DAY, LINKS
 from dify_etl.warehouse.sql_files import SqlFile
 from dify_etl_tests.conftest import Tell
-from dify_etl_tests.sql.conftest import ZONE, open_for_few_rows
+from dify_etl_tests.sql.conftest import ZONE, open_for_few_rows, open_to_throw_away
 from dify_etl_tests.sql.hand_written import MODELS, HandWritten, models_behind
 
 SOAK = int(os.environ.get("SOAK_NIGHTS", "0"))
@@ -588,9 +588,59 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def database(empty_file: Path, tmp_path: Path) -> Iterator[Database]:
-    copy = tmp_path / "live.duckdb"
-    shutil.copy(empty_file, copy)
-    with open_for_few_rows(copy) as database:
+    yield from _copied(empty_file, tmp_path)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Files of a workspace of SEED as it begins, and after its first build as one that is large
+    enough for parts; the chance and the number of what was written stand where it began.
+    """
+
+    plain: Path
+    built: Path
+    chance: object
+    number: int
+
+    def workspace(self, database: Database) -> Workspace:
+        """It, in a database that is a copy of one of the files."""
+        chance = Random()
+        chance.setstate(self.chance)  # type: ignore[arg-type]
+        return Workspace(HandWritten(database, zone_of(ZONE)), chance, self.number)
+
+
+@pytest.fixture(scope="module")
+def begun(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """Made once: six tests begin with it, and its rows and models take two seconds."""
+    folder = tmp_path_factory.mktemp("begun")
+    plain, built = folder / "plain.duckdb", folder / "built.duckdb"
+    shutil.copy(empty_file, plain)
+    with open_for_few_rows(plain) as database:
+        workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
+        workspace.begin()
+    shutil.copy(plain, built)
+    with pytest.MonkeyPatch.context() as patch, open_for_few_rows(built) as database:
+        patch.setattr(partial_builds, "LEAST_ROWS", 0)
+        patch.setattr(partial_builds, "ROWS_AT_A_TIME", 30)
+        build(database)
+    return Begun(plain, built, workspace.chance.getstate(), workspace.number)
+
+
+@pytest.fixture
+def begun_database(begun: Begun, tmp_path: Path) -> Iterator[Database]:
+    """A copy of the workspace that begins; nothing is built."""
+    yield from _copied(begun.plain, tmp_path)
+
+
+@pytest.fixture
+def built_database(begun: Begun, tmp_path: Path) -> Iterator[Database]:
+    """A copy of the workspace that was built once."""
+    yield from _copied(begun.built, tmp_path)
+
+
+def _copied(file: Path, folder: Path) -> Iterator[Database]:
+    shutil.copy(file, folder / "live.duckdb")
+    with open_to_throw_away(folder / "live.duckdb") as database:
         yield database
 
 
@@ -615,17 +665,14 @@ def different(database: Database) -> list[str]:
     return found
 
 
-def play(database: Database, seed: str, nights: int) -> str:
+def play(workspace: Workspace, nights: int) -> str:
     """Play nights; answers the first table that is wrong, with what happened; empty: none is."""
-    chance = Random(seed)
-    workspace = Workspace(HandWritten(database, zone_of(ZONE)), chance)
-    workspace.begin()
-    build(database)
+    build(workspace.database)
     for night in range(nights):
         workspace.night()
-        build(database)
-        if found := different(database):
-            return f"seed {seed!r}, night {night}: {found} after {workspace.told}"
+        build(workspace.database)
+        if found := different(workspace.database):
+            return f"night {night}: {found} after {workspace.told}"
     return ""
 
 
@@ -634,14 +681,18 @@ def test_parts_are_what_a_whole_build_makes(
     database: Database, parts: Counter[str], history: int, tell: Tell
 ) -> None:
     """Rows added late, changed, withdrawn, vanished, of other apps and days than they were."""
-    assert not play(database, f"{SEED} {history}", NIGHTS)
+    seed = f"{SEED} {history}"
+    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(seed))
+    workspace.begin()
+    found = play(workspace, NIGHTS)
+    assert not found, f"seed {seed!r}, {found}"
     tell(f"built in part: {dict(parts)}")
     if not SOAK:
         assert {one.qualified for one in INCREMENTAL} == {name for name, n in parts.items() if n}
 
 
 def test_whole_builds_of_a_few_days_at_a_time_are_those_of_all_at_once(
-    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    begun_database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is joined and sorted at a time stays in memory, however large the workspace is."""
     made: dict[str, int] = {}
@@ -653,9 +704,8 @@ def test_whole_builds_of_a_few_days_at_a_time_are_those_of_all_at_once(
             yield statement
 
     monkeypatch.setattr(PartialBuilds, "by_stretches", count)
-    Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED)).begin()
-    build(database)
-    assert different(database) == []
+    build(begun_database)
+    assert different(begun_database) == []
     assert {one.qualified for one in BY_DAYS if one.is_in_stretches} == made.keys()
     assert len(made) == 3
     assert min(made.values()) > 1
@@ -719,22 +769,23 @@ def test_groups_of_questions_are_built_anew_where_one_changed(
 
 
 def test_small_workspace_is_built_whole(
-    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    begun: Begun,
+    begun_database: Database,
+    parts: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To look for what changed takes longer than to build all of it."""
     monkeypatch.setattr(partial_builds, "LEAST_ROWS", LEAST_ROWS)
-    assert not play(database, SEED, 2)
+    assert not play(begun.workspace(begun_database), 2)
     assert not +parts
-    assert database.value("SELECT count(*) FROM ops.partitions") == 0
+    assert begun_database.value("SELECT count(*) FROM ops.partitions") == 0
 
 
 def test_workspace_that_became_small_goes_on_from_no_number(
-    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    built_database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While nothing is numbered a table may be built that another one, built later, reads."""
-    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
-    workspace.begin()
-    build(database)
+    database = built_database
     numbered = "SELECT count(*) FROM ops.models WHERE change_number IS NOT NULL"
     assert database.value(numbered) == len(INCREMENTAL)
     monkeypatch.setattr(partial_builds, "LEAST_ROWS", LEAST_ROWS)
@@ -744,12 +795,13 @@ def test_workspace_that_became_small_goes_on_from_no_number(
 
 
 def test_all_is_built_whole_once_a_week(
-    database: Database, parts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    begun: Begun,
+    built_database: Database,
+    parts: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever a part may have missed is right again then."""
-    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
-    workspace.begin()
-    build(database)
+    database, workspace = built_database, begun.workspace(built_database)
     database.execute("UPDATE marts.latency SET messages = 999")
     for days in (6, 8):
         later = datetime.now(UTC) + timedelta(days=days)
@@ -763,11 +815,10 @@ def test_all_is_built_whole_once_a_week(
 
 
 def test_row_without_a_day_that_gets_one_stands_once(
-    database: Database, parts: Counter[str]
+    begun: Begun, begun_database: Database, parts: Counter[str]
 ) -> None:
     """It lay in no partition that could be put anew."""
-    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
-    workspace.begin()
+    database, workspace = begun_database, begun.workspace(begun_database)
     message = workspace.one("raw.messages")
     assert message is not None
     workspace.rows.like(
@@ -789,12 +840,10 @@ def test_row_without_a_day_that_gets_one_stands_once(
 
 
 def test_build_that_was_killed_before_it_was_noted_is_made_again(
-    database: Database, parts: Counter[str]
+    begun: Begun, built_database: Database, parts: Counter[str]
 ) -> None:
     """The table is of SQL that was taken back: no part is put into it."""
-    workspace = Workspace(HandWritten(database, zone_of(ZONE)), Random(SEED))
-    workspace.begin()
-    build(database)
+    database, workspace = built_database, begun.workspace(built_database)
     other = []
     for one in FILES:
         if one.qualified == "marts.latency" and one.model is not None:
