@@ -1,16 +1,15 @@
 """Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from dify_etl.background import in_background
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
@@ -26,15 +25,15 @@ from dify_etl.sync.opt_in import leave_out
 from dify_etl.sync.privacy import keep_privacy
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
-from dify_etl.sync.source import ask_source, pin_source
+from dify_etl.sync.source import Answering, ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import CopyPlace
 
 if TYPE_CHECKING:
-    from dify_etl.shared_warehouse.place import SharedPlace
+    from concurrent.futures import Future
 
-R = TypeVar("R")
+    from dify_etl.shared_warehouse.place import SharedPlace
 
 LOCK_WAIT_SECONDS = 60.0
 # Thresholds of the garbage collector while a sync runs.
@@ -76,12 +75,15 @@ class OpenHome:
     def check_source(self) -> None:
         """Once per run, before any row is written: SourceChanged when something else answers."""
         if self._began_at is None:
+            asked = self._ask_source()
             with self._opened() as database:
-                self._check_source(database)
+                self._check_source(database, asked)
 
-    def _check_source(self, database: Database) -> None:
-        """Nothing is asked before the file is ours; its tables are made while Dify answers."""
-        asked = in_background(lambda: ask_source(self.dify))
+    def _ask_source(self) -> "Future[Answering]":
+        """Who answers is asked while the file is opened and its tables are made."""
+        return in_background(partial(ask_source, self.dify))
+
+    def _check_source(self, database: Database, asked: "Future[Answering]") -> None:
         _ensure_tables(database, self.watch)
         answering = asked.result()
         began_at = self.dify.earlier_time()
@@ -108,9 +110,10 @@ class OpenHome:
 
         SourceChanged when what answers is not what this home was loaded from.
         """
+        asked = self._ask_source() if self._began_at is None else None
         with self._opened() as database:
-            if self._began_at is None:
-                self._check_source(database)
+            if asked is not None:
+                self._check_source(database, asked)
             database.expect_small_commits()
             yield Sync(
                 dify=self.dify,
@@ -165,20 +168,6 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-def in_background(ask: Callable[[], R]) -> "Future[R]":
-    """Ask on a daemon thread: who gives up meanwhile does not wait for the answer."""
-    future: Future[R] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(ask())
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    return future
 
 
 @contextmanager
