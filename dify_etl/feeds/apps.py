@@ -24,6 +24,7 @@ from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.turns import others_go_on
 from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import frame
 
@@ -119,6 +120,7 @@ def read_apps(sync: Sync) -> FeedReport:
                 present = records_frame(raw_table("apps"), App, apps)
                 loader.mark_absent(raw_table("apps"), scope="true", present=present)
                 mark_rows_of_gone_apps(loader)
+        loader.tell_others()
         hidden, failed = _read_details(loader, _with_new_config(sync, apps))
         is_broken = is_broken or bool(proof.odd) or failed is not None
         reason = failed or hidden or reason
@@ -140,8 +142,9 @@ def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
     """
     walk = sync.dify.apps.walk()
     rows = Rows(walk.key)
-    for page in walk:
-        rows.add(page)
+    with others_go_on():
+        for page in walk:
+            rows.add(page)
     check_source(sync)
     return rows, walk.proof, isinstance(walk, AppsWalk) and walk.is_broken
 
