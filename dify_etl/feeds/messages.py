@@ -47,8 +47,9 @@ R = TypeVar("R")
 
 FEED, LISTS = "messages", "conversations"
 # Messages that are committed together: enough for speed, few enough to lose little. From a quick
-# server more come in a while; up to MOST_MESSAGES they wait for the next commit.
-COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
+# server more come in a while; up to MOST_MESSAGES they wait for the next commit. The first commits
+# are smaller: when the last answer has come, at most half of all is left to be loaded.
+LEAST_MESSAGES, COMMIT_MESSAGES, MOST_MESSAGES = 500, 2_000, 5_000
 COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
 LOOKAHEAD = 400
@@ -105,6 +106,7 @@ class _Reading:
     _conversations: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
     _odd: list[OddConversation] = field(default_factory=list)
     _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
+    _committed: int = 0  # by size
     _refusals: Refusals = field(default_factory=Refusals)
 
     def read(
@@ -150,8 +152,10 @@ class _Reading:
             size += fetched.result.size if fetched.result else 1
             self.loader.step()
             waited = time.monotonic() - committed_at
-            if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
+            most = COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES
+            if size >= min(most, max(LEAST_MESSAGES, self._committed)):
                 self._commit()
+                self._committed += size
                 size, committed_at = 0, time.monotonic()
         self._commit()
 
