@@ -69,6 +69,7 @@ def read(task: Task) -> dict[str, object]:
             plan=SyncPlan(),
             run_id="benchmark",
             watch=NoWatcher(),
+            lists_apps="apps" in task.feeds,
         ) as sync,
     ):
         reports: list[FeedReport] = []

@@ -66,7 +66,7 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
     failure: Exception | None = None
     is_published = False
     try:
-        with opened.sync(plan) as sync:
+        with opened.sync(plan, lists_apps=not feeds or "apps" in feeds) as sync:
             asked = [one for one in FEEDS if not feeds or one.name in feeds]
             asked = [one for one in asked if is_read(one.name, opened.rules)]
             read_feeds(sync, asked, opened.reports.append)

@@ -102,7 +102,7 @@ def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -
         from dify_etl.sync.run import SyncPlan
 
         window = _window(settings, request, opened)
-        opened.check_source()
+        opened.check_source(lists_apps=not request.feeds and not os.environ.get(DAGSTER_HOME))
         if newer := opened.dify.newer_than_tested:
             voice.warn(f"{newer}; it is read all the same.")
         check_apps(opened, request.apps)

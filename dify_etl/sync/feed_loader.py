@@ -16,7 +16,7 @@ import polars as pl
 from dify_etl.dify.app_modes import KNOWN_MODES
 from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.http.exact_json import decode
-from dify_etl.dify.http.usage import Measure
+from dify_etl.dify.http.usage import Measure, Spent
 from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
@@ -74,12 +74,14 @@ def nothing_first(loader: "FeedLoader") -> None:
 class FeedLoader:
     """A context for the read of one feed: everything that is loaded inside is counted here.
 
-    The client's requests are counted under the feed's name.
+    The client's requests are counted under the feed's name; `spent_before` is what it had spent
+    before the first of them, where some were made ahead.
     """
 
-    def __init__(self, sync: Sync, feed: str) -> None:
+    def __init__(self, sync: Sync, feed: str, *, spent_before: Spent | None = None) -> None:
         self.sync = sync
         self.feed = feed
+        self._spent_before = spent_before
         # Per raw table the rows received (as unchanged) and marked absent, until the report.
         self.changes: dict[str, Changes] = {}
         self.quarantined = 0
@@ -97,7 +99,9 @@ class FeedLoader:
         self._open = ExitStack()
         self._open.enter_context(self.sync.dify.labelled(self.feed))
         self._open.enter_context(collected(self._unforeseen))
-        self._usage = self._open.enter_context(self.sync.dify.usage.measure(self.feed))
+        self._usage = self._open.enter_context(
+            self.sync.dify.usage.measure(self.feed, self._spent_before)
+        )
         self.sync.watch.follows(self.feed, self._seen)
         return self
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.suggestions import did_you_mean
+from dify_etl.sync.ahead import AppsAhead, list_apps_ahead
 from dify_etl.sync.clocks import clock_difference, heal_days_to_come
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.forgetting import known_forgotten
@@ -55,6 +55,7 @@ class OpenHome:
     started_at: datetime = field(default_factory=utc_now, init=False)
     reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
+    _apps_ahead: AppsAhead | None = field(default=None, init=False)
 
     @property
     def began_at(self) -> datetime:
@@ -72,16 +73,25 @@ class OpenHome:
     def _opened(self) -> AbstractContextManager[Database]:
         return open_database(Home(self.path).live, wait_seconds=self.wait_seconds)
 
-    def check_source(self) -> None:
-        """Once per run, before any row is written: SourceChanged when something else answers."""
+    def check_source(self, *, lists_apps: bool = False) -> None:
+        """Once per run, before any row is written: SourceChanged when something else answers. With
+        `lists_apps` the apps are listed meanwhile, for the first sync.
+        """
         if self._began_at is None:
-            asked = self._ask_source()
+            asked = self._ask_source(lists_apps=lists_apps)
             with self._opened() as database:
                 self._check_source(database, asked)
 
-    def _ask_source(self) -> "Future[Answering]":
+    def _ask_source(self, *, lists_apps: bool) -> "Future[Answering]":
         """Who answers is asked while the file is opened and its tables are made."""
-        return in_background(partial(ask_source, self.dify))
+
+        def ask() -> Answering:
+            answering = ask_source(self.dify)
+            if lists_apps:  # of the workspace that has just answered, and is asked again after it
+                self._apps_ahead = list_apps_ahead(self.dify)
+            return answering
+
+        return in_background(ask)
 
     def _check_source(self, database: Database, asked: "Future[Answering]") -> None:
         _ensure_tables(database, self.watch)
@@ -105,16 +115,18 @@ class OpenHome:
             self.watch.tells(f"{healed} slices were proven before their days were over; read anew")
 
     @contextmanager
-    def sync(self, plan: SyncPlan) -> Iterator[Sync]:
+    def sync(self, plan: SyncPlan, *, lists_apps: bool = False) -> Iterator[Sync]:
         """A sync that may read and load; the run's first one checks the source before any write.
+        With `lists_apps`, for a sync that reads them, it lists the apps meanwhile.
 
         SourceChanged when what answers is not what this home was loaded from.
         """
-        asked = self._ask_source() if self._began_at is None else None
+        asked = self._ask_source(lists_apps=lists_apps) if self._began_at is None else None
         with self._opened() as database:
             if asked is not None:
                 self._check_source(database, asked)
             database.expect_small_commits()
+            apps_ahead, self._apps_ahead = self._apps_ahead, None
             yield Sync(
                 dify=self.dify,
                 database=database,
@@ -124,6 +136,7 @@ class OpenHome:
                 now=self.began_at,
                 started_at=self.started_at,
                 watch=self.watch,
+                apps_ahead=apps_ahead,
             )
 
 
@@ -180,13 +193,14 @@ def open_sync(
     run_id: str,
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
+    lists_apps: bool = False,
 ) -> Iterator[Sync]:
-    """Home and sync at once, for a single feed or a test."""
+    """Home and sync at once, for a single feed or a test; `lists_apps` as there."""
     with (
         open_home(
             dify, home, rules=rules, run_id=run_id, watch=watch, wait_seconds=wait_seconds
         ) as opened,
-        opened.sync(plan) as sync,
+        opened.sync(plan, lists_apps=lists_apps) as sync,
     ):
         yield sync
 
