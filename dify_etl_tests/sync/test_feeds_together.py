@@ -4,16 +4,19 @@ the database.
 
 import threading
 from functools import partial
+from typing import Any
 
 import pytest
 
+from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.chat_messages import due_conversations, load_conversations, read_conversation
 from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import attempt
+from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import NoWatcher
+from dify_etl.sync.run import NoWatcher, SyncPlan
 from dify_etl.sync.turns import Turns, others_go_on
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_etl_tests.sync.conftest import Open
@@ -124,3 +127,22 @@ def test_what_concerns_all_feeds_ends_those_under_way(workplace: Open) -> None:
         read_together(place, *TALK)
     assert [one.name for one in threading.enumerate() if one.name in TALK] == []
     assert place.value("SELECT count(*) FROM ops.runs WHERE feed = 'messages'") == 0
+
+
+def test_apps_are_listed_between_two_questions_for_the_workspace(workplace: Open) -> None:
+    """Ahead of their feed, once; its report counts these requests as its own."""
+    place = workplace(quiet_world("chat"))
+    how: dict[str, Any] = {"plan": SyncPlan(), "run_id": "run", "watch": place.watch}
+    with (
+        place.client() as dify,
+        open_sync(dify, place.home, rules=place.rules, lists_apps=True, **how) as sync,
+    ):
+        report = read_apps(sync)
+    paths = [one.path.removeprefix("/console/api") for one in place.server.requests]
+    of_apps = [number for number, path in enumerate(paths) if path.startswith("/apps")]
+    of_workspace = [number for number, path in enumerate(paths) if path == "/workspaces/current"]
+    lists = [number for number in of_apps if paths[number] == "/apps"]
+    assert of_workspace[0] < lists[0]
+    assert of_workspace[1] > lists[-1]
+    assert report.requests == len(of_apps) + 1
+    assert report.state == "proven"
