@@ -425,13 +425,14 @@ def _ledger_row(
 ) -> dict[str, Any]:
     """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
     due, read = one.task, one.result
+    tries = due.tries if due.tries < NEVER else 0  # it was gone, or hidden, and is asked anew
     ledger_row: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
         "conversation_id": due.conversation_id,
         "app_id": due.app_id,
         "read_at": sync.dify.earlier_time(),
     }
     if read is not None:
-        again = NEVER if read.is_hidden else due.tries + 1
+        again = NEVER if read.is_hidden else tries + 1
         if (read.reason or "").startswith(NOT_SHOWN):
             again = 0  # read as soon as the account may
         return ledger_row | {
@@ -454,7 +455,7 @@ def _ledger_row(
         "is_settled": gone,
         "state": "absent" if gone else "failed",
         "reason": str(one.error),
-        "tries": NEVER if gone else due.tries + 1,
+        "tries": NEVER if gone else tries + 1,
     }
 
 
