@@ -56,7 +56,7 @@ def read_conversations(sync: Sync, first: First = nothing_first) -> FeedReport:
         for batch in fetch(
             tasks,
             partial(read_lists, sync),
-            FetchLimits(list_workers(sync), LOOKAHEAD, BUFFERED),
+            FetchLimits(list_workers(sync.rules.workers), LOOKAHEAD, BUFFERED),
             size=lambda part: part.size,
         ).batches():
             _keep(loader, batch)

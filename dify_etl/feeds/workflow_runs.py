@@ -60,7 +60,7 @@ def read_workflow_runs(sync: Sync, first: First = nothing_first) -> FeedReport:
         loader.expect(len(tasks))
         read = partial(read_run_lists, sync)
         doubts: dict[Task, Doubts | DifyError] = {}
-        for fetched in fetch(tasks, read, FetchLimits(list_workers(sync))):
+        for fetched in fetch(tasks, read, FetchLimits(list_workers(sync.rules.workers))):
             task, part = fetched.task, fetched.result
             if fetched.error is not None:
                 doubts[task] = fetched.error

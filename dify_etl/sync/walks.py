@@ -9,7 +9,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from dify_etl.dify.odd_rows import OddPage
 from dify_etl.dify.paging import MOST_PAGES, MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
-from dify_etl.sync.run import Sync
 from dify_etl.sync.turns import turns
 from dify_etl.sync.windows import Window
 
@@ -154,11 +153,12 @@ class TimedList(Generic[R, C]):
         )
 
 
-def list_workers(sync: Sync) -> int:
-    """How many threads ask for pages of lists: read beside others, so many as a server can work on.
+def list_workers(workers: int) -> int:
+    """How many of the threads ask for pages of lists: beside other feeds as many as a server can
+    work on.
     It works on every row of such a page, and what is read beside them fills its other moments.
     """
-    return sync.rules.workers if turns() is None else min(sync.rules.workers, LISTS_AT_ONCE)
+    return workers if turns() is None else min(workers, LISTS_AT_ONCE)
 
 
 def upper_bound(earlier_time: datetime) -> datetime:
