@@ -15,9 +15,11 @@ from pydantic import SecretStr
 from benchmark.rates import median_rate
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
+from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.fetching import workers_for
 from dify_etl.sync.opening import open_sync
+from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import NoWatcher, SyncPlan, SyncRules
 from dify_etl.time_zones import zone_of
 
@@ -67,9 +69,11 @@ def read(task: Task) -> dict[str, object]:
             plan=SyncPlan(),
             run_id="benchmark",
             watch=NoWatcher(),
+            lists_apps="apps" in task.feeds,
         ) as sync,
     ):
-        reports = [feed.read(sync) for feed in FEEDS if feed.name in task.feeds]
+        reports: list[FeedReport] = []
+        read_feeds(sync, [feed for feed in FEEDS if feed.name in task.feeds], reports.append)
     return {
         "seconds": time.monotonic() - began,
         "requests": {report.feed: report.requests for report in reports},

@@ -3,24 +3,24 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dify_etl.alerts.incidents import Moment, plain_words
-from dify_etl.alerts.targets import Target, open_targets
 from dify_etl.assembly.connection import Tell, home_of
 from dify_etl.assembly.home_files import fingerprint_key
 from dify_etl.assembly.night_times import nights_due
 from dify_etl.errors import ActionableError, is_interrupt
 from dify_etl.settings import Settings
 from dify_etl.sync.errors import AnotherSync
-from dify_etl.warehouse.database import utc_now
 
 # Most homes send no alerts, and what finds them looks at all of dify-etl: no run waits for its
 # import before it asks Dify.
 if TYPE_CHECKING:
     from dify_etl.alerts.evaluating import Evaluation
     from dify_etl.alerts.ledger import Night, Outcome
+    from dify_etl.alerts.targets import Target
 
 WHAT_LENGTH = 300
 # Whoever waits behind a sync that goes on has nothing to say: that one does.
@@ -34,11 +34,11 @@ class Alerts:
 
     home: Path
     settings: Settings
-    targets: tuple[Target, ...]
+    targets: tuple["Target", ...]
 
     def moment(self) -> Moment:
         """Now."""
-        now = utc_now()
+        now = datetime.now(UTC)
         return Moment(now, self.settings.zone, nights_due(self.settings, now))
 
     def note(self, night: "Night") -> None:
@@ -72,6 +72,8 @@ def alerts_of(settings: Settings, *, may_be_simulated: bool = False) -> Alerts |
     """
     if not settings.notify_urls or (settings.is_simulated and not may_be_simulated):
         return None
+    from dify_etl.alerts.targets import open_targets
+
     home = home_of(settings)
     targets = open_targets(settings.notify_urls, key=fingerprint_key(home))
     return Alerts(home, settings, targets)
@@ -109,7 +111,7 @@ def noted_night(
         return
     from dify_etl.alerts.ledger import Night
 
-    began = utc_now()
+    began = datetime.now(UTC)
     try:
         if is_night:
             _guarded(tell, lambda: alerts.note(Night(run_id, began, None, None, "")))
@@ -124,7 +126,7 @@ def noted_night(
         raise
     finally:
         if is_night:
-            night = Night(run_id, began, utc_now(), note.outcome, note.what)
+            night = Night(run_id, began, datetime.now(UTC), note.outcome, note.what)
             _guarded(tell, lambda: alerts.note(night))
         if note.outcome != "interrupted":
             _guarded(tell, lambda: alerts.evaluate(tell))

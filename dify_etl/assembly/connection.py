@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dify_etl.assembly.currency_rates import read_rates
 from dify_etl.assembly.home_files import fingerprint_key, make_home, people_salt
+from dify_etl.background import in_background
 from dify_etl.dify.account import Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.http.adaptive_limit import RequestLimits
@@ -27,7 +27,6 @@ from dify_etl.home import (
     remembered,
     user_name,
 )
-from dify_etl.raw.privacy import Privacy
 from dify_etl.settings import (
     DIFY_BEGINS,
     Settings,
@@ -38,26 +37,28 @@ from dify_etl.settings import (
 from dify_etl.settings import (
     home_of as home_of,
 )
-from dify_etl.sync.fetching import workers_for
-from dify_etl.sync.run import SyncRules
 from dify_etl.warehouse.errors import translated
-from dify_etl.warehouse.model_settings import ModelSettings
-from dify_etl.warehouse.models import FOLDERS
-from dify_etl.warehouse.publish import CopyPlace
 
+# What reads and keeps takes longer to import than a client needs to log in: nothing of it is loaded
+# before.
 if TYPE_CHECKING:
     from dify_etl.dify_database.connection import DifyDatabase
+    from dify_etl.raw.privacy import Privacy
     from dify_etl.shared_warehouse.place import SharedPlace
+    from dify_etl.sync.run import SyncRules
+    from dify_etl.warehouse.publish import CopyPlace
 
 
 Tell = Callable[[str], None]
 
 
-def copy_place(settings: Settings) -> CopyPlace:
+def copy_place(settings: Settings) -> "CopyPlace":
     """Where the copy for analysts stands, and who may read it; a demo's stays in its home.
 
     SettingWrong when this machine knows no such group.
     """
+    from dify_etl.warehouse.publish import CopyPlace
+
     return CopyPlace(copy_folder_of(settings), settings.copy_access)
 
 
@@ -95,10 +96,15 @@ def effective_settings(**overrides: Any) -> Settings:
     return settings.model_copy(update=demo)
 
 
-def rules_of(settings: Settings) -> SyncRules:
+def rules_of(settings: Settings) -> "SyncRules":
     """What the settings say about reading, and to the models. SettingWrong: a bad file of rates,
     or no folder where models of one's own should be.
     """
+    from dify_etl.assembly.currency_rates import read_rates
+    from dify_etl.sync.fetching import workers_for
+    from dify_etl.sync.run import SyncRules
+    from dify_etl.warehouse.model_settings import ModelSettings
+
     return SyncRules(
         zone=settings.zone,
         start_date=settings.start_date,
@@ -128,8 +134,10 @@ def dify_database_of(settings: Settings) -> "DifyDatabase | None":
     return DifyDatabase(settings.dify_database_url)
 
 
-def privacy_of(settings: Settings) -> Privacy:
+def privacy_of(settings: Settings) -> "Privacy":
     """What is kept of texts and people; the salt is the home's, where it needs or has one."""
+    from dify_etl.raw.privacy import Privacy
+
     home = home_of(settings)
     has_salt = settings.people == "hash" or Home(home).people_salt.exists()
     return Privacy(settings.text, settings.people, people_salt(home) if has_salt else b"")
@@ -142,6 +150,8 @@ def folder_of_own_sql(settings: Settings) -> Path | None:
     folder = settings.own_sql
     if folder is None:
         return None
+    from dify_etl.warehouse.models import FOLDERS
+
     within = [folder, *(folder / schema for schema in FOLDERS if (folder / schema).exists())]
     if not folder.is_dir() or not all(os.access(one, os.R_OK | os.X_OK) for one in within):
         raise SettingWrong(
@@ -176,11 +186,13 @@ def open_dify(
     token_store: TokenStore | None = None,
     retry: RetryPolicy | None = None,
     run_id: str | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[DifyClient]:
     """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
 
     With `tell` it is a run: its first line names server, workspace and home, and the home becomes
     private; without, the home is left as it is. With `run_id` Dify's own log names the run, too.
+    `meanwhile` is done while a run logs in.
     SettingWrong when no server is named or the account
     is missing, or the home belongs to the other kind of Dify; WarehouseUnwritable when the home
     cannot be made.
@@ -192,7 +204,9 @@ def open_dify(
         _remember(settings)  # before anything else is made in the folder
     with _client(settings, token_store, retry, run_id) as dify:
         if tell is not None:
-            tell(first_line(settings, dify.account.current_workspace()))
+            asked = in_background(dify.account.current_workspace)
+            meanwhile()
+            tell(first_line(settings, asked.result()))
             _make_private(settings, tell)
         yield dify
 

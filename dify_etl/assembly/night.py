@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dify_etl.assembly.shared_publication import bring_to_shared
 from dify_etl.errors import is_interrupt
-from dify_etl.feeds.reading import read_feed
+from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import OpenHome
 from dify_etl.sync.opt_in import is_read
@@ -29,6 +29,7 @@ from dify_etl.warehouse.sql_files import sql_files
 if TYPE_CHECKING:
     from dify_etl.shared_warehouse.publication import Publication
 
+FEED_ORDER = [feed.name for feed in FEEDS]
 # What is watched beside feeds.
 BUILDING, PUBLISHING, SHARING = "building models", "publishing", "shared warehouse"
 
@@ -65,10 +66,10 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
     failure: Exception | None = None
     is_published = False
     try:
-        with opened.sync(plan) as sync:
-            for feed in FEEDS:
-                if is_read(feed.name, opened.rules) and (not feeds or feed.name in feeds):
-                    opened.reports.append(read_feed(sync, feed))
+        with opened.sync(plan, lists_apps=not feeds or "apps" in feeds) as sync:
+            asked = [one for one in FEEDS if not feeds or one.name in feeds]
+            asked = [one for one in asked if is_read(one.name, opened.rules)]
+            read_feeds(sync, asked, opened.reports.append)
         build_models(opened)
         copy = publish_copy(opened)
         is_published = True
@@ -78,7 +79,8 @@ def read_night(opened: OpenHome, plan: SyncPlan, feeds: Collection[str] = ()) ->
             raise KeyboardInterrupt from error
         failure = error
     with opened.database() as database:
-        return NightResult(tuple(opened.reports), judge(database), failure, is_published)
+        reports = sorted(opened.reports, key=lambda one: FEED_ORDER.index(one.feed))
+        return NightResult(tuple(reports), judge(database), failure, is_published)
 
 
 def _fill_ops_tables(database: Database, home: Path) -> None:

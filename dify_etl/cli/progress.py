@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from dify_etl.cli.log_line import print_line
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import Seen
+from dify_etl.sync.run import NoWatcher, Seen
 
 LINE_EVERY_SECONDS = 10.0
 # The labels of the columns; with the widths below they fit into 80 columns.
@@ -113,7 +114,7 @@ class Lines:
     def __init__(self, console: Console, every_seconds: float = LINE_EVERY_SECONDS) -> None:
         self._console = console
         self._every = every_seconds
-        self._look: tuple[str, Look] | None = None
+        self._looks: dict[str, Look] = {}
         self._ended = threading.Event()
         self._teller = threading.Thread(target=self._tell_now_and_then, daemon=True)
 
@@ -130,8 +131,8 @@ class Lines:
         self._console.print(line, markup=False, highlight=False)
 
     def follows(self, feed: str, look: Look) -> None:
-        """From now on it is this feed of which lines tell."""
-        self._look = (feed, look)
+        """From now on lines tell of this feed as well."""
+        self._looks = {**self._looks, feed: look}
 
     def begins(self, task: str, steps: int) -> None:
         """Say how much there is to do."""
@@ -143,7 +144,7 @@ class Lines:
 
     def ends(self, report: FeedReport) -> None:
         """Say what the feed brought."""
-        self._look = None
+        self._looks = {one: look for one, look in self._looks.items() if one != report.feed}
         changes = report.changes
         self._console.print(
             f"{report.feed}: done, {changes.new} new, {changes.changed} changed, "
@@ -158,12 +159,38 @@ class Lines:
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(self._every):
-            if self._look is not None:
-                feed, look = self._look
+            for feed, look in self._looks.items():
                 seen = look()
                 self._console.print(
                     f"{feed}: {seen.rows} rows read, {seen.requests} requests", highlight=False
                 )
+
+
+class JsonLines(NoWatcher):
+    """One JSON object when a feed has ended, with its figures; and one for what is told besides."""
+
+    def __init__(self, run_id: str) -> None:
+        self._fields = {"run_id": run_id}
+
+    def tells(self, line: str) -> None:
+        """Print the line."""
+        print_line(line, **self._fields)
+
+    def ends(self, report: FeedReport) -> None:
+        """Say what the feed brought."""
+        changes = report.changes
+        print_line(
+            "feed read",
+            level="warning" if report.state in ("failed", "incomplete") else "info",
+            feed=report.feed,
+            state=report.state,
+            rows_new=changes.new,
+            rows_changed=changes.changed,
+            rows_unchanged=changes.unchanged,
+            requests=report.requests,
+            seconds=round(report.seconds, 1),
+            **self._fields,
+        )
 
 
 def progress_on(console: Console) -> Bars | Lines:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.error_messages import ErrorMessage, print_error, print_error_line
 from dify_etl.cli.log_line import line_teller, print_line
-from dify_etl.cli.progress import progress_on
-from dify_etl.cli.summary import SyncOutcome, broken_messages, show_summary, show_verdict
-from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import NoWatcher, Watcher
+
+# Said long after the first request, which waits for the import of nothing that it does not need.
+if TYPE_CHECKING:
+    from dify_etl.cli.summary import SyncOutcome
+    from dify_etl.sync.run import Watcher
 
 
 class Voice(Protocol):
@@ -24,10 +25,10 @@ class Voice(Protocol):
     def warn(self, line: str) -> None:
         """What may be wrong and ends nothing."""
 
-    def watch(self) -> AbstractContextManager[Watcher]:
+    def watch(self) -> AbstractContextManager["Watcher"]:
         """Who is told how far it is."""
 
-    def outcome(self, outcome: SyncOutcome, seconds: float) -> None:
+    def outcome(self, outcome: "SyncOutcome", seconds: float) -> None:
         """What came of it."""
 
     def error(self, message: ErrorMessage) -> None:
@@ -42,12 +43,16 @@ class TextVoice:
         self.tell: Callable[[str], None] = teller(console)
         self.warn: Callable[[str], None] = teller(err)
 
-    def watch(self) -> AbstractContextManager[Watcher]:
+    def watch(self) -> AbstractContextManager["Watcher"]:
         """Bars on a terminal, else lines."""
+        from dify_etl.cli.progress import progress_on
+
         return progress_on(self._console)
 
-    def outcome(self, outcome: SyncOutcome, seconds: float) -> None:
+    def outcome(self, outcome: "SyncOutcome", seconds: float) -> None:
         """A table of the feeds, and all of the verdict."""
+        from dify_etl.cli.summary import show_summary, show_verdict
+
         show_summary(self._console, outcome.reports, seconds)
         show_verdict(self._console, outcome.verdict)
         self._errors(outcome)
@@ -56,34 +61,11 @@ class TextVoice:
         """Three lines."""
         print_error(err, message)
 
-    def _errors(self, outcome: SyncOutcome) -> None:
+    def _errors(self, outcome: "SyncOutcome") -> None:
+        from dify_etl.cli.summary import broken_messages
+
         for message in [*outcome.messages, *broken_messages(outcome.verdict)]:
             self.error(message)
-
-
-class _LineWatcher(NoWatcher):
-    """A line when a feed has ended, with its figures; and one for what is told besides."""
-
-    def __init__(self, run_id: str) -> None:
-        self._fields = {"run_id": run_id}
-
-    def tells(self, line: str) -> None:
-        print_line(line, **self._fields)
-
-    def ends(self, report: FeedReport) -> None:
-        changes = report.changes
-        print_line(
-            "feed read",
-            level="warning" if report.state in ("failed", "incomplete") else "info",
-            feed=report.feed,
-            state=report.state,
-            rows_new=changes.new,
-            rows_changed=changes.changed,
-            rows_unchanged=changes.unchanged,
-            requests=report.requests,
-            seconds=round(report.seconds, 1),
-            **self._fields,
-        )
 
 
 class JsonVoice:
@@ -94,12 +76,16 @@ class JsonVoice:
         self.tell: Callable[[str], None] = line_teller(run_id=run_id)
         self.warn: Callable[[str], None] = line_teller(level="warning", run_id=run_id)
 
-    def watch(self) -> AbstractContextManager[Watcher]:
+    def watch(self) -> AbstractContextManager["Watcher"]:
         """Lines of the feeds."""
-        return nullcontext(_LineWatcher(self._run_id))
+        from dify_etl.cli.progress import JsonLines
 
-    def outcome(self, outcome: SyncOutcome, seconds: float) -> None:
+        return nullcontext(JsonLines(self._run_id))
+
+    def outcome(self, outcome: "SyncOutcome", seconds: float) -> None:
         """A line per cause that is not whole, per error, and one that sums up."""
+        from dify_etl.cli.summary import broken_messages
+
         verdict = outcome.verdict
         for one in verdict.bad:
             told: dict[str, Any] = {"feed": one.feed, "app": one.app, "days": one.days}

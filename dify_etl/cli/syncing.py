@@ -5,6 +5,8 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -17,23 +19,21 @@ from dify_etl.assembly.connection import (
     rules_of,
     shared_place,
 )
-from dify_etl.assembly.night import read_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err
 from dify_etl.cli.dagster_home import DAGSTER_HOME
 from dify_etl.cli.json_answers import print_json
-from dify_etl.cli.summary import SyncOutcome
 from dify_etl.cli.sync_request import SyncRequest
 from dify_etl.cli.sync_voices import Voice, voice_of
-from dify_etl.cli.verdict_json import sync_object
-from dify_etl.feeds.table import FEEDS
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong
-from dify_etl.sync.opening import OpenHome, check_apps, open_home
-from dify_etl.sync.opt_in import OPT_IN, is_read
-from dify_etl.sync.run import SyncPlan
-from dify_etl.sync.windows import Window, asked_window
 from dify_etl.time_zones import local_date
+
+# What reads is loaded while Dify answers the login.
+if TYPE_CHECKING:
+    from dify_etl.cli.summary import SyncOutcome
+    from dify_etl.sync.opening import OpenHome
+    from dify_etl.sync.windows import Window
 
 
 def run_demo(console: Console, *, is_debug: bool) -> int:
@@ -81,21 +81,28 @@ def _read_and_show(
         err.print(trace, markup=False, highlight=False, soft_wrap=True)
     code = _exit_code(outcome)
     if request.is_json:
+        from dify_etl.cli.verdict_json import sync_object
+
         print_json(sync_object(run_id, outcome, code=code, seconds=seconds))
     return code
 
 
-def _exit_code(outcome: SyncOutcome) -> int:
+def _exit_code(outcome: "SyncOutcome") -> int:
     if not outcome.is_published:
         return NOTHING_PUBLISHED
     return 0 if outcome.verdict.is_good and not outcome.messages else NOT_WHOLE
 
 
-def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -> SyncOutcome:
+def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -> "SyncOutcome":
     """Everything that needs Dify and the home; both are given back before anything is shown."""
     with noted_interrupts(), _opened(settings, request, run_id, voice) as opened:
+        from dify_etl.assembly.night import read_night
+        from dify_etl.cli.summary import SyncOutcome
+        from dify_etl.sync.opening import check_apps
+        from dify_etl.sync.run import SyncPlan
+
         window = _window(settings, request, opened)
-        opened.check_source()
+        opened.check_source(lists_apps=not request.feeds and not os.environ.get(DAGSTER_HOME))
         if newer := opened.dify.newer_than_tested:
             voice.warn(f"{newer}; it is read all the same.")
         check_apps(opened, request.apps)
@@ -110,6 +117,10 @@ def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -
 
 def _check_asked_for(settings: Settings, feeds: Collection[str]) -> None:
     """SettingWrong when a feed is named that the settings leave out."""
+    if not feeds:
+        return
+    from dify_etl.sync.opt_in import OPT_IN, is_read
+
     for feed in feeds:
         if not is_read(feed, settings):
             raise SettingWrong(
@@ -123,11 +134,14 @@ def _check_asked_for(settings: Settings, feeds: Collection[str]) -> None:
 @contextmanager
 def _opened(
     settings: Settings, request: SyncRequest, run_id: str, voice: Voice
-) -> Iterator[OpenHome]:
+) -> Iterator["OpenHome"]:
     with (
-        open_dify(settings, tell=voice.tell, run_id=run_id) as dify,
+        open_dify(settings, tell=voice.tell, run_id=run_id, meanwhile=_load_readers) as dify,
         voice.watch() as watch,
-        open_home(
+    ):
+        from dify_etl.sync.opening import open_home
+
+        with open_home(
             dify,
             home_of(settings),
             rules=rules_of(settings),
@@ -136,25 +150,33 @@ def _opened(
             wait_seconds=request.wait_seconds,
             copy=copy_place(settings),
             shared=shared_place(settings),
-        ) as opened,
-    ):
-        yield opened
+        ) as opened:
+            yield opened
 
 
-def _window(settings: Settings, request: SyncRequest, opened: OpenHome) -> Window | None:
+def _load_readers() -> None:
+    import_module("dify_etl.assembly.night")
+    import_module("dify_etl.cli.summary")
+
+
+def _window(settings: Settings, request: SyncRequest, opened: "OpenHome") -> "Window | None":
     """The asked days; None for a night."""
     if request.is_night:
         return None
     request.check_start(settings.start_date)  # that of the demo is not the settings' own
+    from dify_etl.sync.windows import asked_window
+
     today = local_date(opened.dify.earlier_time(), settings.zone)
     first = request.first or settings.start_date
     return asked_window(first, request.last or today, today=today, zone=settings.zone)
 
 
-def _with_needs(asked: tuple[str, ...], opened: OpenHome) -> tuple[str, ...]:
+def _with_needs(asked: tuple[str, ...], opened: "OpenHome") -> tuple[str, ...]:
     """The asked feeds and, in a home that never read them, the feeds that they start from."""
     if not asked:
         return ()
+    from dify_etl.feeds.table import FEEDS
+
     with opened.database() as database:
         held = {row[0] for row in database.rows("SELECT DISTINCT feed FROM ops.slices")}
     chosen = set(asked)

@@ -5,18 +5,14 @@ import hmac
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 from pydantic import SecretStr
 
 from dify_etl.dify.account import Account
-from dify_etl.dify.agents import Agents
-from dify_etl.dify.api_keys import ApiKeys
-from dify_etl.dify.apps import Apps
-from dify_etl.dify.conversations import Conversations
-from dify_etl.dify.datasets import Datasets
 from dify_etl.dify.http.adaptive_limit import RequestLimits
 from dify_etl.dify.http.auth import (
     AdminKeyAuth,
@@ -31,11 +27,20 @@ from dify_etl.dify.http.server import Server, Version, newer_than_tested
 from dify_etl.dify.http.session import RetryPolicy, Session
 from dify_etl.dify.http.tokens import MemoryTokenStore, TokenStore
 from dify_etl.dify.http.usage import RequestDone, Usage
-from dify_etl.dify.members import Members
-from dify_etl.dify.service_api import ServiceApi
-from dify_etl.dify.statistics import Statistics
-from dify_etl.dify.tags import Tags
-from dify_etl.dify.workflows import Workflows
+
+# A noun with its records is loaded when it is asked for: to make those of all takes longer than a
+# login, and the first request waits for none but the account.
+if TYPE_CHECKING:
+    from dify_etl.dify.agents import Agents
+    from dify_etl.dify.api_keys import ApiKeys
+    from dify_etl.dify.apps import Apps
+    from dify_etl.dify.conversations import Conversations
+    from dify_etl.dify.datasets import Datasets
+    from dify_etl.dify.members import Members
+    from dify_etl.dify.service_api import ServiceApi
+    from dify_etl.dify.statistics import Statistics
+    from dify_etl.dify.tags import Tags
+    from dify_etl.dify.workflows import Workflows
 
 Credentials = PasswordCredentials | AdminKeyCredentials
 
@@ -86,16 +91,71 @@ class DifyClient:
             run_id=run_id,
         )
         self.account = Account(self._session)
-        self.apps = Apps(self._session)
-        self.agents = Agents(self._session, self.account.zone)
-        self.api_keys = ApiKeys(self._session, fingerprint_key)
+        self._fingerprint_key = fingerprint_key
         self._seal = _seal(fingerprint_key, self.origin)
-        self.workflows = Workflows(self._session)
-        self.datasets = Datasets(self._session)
-        self.members = Members(self._session)
-        self.tags = Tags(self._session)
-        self.statistics = Statistics(self._session, self.account.zone)
-        self.conversations = Conversations(self._session, self.account.zone)
+
+    @cached_property
+    def apps(self) -> "Apps":
+        """Apps of the workspace."""
+        from dify_etl.dify.apps import Apps
+
+        return Apps(self._session)
+
+    @cached_property
+    def agents(self) -> "Agents":
+        """Agents of the workspace: their versions and logs."""
+        from dify_etl.dify.agents import Agents
+
+        return Agents(self._session, self.account.zone)
+
+    @cached_property
+    def api_keys(self) -> "ApiKeys":
+        """Keys of apps and of the datasets."""
+        from dify_etl.dify.api_keys import ApiKeys
+
+        return ApiKeys(self._session, self._fingerprint_key)
+
+    @cached_property
+    def workflows(self) -> "Workflows":
+        """Workflows, their versions, runs and nodes."""
+        from dify_etl.dify.workflows import Workflows
+
+        return Workflows(self._session)
+
+    @cached_property
+    def datasets(self) -> "Datasets":
+        """Datasets with their documents and segments."""
+        from dify_etl.dify.datasets import Datasets
+
+        return Datasets(self._session)
+
+    @cached_property
+    def members(self) -> "Members":
+        """Members of the workspace."""
+        from dify_etl.dify.members import Members
+
+        return Members(self._session)
+
+    @cached_property
+    def tags(self) -> "Tags":
+        """Tags of apps and datasets."""
+        from dify_etl.dify.tags import Tags
+
+        return Tags(self._session)
+
+    @cached_property
+    def statistics(self) -> "Statistics":
+        """Dify's own figures per app and day."""
+        from dify_etl.dify.statistics import Statistics
+
+        return Statistics(self._session, self.account.zone)
+
+    @cached_property
+    def conversations(self) -> "Conversations":
+        """Conversations, their messages, annotations and ratings."""
+        from dify_etl.dify.conversations import Conversations
+
+        return Conversations(self._session, self.account.zone)
 
     @property
     def origin(self) -> str:
@@ -137,12 +197,14 @@ class DifyClient:
         """
         return newer_than_tested(self.server_version, is_later=self.account.is_summarised)
 
-    def service_api(self, api_base_url: str, token: SecretStr) -> ServiceApi:
+    def service_api(self, api_base_url: str, token: SecretStr) -> "ServiceApi":
         """The service API with one key, over the same connections; sends no console session.
 
         `api_base_url` as an app's detail tells it, such as `https://dify.example.com/v1`. It is the
         caller's duty to trust that address with the key. Raises NotDify when it is no URL.
         """
+        from dify_etl.dify.service_api import ServiceApi
+
         return ServiceApi(self._session, api_base_url, token)
 
     def server_time(self) -> datetime:

@@ -6,17 +6,16 @@ from datetime import timedelta
 
 import polars as pl
 
-from dify_etl.dify.app_list import AppsWalk
 from dify_etl.dify.app_modes import COMPLETION_MODES, KNOWN_MODES
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
 from dify_etl.dify.http.deny_list import json_without_secrets
-from dify_etl.dify.paging import WalkProof
 from dify_etl.dify.record import Batch, JsonText, Rejected, check_identity, lost
 from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl.feeds.vanished import mark_rows_of_gone_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
+from dify_etl.sync.ahead import ListedApps, list_apps
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import FetchLimits, attempt, fetch
@@ -24,7 +23,7 @@ from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
-from dify_etl.sync.walks import Rows
+from dify_etl.sync.turns import others_go_on
 from dify_etl.warehouse.tables import frame
 
 ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
@@ -103,13 +102,14 @@ def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp,
 
 def read_apps(sync: Sync) -> FeedReport:
     """GET /apps in all modes, then GET /apps/{id} of apps that changed; marks absent apps."""
-    with FeedLoader(sync, "apps") as loader:
+    before = sync.apps_ahead.before if sync.apps_ahead else None
+    with FeedLoader(sync, "apps", spent_before=before) as loader:
         outcome = attempt("apps", lambda: _list(sync))
         if outcome.error is not None:
             loader.fail(None, [None], outcome.error)
             return loader.report()
         assert outcome.result is not None
-        rows, proof, is_broken = outcome.result
+        rows, proof, is_broken = outcome.result.rows, outcome.result.proof, outcome.result.is_broken
         apps = list(rows.records.values())
         reason = None if proof.is_proven else proof.reason
         with loader.commit():
@@ -119,6 +119,7 @@ def read_apps(sync: Sync) -> FeedReport:
                 present = records_frame(raw_table("apps"), App, apps)
                 loader.mark_absent(raw_table("apps"), scope="true", present=present)
                 mark_rows_of_gone_apps(loader)
+        loader.tell_others()
         hidden, failed = _read_details(loader, _with_new_config(sync, apps))
         is_broken = is_broken or bool(proof.odd) or failed is not None
         reason = failed or hidden or reason
@@ -134,16 +135,12 @@ def read_apps(sync: Sync) -> FeedReport:
         return loader.report()
 
 
-def _list(sync: Sync) -> tuple[Rows[App], WalkProof, bool]:
-    """The lists of apps of all modes, once it is sure that it is this workspace's; whether one of
-    them did not come.
-    """
-    walk = sync.dify.apps.walk()
-    rows = Rows(walk.key)
-    for page in walk:
-        rows.add(page)
+def _list(sync: Sync) -> ListedApps:
+    """The lists of apps of all modes, once it is sure that it is this workspace's."""
+    with others_go_on():
+        listed = sync.apps_ahead.listed.result() if sync.apps_ahead else list_apps(sync.dify)
     check_source(sync)
-    return rows, walk.proof, isinstance(walk, AppsWalk) and walk.is_broken
+    return listed
 
 
 def load_listed_apps(loader: FeedLoader, apps: Sequence[App]) -> None:

@@ -39,10 +39,11 @@ from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
+from dify_etl.sync.turns import turns
 from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import frame, quoted
 
-# The temporary table of the conversations that were due last, by conversation_id.
+# The temporary table of the conversations that were due, with their list rows (SEEN) then.
 DUE_CONVERSATIONS = "_due_talks"
 LISTED_ALL_THE_SAME = "chat-messages answers 404, although the list shows the conversation"
 # A run whose detail failed so often in a row is not waited for any more.
@@ -59,6 +60,12 @@ RUN_COUNTS = ("success_count", "failed_count", "partial_success_count", "paused_
 # What the log of an agent calls the states of messages, and what messages call them.
 STATUS_IN_LOG = {"success": "normal", "failed": "error"}
 SEEN = ("message_count", "updated_at", *RATINGS, *RUN_COUNTS)
+# SQL as `among` of due_conversations: those that were not due in this run; or not as they are now.
+NOT_YET_DUE = f"c.conversation_id NOT IN (SELECT conversation_id FROM {DUE_CONVERSATIONS})"
+DUE_AGAIN = f"""(r.state = 'absent' OR NOT EXISTS (SELECT 1 FROM {DUE_CONVERSATIONS} d
+    WHERE d.conversation_id = c.conversation_id AND {
+    " AND ".join(f"d.{name} IS NOT DISTINCT FROM c.{name}" for name in SEEN)
+}))"""
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,13 @@ class ConversationRead:
         return "unproven" if self.is_hidden or self.is_held else "incomplete"
 
 
-def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Due]]:
+def due_conversations(
+    sync: Sync, among: str = "true", *, is_more: bool = False
+) -> tuple[int, Iterator[Due]]:
     """How many conversations are to be read, and these, newest first; within the app filter.
 
-    `among` is SQL over raw.conversations c: those that count.
+    `among` is SQL over raw.conversations c, their apps a and what was read of them r: those that
+    count. With `is_more` they come behind those of before, see DUE_CONVERSATIONS.
     """
     apps = ", ".join(quoted(app.app_id) for app in asked_apps(sync, *CHAT_MODES)) or "''"
     differs = _differ(*SEEN[:2], *RATINGS)
@@ -162,6 +172,7 @@ def due_conversations(sync: Sync, among: str = "true") -> tuple[int, Iterator[Du
             OR c.conversation_id IN ({ANNOTATED_OTHERWISE}))
         ORDER BY c.updated_at DESC""",
         table=DUE_CONVERSATIONS,
+        is_more=is_more,
     )
     return count, (_due(sync, row) for row in rows)
 
@@ -304,6 +315,21 @@ def load_conversations(loader: FeedLoader, reads: Sequence[Fetched[Due, Conversa
     rows = [_ledger_row(loader.sync, one, ended) for one in reads]
     loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, rows))
     _mark_gone(loader, [one.task.conversation_id for one in reads if _is_gone(one)])
+    if turns() is not None:
+        _mark_vanished(loader, [due.conversation_id for due, _ in good])
+
+
+def _mark_vanished(loader: FeedLoader, conversation_ids: Sequence[str]) -> None:
+    """A list that is read beside the messages may have shown meanwhile that Dify has a conversation
+    no more: then its messages, which were asked before, are no sign that it returned.
+    """
+    listed = ", ".join(quoted(one) for one in conversation_ids) or "''"
+    gone = (
+        "SELECT conversation_id FROM raw.conversations "
+        f"WHERE absent_since IS NOT NULL AND conversation_id IN ({listed})"
+    )
+    if loader.sync.database.value(f"SELECT count(*) FROM ({gone})"):
+        mark_messages_absent(loader, gone)
 
 
 def _mark_deleted(loader: FeedLoader, reads: Sequence[tuple[Due, ConversationRead]]) -> None:
@@ -399,13 +425,14 @@ def _ledger_row(
 ) -> dict[str, Any]:
     """The row of ops.conversation_reads: the list row as it was, and what came of the read."""
     due, read = one.task, one.result
+    tries = due.tries if due.tries < NEVER else 0  # it was gone, or hidden, and is asked anew
     ledger_row: dict[str, Any] = dict(zip(SEEN, due.seen, strict=True)) | {
         "conversation_id": due.conversation_id,
         "app_id": due.app_id,
         "read_at": sync.dify.earlier_time(),
     }
     if read is not None:
-        again = NEVER if read.is_hidden else due.tries + 1
+        again = NEVER if read.is_hidden else tries + 1
         if (read.reason or "").startswith(NOT_SHOWN):
             again = 0  # read as soon as the account may
         return ledger_row | {
@@ -428,7 +455,7 @@ def _ledger_row(
         "is_settled": gone,
         "state": "absent" if gone else "failed",
         "reason": str(one.error),
-        "tries": NEVER if gone else due.tries + 1,
+        "tries": NEVER if gone else tries + 1,
     }
 
 

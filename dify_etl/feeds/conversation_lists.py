@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -25,7 +26,7 @@ from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Page, lost
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations, look_up_unlisted, walk_logs
 from dify_etl.feeds.apps import KnownApp
-from dify_etl.feeds.created_totals import CreatedTotals, Seen, Shown
+from dify_etl.feeds.created_totals import ONE_PAGE, CreatedTotals, Seen, Shown
 from dify_etl.feeds.message_parts import USUAL_BYTES
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.local_days import with_local_days
@@ -35,6 +36,7 @@ from dify_etl.sync.days import AppDays, is_over
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
+from dify_etl.sync.turns import turns
 from dify_etl.sync.walks import MOST_ROWS, Ask, TimedList, WindowRead
 from dify_etl.sync.windows import Window, windows_of
 from dify_etl.time_zones import day_start
@@ -90,7 +92,8 @@ class Listed(FramedRows[LoggedConversation]):
 class Part:
     """Some walks of one app's lists, in the order in which they were made, and the days that are
     proven since. `repeated` are ids that came with an earlier part as well; `slices` are those of
-    all parts and come with the last; `logs` is what an agent's log tells.
+    all parts and come with the last; `logs` is what an agent's log tells. `is_listed`: with it all
+    came that can have changed before the bound.
     """
 
     walks: Sequence[Listed]
@@ -98,6 +101,7 @@ class Part:
     repeated: frozenset[str]
     slices: tuple[Slice, ...] = ()
     logs: LoggedConversations | None = None
+    is_listed: bool = False
 
     @property
     def ids(self) -> set[str]:
@@ -196,20 +200,31 @@ class _ListReads:
 def read_lists(sync: Sync, task: Task) -> Iterator[Part]:
     """All lists of one app: a part as soon as it holds MOST_ROWS rows, and what is left."""
     loader = _ListReads(sync, task, _logs(sync, task))
-    for is_created, reads in _passes(sync, task, loader.seen):
-        for read in reads:
-            loader.take(read, is_created=is_created)
+    for one in _passes(sync, task, loader.seen):
+        waiting = sum(map(len, loader.walks))
+        if one.is_tail and task.logged is None and waiting > ONE_PAGE and turns() is not None:
+            yield replace(loader.part(), is_listed=True)  # its messages may be asked meanwhile
+        for read in one.reads:
+            loader.take(read, is_created=one.is_created)
             if sum(map(len, loader.walks)) >= MOST_ROWS:
                 yield loader.part()
     last = loader.part()
     loader.look_up_unlisted()
-    yield replace(last, slices=tuple(loader.slices()))
+    yield replace(last, slices=tuple(loader.slices()), is_listed=True)
 
 
-def _passes(
-    sync: Sync, task: Task, seen: Seen
-) -> Iterator[tuple[bool, Iterable[WindowRead[Listed] | Shown]]]:
-    """The walks by updated_at and by created_at, in their order, and whether it is the latter.
+class _Pass(NamedTuple):
+    """Some walks by updated_at or, with `is_created`, by created_at; the tail comes once all that
+    can have changed before the bound was read.
+    """
+
+    reads: Iterable[WindowRead[Listed] | Shown]
+    is_created: bool = False
+    is_tail: bool = False
+
+
+def _passes(sync: Sync, task: Task, seen: Seen) -> Iterator[_Pass]:
+    """The walks by updated_at and by created_at, in their order.
 
     Nobody goes on with a completion: its app has one list. A chat app's list by updated_at is left
     out where that by created_at covers all that can have been touched.
@@ -221,17 +236,17 @@ def _passes(
     tail = _tail(sync, task, touched)
     if since is None:
         for window in windows_of(days.all, zone):
-            yield True, by_created.read(window, task.bound)
-        yield task.is_completion, tail
+            yield _Pass(by_created.read(window, task.bound), is_created=True)
+        yield _Pass(tail, is_created=task.is_completion, is_tail=True)
         return
-    yield False, touched.read(Window(since, sync.today, zone), task.bound)
-    yield False, tail
+    yield _Pass(touched.read(Window(since, sync.today, zone), task.bound))
+    yield _Pass(tail, is_tail=True)
     for window in windows_of(days.deep, zone):
-        yield True, by_created.read(window, task.bound)
+        yield _Pass(by_created.read(window, task.bound), is_created=True)
     count = partial(sync.dify.conversations.chat_created, task.app.app_id)
     totals = CreatedTotals(by_created, count, seen)
     for window in windows_of(days.due, zone):
-        yield True, totals.read(window, task.bound)
+        yield _Pass(totals.read(window, task.bound), is_created=True)
 
 
 def _logs(sync: Sync, task: Task) -> LoggedConversations | None:

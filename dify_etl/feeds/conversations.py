@@ -30,7 +30,7 @@ from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import MOST_ROWS, upper_bound
+from dify_etl.sync.walks import MOST_ROWS, list_workers, upper_bound
 from dify_etl.sync.windows import window_scope
 from dify_etl.warehouse.tables import quoted
 
@@ -56,7 +56,7 @@ def read_conversations(sync: Sync, first: First = nothing_first) -> FeedReport:
         for batch in fetch(
             tasks,
             partial(read_lists, sync),
-            FetchLimits(sync.rules.workers, LOOKAHEAD, BUFFERED),
+            FetchLimits(list_workers(sync.rules.workers), LOOKAHEAD, BUFFERED),
             size=lambda part: part.size,
         ).batches():
             _keep(loader, batch)
@@ -81,6 +81,7 @@ def _keep(loader: FeedLoader, batch: Sequence[Fetched[Task, Part]]) -> None:
     """Load what came; an app whose lists could not be read fails alone."""
     if taken := [(one.task, one.result) for one in batch if one.result is not None]:
         _take(loader, taken)
+        loader.tell_others(task.app.app_id for task, part in taken if part.is_listed)
     for one in batch:
         if one.error is not None:
             loader.fail(one.task.app.app_id, one.task.days.all, one.error)

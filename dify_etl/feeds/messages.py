@@ -5,7 +5,8 @@ held, and was not due anyway, is read after them.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -14,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from dify_etl.feeds.agent_messages import read_any_conversation
 from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import (
+    DUE_AGAIN,
+    NOT_YET_DUE,
     ConversationRead,
     Due,
     due_conversations,
@@ -36,14 +39,17 @@ from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
 from dify_etl.sync.run import Sync
+from dify_etl.sync.turns import Turns, turns
+from dify_etl.warehouse.tables import quoted
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEED = "messages"
+FEED, LISTS = "messages", "conversations"
 # Messages that are committed together: enough for speed, few enough to lose little. From a quick
-# server more come in a while; up to MOST_MESSAGES they wait for the next commit.
-COMMIT_MESSAGES, MOST_MESSAGES = 2_000, 5_000
+# server more come in a while; up to MOST_MESSAGES they wait for the next commit. The first commits
+# are smaller: when the last answer has come, at most half of all is left to be loaded.
+LEAST_MESSAGES, COMMIT_MESSAGES, MOST_MESSAGES = 500, 2_000, 5_000
 COMMIT_SECONDS = 5.0
 # Conversations that are fetched while others are being committed: most hold a few messages.
 LOOKAHEAD = 400
@@ -55,7 +61,10 @@ def read_messages(sync: Sync, first: First = nothing_first) -> FeedReport:
     with FeedLoader(sync, FEED) as loader:
         first(loader)
         reading = _Reading(loader)
-        reading.read(due_exports(loader))
+        exports, is_begun = deque(due_exports(loader)), False
+        if (lists := turns()) is not None and lists.is_under_way(LISTS):
+            is_begun = reading.read_while_listed(lists, exports)
+        reading.read(exports, DUE_AGAIN if is_begun else "true", is_more=is_begun)
         if note_rated_otherwise(loader, reading.exports):
             reading.read(among=RATED_OTHERWISE)
         reading.go_round_odd()
@@ -97,39 +106,56 @@ class _Reading:
     _conversations: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
     _odd: list[OddConversation] = field(default_factory=list)
     _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
+    _committed: int = 0  # by size
+    _refusals: Refusals = field(default_factory=Refusals)
 
-    def read(self, apps: Sequence[KnownApp] = (), *, among: str = "true") -> None:
-        """Read the exports of these apps, and what is due; `among` as in due_conversations."""
-        sync = self.loader.sync
-        log_count, logs = due_logs(sync, among)
-        talk_count, conversations = due_conversations(sync, among)
+    def read(
+        self, apps: Iterable[KnownApp] = (), among: str = "true", *, is_more: bool = False
+    ) -> None:
+        """Read the exports of these apps, and what is due; the others as in due_conversations."""
+        sync, apps = self.loader.sync, tuple(apps)
+        log_count, logs = due_logs(sync, "true" if is_more else among)
+        talk_count, conversations = due_conversations(sync, among, is_more=is_more)
         self.loader.expect(len(apps) + log_count + talk_count)
-        refusals = Refusals()
-        exports = _jobs(apps, partial(read_export, sync), self.exports)
-        tasks = _mixed(
-            chain(
-                _jobs(logs, refusals.asking(partial(read_log, sync)), self._logs),
-                _jobs(
-                    conversations,
-                    refusals.asking(partial(read_any_conversation, sync)),
-                    self._conversations,
-                ),
-            ),
-            exports,
-        )
+        logs_read = Refusals().asking(partial(read_log, sync))
+        tasks = chain(_jobs(logs, logs_read, self._logs), self._conversation_jobs(conversations))
+        self._fetch(_mixed(tasks, self._export_jobs(apps)))
+
+    def read_while_listed(self, lists: Turns, apps: deque[KnownApp]) -> bool:
+        """Read what is due of conversations whose lists came, while others come; among them the
+        exports of some of these apps, which are taken out. Whether any were looked for.
+        """
+        listed = _WhileListed(self.loader, lists)
+        while lists.is_under_way(LISTS):
+            news = lists.news_of(LISTS)
+            self._fetch(_Mixed(self._conversation_jobs(listed), apps, self._export_jobs))
+            lists.wait_for_news(LISTS, after=news)
+        return listed.is_begun
+
+    def _conversation_jobs(self, conversations: Iterator[Due]) -> Iterator[_Job[Any, Any]]:
+        read = self._refusals.asking(partial(read_any_conversation, self.loader.sync))
+        return map(lambda due: _Job(due, read, self._conversations), conversations)
+
+    def _export_jobs(self, apps: Iterable[KnownApp]) -> Iterator[_Job[Any, Any]]:
+        return _jobs(apps, partial(read_export, self.loader.sync), self.exports)
+
+    def _fetch(self, tasks: Iterator[_Job[Any, Any]]) -> None:
+        """Fetch and commit, some at a time."""
         size, committed_at = 0, time.monotonic()
         for fetched in fetch(
             tasks,
             _Job.run,
-            FetchLimits(sync.rules.workers, LOOKAHEAD, COMMIT_MESSAGES),
+            FetchLimits(self.loader.sync.rules.workers, LOOKAHEAD, COMMIT_MESSAGES),
             size=lambda read: read.size,
         ):
             fetched.task.outcomes.append(Fetched(fetched.task.task, fetched.result, fetched.error))
             size += fetched.result.size if fetched.result else 1
             self.loader.step()
             waited = time.monotonic() - committed_at
-            if size >= (COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES):
+            most = COMMIT_MESSAGES if waited >= COMMIT_SECONDS else MOST_MESSAGES
+            if size >= min(most, max(LEAST_MESSAGES, self._committed)):
                 self._commit()
+                self._committed += size
                 size, committed_at = 0, time.monotonic()
         self._commit()
 
@@ -147,6 +173,8 @@ class _Reading:
 
     def _commit(self) -> None:
         """Messages, their parts and the ledger rows of their conversations, in one transaction."""
+        if not self._conversations and not self._logs:
+            return
         with self.loader.commit():
             load_conversations(self.loader, self._conversations)
             load_logs(self.loader, self._logs)
@@ -154,6 +182,70 @@ class _Reading:
         self._odd += [one for one in odd if one is not None]
         self._conversations.clear()
         self._logs.clear()
+
+
+class _WhileListed(Iterator[Due]):
+    """The conversations that are due, as far as their lists were loaded; goes on after its end when
+    more were.
+
+    Of an app whose lists are not through only those count that are new: others may change yet.
+    """
+
+    def __init__(self, loader: FeedLoader, lists: Turns) -> None:
+        self._loader = loader
+        self._lists = lists
+        self._news = -1
+        self._found: Iterator[Due] = iter(())
+
+    def __next__(self) -> Due:
+        while (due := next(self._found, None)) is None:
+            news = self._lists.news_of(LISTS)
+            if news == self._news or not self._lists.is_under_way(LISTS):
+                raise StopIteration
+            is_first, self._news = self._news < 0, news
+            count, self._found = due_conversations(
+                self._loader.sync, self._among(is_first=is_first), is_more=not is_first
+            )
+            self._loader.expect(count)
+        return due
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether any were looked for."""
+        return self._news >= 0
+
+    def _among(self, *, is_first: bool) -> str:
+        listed = ", ".join(quoted(app) for app in self._lists.apps_of(LISTS)) or "''"
+        began = quoted(self._loader.sync.started_at.isoformat())
+        is_new = (
+            f"r.conversation_id IS NULL AND a.agent_id IS NULL "
+            f"AND c.loaded_at >= TIMESTAMPTZ {began}"
+        )
+        found = f"(c.app_id IN ({listed}) OR ({is_new}))"
+        return found if is_first else f"{found} AND {NOT_YET_DUE}"
+
+
+class _Mixed(Iterator[_Job[Any, Any]]):
+    """An export among every few conversations; goes on after its end when these do."""
+
+    def __init__(
+        self,
+        conversations: Iterator[_Job[Any, Any]],
+        apps: deque[KnownApp],
+        export_jobs: Callable[[Iterable[KnownApp]], Iterator[_Job[Any, Any]]],
+    ) -> None:
+        self._conversations = conversations
+        self._apps = apps
+        self._export_jobs = export_jobs
+        self._given = 0
+
+    def __next__(self) -> _Job[Any, Any]:
+        if self._apps and self._given % TASKS_PER_EXPORT == TASKS_PER_EXPORT - 1:
+            self._given += 1
+            return next(self._export_jobs([self._apps.popleft()]))
+        job = next(self._conversations)
+        self._given += 1
+        return job
 
 
 def _mixed(

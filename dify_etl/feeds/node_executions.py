@@ -114,6 +114,7 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
           AND ({again} OR NOT coalesce(r.is_nodes_settled, false)
                OR {READ_AFTER_NODES})
         ORDER BY w.created_at DESC""",
+        table="_due_nodes",
     )
     return count, (DueRun(*row) for row in rows)
 

@@ -88,6 +88,7 @@ def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
                      OR k.app_id IN ({FAILED_LISTS})))
             OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
         ORDER BY k.created_at DESC""",
+        table="_due_details",
     )
     return count, ((run_id, app_id, tries) for run_id, app_id, tries in rows)
 

@@ -38,12 +38,16 @@ from dify_etl.sync.run import Sync
 class Feed:
     """One read: its first table has its name. `needs` are feeds whose tables it starts from,
     `parts` the tables of what comes with its rows.
+
+    Read beside others it begins once what it needs was read, or has told that it may. It waits for
+    the end of those that it is `after`: what they bring says what is due here.
     """
 
     name: str
     reads: Callable[[Sync], FeedReport] | WholeList | AppList
     needs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     def read(self, sync: Sync) -> FeedReport:
         """Read it; what Dify refuses is told by its slices."""
@@ -132,6 +136,7 @@ FEEDS = (
         partial(read_messages, first=read_messages_first),
         needs=("conversations",),
         parts=PARTS,
+        after=("annotations",),
     ),
     Feed(
         "workflow_runs",

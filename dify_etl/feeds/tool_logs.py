@@ -6,6 +6,7 @@ without them, and their day says why.
 """
 
 from dataclasses import replace
+from itertools import chain
 
 from dify_etl.dify.errors import (
     AnswerOutOfBounds,
@@ -20,7 +21,7 @@ from dify_etl.dify.messages import AgentThought, Message
 from dify_etl.dify.record import Batch, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.feeds.chat_messages import ConversationRead, Due
-from dify_etl.sync.fetching import FATAL
+from dify_etl.sync.fetching import FATAL, share
 from dify_etl.sync.rights import not_shown_reason
 from dify_etl.sync.run import Sync
 
@@ -31,24 +32,31 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
     Calls that the log does not tell leave the read in doubt; where the server has no such log, in
     one that no repetition heals. A log that does not answer, or not for us, is asked once a talk.
     """
-    messages: list[Message] = []
+    messages = list(read.messages)
+    asked = [place for place, message in enumerate(messages) if message.tool_calls]
     errors: list[DifyError] = []
-    is_answering = True
-    for message in read.messages:
-        if not is_answering:
-            messages.append(message)
-            errors += errors[-1:] if message.tool_calls else []
-            continue
+
+    def ask(place: int) -> tuple[int, Message | DifyError]:
         try:
-            messages.append(_logged(sync, due, message))
+            return place, _logged(sync, due, read.messages[place])
         except FATAL:
             raise
         except DifyError as error:
-            messages.append(message)
-            errors.append(error)
-            is_answering = isinstance(
-                error, NotFound | Refused | UnexpectedAnswer
-            ) and not isinstance(error, AnswerOutOfBounds)
+            return place, error
+
+    left = len(asked)
+    # The first one shows whether any is answered; then the others are asked together.
+    for place, found in chain(map(ask, asked[:1]), share(ask, asked[1:])):
+        left -= 1
+        if isinstance(found, Message):
+            messages[place] = found
+            continue
+        errors.append(found)
+        if not isinstance(found, NotFound | Refused | UnexpectedAnswer) or isinstance(
+            found, AnswerOutOfBounds
+        ):
+            errors += [found] * left
+            break
     read = replace(read, messages=tuple(messages))
     if read.reason is not None or not errors:
         return read
@@ -61,8 +69,6 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
 
 
 def _logged(sync: Sync, due: Due, message: Message) -> Message:
-    if not message.tool_calls:
-        return message
     log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
     odd = [one for one in message.odd_parts if one.record_class == AgentThought.__name__]
     if rejected := (*log.rejected, *odd):  # which step of the one is which of the other?

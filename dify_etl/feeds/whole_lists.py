@@ -25,6 +25,7 @@ from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.turns import others_go_on
 from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import quoted
 
@@ -131,7 +132,8 @@ class AppList:
         apps = {one.app_id: one for one in known if one.agent_id or not self.is_of_agents}
 
         def listed(app_id: str) -> Listed:
-            return Listed.of(self.ask(sync.dify, apps[app_id]))
+            with others_go_on():
+                return Listed.of(self.ask(sync.dify, apps[app_id]))
 
         ids = self.due(sync, list(apps))
         with FeedLoader(sync, feed) as loader:

@@ -35,7 +35,7 @@ from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import upper_bound
+from dify_etl.sync.walks import list_workers, upper_bound
 from dify_etl.sync.windows import Window, window_scope
 from dify_etl.warehouse.tables import quoted
 
@@ -60,7 +60,7 @@ def read_workflow_runs(sync: Sync, first: First = nothing_first) -> FeedReport:
         loader.expect(len(tasks))
         read = partial(read_run_lists, sync)
         doubts: dict[Task, Doubts | DifyError] = {}
-        for fetched in fetch(tasks, read, FetchLimits(sync.rules.workers)):
+        for fetched in fetch(tasks, read, FetchLimits(list_workers(sync.rules.workers))):
             task, part = fetched.task, fetched.result
             if fetched.error is not None:
                 doubts[task] = fetched.error

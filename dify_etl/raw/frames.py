@@ -1,6 +1,8 @@
 """Records to Polars frames with the types of their table; an empty list makes the right frame."""
 
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -61,7 +63,24 @@ def without_secrets_in(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 def _is_any_suspicious(found_columns: Sequence[pl.Series]) -> bool:
     """Whether any value of these columns may hold a secret: one search for all of them."""
     texts = [series.alias("text") for series in found_columns if _may_hold_secrets(series)]
-    return bool(texts) and bool(pl.concat(texts).str.contains(SUSPICIOUS).any())
+    return bool(texts) and bool(_suspects(pl.concat(texts)).any())
+
+
+def _suspects(texts: pl.Series) -> pl.Series:
+    """Which of these texts may hold a secret.
+
+    Polars compiles a pattern once per thread that searches with it, which takes 20 ms for this one,
+    as long as a hundred searches. So one thread searches for all: workers come and go.
+    """
+    return _searcher().submit(texts.str.contains, SUSPICIOUS).result()
+
+
+@cache
+def _searcher() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="secrets")
+
+
+os.register_at_fork(after_in_child=_searcher.cache_clear)  # a child has none of the threads
 
 
 def _may_hold_secrets(series: pl.Series) -> bool:
@@ -75,7 +94,7 @@ def without_secrets(series: pl.Series, duckdb_type: str) -> pl.Series:
     """
     if not _may_hold_secrets(series):
         return series
-    suspects = series.str.contains(SUSPICIOUS)
+    suspects = _suspects(series)
     if not suspects.any():
         return series
     kept = json_without_secrets if duckdb_type == "JSON" else text_without_secrets

@@ -9,20 +9,22 @@ TAKEN = 2_000
 
 
 def take_due(
-    database: Database, query: str, *, table: str = "_due"
+    database: Database, query: str, *, table: str, is_more: bool = False
 ) -> tuple[int, Iterator[tuple[Any, ...]]]:
     """How many rows the query has now, and these, in its order.
 
-    They are kept in a temporary table, so the query's tables may change meanwhile. One at a time,
-    unless the `table` has another name.
+    They are kept in a temporary table of this name, so the query's tables may change meanwhile.
+    With `is_more` they come behind those that stand there.
     """
-    count = int(database.value(f"CREATE OR REPLACE TEMP TABLE {table} AS {query}"))
-    return count, _taken(database, table, count)
+    held = int(database.value(f"SELECT count(*) FROM {table}")) if is_more else 0
+    into = f"INSERT INTO {table}" if is_more else f"CREATE OR REPLACE TEMP TABLE {table} AS"
+    count = int(database.value(f"{into} {query}"))
+    return count, _taken(database, table, held, held + count)
 
 
-def _taken(database: Database, table: str, count: int) -> Iterator[tuple[Any, ...]]:
-    for first in range(0, count, TAKEN):
+def _taken(database: Database, table: str, first: int, end: int) -> Iterator[tuple[Any, ...]]:
+    for place in range(first, end, TAKEN):
         yield from database.rows(
             f"SELECT * FROM {table} WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
-            [first, first + TAKEN],
+            [place, min(place + TAKEN, end)],
         )

@@ -16,7 +16,7 @@ import polars as pl
 from dify_etl.dify.app_modes import KNOWN_MODES
 from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.http.exact_json import decode
-from dify_etl.dify.http.usage import Measure
+from dify_etl.dify.http.usage import Measure, Spent
 from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
@@ -41,6 +41,7 @@ from dify_etl.sync.report import STATES, FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Seen, Sync
 from dify_etl.sync.source import check_source
+from dify_etl.sync.turns import turn_kept, turns
 from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
 from dify_etl.time_zones import local_date
 from dify_etl.warehouse.database import utc_now
@@ -49,6 +50,7 @@ from dify_etl.warehouse.upsert import Changes, mark_absent, put, upsert
 
 UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does not answer for them"
 
+APPS = "apps"
 # What is wrong with a row whose id a row of another app has; its own fields are well.
 FOREIGN = "(owner)"
 # When an object was alive last, as Dify names it.
@@ -72,12 +74,14 @@ def nothing_first(loader: "FeedLoader") -> None:
 class FeedLoader:
     """A context for the read of one feed: everything that is loaded inside is counted here.
 
-    The client's requests are counted under the feed's name.
+    The client's requests are counted under the feed's name; `spent_before` is what it had spent
+    before the first of them, where some were made ahead.
     """
 
-    def __init__(self, sync: Sync, feed: str) -> None:
+    def __init__(self, sync: Sync, feed: str, *, spent_before: Spent | None = None) -> None:
         self.sync = sync
         self.feed = feed
+        self._spent_before = spent_before
         # Per raw table the rows received (as unchanged) and marked absent, until the report.
         self.changes: dict[str, Changes] = {}
         self.quarantined = 0
@@ -85,6 +89,9 @@ class FeedLoader:
         self._unforeseen: list[Unforeseen] = []
         self._is_given_up = False
         self._drift: set[str] = set()
+        # Per raw table the rows that were new, and the moments of all loads.
+        self._new: Counter[str] = Counter()
+        self._loaded_at: dict[str, list[datetime]] = {}
         self._started_at = utc_now()
         self._clock = time.monotonic()
 
@@ -92,7 +99,9 @@ class FeedLoader:
         self._open = ExitStack()
         self._open.enter_context(self.sync.dify.labelled(self.feed))
         self._open.enter_context(collected(self._unforeseen))
-        self._usage = self._open.enter_context(self.sync.dify.usage.measure(self.feed))
+        self._usage = self._open.enter_context(
+            self.sync.dify.usage.measure(self.feed, self._spent_before)
+        )
         self.sync.watch.follows(self.feed, self._seen)
         return self
 
@@ -118,8 +127,15 @@ class FeedLoader:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """Rows, reads and slices of one step are committed together."""
-        with self.sync.dify.pause_learning(), self.sync.database.transaction():
+        with turn_kept(), self.sync.dify.pause_learning(), self.sync.database.transaction():
             yield
+
+    def tell_others(self, apps: Iterable[str] = ()) -> None:
+        """Feeds that are read beside this one may go on with what it has committed; `apps` are
+        those of which all was listed.
+        """
+        if (found := turns()) is not None:
+            found.tell(self.feed, frozenset(apps))
 
     def note_drift(self, records: Iterable[Record]) -> None:
         """Remember fields that no known version sends."""
@@ -142,7 +158,11 @@ class FeedLoader:
         privacy = self.sync.rules.privacy
         rows = privacy.rows(table, rows)
         rows = with_local_days(table, rows, self.sync.rules.zone)
-        changes = upsert(self.sync.database, table, rows, now=utc_now())
+        now = utc_now()
+        changes = upsert(self.sync.database, table, rows, now=now)
+        if table.schema == "raw":
+            self._new[table.name] += changes.new
+            self._loaded_at.setdefault(table.name, []).append(now)
         if privacy.forgotten and table.schema == "raw":
             note_rows(self.sync.database, privacy, table, rows)
         self._resolve(table, rows)
@@ -322,6 +342,8 @@ class FeedLoader:
 
     def report(self) -> FeedReport:
         """Write the drift seen and the run's row per table touched; answer the feed's report."""
+        if (found := turns()) is not None and self.feed != APPS:
+            found.wait_for_end(APPS)  # what waits in quarantine concerns all of its feeds
         with self.commit():
             self._restate()
             self._write_unforeseen()
@@ -355,14 +377,25 @@ class FeedLoader:
         """What the read did to raw tables: a row counts once, however often it was received."""
         if not self.changes:
             return {}
+        # By the moments of its own loads: another feed may load the same table meanwhile.
         counts = " UNION ALL ".join(
-            f"""SELECT '{name}', count(*) FILTER (loaded_at >= $1),
-                count(*) FILTER (changed_at >= $1 AND loaded_at < $2) FROM raw.{name}"""
-            for name in self.changes
+            f"""SELECT '{name}', count(*) FROM raw.{name}
+                WHERE changed_at >= $1 AND loaded_at < $2
+                    AND changed_at IN (SELECT unnest(${place}::TIMESTAMPTZ[]))"""
+            for place, name in enumerate(self.changes, start=3)
         )
-        told = self.sync.database.rows(counts, [self._started_at, self.sync.started_at])
-        rows = {name: (new, changed) for name, new, changed in told}
-        return {name: _counted(self.changes[name], *rows[name]) for name in self.changes}
+        told = self.sync.database.rows(
+            counts,
+            [
+                *(self._started_at, self.sync.started_at),
+                *(self._loaded_at.get(name, []) for name in self.changes),
+            ],
+        )
+        changed = dict(told)
+        return {
+            name: _counted(self.changes[name], self._new[name], changed[name])
+            for name in self.changes
+        }
 
     def _bad_before(self, feed: str) -> _Badness:
         rows = self.sync.database.rows(

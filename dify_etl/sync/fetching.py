@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Generic, TypeVar, cast, overload
 from dify_etl.dify.errors import DifyError, LoginRefused, SessionLost
 from dify_etl.errors import ActionableError
 from dify_etl.interrupts import check_interrupt
+from dify_etl.sync.turns import others_go_on, turns
 from dify_etl.sync.unforeseen import noted
 
 T = TypeVar("T")
@@ -226,7 +227,10 @@ class _Fetching(Generic[T, R]):
         self._size = size
         self._pool = _Pool(limits.workers)
         self._fatal: BaseException | None = None
-        self._came: SimpleQueue[_Part[T, R]] = SimpleQueue()
+        self._came: SimpleQueue[_Part[T, R] | None] = SimpleQueue()  # None: to look for tasks
+        self._open = ExitStack()
+        if (found := turns()) is not None:
+            self._open.enter_context(found.waking(lambda: self._came.put(None)))
 
     def check(self) -> None:
         """Raise the error that ends all, once what came before it was taken; and Ctrl-C."""
@@ -240,10 +244,14 @@ class _Fetching(Generic[T, R]):
         self._pool.submit(partial(copy_context().run, self._do, task))
 
     def take(self, at_most: int | None) -> tuple[list[Fetched[T, R]], int]:
-        """Wait for something to come; what has come, up to `at_most`, and its size."""
+        """Wait for something to come; what has come, up to `at_most`, and its size. Nothing when
+        another feed has news, which may bring further tasks.
+        """
         batch: list[Fetched[T, R]] = []
         size = 0
         for part in islice(_all_of(self._came), at_most):
+            if part is None:
+                continue
             size += part.size
             if not part.is_last:
                 batch.append(Fetched(part.task, part.result))
@@ -259,8 +267,10 @@ class _Fetching(Generic[T, R]):
 
     def close(self) -> None:
         """Begin nothing more, and wait for the workers."""
+        self._open.close()
         self.buffer.close()
-        self._pool.close()
+        with others_go_on():
+            self._pool.close()
 
     def _do(self, task: T) -> None:
         """On a worker: bring the parts of a task, and then its end."""
@@ -418,8 +428,10 @@ def _ask(ask: Callable[[T], R], page: T, came: "SimpleQueue[_Answer[R]]") -> Non
 
 
 def _all_of(came: "SimpleQueue[R]") -> Iterator[R]:
-    """Wait for one; then all that are there."""
-    yield came.get()
+    """Wait for one, while other feeds go on; then all that are there."""
+    with others_go_on():
+        first = came.get()
+    yield first
     while True:
         try:
             yield came.get_nowait()

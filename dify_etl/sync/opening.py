@@ -1,20 +1,19 @@
 """Open a home for a sync: hold its lock, open the live file with its tables, check the source."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from dify_etl.background import in_background
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.suggestions import did_you_mean
+from dify_etl.sync.ahead import AppsAhead, list_apps_ahead
 from dify_etl.sync.clocks import clock_difference, heal_days_to_come
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.forgetting import known_forgotten
@@ -26,15 +25,15 @@ from dify_etl.sync.opt_in import leave_out
 from dify_etl.sync.privacy import keep_privacy
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.run import Sync, SyncPlan, SyncRules, Watcher
-from dify_etl.sync.source import ask_source, pin_source
+from dify_etl.sync.source import Answering, ask_source, pin_source
 from dify_etl.warehouse.database import Database, open_database, utc_now
 from dify_etl.warehouse.migrations import holds_data, migrate_home, note_made_without
 from dify_etl.warehouse.publish import CopyPlace
 
 if TYPE_CHECKING:
-    from dify_etl.shared_warehouse.place import SharedPlace
+    from concurrent.futures import Future
 
-R = TypeVar("R")
+    from dify_etl.shared_warehouse.place import SharedPlace
 
 LOCK_WAIT_SECONDS = 60.0
 # Thresholds of the garbage collector while a sync runs.
@@ -56,6 +55,7 @@ class OpenHome:
     started_at: datetime = field(default_factory=utc_now, init=False)
     reports: list[FeedReport] = field(default_factory=list, init=False)
     _began_at: datetime | None = field(default=None, init=False)
+    _apps_ahead: AppsAhead | None = field(default=None, init=False)
 
     @property
     def began_at(self) -> datetime:
@@ -73,15 +73,27 @@ class OpenHome:
     def _opened(self) -> AbstractContextManager[Database]:
         return open_database(Home(self.path).live, wait_seconds=self.wait_seconds)
 
-    def check_source(self) -> None:
-        """Once per run, before any row is written: SourceChanged when something else answers."""
+    def check_source(self, *, lists_apps: bool = False) -> None:
+        """Once per run, before any row is written: SourceChanged when something else answers. With
+        `lists_apps` the apps are listed meanwhile, for the first sync.
+        """
         if self._began_at is None:
+            asked = self._ask_source(lists_apps=lists_apps)
             with self._opened() as database:
-                self._check_source(database)
+                self._check_source(database, asked)
 
-    def _check_source(self, database: Database) -> None:
-        """Nothing is asked before the file is ours; its tables are made while Dify answers."""
-        asked = in_background(lambda: ask_source(self.dify))
+    def _ask_source(self, *, lists_apps: bool) -> "Future[Answering]":
+        """Who answers is asked while the file is opened and its tables are made."""
+
+        def ask() -> Answering:
+            answering = ask_source(self.dify)
+            if lists_apps:  # of the workspace that has just answered, and is asked again after it
+                self._apps_ahead = list_apps_ahead(self.dify)
+            return answering
+
+        return in_background(ask)
+
+    def _check_source(self, database: Database, asked: "Future[Answering]") -> None:
         _ensure_tables(database, self.watch)
         answering = asked.result()
         began_at = self.dify.earlier_time()
@@ -103,15 +115,18 @@ class OpenHome:
             self.watch.tells(f"{healed} slices were proven before their days were over; read anew")
 
     @contextmanager
-    def sync(self, plan: SyncPlan) -> Iterator[Sync]:
+    def sync(self, plan: SyncPlan, *, lists_apps: bool = False) -> Iterator[Sync]:
         """A sync that may read and load; the run's first one checks the source before any write.
+        With `lists_apps`, for a sync that reads them, it lists the apps meanwhile.
 
         SourceChanged when what answers is not what this home was loaded from.
         """
+        asked = self._ask_source(lists_apps=lists_apps) if self._began_at is None else None
         with self._opened() as database:
-            if self._began_at is None:
-                self._check_source(database)
+            if asked is not None:
+                self._check_source(database, asked)
             database.expect_small_commits()
+            apps_ahead, self._apps_ahead = self._apps_ahead, None
             yield Sync(
                 dify=self.dify,
                 database=database,
@@ -121,6 +136,7 @@ class OpenHome:
                 now=self.began_at,
                 started_at=self.started_at,
                 watch=self.watch,
+                apps_ahead=apps_ahead,
             )
 
 
@@ -167,20 +183,6 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def in_background(ask: Callable[[], R]) -> "Future[R]":
-    """Ask on a daemon thread: who gives up meanwhile does not wait for the answer."""
-    future: Future[R] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(ask())
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    return future
-
-
 @contextmanager
 def open_sync(
     dify: DifyClient,
@@ -191,13 +193,14 @@ def open_sync(
     run_id: str,
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
+    lists_apps: bool = False,
 ) -> Iterator[Sync]:
-    """Home and sync at once, for a single feed or a test."""
+    """Home and sync at once, for a single feed or a test; `lists_apps` as there."""
     with (
         open_home(
             dify, home, rules=rules, run_id=run_id, watch=watch, wait_seconds=wait_seconds
         ) as opened,
-        opened.sync(plan) as sync,
+        opened.sync(plan, lists_apps=lists_apps) as sync,
     ):
         yield sync
 

@@ -15,6 +15,8 @@ from dify_etl.time_zones import ONE_DAY, local_date
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_settings import ModelSettings
 
+if TYPE_CHECKING:
+    from dify_etl.sync.ahead import AppsAhead
 if TYPE_CHECKING:  # its driver comes with an extra, and is loaded by those who read it
     from dify_etl.dify_database.connection import DifyDatabase
 
@@ -116,6 +118,7 @@ class Sync:
     now: datetime
     started_at: datetime
     watch: Watcher
+    apps_ahead: "AppsAhead | None" = None  # the lists of apps, where they are asked already
 
     def together(self, ask: Callable[[int], R], pages: Sequence[int]) -> Iterator[R]:
         """Ask several pages of a list, at once where workers are free; as they are answered."""

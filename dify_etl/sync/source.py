@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from dify_etl.background import in_background
 from dify_etl.dify.account import Profile, Workspace
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import (
@@ -16,6 +17,7 @@ from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.ledger import SOURCE
 from dify_etl.sync.local_days import keep_calendar
 from dify_etl.sync.run import Sync, SyncRules
+from dify_etl.sync.turns import others_go_on
 from dify_etl.time_zones import is_same_zone, local_date, rules_digest
 from dify_etl.warehouse.database import Database, utc_now
 from dify_etl.warehouse.model_settings import keep_model_settings
@@ -36,8 +38,10 @@ class Answering:
 
 
 def ask_source(dify: DifyClient) -> Answering:
-    """GET /account/profile, the current workspace, and the account's role in it."""
-    profile, workspace = dify.account.profile(), dify.account.current_workspace()
+    """GET /account/profile and, beside it, the current workspace; the account's role in it."""
+    asked = in_background(dify.account.profile)
+    workspace = dify.account.current_workspace()
+    profile = asked.result()
     try:
         role = dify.account.role_in(workspace)
     except (NotFound, NoSuchEndpoint, Refused, NotAllowed, UnexpectedAnswer):
@@ -96,7 +100,8 @@ def pin_source(
 def check_source(sync: Sync) -> None:
     """Ask once more which workspace answers; SourceChanged when a person switched it meanwhile."""
     pinned = sync.database.value("SELECT workspace_id FROM ops.source")
-    current = sync.dify.account.current_workspace().workspace_id
+    with others_go_on():
+        current = sync.dify.account.current_workspace().workspace_id
     if current != pinned:
         raise _changed("workspace_id", pinned, current)
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from dify_etl.dify.odd_rows import OddPage
 from dify_etl.dify.paging import MOST_PAGES, MapPages, PageWalk
 from dify_etl.dify.record import Page, Record, Rejected
+from dify_etl.sync.turns import turns
 from dify_etl.sync.windows import Window
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ MARGIN = timedelta(hours=2)
 # Beyond this many rows a walk is cut by days: deep pages are slow, and memory stays bounded.
 MOST_ROWS = 5_000
 TAIL_ROUNDS = 3
+LISTS_AT_ONCE = 4
 
 Ask = Callable[[datetime, datetime, int, int], Page[R]]
 
@@ -149,6 +151,14 @@ class TimedList(Generic[R, C]):
             together=self.together,
             most_pages=self.most_pages,
         )
+
+
+def list_workers(workers: int) -> int:
+    """How many of the threads ask for pages of lists: beside other feeds as many as a server can
+    work on.
+    It works on every row of such a page, and what is read beside them fills its other moments.
+    """
+    return workers if turns() is None else min(workers, LISTS_AT_ONCE)
 
 
 def upper_bound(earlier_time: datetime) -> datetime:

@@ -11,11 +11,13 @@ WarehouseError
 
 import re
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from dify_etl.errors import ActionableError
 from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable
+
+if TYPE_CHECKING:  # these errors are known before DuckDB is loaded
+    import duckdb
 
 
 class WarehouseError(ActionableError):
@@ -62,18 +64,18 @@ _UNWRITABLE = (
 )
 
 
-def is_locked(error: duckdb.Error) -> bool:
+def is_locked(error: "duckdb.Error") -> bool:
     """Whether DuckDB says that another process holds the file."""
     return "Could not set lock" in str(error)
 
 
-def holder_of(error: duckdb.Error) -> str:
+def holder_of(error: "duckdb.Error") -> str:
     """The PID and command that DuckDB names as holder of the file."""
     found = _HOLDER.search(str(error))
     return f"PID {found['pid']} ({found['command']})" if found else "a process it does not name"
 
 
-def busy(path: Path, error: duckdb.Error, waited_seconds: float) -> WarehouseBusy:
+def busy(path: Path, error: "duckdb.Error", waited_seconds: float) -> WarehouseBusy:
     """The error for a file that stayed locked until the deadline."""
     return WarehouseBusy(
         f"{path.name} is held by {holder_of(error)}; waited {waited_seconds:g} s",
@@ -83,7 +85,7 @@ def busy(path: Path, error: duckdb.Error, waited_seconds: float) -> WarehouseBus
     )
 
 
-def translated(path: Path, error: duckdb.Error | OSError) -> Exception:
+def translated(path: Path, error: "duckdb.Error | OSError") -> Exception:
     """The actionable error behind a DuckDB or file-system one; the same error when it is a bug."""
     if isinstance(error, LockUnavailable):
         return WarehouseUnwritable(

@@ -134,17 +134,16 @@ FULL = WarehouseUnwritable("the disk is full", where="home", hint="Free disk spa
 
 
 def test_what_concerns_all_feeds_ends_the_night(tmp_path: Path) -> None:
-    """Nothing more is read and nothing published; what was committed is in the verdict's ledger."""
+    """Nothing more is begun or published; what was committed is in the verdict's ledger."""
     place = Workplace(brief_world(), tmp_path / "home", watch=Breaking(FULL))
     with opened(place) as home:
         result = read_night(home, SyncPlan())
     assert result.failure is FULL
     assert not result.is_published
     assert not (place.home / COPY).exists()
-    assert place.rows("SELECT DISTINCT feed FROM ops.slices ORDER BY 1") == [
-        ("apps",),
-        ("members",),
-    ]
+    read = {feed for (feed,) in place.rows("SELECT DISTINCT feed FROM ops.slices")}
+    assert {"apps", "members"} <= read
+    assert read.isdisjoint({"documents", "messages", "workflow_runs", "node_executions"})
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])

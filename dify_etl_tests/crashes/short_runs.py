@@ -18,6 +18,7 @@ from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.session import RetryPolicy
 from dify_etl.dify.http.tokens import FileTokenStore
 from dify_etl.errors import ActionableError
+from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.opening import OpenHome, open_home
 from dify_etl.sync.opt_in import is_read
@@ -128,9 +129,9 @@ def _read(run: ShortRun, said: TextIO) -> int:
 
 
 def _read_feeds(home: OpenHome, said: TextIO) -> int:
-    for feed in (one for one in FEEDS if is_read(one.name, home.rules)):
-        with home.sync(SyncPlan()) as sync:
-            feed.read(sync)
+    with home.sync(SyncPlan()) as sync:
+        feeds = [one for one in FEEDS if is_read(one.name, home.rules)]
+        read_feeds(sync, feeds, lambda report: None)
     publish(home.path, run_id=home.run_id, through=home.began_at.date(), wait_seconds=5)
     with home.database() as database:
         verdict = judge(database)

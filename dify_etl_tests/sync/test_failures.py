@@ -429,3 +429,41 @@ def test_tokens_beyond_bigint_cost_their_node(workplace: Open) -> None:
     paths = place.rows("SELECT DISTINCT error_path FROM ops.quarantine")
     assert paths == [("execution_metadata.total_tokens",)]
     assert place.value("SELECT count(*) FROM raw.messages") == len(place.world.messages)
+
+
+class GoneMessages(httpx.BaseTransport):
+    """Has no messages of any conversation; `is_listed`: the lists show it all the same."""
+
+    def __init__(self, place: Workplace, *, is_listed: bool) -> None:
+        self._inner = ChangedAnswers(httpx.WSGITransport(app=place.server), self._change)
+        self._is_listed = is_listed
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/chat-messages"):
+            gone = {"code": "not_found", "message": "Conversation Not Exists.", "status": 404}
+            return httpx.Response(404, headers={"x-version": "1.12.1"}, json=gone)
+        return self._inner.handle_request(request)
+
+    def _change(self, path: str, answer: Any) -> Any:
+        if path.endswith("/chat-conversations") and not self._is_listed:
+            return {**answer, "data": [], "total": 0}
+        return answer
+
+
+def test_talk_that_was_gone_and_is_listed_again_is_tried_again(chat: Workplace) -> None:
+    """Its messages answered 404, once while no list showed it, then although one did: the nights
+    are counted anew, and it is read when it answers.
+    """
+    talk(chat.world, at=NOW - timedelta(hours=30))
+    chat.read(["apps", "conversations"])
+    chat.transport = GoneMessages(chat, is_listed=False)
+    chat.read(["messages"])
+    assert chat.value("SELECT state FROM ops.conversation_reads") == "absent"
+    chat.transport = GoneMessages(chat, is_listed=True)
+    chat.read(TALK)
+    assert chat.rows("SELECT state, tries FROM ops.conversation_reads") == [("incomplete", 1)]
+    chat.transport = None
+    chat.pass_time(days=1)
+    chat.read(TALK)
+    assert chat.value("SELECT state FROM ops.conversation_reads") == "proven"
+    assert chat.value("SELECT count(*) FROM raw.messages WHERE absent_since IS NULL") == 2

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import pytest
 
+from dify_etl.background import in_background
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused, NotFound, SessionLost, Unforeseen
 from dify_etl.dify.http.usage import Usage
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch, share
-from dify_etl.sync.opening import in_background
 from dify_etl.sync.unforeseen import collected
 from dify_etl.warehouse.errors import WarehouseUnwritable
 

@@ -42,10 +42,10 @@ class Spent:
 class Measure:
     """What happened since a moment; fixed when its block ends."""
 
-    def __init__(self, usage: "Usage", label: str | None) -> None:
+    def __init__(self, usage: "Usage", label: str | None, before: Spent | None) -> None:
         self._usage = usage
         self._label = label
-        self._before = usage.spent(label)
+        self._before = usage.spent(label) if before is None else before
         self._closed: Spent | None = None
 
     @property
@@ -85,9 +85,11 @@ class Usage:
             _LABEL.reset(before)
 
     @contextmanager
-    def measure(self, label: str | None = None) -> Iterator[Measure]:
-        """Count what all threads do meanwhile, or only those with `label`."""
-        measure = Measure(self, label)
+    def measure(self, label: str | None = None, before: Spent | None = None) -> Iterator[Measure]:
+        """Count what all threads do meanwhile, or only those with `label`; beyond what was spent
+        now, or `before`.
+        """
+        measure = Measure(self, label, before)
         try:
             yield measure
         finally:

@@ -1,0 +1,148 @@
+"""Feeds that are read beside each other: none waits for another's answers, and one at a time has
+the database.
+"""
+
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dify_etl.feeds.apps import read_apps
+from dify_etl.feeds.chat_messages import due_conversations, load_conversations, read_conversation
+from dify_etl.feeds.reading import read_feeds
+from dify_etl.feeds.table import FEEDS
+from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.fetching import attempt
+from dify_etl.sync.opening import open_sync
+from dify_etl.sync.report import FeedReport
+from dify_etl.sync.run import NoWatcher, SyncPlan
+from dify_etl.sync.turns import Turns, others_go_on
+from dify_etl.warehouse.errors import WarehouseUnwritable
+from dify_etl_tests.sync.conftest import Open
+from dify_etl_tests.sync.small_worlds import app_of, quiet_world, talk
+from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
+from dify_simulated.server.faults import Faults
+
+PATIENCE = 10.0  # seconds that no good run takes
+
+
+def read_together(place: Workplace, *names: str) -> dict[str, FeedReport]:
+    """One run of these feeds, beside each other; what they report."""
+    reports: list[FeedReport] = []
+    with place.opened() as sync:
+        read_feeds(sync, [feed for feed in FEEDS if feed.name in names], reports.append)
+    return {report.feed: report for report in reports}
+
+
+def test_messages_are_asked_while_lists_come(workplace: Open) -> None:
+    """The list of one app waits until messages of another one were asked for."""
+    place = workplace(quiet_world("chat", "agent-chat"))
+    slow = app_of(place.world, "agent-chat")
+    for mode in ("chat", "agent-chat"):
+        talk(place.world, at=NOW, mode=mode)
+    asked = threading.Event()
+    found: list[bool] = []
+
+    def before(number: int, method: str, path: str) -> None:
+        if path.endswith("/chat-messages"):
+            asked.set()
+        elif path.endswith(f"/apps/{slow.id}/chat-conversations"):
+            found.append(asked.wait(PATIENCE))
+
+    place.server.faults = Faults(before_request=before)
+    reports = read_together(place, *TALK)
+    assert found
+    assert all(found)
+    assert {name: report.state for name, report in reports.items()} == dict.fromkeys(TALK, "proven")
+    assert place.value("SELECT count(*) FROM raw.messages") == 4
+
+
+def test_each_conversation_is_asked_once(workplace: Open) -> None:
+    """Beside its list or after it: as many requests as one feed after another."""
+    place = workplace(quiet_world("chat", "agent-chat", "advanced-chat"))
+    for mode in ("chat", "agent-chat", "advanced-chat"):
+        for _ in range(3):
+            talk(place.world, at=NOW, mode=mode)  # of this minute: it may change yet
+    reports = read_together(place, *TALK)
+    assert len([one for one in place.server.requests if "chat-messages" in one.path]) == 9
+    assert reports["messages"].changes.new == 18
+
+
+def test_messages_that_came_before_their_conversation_vanished_are_absent(
+    workplace: Open,
+) -> None:
+    """They were asked before the list showed that it is gone, and are loaded after that."""
+    place = workplace(quiet_world("chat"))
+    talk(place.world, at=NOW)
+    place.read(["apps", "conversations"])
+    turns = Turns()
+    with place.opened() as sync, turns.held("messages"), FeedLoader(sync, "messages") as loader:
+        _, due = due_conversations(sync)
+        reads = [attempt(one, partial(read_conversation, sync, one)) for one in due]
+        sync.database.execute("UPDATE raw.conversations SET absent_since = changed_at")
+        with loader.commit():
+            load_conversations(loader, reads)
+    assert place.rows("SELECT count(*), count(absent_since) FROM raw.messages") == [(2, 2)]
+    assert place.value("SELECT state FROM ops.conversation_reads") == "absent"
+
+
+def test_one_feed_at_a_time_goes_on() -> None:
+    """Another goes on while one waits for Dify, and not amid what must be done in one piece."""
+    turns, steps, is_waiting = Turns(), list[str](), threading.Event()
+
+    def other() -> None:
+        is_waiting.set()
+        with turns.held("other"):
+            steps.append("other")
+
+    thread = threading.Thread(target=other)
+    with turns.held("one"):
+        thread.start()
+        assert is_waiting.wait(PATIENCE)
+        with turns.kept(), others_go_on():
+            steps.append("kept")
+        steps.append("before")
+        with others_go_on():
+            thread.join(PATIENCE)
+        steps.append("after")
+    assert steps == ["kept", "before", "other", "after"]
+
+
+class Failing(NoWatcher):
+    """A watcher that fails when conversations end, as a full disk does."""
+
+    def ends(self, report: FeedReport) -> None:
+        """Fail while messages are read."""
+        if report.feed == "conversations":
+            raise WarehouseUnwritable("the disk is full", where="home", hint="Free disk space.")
+
+
+def test_what_concerns_all_feeds_ends_those_under_way(workplace: Open) -> None:
+    """Their threads end with the request that they are at, before the error is raised."""
+    place = workplace(quiet_world("chat"))
+    place.watch = Failing()
+    talk(place.world, at=NOW)
+    with pytest.raises(WarehouseUnwritable, match="disk is full"):
+        read_together(place, *TALK)
+    assert [one.name for one in threading.enumerate() if one.name in TALK] == []
+    assert place.value("SELECT count(*) FROM ops.runs WHERE feed = 'messages'") == 0
+
+
+def test_apps_are_listed_between_two_questions_for_the_workspace(workplace: Open) -> None:
+    """Ahead of their feed, once; its report counts these requests as its own."""
+    place = workplace(quiet_world("chat"))
+    how: dict[str, Any] = {"plan": SyncPlan(), "run_id": "run", "watch": place.watch}
+    with (
+        place.client() as dify,
+        open_sync(dify, place.home, rules=place.rules, lists_apps=True, **how) as sync,
+    ):
+        report = read_apps(sync)
+    paths = [one.path.removeprefix("/console/api") for one in place.server.requests]
+    of_apps = [number for number, path in enumerate(paths) if path.startswith("/apps")]
+    of_workspace = [number for number, path in enumerate(paths) if path == "/workspaces/current"]
+    lists = [number for number in of_apps if paths[number] == "/apps"]
+    assert of_workspace[0] < lists[0]
+    assert of_workspace[1] > lists[-1]
+    assert report.requests == len(of_apps) + 1
+    assert report.state == "proven"
