@@ -74,13 +74,15 @@ def growths(reports: Iterable[str]) -> dict[str, list[Growth]]:
         told = _MESSAGES.search(report)
         if told is None:
             raise ValueError("a report names no messages; take what a benchmark printed")
-        size = round(_number(told[1]), -4)
+        size = int(float(f"{_number(told[1]):.1e}"))  # copies are whole ones: 992,400 for a million
         for unit, name, value in _quantities(report):
-            points[unit, name][int(size)] = value
+            points[unit, name][size] = value
     found: dict[str, list[Growth]] = defaultdict(list)
     for (unit, name), measured in points.items():
         if len(measured) > 1:
             found[unit].append(Growth(name, measured))
+    if not found:
+        raise ValueError("reports of two sizes at least are needed: one point has no slope")
     return found
 
 

@@ -31,6 +31,7 @@ from dify_etl.home import LIVE
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl.shared_warehouse.upkeep import compact_shared
+from dify_etl.warehouse.copying import copy_file
 from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.model_builds import build_all
 from dify_etl.warehouse.sql_files import sql_files
@@ -60,8 +61,15 @@ def main() -> None:
         }
         if asked.into is not None:
             places = {asked.into: places[asked.into]}
-        home = asked.home or _small_home(Path(folder))
+        home = _copied(Path(asked.home), folder) if asked.home else _small_home(Path(folder))
         print(_measured(Path(folder), home, None if asked.home else asked.messages, places))
+
+
+def _copied(home: Path, folder: str) -> str:
+    """A copy of the file, which is changed as a night changes it."""
+    copy = Path(folder, home.name)
+    copy_file(home, copy)
+    return str(copy)
 
 
 def _small_home(folder: Path) -> str:

@@ -115,6 +115,7 @@ class Lines:
         self._console = console
         self._every = every_seconds
         self._looks: dict[str, Look] = {}
+        self._begun: set[str] = set()
         self._ended = threading.Event()
         self._teller = threading.Thread(target=self._tell_now_and_then, daemon=True)
 
@@ -136,7 +137,8 @@ class Lines:
 
     def begins(self, task: str, steps: int) -> None:
         """Say how much there is to do."""
-        if steps:
+        if steps and task not in self._begun:  # what is found later is told by the lines of time
+            self._begun.add(task)
             self._console.print(f"{task}: {steps} to do", highlight=False)
 
     def advances(self, task: str) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from dify_etl.background import awaited, in_background
 from dify_etl.dify.app_modes import COMPLETION_MODES, KNOWN_MODES
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
@@ -13,6 +14,7 @@ from dify_etl.dify.http.deny_list import json_without_secrets
 from dify_etl.dify.record import Batch, JsonText, Rejected, check_identity, lost
 from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl.feeds.vanished import mark_rows_of_gone_apps
+from dify_etl.interrupts import check_interrupt
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ahead import ListedApps, list_apps
@@ -23,7 +25,7 @@ from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
-from dify_etl.sync.turns import others_go_on
+from dify_etl.sync.turns import others_go_on, turns
 from dify_etl.warehouse.tables import frame
 
 ONE_SECOND = timedelta(seconds=1)  # Dify tells no fractions
@@ -137,8 +139,10 @@ def read_apps(sync: Sync) -> FeedReport:
 
 def _list(sync: Sync) -> ListedApps:
     """The lists of apps of all modes, once it is sure that it is this workspace's."""
+    ahead = sync.apps_ahead
+    asked = in_background(lambda: list_apps(sync.dify)) if ahead is None else ahead.listed
     with others_go_on():
-        listed = sync.apps_ahead.listed.result() if sync.apps_ahead else list_apps(sync.dify)
+        listed = awaited(asked, check_interrupt if (found := turns()) is None else found.check)
     check_source(sync)
     return listed
 

@@ -69,7 +69,7 @@ def _read_conversations(
 
     def load(where: str, noted: SeenRows) -> None:
         chunks = conversations(shot, app, where, _framed_conversations)
-        load_chunks(loader, chunks, lambda one: _load_conversations(loader, app, one, noted))
+        load_chunks(loader, app, chunks, lambda one: _load_conversations(loader, app, one, noted))
 
     load(days.within("c.created_at"), seen)
     if touched := _touched_conversations(app, days):
@@ -121,7 +121,7 @@ def _framed_conversations(chunk: ConversationChunk) -> _FramedConversations:
 
 def _load_conversations(
     loader: FeedLoader, app: AppTables, framed: _FramedConversations, seen: SeenRows
-) -> int:
+) -> None:
     rows, batch = framed.rows, framed.batch
     loader.note_drift(batch.records)
     loader.load_frame(
@@ -129,7 +129,6 @@ def _load_conversations(
     )
     loader.quarantine(app.app_id, batch.rejected)
     seen.note(loader.sync, rows, batch.rejected)
-    return int(rows.estimated_size())
 
 
 def _mark_conversations(
@@ -158,7 +157,7 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
 
     def load(where: str, noted: SeenRows) -> None:
         chunks = messages_made(shot, app, where, _framed(app))
-        load_chunks(loader, chunks, lambda one: _load_messages(loader, app, one, noted))
+        load_chunks(loader, app, chunks, lambda one: _load_messages(loader, app, one, noted))
 
     if due.days:
         load(due.within("m.created_at"), seen)
@@ -233,7 +232,7 @@ def _framed(app: AppTables) -> Callable[[MessageChunk], _Framed]:
     return made
 
 
-def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> int:
+def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: SeenRows) -> None:
     chunk, plain, batch = framed.chunk, framed.plain, framed.batch
     talk_of = dict(chunk.rows.select("id", "conversation_id").iter_rows())
     if app.is_completion:
@@ -255,7 +254,6 @@ def _load_messages(loader: FeedLoader, app: AppTables, framed: _Framed, seen: Se
         instant("created_at"),
     )
     seen.note(loader.sync, rows)
-    return int(chunk.rows.estimated_size())
 
 
 def _with_calls(records: tuple[Message, ...], chunk: MessageChunk) -> tuple[Message, ...]:

@@ -28,6 +28,7 @@ from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of
 from dify_etl.time_zones import day_start
+from dify_etl.warehouse.tables import quoted
 
 # Rows that were written while the last snapshot was made carry the time at which they were begun.
 OVERLAP = timedelta(hours=1)
@@ -137,18 +138,24 @@ def read_apps(loader: FeedLoader, apps: Sequence[KnownApp], read: Read) -> None:
                 loader.step()
 
 
-def load_chunks(loader: FeedLoader, chunks: Iterable[Chunk], load: Callable[[Chunk], int]) -> None:
-    """Load chunk after chunk, many of them in one transaction; `load` answers how many bytes its
-    rows have. What fills a row group is written to the file at once, where the rows of small
-    commits are written to its log first.
+def load_chunks(
+    loader: FeedLoader, app: AppTables, chunks: Iterable[Chunk], load: Callable[[Chunk], None]
+) -> None:
+    """Load chunk after chunk; many of them in one transaction, where nothing of the app is held.
+
+    What fills a row group is written to the file at once, where the rows of small commits are
+    written to its log first. Rows that change stay in memory until they are committed: where any
+    may, each chunk is committed alone.
     """
+    held = f"SELECT 1 FROM raw.{loader.feed} WHERE app_id = {quoted(app.app_id)} LIMIT 1"
+    most = 0 if loader.sync.database.rows(held) else COMMIT_BYTES
     rest = iter(chunks)
     while (first := next(rest, None)) is not None:
-        size = 0
+        loaded = loader.loaded_bytes
         with loader.commit():
             for chunk in chain([first], rest):
-                size += load(chunk)
-                if size >= COMMIT_BYTES:
+                load(chunk)
+                if loader.loaded_bytes - loaded >= most:
                     break
 
 

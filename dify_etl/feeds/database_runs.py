@@ -63,7 +63,7 @@ def _read_runs(loader: FeedLoader, shot: Snapshot, app: AppTables, days: DaysOfA
 
     def load(where: str, noted: SeenRows) -> None:
         chunks = runs(shot, app, where)
-        load_chunks(loader, chunks, lambda one: _load_runs(loader, app, one, noted))
+        load_chunks(loader, app, chunks, lambda one: _load_runs(loader, app, one, noted))
 
     load(days.within("r.created_at"), seen)
     for ids in _open_runs(sync, app, days):
@@ -88,7 +88,7 @@ def _open_runs(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[list[str
         yield [run_id for (run_id,) in rows[start : start + MOST_IDS]]
 
 
-def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRows) -> int:
+def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRows) -> None:
     context = {"app_id": app.app_id}
     details = parse(WorkflowRunDetail, chunk.details, endpoint=RUNS, context=context)
     logs = parse(WorkflowAppLog, chunk.logs, endpoint=LOGS, context=context)
@@ -114,7 +114,6 @@ def _load_runs(loader: FeedLoader, app: AppTables, chunk: RunChunk, seen: SeenRo
     if reads:
         loader.load_frame(RUN_READS, frame(RUN_READS, reads, tuple(reads[0])))
     seen.note(loader.sync, rows, details.rejected)
-    return int(rows.estimated_size())
 
 
 def read_nodes_in_database(loader: FeedLoader, apps: Sequence[KnownApp]) -> None:
@@ -130,7 +129,7 @@ def _read_nodes(loader: FeedLoader, shot: Snapshot, app: AppTables, days: DaysOf
 
     def load(where: str, noted: SeenRows) -> None:
         chunks = nodes(shot, app, where)
-        load_chunks(loader, chunks, lambda one: _load_nodes(loader, app, one, noted))
+        load_chunks(loader, app, chunks, lambda one: _load_nodes(loader, app, one, noted))
 
     load(days.within("n.created_at"), seen)
     for start in range(0, len(due), MOST_IDS):
@@ -155,7 +154,7 @@ def _runs_with_due_nodes(sync: Sync, app: AppTables) -> list[str]:
     return [run_id for (run_id,) in rows]
 
 
-def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: SeenRows) -> int:
+def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: SeenRows) -> None:
     context = {"app_id": app.app_id}
     batch = parse(NodeExecution, chunk.nodes, endpoint=NODES, context=context)
     waiting = [
@@ -172,7 +171,6 @@ def _load_nodes(loader: FeedLoader, app: AppTables, chunk: NodeChunk, seen: Seen
         loader.quarantine(app.app_id, [one], parent_id=run_of.get(one.record_id or ""))
     rows = records_frame(raw_table("node_executions"), NodeExecution, batch.records)
     seen.note(loader.sync, rows, batch.rejected)
-    return int(rows.estimated_size())
 
 
 def _without_message(sync: Sync, forms: Sequence[WaitingForm]) -> list[WaitingForm]:

@@ -154,7 +154,8 @@ def identify_feedbacks(loader: FeedLoader, told: pl.DataFrame) -> None:
     loader.sync.database.execute(
         """UPDATE raw.message_feedbacks t SET from_account_id = s.from_account_id
         FROM _identified s WHERE t.feedback_id = s.feedback_id AND t.from_account_id IS NULL
-          AND s.from_account_id IS NOT NULL"""
+          AND s.from_account_id IS NOT NULL""",
+        is_told=True,
     )
 
 

@@ -104,7 +104,8 @@ class _Reading:
     loader: FeedLoader
     exports: list[Fetched[KnownApp, Export]] = field(default_factory=list)
     _conversations: list[Fetched[Due, ConversationRead]] = field(default_factory=list)
-    _odd: list[OddConversation] = field(default_factory=list)
+    # By id those whose last read ended at an odd message: one may be due twice in a night.
+    _odd: dict[str, OddConversation] = field(default_factory=dict)
     _logs: list[Fetched[DueLog, OpenedLog]] = field(default_factory=list)
     _committed: int = 0  # by size
     _refusals: Refusals = field(default_factory=Refusals)
@@ -161,7 +162,7 @@ class _Reading:
 
     def go_round_odd(self) -> None:
         """Read what is older than messages that Dify cannot show, from ids known otherwise."""
-        conversations = with_known(self.loader, self._odd, self.exports)
+        conversations = with_known(self.loader, [*self._odd.values()], self.exports)
         self._odd.clear()
         self.loader.expect(len(conversations))
         sync, outcomes = self.loader.sync, list[Fetched[OddConversation, ConversationRead]]()
@@ -178,8 +179,10 @@ class _Reading:
         with self.loader.commit():
             load_conversations(self.loader, self._conversations)
             load_logs(self.loader, self._logs)
-        odd = (OddConversation.of(one, self.loader.sync.now) for one in self._conversations)
-        self._odd += [one for one in odd if one is not None]
+        for one in self._conversations:
+            self._odd.pop(one.task.conversation_id, None)
+            if (odd := OddConversation.of(one, self.loader.sync.now)) is not None:
+                self._odd[one.task.conversation_id] = odd
         self._conversations.clear()
         self._logs.clear()
 

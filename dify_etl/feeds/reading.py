@@ -44,7 +44,7 @@ def read_feeds(sync: Sync, feeds: Sequence[Feed], done: Callable[[FeedReport], N
     Raises what concerns all feeds, once none is under way any more; what was committed stays. From
     Dify's own database feeds are read one after another: they share its connections.
     """
-    if sync.rules.dify_database is not None:
+    if sync.rules.dify_database is not None or len(feeds) == 1:
         for feed in feeds:
             done(read_feed(sync, feed))
         return
@@ -102,8 +102,9 @@ class _Together:
             self.left.remove(feed)
             self.turns.begin(feed.name)
             run = partial(copy_context().run, self._run, feed)
-            self._threads[feed.name] = Thread(target=run, name=feed.name, daemon=True)
-            self._threads[feed.name].start()
+            thread = Thread(target=run, name=feed.name, daemon=True)
+            thread.start()
+            self._threads[feed.name] = thread
 
     def _run(self, feed: Feed) -> None:
         """On its thread."""
@@ -130,9 +131,20 @@ class _Together:
             self.done(ended.report)
 
     def _end(self) -> None:
-        """Wait for those under way, which end with the request that they are at."""
+        """Wait for those under way, which end with the request that they are at; who does not want
+        to waits for the one that has the database alone.
+        """
         if not self._threads:
             return
         self.turns.stop()
-        for thread in self._threads.values():
-            thread.join()
+        try:
+            for thread in self._threads.values():
+                thread.join()
+        except KeyboardInterrupt:
+            self.sync.database.connection.interrupt()
+            self.turns.close()
+            raise
+        while not self._came.empty():
+            ended = self._came.get()
+            if ended is not None and ended.report is not None:
+                self.done(ended.report)

@@ -176,7 +176,8 @@ def read_documents(sync: Sync) -> FeedReport:
                 continue
             missing = one.result.missing
             scope = None if missing else f"t.dataset_id = {quoted(one.task)}"
-            _load(loader, one.result, scope=scope)
+            with loader.commit():
+                _load(loader, one.result, scope=scope)
             count, requests = count + len(one.result.records), requests + one.result.requests
             reasons += [f"dataset {one.task}: {missing}"] if missing else []
         with loader.commit():

@@ -96,7 +96,6 @@ class SharedWarehouse:
         SharedWarehouseBusy when every try met another writer, SharedWarehouseUnavailable for what
         else DuckDB says.
         """
-        is_bounded = True
         for tries in range(1, MAX_TRIES + 1):
             try:
                 self.execute("BEGIN TRANSACTION")
@@ -113,19 +112,23 @@ class SharedWarehouse:
                     self.connection.execute("ROLLBACK")
                 if not isinstance(error, duckdb.Error):
                     raise
-                if is_bounded and isinstance(error, duckdb.OutOfMemoryException):
-                    log.warning(
-                        "the shared warehouse takes more than %s of memory: all that there is",
-                        MEMORY_LIMIT,
-                    )
-                    is_bounded = False
-                    self.execute(f"SET memory_limit = {quoted(_all_memory())}")
+                if isinstance(error, duckdb.OutOfMemoryException) and self._take_all_memory():
                     continue
                 if not _is_conflict(error):
                     raise self.clear(error) from None
             pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 1.5**tries)
             time.sleep(pause * random.uniform(0.5, 1.5))  # nosec B311 # no secret
         raise self.busy()
+
+    def _take_all_memory(self) -> bool:
+        """Whether there is more than the bound, which is gone then."""
+        most = _all_memory()
+        held = "parse_formatted_bytes(current_setting('memory_limit'))"
+        if not self.value(f"SELECT parse_formatted_bytes({quoted(most)}) > {held}"):
+            return False
+        log.warning("the shared warehouse takes more than %s of memory: all there is", MEMORY_LIMIT)
+        self.execute(f"SET memory_limit = {quoted(most)}")
+        return True
 
     def busy(self) -> SharedWarehouseBusy:
         """That others write all the time."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -64,6 +64,15 @@ R = TypeVar("R")
 _Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
 
 
+class _Counts(NamedTuple):
+    """What a feed has counted so far; `loads` per raw table."""
+
+    changes: dict[str, Changes]
+    new: Counter[str]
+    loads: dict[str, int]
+    quarantined: int
+
+
 First = Callable[["FeedLoader"], None]  # what is read of a feed before the API is asked
 
 
@@ -85,7 +94,9 @@ class FeedLoader:
         # Per raw table the rows received (as unchanged) and marked absent, until the report.
         self.changes: dict[str, Changes] = {}
         self.quarantined = 0
-        self.slices: list[Slice] = []
+        self._slices: list[Slice] = []
+        self._slices_of_others: list[Slice] = []  # of feeds that come with this one
+        self.loaded_bytes = 0  # of frames, as Arrow
         self._unforeseen: list[Unforeseen] = []
         self._is_given_up = False
         self._drift: set[str] = set()
@@ -126,9 +137,23 @@ class FeedLoader:
 
     @contextmanager
     def commit(self) -> Iterator[None]:
-        """Rows, reads and slices of one step are committed together."""
-        with turn_kept(), self.sync.dify.pause_learning(), self.sync.database.transaction():
-            yield
+        """Rows, reads and slices of one step are committed together; or none is, nor counted."""
+        before = self._counts()
+        try:
+            with turn_kept(), self.sync.dify.pause_learning(), self.sync.database.transaction():
+                yield
+        except BaseException:
+            self._count_as(before)
+            raise
+
+    def _counts(self) -> _Counts:
+        loads = {name: len(moments) for name, moments in self._loaded_at.items()}
+        return _Counts({**self.changes}, self._new.copy(), loads, self.quarantined)
+
+    def _count_as(self, before: _Counts) -> None:
+        self.changes, self._new, self.quarantined = before.changes, before.new, before.quarantined
+        for name, moments in self._loaded_at.items():
+            del moments[before.loads.get(name, 0) :]
 
     def tell_others(self, apps: Iterable[str] = ()) -> None:
         """Feeds that are read beside this one may go on with what it has committed; `apps` are
@@ -159,6 +184,7 @@ class FeedLoader:
         rows = privacy.rows(table, rows)
         rows = with_local_days(table, rows, self.sync.rules.zone)
         now = utc_now()
+        self.loaded_bytes += int(rows.estimated_size())
         changes = upsert(self.sync.database, table, rows, now=now)
         if table.schema == "raw":
             self._new[table.name] += changes.new
@@ -224,14 +250,15 @@ class FeedLoader:
 
         SourceChanged when another workspace answers meanwhile: then nothing is marked.
         """
-        changes = mark_absent(
-            self.sync.database,
-            table,
-            scope=scope,
-            present=present,
-            now=utc_now(),
-            confirm=lambda: check_source(self.sync),
-        )
+        with turn_kept():
+            changes = mark_absent(
+                self.sync.database,
+                table,
+                scope=scope,
+                present=present,
+                now=utc_now(),
+                confirm=lambda: check_source(self.sync),
+            )
         self._count(table, changes)
         return changes.absent
 
@@ -280,7 +307,7 @@ class FeedLoader:
         slices = self._with_waiting(slices, feed)
         if self.sync.rules.privacy.forgotten:
             slices = with_forgotten(self.sync.database, raw_table(feed), slices)
-        self.slices.extend(slices)
+        (self._slices if feed == self.feed else self._slices_of_others).extend(slices)
         held = self._bad_before(feed)
         read_at = self.sync.dify.earlier_time()
         rows = [
@@ -350,7 +377,8 @@ class FeedLoader:
             if not self._is_given_up:
                 self._forget_giving_up()
         usage = self._usage.total
-        states = Counter(one.state for one in self.slices)
+        slices = [*self._slices, *self._slices_of_others]
+        states = Counter(one.state for one in slices)
         report = FeedReport(
             feed=self.feed,
             table_changes=self._table_changes(),
@@ -360,7 +388,7 @@ class FeedLoader:
             received_bytes=usage.bytes,
             seconds=time.monotonic() - self._clock,
             states=dict(states),
-            failures=tuple(one for one in self.slices if one.state in ("failed", "incomplete")),
+            failures=tuple(one for one in slices if one.state in ("failed", "incomplete")),
             is_given_up=self._is_given_up,
         )
         with self.commit():
@@ -428,7 +456,10 @@ class FeedLoader:
         """Slices that this run did not close, and objects that Dify has no more."""
         database = self.sync.database
         resolve_vanished(database, self.feed, run_id=self.sync.run_id, since=self._started_at)
-        restate_slices(database, self.feed)
+        now = restate_slices(database, self.feed)
+        for place, one in enumerate(self._slices):
+            if (told := now.get((one.app_id, one.day))) is not None:
+                self._slices[place] = replace(one, **told)
 
     def _forget_giving_up(self) -> None:
         """A read of all apps that came to its end says more than an earlier one that did not."""

@@ -269,7 +269,7 @@ class _Fetching(Generic[T, R]):
         """Begin nothing more, and wait for the workers."""
         self._open.close()
         self.buffer.close()
-        with others_go_on():
+        with others_go_on(is_checked=False):
             self._pool.close()
 
     def _do(self, task: T) -> None:

@@ -7,6 +7,7 @@ leave it unproven, and so do the app, conversation, run or dataset that it hangs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypedDict
 
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.warehouse.database import Database, utc_now
@@ -129,8 +130,18 @@ def with_waiting(state: str, reason: str | None, waits: str | None) -> tuple[str
     )
 
 
-def restate_slices(database: Database, feed: str) -> None:
-    """Say anew of every slice of a feed what waits of it; call it inside a transaction.
+class Restated(TypedDict):
+    """What a slice tells now."""
+
+    state: str
+    reason: str | None
+    in_quarantine: str | None
+    is_settled: bool
+
+
+def restate_slices(database: Database, feed: str) -> dict[tuple[str | None, date | None], Restated]:
+    """Say anew of every slice of a feed what waits of it; call it inside a transaction. Answers by
+    app and day those that are told otherwise now.
 
     Days that the run did not close may hold a row that was set aside or loaded meanwhile. A slice
     that is whole again stays unsettled, so that the next night reads it once more.
@@ -146,6 +157,7 @@ def restate_slices(database: Database, feed: str) -> None:
         WHERE feed = ? AND ({concerned})""",
         [feed],
     )
+    found: dict[tuple[str | None, date | None], Restated] = {}
     for app_id, day, state, reason, told in rows:
         waits = what_waits(entries, feed, app_id, day)
         if waits == told:
@@ -158,6 +170,13 @@ def restate_slices(database: Database, feed: str) -> None:
             """,
             [new_state, new_reason, waits, feed, app_id, day],
         )
+        found[app_id, day] = {
+            "state": new_state,
+            "reason": new_reason,
+            "in_quarantine": waits,
+            "is_settled": False,
+        }
+    return found
 
 
 def _without(state: str, reason: str | None, told: str | None) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dify_etl.background import in_background
+from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
 from dify_etl.home import Home
 from dify_etl.raw.tables import RAW_TABLES
@@ -113,6 +114,13 @@ class OpenHome:
             healed = heal_days_to_come(database, self.rules, self.dify.later_time())
         if healed:
             self.watch.tells(f"{healed} slices were proven before their days were over; read anew")
+
+    def listed_apps(self) -> Sequence[App]:
+        """The apps that the console lists, those that are listed ahead where they are."""
+        if self._apps_ahead is not None:
+            return [*self._apps_ahead.listed.result().rows.records.values()]
+        with self.dify.labelled("apps"):
+            return list(self.dify.apps.list())
 
     @contextmanager
     def sync(self, plan: SyncPlan, *, lists_apps: bool = False) -> Iterator[Sync]:
@@ -221,8 +229,7 @@ def check_apps(opened: OpenHome, asked: Sequence[str]) -> None:
     if not asked:
         return
     opened.check_source()
-    with opened.dify.labelled("apps"):
-        listed = [(app.app_id, app.name) for app in opened.dify.apps.list()]
+    listed = [(app.app_id, app.name) for app in opened.listed_apps()]
     for text in asked:
         if not any(text in app for app in listed):
             raise WindowWrong(

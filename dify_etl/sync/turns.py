@@ -45,8 +45,10 @@ class Turns:
             _TURNS.reset(token)
 
     @contextmanager
-    def given_away(self) -> Iterator[None]:
-        """Others go on inside, unless it is not this thread's turn, or it is kept."""
+    def given_away(self, *, is_checked: bool = True) -> Iterator[None]:
+        """Others go on inside, unless it is not this thread's turn, or it is kept. Stopped after it
+        once all are to end, where that is checked.
+        """
         if self._holder != get_ident() or self._kept:
             yield
             return
@@ -55,7 +57,8 @@ class Turns:
             yield
         finally:
             self._take()
-        self.check()
+        if is_checked:
+            self.check()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -132,6 +135,13 @@ class Turns:
         for wake in wakers:
             wake()
 
+    def close(self) -> None:
+        """Wait for whoever has the turn, and give it to nobody any more."""
+        ticket = object()
+        with self._changed:
+            self._queue.appendleft(ticket)
+            self._wait_for(ticket)
+
     def check(self) -> None:
         """Raise Stopped once all are to end."""
         if self._is_stopped:
@@ -181,12 +191,14 @@ def turns() -> Turns | None:
 
 
 @contextmanager
-def others_go_on() -> Iterator[None]:
-    """Other feeds go on inside: for what waits for Dify, outside of transactions."""
+def others_go_on(*, is_checked: bool = True) -> Iterator[None]:
+    """Other feeds go on inside: for what waits for Dify, outside of transactions. What closes is
+    not `is_checked`: it may be closed by another error, amid which nobody would see a second one.
+    """
     if (found := turns()) is None:
         yield
         return
-    with found.given_away():
+    with found.given_away(is_checked=is_checked):
         yield
 
 

@@ -301,3 +301,22 @@ class Seen:
         with self.lock:
             self.inside -= 1
         return response
+
+
+def test_slots_are_given_in_order_and_patience_begins_with_every_end() -> None:
+    """Whoever asked first is first; a server that is slow, but answers, is not taken for dead."""
+    limit = limit_with(Time(), RequestLimits(max_concurrency=1, patience_seconds=0.3))
+    order: list[int] = []
+
+    def ask(number: int) -> None:
+        with limit.slot():
+            order.append(number)
+            time.sleep(0.12)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4, 5]

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -34,7 +36,10 @@ from dify_etl.feeds.plain_messages import PlainMessages, split_plain
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import raw_table
+from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import SyncPlan
+from dify_etl.warehouse.tables import Table
+from dify_etl.warehouse.upsert import Changes
 from dify_etl_tests.dify_database.conftest import DifyTables
 from dify_etl_tests.dify_database.conftest import Open as OpenTables
 from dify_etl_tests.dify_database.seen_both_ways import READ
@@ -441,3 +446,39 @@ def test_what_was_touched_is_found_whatever_the_deep_read_reads(chat: DifyTables
     chat.fill()
     place.read(TALK)
     assert place.rows("SELECT message_id FROM raw.message_feedbacks") == [(oldest.id,)]
+
+
+def test_rows_that_may_change_are_committed_chunk_by_chunk(
+    chat: DifyTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed rows stay in memory until their commit; where nothing is held none can change, and
+    all chunks are one commit.
+    """
+    monkeypatch.setattr(chunks, "FIRST_ROWS", 1)
+    monkeypatch.setattr(chunks, "_next_rows", lambda frame: 1)
+    commits: list[int] = []
+    commit, load_frame = FeedLoader.commit, FeedLoader.load_frame
+
+    @contextmanager
+    def noted(loader: FeedLoader) -> Iterator[None]:
+        commits.append(0)
+        with commit(loader):
+            yield
+
+    def counted(loader: FeedLoader, table: Table, rows: pl.DataFrame, **how: Any) -> Changes:
+        commits[-1] += table.name == "messages" and rows.height
+        return load_frame(loader, table, rows, **how)
+
+    monkeypatch.setattr(FeedLoader, "commit", noted)
+    monkeypatch.setattr(FeedLoader, "load_frame", counted)
+    place = chat.through()
+    found = []
+    for answer in ("answer", "another answer"):
+        for message in chat.place.world.messages.values():
+            message.answer = answer
+        chat.fill()
+        commits.clear()
+        place.read(TALK)
+        found.append([rows for rows in commits if rows])
+    assert found == [[3], [1, 1, 1]]
+    assert place.rows("SELECT DISTINCT answer FROM raw.messages") == [("another answer",)]

@@ -3,24 +3,30 @@ the database.
 """
 
 import threading
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
+from dify_etl.background import awaited
+from dify_etl.dify.members import Member
+from dify_etl.feeds import reading
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.chat_messages import due_conversations, load_conversations, read_conversation
 from dify_etl.feeds.reading import read_feeds
-from dify_etl.feeds.table import FEEDS
+from dify_etl.feeds.table import FEEDS, Feed
+from dify_etl.feeds.whole_lists import read_documents
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import attempt
 from dify_etl.sync.opening import open_sync
 from dify_etl.sync.report import FeedReport
-from dify_etl.sync.run import NoWatcher, SyncPlan
-from dify_etl.sync.turns import Turns, others_go_on
+from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
+from dify_etl.sync.turns import Stopped, Turns, others_go_on
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import app_of, quiet_world, talk
+from dify_etl_tests.sync.small_worlds import app_of, brief_world, quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 from dify_simulated.server.faults import Faults
 
@@ -146,3 +152,85 @@ def test_apps_are_listed_between_two_questions_for_the_workspace(workplace: Open
     assert of_workspace[1] > lists[-1]
     assert report.requests == len(of_apps) + 1
     assert report.state == "proven"
+
+
+def test_what_is_gone_is_marked_in_one_piece(workplace: Open) -> None:
+    """Another feed that takes every turn that it gets does not come between the rows that are shown
+    and the mark of those that are not.
+    """
+    place = workplace(brief_world("1.16.1"), "1.16.1")
+    place.read(["apps", "datasets", "documents"])
+    gone = next(iter(place.world.documents))
+    gone = next(iter(place.world.documents))
+    place.world.delete_document(gone)
+    turns, is_over = Turns(), threading.Event()
+    with place.opened() as sync:
+
+        def take_turns() -> None:
+            with turns.held("other"):
+                while not is_over.is_set():
+                    sync.database.execute("CREATE OR REPLACE TEMP TABLE _present (other_id INT)")
+                    with others_go_on():
+                        is_over.wait(0.001)
+
+        thread = threading.Thread(target=take_turns)
+        with turns.held("documents"):
+            thread.start()
+            report = read_documents(sync)
+        is_over.set()
+        thread.join()
+    assert report.state == "proven"
+    held = place.rows("SELECT document_id FROM raw.documents WHERE absent_since IS NOT NULL")
+    assert held == [(gone,)]
+
+
+def test_reports_of_feeds_that_end_well_are_kept(
+    workplace: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed that comes to its end while another one has ended the night is told all the same."""
+    place = workplace(quiet_world("chat"))
+    reports: list[FeedReport] = []
+    is_over = threading.Event()
+
+    def read(sync: Sync, feed: Feed) -> FeedReport:
+        if feed.name == "members":
+            raise WarehouseUnwritable("the disk is full", where="home", hint="Free disk space.")
+        with FeedLoader(sync, feed.name) as loader:
+            with others_go_on(is_checked=False):
+                assert is_over.wait(PATIENCE)
+            return loader.report()
+
+    stop = Turns.stop
+
+    def stop_all(turns: Turns) -> None:
+        stop(turns)
+        is_over.set()
+
+    monkeypatch.setattr(reading, "read_feed", read)
+    monkeypatch.setattr(Turns, "stop", stop_all)
+    feeds = [feed for feed in FEEDS if feed.name in ("apps", "members")]
+    with place.opened() as sync, pytest.raises(WarehouseUnwritable):
+        read_feeds(sync, feeds, reports.append)
+    assert [report.feed for report in reports] == ["apps"]
+
+
+def test_what_was_not_committed_is_not_counted(workplace: Open) -> None:
+    """Rows of a transaction that failed are not there, and no report calls them new."""
+    place = workplace(quiet_world("chat"))
+    with place.opened() as sync, FeedLoader(sync, "members") as loader:
+        members = list(sync.dify.members.list())
+        with loader.commit():
+            loader.load("members", Member, members[:1])
+        with suppress(ZeroDivisionError), loader.commit():
+            loader.load("members", Member, members)
+            _ = 1 / 0
+        report = loader.report()
+    assert report.changes.new == place.value("SELECT count(*) FROM raw.members") == 1
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
+    """Once all are to end, whoever waits in vain ends with them."""
+    turns = Turns()
+    turns.stop()
+    with pytest.raises(Stopped):
+        awaited(Future[int](), turns.check)

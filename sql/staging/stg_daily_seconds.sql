@@ -23,7 +23,7 @@ with seconds_told as (
 select
     app_id,
     created_date,
-    round(sum(seconds), 6) as seconds,
+    fsum(seconds)::double as seconds,
     count(*) as timed
 from seconds_told
 group by app_id, created_date

@@ -8,6 +8,7 @@ limit grows with every answer, up to the first one that waited.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ USUAL_WEIGHT = 0.05
 class RequestLimits:
     """Bounds of the load on one server; `requests_per_second` None means no pace.
 
-    `patience_seconds` bounds the wait for a free slot: nothing waits for ever.
+    `patience_seconds` bounds how long a request waits for a slot while none ends: nothing waits for
+    ever.
     """
 
     max_concurrency: int = 8
@@ -78,7 +80,11 @@ class AdaptiveLimit:
         self._limits = limits
         self._clock = clock.monotonic
         self._sleep = clock.sleep
-        self._free = threading.Condition()
+        self._lock = threading.Lock()
+        self._line: deque[threading.Event] = (
+            deque()
+        )  # who waits for a slot, first come first served
+        self._ended = 0  # requests
         self._limit = float(min(QUIET, limits.max_concurrency))
         self._active = 0
         self._shrunk_at = float("-inf")
@@ -100,36 +106,69 @@ class AdaptiveLimit:
 
     @contextmanager
     def slot(self) -> Iterator[Admission]:
-        """Hold one of the slots. Raises DifyUnavailable when none comes free in time."""
-        with self._free:
-            if not self._free.wait_for(self._has_room, timeout=self._limits.patience_seconds):
-                raise self._no_room()
-            self._active += 1
-            company = self._active
+        """Hold one of the slots, which are given in the order in which they were asked for. Raises
+        DifyUnavailable when no request ends for so long that the server must be taken for dead.
+        """
+        company = self._enter()
         try:
             self._keep_pace()
             yield Admission(self._clock(), company)
         finally:
-            with self._free:
-                self._active -= 1
-                self._free.notify()
+            with self._lock:
+                self._leave()
+
+    def _enter(self) -> int:
+        """Wait for a slot; answers how many requests run then."""
+        turn = threading.Event()
+        with self._lock:
+            self._line.append(turn)
+            self._admit()
+            ended = self._ended
+        try:
+            while not turn.wait(self._limits.patience_seconds):
+                with self._lock:
+                    if not turn.is_set() and self._ended == ended:
+                        raise self._no_room()
+                    ended = self._ended
+        except BaseException:
+            with self._lock:
+                if turn.is_set():
+                    self._leave()
+                else:
+                    self._line.remove(turn)
+            raise
+        with self._lock:
+            return self._active
+
+    def _admit(self) -> None:
+        """Let in whoever is next, as far as there is room; call it under the lock."""
+        while self._line and self._active < self.current:
+            self._active += 1
+            self._line.popleft().set()
+
+    def _leave(self) -> None:
+        self._active -= 1
+        self._ended += 1
+        self._admit()
 
     @contextmanager
     def pause_learning(self) -> Iterator[None]:
         """Meanwhile this process is busy: answers wait for us, and their seconds mean nothing."""
-        with self._free:
+        with self._lock:
             self._pauses += 1
+            self._admit()  # quiet times are not measured meanwhile
         try:
             yield
         finally:
-            with self._free:
+            with self._lock:
                 self._pauses -= 1
                 self._learning_since = self._clock()
+                self._admit()
 
     def succeeded(self, route: str, admission: Admission) -> None:
         """An answer came: learn from its seconds, and move the limit by one request at most."""
         seconds = self._clock() - admission.started
-        with self._free:
+        with self._lock:
             if self._pauses or admission.started < self._learning_since:
                 return
             known = self._routes.setdefault(route, _Route(recent=seconds))
@@ -142,11 +181,11 @@ class AdaptiveLimit:
                 self._is_starting = self._is_starting and self._waiting(load) < LEAST_WAITING
                 self._load += USUAL_WEIGHT * (load - self._load)
                 self._adjust()
-            self._free.notify_all()
+            self._admit()
 
     def overloaded(self, admission: Admission) -> None:
         """The server pushed back (429, 5xx, time-out, broken connection)."""
-        with self._free:
+        with self._lock:
             self._shrink(admission)
 
     def _plan_quiet(self, route: _Route, admission: Admission) -> None:
@@ -182,13 +221,10 @@ class AdaptiveLimit:
             self._limit = max(1.0, self._limit * SHRINK)
             self._shrunk_at = self._clock()
 
-    def _has_room(self) -> bool:
-        return self._active < self.current
-
     def _keep_pace(self) -> None:
         if self._limits.requests_per_second is None:
             return
-        with self._free:
+        with self._lock:
             start = max(self._clock(), self._next_start)
             self._next_start = start + 1 / self._limits.requests_per_second
             wait = start - self._clock()
@@ -197,7 +233,7 @@ class AdaptiveLimit:
 
     def _no_room(self) -> DifyUnavailable:
         return DifyUnavailable(
-            f"no request could start for {self._limits.patience_seconds:.0f} s",
+            f"no request could start, and none ended, for {self._limits.patience_seconds:.0f} s",
             where=f"{self._active} requests under way, limit {self.current}",
             hint="The server answers too slowly; look at its load, or allow fewer requests.",
         )
