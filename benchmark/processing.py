@@ -25,7 +25,8 @@ from dify_etl.dify.messages import Message
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.opening import RARE_COLLECTIONS
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.upsert import upsert
 
 RECORDED = Path("dify_etl_tests/recorded/1.12.1/logs.jsonl")

@@ -19,6 +19,11 @@ _STEP = timedelta(days=5)
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
 
 
+def utc_now() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
 @cache
 def zone_names() -> frozenset[str]:
     """The names of all zones, aliases too, as tzdata lists them."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from dify_etl.assembly.night_times import nights_due
 from dify_etl.errors import ActionableError, is_interrupt
 from dify_etl.settings import Settings
 from dify_etl.sync.errors import AnotherSync
+from dify_etl.time_zones import utc_now
 
 # Most homes send no alerts, and what finds them looks at all of dify-etl: no run waits for its
 # import before it asks Dify.
@@ -38,7 +38,7 @@ class Alerts:
 
     def moment(self) -> Moment:
         """Now."""
-        now = datetime.now(UTC)
+        now = utc_now()
         return Moment(now, self.settings.zone, nights_due(self.settings, now))
 
     def note(self, night: "Night") -> None:
@@ -111,7 +111,7 @@ def noted_night(
         return
     from dify_etl.alerts.ledger import Night
 
-    began = datetime.now(UTC)
+    began = utc_now()
     try:
         if is_night:
             _guarded(tell, lambda: alerts.note(Night(run_id, began, None, None, "")))
@@ -126,7 +126,7 @@ def noted_night(
         raise
     finally:
         if is_night:
-            night = Night(run_id, began, datetime.now(UTC), note.outcome, note.what)
+            night = Night(run_id, began, utc_now(), note.outcome, note.what)
             _guarded(tell, lambda: alerts.note(night))
         if note.outcome != "interrupted":
             _guarded(tell, lambda: alerts.evaluate(tell))

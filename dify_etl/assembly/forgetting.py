@@ -33,7 +33,8 @@ from dify_etl.sync.forgetting import (
 )
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.migrations import migrate_home
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import quoted

@@ -26,7 +26,8 @@ from dify_etl.sync.ledger import (
     PRIVACY,
 )
 from dify_etl.sync.privacy import latest_note
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseBusy
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import upsert

@@ -17,7 +17,8 @@ from dify_etl.sync.forgetting import known_forgotten
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.privacy import note_rewritten, note_rules, rewrite
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.migrations import migrate_home
 from dify_etl.warehouse.model_builds import build_all, drop_tables_not_built
 from dify_etl.warehouse.publish import CopyPlace, publish

@@ -22,7 +22,7 @@ from dify_etl.shared_warehouse.upkeep import (
     remove_workspace,
 )
 from dify_etl.sync.lock import home_lock
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 
 LOCK_WAIT_SECONDS = 60.0
 REMOVE = "warehouse.remove"

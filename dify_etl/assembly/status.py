@@ -21,7 +21,8 @@ from dify_etl.settings import Settings, copy_folder_of
 from dify_etl.sync.lock import holder
 from dify_etl.sync.shared_note import SharedBehind, shared_behind
 from dify_etl.sync.verdict import Verdict, read_verdict
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
 from dify_etl.warehouse.published_copy import opened_copy
 

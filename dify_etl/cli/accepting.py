@@ -19,7 +19,8 @@ from dify_etl.sync.accepting import BadRow, accept, find_bad
 from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.verdict import Verdict, judge
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import NothingPublished
 
 ACCEPT = "holes.accept"

@@ -14,7 +14,7 @@ from dify_etl.defs.location import Location
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_START
 from dify_etl.defs.step_failures import RunError, error_of_run, error_of_step
 from dify_etl.settings import Settings
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 
 ALERTS = "alerts"
 LOOKS_EVERY = timedelta(hours=1)

@@ -19,7 +19,8 @@ from dify_etl.feeds.table import Feed
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.causes import cause_of, some_of
 from dify_etl.sync.verdict import IS_MINOR
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 
 # A night may be missed by some hours, not by a day.
 FRESH_WITHIN = timedelta(hours=36)

@@ -9,8 +9,7 @@ from dify_etl.dify.model_config import STAMPS
 from dify_etl.dify.record import JsonText, instant_of
 from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.run import Sync
-from dify_etl.time_zones import local_date
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import local_date, utc_now
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import upsert
 

@@ -35,8 +35,8 @@ from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.open_quarantine import restate_slices
 from dify_etl.sync.run import Sync
-from dify_etl.time_zones import day_start, zone_of
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import day_start, utc_now, zone_of
+from dify_etl.warehouse.database import Database
 
 Load = Callable[[FeedLoader, Any], None]
 # Kinds of records that take more than an upsert into the table of their feed.

@@ -24,8 +24,7 @@ from dify_etl.sync.fetching import FetchLimits, fetch
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of
-from dify_etl.time_zones import ONE_DAY
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import ONE_DAY, utc_now
 from dify_etl.warehouse.tables import frame
 
 FEED = "daily_statistics"

@@ -5,7 +5,7 @@ So an app or run that returns, from a backup or another role's sight, is read an
 
 from dify_etl.raw.tables import RAW_TABLES, raw_table
 from dify_etl.sync.feed_loader import FeedLoader
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 from dify_etl.warehouse.tables import frame
 
 _GONE_APPS = "SELECT app_id FROM raw.apps WHERE absent_since IS NOT NULL"

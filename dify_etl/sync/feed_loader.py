@@ -43,8 +43,7 @@ from dify_etl.sync.run import Seen, Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.turns import turn_kept, turns
 from dify_etl.sync.unforeseen import BEGINNING, collected, digest_of
-from dify_etl.time_zones import local_date
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import local_date, utc_now
 from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import Changes, mark_absent, put, upsert
 

@@ -12,7 +12,8 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.errors import PersonUnclear, SourceChanged
 from dify_etl.sync.ledger import FORGOTTEN_NAMES, FORGOTTEN_PEOPLE
 from dify_etl.sync.report import Slice
-from dify_etl.warehouse.database import ArrowStream, Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import put
 

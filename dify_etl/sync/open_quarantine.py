@@ -10,7 +10,8 @@ from datetime import date, datetime
 from typing import TypedDict
 
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import quoted
 
 LOG_ID = "workflow_app_log_id"

@@ -5,7 +5,8 @@ nothing.
 from collections.abc import Mapping
 from typing import Protocol
 
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 
 # Feed -> the setting that asks for it.
 OPT_IN: Mapping[str, str] = {"document_segments": "DIFY_ETL_SEGMENTS"}

@@ -19,7 +19,8 @@ from dify_etl.sync.ledger import (
     RUN_READS,
     SLICES,
 )
-from dify_etl.warehouse.database import ArrowStream, Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from dify_etl.errors import ActionableError
 from dify_etl.home import Home
 from dify_etl.private_files import replace_file
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 
 CUT_OFF = "the publication into it was cut off: killed, or the machine went down"
 UNREADABLE = "what this home remembers of it cannot be read"

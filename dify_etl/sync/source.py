@@ -18,8 +18,8 @@ from dify_etl.sync.ledger import SOURCE
 from dify_etl.sync.local_days import keep_calendar
 from dify_etl.sync.run import Sync, SyncRules
 from dify_etl.sync.turns import others_go_on
-from dify_etl.time_zones import is_same_zone, local_date, rules_digest
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import is_same_zone, local_date, rules_digest, utc_now
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_settings import keep_model_settings
 from dify_etl.warehouse.tables import frame
 from dify_etl.warehouse.upsert import put

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from dify_etl.sync.differing_figures import DifferingFigure, differing_figures
 from dify_etl.sync.rights import NOT_SHOWN
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import BrokenModel, broken_models
 
 # Whether an acceptance x is of the slice s as it is now, on the day $today.

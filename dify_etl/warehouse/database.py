@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -272,11 +271,6 @@ def _changes(table: Table, held: Mapping[tuple[str, str, str | None], str | None
             yield f"COMMENT ON COLUMN {target} IS {quoted(column.description)}"
     if held.get((table.schema, table.name, None)) != table_comment(table):
         yield f"COMMENT ON TABLE {table.qualified} IS {quoted(table_comment(table))}"
-
-
-def utc_now() -> datetime:
-    """Now, in UTC."""
-    return datetime.now(UTC)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import duckdb
 
 from dify_etl.home import Home, give
 from dify_etl.private_files import private_files
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseNewer, translated
 from dify_etl.warehouse.publish import CopyPlace, sweep_left_behind
 from dify_etl.warehouse.tables import Column, Table, quoted

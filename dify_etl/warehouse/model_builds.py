@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import duckdb
 
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.errors import ModelBroken, WarehouseUnwritable
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, sql_folder
 from dify_etl.warehouse.partial_builds import BY_CONTENT, PartialBuilds

@@ -18,7 +18,8 @@ import duckdb
 
 from dify_etl.home import COPY, Access, Home, give
 from dify_etl.private_files import sync_to_disk
-from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import STORAGE_VERSION, Database, open_database
 from dify_etl.warehouse.errors import WarehouseError, WarehouseUnwritable
 from dify_etl.warehouse.tables import Column, Table, frame, quoted
 from dify_etl.warehouse.upsert import put

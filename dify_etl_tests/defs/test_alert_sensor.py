@@ -16,7 +16,7 @@ from dify_etl.defs.location import ALONE, Location
 from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config
 from dify_etl.home import Home
 from dify_etl.sync.lock import home_lock
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 from dify_etl_tests.alerts.receivers import SECRET, Received, webhook
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_etl_tests.defs.night import QUIET

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.warehouse.database import utc_now
+from dify_etl.time_zones import utc_now
 from dify_etl_tests.dify_database.conftest import DifyTables
 from dify_etl_tests.dify_database.conftest import Open as OpenTables
 from dify_etl_tests.dify_database.seen_both_ways import READ, differences, moved

@@ -17,7 +17,8 @@ from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.verdict import Verdict, judge
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.upsert import SIGNATURE
 from dify_etl_tests.fuzz.altered_answers import AlteredAnswers, Case, Heard
 from dify_etl_tests.fuzz.objects import Found

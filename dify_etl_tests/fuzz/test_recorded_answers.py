@@ -14,8 +14,8 @@ from dify_etl.dify.record import Record, parse
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import RAW_TABLES
-from dify_etl.time_zones import zone_of
-from dify_etl.warehouse.database import Database, utc_now
+from dify_etl.time_zones import utc_now, zone_of
+from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import Table
 from dify_etl.warehouse.upsert import upsert
 from dify_etl_tests.conftest import Tell

@@ -19,8 +19,8 @@ from dify_etl.sync.clocks import heal_days_to_come
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan, SyncRules
 from dify_etl.sync.source import ask_source, pin_source
 from dify_etl.sync.verdict import judge
-from dify_etl.time_zones import local_date, zone_of
-from dify_etl.warehouse.database import SCHEMAS, Database, utc_now
+from dify_etl.time_zones import local_date, utc_now, zone_of
+from dify_etl.warehouse.database import SCHEMAS, Database
 from dify_etl_tests.histories.history import Change, History, Night, Verb
 from dify_etl_tests.histories.promises import (
     UNJUDGED,

@@ -8,8 +8,9 @@ import pytest
 
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ledger import LEDGER
+from dify_etl.time_zones import utc_now
 from dify_etl.warehouse import model_builds
-from dify_etl.warehouse.database import Database, open_database, utc_now
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.model_builds import build_all
 from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.tables import frame
