@@ -20,7 +20,7 @@ def report(messages: str, seconds: float, marts: float) -> str:
 def test_exponents() -> None:
     """Ten times the messages take ten times as long, and marts a hundred times; memory stays."""
     found = growths(
-        [report("99,000", 2.5, 2), report("1,004,000", 25, 200), report("10,000,000", 2_500, 20e3)]
+        [report("100,400", 2.5, 2), report("1,004,000", 25, 200), report("10,000,000", 2_500, 20e3)]
     )
     seconds = {one.name: one for one in found["seconds"]}
     assert set(seconds) == {"file: at first", "marts: all anew"}
