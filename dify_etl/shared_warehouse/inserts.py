@@ -14,7 +14,9 @@ from dify_etl.shared_warehouse.engines import WORKSPACE, SharedWarehouse
 from dify_etl.warehouse.published_copy import identifier
 from dify_etl.warehouse.tables import quoted
 
-STATEMENT_BYTES = 200_000_000  # of values; sorted and written they take a few times as much
+# Bytes of values in a statement. On their way into a lake they take a few times as much memory.
+# What is sorted for a file spills, and small statements would leave row groups half full there.
+LAKE_BYTES, FILE_BYTES = 200_000_000, 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ def insert_differing(
     names = ", ".join(identifier(name) for name in (WORKSPACE, *table.columns))
     order = f" ORDER BY {table.order}" if table.order else ""
     rows = 0
-    for statement in _statements(warehouse, table):
-        for chosen in _parts(table, statement):
+    most = LAKE_BYTES if warehouse.is_lake else FILE_BYTES
+    for statement in _statements(warehouse, table, most):
+        for chosen in _parts(table, statement, most):
             inserted = warehouse.value(
                 f"INSERT INTO shared.{table.sql} ({names}) SELECT ?, {table.values(types)} "
                 f"FROM home.{table.sql} t WHERE {chosen}{order}",
@@ -49,14 +52,14 @@ def insert_differing(
     return rows
 
 
-def _statements(warehouse: SharedWarehouse, table: CopiedTable) -> list[_Statement]:
-    """The partitions by month and app, gathered until they are as large as a statement may be: in
+def _statements(warehouse: SharedWarehouse, table: CopiedTable, most: int) -> list[_Statement]:
+    """The partitions by month and app, gathered until they have the most bytes of a statement: in
     the temporary table `_statement`.
     """
     warehouse.execute(
         f"""CREATE OR REPLACE TEMP TABLE _statement AS
         SELECT app_id, month, bytes, CAST((sum(bytes) OVER (ORDER BY month, app_id) - bytes)
-            // {STATEMENT_BYTES} AS BIGINT) AS number
+            // {most} AS BIGINT) AS number
         FROM _differing WHERE table_name = {quoted(table.qualified)} AND bytes IS NOT NULL"""
     )
     found = warehouse.rows(
@@ -69,7 +72,7 @@ def _statements(warehouse: SharedWarehouse, table: CopiedTable) -> list[_Stateme
     ]
 
 
-def _parts(table: CopiedTable, statement: _Statement) -> Iterator[str]:
+def _parts(table: CopiedTable, statement: _Statement, most: int) -> Iterator[str]:
     """SQL over rows t of the copy: those of a statement, in as many parts as it needs."""
     app, month = table.partition
     chosen = (
@@ -83,7 +86,7 @@ def _parts(table: CopiedTable, statement: _Statement) -> Iterator[str]:
             f" AND {day} >= DATE '{statement.first}'"
             f" AND {day} < DATE '{statement.last}' + INTERVAL 1 MONTH"
         )
-    count = -(-statement.bytes // (2 * STATEMENT_BYTES))
+    count = -(-statement.bytes // (2 * most))
     if count <= 1:
         yield chosen
         return

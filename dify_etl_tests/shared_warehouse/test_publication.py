@@ -69,7 +69,8 @@ def test_a_large_table_goes_in_parts(
     """Partition by partition, and one that is too large alone by parts of it; rows without a day or
     an app, and whole tables that are one partition, too. Every value is there.
     """
-    monkeypatch.setattr(inserts, "STATEMENT_BYTES", 200)
+    for name in ("LAKE_BYTES", "FILE_BYTES"):
+        monkeypatch.setattr(inserts, name, 200)
     copy = small_copy(tmp_path / "a.duckdb", "a", rows=9)
     change(
         copy,
@@ -101,7 +102,8 @@ def test_memory_is_bounded(
     takes more than the bound all the same is done with all memory, and said.
     """
     monkeypatch.setattr(engines, "MEMORY_LIMIT", "50MB")
-    monkeypatch.setattr(inserts, "STATEMENT_BYTES", statement_bytes)
+    for name in ("LAKE_BYTES", "FILE_BYTES"):
+        monkeypatch.setattr(inserts, name, statement_bytes)
     copy = small_copy(tmp_path / "a.duckdb", "a")
     change(
         copy,
