@@ -350,11 +350,14 @@ def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavaila
     said = place.without_secrets(_first_line(error))
     if isinstance(error, duckdb.ConversionException):  # it quotes the value, somebody's text
         said = "a value cannot be of the type that a column has, or gets, there"
+    todo = "Correct DIFY_ETL_WAREHOUSE or DIFY_ETL_LAKE_PATH, or what stands in the way (server, "
+    todo += "rights, disk)"
+    if isinstance(error, duckdb.OutOfMemoryException):
+        todo = "Give this machine, or its container, more memory"
     return SharedWarehouseUnavailable(
         f"the shared warehouse cannot be used: {said}",
         where=place.name,
-        hint="Correct DIFY_ETL_WAREHOUSE or DIFY_ETL_LAKE_PATH, or what stands in the way (server, "
-        "rights, disk), then run `dify-etl warehouse publish`. The home has everything.",
+        hint=f"{todo}, then run `dify-etl warehouse publish`. The home has everything.",
     )
 
 

@@ -64,12 +64,13 @@ _Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
 
 
 class _Counts(NamedTuple):
-    """What a feed has counted so far; `loads` per raw table."""
+    """What a feed has counted so far; `loads` per raw table, `slices` of it and of others."""
 
     changes: dict[str, Changes]
     new: Counter[str]
     loads: dict[str, int]
     quarantined: int
+    slices: tuple[int, int]
 
 
 First = Callable[["FeedLoader"], None]  # what is read of a feed before the API is asked
@@ -147,12 +148,15 @@ class FeedLoader:
 
     def _counts(self) -> _Counts:
         loads = {name: len(moments) for name, moments in self._loaded_at.items()}
-        return _Counts({**self.changes}, self._new.copy(), loads, self.quarantined)
+        slices = len(self._slices), len(self._slices_of_others)
+        return _Counts({**self.changes}, self._new.copy(), loads, self.quarantined, slices)
 
     def _count_as(self, before: _Counts) -> None:
         self.changes, self._new, self.quarantined = before.changes, before.new, before.quarantined
         for name, moments in self._loaded_at.items():
             del moments[before.loads.get(name, 0) :]
+        own, of_others = before.slices
+        del self._slices[own:], self._slices_of_others[of_others:]
 
     def tell_others(self, apps: Iterable[str] = ()) -> None:
         """Feeds that are read beside this one may go on with what it has committed; `apps` are

@@ -117,6 +117,27 @@ def test_memory_is_bounded(
     assert ("takes more than 50MB" in caplog.text) == (statement_bytes > 3_000_000)
 
 
+def test_no_more_memory_than_the_bound(
+    thorough_place: SharedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine with less than the bound nothing is tried twice, and the hint is of memory."""
+    asked = []
+
+    def all_memory() -> str:
+        asked.append("asked")
+        return "40MB"
+
+    def publish_in_vain(*_: object, **__: object) -> Publication:
+        raise duckdb.OutOfMemoryException("no room")
+
+    monkeypatch.setattr(engines, "_all_memory", all_memory)
+    monkeypatch.setattr(publication, "_publish", publish_in_vain)
+    with pytest.raises(SharedWarehouseUnavailable, match="no room") as refused:
+        publish(thorough_place, small_copy(tmp_path / "a.duckdb", "a"))
+    assert asked == ["asked"]
+    assert "more memory" in str(refused.value.hint)
+
+
 def test_second_time_changes_nothing(thorough_place: SharedPlace, tmp_path: Path) -> None:
     """Nothing is deleted and inserted when no digest differs; the publication is noted."""
     place = thorough_place

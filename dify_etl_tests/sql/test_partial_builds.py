@@ -599,13 +599,13 @@ class Begun:
 
     plain: Path
     built: Path
-    chance: object
+    chance: tuple[Any, ...]
     number: int
 
     def workspace(self, database: Database) -> Workspace:
         """It, in a database that is a copy of one of the files."""
         chance = Random()
-        chance.setstate(self.chance)  # type: ignore[arg-type]
+        chance.setstate(self.chance)
         return Workspace(HandWritten(database, zone_of(ZONE)), chance, self.number)
 
 

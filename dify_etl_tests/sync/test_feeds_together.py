@@ -3,6 +3,7 @@ the database.
 """
 
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -12,21 +13,26 @@ import pytest
 
 from dify_etl.background import awaited
 from dify_etl.dify.members import Member
+from dify_etl.dify.record import Rejected
 from dify_etl.feeds import reading
+from dify_etl.feeds.agent_messages import read_any_conversation
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.chat_messages import due_conversations, load_conversations, read_conversation
+from dify_etl.feeds.messages import _Reading
 from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import read_documents
+from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import attempt
-from dify_etl.sync.opening import open_sync
-from dify_etl.sync.report import FeedReport
+from dify_etl.sync.opening import check_apps, open_home, open_sync
+from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
 from dify_etl.sync.turns import Stopped, Turns, others_go_on
 from dify_etl.warehouse.errors import WarehouseUnwritable
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, brief_world, quiet_world, talk
+from dify_etl_tests.sync.test_odd_messages import with_dead_file
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 from dify_simulated.server.faults import Faults
 
@@ -223,8 +229,10 @@ def test_what_was_not_committed_is_not_counted(workplace: Open) -> None:
             loader.load("members", Member, members[:1])
         with suppress(ZeroDivisionError), loader.commit():
             loader.load("members", Member, members)
+            loader.close_slices([Slice(None, None, "proven")])
             _ = 1 / 0
         report = loader.report()
+    assert report.states == {}
     assert report.changes.new == place.value("SELECT count(*) FROM raw.members") == 1
 
 
@@ -234,3 +242,73 @@ def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     turns.stop()
     with pytest.raises(Stopped):
         awaited(Future[int](), turns.check)
+
+
+def test_whoever_closes_the_database_has_the_last_turn() -> None:
+    """It waits for the feed that goes on, and none goes on after it."""
+    turns, steps, is_held = Turns(), list[str](), threading.Event()
+
+    def feed(name: str) -> None:
+        with turns.held(name):
+            is_held.set()
+            steps.append(name)
+            time.sleep(0.05)
+            steps.append(f"{name} gave its turn away")
+
+    threading.Thread(target=feed, args=("one",), daemon=True).start()
+    assert is_held.wait(PATIENCE)
+    late = threading.Thread(target=feed, args=("another",), daemon=True)
+    late.start()
+    turns.close()
+    late.join(0.1)
+    assert steps == ["one", "one gave its turn away"]
+
+
+def test_a_conversation_that_is_read_twice_is_gone_round_once(workplace: Open) -> None:
+    """As its last read left it: not at all, when that one was whole."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    with_dead_file(place.world)
+    place.read(["apps", "conversations"])
+    with place.opened() as sync, FeedLoader(sync, "messages") as loader:
+        dues = list(due_conversations(sync)[1])
+        reading = _Reading(loader)
+        found = []
+        for _ in range(3):
+            reading._conversations += [
+                attempt(one, partial(read_any_conversation, sync, one)) for one in dues
+            ]
+            reading._commit()
+            found.append(len(reading._odd))
+            if len(found) == 2:
+                place.world.dead_hosts.clear()
+    assert found == [1, 1, 0]
+
+
+def test_the_report_tells_what_the_ledger_does(workplace: Open) -> None:
+    """Also of a slice whose app was set aside after the slice was closed."""
+    place = workplace(quiet_world("chat"))
+    place.read(["apps"])
+    app = app_of(place.world, "chat").id
+    odd = Rejected(endpoint="x", position=0, record_id=app, error_path="name", message="odd")
+    with place.opened() as sync, FeedLoader(sync, "app_api_keys") as loader:
+        with loader.commit():
+            loader.close_slices([Slice(app, None, "proven")])
+        with FeedLoader(sync, "apps") as apps, apps.commit():
+            apps.quarantine(app, [odd])
+        report = loader.report()
+    held = place.rows("SELECT state FROM ops.slices WHERE feed = 'app_api_keys'")
+    assert [(state,) for state in report.states] == held == [("unproven",)]
+
+
+def test_apps_are_listed_once_for_a_filter(workplace: Open) -> None:
+    """The lists that are asked ahead tell whether Dify has the apps that somebody named."""
+    place = workplace(quiet_world("chat"))
+    name = app_of(place.world, "chat").name
+    how: dict[str, Any] = {"rules": place.rules, "run_id": "run", "watch": place.watch}
+    with place.client() as dify, open_home(dify, place.home, **how) as opened:
+        opened.check_source(lists_apps=True)
+        check_apps(opened, [name])
+        lists = place.server.requests_of("/apps")
+        with pytest.raises(WindowWrong):
+            check_apps(opened, ["nobody's"])
+        assert place.server.requests_of("/apps") == lists
