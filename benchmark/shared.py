@@ -3,7 +3,8 @@
 A simulated workspace is read once and copied until it is as large as wanted, and its marts are
 built. Then it is published into a DuckDB file and into a lake (catalog in PostgreSQL, Parquet
 files in a folder; by the DuckDB whose extensions come as packages): at first, again without a
-change, and after a night that changed the newest hundredth. At the end the warehouse is compacted.
+change, and after a night that changed the newest hundredth, whose marts are built before it. At the
+end the warehouse is compacted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmark.children import Measured, measure
 from benchmark.machine import machine
 from benchmark.markdown_table import table
 from benchmark.progress import say
-from benchmark.workspace_copies import multiply, rows_held, touch_newest
+from benchmark.workspace_copies import SHORT_TEXTS, TEXTS, multiply, rows_held, touch_newest
 from dify_etl.home import LIVE
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
@@ -38,6 +39,7 @@ from dify_etl.warehouse.sql_files import sql_files
 from dify_etl_tests.postgres import serving_postgres
 
 LAKE_PACKAGES = Path(".venv-lake")
+MARTS, ALL_ANEW = "marts", "all anew"
 AT_FIRST, AGAIN, A_NIGHT, COMPACTED = "at first", "without a change", "newest 1 %", "compacted"
 Row = tuple[str, str, str, str, str, str]
 
@@ -50,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.shared", description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--home", help="the live file of a large home, instead of one made now")
+    parser.add_argument("--short-texts", action="store_true", help="where the disk has no room")
     parser.add_argument("--into", choices=("file", "lake"), help="one of both alone")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving_postgres(log_statement="none") as server:
@@ -62,7 +65,13 @@ def main() -> None:
         if asked.into is not None:
             places = {asked.into: places[asked.into]}
         home = _copied(Path(asked.home), folder) if asked.home else _small_home(Path(folder))
-        print(_measured(Path(folder), home, None if asked.home else asked.messages, places))
+        task = {
+            "home": home,
+            "spill": f"{folder}/spill",
+            "messages": None if asked.home else asked.messages,
+            "texts": SHORT_TEXTS if asked.short_texts else TEXTS,
+        }
+        print(_measured(task, places))
 
 
 def _copied(home: Path, folder: str) -> str:
@@ -81,28 +90,28 @@ def _small_home(folder: Path) -> str:
     return str(next((folder / "home").rglob(LIVE)))
 
 
-def _measured(
-    folder: Path, home: str, messages: int | None, places: Mapping[str, Mapping[str, Any]]
-) -> str:
+def _measured(task: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]) -> str:
     """The report; without `messages` the home has them."""
-    spill = str(folder / "spill")
 
-    def step(name: str, kind: str = "", **more: Any) -> Measured:
+    def step(name: str, kind: str = "") -> Measured:
         say(f"{name} {kind}")
-        task = {"step": name, "home": home, "spill": spill, **places.get(kind, {}), **more}
         with _packages_of(kind):
-            return measure(sys.executable, "benchmark.shared", task)
+            return measure(
+                sys.executable, "benchmark.shared", {**task, "step": name, **places.get(kind, {})}
+            )
 
-    made = step("make", messages=messages).told
-    rows = [
+    made = step("make").told
+    rows = [_row(MARTS, ALL_ANEW, step("build"))]
+    rows += [
         _row(kind, when, step("publish", kind)) for kind in places for when in (AT_FIRST, AGAIN)
     ]
     step("touch")
+    rows.append(_row(MARTS, A_NIGHT, step("build")))
     rows += [_row(kind, A_NIGHT, step("publish", kind)) for kind in places]
     rows += [_row(kind, COMPACTED, step("compact", kind)) for kind in places]
     held = ", ".join(f"{count:,} {name}" for name, count in made["rows"].items())
     titles = ("into", "what", "seconds", "CPU seconds", "peak MB", "rows, or MB and files")
-    size = Path(home).stat().st_size / 1e6
+    size = Path(task["home"]).stat().st_size / 1e6
     return "\n".join(
         [
             f"# A shared warehouse\n\n{held}. The home's file: {size:,.0f} MB.\n",
@@ -137,10 +146,10 @@ def _step(task: Mapping[str, Any]) -> dict[str, Any]:
     """One step in a process of its own: its seconds, and what came of it."""
     home = Path(task["home"])
     began = time.monotonic()
-    if task["step"] in ("make", "touch"):
+    if task["step"] in ("make", "touch", "build"):
         with open_database(home) as database:
-            made = _changed(database, task)
-        return {"seconds": time.monotonic() - began, "rows": made}
+            came = _in_the_home(database, task)
+        return {"seconds": time.monotonic() - began, **came}
     place = SharedPlace(SecretStr(task["target"]), task["data_path"], Path(task["spill"]))
     if task["step"] == "publish":
         done = publish_shared(place, home, run_id="benchmark")
@@ -152,16 +161,18 @@ def _step(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"seconds": time.monotonic() - began, "came": came}
 
 
-def _changed(database: Database, task: Mapping[str, Any]) -> dict[str, int]:
-    made = {}
-    if task["step"] == "make":
-        made = multiply(database, task["messages"]) if task["messages"] else rows_held(database)
-    else:
+def _in_the_home(database: Database, task: Mapping[str, Any]) -> dict[str, Any]:
+    if task["step"] == "touch":
         touch_newest(database)
-    for _, error in build_all(database, sql_files(), run_id="benchmark"):
-        if error is not None:
-            raise error
-    return dict(made)
+        return {}
+    if task["step"] == "make":
+        many = task["messages"]
+        made = multiply(database, many, texts=task["texts"]) if many else rows_held(database)
+        return {"rows": made}
+    built = list(build_all(database, sql_files(), run_id="benchmark"))
+    if errors := [error for _, error in built if error is not None]:
+        raise errors[0]
+    return {"came": f"{len(built)} models"}
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 Each copy of a row has ids of its own and lies some months further back; runs, nodes and what
 agents did are copied less often, as in a workspace of chat apps. Texts are words by chance:
-questions of 60 and answers of 800 characters in the median.
+questions of 60 and answers of 800 characters in the median, or short ones, where a disk has no
+room for the texts of so many.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from dify_etl.warehouse.database import Database
 
@@ -28,10 +30,14 @@ _PEOPLE = (
     "created_by_end_user_session_id",
 )  # fmt: skip
 _DAYS = ("created_date", "message_created_date", "asked_date", "statistic_date", "slice_date")
-_TEXTS = {"query": 60, "answer": 800}
+# Characters in the median.
+TEXTS = {"query": 60, "answer": 800}
+SHORT_TEXTS = {"query": 12, "answer": 20}
 
 
-def multiply(database: Database, messages: int) -> dict[str, int]:
+def multiply(
+    database: Database, messages: int, *, texts: Mapping[str, int] = TEXTS
+) -> dict[str, int]:
     """Copy rows until there are about so many messages; answers how many rows each table has."""
     held = int(database.value("SELECT count(*) FROM raw.messages"))
     a_period = max(1, messages // held // PERIODS)
@@ -47,9 +53,9 @@ def multiply(database: Database, messages: int) -> dict[str, int]:
         for period in reversed(range(PERIODS)):  # the oldest first, as nights bring them
             for first in range(period or PERIODS, many, step):
                 copies = f"{first}, {min(first + step, many)}, {PERIODS}"
-                database.execute(_copied(database, table, copies))
+                database.execute(_copied(database, table, copies, texts=texts))
     for schema, table in (("raw", "daily_statistics"), ("ops", "slices")):
-        database.execute(_copied(database, table, f"1, {PERIODS}", schema=schema))
+        database.execute(_copied(database, table, f"1, {PERIODS}", texts=texts, schema=schema))
     database.execute(
         f"""UPDATE raw.daily_statistics SET value = value * CASE
             WHEN metric IN ('daily_messages', 'daily_conversations', 'token_count', 'total_price')
@@ -88,7 +94,14 @@ def touch_newest(database: Database) -> None:
     )
 
 
-def _copied(database: Database, table: str, copies: str, *, schema: str = "raw") -> str:
+def _copied(
+    database: Database,
+    table: str,
+    copies: str,
+    *,
+    texts: Mapping[str, int],
+    schema: str = "raw",
+) -> str:
     """INSERT of copies, a range in SQL, of the rows that were there before: day after day, since
     that is how DuckDB's file has rows that came night after night.
     """
@@ -97,7 +110,7 @@ def _copied(database: Database, table: str, copies: str, *, schema: str = "raw")
         "AND schema_name = ? AND table_name = ? ORDER BY column_index",
         [schema, table],
     )
-    values = ", ".join(_value(table, name, kind) for name, kind in columns)
+    values = ", ".join(_value(table, name, kind, texts) for name, kind in columns)
     qualified = f"{schema}.{table}"
     key = "t.message_id" if table == "messages" else "''"
     joined = f"JOIN words ON words.n = hash(copies.k, {key}) % 2048" if table == "messages" else ""
@@ -117,7 +130,7 @@ def _original(columns: dict[str, str]) -> str:
     return "t.slice_date IS NOT NULL" if "slice_date" in columns else "true"
 
 
-def _value(table: str, name: str, kind: str) -> str:
+def _value(table: str, name: str, kind: str, texts: Mapping[str, int]) -> str:
     back = f"INTERVAL {DAYS_APART} DAY * (copies.k % {PERIODS})::INT"
     if name in _IDS:
         return f"t.{name} || '-copy-' || copies.k"
@@ -129,8 +142,8 @@ def _value(table: str, name: str, kind: str) -> str:
         return f"(t.{name} - {back})::DATE"
     if kind.startswith("TIMESTAMP"):
         return f"t.{name} - {back}"
-    if table == "messages" and name in _TEXTS:
-        median = _TEXTS[name]
+    if table == "messages" and name in texts:
+        median = texts[name]
         length = f"{median} // 4 + hash(copies.k, t.message_id, '{name}') % {median * 3 // 2}"
         return f"CASE WHEN t.{name} = '' THEN '' ELSE substr(words.text, 1, ({length})::INT) END"
     return f"t.{name}"
