@@ -19,12 +19,12 @@ from dify_etl.assembly.ops_copies import OPS_TABLES
 from dify_etl.dify.paging import PAGE_SIZES
 from dify_etl.feeds.message_parts import ANSWERED_AFTER
 from dify_etl.feeds.names import FEED_NAMES, READ_WITH
-from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.table import FEEDS
 from dify_etl.manual import sections
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.days import MOST_NIGHTS
+from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.sync.walks import MARGIN, MOST_ROWS, TAIL_ROUNDS
 from dify_etl.warehouse.tables import Table
 from dify_etl_tests.warehouse.good_models import load_models

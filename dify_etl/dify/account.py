@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dify_etl.dify import routes
 from dify_etl.dify.errors import (
     DifyError,
     LoginRefused,
@@ -19,7 +20,6 @@ from dify_etl.time_zones import zone_of
 
 POST_WORKSPACE_SINCE = (1, 9, 2)  # GET /workspaces/current before, POST later
 CURRENT, SUMMARY, LIST = "/workspaces/current", "/workspaces/current/summary", "/workspaces"
-MEMBERS = "/workspaces/current/members"
 
 
 class Profile(Record):
@@ -127,7 +127,7 @@ class Account:
         if role is None:
             raise UnexpectedAnswer(
                 "the answer tells no role",
-                where=f"GET {MEMBERS}",
+                where=f"GET {routes.MEMBERS}",
                 hint="Report the server version and the endpoint.",
             )
         return role
@@ -184,7 +184,7 @@ class Account:
 
     def _role_of_members(self) -> str | None:
         account_id = self.profile().account_id
-        accounts = self._session.get(MEMBERS).get("accounts", [])
+        accounts = self._session.get(routes.MEMBERS).get("accounts", [])
         return next((one.get("role") for one in accounts if one.get("id") == account_id), None)
 
 

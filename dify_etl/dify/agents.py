@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from dify_etl.dify import routes
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import PageWalk, iterate
@@ -28,10 +29,6 @@ from dify_etl.dify.record import (
     optional,
 )
 from dify_etl.dify.time_parameters import end_minute, start_minute
-
-LOGS = "/agent/{agent_id}/logs"
-LOG_MESSAGES = "/agent/{agent_id}/logs/{conversation_id}/messages"
-VERSIONS = "/agent/{agent_id}/versions"
 
 
 class AgentLog(Record):
@@ -159,7 +156,7 @@ class Agents:
 
     def logs(self, app_id: str, agent_id: str) -> Iterator[AgentLog]:
         """All talks of an agent, each once per source."""
-        return iterate(self.logs_walk(app_id, agent_id), endpoint=f"GET {LOGS}")
+        return iterate(self.logs_walk(app_id, agent_id), endpoint=f"GET {routes.AGENT_LOGS}")
 
     def logs_walk(
         self,
@@ -200,9 +197,9 @@ class Agents:
             "sort_by": "created_at",
             "sort_order": "asc",
         }
-        answer = self._session.get(LOGS, query=query, agent_id=agent_id)
+        answer = self._session.get(routes.AGENT_LOGS, query=query, agent_id=agent_id)
         context = {"app_id": app_id, "agent_id": agent_id}
-        return page_of(AgentLog, answer, endpoint=f"GET {LOGS}", context=context)
+        return page_of(AgentLog, answer, endpoint=f"GET {routes.AGENT_LOGS}", context=context)
 
     def log_messages_walk(self, agent_id: str, conversation_id: str) -> PageWalk[AgentLogMessage]:
         """All messages of one talk as a walk that can prove itself; ties lose nothing."""
@@ -221,16 +218,19 @@ class Agents:
         debugging.
         """
         answer = self._session.get(
-            LOG_MESSAGES,
+            routes.AGENT_LOG_MESSAGES,
             query={"page": page, "limit": limit},
             agent_id=agent_id,
             conversation_id=conversation_id,
         )
-        return page_of(AgentLogMessage, answer, endpoint=f"GET {LOG_MESSAGES}")
+        return page_of(AgentLogMessage, answer, endpoint=f"GET {routes.AGENT_LOG_MESSAGES}")
 
     def versions(self, app_id: str, agent_id: str) -> Batch[AgentVersion]:
         """GET agent/{id}/versions: the published ones, newest first, unpaged; any member."""
-        answer = self._session.get(VERSIONS, agent_id=agent_id)
+        answer = self._session.get(routes.AGENT_VERSIONS, agent_id=agent_id)
         return batch_of(
-            AgentVersion, answer, endpoint=f"GET {VERSIONS}", context={"app_id": app_id}
+            AgentVersion,
+            answer,
+            endpoint=f"GET {routes.AGENT_VERSIONS}",
+            context={"app_id": app_id},
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from dify_etl.dify import routes
 from dify_etl.dify.errors import NotFound, UnexpectedAnswer
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, record_written, unanswered
@@ -29,9 +30,6 @@ from dify_etl.dify.record import (
     aliased,
     optional,
 )
-
-OF_APP = "/apps/{app_id}/api-keys"
-OF_DATASETS = "/datasets/api-keys"
 
 MASK = "..."
 SHOWN_START, SHOWN_END = 5, 4  # the form in which the newest servers list keys
@@ -99,11 +97,15 @@ class ApiKeys:
 
     def of_app(self, app_id: str) -> Batch[ApiKey]:
         """GET /apps/{app_id}/api-keys: all keys, at most 10, in no order."""
-        return self._batch(self._session.get(OF_APP, app_id=app_id), OF_APP, app_id)
+        return self._batch(
+            self._session.get(routes.APP_API_KEYS, app_id=app_id), routes.APP_API_KEYS, app_id
+        )
 
     def of_datasets(self) -> Batch[ApiKey]:
         """GET /datasets/api-keys: all dataset keys of the workspace, at most 10."""
-        return self._batch(self._session.get(OF_DATASETS), OF_DATASETS, None)
+        return self._batch(
+            self._session.get(routes.DATASET_API_KEYS), routes.DATASET_API_KEYS, None
+        )
 
     def create_for_app(self, app_id: str) -> Written[NewApiKey]:
         """POST /apps/{app_id}/api-keys: one more key, every time.
@@ -111,16 +113,16 @@ class ApiKeys:
         Count the keys first: the eleventh is refused with 400 `max_keys_exceeded` (Refused), and on
         1.7 and 1.8 with 500 (WriteUnanswered). Raises NotAllowed, NotFound.
         """
-        written = self._session.write("POST", OF_APP, app_id=app_id)
-        return self._new_key(written, f"POST {OF_APP}", app_id)
+        written = self._session.write("POST", routes.APP_API_KEYS, app_id=app_id)
+        return self._new_key(written, f"POST {routes.APP_API_KEYS}", app_id)
 
     def create_for_datasets(self) -> Written[NewApiKey]:
         """POST /datasets/api-keys: one more key for all datasets of the workspace.
 
         The eleventh is refused with 400 (1.0) or 500 (WriteUnanswered, seen on 1.7 and 1.12).
         """
-        written = self._session.write("POST", OF_DATASETS)
-        return self._new_key(written, f"POST {OF_DATASETS}", None)
+        written = self._session.write("POST", routes.DATASET_API_KEYS)
+        return self._new_key(written, f"POST {routes.DATASET_API_KEYS}", None)
 
     def delete_of_app(self, app_id: str, api_key_id: str) -> Written[None]:
         """DELETE /apps/{app_id}/api-keys/{id}: 204. Raises NotFound when it is gone already.
@@ -128,13 +130,13 @@ class ApiKeys:
         Up to 1.12 the next call with the key gets 401. From 1.13 on a server's cache may let it
         live for 10 more minutes.
         """
-        route = f"{OF_APP}/{{api_key_id}}"
+        route = f"{routes.APP_API_KEYS}/{{api_key_id}}"
         written = self._session.write("DELETE", route, app_id=app_id, api_key_id=api_key_id)
         return written.holding(None)
 
     def delete_of_datasets(self, api_key_id: str) -> Written[None]:
         """DELETE /datasets/api-keys/{id}: as `delete_of_app`."""
-        route = f"{OF_DATASETS}/{{api_key_id}}"
+        route = f"{routes.DATASET_API_KEYS}/{{api_key_id}}"
         return self._session.write("DELETE", route, api_key_id=api_key_id).holding(None)
 
     def token_of_app_key(self, app_id: str, api_key_id: str) -> SecretStr | None:
@@ -142,13 +144,13 @@ class ApiKeys:
 
         Raises NotFound when the key is not in the list.
         """
-        answer = self._session.get(OF_APP, app_id=app_id)
-        return _token_in(answer, api_key_id, endpoint=f"GET {OF_APP}")
+        answer = self._session.get(routes.APP_API_KEYS, app_id=app_id)
+        return _token_in(answer, api_key_id, endpoint=f"GET {routes.APP_API_KEYS}")
 
     def token_of_dataset_key(self, api_key_id: str) -> SecretStr | None:
         """The same for a dataset key."""
-        answer = self._session.get(OF_DATASETS)
-        return _token_in(answer, api_key_id, endpoint=f"GET {OF_DATASETS}")
+        answer = self._session.get(routes.DATASET_API_KEYS)
+        return _token_in(answer, api_key_id, endpoint=f"GET {routes.DATASET_API_KEYS}")
 
     def fingerprint_of(self, token: SecretStr) -> str | None:
         """The fingerprint under which lists show this token; None without a fingerprint key."""

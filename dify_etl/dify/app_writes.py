@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dify_etl.dify import routes
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import NotFound, NotSent, Refused, UnexpectedAnswer
 from dify_etl.dify.http.answers import FAILED_IMPORTS
@@ -20,13 +21,6 @@ from dify_etl.dify.record import (
     parse_but_odd_fields,
     parse_one,
 )
-
-APPS = "/apps"
-APP = "/apps/{app_id}"
-EXPORT = "/apps/{app_id}/export"
-IMPORTS = "/apps/imports"
-CONFIRM = "/apps/imports/{import_id}/confirm"
-MODEL_CONFIG = "/apps/{app_id}/model-config"
 
 LONGEST_NAME = 255  # Dify answers 500 to a longer one
 PENDING = "pending"
@@ -90,13 +84,13 @@ class AppWrites:
 
     def get(self, app_id: str) -> AppDetail:
         """GET /apps/{app_id}: with the stored description and all settings. Raises AppGone."""
-        answer = self._session.get(APP, app_id=app_id)
-        return parse_one(AppDetail, answer, endpoint=f"GET {APP}")
+        answer = self._session.get(routes.APP, app_id=app_id)
+        return parse_one(AppDetail, answer, endpoint=f"GET {routes.APP}")
 
     def detail(self, app_id: str) -> Batch[AppDetail]:
         """The same, without the fields that are odd, which are named beside it."""
-        answer = self._session.get(APP, app_id=app_id)
-        return parse_but_odd_fields(AppDetail, answer, endpoint=f"GET {APP}")
+        answer = self._session.get(routes.APP, app_id=app_id)
+        return parse_but_odd_fields(AppDetail, answer, endpoint=f"GET {routes.APP}")
 
     def create(self, draft: AppDraft) -> Written[AppDetail]:
         """POST /apps: 201, every time another app, without a model config of its own.
@@ -106,8 +100,8 @@ class AppWrites:
         `created_at`.
         """
         body = {field.name: getattr(draft, field.name) for field in fields(draft)}
-        self._check_name(draft.name, f"POST {APPS}")
-        return _detail(self._session.write("POST", APPS, body=body), f"POST {APPS}")
+        self._check_name(draft.name, f"POST {routes.APPS}")
+        return _detail(self._session.write("POST", routes.APPS, body=body), f"POST {routes.APPS}")
 
     def update(self, app_id: str, changes: AppChanges) -> Written[AppDetail]:
         """PUT /apps/{app_id}: reads the stored app first, and changes only what is given.
@@ -117,12 +111,14 @@ class AppWrites:
         null texts come back as "", and a null `max_active_requests` as 0, whatever is sent.
         """
         body = {**self._stored(self.get(app_id)), **changes.given()}
-        self._check_name(body["name"], f"PUT {APP}")
-        return _detail(self._session.write("PUT", APP, body=body, app_id=app_id), f"PUT {APP}")
+        self._check_name(body["name"], f"PUT {routes.APP}")
+        return _detail(
+            self._session.write("PUT", routes.APP, body=body, app_id=app_id), f"PUT {routes.APP}"
+        )
 
     def rename(self, app_id: str, name: str) -> Written[AppDetail]:
         """POST /apps/{app_id}/name: the name alone. The answer lacks what `create` lacks."""
-        route = f"{APP}/name"
+        route = f"{routes.APP}/name"
         self._check_name(name, f"POST {route}")
         return self._posted(route, {"name": name}, app_id)
 
@@ -135,7 +131,7 @@ class AppWrites:
         stored = self._stored(self.get(app_id))
         told = {**stored, **changes.given()}
         body = {name: told[name] for name in ("icon_type", "icon", "icon_background")}
-        return self._posted(f"{APP}/icon", body, app_id)
+        return self._posted(f"{routes.APP}/icon", body, app_id)
 
     def delete(self, app_id: str) -> Written[None]:
         """DELETE /apps/{app_id}: 204, and no way back: export the DSL first.
@@ -143,15 +139,15 @@ class AppWrites:
         The row goes at once. Conversations, runs and keys go seconds later, when a worker comes; no
         endpoint reads them from this moment on.
         """
-        return self._session.write("DELETE", APP, app_id=app_id).holding(None)
+        return self._session.write("DELETE", routes.APP, app_id=app_id).holding(None)
 
     def switch_site(self, app_id: str, is_on: bool) -> Written[AppDetail]:
         """POST /apps/{app_id}/site-enable: the web app on or off."""
-        return self._posted(f"{APP}/site-enable", {"enable_site": is_on}, app_id)
+        return self._posted(f"{routes.APP}/site-enable", {"enable_site": is_on}, app_id)
 
     def switch_api(self, app_id: str, is_on: bool) -> Written[AppDetail]:
         """POST /apps/{app_id}/api-enable: the service API on or off; admins and owners only."""
-        return self._posted(f"{APP}/api-enable", {"enable_api": is_on}, app_id)
+        return self._posted(f"{routes.APP}/api-enable", {"enable_api": is_on}, app_id)
 
     def export_dsl(self, app_id: str, include_secret: bool = False) -> str:
         """GET /apps/{app_id}/export: the app as YAML; of workflows the draft, not the version.
@@ -160,12 +156,12 @@ class AppWrites:
         environment variables in the clear.
         """
         query = {"include_secret": include_secret}
-        answer = self._session.get(EXPORT, query=query, app_id=app_id)
+        answer = self._session.get(routes.APP_EXPORT, query=query, app_id=app_id)
         dsl = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(dsl, str) or not dsl:
             raise UnexpectedAnswer(
                 "the answer holds no DSL",
-                where=f"GET {EXPORT}",
+                where=f"GET {routes.APP_EXPORT}",
                 hint="Report the server version and the endpoint.",
             )
         return dsl
@@ -181,10 +177,10 @@ class AppWrites:
         """
         body = {"mode": "yaml-content", "yaml_content": dsl, "app_id": app_id, "name": name}
         sent = {key: value for key, value in body.items() if value is not None}
-        done = self._imported(IMPORTS, body=sent)
+        done = self._imported(routes.APP_IMPORTS, body=sent)
         if done.value.status != PENDING:
             return done
-        return self._imported(CONFIRM, import_id=done.value.import_id)
+        return self._imported(routes.APP_IMPORT_CONFIRM, import_id=done.value.import_id)
 
     def _imported(
         self, route: str, *, body: Mapping[str, Any] | None = None, **ids: str
@@ -211,7 +207,7 @@ class AppWrites:
         if stored is None:
             raise NotFound(
                 "the app has no model config",
-                where=f"GET {APP}",
+                where=f"GET {routes.APP}",
                 hint="Only chat, agent-chat and completion apps have one; workflows have a draft.",
             )
         return ModelConfig.of(stored.load())
@@ -225,7 +221,9 @@ class AppWrites:
         with. Needs the plugin daemon. Raises Refused for any rule that is broken, AppGone for other
         modes.
         """
-        written = self._session.write("POST", MODEL_CONFIG, body=config.body(), app_id=app_id)
+        written = self._session.write(
+            "POST", routes.MODEL_CONFIG, body=config.body(), app_id=app_id
+        )
         return written.holding(None)
 
     def change_model_config(self, app_id: str, changes: Mapping[str, Any]) -> Written[ModelConfig]:
@@ -258,7 +256,9 @@ class AppWrites:
         if "max_active_requests" in app.model_fields_set:
             return app.max_active_requests
         query: Query = {"limit": 100, "name": app.name}
-        rows = page_of(App, self._session.get(APPS, query=query), endpoint=f"GET {APPS}")
+        rows = page_of(
+            App, self._session.get(routes.APPS, query=query), endpoint=f"GET {routes.APPS}"
+        )
         return next((row.max_active_requests for row in rows if row.app_id == app.app_id), None)
 
     def _check_name(self, name: str, where: str) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from dify_etl.dify import routes
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.lists import batch_of, page_of
@@ -32,15 +33,6 @@ from dify_etl.dify.record import (
 )
 from dify_etl.dify.time_parameters import end_minute, is_one_minute, start_minute
 from dify_etl.dify.tool_calls import LoggedStep
-
-CHAT = "/apps/{app_id}/chat-conversations"
-COMPLETION = "/apps/{app_id}/completion-conversations"
-COMPLETION_LOG = f"{COMPLETION}/{{conversation_id}}"
-MESSAGES = "/apps/{app_id}/chat-messages"
-ONE_MESSAGE = "/apps/{app_id}/messages/{message_id}"
-ANNOTATIONS = "/apps/{app_id}/annotations"
-AGENT_LOGS = "/apps/{app_id}/agent/logs"
-FEEDBACKS = "/apps/{app_id}/feedbacks/export"
 
 
 class LoggedConversation(Record):
@@ -196,7 +188,9 @@ class Conversations:
 
     def chat(self, app_id: str, **filters: Unpack[ChatFilters]) -> Iterator[Conversation]:
         """All conversations of a chat, agent-chat or advanced-chat app, each once."""
-        return iterate(self.chat_walk(app_id, **filters), endpoint=f"GET {CHAT}")
+        return iterate(
+            self.chat_walk(app_id, **filters), endpoint=f"GET {routes.CHAT_CONVERSATIONS}"
+        )
 
     def chat_walk(self, app_id: str, **filters: Unpack[ChatFilters]) -> PageWalk[Conversation]:
         """The list of `chat` as a walk that can prove itself."""
@@ -220,8 +214,13 @@ class Conversations:
             "sort_by": filters.get("sort_by", "created_at"),
             "message_count_gte": filters.get("message_count_gte"),
         }
-        answer = self._session.get(CHAT, query=query, app_id=app_id)
-        return page_of(Conversation, answer, endpoint=f"GET {CHAT}", context={"app_id": app_id})
+        answer = self._session.get(routes.CHAT_CONVERSATIONS, query=query, app_id=app_id)
+        return page_of(
+            Conversation,
+            answer,
+            endpoint=f"GET {routes.CHAT_CONVERSATIONS}",
+            context={"app_id": app_id},
+        )
 
     def chat_created(self, app_id: str, first: datetime, last: datetime) -> int | None:
         """How many conversations were created from minute `first` through second 59 of minute
@@ -238,7 +237,10 @@ class Conversations:
         self, app_id: str, **filters: Unpack[TimeFilters]
     ) -> Iterator[CompletionConversation]:
         """All conversations of a completion app, each once."""
-        return iterate(self.completion_walk(app_id, **filters), endpoint=f"GET {COMPLETION}")
+        return iterate(
+            self.completion_walk(app_id, **filters),
+            endpoint=f"GET {routes.COMPLETION_CONVERSATIONS}",
+        )
 
     def completion_walk(
         self, app_id: str, **filters: Unpack[TimeFilters]
@@ -259,11 +261,11 @@ class Conversations:
         that second is in no window that ends there. Let windows overlap.
         """
         query = self._window(filters, page, limit)
-        answer = self._session.get(COMPLETION, query=query, app_id=app_id)
+        answer = self._session.get(routes.COMPLETION_CONVERSATIONS, query=query, app_id=app_id)
         return page_of(
             CompletionConversation,
             answer,
-            endpoint=f"GET {COMPLETION}",
+            endpoint=f"GET {routes.COMPLETION_CONVERSATIONS}",
             context={"app_id": app_id},
         )
 
@@ -272,14 +274,16 @@ class Conversations:
 
         Marks the log as read on the server (read_at; on 1.10 to 1.12 also updated_at).
         """
-        answer = self._session.get(COMPLETION_LOG, app_id=app_id, conversation_id=conversation_id)
-        endpoint = f"GET {COMPLETION_LOG}"
+        answer = self._session.get(
+            routes.COMPLETION_LOG, app_id=app_id, conversation_id=conversation_id
+        )
+        endpoint = f"GET {routes.COMPLETION_LOG}"
         return parse_one(CompletionDetail, answer, endpoint=endpoint, context={"app_id": app_id})
 
     def messages(self, app_id: str, conversation_id: str) -> Iterator[Message]:
         """All messages of a conversation, newest first, each once."""
         walk = self.message_walk(app_id, conversation_id)
-        return iterate(walk, endpoint=f"GET {MESSAGES}")
+        return iterate(walk, endpoint=f"GET {routes.CHAT_MESSAGES}")
 
     def message_walk(self, app_id: str, conversation_id: str) -> CursorWalk[Message]:
         """The messages as a walk from the newest to the oldest that loses no tie."""
@@ -301,8 +305,10 @@ class Conversations:
         Raises NotFound when the conversation or the message of `first_id` is gone.
         """
         query = {"conversation_id": conversation_id, "first_id": first_id, "limit": limit}
-        answer = self._session.get(MESSAGES, query=query, app_id=app_id)
-        return page_of(Message, answer, endpoint=f"GET {MESSAGES}", context={"app_id": app_id})
+        answer = self._session.get(routes.CHAT_MESSAGES, query=query, app_id=app_id)
+        return page_of(
+            Message, answer, endpoint=f"GET {routes.CHAT_MESSAGES}", context={"app_id": app_id}
+        )
 
     def message(self, app_id: str, message_id: str) -> Message:
         """GET messages/{message_id}; leaves no trace. Raises NotFound."""
@@ -312,8 +318,10 @@ class Conversations:
 
     def message_batch(self, app_id: str, message_id: str) -> Batch[Message]:
         """The same as one row, set aside when it fails validation. Raises NotFound."""
-        answer = self._session.get(ONE_MESSAGE, app_id=app_id, message_id=message_id)
-        return parse(Message, [answer], endpoint=f"GET {ONE_MESSAGE}", context={"app_id": app_id})
+        answer = self._session.get(routes.MESSAGE, app_id=app_id, message_id=message_id)
+        return parse(
+            Message, [answer], endpoint=f"GET {routes.MESSAGE}", context={"app_id": app_id}
+        )
 
     def tool_log(self, app_id: str, conversation_id: str, message_id: str) -> Batch[LoggedStep]:
         """GET apps/{id}/agent/logs of an agent-chat app: one message's steps; leaves no trace.
@@ -321,8 +329,10 @@ class Conversations:
         Raises Refused while the server's plugin daemon is down, and for an unknown message.
         """
         query = {"conversation_id": conversation_id, "message_id": message_id}
-        answer = self._session.get(AGENT_LOGS, query=query, app_id=app_id)
-        return batch_of(LoggedStep, answer, endpoint=f"GET {AGENT_LOGS}", key="iterations")
+        answer = self._session.get(routes.AGENT_TOOL_LOGS, query=query, app_id=app_id)
+        return batch_of(
+            LoggedStep, answer, endpoint=f"GET {routes.AGENT_TOOL_LOGS}", key="iterations"
+        )
 
     def view(self, app_id: str, conversation: Conversation) -> ConversationView:
         """A conversation with all its messages, oldest first."""
@@ -341,12 +351,14 @@ class Conversations:
             "start_date": _day(filters.get("start_date")),
             "end_date": _day(filters.get("end_date")),
         }
-        answer = self._session.get(FEEDBACKS, query=query, app_id=app_id)
-        return batch_of(ExportedFeedback, answer, endpoint=f"GET {FEEDBACKS}", key="feedback_data")
+        answer = self._session.get(routes.FEEDBACK_EXPORT, query=query, app_id=app_id)
+        return batch_of(
+            ExportedFeedback, answer, endpoint=f"GET {routes.FEEDBACK_EXPORT}", key="feedback_data"
+        )
 
     def annotations(self, app_id: str) -> Iterator[Annotation]:
         """All annotations of an app, each once."""
-        return iterate(self.annotations_walk(app_id), endpoint=f"GET {ANNOTATIONS}")
+        return iterate(self.annotations_walk(app_id), endpoint=f"GET {routes.ANNOTATIONS}")
 
     def annotations_walk(self, app_id: str) -> PageWalk[Annotation]:
         """The annotations as a walk that can prove itself."""
@@ -359,9 +371,9 @@ class Conversations:
     def annotations_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[Annotation]:
         """GET annotations: one page; its `has_more` only means that the page is full."""
         query = {"page": page, "limit": limit}
-        answer = self._session.get(ANNOTATIONS, query=query, app_id=app_id)
+        answer = self._session.get(routes.ANNOTATIONS, query=query, app_id=app_id)
         return page_of(
-            Annotation, answer, endpoint=f"GET {ANNOTATIONS}", context={"app_id": app_id}
+            Annotation, answer, endpoint=f"GET {routes.ANNOTATIONS}", context={"app_id": app_id}
         )
 
     def _window(self, filters: TimeFilters, page: int, limit: int) -> dict[str, str | int | None]:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from pydantic import Field
 
+from dify_etl.dify import routes
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written
 from dify_etl.dify.lists import batch_of, page_of
@@ -24,12 +25,6 @@ from dify_etl.dify.record import (
     optional,
     parse_one,
 )
-
-DATASETS = "/datasets"
-DATASET = "/datasets/{dataset_id}"
-DOCUMENTS = "/datasets/{dataset_id}/documents"
-DOCUMENT_STATUS = "/datasets/{dataset_id}/documents/{document_id}/indexing-status"
-SEGMENTS = "/datasets/{dataset_id}/documents/{document_id}/segments"
 
 
 class Dataset(Record):
@@ -226,7 +221,7 @@ class Datasets:
 
     def list(self, **filters: Unpack[DatasetFilters]) -> Iterator[Dataset]:
         """All datasets that the account may see, each once."""
-        return iterate(self.walk(**filters), endpoint=f"GET {DATASETS}")
+        return iterate(self.walk(**filters), endpoint=f"GET {routes.DATASETS}")
 
     def walk(self, **filters: Unpack[DatasetFilters]) -> PageWalk[Dataset]:
         """The list as a walk that can prove itself."""
@@ -251,17 +246,19 @@ class Datasets:
             "include_all": filters.get("include_all", True),
         }
         return page_of(
-            Dataset, self._session.get(DATASETS, query=query), endpoint=f"GET {DATASETS}"
+            Dataset,
+            self._session.get(routes.DATASETS, query=query),
+            endpoint=f"GET {routes.DATASETS}",
         )
 
     def get(self, dataset_id: str) -> Dataset:
         """GET /datasets/{dataset_id}. Raises NotFound."""
-        answer = self._session.get(DATASET, dataset_id=dataset_id)
-        return parse_one(Dataset, answer, endpoint=f"GET {DATASET}")
+        answer = self._session.get(routes.DATASET, dataset_id=dataset_id)
+        return parse_one(Dataset, answer, endpoint=f"GET {routes.DATASET}")
 
     def documents(self, dataset_id: str) -> Iterator[Document]:
         """All documents of a dataset, each once."""
-        return iterate(self.documents_walk(dataset_id), endpoint=f"GET {DOCUMENTS}")
+        return iterate(self.documents_walk(dataset_id), endpoint=f"GET {routes.DOCUMENTS}")
 
     def documents_walk(self, dataset_id: str) -> PageWalk[Document]:
         """The documents as a walk that can prove itself."""
@@ -279,14 +276,14 @@ class Datasets:
         `fetch` adds the counts of passages, at two queries a row on the server.
         """
         query = {"page": page, "limit": limit, "fetch": fetch or None}
-        answer = self._session.get(DOCUMENTS, query=query, dataset_id=dataset_id)
+        answer = self._session.get(routes.DOCUMENTS, query=query, dataset_id=dataset_id)
         context = {"dataset_id": dataset_id}
-        return page_of(Document, answer, endpoint=f"GET {DOCUMENTS}", context=context)
+        return page_of(Document, answer, endpoint=f"GET {routes.DOCUMENTS}", context=context)
 
     def segments(self, dataset_id: str, document_id: str) -> Iterator[DocumentSegment]:
         """All passages of a document, each once."""
         walk = self.segments_walk(dataset_id, document_id)
-        return iterate(walk, endpoint=f"GET {SEGMENTS}")
+        return iterate(walk, endpoint=f"GET {routes.DOCUMENT_SEGMENTS}")
 
     def segments_walk(self, dataset_id: str, document_id: str) -> PageWalk[DocumentSegment]:
         """The passages as a walk that can prove itself."""
@@ -306,28 +303,36 @@ class Datasets:
         NotFound for an unknown dataset or document.
         """
         ids = {"dataset_id": dataset_id, "document_id": document_id}
-        answer = self._session.get(SEGMENTS, query={"page": page, "limit": limit}, **ids)
-        return page_of(DocumentSegment, answer, endpoint=f"GET {SEGMENTS}", context=ids)
+        answer = self._session.get(
+            routes.DOCUMENT_SEGMENTS, query={"page": page, "limit": limit}, **ids
+        )
+        return page_of(
+            DocumentSegment, answer, endpoint=f"GET {routes.DOCUMENT_SEGMENTS}", context=ids
+        )
 
     def indexing_status(self, dataset_id: str) -> Batch[IndexingStatus]:
         """GET /datasets/{id}/indexing-status: all documents, unpaged and costly.
 
         An unknown dataset gives an empty list, not an error.
         """
-        return self._status_batch(f"{DATASET}/indexing-status", dataset_id)
+        return self._status_batch(f"{routes.DATASET}/indexing-status", dataset_id)
 
     def document_indexing_status(self, dataset_id: str, document_id: str) -> IndexingStatus:
         """GET /datasets/{id}/documents/{id}/indexing-status. Raises NotFound."""
-        answer = self._session.get(DOCUMENT_STATUS, dataset_id=dataset_id, document_id=document_id)
+        answer = self._session.get(
+            routes.DOCUMENT_STATUS, dataset_id=dataset_id, document_id=document_id
+        )
         context = {"dataset_id": dataset_id}
-        return parse_one(IndexingStatus, answer, endpoint=f"GET {DOCUMENT_STATUS}", context=context)
+        return parse_one(
+            IndexingStatus, answer, endpoint=f"GET {routes.DOCUMENT_STATUS}", context=context
+        )
 
     def error_documents(self, dataset_id: str) -> Batch[IndexingStatus]:
         """GET /datasets/{id}/error-docs: documents in state error or paused, unpaged.
 
         Raises NotFound for an unknown dataset.
         """
-        return self._status_batch(f"{DATASET}/error-docs", dataset_id)
+        return self._status_batch(f"{routes.DATASET}/error-docs", dataset_id)
 
     def retry_document(self, dataset_id: str, document_id: str) -> Written[None]:
         """POST /datasets/{id}/retry, with one document: 204, which proves nothing.
@@ -339,7 +344,9 @@ class Datasets:
         for an unknown dataset.
         """
         body = {"document_ids": [document_id]}
-        written = self._session.write("POST", f"{DATASET}/retry", body=body, dataset_id=dataset_id)
+        written = self._session.write(
+            "POST", f"{routes.DATASET}/retry", body=body, dataset_id=dataset_id
+        )
         return written.holding(None)
 
     def _status_batch(self, route: str, dataset_id: str) -> Batch[IndexingStatus]:

@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import SecretStr
 
+from dify_etl.dify import routes
 from dify_etl.dify.errors import NotSent, UnexpectedAnswer
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, unanswered
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import Batch, Id, Instant, JsonText, Record, aliased, optional
 
-ROUTE = "/workspaces/current/members"
-INVITE = f"{ROUTE}/invite-email"
+INVITE = f"{routes.MEMBERS}/invite-email"
 ROLES_TO_GIVE = ("admin", "editor", "normal", "dataset_operator")
 
 INVITED, ALREADY_MEMBER, FAILED = "success", "already_member", "failed"
@@ -79,8 +79,8 @@ class Members:
 
     def list(self) -> Batch[Member]:
         """GET /workspaces/current/members: everybody, invited ones included."""
-        answer = self._session.get(ROUTE)
-        return batch_of(Member, answer, endpoint=f"GET {ROUTE}", key="accounts")
+        answer = self._session.get(routes.MEMBERS)
+        return batch_of(Member, answer, endpoint=f"GET {routes.MEMBERS}", key="accounts")
 
     def invite(
         self, emails: Sequence[str], role: str, language: str | None = None
@@ -112,8 +112,8 @@ class Members:
         Refused (400) for ourselves and for a role that the member has already. The role owner is
         refused here (NotSent): it would hand the workspace over.
         """
-        _check_role(role, where=f"PUT {ROUTE}/{{member_id}}/update-role")
-        route = f"{ROUTE}/{{member_id}}/update-role"
+        _check_role(role, where=f"PUT {routes.MEMBERS}/{{member_id}}/update-role")
+        route = f"{routes.MEMBERS}/{{member_id}}/update-role"
         written = self._session.write("PUT", route, body={"role": role}, member_id=member_id)
         return written.holding(None)
 
@@ -122,7 +122,7 @@ class Members:
 
         Raises NotFound when it is no member (any more), Refused (400) for ourselves.
         """
-        route = f"{ROUTE}/{{member_id}}"
+        route = f"{routes.MEMBERS}/{{member_id}}"
         return self._session.write("DELETE", route, member_id=member_id).holding(None)
 
 

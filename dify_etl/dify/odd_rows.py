@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from dify_etl.dify.errors import DifyError, DifyUnavailable, Refused, RowNotBuilt
-from dify_etl.dify.http.session import unrepeated_500
+from dify_etl.dify.http.suspected_rows import unrepeated_500
 from dify_etl.dify.record import Page, Record
 
 R = TypeVar("R", bound=Record)

@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dify_etl.dify import routes
 from dify_etl.dify.errors import NoSuchEndpoint, NotSent
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import batch_of
 from dify_etl.dify.record import Batch, JsonRow, Record, aliased, optional
 
-TAGS = "/tags"
-BINDINGS = "/tag-bindings"
-OLDER_BINDINGS = "/tag-bindings/create"
 LONGEST_NAME = 50
 
 
@@ -38,8 +36,8 @@ class Tags:
 
     def of_apps(self) -> Batch[Tag]:
         """GET /tags?type=app: all at once, those that no app has too."""
-        answer = self._session.get(TAGS, query={"type": "app"})
-        return batch_of(Tag, {"data": answer}, endpoint=f"GET {TAGS}")
+        answer = self._session.get(routes.TAGS, query={"type": "app"})
+        return batch_of(Tag, {"data": answer}, endpoint=f"GET {routes.TAGS}")
 
     def create(self, name: str) -> Written[Tag]:
         """POST /tags: one more tag of apps; a second one of the same name is another tag.
@@ -49,11 +47,11 @@ class Tags:
         if not name.strip() or len(name) > LONGEST_NAME:
             raise NotSent(
                 f"a tag's name has 1 to {LONGEST_NAME} characters, not {len(name)}",
-                where=f"POST {TAGS}",
+                where=f"POST {routes.TAGS}",
                 hint="Give another name.",
             )
-        written = self._session.write("POST", TAGS, body={"name": name, "type": "app"})
-        return record_written(written, Tag, endpoint=f"POST {TAGS}")
+        written = self._session.write("POST", routes.TAGS, body={"name": name, "type": "app"})
+        return record_written(written, Tag, endpoint=f"POST {routes.TAGS}")
 
     def give(self, app_id: str, tag_ids: Sequence[str]) -> Written[None]:
         """POST /tag-bindings: the app has these tags too; those that it has already stay.
@@ -62,6 +60,6 @@ class Tags:
         """
         body = {"tag_ids": [*tag_ids], "target_id": app_id, "type": "app"}
         try:
-            return self._session.write("POST", BINDINGS, body=body).holding(None)
+            return self._session.write("POST", routes.TAG_BINDINGS, body=body).holding(None)
         except NoSuchEndpoint:
-            return self._session.write("POST", OLDER_BINDINGS, body=body).holding(None)
+            return self._session.write("POST", routes.OLDER_TAG_BINDINGS, body=body).holding(None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from dify_etl.dify import routes
 from dify_etl.dify.errors import AppGone, DifyError, NotFound, Refused
 from dify_etl.dify.graph_secrets import graph_without_secrets
 from dify_etl.dify.http.session import Query, Session
@@ -34,17 +35,6 @@ from dify_etl.dify.workflow_records import (
     WorkflowVersion,
 )
 
-APP_LOGS = "/apps/{app_id}/workflow-app-logs"
-RUNS = "/apps/{app_id}/workflow-runs"
-CHATFLOW_RUNS = "/apps/{app_id}/advanced-chat/workflow-runs"
-RUN = "/apps/{app_id}/workflow-runs/{run_id}"
-NODES = "/apps/{app_id}/workflow-runs/{run_id}/node-executions"
-PAUSE = "/workflow/{run_id}/pause-details"
-ARCHIVED = "/apps/{app_id}/workflow-archived-logs"
-TRIGGERS = "/apps/{app_id}/triggers"
-PUBLISHED = "/apps/{app_id}/workflows/publish"
-VERSIONS = "/apps/{app_id}/workflows"
-DRAFT = "/apps/{app_id}/workflows/draft"
 NO_DRAFT = "draft_workflow_not_exist"
 
 RunT = TypeVar("RunT", bound=WorkflowRun)
@@ -77,7 +67,9 @@ class Workflows:
 
     def app_logs(self, app_id: str, **filters: Unpack[AppLogFilters]) -> Iterator[WorkflowAppLog]:
         """All log rows of a workflow app, each once."""
-        return iterate(self.app_logs_walk(app_id, **filters), endpoint=f"GET {APP_LOGS}")
+        return iterate(
+            self.app_logs_walk(app_id, **filters), endpoint=f"GET {routes.WORKFLOW_APP_LOGS}"
+        )
 
     def app_logs_walk(
         self, app_id: str, **filters: Unpack[AppLogFilters]
@@ -108,14 +100,17 @@ class Workflows:
             "created_by_account": filters.get("created_by_account"),
             "detail": filters.get("detail") or None,
         }
-        answer = self._session.get(APP_LOGS, query=query, app_id=app_id)
+        answer = self._session.get(routes.WORKFLOW_APP_LOGS, query=query, app_id=app_id)
         return page_of(
-            WorkflowAppLog, answer, endpoint=f"GET {APP_LOGS}", context={"app_id": app_id}
+            WorkflowAppLog,
+            answer,
+            endpoint=f"GET {routes.WORKFLOW_APP_LOGS}",
+            context={"app_id": app_id},
         )
 
     def runs(self, app_id: str, **filters: Unpack[RunFilters]) -> Iterator[WorkflowRun]:
         """All runs of a workflow or advanced-chat app, newest first, each once."""
-        return iterate(self.runs_walk(app_id, **filters), endpoint=f"GET {RUNS}")
+        return iterate(self.runs_walk(app_id, **filters), endpoint=f"GET {routes.WORKFLOW_RUNS}")
 
     def runs_walk(self, app_id: str, **filters: Unpack[RunFilters]) -> CursorWalk[WorkflowRun]:
         """The runs as a walk from the newest to the oldest that loses no tie."""
@@ -138,12 +133,14 @@ class Workflows:
         Dify's own default lists debugging runs only. Runs by schedule, webhook or plugin are in no
         list but the app logs.
         """
-        return self._run_page(WorkflowRun, RUNS, app_id, _run_query(last_id, limit, filters))
+        return self._run_page(
+            WorkflowRun, routes.WORKFLOW_RUNS, app_id, _run_query(last_id, limit, filters)
+        )
 
     def chatflow_runs(self, app_id: str, **filters: Unpack[RunFilters]) -> Iterator[ChatflowRun]:
         """All runs of an advanced-chat app with their messages, newest first, each once."""
         walk = self.chatflow_runs_walk(app_id, **filters)
-        return iterate(walk, endpoint=f"GET {CHATFLOW_RUNS}")
+        return iterate(walk, endpoint=f"GET {routes.CHATFLOW_RUNS}")
 
     def chatflow_runs_walk(
         self, app_id: str, **filters: Unpack[RunFilters]
@@ -165,7 +162,7 @@ class Workflows:
     ) -> Page[ChatflowRun]:
         """GET advanced-chat/workflow-runs: as `runs_page`, with conversation and message."""
         query = _run_query(last_id, limit, filters)
-        return self._run_page(ChatflowRun, CHATFLOW_RUNS, app_id, query)
+        return self._run_page(ChatflowRun, routes.CHATFLOW_RUNS, app_id, query)
 
     def run_detail(self, app_id: str, run_id: str) -> Batch[WorkflowRunDetail] | None:
         """GET workflow-runs/{run_id}; None when the run is absent.
@@ -174,7 +171,7 @@ class Workflows:
         field null up to 1.14, 404 later. Raises AppGone.
         """
         try:
-            answer = self._session.get(RUN, app_id=app_id, run_id=run_id)
+            answer = self._session.get(routes.WORKFLOW_RUN, app_id=app_id, run_id=run_id)
         except AppGone:
             raise
         except NotFound:
@@ -182,7 +179,10 @@ class Workflows:
         if _is_nothing(answer):
             return None
         return parse_but_odd_fields(
-            WorkflowRunDetail, answer, endpoint=f"GET {RUN}", context={"app_id": app_id}
+            WorkflowRunDetail,
+            answer,
+            endpoint=f"GET {routes.WORKFLOW_RUN}",
+            context={"app_id": app_id},
         )
 
     def run(self, app_id: str, run_id: str) -> WorkflowRunDetail | None:
@@ -201,17 +201,19 @@ class Workflows:
             "status": filters.get("status"),
             "time_range": time_range,
         }
-        answer = self._session.get(f"{RUNS}/count", query=query, app_id=app_id)
-        return parse_one(RunCount, answer, endpoint=f"GET {RUNS}/count")
+        answer = self._session.get(f"{routes.WORKFLOW_RUNS}/count", query=query, app_id=app_id)
+        return parse_one(RunCount, answer, endpoint=f"GET {routes.WORKFLOW_RUNS}/count")
 
     def node_executions(self, app_id: str, run_id: str) -> Batch[NodeExecution]:
         """GET node-executions: all nodes of a run; the order differs by version.
 
         An absent run gives an empty list. A run with a tool node needs the plugin daemon.
         """
-        answer = self._session.get(NODES, app_id=app_id, run_id=run_id)
+        answer = self._session.get(routes.NODE_EXECUTIONS, app_id=app_id, run_id=run_id)
         context = {"app_id": app_id, "workflow_run_id": run_id}
-        return batch_of(NodeExecution, answer, endpoint=f"GET {NODES}", context=context)
+        return batch_of(
+            NodeExecution, answer, endpoint=f"GET {routes.NODE_EXECUTIONS}", context=context
+        )
 
     def waiting_forms(self, run_id: str) -> Batch[WaitingForm]:
         """GET pause-details (since 1.13): the forms that a run waits for, without their tokens.
@@ -219,10 +221,14 @@ class Workflows:
         Empty for a run that waits for nothing. Raises NotFound for an unknown run, NoSuchEndpoint
         by servers without human input.
         """
-        answer = self._session.get(PAUSE, run_id=run_id)
+        answer = self._session.get(routes.PAUSE_DETAILS, run_id=run_id)
         context = {"workflow_run_id": run_id}
         return batch_of(
-            WaitingForm, answer, endpoint=f"GET {PAUSE}", context=context, key="paused_nodes"
+            WaitingForm,
+            answer,
+            endpoint=f"GET {routes.PAUSE_DETAILS}",
+            context=context,
+            key="paused_nodes",
         )
 
     def triggers(self, app_id: str) -> Batch[AppTrigger]:
@@ -230,8 +236,10 @@ class Workflows:
 
         Raises AppGone for another mode, NoSuchEndpoint by servers without triggers.
         """
-        answer = self._session.get(TRIGGERS, app_id=app_id)
-        return batch_of(AppTrigger, answer, endpoint=f"GET {TRIGGERS}", context={"app_id": app_id})
+        answer = self._session.get(routes.APP_TRIGGERS, app_id=app_id)
+        return batch_of(
+            AppTrigger, answer, endpoint=f"GET {routes.APP_TRIGGERS}", context={"app_id": app_id}
+        )
 
     def archived_runs_walk(self, app_id: str) -> PageWalk[ArchivedRun]:
         """The archived runs of a workflow app (since 1.12) as a walk that can prove itself.
@@ -247,16 +255,21 @@ class Workflows:
     def archived_runs_page(self, app_id: str, page: int = 1, limit: int = 100) -> Page[ArchivedRun]:
         """GET workflow-archived-logs: one page, newest run first; Dify knows no filter here."""
         query: Query = {"page": page, "limit": limit}
-        answer = self._session.get(ARCHIVED, query=query, app_id=app_id)
-        return page_of(ArchivedRun, answer, endpoint=f"GET {ARCHIVED}", context={"app_id": app_id})
+        answer = self._session.get(routes.ARCHIVED_RUNS, query=query, app_id=app_id)
+        return page_of(
+            ArchivedRun, answer, endpoint=f"GET {routes.ARCHIVED_RUNS}", context={"app_id": app_id}
+        )
 
     def published(self, app_id: str) -> WorkflowVersion | None:
         """GET workflows/publish: the published version, None when there is none."""
-        answer = self._session.get(PUBLISHED, app_id=app_id)
+        answer = self._session.get(routes.PUBLISHED_WORKFLOW, app_id=app_id)
         if _is_nothing(answer):
             return None
         return parse_one(
-            WorkflowVersion, answer, endpoint=f"GET {PUBLISHED}", context={"app_id": app_id}
+            WorkflowVersion,
+            answer,
+            endpoint=f"GET {routes.PUBLISHED_WORKFLOW}",
+            context={"app_id": app_id},
         )
 
     def draft(self, app_id: str) -> WorkflowVersion | None:
@@ -265,13 +278,16 @@ class Workflows:
         Before the first publication this alone shows it: the list of versions is empty then.
         """
         try:
-            answer = self._session.get(DRAFT, app_id=app_id)
+            answer = self._session.get(routes.DRAFT_WORKFLOW, app_id=app_id)
         except (NotFound, Refused) as error:  # 404 since 1.9, 400 before
             if error.code != NO_DRAFT:
                 raise
             return None
         return parse_one(
-            WorkflowVersion, answer, endpoint=f"GET {DRAFT}", context={"app_id": app_id}
+            WorkflowVersion,
+            answer,
+            endpoint=f"GET {routes.DRAFT_WORKFLOW}",
+            context={"app_id": app_id},
         )
 
     def publish(self, app_id: str, name: str = "", comment: str = "") -> Written[PublishedWorkflow]:
@@ -283,10 +299,13 @@ class Workflows:
         """
         marks = {"marked_name": name, "marked_comment": comment}
         body = {key: text for key, text in marks.items() if text}
-        written = self._session.write("POST", PUBLISHED, body=body, app_id=app_id)
+        written = self._session.write("POST", routes.PUBLISHED_WORKFLOW, body=body, app_id=app_id)
         context = {"app_id": app_id}
         answer = record_written(
-            written, PublishedWorkflow, endpoint=f"POST {PUBLISHED}", context=context
+            written,
+            PublishedWorkflow,
+            endpoint=f"POST {routes.PUBLISHED_WORKFLOW}",
+            context=context,
         )
         return answer.holding(self._with_version(answer.value))
 
@@ -326,11 +345,13 @@ class Workflows:
 
         The draft counts as a row of the first page, also when it is left out.
         """
-        answer = self._session.get(VERSIONS, query={"page": page, "limit": limit}, app_id=app_id)
+        answer = self._session.get(
+            routes.WORKFLOW_VERSIONS, query={"page": page, "limit": limit}, app_id=app_id
+        )
         return page_of(
             WorkflowVersion,
             answer if is_draft_shown else _without_draft(answer),
-            endpoint=f"GET {VERSIONS}",
+            endpoint=f"GET {routes.WORKFLOW_VERSIONS}",
             context={"app_id": app_id},
             key="items",
         )

@@ -1,13 +1,11 @@
 """Feed apps: the list of every run, and the detail of apps that changed since theirs was read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import polars as pl
 
 from dify_etl.background import awaited, in_background
-from dify_etl.dify.app_modes import COMPLETION_MODES, KNOWN_MODES
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
 from dify_etl.dify.http.deny_list import json_without_secrets
@@ -18,7 +16,6 @@ from dify_etl.interrupts import check_interrupt
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.ahead import ListedApps, list_apps
-from dify_etl.sync.errors import WindowWrong
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import FetchLimits, attempt, fetch
 from dify_etl.sync.report import FeedReport, Slice
@@ -35,71 +32,6 @@ _FROM_DETAIL = ("description", "app_model_config")
 # What of that config tells that it is another one. Before 1.12 Dify moves an app's updated_at for
 # no new config. `updated_at` of the config moves by itself on newest servers.
 _TELLS_OF_CONFIG = ("model", "pre_prompt", "created_at")
-
-
-@dataclass(frozen=True)
-class KnownApp:
-    """An app of the workspace as the warehouse holds it."""
-
-    app_id: str
-    name: str
-    mode: str
-    agent_id: str | None = None
-
-    @property
-    def is_known_mode(self) -> bool:
-        """Whether dify-etl knows what apps of this mode have; others are asked all the same."""
-        return self.mode in KNOWN_MODES
-
-    def is_of(self, modes: Sequence[str]) -> bool:
-        """Whether it is of these modes. One of an unknown mode may be any, but a completion app:
-        opening its logs would leave traces.
-        """
-        return self.mode in modes or not (self.is_known_mode or modes == COMPLETION_MODES)
-
-
-def known_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
-    """The apps that Dify has, of these modes (all when none is given), within the run's filter.
-
-    WindowWrong when the filter names an app that is not there.
-    """
-    rows = sync.database.rows(
-        "SELECT app_id, name, mode, agent_id FROM raw.apps WHERE absent_since IS NULL "
-        "ORDER BY created_at"
-    )
-    apps = tuple(KnownApp(*row) for row in rows)
-    chosen = _chosen(apps, sync.plan.apps)
-    return tuple(app for app in chosen if not modes or app.is_of(modes))
-
-
-# Modes whose conversations and runs Dify's database tells as the console does. What agents were
-# asked is told by logs of their own, and of modes that are not known nothing is known.
-IN_DATABASE = frozenset({"chat", "agent-chat", "advanced-chat", "completion", "workflow"})
-
-
-def apps_in_database(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
-    """Those of the known apps that are read from Dify's database; none without one."""
-    if sync.rules.dify_database is None:
-        return ()
-    return tuple(app for app in known_apps(sync, *modes) if app.mode in IN_DATABASE)
-
-
-def asked_apps(sync: Sync, *modes: str) -> tuple[KnownApp, ...]:
-    """The other ones, about which the console API is asked."""
-    read_otherwise = {app.app_id for app in apps_in_database(sync, *modes)}
-    return tuple(app for app in known_apps(sync, *modes) if app.app_id not in read_otherwise)
-
-
-def _chosen(apps: tuple[KnownApp, ...], asked: Sequence[str]) -> tuple[KnownApp, ...]:
-    for text in asked:
-        if not any(text in (app.app_id, app.name) for app in apps):
-            raise WindowWrong(
-                f"no app has the id or name {text!r}",
-                where="--app",
-                hint="`dify-etl tables` shows the warehouse; raw.apps lists ids and names. "
-                "A deleted app keeps its rows but cannot be read any more.",
-            )
-    return tuple(app for app in apps if not asked or app.app_id in asked or app.name in asked)
 
 
 def read_apps(sync: Sync) -> FeedReport:

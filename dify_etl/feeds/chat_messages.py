@@ -20,7 +20,6 @@ from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk
 from dify_etl.dify.record import Page, Rejected
 from dify_etl.feeds.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.message_parts import (
     is_settled,
     load_children,
@@ -29,17 +28,18 @@ from dify_etl.feeds.message_parts import (
     may_wait,
     size_of,
 )
-from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import NEVER, is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.turns import turns
+from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import frame, quoted
 

@@ -14,7 +14,6 @@ from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import check_identity
 from dify_etl.feeds.annotated_messages import ANNOTATED_OTHERWISE
-from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.message_parts import is_settled, load_children, size_of
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
@@ -22,6 +21,7 @@ from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.rights import why_not_shown
 from dify_etl.sync.run import Sync

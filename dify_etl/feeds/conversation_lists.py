@@ -25,7 +25,6 @@ from dify_etl.dify.errors import DifyError
 from dify_etl.dify.odd_rows import may_be_a_row
 from dify_etl.dify.record import Page, lost
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations, look_up_unlisted, walk_logs
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.created_totals import ONE_PAGE, CreatedTotals, Seen, Shown
 from dify_etl.feeds.message_parts import USUAL_BYTES
 from dify_etl.raw.frames import records_frame
@@ -34,6 +33,7 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.settings import DIFY_BEGINS
 from dify_etl.sync.days import AppDays, is_over
 from dify_etl.sync.framed_rows import FramedRows
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.turns import turns

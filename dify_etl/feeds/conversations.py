@@ -13,7 +13,6 @@ from dify_etl.dify.conversations import (
     LoggedConversation,
 )
 from dify_etl.feeds.agent_logs import LoggedApp, LoggedConversations
-from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.conversation_lists import (
     FEED,
     Listed,
@@ -28,6 +27,7 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import days_to_read
 from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
+from dify_etl.sync.known_apps import KnownApp, asked_apps
 from dify_etl.sync.report import FeedReport, Slice, state_of
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MOST_ROWS, list_workers, upper_bound

@@ -21,9 +21,9 @@ from dify_etl.dify_database.connection import DifyDatabase, Snapshot, uuids
 from dify_etl.dify_database.conversations import AppTables, conversations
 from dify_etl.dify_database.messages import messages
 from dify_etl.dify_database.runs import nodes, runs
-from dify_etl.feeds.apps import IN_DATABASE
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
+from dify_etl.sync.known_apps import IN_DATABASE
 from dify_etl.warehouse.upsert import SIGNATURE
 
 CONVERSATIONS, WITH_MESSAGES, RUNS = 20, 5, 5

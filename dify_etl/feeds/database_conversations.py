@@ -19,7 +19,6 @@ from dify_etl.dify_database.conversations import (
     conversations,
 )
 from dify_etl.dify_database.messages import MESSAGES, MessageChunk, instant, messages_made
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import SEEN, load_messages
 from dify_etl.feeds.completion_messages import identify
 from dify_etl.feeds.database_days import (
@@ -40,15 +39,16 @@ from dify_etl.feeds.message_parts import (
 )
 from dify_etl.feeds.plain_conversations import split_plain_conversations
 from dify_etl.feeds.plain_messages import PlainMessages, split_plain
-from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.feeds.tool_logs import with_steps
 from dify_etl.feeds.unchanged_days import compare_days
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.ledger import CONVERSATION_READS
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
+from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.warehouse.tables import quoted
 
 TOUCHED_SINCE = (1, 10, 0)  # Dify's models move updated_at since then, when a row is changed

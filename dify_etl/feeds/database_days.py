@@ -19,11 +19,11 @@ from dify_etl.dify_database.chunks import between, moment
 from dify_etl.dify_database.connection import Snapshot
 from dify_etl.dify_database.conversations import AppTables
 from dify_etl.dify_database.errors import DatabaseError, DatabaseUnreachable
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import AppDays, days_to_read, is_over
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of

@@ -9,8 +9,8 @@ from dify_etl.dify.app_modes import (
     COMPLETION_MODES,
     WORKFLOW_MODES,
 )
-from dify_etl.feeds.apps import apps_in_database
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import apps_in_database
 
 
 def read_conversations_first(loader: FeedLoader) -> None:

@@ -25,7 +25,6 @@ from dify_etl.dify_database.runs import (
     run_nodes,
     runs,
 )
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.database_days import (
     DaysOfApp,
     SeenRows,
@@ -43,6 +42,7 @@ from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import frame, quoted

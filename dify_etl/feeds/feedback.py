@@ -13,7 +13,6 @@ import polars as pl
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
 from dify_etl.dify.feedback import ExportedFeedback
 from dify_etl.dify.record import Rejected
-from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.chat_messages import DUE_CONVERSATIONS
 from dify_etl.feeds.completion_messages import DUE_LOGS
 from dify_etl.raw.frames import records_frame
@@ -21,6 +20,7 @@ from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched
+from dify_etl.sync.known_apps import KnownApp, asked_apps
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
 from dify_etl.warehouse.tables import quoted

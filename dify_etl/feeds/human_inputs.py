@@ -15,10 +15,10 @@ import polars as pl
 from dify_etl.dify.messages import HumanInput, Message
 from dify_etl.dify.record import JsonText
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
-from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import Sync
+from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.warehouse.tables import frame, quoted
 
 TABLE = "human_inputs"

@@ -17,10 +17,10 @@ from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import AppGone, DifyError, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.statistics import StatisticMetric
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.table import FEEDS
 from dify_etl.feeds.whole_lists import Answer, AppList, WholeList
 from dify_etl.sync.fetching import Fetched, attempt
+from dify_etl.sync.known_apps import KnownApp
 
 # An id that nothing has: Dify looks at the role before it looks for the object.
 NOTHING = "00000000-0000-4000-8000-000000000000"

@@ -20,10 +20,10 @@ from dify_etl.dify.messages import (
 )
 from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.feeds.human_inputs import load_forms
-from dify_etl.feeds.run_details import PATIENCE
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.warehouse.tables import frame, quoted
 
 CHILDREN: dict[str, type[MessageChild]] = {

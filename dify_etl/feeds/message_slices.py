@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import date
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
-from dify_etl.feeds.apps import asked_apps
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.report import Slice
 from dify_etl.sync.rights import NOT_SHOWN
 from dify_etl.sync.run import Sync

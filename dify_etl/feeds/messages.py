@@ -13,7 +13,6 @@ from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 from dify_etl.feeds.agent_messages import read_any_conversation
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.feeds.chat_messages import (
     DUE_AGAIN,
     NOT_YET_DUE,
@@ -36,6 +35,7 @@ from dify_etl.feeds.message_slices import close_message_slices
 from dify_etl.feeds.odd_messages import BehindOdd, OddConversation, with_known
 from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.report import FeedReport
 from dify_etl.sync.rights import Refusals
 from dify_etl.sync.run import Sync

@@ -11,13 +11,13 @@ from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
-from dify_etl.feeds.apps import asked_apps
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
 from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
 from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
 from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
+from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown

@@ -16,16 +16,16 @@ from functools import partial
 import polars as pl
 
 from dify_etl.dify.errors import DifyError, NotFound
-from dify_etl.dify.http.session import unrepeated_500
+from dify_etl.dify.http.suspected_rows import unrepeated_500
 from dify_etl.dify.messages import Message
 from dify_etl.dify.odd_rows import OddRows, may_be_a_row, words_of
 from dify_etl.dify.record import Page, Rejected
-from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.feeds.chat_messages import ConversationRead, Due
 from dify_etl.feeds.feedback import EXPORTED_SINCE, Export, read_export
 from dify_etl.feeds.message_parts import size_of
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
+from dify_etl.sync.known_apps import KnownApp, known_apps
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import known_by
 from dify_etl.warehouse.tables import quoted

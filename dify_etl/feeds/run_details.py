@@ -4,31 +4,26 @@ Due is what ops.run_reads says, however old the run. A run that never ends is na
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.record import Batch, check_identity
 from dify_etl.dify.workflow_records import WorkflowRunDetail
-from dify_etl.feeds.apps import asked_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import is_due_again
 from dify_etl.sync.due import take_due
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, fetch
+from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
+from dify_etl.sync.unfinished_runs import PATIENCE, is_zombie
 from dify_etl.warehouse.tables import frame, quoted
 
-# How long an unfinished run is read again every night before it is taken for dead.
-PATIENCE = {
-    "running": timedelta(days=7),
-    "paused": timedelta(days=90),
-    "scheduled": timedelta(days=90),
-}
 COMMIT_RUNS = 500
 # Runs that are fetched while others are being committed.
 LOOKAHEAD = 200
@@ -173,11 +168,6 @@ def _is_listed(sync: Sync, run_id: str) -> bool:
 
 def _is_over(detail: WorkflowRunDetail, now: datetime) -> bool:
     return detail.status not in PATIENCE or is_zombie(detail.status, detail.created_at, now)
-
-
-def is_zombie(status: str, created_at: datetime, now: datetime) -> bool:
-    """Whether an unfinished run is so old that it is not waited for any more."""
-    return status in PATIENCE and now - created_at > PATIENCE[status]
 
 
 def _reason(detail: WorkflowRunDetail | None, error: DifyError | None, now: datetime) -> str | None:

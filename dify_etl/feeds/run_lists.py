@@ -20,11 +20,11 @@ from dify_etl.dify.odd_rows import OddRows
 from dify_etl.dify.paging import CursorWalk, WalkProof
 from dify_etl.dify.record import Page, Rejected, lost
 from dify_etl.dify.workflow_records import ChatflowRun, WorkflowAppLog, WorkflowRun
-from dify_etl.feeds.apps import KnownApp
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import AppDays
 from dify_etl.sync.framed_rows import FramedRows
+from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import MARGIN, MOST_ROWS, TimedList
 from dify_etl.sync.windows import Window, windows_of

@@ -15,12 +15,12 @@ import polars as pl
 
 from dify_etl.dify.errors import AppGone, NoSuchEndpoint
 from dify_etl.dify.statistics import DailyStatistic, OddFigure, StatisticMetric
-from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.feed_loader import UNKNOWN_MODE, FeedLoader
 from dify_etl.sync.fetching import FetchLimits, fetch
+from dify_etl.sync.known_apps import KnownApp, known_apps
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.windows import Window, windows_of

@@ -16,11 +16,11 @@ from dify_etl.dify.errors import NoSuchEndpoint
 from dify_etl.dify.http.server import Version
 from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected, lost
-from dify_etl.feeds.apps import KnownApp, known_apps
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
+from dify_etl.sync.known_apps import KnownApp, known_apps
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
 from dify_etl.sync.run import Sync

@@ -13,7 +13,6 @@ import polars as pl
 from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError
 from dify_etl.dify.workflow_records import WorkflowAppLog, WorkflowRun
-from dify_etl.feeds.apps import KnownApp, asked_apps
 from dify_etl.feeds.odd_runs import go_round_odd_runs
 from dify_etl.feeds.run_details import GONE, read_run_details, run_doubts
 from dify_etl.feeds.run_lists import (
@@ -33,6 +32,7 @@ from dify_etl.raw.tables import raw_table
 from dify_etl.sync.days import AppDay, days_to_read, is_over, rows_by_day
 from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
 from dify_etl.sync.fetching import FetchLimits, fetch
+from dify_etl.sync.known_apps import KnownApp, asked_apps
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.run import Sync
 from dify_etl.sync.walks import list_workers, upper_bound

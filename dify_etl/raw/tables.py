@@ -4,34 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypedDict, Unpack
 
-from dify_etl.dify.agents import LOG_MESSAGES as AGENT_MESSAGES
-from dify_etl.dify.agents import LOGS as AGENT_CONVERSATIONS
-from dify_etl.dify.agents import VERSIONS as AGENT_VERSIONS
+from dify_etl.dify import routes
 from dify_etl.dify.agents import AgentVersion
-from dify_etl.dify.api_keys import OF_APP, OF_DATASETS, ApiKey
+from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.app_records import App, AppDetail
-from dify_etl.dify.app_writes import APP, APPS
 from dify_etl.dify.conversations import (
-    AGENT_LOGS,
-    ANNOTATIONS,
-    CHAT,
-    COMPLETION,
-    COMPLETION_LOG,
-    FEEDBACKS,
-    MESSAGES,
-    ONE_MESSAGE,
     Conversation,
 )
 from dify_etl.dify.datasets import (
-    DATASETS,
-    DOCUMENTS,
-    SEGMENTS,
     Dataset,
     Document,
     DocumentSegment,
 )
 from dify_etl.dify.feedback import Annotation
-from dify_etl.dify.members import ROUTE as MEMBERS
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import (
     AgentThought,
@@ -53,17 +38,6 @@ from dify_etl.dify.workflow_records import (
     WorkflowRun,
     WorkflowRunDetail,
     WorkflowVersion,
-)
-from dify_etl.dify.workflows import (
-    APP_LOGS,
-    ARCHIVED,
-    CHATFLOW_RUNS,
-    NODES,
-    PAUSE,
-    RUN,
-    RUNS,
-    TRIGGERS,
-    VERSIONS,
 )
 from dify_etl.raw.columns import EXTRA, ODD_FIELDS, columns_of
 from dify_etl.raw.local_days import day_columns
@@ -223,7 +197,12 @@ _OF_MESSAGE: _TableMarks = {
     "listed_by": "message_id",
     "day_column": "message_created_date",
 }
-_MESSAGE_SOURCES = (MESSAGES, COMPLETION_LOG, AGENT_MESSAGES, ONE_MESSAGE)
+_MESSAGE_SOURCES = (
+    routes.CHAT_MESSAGES,
+    routes.COMPLETION_LOG,
+    routes.AGENT_LOG_MESSAGES,
+    routes.MESSAGE,
+)
 # What else hangs on a conversation. Runs of debugging are in no list: their message tells of them.
 _OF_TALK = {"conversations": "conversation", "messages": "message"}
 
@@ -234,7 +213,7 @@ _TABLES = (
         ("app_id",),
         (App, AppDetail),
         more=(DETAIL_EXTRA, DETAIL_OF),
-        sources=(APPS, APP),
+        sources=(routes.APPS, routes.APP),
     ),
     raw(
         "app_api_keys",
@@ -242,7 +221,7 @@ _TABLES = (
         ("api_key_id",),
         (ApiKey,),
         owners=("app_id",),
-        sources=(OF_APP,),
+        sources=(routes.APP_API_KEYS,),
     ),
     raw(
         "dataset_api_keys",
@@ -250,14 +229,14 @@ _TABLES = (
         ("api_key_id",),
         (ApiKey,),
         outlives_app=True,  # they are of no app
-        sources=(OF_DATASETS,),
+        sources=(routes.DATASET_API_KEYS,),
     ),
     raw(
         "datasets",
         "One row per dataset (knowledge base) that the account may see.",
         ("dataset_id",),
         (Dataset,),
-        sources=(DATASETS,),
+        sources=(routes.DATASETS,),
     ),
     raw(
         "documents",
@@ -266,7 +245,7 @@ _TABLES = (
         (Document,),
         owners=("dataset_id",),
         hangs_on={"datasets": "dataset"},
-        sources=(DOCUMENTS,),
+        sources=(routes.DOCUMENTS,),
     ),
     raw(
         "document_segments",
@@ -275,14 +254,14 @@ _TABLES = (
         (DocumentSegment,),
         owners=("document_id",),
         hangs_on={"datasets": "dataset", "documents": "document"},
-        sources=(SEGMENTS,),
+        sources=(routes.DOCUMENT_SEGMENTS,),
     ),
     raw(
         "members",
         "One row per member of the workspace, invited ones included.",
         ("account_id",),
         (Member,),
-        sources=(MEMBERS,),
+        sources=(routes.MEMBERS,),
     ),
     raw(
         "daily_statistics",
@@ -302,7 +281,7 @@ _TABLES = (
         (Annotation,),
         clocks=("created_at",),
         owners=("app_id",),
-        sources=(ANNOTATIONS,),
+        sources=(routes.ANNOTATIONS,),
     ),
     raw(
         "conversations",
@@ -315,7 +294,7 @@ _TABLES = (
         owners=("app_id",),
         moves_to="source_app_id",
         day_column="created_date",
-        sources=(CHAT, COMPLETION, AGENT_CONVERSATIONS),
+        sources=(routes.CHAT_CONVERSATIONS, routes.COMPLETION_CONVERSATIONS, routes.AGENT_LOGS),
     ),
     raw(
         "messages",
@@ -339,7 +318,7 @@ _TABLES = (
         clocks=("created_at",),
         dates=("message_created_at",),
         **_OF_MESSAGE,
-        sources=(*_MESSAGE_SOURCES, FEEDBACKS),
+        sources=(*_MESSAGE_SOURCES, routes.FEEDBACK_EXPORT),
     ),
     raw(
         "message_citations",
@@ -380,7 +359,7 @@ _TABLES = (
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
         **_OF_MESSAGE,
-        sources=(*_MESSAGE_SOURCES, AGENT_LOGS),
+        sources=(*_MESSAGE_SOURCES, routes.AGENT_TOOL_LOGS),
     ),
     raw(
         "agent_versions",
@@ -388,7 +367,7 @@ _TABLES = (
         ("agent_version_id",),
         (AgentVersion,),
         owners=("app_id",),
-        sources=(AGENT_VERSIONS,),
+        sources=(routes.AGENT_VERSIONS,),
     ),
     raw(
         "human_inputs",
@@ -401,7 +380,7 @@ _TABLES = (
         owners=("conversation_id",),
         listed_by="message_id",
         day_column="asked_date",
-        sources=(*_MESSAGE_SOURCES, NODES, PAUSE),
+        sources=(*_MESSAGE_SOURCES, routes.NODE_EXECUTIONS, routes.PAUSE_DETAILS),
     ),
     raw(
         "workflow_runs",
@@ -415,7 +394,12 @@ _TABLES = (
         day_column="created_date",
         extra=replace(EXTRA, keeps_last=True),
         hangs_on=_OF_TALK,
-        sources=(RUNS, CHATFLOW_RUNS, APP_LOGS, RUN),
+        sources=(
+            routes.WORKFLOW_RUNS,
+            routes.CHATFLOW_RUNS,
+            routes.WORKFLOW_APP_LOGS,
+            routes.WORKFLOW_RUN,
+        ),
     ),
     raw(
         "node_executions",
@@ -427,7 +411,7 @@ _TABLES = (
         listed_by="workflow_run_id",
         day_column="created_date",
         hangs_on={"workflow_runs": "run", **_OF_TALK},
-        sources=(NODES,),
+        sources=(routes.NODE_EXECUTIONS,),
     ),
     raw(
         "workflow_versions",
@@ -436,7 +420,7 @@ _TABLES = (
         (WorkflowVersion,),
         clocks=("created_at",),
         owners=("app_id",),
-        sources=(VERSIONS,),
+        sources=(routes.WORKFLOW_VERSIONS,),
     ),
     raw(
         "app_triggers",
@@ -444,7 +428,7 @@ _TABLES = (
         ("app_trigger_id",),
         (AppTrigger,),
         owners=("app_id",),
-        sources=(TRIGGERS,),
+        sources=(routes.APP_TRIGGERS,),
     ),
     raw(
         "archived_runs",
@@ -454,7 +438,7 @@ _TABLES = (
         (ArchivedRun,),
         clocks=("created_at",),
         owners=("app_id",),
-        sources=(ARCHIVED,),
+        sources=(routes.ARCHIVED_RUNS,),
     ),
 )
 

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from dify_etl.dify.record import JsonText, KeyRecord, Rejected
-from dify_etl.feeds.apps import known_apps
 from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import AppList, Listed, WholeList
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.known_apps import known_apps
 from dify_etl.sync.run import Sync
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open

@@ -4,8 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -37,6 +36,7 @@ from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.connections import Connections
 from dify_etl.dify.http.outage import Outage, OutagePatience
 from dify_etl.dify.http.server import Server, Version, parse_version, url_below
+from dify_etl.dify.http.suspected_rows import is_row_suspected
 from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl.dify.http.writes import Written, is_maybe_done, request_id_of, unanswered
 
@@ -75,21 +75,6 @@ class RetryPolicy:
         """Seconds before the next attempt; `attempt` counts from 1, `chance` is 0 to 1."""
         full = min(self.wait_most, self.wait_first * 2.0 ** (attempt - 1))
         return full / 2 + full / 2 * chance
-
-
-_IS_ROW_SUSPECTED: ContextVar[bool] = ContextVar("a 500 may be a row's", default=False)
-
-
-@contextmanager
-def unrepeated_500() -> Iterator[None]:
-    """Inside, a 500 is not asked again: on old servers it is what one odd row makes of each page
-    that holds it, and asking again would use up the budget that bad nights need.
-    """
-    token = _IS_ROW_SUSPECTED.set(True)
-    try:
-        yield
-    finally:
-        _IS_ROW_SUSPECTED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -283,9 +268,7 @@ class Session:
     def _is_a_rows(self, failure: Transient) -> bool:
         """Whether asking again would only give the same 500."""
         error = failure.error
-        return (
-            _IS_ROW_SUSPECTED.get() and isinstance(error, DifyUnavailable) and error.status == 500
-        )
+        return is_row_suspected() and isinstance(error, DifyUnavailable) and error.status == 500
 
     def _is_well(self) -> bool:
         """Whether Dify answers a question that takes its database: GET /account/profile. As long as
