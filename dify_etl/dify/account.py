@@ -15,7 +15,8 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.http.session import Session
-from dify_etl.dify.record import Id, Instant, JsonText, Record, aliased, optional, parse_one
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Id, Instant, Record, aliased, optional, parse_one
 from dify_etl.time_zones import zone_of
 
 POST_WORKSPACE_SINCE = (1, 9, 2)  # GET /workspaces/current before, POST later

@@ -19,17 +19,9 @@ from dify_etl.dify import routes
 from dify_etl.dify.errors import NotFound, UnexpectedAnswer
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, record_written, unanswered
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.lists import batch_of
-from dify_etl.dify.record import (
-    Batch,
-    Id,
-    Instant,
-    JsonRow,
-    JsonText,
-    KeyRecord,
-    aliased,
-    optional,
-)
+from dify_etl.dify.record import Batch, Id, Instant, JsonRow, KeyRecord, aliased, optional
 
 MASK = "..."
 SHOWN_START, SHOWN_END = 5, 4  # the form in which the newest servers list keys

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dify_etl.dify.record import Id, Instant, JsonRow, JsonText, Record, aliased, optional
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Id, Instant, JsonRow, Record, aliased, optional
 
 
 class App(Record):

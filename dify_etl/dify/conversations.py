@@ -14,6 +14,7 @@ from pydantic import Field
 from dify_etl.dify import routes
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.http.session import Session
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.messages import Message
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
@@ -22,7 +23,6 @@ from dify_etl.dify.record import (
     Id,
     Instant,
     JsonRow,
-    JsonText,
     Page,
     Record,
     aliased,

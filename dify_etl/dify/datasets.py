@@ -11,6 +11,7 @@ from pydantic import Field
 from dify_etl.dify import routes
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.lists import batch_of, page_of
 from dify_etl.dify.paging import PageWalk, iterate
 from dify_etl.dify.record import (
@@ -18,7 +19,6 @@ from dify_etl.dify.record import (
     Id,
     Instant,
     JsonRow,
-    JsonText,
     Page,
     Record,
     aliased,

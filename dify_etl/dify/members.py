@@ -12,8 +12,9 @@ from dify_etl.dify import routes
 from dify_etl.dify.errors import NotSent, UnexpectedAnswer
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.writes import Written, unanswered
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.lists import batch_of
-from dify_etl.dify.record import Batch, Id, Instant, JsonText, Record, aliased, optional
+from dify_etl.dify.record import Batch, Id, Instant, Record, aliased, optional
 
 INVITE = f"{routes.MEMBERS}/invite-email"
 ROLES_TO_GIVE = ("admin", "editor", "normal", "dataset_operator")

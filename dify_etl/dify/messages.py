@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.record import (
     Batch,
     Id,
     Instant,
     JsonRow,
-    JsonText,
     Money,
     Record,
     Rejected,

@@ -27,11 +27,12 @@ from pydantic import (
     create_model,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.http.deny_list import text_without_secrets, without_secrets
-from dify_etl.dify.http.exact_json import TooDeep, decode, encode
+from dify_etl.dify.http.deny_list import without_secrets
+from dify_etl.dify.http.exact_json import TooDeep, encode
+from dify_etl.dify.json_text import JsonText
 
 JsonRow = dict[str, Any]
 
@@ -47,34 +48,6 @@ _BOUNDS: Mapping[str, Mapping[str, object]] = {
 }
 _FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _LAST_INSTANT = datetime(9999, 12, 29, tzinfo=UTC)
-
-
-class JsonText(str):
-    """JSON of free form, as compact JSON text as Dify sent it; `load()` gives the value.
-
-    Dify's answers hold live tokens, so this may: what shows or keeps it takes them out first
-    (`deny_list`), as the reprs of records and the frames of the warehouse do.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(text_without_secrets(str(self)))
-
-    def load(self) -> Any:
-        """The Python value of the text."""
-        return decode(self.encode())
-
-    @classmethod
-    def of(cls, value: Any) -> "JsonText":
-        """Dump a parsed JSON value; raises ValueError when it is not JSON."""
-        return cls(encode(value))
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(cls.of)
 
 
 def _instant(value: object) -> object:

@@ -9,7 +9,8 @@ from pydantic import Field, SecretStr
 
 from dify_etl.dify.errors import KeyRefused, NotAllowed, NotDify, Refused, ServiceApiOff
 from dify_etl.dify.http.session import Session
-from dify_etl.dify.record import JsonText, Record, optional, parse_one
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Record, optional, parse_one
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from typing import Any, Unpack
 
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field, model_validator
 
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.record import (
     Id,
     Instant,
     IsoInstant,
     JsonRow,
-    JsonText,
     Marks,
     Money,
     Record,

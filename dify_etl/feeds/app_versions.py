@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from dify_etl.dify.http.exact_json import encode
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.model_config import STAMPS
-from dify_etl.dify.record import JsonText, instant_of
+from dify_etl.dify.record import instant_of
 from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import local_date, utc_now

@@ -9,7 +9,8 @@ from dify_etl.background import awaited, in_background
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.errors import AppGone
 from dify_etl.dify.http.deny_list import json_without_secrets
-from dify_etl.dify.record import Batch, JsonText, Rejected, check_identity, lost
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Batch, Rejected, check_identity, lost
 from dify_etl.feeds.app_versions import note_app_versions
 from dify_etl.feeds.vanished import mark_rows_of_gone_apps
 from dify_etl.interrupts import check_interrupt

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.messages import HumanInput, Message
-from dify_etl.dify.record import JsonText
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader

@@ -18,9 +18,10 @@ import polars as pl
 from pydantic import AliasPath
 
 from dify_etl.dify.http.exact_json import decode, encode
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.message_child import MessageChild
 from dify_etl.dify.messages import Message, MessageCitation, MessageFeedback, MessageFile
-from dify_etl.dify.record import JsonRow, JsonText
+from dify_etl.dify.record import JsonRow
 from dify_etl.dify_database.messages import MessageChunk, instant
 from dify_etl.raw.columns import plain_type
 from dify_etl.raw.frames import decimal_text, frame_schema, without_secrets_in

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from pydantic.fields import FieldInfo
 
-from dify_etl.dify.record import JsonText, Record, marks_of
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Record, marks_of
 from dify_etl.warehouse.tables import Column
 
 DUCKDB_TYPES: dict[object, str] = {

@@ -12,7 +12,8 @@ from typing import cast
 import polars as pl
 
 from dify_etl.dify.http.deny_list import SUSPICIOUS, json_without_secrets, text_without_secrets
-from dify_etl.dify.record import JsonText, Record
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Record
 from dify_etl.raw.columns import columns_of
 from dify_etl.warehouse.tables import POLARS_TYPES, Table
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -17,14 +17,14 @@ from dify_etl.dify.app_modes import KNOWN_MODES
 from dify_etl.dify.errors import AppGone, DifyError, Unforeseen
 from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.http.usage import Measure, Spent
-from dify_etl.dify.record import JsonText, Record, Rejected, instant_of
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Record, Rejected, instant_of
 from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.forgetting import note_rows, with_forgotten
 from dify_etl.sync.ledger import (
     QUARANTINE,
-    RUNS,
     SCHEMA_DRIFT,
     SLICES,
     UNFORESEEN_ERRORS,
@@ -37,8 +37,9 @@ from dify_etl.sync.open_quarantine import (
     what_waits,
     with_waiting,
 )
-from dify_etl.sync.report import STATES, FeedReport, Slice
+from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import why_not_shown
+from dify_etl.sync.row_counts import RowCounts, write_run
 from dify_etl.sync.run import Seen, Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.turns import turn_kept, turns
@@ -63,16 +64,6 @@ R = TypeVar("R")
 _Badness = dict[tuple[str | None, date | None], tuple[int, datetime]]
 
 
-class _Counts(NamedTuple):
-    """What a feed has counted so far; `loads` per raw table, `slices` of it and of others."""
-
-    changes: dict[str, Changes]
-    new: Counter[str]
-    loads: dict[str, int]
-    quarantined: int
-    slices: tuple[int, int]
-
-
 First = Callable[["FeedLoader"], None]  # what is read of a feed before the API is asked
 
 
@@ -91,8 +82,7 @@ class FeedLoader:
         self.sync = sync
         self.feed = feed
         self._spent_before = spent_before
-        # Per raw table the rows received (as unchanged) and marked absent, until the report.
-        self.changes: dict[str, Changes] = {}
+        self.counts = RowCounts()
         self.quarantined = 0
         self._slices: list[Slice] = []
         self._slices_of_others: list[Slice] = []  # of feeds that come with this one
@@ -100,9 +90,6 @@ class FeedLoader:
         self._unforeseen: list[Unforeseen] = []
         self._is_given_up = False
         self._drift: set[str] = set()
-        # Per raw table the rows that were new, and the moments of all loads.
-        self._new: Counter[str] = Counter()
-        self._loaded_at: dict[str, list[datetime]] = {}
         self._started_at = utc_now()
         self._clock = time.monotonic()
 
@@ -138,25 +125,20 @@ class FeedLoader:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """Rows, reads and slices of one step are committed together; or none is, nor counted."""
-        before = self._counts()
+        slices, of_others = len(self._slices), len(self._slices_of_others)
+        quarantined = self.quarantined
         try:
-            with turn_kept(), self.sync.dify.pause_learning(), self.sync.database.transaction():
+            with (
+                self.counts.uncounted_by_an_error(),
+                turn_kept(),
+                self.sync.dify.pause_learning(),
+                self.sync.database.transaction(),
+            ):
                 yield
         except BaseException:
-            self._count_as(before)
+            del self._slices[slices:], self._slices_of_others[of_others:]
+            self.quarantined = quarantined
             raise
-
-    def _counts(self) -> _Counts:
-        loads = {name: len(moments) for name, moments in self._loaded_at.items()}
-        slices = len(self._slices), len(self._slices_of_others)
-        return _Counts({**self.changes}, self._new.copy(), loads, self.quarantined, slices)
-
-    def _count_as(self, before: _Counts) -> None:
-        self.changes, self._new, self.quarantined = before.changes, before.new, before.quarantined
-        for name, moments in self._loaded_at.items():
-            del moments[before.loads.get(name, 0) :]
-        own, of_others = before.slices
-        del self._slices[own:], self._slices_of_others[of_others:]
 
     def tell_others(self, apps: Iterable[str] = ()) -> None:
         """Feeds that are read beside this one may go on with what it has committed; `apps` are
@@ -189,16 +171,14 @@ class FeedLoader:
         now = utc_now()
         self.loaded_bytes += int(rows.estimated_size())
         changes = upsert(self.sync.database, table, rows, now=now)
-        if table.schema == "raw":
-            self._new[table.name] += changes.new
-            self._loaded_at.setdefault(table.name, []).append(now)
+        self.counts.load(table, changes.new, now)
         if privacy.forgotten and table.schema == "raw":
             note_rows(self.sync.database, privacy, table, rows)
         self._resolve(table, rows)
         for row in changes.foreign:
             self._set_foreign_aside(table, row)
         received = changes.new + changes.changed + changes.unchanged
-        self._count(table, Changes(unchanged=max(0, received - repeated)))
+        self.counts.add(table, Changes(unchanged=max(0, received - repeated)))
         return changes
 
     def _set_foreign_aside(self, table: Table, row: Mapping[str, Any]) -> None:
@@ -246,7 +226,7 @@ class FeedLoader:
 
     def count_unchanged(self, name: str, rows: int) -> None:
         """Count rows that were received and are held already, but were not loaded again."""
-        self._count(raw_table(name), Changes(unchanged=rows))
+        self.counts.add(raw_table(name), Changes(unchanged=rows))
 
     def mark_absent(self, table: Table, *, scope: str, present: pl.DataFrame) -> int:
         """Mark rows in `scope` (SQL over t) that are not in `present`; answers how many were new.
@@ -262,7 +242,7 @@ class FeedLoader:
                 now=utc_now(),
                 confirm=lambda: check_source(self.sync),
             )
-        self._count(table, changes)
+        self.counts.add(table, changes)
         return changes.absent
 
     def quarantine(
@@ -384,7 +364,7 @@ class FeedLoader:
         states = Counter(one.state for one in slices)
         report = FeedReport(
             feed=self.feed,
-            table_changes=self._table_changes(),
+            table_changes=self.counts.by_table(self.sync, since=self._started_at),
             quarantined=self.quarantined,
             requests=usage.requests,
             retries=usage.retries,
@@ -396,37 +376,9 @@ class FeedLoader:
         )
         with self.commit():
             self._write_drift()
-            self._write_run(report)
+            write_run(self.sync, report, self._started_at)
         self.sync.watch.ends(report)
         return report
-
-    def _count(self, table: Table, changes: Changes) -> None:
-        if table.schema == "raw":
-            self.changes[table.name] = self.changes.get(table.name, Changes()) + changes
-
-    def _table_changes(self) -> dict[str, Changes]:
-        """What the read did to raw tables: a row counts once, however often it was received."""
-        if not self.changes:
-            return {}
-        # By the moments of its own loads: another feed may load the same table meanwhile.
-        counts = " UNION ALL ".join(
-            f"""SELECT '{name}', count(*) FROM raw.{name}
-                WHERE changed_at >= $1 AND loaded_at < $2
-                    AND changed_at IN (SELECT unnest(${place}::TIMESTAMPTZ[]))"""
-            for place, name in enumerate(self.changes, start=3)
-        )
-        told = self.sync.database.rows(
-            counts,
-            [
-                *(self._started_at, self.sync.started_at),
-                *(self._loaded_at.get(name, []) for name in self.changes),
-            ],
-        )
-        changed = dict(told)
-        return {
-            name: _counted(self.changes[name], self._new[name], changed[name])
-            for name in self.changes
-        }
 
     def _bad_before(self, feed: str) -> _Badness:
         rows = self.sync.database.rows(
@@ -561,54 +513,6 @@ class FeedLoader:
         }
         rows = [seen | {"field": field} for field in sorted(self._drift)]
         put(self.sync.database, SCHEMA_DRIFT, frame(SCHEMA_DRIFT, rows))
-
-    def _write_run(self, report: FeedReport) -> None:
-        own = {
-            "rows_quarantined": report.quarantined,
-            "requests": report.requests,
-            "retries": report.retries,
-            "received_bytes": report.received_bytes,
-            "seconds": report.seconds,
-        } | {f"slices_{state}": report.states.get(state, 0) for state in STATES}
-        times = {"started_at": self._started_at, "ended_at": utc_now()}
-        before = self._counted_before()
-        rows = []
-        for feed in {self.feed, *self.changes}:
-            changes = report.table_changes.get(feed, Changes()) + before.get(feed, Changes())
-            rows.append(
-                {
-                    "run_id": self.sync.run_id,
-                    "feed": feed,
-                    "rows_new": changes.new,
-                    "rows_changed": changes.changed,
-                    "rows_unchanged": changes.unchanged,
-                    "rows_absent": changes.absent,
-                }
-                | (times if feed == self.feed or feed not in before else {})
-                | (own if feed == self.feed else {})
-            )
-        for names in {tuple(row) for row in rows}:  # times and costs are the feed's own to tell
-            alike = [row for row in rows if tuple(row) == names]
-            new = [row for row in alike if row["feed"] not in before]
-            held = [row for row in alike if row["feed"] in before]
-            if new:
-                self.sync.database.append(RUNS, frame(RUNS, new, names))
-            if held:
-                put(self.sync.database, RUNS, frame(RUNS, held, names))
-
-    def _counted_before(self) -> dict[str, Changes]:
-        """What this run has done to tables so far: lists of completions bring messages, too."""
-        rows = self.sync.database.rows(
-            "SELECT feed, rows_new, rows_changed, rows_unchanged, rows_absent FROM ops.runs "
-            "WHERE run_id = ?",
-            [self.sync.run_id],
-        )
-        return {feed: Changes(*counts) for feed, *counts in rows}
-
-
-def _counted(received: Changes, new: int, changed: int) -> Changes:
-    """Rows as they were are what was received besides: some came several times."""
-    return Changes(new, changed, max(0, received.unchanged - new - changed), received.absent)
 
 
 def _ids_of(table: Table) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.errors import UnexpectedAnswer
-from dify_etl.dify.record import JsonText
+from dify_etl.dify.json_text import JsonText
 from dify_etl_tests.dify.pretend_server import PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 

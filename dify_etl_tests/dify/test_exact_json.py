@@ -10,8 +10,9 @@ from dify_etl.dify.http.auth import expiry_of
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.exact_json import decode, encode
 from dify_etl.dify.http.server import NEWEST, Server, parse_version
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import Batch, JsonText, parse
+from dify_etl.dify.record import Batch, parse
 from dify_etl.dify.workflow_records import NodeExecution, WorkflowRun
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table

@@ -22,10 +22,11 @@ from dify_etl.dify.conversations import (
 from dify_etl.dify.datasets import Dataset, Document, IndexingStatus
 from dify_etl.dify.feedback import Annotation, ExportedFeedback
 from dify_etl.dify.http.exact_json import decode
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.members import Member
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import Batch, JsonText, Record, lost, parse
+from dify_etl.dify.record import Batch, Record, lost, parse
 from dify_etl.dify.workflow_records import (
     ChatflowRun,
     NodeExecution,

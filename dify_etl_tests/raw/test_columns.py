@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from dify_etl.dify.record import (
-    Id,
-    Instant,
-    JsonText,
-    KeyRecord,
-    Money,
-    Record,
-    aliased,
-    optional,
-)
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Id, Instant, KeyRecord, Money, Record, aliased, optional
 from dify_etl.raw.columns import EXTRA, columns_of
 from dify_etl.raw.tables import raw
 

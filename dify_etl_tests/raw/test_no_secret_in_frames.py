@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from dify_etl.dify.http.deny_list import REMOVED
-from dify_etl.dify.record import JsonText, Record
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import Record
 from dify_etl.raw.columns import columns_of
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import RAW_TABLES, RawTable

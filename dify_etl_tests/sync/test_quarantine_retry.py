@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dify_etl.dify.record import JsonText, KeyRecord, Rejected
+from dify_etl.dify.json_text import JsonText
+from dify_etl.dify.record import KeyRecord, Rejected
 from dify_etl.feeds.quarantine import Retried, retry_quarantine, waiting_objects
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import AppList, Listed, WholeList

@@ -6,7 +6,7 @@ import hashlib
 
 from dify_etl.dify.app_records import App
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.record import JsonText
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.operations.applying import Action, Answer, Found
 from dify_etl.operations.deploying.comparing import HIDDEN, Comparison
