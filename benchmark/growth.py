@@ -89,7 +89,7 @@ def growths(reports: Iterable[str]) -> dict[str, list[Growth]]:
 def _quantities(report: str) -> Iterator[tuple[str, str, float]]:
     """Unit, name and value of each that a report of either kind tells."""
     for cells in _rows(report):
-        if cells[0] in ("marts", "file", "lake"):
+        if cells[0] in ("marts", "file", "lake", "s3"):
             name = f"{cells[0]}: {cells[1]}"
             yield SECONDS, name, max(_LEAST_SECONDS, _number(cells[2]))
             yield MEGABYTES, name, _number(cells[4])

@@ -1,8 +1,10 @@
 """The tables of a published copy that the shared warehouse gets: columns, partitions, digests."""
 
 import hashlib
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from dify_etl.shared_warehouse.engines import WORKSPACE, SharedWarehouse
 from dify_etl.warehouse.published_copy import identifier
@@ -12,7 +14,8 @@ SCHEMAS = ("raw", "ops", "staging", "marts")
 # Views of few rows without long texts that say what the ids of raw and marts mean. Other views
 # would hold the texts of raw tables a second time.
 VIEWS = ("stg_apps", "stg_datasets", "stg_documents", "stg_members")
-NO_MONTH = "DATE '0001-01-01'"
+MONTH_OF_NO_DAY = date(1, 1, 1)
+NO_MONTH = f"DATE '{MONTH_OF_NO_DAY}'"
 # By what rows are sorted within an app, where a table has it.
 _TIMES = ("created_at", "message_created_at", "started_at", "read_at")
 
@@ -58,6 +61,18 @@ class CopiedTable:
         day = f"t.{identifier(self.day)}"
         month = f"make_date(year({day}), month({day}), 1)"
         return "coalesce(t.app_id, '')", f"coalesce({month}, {NO_MONTH})"
+
+    def within(self, first: date | None, last: date | None) -> str:
+        """Rows `t` of these months, as SQL; without, those of no day. Said of the column itself and
+        with plain dates, so that no block and no file of other months is read.
+        """
+        if self.day is None:
+            return "true"
+        day = f"t.{identifier(self.day)}"
+        if first is None or last is None:
+            return f"{day} IS NULL"
+        last_day = last.replace(day=monthrange(last.year, last.month)[1])
+        return f"{day} >= DATE '{first}' AND {day} <= DATE '{last_day}'"
 
     @property
     def order(self) -> str:

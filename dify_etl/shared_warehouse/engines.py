@@ -379,7 +379,7 @@ def _connected(place: SharedPlace) -> Iterator[duckdb.DuckDBPyConnection]:
         # Rows are inserted in the order that is asked for, and others need none.
         connection.execute("SET preserve_insertion_order = false")
         for extension in _extensions(place):
-            _load(connection, extension)
+            load_extension(connection, extension)
         try:
             yield connection
         finally:
@@ -401,7 +401,7 @@ def _extensions(place: SharedPlace) -> list[str]:
     return found
 
 
-def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     """Load an extension: from its Python package, from DuckDB's folder, or from the network."""
     try:
         if (packaged := _packaged(extension)) is not None:

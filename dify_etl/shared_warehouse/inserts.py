@@ -79,13 +79,8 @@ def _parts(table: CopiedTable, statement: _Statement, most: int) -> Iterator[str
         f"({app}, {month}) IN (SELECT app_id, month FROM _statement "
         f"WHERE number = {statement.number})"
     )
-    if table.day is not None and statement.first is not None:
-        # Said of the column itself, so that no block of other months is read.
-        day = f"t.{identifier(table.day)}"
-        chosen += (
-            f" AND {day} >= DATE '{statement.first}'"
-            f" AND {day} < DATE '{statement.last}' + INTERVAL 1 MONTH"
-        )
+    if statement.first is not None:
+        chosen += f" AND {table.within(statement.first, statement.last)}"
     count = -(-statement.bytes // (2 * most))
     if count <= 1:
         yield chosen

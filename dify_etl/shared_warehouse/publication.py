@@ -16,6 +16,7 @@ import duckdb
 
 from dify_etl.shared_warehouse.column_types import Misfit, columns_to_change, described
 from dify_etl.shared_warehouse.copied_tables import (
+    MONTH_OF_NO_DAY,
     SCHEMAS,
     CopiedTable,
     compared_rows,
@@ -461,17 +462,34 @@ def _replace(
 ) -> int:
     """Delete and insert the partitions of a table that differ; answers rows inserted."""
     app, month = table.partition
-    of_table = f"SELECT app_id, month FROM _differing WHERE table_name = {quoted(table.qualified)}"
-    is_chosen = "true" if is_all else f"({app}, {month}) IN ({of_table})"
-    is_there = warehouse.value(
-        f"SELECT bool_or(is_there) FROM _differing WHERE table_name = {quoted(table.qualified)}"
-    )
-    if is_there:
+    of_table = f"FROM _differing WHERE table_name = {quoted(table.qualified)}"
+    found = warehouse.rows(f"SELECT DISTINCT month {of_table} AND is_there ORDER BY month")
+    months = [month for (month,) in found]
+    if is_all and months:
+        chosen = ["true"]
+    else:
+        of_partitions = f"({app}, {month}) IN (SELECT app_id, month {of_table})"
+        chosen = [f"{of_partitions} AND {table.within(*span)}" for span in _spans(months)]
+    for rows in chosen:
         warehouse.execute(
-            f"DELETE FROM shared.{table.sql} t WHERE {_OURS} AND {is_chosen}",
-            [workspace.workspace_id],
+            f"DELETE FROM shared.{table.sql} t WHERE {_OURS} AND {rows}", [workspace.workspace_id]
         )
     return insert_differing(warehouse, workspace.workspace_id, table, types)
+
+
+def _spans(months: Sequence[date]) -> list[tuple[date | None, date | None]]:
+    """First and last of months that follow one another; no months for rows without a day, which
+    count as of a month that a row may have all the same.
+    """
+    spans: list[tuple[date | None, date | None]] = []
+    if MONTH_OF_NO_DAY in months:
+        spans.append((None, None))
+    for month in months:
+        if spans and (last := spans[-1][1]) and (month - last).days <= 31:
+            spans[-1] = (spans[-1][0], month)
+        else:
+            spans.append((month, month))
+    return spans
 
 
 def _note(warehouse: SharedWarehouse, workspace: Workspace) -> None:

@@ -161,6 +161,8 @@ def test_only_the_partition_of_a_change_is_replaced(place: SharedPlace, tmp_path
         ([f"DELETE FROM raw.messages WHERE {of_app}"], 0),
         (["INSERT INTO raw.messages (app_id) VALUES (NULL)"], 1),
         (["UPDATE raw.messages SET query = 'nobody' WHERE app_id IS NULL"], 1),
+        (["INSERT INTO raw.messages (created_date) VALUES (DATE '0001-01-02')"], 2),
+        (["UPDATE raw.messages SET query = 'of old' WHERE app_id IS NULL"], 2),
     ):
         done = publish(place, change(copy, *statements))
         assert (done.tables, done.partitions, done.rows) == (1, 1, rows), statements
