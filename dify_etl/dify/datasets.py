@@ -111,9 +111,13 @@ class Document(Record):
         description="how often passages were found; moves no time", is_volatile=True
     )
     indexing_status: str | None = optional(
-        description="waiting, parsing, cleaning, splitting, indexing, completed, error, paused"
+        description="waiting, parsing, cleaning, splitting, indexing, completed, error; of a paused "
+        "one where it was stopped"
     )
-    display_status: str | None = optional(description="as the console shows it")
+    display_status: str | None = optional(
+        description="queuing, indexing, paused, error, available, disabled, archived: as the "
+        "console shows it"
+    )
     error: str | None = optional(description="error text; may be null with status error")
     is_enabled: bool | None = optional("enabled", description="whether retrieval uses it")
     disabled_at: Instant | None = optional(description="when it was disabled")

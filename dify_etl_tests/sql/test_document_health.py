@@ -38,7 +38,7 @@ def test_every_document_has_a_state(warehouse: HandWritten) -> None:
     document(warehouse, 4, "completed", is_archived=True)
     document(warehouse, 5, "indexing")
     document(warehouse, 6, "waiting", created_at=RUN_ENDED - timedelta(hours=2))
-    document(warehouse, 7, "paused")
+    document(warehouse, 7, "indexing", display_status="paused")  # as Dify's lists tell it
     document(warehouse, 8, "error", error="bad file")
     document(warehouse, 9, "error", error="worse", created_at=NOON + timedelta(minutes=1))
     document(warehouse, 10, "completed", absent_since=NOON)

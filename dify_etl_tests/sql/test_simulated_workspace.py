@@ -252,12 +252,19 @@ def test_marts_count_what_the_world_has(read: Read, version: str, zone: str) -> 
     place = read(version, zone)
     world = place.world
     documents = Counter(row.dataset_id for row in world.documents.values())
-    failed = Counter(
-        row.dataset_id for row in world.documents.values() if row.indexing_status == "error"
+    failed, working, paused = (
+        Counter(row.dataset_id for row in world.documents.values() if is_so(row))
+        for is_so in (
+            lambda row: row.indexing_status == "error",
+            lambda row: row.indexing_status not in ("error", "completed") and not row.is_paused,
+            lambda row: row.is_paused,
+        )
     )
-    told = "SELECT dataset_id, documents, failed_documents FROM marts.document_health"
-    assert place.rows(f"{told} ORDER BY ALL") == sorted(
-        (dataset_id, documents[dataset_id], failed[dataset_id]) for dataset_id in world.datasets
+    assert paused
+    told = """SELECT dataset_id, documents, failed_documents, working_documents, paused_documents
+        FROM marts.document_health ORDER BY ALL"""
+    assert place.rows(told) == sorted(
+        (one, documents[one], failed[one], working[one], paused[one]) for one in world.datasets
     )
     calls = Counter(
         tool

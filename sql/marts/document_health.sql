@@ -45,12 +45,23 @@ documents as (
         documents.indexing_status = 'completed'
         and not coalesce(documents.is_archived, false) as is_complete,
         coalesce(documents.is_enabled, true) as is_enabled,
+        -- A list of Dify's tells that somebody paused it by the status that the console shows.
+        coalesce(
+            'paused' in (documents.indexing_status, documents.display_status), false
+        ) as is_paused,
         documents.indexing_status
-        in ('waiting', 'parsing', 'cleaning', 'splitting', 'indexing') as is_working,
+        in ('waiting', 'parsing', 'cleaning', 'splitting', 'indexing') as is_unfinished,
         last_read.read_at
     from staging.stg_documents as documents
     cross join last_read
     where not documents.is_absent
+),
+
+states as (
+    select
+        *,
+        is_unfinished and not is_paused as is_working
+    from documents
 ),
 
 counted as (
@@ -59,7 +70,7 @@ counted as (
         count(*) as documents,
         count(*) filter (where is_complete and is_enabled) as available_documents,
         count(*) filter (where is_working) as working_documents,
-        count(*) filter (where indexing_status = 'paused') as paused_documents,
+        count(*) filter (where is_paused) as paused_documents,
         count(*) filter (where indexing_status = 'error') as failed_documents,
         count(*) filter (where is_complete and not is_enabled) as disabled_documents,
         count(*) filter (where is_archived) as archived_documents,
@@ -74,7 +85,7 @@ counted as (
         cast(sum(hit_count) as decimal(38, 0)) as hits,
         count(*) filter (where is_complete and is_enabled and coalesce(hit_count, 0) = 0)
             as never_hit_documents
-    from documents
+    from states
     group by dataset_id
 )
 

@@ -5,7 +5,7 @@
 -- created_by_account_id: Account that added it.
 -- created_at: When it was added, UTC.
 -- character_count: Characters of the text; Dify calls it word_count.
--- indexing_status: One of waiting, parsing, cleaning, splitting, indexing, completed, error, …
+-- indexing_status: One of waiting, parsing, cleaning, splitting, indexing, completed, error.
 -- error_message: Error text; may be null with status error.
 -- disabled_at: When it was disabled, UTC.
 -- disabled_by_account_id: Account that disabled it.
