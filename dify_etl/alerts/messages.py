@@ -53,12 +53,15 @@ def _message(kind: Kind, phase: Phase, told: Sequence[Due], source: str) -> Mess
 
 
 def _lines(incidents: Sequence[KeptIncident]) -> Iterator[str]:
-    """A line per text, which begins with what it is about; those of most incidents first."""
+    """A line per text, which begins with what it is about; those of most incidents first. A count
+    at its beginning is that of each.
+    """
     by_text: dict[str, list[str]] = {}
     for one in incidents:
         by_text.setdefault(one.text, []).append(one.subject)
     for text, subjects in sorted(by_text.items(), key=lambda item: -len(item[1])):
-        yield f"{some_of(subjects)}: {text}"
+        each = " (each)" if len(subjects) > 1 and text[:1].isdigit() else ""
+        yield f"{some_of(subjects)}{each}: {text}"
 
 
 def _since(incidents: Sequence[KeptIncident], phase: Phase) -> str:

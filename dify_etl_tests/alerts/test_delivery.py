@@ -143,6 +143,17 @@ def test_many_of_one_kind_are_one_message(home: WatchedHome, received: Received)
     assert received.titles() == ["Read whole again (40)"]
 
 
+def test_count_of_a_line_is_that_of_each(home: WatchedHome, received: Received) -> None:
+    """Six documents of each dataset wait, and not six of both."""
+    for name in ("Manuals", "Prices"):
+        stuck = {"dataset_name": name, "stuck_documents": 6, "failed_documents": 2}
+        home.add("marts.document_health", dataset_id=name, **stuck)
+    home.evaluate()
+    ((_, body),) = received.take()
+    line = "- Manuals, Prices (each): 6 documents are being indexed for more than a day, 2 failed"
+    assert body.splitlines()[1] == line
+
+
 def test_lines_are_bounded(home: WatchedHome, received: Received) -> None:
     """Of twenty different lines eight are shown, and the rest is counted."""
     for number in range(20):
