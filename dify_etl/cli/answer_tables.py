@@ -5,15 +5,14 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.control_codes import harmless
 from dify_etl.warehouse.published_copy import sql_errors
 
 MOST_ROWS = 1_000
 MOST_CHARACTERS = 400
-_NARROW = 8  # fewer characters for each column, and a row is shown as lines
 
 
 def cell(value: Any, *, width: int = MOST_CHARACTERS) -> Text:
@@ -25,22 +24,14 @@ def cell(value: Any, *, width: int = MOST_CHARACTERS) -> Text:
 
 
 def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table; where the terminal is too narrow for its columns, lines `name: value` by row."""
+    """A table; where the terminal is too narrow for its columns, lines `name value` by row."""
     shown = rows[:MOST_ROWS]
-    if len(names) * _NARROW <= console.width:
-        table = Table()
-        for name in names:
-            table.add_column(Text(harmless(name)))
-        for row in shown:
-            table.add_row(*map(cell, row))
-        console.print(table, highlight=False)
-    else:
-        for number, row in enumerate(shown, start=1):
-            table = Table.grid(padding=(0, 1))
-            for name, value in zip(names, row, strict=True):
-                table.add_row(Text(harmless(name), style="bold"), cell(value))
-            console.print(f"── row {number}", highlight=False)
-            console.print(table, highlight=False)
+    table = ShownTable()
+    for name in names:
+        table.add_column(Text(harmless(name)))
+    for row in shown:
+        table.add_row(*map(cell, row))
+    console.print(table, highlight=False)
     more = len(rows) > len(shown)
     told = f"the first {MOST_ROWS:,} rows; --format csv, or export, has all" if more else ""
     console.print(told or f"{len(rows):,} row{'' if len(rows) == 1 else 's'}", highlight=False)

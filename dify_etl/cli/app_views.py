@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from dify_etl.cli.consoles import err, out
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.operating import opened_operator
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.operations.apps import every_app, found_app
 from dify_etl.operations.errors import InputWrong
 from dify_etl.operations.exchange import Export, ExportApps
@@ -44,7 +45,7 @@ def show_apps(
     if is_json:
         print_json([{field: getattr(app, field) for field in LISTED} for app in found])
         return
-    table = RichTable(title=f"{len(found)} apps", title_justify="left")
+    table = ShownTable(title=f"{len(found)} apps", title_justify="left")
     for heading in ("name", "mode", "published", "changed (UTC)", "id"):
         table.add_column(heading, overflow="fold")
     for app in found:

@@ -42,12 +42,13 @@ def list_entries(
 
 def _show(chosen: "Sequence[AuditEntry]", all_entries: int) -> None:
     from rich.markup import escape
-    from rich.table import Table as RichTable
+
+    from dify_etl.cli.shown_tables import ShownTable
 
     if not chosen:
         out.print("Nothing was done yet.")
         return
-    table = RichTable(title=f"{len(chosen)} of {all_entries} entries", title_justify="left")
+    table = ShownTable(title=f"{len(chosen)} of {all_entries} entries", title_justify="left")
     for heading in ("at (UTC)", "plan", "step", "what", "to what", "outcome", "who"):
         table.add_column(heading, overflow="fold")
     for entry in chosen:

@@ -19,7 +19,6 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from dify_etl.cli.clear_errors import (
     FAILED,
@@ -32,6 +31,7 @@ from dify_etl.cli.clear_errors import (
 from dify_etl.cli.consoles import err, out, teller
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.log_line import print_line
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.settings import setting_names
 from dify_etl.ui.process_tree import PATIENCE_SECONDS, prepare_child
 from dify_etl.workspaces import WorkspaceTable, all_workspaces, environment_of
@@ -141,7 +141,7 @@ def run_each(
 
 def _show(console: Console, rows: Sequence[tuple[str, str, Any]], *, has_figures: bool) -> None:
     """A line per workspace: how it ended and, of a sync, rows read, new ones, what waits."""
-    table = RichTable()
+    table = ShownTable()
     table.add_column("workspace", no_wrap=True)
     table.add_column("how it ended", no_wrap=True)
     for heading in ("rows", "new", "in quarantine") if has_figures else ():

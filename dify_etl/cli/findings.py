@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.errors import ActionableError
 
 
@@ -58,7 +58,7 @@ _MARKS = {
 
 def show_findings(console: Console, title: str, findings: Sequence[Finding]) -> None:
     """A line each: ✓ good, ○ not for this account, – not looked at, ✗ something is to be done."""
-    table = RichTable(title=title, title_justify="left")
+    table = ShownTable(title=title, title_justify="left")
     for heading in ("", "checked", "found", "what to do"):
         table.add_column(heading, overflow="fold")
     for one in findings:

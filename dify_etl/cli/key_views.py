@@ -4,9 +4,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from dify_etl.cli.operating import show_notes
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.operations.keys.inventory import HeldKey, Inventory
 from dify_etl.operations.keys.states import Rotation
 
@@ -57,7 +57,7 @@ def _key_object(held: HeldKey, inventory: Inventory) -> dict[str, Any]:
 def show_inventory(console: Console, inventory: Inventory) -> None:
     """A line per key, those of nobody known last."""
     show_notes(console, (*inventory.problems, *inventory.unseen))
-    table = RichTable(title=f"{len(inventory.keys)} keys", title_justify="left")
+    table = ShownTable(title=f"{len(inventory.keys)} keys", title_justify="left")
     for heading in COLUMNS:
         table.add_column(heading, overflow="fold", no_wrap=heading == "key id")
     held = sorted(inventory.keys, key=lambda one: (one.standing == "unowned", one.app_name))

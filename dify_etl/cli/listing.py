@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.cli.answer_tables import cell
 from dify_etl.cli.json_answers import print_json
 from dify_etl.cli.published import published_copy
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.feeds.table import FEEDS
 from dify_etl.sync.report import STATES
 from dify_etl.time_zones import local_date
@@ -78,8 +78,8 @@ def describe_table(console: Console, name: str, *, is_json: bool = False) -> int
     return 0
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> RichTable:
-    shown = RichTable()
+def _columns(connection: duckdb.DuckDBPyConnection, table: CopyTable) -> ShownTable:
+    shown = ShownTable()
     shown.add_column("column", no_wrap=True)
     shown.add_column("type")
     shown.add_column("example", max_width=EXAMPLE_CHARACTERS, overflow="fold")
@@ -130,7 +130,7 @@ def _listed(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> Iterator[L
 def _show(
     console: Console, connection: duckdb.DuckDBPyConnection, rows: Sequence[ListedTable]
 ) -> None:
-    table = RichTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
+    table = ShownTable(title=str(connection.execute("SELECT current_database()").fetchall()[0][0]))
     table.add_column("table", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("how whole")

@@ -1,7 +1,6 @@
 """`dify-etl members`: list them; what is done to them is made of `operations.table`."""
 
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from dify_etl.cli.clear_errors import Debug, clear_errors
 from dify_etl.cli.consoles import out
@@ -9,6 +8,7 @@ from dify_etl.cli.json_answers import Json, print_json
 from dify_etl.cli.operating import opened_operator
 from dify_etl.cli.operation_commands import add_operations
 from dify_etl.cli.shared_options import Commands
+from dify_etl.cli.shown_tables import ShownTable
 
 LISTED = ("account_id", "email", "name", "role", "status", "last_active_at")
 
@@ -24,7 +24,7 @@ def list_members(*, as_json: Json = False, debug: Debug = False) -> None:
         if as_json:
             print_json([{field: getattr(one, field) for field in LISTED} for one in people])
             return
-        table = RichTable(title=f"{len(people)} members", title_justify="left")
+        table = ShownTable(title=f"{len(people)} members", title_justify="left")
         for heading in ("e-mail", "name", "role", "status", "last active", "id"):
             table.add_column(heading, overflow="fold")
         for one in people:

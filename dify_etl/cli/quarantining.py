@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from dify_etl.assembly.connection import (
     copy_place,
@@ -18,6 +17,7 @@ from dify_etl.assembly.connection import (
 )
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.json_answers import print_json
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.feeds.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.home import Home
 from dify_etl.sync.ledger import QUARANTINE
@@ -36,7 +36,7 @@ def list_quarantine(console: Console, *, is_json: bool = False) -> int:
     if not waiting:
         console.print("Nothing waits in quarantine.")
         return 0
-    table = RichTable(title=f"{len(waiting)} objects in quarantine", title_justify="left")
+    table = ShownTable(title=f"{len(waiting)} objects in quarantine", title_justify="left")
     for heading in ("feed", "record", "field", "what is wrong", "endpoint"):
         table.add_column(heading, overflow="fold")
     for one in waiting:

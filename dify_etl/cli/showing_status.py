@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from dify_etl.assembly.connection import effective_settings
 from dify_etl.assembly.status import Status, read_status
@@ -19,6 +18,7 @@ from dify_etl.assembly.status_lines import (
 from dify_etl.cli.consoles import teller
 from dify_etl.cli.error_messages import print_error
 from dify_etl.cli.json_answers import print_json
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.cli.summary import broken_messages, show_verdict
 from dify_etl.cli.verdict_json import verdict_object
 
@@ -52,7 +52,7 @@ def show_status(console: Console, status: Status) -> None:
     tell = teller(console)
     for line in (headline(status), *times(status)):
         tell(line)
-    table = RichTable()
+    table = ShownTable()
     for place, heading in enumerate(FEED_HEADINGS):
         is_count = place > FEED_HEADINGS.index("proven through")
         table.add_column(heading, justify="right" if is_count else "left", no_wrap=not place)

@@ -7,11 +7,11 @@ from shlex import quote
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from dify_etl.assembly.night import NightResult
 from dify_etl.cli.clear_errors import message_of
 from dify_etl.cli.error_messages import ErrorMessage
+from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.sync.causes import SHOWN_CAUSES, by_cause
 from dify_etl.sync.differing_figures import RECONCILIATION, DifferingFigure
 from dify_etl.sync.report import STATES, FeedReport
@@ -46,7 +46,7 @@ class SyncOutcome:
 
 def show_summary(console: Console, reports: Sequence[FeedReport], seconds: float) -> None:
     """A line per raw table: rows, what was new, requests and states of the slices."""
-    table = RichTable(title=f"Loaded in {seconds:.1f} s", title_justify="left")
+    table = ShownTable(title=f"Loaded in {seconds:.1f} s", title_justify="left")
     table.add_column("feed")
     for heading in ("rows", "new", "changed", "requests", "seconds"):
         table.add_column(heading, justify="right")
@@ -103,7 +103,7 @@ def show_accepted(console: Console, accepted: list[AcceptedHole]) -> None:
     """Holes that count in no verdict, since somebody accepted them."""
     if not accepted:
         return
-    table = RichTable(title="Accepted holes", title_justify="left")
+    table = ShownTable(title="Accepted holes", title_justify="left")
     for heading in ("feed", "app", "days", "why", "until"):
         table.add_column(heading, overflow="fold")
     for one in accepted:
@@ -115,7 +115,7 @@ def show_differing(console: Console, differing: list[DifferingFigure]) -> None:
     """Dify's figures that our rows do not give, with both; all of them stand in the mart."""
     if not differing:
         return
-    table = RichTable(title="Figures that differ from Dify's", title_justify="left")
+    table = ShownTable(title="Figures that differ from Dify's", title_justify="left")
     for heading in ("app", "day", "metric", "figures", "what is known"):
         table.add_column(heading, overflow="fold")
     for one in differing[:SHOWN_FIGURES]:
@@ -152,7 +152,7 @@ def show_hidden_feeds(console: Console, hidden: list[HiddenFeed]) -> None:
     """What Dify does not show to this account: no failure, but nothing to miss unknowingly."""
     if not hidden:
         return
-    table = RichTable(title="Not shown to this account", title_justify="left")
+    table = ShownTable(title="Not shown to this account", title_justify="left")
     for heading in ("feed", "apps", "to whom it is shown, and what to ask for"):
         table.add_column(heading, overflow="fold")
     for feed, apps, reason in hidden:

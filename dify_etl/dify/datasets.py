@@ -111,8 +111,8 @@ class Document(Record):
         description="how often passages were found; moves no time", is_volatile=True
     )
     indexing_status: str | None = optional(
-        description="waiting, parsing, cleaning, splitting, indexing, completed, error; of a paused "
-        "one where it was stopped"
+        description="waiting, parsing, cleaning, splitting, indexing, completed, error; of a "
+        "paused one where it was stopped"
     )
     display_status: str | None = optional(
         description="queuing, indexing, paused, error, available, disabled, archived: as the "
