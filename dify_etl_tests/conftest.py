@@ -78,7 +78,6 @@ QUICK = (
     "cli/test_exporting.py",
     "defs/test_asset_keys.py",
     "defs/test_schedule_tokens.py",
-    "shared_warehouse/test_publication.py",
     "sync/test_causes.py",
     "sync/test_fetching.py",
     "sync/test_lock.py",

@@ -12,5 +12,6 @@ FORKS.set_forkserver_preload(
         "dify_etl.defs.code_location",
         "dify_etl_tests.crashes.short_runs",
         "dify_etl_tests.cli.command_line",
+        "dify_etl_tests.preloaded",
     ]
 )

@@ -88,6 +88,10 @@ def serving_postgres(*, log_statement: str = "all") -> Iterator[Postgres]:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
+            "full_page_writes": "off",
+            "autovacuum": "off",
+            # To compile a query takes longer than to ask tables of a few rows.
+            "jit": "off",
             "log_statement": log_statement,
             "log_line_prefix": "%u ",
             "timezone": "UTC",

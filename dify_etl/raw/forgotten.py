@@ -88,8 +88,10 @@ class Forgotten:
         """The words of these texts that are the name of one of them, with the person."""
         if not self.lengths:
             return {}
-        words = texts.drop_nulls().str.extract_all(_TOKEN.pattern).explode().drop_nulls().unique()
-        words = words.filter(words.str.len_chars().is_in(sorted(self.lengths)))
+        # One query: Polars plans each step of a series as one of its own.
+        word = pl.col("text").str.extract_all(_TOKEN.pattern).explode().drop_nulls()
+        of_length = word.filter(word.str.len_chars().is_in(sorted(self.lengths)))
+        words = texts.alias("text").to_frame().select(of_length.unique()).to_series()
         people = {word: self.names.get(pseudonym(word)) for word in words}
         return {word: person for word, person in people.items() if person is not None}
 
@@ -98,7 +100,7 @@ class Forgotten:
         return _TOKEN.sub(lambda one: people.get(one[0], one[0]), text)
 
     def _named(self, names: pl.Series, pseudonym: Callable[[str], str]) -> pl.Series:
-        told = names.drop_nulls().unique()
+        told = {name for name in names.to_list() if name is not None}
         new = set(self.names.values())
         people = {name: name if name in new else self.names.get(pseudonym(name)) for name in told}
         return _looked_up(names, {name: one for name, one in people.items() if one is not None})
@@ -138,11 +140,10 @@ def names_of_actors(
 
 
 def _looked_up(ids: pl.Series, people: Mapping[str, str]) -> pl.Series:
-    if not people:
+    if not people or ids.null_count() == len(ids):
         return pl.Series([None], dtype=pl.String()).new_from_index(0, len(ids))
-    return ids.replace_strict(
-        list(people), list(people.values()), default=None, return_dtype=pl.String()
-    )
+    # Of some thousand ids as quick as Polars, which plans a query for it, and of a few far quicker.
+    return pl.Series(ids.name, map(people.get, ids.to_list()), pl.String())
 
 
 def _pairs(rows: pl.DataFrame, column: str) -> dict[str, str]:

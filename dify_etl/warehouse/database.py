@@ -72,6 +72,7 @@ class Database:
     connection: duckdb.DuckDBPyConnection
     path: Path
     changed: set[str] = field(default_factory=set)  # raw tables, noted in ops.table_changes
+    filled: set[str] = field(default_factory=set)  # tables that had rows when they were looked at
 
     def execute(
         self, sql: str, parameters: object = None, *, is_told: bool = False
@@ -173,11 +174,24 @@ class Database:
         rows = _rows_as(table, frame)
         self.execute_over(frame, f"MERGE INTO {table.qualified} t USING ({rows}) s {clauses}")
 
-    def append(self, table: Table, frame: pl.DataFrame) -> None:
-        """Insert a frame's rows, whose keys the caller knows to be new: half of a MERGE's time."""
-        into = ", ".join(f'"{name}"' for name in frame.columns)
+    def append(self, table: Table, frame: pl.DataFrame, **also: str) -> None:
+        """Insert a frame's rows, whose keys the caller knows to be new: half of a MERGE's time.
+        `also` is SQL for columns that the frame lacks.
+        """
+        into = ", ".join(f'"{name}"' for name in (*frame.columns, *also))
         rows = _rows_as(table, frame)
+        if also:
+            rows = f"SELECT *, {', '.join(also.values())} FROM ({rows})"
         self.execute_over(frame, f"INSERT INTO {table.qualified} ({into}) {rows}")
+
+    def is_empty(self, table: Table) -> bool:
+        """Whether a table has no row; of one that had some, nobody asks again."""
+        if table.qualified in self.filled:
+            return False
+        if self.rows(f"SELECT 1 FROM {table.qualified} LIMIT 1"):
+            self.filled.add(table.qualified)
+            return False
+        return True
 
     def execute_over(self, frame: pl.DataFrame, sql: str) -> None:
         """Run one statement that reads the frame under the name `_frame`."""

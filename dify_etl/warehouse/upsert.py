@@ -51,6 +51,10 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     if frame.height > 1 and frame.select(table.key).n_unique() < frame.height:
         frame, foreign = _of_one_owner_each(table, frame)
         frame = frame.unique(list(table.key), keep="last")
+    if database.is_empty(table):  # there is nothing to compare with
+        moments = ("loaded_at", "changed_at") if table.keeps_history else ()
+        database.append(table, frame, **dict.fromkeys(moments, _moment(now)))
+        return Changes(frame.height, foreign=foreign)
     database.stage("_incoming", frame, table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:

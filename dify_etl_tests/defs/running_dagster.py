@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ BACKFILL = """mutation($params: LaunchBackfillParams!) {
 PROGRESS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
     ... on PartitionBackfill { status numPartitions runs(limit: 50) { status } } } }"""
 PATIENCE_SECONDS = 240
+# It trusts nobody: to load the authorities takes longer than to ask a server here.
+UNENCRYPTED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class RunningDagster:
@@ -39,9 +42,8 @@ class RunningDagster:
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The answer's data; fails on GraphQL errors."""
-        answer = httpx.post(
-            self._url, json={"query": query, "variables": variables}, timeout=60
-        ).json()
+        asked = {"query": query, "variables": variables}
+        answer = httpx.post(self._url, json=asked, timeout=60, verify=UNENCRYPTED).json()
         assert "errors" not in answer, answer
         return answer["data"]
 

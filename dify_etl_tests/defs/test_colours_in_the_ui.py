@@ -13,7 +13,7 @@ import dagster as dg
 import httpx
 
 from dify_etl.defs.location import ALONE
-from dify_etl_tests.defs.running_dagster import free_port
+from dify_etl_tests.defs.running_dagster import UNENCRYPTED, free_port
 from dify_etl_tests.defs.test_colours import DAYS, Nights
 from dify_etl_tests.sync.small_worlds import quiet_world, talk
 from dify_etl_tests.sync.workplace import NOW, Workplace
@@ -67,7 +67,7 @@ def webserver(home: Path, settings: dict[str, str]) -> Iterator[str]:
 
 def _is_up(url: str) -> bool:
     with suppress(httpx.TransportError):
-        return httpx.post(url, json={"query": "{ version }"}).is_success
+        return httpx.post(url, json={"query": "{ version }"}, verify=UNENCRYPTED).is_success
     return False
 
 
@@ -76,7 +76,7 @@ class Page:
 
     def __init__(self, url: str, *path: str) -> None:
         asked = {"query": STATES, "variables": {"key": {"path": list(path)}}}
-        answer = httpx.post(url, json=asked, timeout=60).json()
+        answer = httpx.post(url, json=asked, timeout=60, verify=UNENCRYPTED).json()
         assert "errors" not in answer, answer
         self._node: Any = answer["data"]["assetNodeOrError"]
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from dify_etl.dify import DifyClient
 from dify_etl.dify.http.clock import Clock
+from dify_etl_tests.worlds import built_once
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world
 from dify_simulated.world.build_workspace import PASSWORD
 from dify_simulated.world.rows import App
@@ -18,6 +19,7 @@ EDITOR = "eddie@dify.test"
 NORMAL = "normal.user@dify.test"
 
 
+@built_once
 def quiet_world() -> World:
     """Five apps, one of each mode, six datasets, and hardly any traffic."""
     return build_world(WorldPlan(seed=11, apps=5, days=1, conversations_per_day=1, now=NOW))

@@ -6,7 +6,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
@@ -50,10 +50,8 @@ def make_tables(postgres: Postgres, database: str, version: str) -> None:
     postgres.execute("; ".join(made), database)
 
 
-def put_rows(postgres: Postgres, database: str, table: str, rows: Iterable[Row]) -> None:
-    """Rows into a table; what the version has no column for is left out."""
-    kinds = _kinds(postgres, database)[table]
-    held = list(rows)
+def put_rows(cursor: Any, table: str, held: list[Row], kinds: Mapping[str, str]) -> None:
+    """Rows into a table of these columns; what the version has no column for is left out."""
     if not held:
         return
     names = [name for name in kinds if name in held[0]]
@@ -63,8 +61,7 @@ def put_rows(postgres: Postgres, database: str, table: str, rows: Iterable[Row])
         writer.writerow([_cell(row.get(name), kinds[name]) for name in names])
     text.seek(0)
     listed = ", ".join(f'"{name}"' for name in names)
-    with postgres.connected(database) as cursor:
-        cursor.copy_expert(f"COPY {table} ({listed}) FROM STDIN (FORMAT csv, NULL '\\N')", text)
+    cursor.copy_expert(f"COPY {table} ({listed}) FROM STDIN (FORMAT csv, NULL '\\N')", text)
 
 
 def _kinds(postgres: Postgres, database: str) -> Mapping[str, Mapping[str, str]]:
@@ -100,9 +97,12 @@ def fill(postgres: Postgres, database: str, world: World, version: str) -> None:
             for table, found in _rows(world, ServerVersion(version))
             if table in known
         }
-    postgres.execute(f"TRUNCATE {', '.join(known)}", database)
-    for table, found in rows.items():
-        put_rows(postgres, database, table, found)
+    # Asked once, on one connection: PostgreSQL takes longer to tell its columns than to fill them.
+    kinds = _kinds(postgres, database)
+    with postgres.connected(database) as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(known)}")
+        for table, found in rows.items():
+            put_rows(cursor, table, found, kinds[table])
 
 
 def _rows(world: World, version: ServerVersion) -> Iterator[tuple[str, Iterator[Row]]]:

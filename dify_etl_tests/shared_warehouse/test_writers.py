@@ -215,6 +215,6 @@ def test_processes_write_a_lake_at_once(
     place = make_place("postgres")
     began, cut = time.monotonic(), [0]
     trouble = cutting_off(postgres, cut) if SOAK else None
-    versions, kills = max(3, SOAK // len(WRITERS)), 1 + SOAK // 50
+    versions, kills = max(2, SOAK // len(WRITERS)), 1 + SOAK // 50
     writers = write_all(place, tmp_path, versions, kills, trouble)
     tell(f"{told('a lake in PostgreSQL', writers, began)}; {cut[0]} sessions cut off")

@@ -8,16 +8,23 @@ import httpx
 import pytest
 
 from dify_etl_tests.simulated.signing_in import signed_in
+from dify_etl_tests.worlds import built_once
 from dify_simulated import SimulatedDify, World, WorldPlan, build_world
 from dify_simulated.world.rows import App
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def world() -> World:
+@built_once
+def busy_world() -> World:
     """Five apps, one of each mode, and a few days of traffic."""
     return build_world(WorldPlan(seed=5, apps=5, days=4, conversations_per_day=8, now=NOW))
+
+
+@pytest.fixture
+def world() -> World:
+    """A busy world of the test's own."""
+    return busy_world()
 
 
 @pytest.fixture

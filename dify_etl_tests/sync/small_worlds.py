@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 
 from dify_etl_tests.sync.workplace import NOW
+from dify_etl_tests.worlds import built_once
 from dify_simulated import World, WorldPlan, build_world
 from dify_simulated.versions import ServerVersion
 from dify_simulated.world.rows import App, Conversation, WorkflowRun
 
 
+@built_once
 def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1") -> World:
     """Five apps of five modes, four days of traffic, and one of each kind that is odd; two agents
     beside them where the version has such.
@@ -26,6 +28,7 @@ def lively_world(*, seed: int = 3, timezone: str = "UTC", version: str = "1.12.1
     )
 
 
+@built_once
 def brief_world(version: str = "1.12.1") -> World:
     """A lively world whose talks are short, so that it is read quickly."""
     return shortened(lively_world(version=version))
@@ -41,6 +44,7 @@ def shortened(world: World) -> World:
     return world
 
 
+@built_once
 def quiet_world(*modes: str, timezone: str = "UTC") -> World:
     """One app per mode, and no traffic at all."""
     world = build_world(
@@ -57,6 +61,7 @@ def quiet_world(*modes: str, timezone: str = "UTC") -> World:
     return world
 
 
+@built_once
 def agent_world() -> World:
     """Two agents with talks of end users and accounts, of debugging too, and a chat app."""
     world = build_world(

@@ -7,7 +7,6 @@ Rows go in and out through this class, so that tables and indexes never disagree
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
 from threading import RLock
@@ -41,8 +40,6 @@ from dify_simulated.world.rows import (
     Workspace,
 )
 
-Clock = Callable[[], datetime]
-
 
 def wall_clock() -> datetime:
     """The time of this machine, UTC."""
@@ -61,7 +58,7 @@ class Tables:
         self.lock = RLock()
         self.random = Random(seed)
         self.dead_hosts: set[str] = set()  # hosts of remote files that do not answer
-        self._clock: Clock = wall_clock if now is None else lambda: now
+        self._stopped_at = now
         self._make_tables()
         self._make_indexes()
 
@@ -119,11 +116,18 @@ class Tables:
 
     def now(self) -> datetime:
         """The clock of the world, UTC."""
-        return self._clock()
+        return wall_clock() if self._stopped_at is None else self._stopped_at
 
     def set_now(self, at: datetime | None) -> None:
         """Stop the clock at an instant, or let it run with the wall clock (None)."""
-        self._clock = wall_clock if at is None else lambda: at
+        self._stopped_at = at
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but the lock: a copy has its own."""
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, lock=RLock())
 
     def new_id(self) -> str:
         """A fresh uuid of version 4, repeatable for the same seed."""

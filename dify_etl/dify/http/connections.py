@@ -4,8 +4,10 @@ One client for all would look at every connection, under one lock, for each requ
 """
 
 import logging
+import ssl
 import time
 from collections.abc import Callable
+from urllib.request import getproxies
 
 import httpx
 
@@ -18,7 +20,8 @@ class Connections:
     """Lends a client for each sending; the one that came back last, whose connection is warm.
 
     `on_sent` and `on_answered` are called for each request sent, those of a login too; the answer
-    is read whole by then, within `bounds`. `transport` replaces the network, in tests.
+    is read whole by then, within `bounds`. `transport` replaces the network, in tests. What is not
+    `encrypted` is a server at http://, for which no authorities are loaded.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Connections:
         transport: httpx.BaseTransport | None = None,
         bounds: AnswerBounds | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        encrypted: bool = True,
     ) -> None:
         _hush_wire_log()
         self._bounds = bounds or AnswerBounds()
@@ -36,7 +40,7 @@ class Connections:
         self._on_sent = on_sent
         self._on_answered = on_answered
         self._transport = transport
-        self._tls = True if transport else httpx.create_ssl_context()
+        self._tls: ssl.SSLContext | bool = True if transport else _tls_context(encrypted)
         self._all: list[httpx.Client] = []
         self._idle: list[httpx.Client] = []
 
@@ -84,6 +88,15 @@ class Connections:
         )
         bound_headers(client, deadline)
         return client
+
+
+def _tls_context(encrypted: bool) -> ssl.SSLContext:
+    """Whom to trust. To load the authorities takes longer than a small command's requests do, so
+    where nothing is encrypted, the way to a proxy neither, there is a context that trusts nobody.
+    """
+    if encrypted or any(proxy.startswith("https:") for proxy in getproxies().values()):
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _NoCookies(httpx.Cookies):

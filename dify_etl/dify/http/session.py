@@ -157,6 +157,7 @@ class Session:
             transport=transport,
             bounds=self.bounds,
             monotonic=self._clock.monotonic,
+            encrypted=not server.origin.startswith("http://"),
         )
         self._outage = Outage(
             server.origin, self._is_well, clock=self._clock, patience=patience or OutagePatience()
