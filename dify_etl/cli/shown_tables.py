@@ -29,7 +29,7 @@ class ShownTable(Table):
             yield from self._lines(console)
 
     def _fits(self, console: Console, options: ConsoleOptions) -> bool:
-        """Whether Rich's own widths, which begin with the least of each column, are not too wide."""
+        """Whether the widths that Rich takes, with the least of each column, have room."""
         room = options.max_width - self._extra_width
         return sum(self._calculate_column_widths(console, options.update(width=room))) <= room
 
