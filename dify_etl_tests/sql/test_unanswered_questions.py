@@ -8,6 +8,7 @@ import pytest
 from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
 
 MART = "marts.unanswered_questions"
+DAYS = timedelta(days=3)
 
 
 def ask(warehouse: HandWritten, question: str, **values: Any) -> str:
@@ -36,6 +37,19 @@ def test_equal_questions_are_one_group(warehouse: HandWritten) -> None:
     assert (row["example_question"], row["example_answer"]) == ("where is my parcel", "On")
     assert (row["example_message_id"], row["last_asked_date"]) == (last, DAY)
     assert (row["people"], row["is_annotated"]) == (1, False)
+
+
+def test_examples_that_share_conversation_and_time_have_texts_of_their_own(
+    warehouse: HandWritten,
+) -> None:
+    """The clock of some servers stands for a while, and agents ask several questions at once."""
+    warehouse.app("chat")
+    for question, answer in (("One", ""), ("Two", "  ")):
+        ask(warehouse, question, answer=answer, conversation_id="talk", created_at=NOON)
+    ask(warehouse, "One", status="error", conversation_id="talk", created_at=NOON - DAYS)
+    rows = warehouse.rows_of(MART)
+    told = [(row["question_group"], row["example_question"], row["example_answer"]) for row in rows]
+    assert sorted(told) == [("one", "One", ""), ("two", "Two", "  ")]
 
 
 def test_disliked_answers(warehouse: HandWritten) -> None:

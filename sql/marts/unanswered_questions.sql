@@ -66,7 +66,11 @@ grouped as (
         max(created_date) filter (where is_bad) as last_asked_date,
         -- As one value: max_by skips nulls, and would take each from another message.
         max_by(
-            {'conversation_id': conversation_id, 'message_id': message_id},
+            {
+                'conversation_id': conversation_id,
+                'message_id': message_id,
+                'created_at': created_at
+            },
             (created_at, message_id, conversation_id)
         ) filter (where is_bad) as example
     from marked
@@ -74,11 +78,13 @@ grouped as (
     having bool_or(is_bad)
 ),
 
--- Texts are read of the examples alone.
+-- Texts are read of the examples alone: of the other messages of a conversation the time tells.
 texts as (
     select conversation_id, message_id, question, answer
     from staging.stg_message_rows
-    where conversation_id in (select example.conversation_id from grouped)
+    where
+        conversation_id in (select example.conversation_id from grouped)
+        and created_at in (select example.created_at from grouped)
 )
 
 select
