@@ -104,6 +104,7 @@ def build_all(
     each build ended. WarehouseUnwritable ends it.
     """
     database.bound_memory(MEMORY)
+    database.expect_large_commits()
     models = {one.qualified: one.model for one in files if one.model is not None}
     prints = fingerprints(database, list(models.values()))
     built = _built(database)

@@ -29,6 +29,7 @@ from dify_etl.warehouse.partitions import (
     number_changed,
     number_groups,
     number_joined,
+    other_groups,
     visible,
 )
 from dify_etl.warehouse.published_copy import identifier
@@ -307,62 +308,61 @@ class PartialBuilds:
 
     def build(self, model: Model) -> None:
         """Put the rows of the affected partitions in the place of those that were there; call it
-        inside a transaction, with the query prepared.
+        inside a transaction, with the query prepared. Rows that are as they were are left alone:
+        to write them anew takes longer than to compare them.
         """
         here, held = self._here(model), self._held_here(model)
         table = _quoted(model.qualified)
-        group = self._group_of(model.qualified)
-        before = f"(SELECT * FROM live.{table} AS t WHERE {held})"
-        self.database.execute(
+        execute = self.database.execute
+        execute(
             f"CREATE OR REPLACE TEMP TABLE _now AS SELECT * FROM part.{table} AS t WHERE {here}"
         )
-        if group:
-            self.database.execute(f"CREATE OR REPLACE TEMP TABLE _was AS {before}")
-            before = "_was"
+        execute(
+            f"""CREATE OR REPLACE TEMP TABLE _rows AS
+            SELECT {self._row(model)}, true AS is_now FROM temp._now AS t UNION ALL
+            SELECT {self._row(model)}, false FROM live.{table} AS t WHERE {held}"""
+        )
+        # As many of each as there were: equal rows may stand several times.
+        execute(
+            """CREATE OR REPLACE TEMP TABLE _other_rows AS SELECT * FROM _rows WHERE digest IN (
+            SELECT digest FROM _rows GROUP BY digest
+            HAVING count(*) FILTER (WHERE is_now) <> count(*) FILTER (WHERE NOT is_now))"""
+        )
+        other = "SELECT row_id FROM temp._other_rows WHERE"
+        execute(f"DELETE FROM live.{table} WHERE rowid IN ({other} NOT is_now)")
+        execute(f"INSERT INTO live.{table} SELECT * FROM _now WHERE rowid IN ({other} is_now)")
         if model.partition is not None:
-            self._digest("_before", model, before)
-            self._digest("_after", model, "_now")
-        self.database.execute(f"DELETE FROM live.{table} AS t WHERE {held}")
-        self.database.execute(f"INSERT INTO live.{table} SELECT * FROM _now")
-        if model.partition is not None:
-            self._note_part(model, group)
-        for kept in ("_now", "_was"):  # in memory
-            self.database.execute(f"DROP TABLE IF EXISTS temp.{kept}")
+            self._note_part(model)
+        for kept in ("_now", "_rows", "_other_rows"):  # in memory
+            execute(f"DROP TABLE temp.{kept}")
 
-    def _note_part(self, model: Model, group: Sequence[str]) -> None:
+    def _row(self, model: Model) -> str:
+        """What is noted of a row `t`: its place, digest, partition, and the hash of its group."""
+        app, day = model.partition or (None, None)
+        of_app = f"""coalesce(t."{app}", '')""" if app else "''"
+        of_day = f'coalesce(t."{day}", {NO_DAY})' if day else NO_DAY
+        group = self._group_of(model.qualified)
+        of_group = hash_of(group) if group else "NULL"
+        return (
+            f"t.rowid AS row_id, hash(t) AS digest, {of_app} AS app_id, {of_day} AS local_date, "
+            f"{of_group} AS group_hash"
+        )
+
+    def _note_part(self, model: Model) -> None:
         """Number the partitions, and groups, that came out other than they were."""
         self.database.execute(
             """CREATE OR REPLACE TEMP TABLE _changed AS
-            SELECT coalesce(a.app_id, b.app_id) AS app_id,
-                coalesce(a.local_date, b.local_date) AS local_date,
-                coalesce(a.rows, 0) AS rows, NULL::VARCHAR AS digest
-            FROM _after AS a FULL JOIN _before AS b
-                ON a.app_id = b.app_id AND a.local_date = b.local_date
-            WHERE a.digest IS DISTINCT FROM b.digest OR a.rows IS DISTINCT FROM b.rows"""
+            SELECT app_id, local_date, count(*) FILTER (WHERE is_now) AS rows,
+                NULL::VARCHAR AS digest
+            FROM _rows
+            WHERE (app_id, local_date) IN (SELECT app_id, local_date FROM _other_rows)
+            GROUP BY app_id, local_date"""
         )
         number = last_change(self.database) + 1
         number_changed(self.database, model.qualified)
-        if group:
-            number_groups(
-                self.database,
-                model.qualified,
-                group,
-                before="_was",
-                after="_now",
-                number=number,
-            )
-
-    def _digest(self, name: str, model: Model, rows: str) -> None:
-        app, day = model.partition or (None, "")
-        of_app = f"""coalesce("{app}", '')""" if app else "''"
-        self.database.execute(
-            f"""CREATE OR REPLACE TEMP TABLE {name} AS
-            SELECT app_id, local_date, count(*) AS rows,
-                bit_xor(digest)::VARCHAR || ' ' || sum(digest % 1000003)::VARCHAR AS digest
-            FROM (SELECT {of_app} AS app_id, coalesce("{day}", {NO_DAY}) AS local_date,
-                hash(t) AS digest FROM {rows} AS t)
-            GROUP BY app_id, local_date"""
-        )
+        if self._group_of(model.qualified):
+            groups = "SELECT DISTINCT group_hash FROM _other_rows"
+            number_groups(self.database, model.qualified, groups, number)
 
     def keep(self, model: Model) -> bool:
         """Keep the rows of a small table, to be compared after its build; whether it has any."""
@@ -389,10 +389,8 @@ class PartialBuilds:
         number = last_change(self.database) + 1
         if group := self._group_of(model.qualified):
             if was_there:
-                after = model.qualified
-                number_groups(
-                    self.database, after, group, before="_was", after=after, number=number
-                )
+                groups = other_groups(group, "_was", model.qualified)
+                number_groups(self.database, model.qualified, groups, number)
             else:
                 number_all_groups(self.database, model.qualified, number)
         if model.partition is None:

@@ -291,16 +291,17 @@ def hash_of(group: Sequence[str]) -> str:
     return f"hash({names})"
 
 
-def number_groups(
-    database: Database, table: str, group: Sequence[str], *, before: str, after: str, number: int
-) -> None:
-    """Give a number to the groups of a table that have other rows `after` than `before`."""
-    database.execute(
-        f"""CREATE OR REPLACE TEMP TABLE _groups AS SELECT DISTINCT group_hash FROM (
+def other_groups(group: Sequence[str], before: str, after: str) -> str:
+    """The query of the hashes of the groups that have other rows in `after` than in `before`."""
+    return f"""SELECT DISTINCT group_hash FROM (
             SELECT {hash_of(group)} AS group_hash, hash(t) AS digest, 1 AS many FROM {after} AS t
             UNION ALL SELECT {hash_of(group)}, hash(t), -1 FROM {before} AS t)
         GROUP BY group_hash, digest HAVING sum(many) <> 0"""
-    )
+
+
+def number_groups(database: Database, table: str, groups: str, number: int) -> None:
+    """Give a number to the groups of a table whose hashes a query answers as group_hash."""
+    database.execute(f"CREATE OR REPLACE TEMP TABLE _groups AS {groups}")
     database.execute(
         "DELETE FROM ops.changed_groups WHERE table_name = ? "
         "AND group_hash IN (SELECT group_hash::VARCHAR FROM _groups)",

@@ -21,7 +21,7 @@ from dify_etl.time_zones import zone_of
 from dify_etl.warehouse import model_builds, partial_builds
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.model_builds import Builds, build_all
-from dify_etl.warehouse.models import Model
+from dify_etl.warehouse.models import Model, read_model
 from dify_etl.warehouse.partial_builds import LEAST_ROWS, PartialBuilds
 from dify_etl.warehouse.partitions import BY_APP, BY_DAY, LINKS
 from dify_etl.warehouse.sql_files import SqlFile
@@ -766,6 +766,53 @@ def test_groups_of_questions_are_built_anew_where_one_changed(
     (mart,) = [one for one in MODELS if one.qualified == "marts.unanswered_questions"]
     held = database.rows(f"SELECT * FROM {mart.qualified} ORDER BY ALL")
     assert held == database.rows(f"SELECT * FROM ({mart.query}) ORDER BY ALL")
+
+
+ANSWERS = """-- One row per message: its answer, as often as it was given.
+-- materialized: table
+-- incremental: app_id, created_date
+-- app_id: Id of the app.
+-- created_date: Local day.
+-- answer: Its answer.
+select app_id, created_date, answer from raw.messages
+"""
+
+
+def test_rows_that_are_as_they_were_are_left_alone(
+    database: Database, parts: Counter[str], tmp_path: Path
+) -> None:
+    """Equal rows stand as many times as there are; only what is other is written."""
+    rows = HandWritten(database, zone_of(ZONE))
+    rows.app("chat", "app")
+    for number, answer in enumerate(("same", "same", "same", "first", "second")):
+        rows.message(f"talk {number}", message_id=f"{number}", answer=answer, created_at=FIRST)
+    rows.message("talk", message_id="old", answer="same", created_at=FIRST - timedelta(days=1))
+    path = tmp_path / "staging" / "stg_given.sql"
+    path.parent.mkdir()
+    path.write_text(ANSWERS)
+    files = [SqlFile("staging", "stg_given", read_model(path))]
+
+    def held() -> dict[int, str]:
+        assert not [error for _, error in build_all(database, files, run_id="night") if error]
+        return dict(database.rows("SELECT rowid, answer FROM staging.stg_given"))
+
+    def given(*answers: str) -> dict[str, int]:
+        return dict(Counter(answers))
+
+    workspace = Workspace(rows, Random(SEED))
+    first = held()
+    workspace.update("raw.messages", {"message_id": "3"}, answer="other")
+    second = held()
+    assert Counter(second.values()) == given(*["same"] * 4, "other", "second")
+    kept = {place for place, answer in first.items() if answer != "first"}
+    assert kept < second.keys()
+    workspace.update("raw.messages", {"message_id": "0"}, answer="second")
+    assert Counter(held().values()) == given(*["same"] * 3, "other", "second", "second")
+    workspace.update("raw.messages", {"message_id": "1"}, latency_seconds=1.0)
+    before = held()
+    workspace.update("raw.messages", {"message_id": "1"}, latency_seconds=2.0)
+    assert held() == before
+    assert parts["staging.stg_given"] == 4
 
 
 def test_small_workspace_is_built_whole(
