@@ -52,7 +52,7 @@ MODELS = Table(
 
 # What a build takes of a machine on which others, as Dify itself, may live. Ten million messages
 # are built with it; what they sort and join beyond it spills beside the file.
-MEMORY = "2GB"
+MEMORY = "1.6GB"
 # A model is built whole at least so often, whatever says that a part of it is enough.
 WHOLE_EVERY = timedelta(days=7)
 log = logging.getLogger(__name__)
