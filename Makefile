@@ -111,7 +111,7 @@ bench: $(READY) $(BENCH)/.ready ## measure against dlt and others into docs/benc
 bench-database: $(READY) ## how long Dify's own PostgreSQL takes to read (MESSAGES=1000000; needs postgresql)
 	$(BIN)/python -m benchmark.database --messages $(or $(MESSAGES),1000000)
 
-bench-shared: $(READY) $(LAKE)/.ready ## how long a large home takes to publish into a shared file and a lake (MESSAGES=1000000; needs postgresql)
+bench-shared: $(READY) $(LAKE)/.ready ## how long a large home takes to publish into a shared file, a lake, and one in an S3 at a distance (MESSAGES=1000000; needs postgresql)
 	$(BIN)/python -m benchmark.shared --messages $(or $(MESSAGES),1000000)
 
 bench-growth: $(BENCH)/.ready ## how seconds and memory grow, from reports of bench-shared and bench-marts of several sizes (REPORTS="a b c")

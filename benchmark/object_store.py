@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -58,6 +59,7 @@ class ObjectStore:
 def serving_s3(seconds: float = FIRST_BYTE_SECONDS) -> Iterator[ObjectStore]:
     """A store with an empty bucket, whose answers take so many seconds."""
     moto = DomainDispatcherApplication(create_backend_app)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         store.note(environ["REQUEST_METHOD"])
