@@ -6,6 +6,7 @@ ActionableError
 ├── warehouse.errors.WarehouseError  the DuckDB files or the disk
 ├── sync.errors.SyncError        the run as a whole: source, lock, window
 ├── operations.errors.ManagementError  an operation on Dify: stale, too much, not confirmed
+├── cli.standard_streams.OutputUnwritable  stdout takes no more
 ├── ui.process_tree.ServiceEnded  a process of `dify-etl dev` has ended by itself
 └── operations.keys.errors.RotationError  the rotation of keys: policy, sink, a person needed
 """

@@ -16,7 +16,8 @@ from rich.text import Text
 from dify_etl.control_codes import harmless
 
 # A log is no 80 columns wide: lines that go into a file are not folded there.
-LOG_COLUMNS = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+_IS_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # None where it is closed
+LOG_COLUMNS = None if _IS_TERMINAL or "COLUMNS" in os.environ else 160
 
 
 class HarmlessConsole(Console):

@@ -296,10 +296,15 @@ class _Runs:
 
 async def _hear(stream: asyncio.StreamReader, tell: Tell) -> None:
     """Every line, as soon as it is whole, and the last one that has no end."""
-    decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    decoder, held = codecs.getincrementaldecoder(_encoding())("replace"), ""
     while chunk := await stream.read(CHUNK_BYTES):
         *lines, held = (held + decoder.decode(chunk)).split("\n")
         for line in lines:
             tell(line)
     if held:
         tell(held)
+
+
+def _encoding() -> str:
+    """In which a process of ours writes: it has the locale that we have."""
+    return sys.stdout.encoding or "utf-8"

@@ -29,6 +29,7 @@ from dify_etl.cli.log_line import wants_json
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.report_language import ReportLanguage
 from dify_etl.cli.shared_options import Commands, Over
+from dify_etl.cli.standard_streams import lasting_streams
 
 app = Commands(
     name="dify-etl",
@@ -80,14 +81,19 @@ def options(
 
 def main() -> None:
     """The entry point `dify-etl`. Ctrl-C ends it with 130 wherever it is, in an import too."""
+    streams = lasting_streams()
     try:
         with clear_interrupt():
             app()
+        code = 0
     except typer.Exit as ended:  # outside of what Typer looks after
-        sys.exit(ended.exit_code)
+        code = ended.exit_code
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    sys.exit(code if streams is None else streams.exit_code(code))
 
 
-@app.command(takes_shared=False)
+@app.command(takes_shared=False, needs_output=False)
 def demo(*, debug: Debug = False) -> None:
     """Read 30 days of a simulated Dify into dify_data/demo/dify.duckdb."""
     with clear_errors(debug=debug):
@@ -152,7 +158,7 @@ def init(
         raise typer.Exit(run_init(out, request))
 
 
-@app.command(over=Over.READ)
+@app.command(over=Over.READ, needs_output=False)
 def sync(
     *,
     from_: Annotated[
@@ -263,7 +269,7 @@ def forget(
         raise typer.Exit(run_forget(out, person, agreed_id=apply, is_json=as_json))
 
 
-@app.command()
+@app.command(needs_output=False)
 def notify(
     *,
     test: Annotated[
@@ -285,7 +291,7 @@ def notify(
         raise typer.Exit(run_notify(out, is_test=test, is_dry_run=dry_run, is_json=as_json))
 
 
-@app.command(takes_shared=False)
+@app.command(takes_shared=False, needs_output=False)
 def simulate(
     *,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 5001,
@@ -477,7 +483,7 @@ def quarantine_retry(*, debug: Debug = False) -> None:
         raise typer.Exit(retry_waiting(out))
 
 
-@app.command(over=Over.SERVED)
+@app.command(over=Over.SERVED, needs_output=False)
 def dev(
     *,
     host: Host = "127.0.0.1",
@@ -491,7 +497,7 @@ def dev(
         run_dagster(out, host=host, port=port, is_server=False)
 
 
-@app.command(over=Over.SERVED)
+@app.command(over=Over.SERVED, needs_output=False)
 def serve(
     *,
     host: Host = "127.0.0.1",

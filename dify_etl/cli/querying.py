@@ -1,8 +1,8 @@
 """Ask the published copy: one query, a file of them, or a shell."""
 
 import codecs
-import os
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import duckdb
@@ -12,6 +12,7 @@ from dify_etl.cli.answer_tables import print_answer
 from dify_etl.cli.published import published_copy
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.query_shell import run_shell
+from dify_etl.cli.standard_streams import is_output_lost
 from dify_etl.control_codes import harmless
 from dify_etl.warehouse.errors import QueryWrong
 from dify_etl.warehouse.published_copy import (
@@ -79,17 +80,15 @@ def _send(
     columns = columns_of(connection, answer)
     chosen = finite_columns(columns) if form is QueryFormat.JSON else "*"
     pieces = streamed(connection, f"SELECT {chosen} FROM {answer}", form.value)
+    wanted = takewhile(lambda _: not is_output_lost(), pieces)  # `head` has enough, a disk is full
     try:
         with sql_errors(where):
             if sys.stdout.isatty():
                 decoder = codecs.getincrementaldecoder("utf-8")()
-                for piece in pieces:
+                for piece in wanted:
                     sys.stdout.write(harmless(decoder.decode(piece)))
             else:
-                for piece in pieces:
+                for piece in wanted:
                     sys.stdout.buffer.write(piece)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         pieces.close()

@@ -14,6 +14,7 @@ import typer
 
 from dify_etl.cli.clear_errors import FAILED, NOTHING_PUBLISHED, clear_errors
 from dify_etl.cli.log_line import wants_json
+from dify_etl.cli.standard_streams import goes_on_unheard
 
 SIMULATED_VARIABLE = "DIFY_ETL_SIMULATED"
 WORKSPACE_VARIABLE, WORKSPACES_VARIABLE = "DIFY_ETL_WORKSPACE", "DIFY_ETL_WORKSPACES"
@@ -55,14 +56,18 @@ class Commands(typer.Typer):
         name: str | None = None,
         *,
         takes_shared: bool = True,
+        needs_output: bool = True,
         over: Over = Over.ONE,
         **options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """As Typer's; without both options where `takes_shared` is false."""
+        """As Typer's; without both options where `takes_shared` is false. Without `needs_output`
+        the command is worth its while also where nobody takes what it says.
+        """
         register = super().command(name, **options)
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-            register(_with_options(function, over) if takes_shared else function)
+            command = _with_options(function, over) if takes_shared else function
+            register(command if needs_output else goes_on_unheard(command))
             return function
 
         return decorate

@@ -62,6 +62,11 @@ class Shell:
             return self.run_anew(*words, **changed)
         return forked(words, self.folder, self.environment(**changed))
 
+    def run_into(self, out: str | Path | None, *words: str, **changed: str) -> Answer:
+        """Run a command in a fork whose stdout is such a file, or closed."""
+        environment = self.environment(**changed)
+        return forked(words, self.folder, environment, out=None if out is None else Path(out))
+
     def run_anew(self, *words: str, **changed: str) -> Answer:
         """Run a command to its end in an interpreter of its own, as a user's shell does."""
         done = subprocess.run(
@@ -94,12 +99,27 @@ class Shell:
             return connection.execute(sql).fetchall()
 
 
-def forked(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Answer:
-    """Run `dify-etl` to its end in a fork that need not import anything anew."""
+_KEPT = Path("kept")
+
+
+def forked(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    out: Path | None = _KEPT,
+) -> Answer:
+    """Run `dify-etl` to its end in a fork that need not import anything anew. What it says is kept;
+    what goes into an `out` of the caller's own is not answered, and None closes stdout.
+    """
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     with tempfile.TemporaryDirectory() as said:
-        out, err = Path(said, "out"), Path(said, "err")
+        kept, err = Path(said, "out"), Path(said, "err")
+        kept.touch()
+        target = kept if out is _KEPT else out
         fork = FORKS.Process(
-            target=_command, args=(tuple(words), folder, dict(environment), out, err)
+            target=_command,
+            args=(tuple(words), folder, dict(environment), target, err),
         )
         fork.start()
         fork.join(SECONDS)
@@ -107,23 +127,31 @@ def forked(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -
             fork.kill()
             fork.join()
             raise TimeoutError(f"dify-etl {' '.join(words)} took more than {SECONDS} s")
-        return Answer(fork.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
+        return Answer(fork.exitcode, kept.read_text(encoding), err.read_text(encoding))
 
 
 def _command(
-    words: tuple[str, ...], folder: Path, environment: dict[str, str], out: Path, err: Path
+    words: tuple[str, ...],
+    folder: Path,
+    environment: dict[str, str],
+    out: Path | None,
+    err: Path,
 ) -> None:
     """In the fork: become the command. What it leaves open is closed by its end."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [*COMMAND, *words]
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     with (
-        out.open("w", encoding="utf-8") as sys.stdout,
-        err.open("w", encoding="utf-8") as sys.stderr,
+        (out or Path(os.devnull)).open("w", encoding=encoding) as sys.stdout,
+        err.open("w", encoding=encoding) as sys.stderr,
     ):
         os.dup2(sys.stdout.fileno(), 1)
         os.dup2(sys.stderr.fileno(), 2)
+        if out is None:
+            os.close(1)
+            sys.stdout = None  # as Python makes of it
         from dify_etl.cli.main import main
 
         main()
