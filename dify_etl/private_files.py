@@ -23,6 +23,9 @@ from typing import IO, Any, BinaryIO, Literal
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 POLLED_SECONDS = 0.05
+BLOCK_BYTES = 4096
+# What the disk of a file says, and never the network.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # What a file system says that locks no files, such as NFS without its lock service.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 ADVICE_WITHOUT_LOCKS = (
@@ -128,6 +131,12 @@ def made_once(path: Path, content: Callable[[], bytes]) -> bytes:
     return held
 
 
+def try_to_write(folder: Path) -> None:
+    """Write a block into a folder, where nobody sees it. Raises OSError: no right, or no room."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(BLOCK_BYTES))  # a full disk makes an empty file all the same
+
+
 def sync_to_disk(path: Path) -> None:
     """Wait until the disk has a file that was written, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -151,17 +160,18 @@ def process_lock(
     with ExitStack() as opened:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = opened.enter_context(open(path, "a+", encoding="utf-8", opener=_opened))
+            # Unbuffered: what a full disk does not take would be written again when it is closed.
+            file = opened.enter_context(open(path, "a+b", buffering=0, opener=_opened))
             _acquire(file, path, wait_seconds, sleep)
             file.truncate(0)
-            file.write(json.dumps(_self()))
-            file.flush()
+            file.write(json.dumps(_self()).encode())
         except (OSError, LockHeld) as error:
             raise refused(error) from error
         try:
             yield
         finally:
-            file.truncate(0)
+            with suppress(OSError):  # the lock ends in any case; the name of its holder may stay
+                file.truncate(0)
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
@@ -204,7 +214,7 @@ def _unfinished(path: Path) -> str:
 
 
 def _acquire(
-    file: IO[str], path: Path, wait_seconds: float, sleep: Callable[[float], None]
+    file: IO[bytes], path: Path, wait_seconds: float, sleep: Callable[[float], None]
 ) -> None:
     deadline = time.monotonic() + wait_seconds
     while True:

@@ -27,6 +27,7 @@ from dify_etl.home import (
     remembered,
     user_name,
 )
+from dify_etl.private_files import try_to_write
 from dify_etl.settings import (
     DIFY_BEGINS,
     Settings,
@@ -250,6 +251,7 @@ def _remember(settings: Settings) -> None:
     home = home_of(settings)
     make_home(home)
     try:
+        try_to_write(home)  # before the account's session: of it a full disk would tell less well
         if "dify" not in remembered(home):
             is_home = settings.is_simulated or Home(home).live.exists()
             is_shared = not is_home and holds_others(home)

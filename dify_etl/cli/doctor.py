@@ -1,7 +1,7 @@
 """Examine everything that a sync needs, and say for each what to do."""
 
+import errno
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from dify_etl.cli.findings import Finding, rows_of, show_findings
 from dify_etl.cli.json_answers import print_json
 from dify_etl.errors import ActionableError
 from dify_etl.home import Home, other_readers, user_name
-from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable
+from dify_etl.private_files import ADVICE_WITHOUT_LOCKS, LockUnavailable, try_to_write
 from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
@@ -25,6 +25,7 @@ from dify_etl.warehouse.migrations import waiting_steps
 from dify_etl.warehouse.publish import left_copy, sweep_left_behind
 
 SCARCE_BYTES = 1 << 30
+_SCARCE = "A publication needs as much as the live file."
 
 
 def examine(console: Console, *, write: bool, compare: bool = False, is_json: bool = False) -> int:
@@ -107,12 +108,14 @@ def _home(home: Path) -> Finding:
     if not existing.is_dir():
         return Finding("home", f"{existing} is a file, no folder", advice)
     try:
-        tempfile.TemporaryFile(dir=existing).close()
+        try_to_write(existing)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = f"Free some space, or set DIFY_ETL_HOME elsewhere. {_SCARCE}"
         return Finding("home", f"{home} cannot be written: {error.strerror}", advice)
     free = shutil.disk_usage(existing).free
     found = f"{home}, {free / (1 << 30):.1f} GiB free"
-    scarce = "Free some space: a publication needs as much as the live file."
+    scarce = f"Free some space. {_SCARCE}"
     return Finding("home", found, scarce if free < SCARCE_BYTES else None)
 
 

@@ -17,6 +17,7 @@ from functools import wraps
 from typing import Any, TextIO
 
 from dify_etl.errors import ActionableError
+from dify_etl.lossy_files import LossyFile
 
 _CLOSED = OSError(errno.EBADF, "it is closed")
 
@@ -25,33 +26,11 @@ class OutputUnwritable(ActionableError):
     """stdout takes no more, and what it was to take is all that the command is for."""
 
 
-class _Lossy(io.FileIO):
-    """Writes to a descriptor that may fail: what comes after its first failure is dropped."""
-
-    def __init__(self, descriptor: int, failure: OSError | None) -> None:
-        super().__init__(descriptor, "w", closefd=False)
-        self.failure: OSError | None = None
-        self.on_failure: Callable[[OSError], None] = lambda _: None
-        self._fails_with = failure
-
-    def write(self, data: Any) -> int:  # bytes or a buffer
-        if self.failure is not None:
-            return len(data)
-        try:
-            if self._fails_with is not None:
-                raise self._fails_with
-            return super().write(data)
-        except OSError as error:
-            self.failure = error
-            self.on_failure(error)
-            return len(data)
-
-
 @dataclass(frozen=True)
 class StandardStreams:
     """What a command says goes here; asked at its end whether it could be said."""
 
-    out: _Lossy
+    out: LossyFile
 
     def exit_code(self, own: int) -> int:
         """The exit code of a command that would end with `own`: 1 instead of 0 where its answer
@@ -79,18 +58,13 @@ def lasting_streams() -> StandardStreams | None:
         os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    if sys.stderr is None or not _has_file(sys.stderr):
-        err = None if sys.stderr is not None else _lossy(2, _CLOSED)
-    else:
-        err = _lossy_of(sys.stderr)
-    if err is not None:
-        sys.stderr = err
+    if sys.stderr is None or _has_file(sys.stderr):
+        sys.stderr = _written_to(_file_of(sys.stderr, 2), sys.stderr)
     if sys.stdout is not None and not _has_file(sys.stdout):
         return None
-    sys.stdout = _lossy(1, _CLOSED) if sys.stdout is None else _lossy_of(sys.stdout)
-    raw = sys.stdout.buffer.raw  # type: ignore[attr-defined]  # of our own making
-    raw.on_failure = _say_once
-    return StandardStreams(raw)
+    out = _file_of(sys.stdout, 1, _say_once)
+    sys.stdout = _written_to(out, sys.stdout)
+    return StandardStreams(out)
 
 
 def goes_on_unheard(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +81,7 @@ def goes_on_unheard(command: Callable[..., Any]) -> Callable[..., Any]:
 def is_output_lost() -> bool:
     """Whether nothing that is written to stdout comes to anybody any more."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return isinstance(raw, _Lossy) and raw.failure is not None
+    return isinstance(raw, LossyFile) and raw.failure is not None
 
 
 _UNHEARD: list[None] = []
@@ -150,21 +124,22 @@ def _has_file(stream: TextIO) -> bool:
     return isinstance(stream, io.TextIOWrapper)
 
 
-def _lossy_of(stream: TextIO) -> io.TextIOWrapper:
+def _file_of(
+    stream: TextIO | None, number: int, on_failure: Callable[[OSError], None] = lambda _: None
+) -> LossyFile:
+    if stream is None:
+        return LossyFile(number, fails_with=_CLOSED, on_failure=on_failure)
     with suppress(OSError, ValueError):
         stream.flush()
-    assert isinstance(stream, io.TextIOWrapper)
-    return _wrapped(
-        _Lossy(stream.fileno(), None),
-        encoding=stream.encoding,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
+    return LossyFile(stream.fileno(), on_failure=on_failure)
 
 
-def _lossy(number: int, failure: OSError) -> io.TextIOWrapper:
-    return _wrapped(_Lossy(number, failure), encoding="utf-8")
-
-
-def _wrapped(raw: _Lossy, **options: Any) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BufferedWriter(raw), errors="backslashreplace", **options)
+def _written_to(file: LossyFile, stream: TextIO | None) -> io.TextIOWrapper:
+    kept: dict[str, Any] = {"encoding": "utf-8"}
+    if isinstance(stream, io.TextIOWrapper):
+        kept = {
+            "encoding": stream.encoding,
+            "line_buffering": stream.line_buffering,
+            "write_through": stream.write_through,
+        }
+    return io.TextIOWrapper(io.BufferedWriter(file), errors="backslashreplace", **kept)

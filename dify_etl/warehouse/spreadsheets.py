@@ -14,7 +14,9 @@ from typing import Any
 
 import duckdb
 import xlsxwriter
+from xlsxwriter.exceptions import XlsxFileError
 
+from dify_etl.lossy_files import LossyFile
 from dify_etl.warehouse.errors import ExportRefused
 from dify_etl.warehouse.published_copy import Columns, identifier, sql_errors
 from dify_etl.warehouse.writing_answers import FORMULA_SIGNS, is_text
@@ -53,11 +55,31 @@ def write_workbook(
 ) -> Sheet:
     """Write a query's rows into a workbook; its folder takes what is written meanwhile.
 
-    Instants are UTC without a zone. SQL errors are QueryWrong.
+    Instants are UTC without a zone. SQL errors are QueryWrong. OSError: the disk is full, say.
     """
+    with LossyFile(path) as file:
+        failure = None
+        try:
+            sheet = _write(connection, select, columns, file, path.parent)
+        except XlsxFileError as error:
+            failure = _disk_error(error)
+        # By now the archive that a failed workbook leaves open is gone, before its file: it would
+        # print a traceback of its own.
+        if failure := failure or file.failure:
+            raise failure
+    return sheet
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    select: str,
+    columns: Columns,
+    file: LossyFile,
+    folder: Path,
+) -> Sheet:
     sheet = Sheet()
-    options = {"constant_memory": True, "tmpdir": str(path.parent), "use_zip64": True}
-    with xlsxwriter.Workbook(str(path), options) as workbook:
+    options = {"constant_memory": True, "tmpdir": str(folder), "use_zip64": True}
+    with xlsxwriter.Workbook(file, options) as workbook:
         page = workbook.add_worksheet("export")
         write = _cell_writer(workbook, page, sheet)
         page.freeze_panes(1, 0)
@@ -73,6 +95,12 @@ def write_workbook(
                 if value is not None:
                     write(sheet.rows, place, value)
     return sheet
+
+
+def _disk_error(error: XlsxFileError) -> OSError:
+    """The OSError, such as that of a full disk, of which a workbook makes its own."""
+    cause = error.__context__
+    return OSError(cause.errno, cause.strerror) if isinstance(cause, OSError) else OSError(error)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, select: str) -> Iterator[tuple[Any, ...]]:

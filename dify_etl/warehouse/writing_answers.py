@@ -4,6 +4,7 @@ Nothing is held whole: a file of a million rows takes the memory of some thousan
 """
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -28,6 +29,7 @@ FORMATS = {
 }
 # What Excel, LibreOffice and Google Sheets may take for the begin of a formula, also in full width.
 FORMULA_SIGNS = "=+-@\t\r\n＝＋－＠"
+_ERRNO = re.compile(r"\berrno\W+(\d+)")
 _NO_TEXT = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT",
             "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DATE", "TIME",
             "TIMESTAMP")  # fmt: skip
@@ -86,7 +88,7 @@ def copied_rows(
     def write(path: Path) -> int:
         with sql_errors(where):
             _try(connection, select)
-        with sql_errors(where), _ending_at_once(path.parent):
+        with sql_errors(where), _ending_at_once(path.parent), _disk_errors():
             done = connection.execute(copy_statement(select, str(path), form)).fetchall()
         return int(done[0][0])
 
@@ -98,6 +100,18 @@ def _try(connection: duckdb.DuckDBPyConnection, select: str) -> None:
     often never ends when its query fails.
     """
     connection.execute(f"SELECT bit_xor(hash(t)) FROM ({select}) t").fetchall()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What DuckDB says when a file takes no more, as an OSError: the query is right."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        told = str(error).splitlines()[0]
+        if found := _ERRNO.search(told):
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+        raise OSError(told) from error
 
 
 @contextmanager

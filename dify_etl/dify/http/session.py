@@ -39,6 +39,7 @@ from dify_etl.dify.http.server import Server, Version, parse_version, url_below
 from dify_etl.dify.http.suspected_rows import is_row_suspected
 from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl.dify.http.writes import Written, is_maybe_done, request_id_of, unanswered
+from dify_etl.private_files import DISK_ERRORS
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
@@ -338,6 +339,8 @@ class Session:
         try:
             return self._connections.send(request, self._auth if call.is_signed else None)
         except (httpx.RequestError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                raise  # of a file that keeps the session: Dify may be well
             self._count(request, status=0, size=0)
             raise _broken(error, request) from error
 

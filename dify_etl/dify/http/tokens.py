@@ -137,7 +137,8 @@ class FileTokenStore:
             where=str(self._path),
             hint=f"{ADVICE_WITHOUT_LOCKS} Or set DIFY_TOKEN_STORE=memory."
             if isinstance(error, LockUnavailable)
-            else "Fix its permissions, end the other process, or keep the session elsewhere.",
+            else "Free disk space, fix its permissions, end the other process, or keep the session "
+            "elsewhere.",
         )
 
 

@@ -1,0 +1,40 @@
+"""A file that takes no more after a failure, and tells of it when it is asked.
+
+For what would otherwise write again while it is closed or collected, and fail where nobody hears.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class LossyFile(io.FileIO):
+    """Unbuffered and for writing: what comes after the first failure is dropped. `failure` is that;
+    `fails_with` one that the first write meets in any case.
+    """
+
+    def __init__(
+        self,
+        file: Path | int,
+        *,
+        fails_with: OSError | None = None,
+        on_failure: Callable[[OSError], None] = lambda _: None,
+    ) -> None:
+        super().__init__(file, "w", closefd=not isinstance(file, int))
+        self.failure: OSError | None = None
+        self._fails_with = fails_with
+        self._on_failure = on_failure
+
+    def write(self, data: Any) -> int:  # bytes or a buffer
+        """All of it, or as much as was taken."""
+        if self.failure is not None:
+            return len(data)
+        try:
+            if self._fails_with is not None:
+                raise self._fails_with
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            self._on_failure(error)
+            return len(data)
