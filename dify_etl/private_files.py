@@ -188,7 +188,7 @@ def flock(file: IO[Any] | int, how: int = fcntl.LOCK_EX) -> None:
 
 def lock_holder(path: Path) -> str | None:
     """Who holds the lock of a file at the moment, or None."""
-    with contextlib.suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         try:
             flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

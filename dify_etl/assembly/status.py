@@ -22,7 +22,7 @@ from dify_etl.sync.lock import holder
 from dify_etl.sync.shared_note import SharedBehind, shared_behind
 from dify_etl.sync.verdict import Verdict, read_verdict
 from dify_etl.time_zones import utc_now
-from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.database import Database, open_to_read
 from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
 from dify_etl.warehouse.published_copy import opened_copy
 
@@ -165,7 +165,7 @@ def _opened(live: Path, copy: Path) -> Iterator[tuple[Database, bool]]:
     """The live file, or the copy while a sync holds that; and whether it is the live file."""
     if live.exists():
         try:
-            with open_database(live, wait_seconds=_LIVE_WAIT_SECONDS) as database, _of_today(live):
+            with open_to_read(live, wait_seconds=_LIVE_WAIT_SECONDS) as database, _of_today(live):
                 yield database, True
                 return
         except WarehouseBusy:

@@ -20,7 +20,7 @@ from dify_etl.settings import Settings
 from dify_etl.sync.lock import holder, home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.shared_note import shared_behind
-from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.database import open_to_read
 from dify_etl.warehouse.migrations import waiting_steps
 from dify_etl.warehouse.publish import left_copy, sweep_left_behind
 
@@ -144,7 +144,7 @@ def _live(home: Path) -> Finding:
     path = Home(home).live
     if not path.exists():
         return Finding("live file", "not made yet; the first sync makes it")
-    with open_database(path, wait_seconds=1.0) as database:
+    with open_to_read(path, wait_seconds=1.0) as database:
         tables = database.value("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'raw'")
         steps = waiting_steps(database, STEPS)
     found = f"{path.stat().st_size / (1 << 20):.1f} MiB, {tables} raw tables"

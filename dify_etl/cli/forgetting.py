@@ -23,7 +23,7 @@ from dify_etl.cli.operating import show_lines
 from dify_etl.home import Home
 from dify_etl.settings import Settings, setting_names
 from dify_etl.sync.ledger import FORGOTTEN_PEOPLE, FORGOTTEN_ROWS
-from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.database import open_to_read
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.workspaces import all_workspaces, folders_of_others
 
@@ -115,8 +115,8 @@ def _show(console: Console, done: Forgetting) -> None:
 
 
 def _list(console: Console, home: Path, *, is_json: bool) -> int:
-    with open_database(Home(home).live, wait_seconds=LOCK_WAIT_SECONDS) as database:
-        database.ensure(FORGOTTEN_PEOPLE, FORGOTTEN_ROWS)
+    tables = (FORGOTTEN_PEOPLE, FORGOTTEN_ROWS)
+    with open_to_read(Home(home).live, *tables, wait_seconds=LOCK_WAIT_SECONDS) as database:
         rows = database.rows(
             """SELECT p.person, p.kind, strftime(p.forgotten_at, '%Y-%m-%d'), count(r.row_id),
                 p.rewritten_at IS NOT NULL

@@ -177,7 +177,7 @@ def sync(
         bool, typer.Option("--full", help="All days since the start date, settled or not.")
     ] = False,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for another sync or a held file.")
+        float, typer.Option(help="Seconds to wait for another sync; for a held file, 10 at least.")
     ] = 60.0,
     as_json: Json = False,
     debug: Debug = False,

@@ -21,9 +21,9 @@ from dify_etl.cli.shown_tables import ShownTable
 from dify_etl.feeds.quarantine import Quarantined, retry_quarantine, waiting_objects
 from dify_etl.home import Home
 from dify_etl.sync.ledger import QUARANTINE
-from dify_etl.sync.opening import open_home
+from dify_etl.sync.opening import LOCK_WAIT_SECONDS, open_home
 from dify_etl.sync.run import NoWatcher, Sync, SyncPlan
-from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.database import open_to_read
 
 
 def list_quarantine(console: Console, *, is_json: bool = False) -> int:
@@ -75,8 +75,7 @@ def _waiting(live: Path) -> list[Quarantined]:
     """What the live file holds; a home without one holds nothing. WarehouseBusy."""
     if not live.exists():
         return []
-    with open_database(live) as database:
-        database.ensure(QUARANTINE)
+    with open_to_read(live, QUARANTINE, wait_seconds=LOCK_WAIT_SECONDS) as database:
         return waiting_objects(database)
 
 

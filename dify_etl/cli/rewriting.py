@@ -19,7 +19,7 @@ from dify_etl.home import Home
 from dify_etl.settings import Settings
 from dify_etl.sync.ledger import PRIVACY
 from dify_etl.sync.privacy import REWRITE, PrivacyNote, doubts_of, latest_note
-from dify_etl.warehouse.database import open_database
+from dify_etl.warehouse.database import open_to_read
 from dify_etl.warehouse.errors import NothingPublished
 
 LOCK_WAIT_SECONDS = 10.0
@@ -73,8 +73,7 @@ def _note(settings: Settings) -> PrivacyNote | None:
     live = Home(home_of(settings)).live
     if not live.exists():
         return None
-    with open_database(live, wait_seconds=LOCK_WAIT_SECONDS) as database:
-        database.ensure(PRIVACY)
+    with open_to_read(live, PRIVACY, wait_seconds=LOCK_WAIT_SECONDS) as database:
         return latest_note(database)
 
 

@@ -7,6 +7,8 @@ from dify_etl.feeds.names import FEED_NAMES, READ_WITH
 from dify_etl.suggestions import did_you_mean
 from dify_etl.sync.errors import WindowWrong
 
+READERS_SECONDS = 10.0  # whoever reads the live file has it for a moment: it is waited for
+
 
 @dataclass(frozen=True)
 class SyncRequest:

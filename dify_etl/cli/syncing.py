@@ -23,7 +23,7 @@ from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err
 from dify_etl.cli.dagster_home import DAGSTER_HOME
 from dify_etl.cli.json_answers import print_json
-from dify_etl.cli.sync_request import SyncRequest
+from dify_etl.cli.sync_request import READERS_SECONDS, SyncRequest
 from dify_etl.cli.sync_voices import Voice, voice_of
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong
@@ -148,6 +148,7 @@ def _opened(
             run_id=run_id,
             watch=watch,
             wait_seconds=request.wait_seconds,
+            file_seconds=max(request.wait_seconds, READERS_SECONDS),
             copy=copy_place(settings),
             shared=shared_place(settings),
         ) as opened:

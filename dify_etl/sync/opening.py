@@ -164,10 +164,14 @@ def open_home(
     run_id: str,
     watch: Watcher,
     wait_seconds: float = LOCK_WAIT_SECONDS,
+    file_seconds: float | None = None,
     copy: CopyPlace | None = None,
     shared: "SharedPlace | None" = None,
 ) -> Iterator[OpenHome]:
     """Hold the home's lock for a run. AnotherSync names who else holds it after the wait.
+
+    Who holds the live file meanwhile only reads it: that is waited for `file_seconds`, None: as
+    long as another run.
 
     `copy` is where the copy for analysts stands, None: in the home. `shared` is the warehouse that
     several workspaces share, None: there is none.
@@ -175,8 +179,9 @@ def open_home(
     A home that an earlier version made is mended first, see `sync.migrations`.
     """
     with home_lock(path, wait_seconds=wait_seconds), _rare_collections():
-        migrate_home(path, STEPS, wait_seconds=wait_seconds, tell=watch.tells, place=copy)
-        yield OpenHome(dify, path, rules, run_id, watch, wait_seconds, copy, shared)
+        patience = wait_seconds if file_seconds is None else file_seconds
+        migrate_home(path, STEPS, wait_seconds=patience, tell=watch.tells, place=copy)
+        yield OpenHome(dify, path, rules, run_id, watch, patience, copy, shared)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,13 +236,20 @@ class Database:
         What is as specified already is not touched: the file is not written anew for it.
         """
         held = self._comments()
-        missing = [table for table in tables if (table.schema, table.name, None) not in held]
-        if missing:
+        if missing := _missing(tables, held):
             self.execute(";\n".join(create_statement(table) for table in missing))
             held = self._comments()
         changes = [change for table in tables for change in _changes(table, held)]
         if changes:
             self.execute(";\n".join(changes))
+
+    def lacks(self, *tables: Table) -> bool:
+        """Whether `ensure` would make a table or add a column."""
+        held = self._comments()
+        columns = [
+            (one.schema, one.name, column.name) for one in tables for column in one.all_columns
+        ]
+        return bool(_missing(tables, held)) or any(column not in held for column in columns)
 
     def _comments(self) -> dict[tuple[str, str, str | None], str | None]:
         """Comments by schema, table and column; those of the tables themselves under None."""
@@ -255,6 +262,12 @@ class Database:
                 "WHERE database_name = 'live'"
             )
         }
+
+
+def _missing(
+    tables: Iterable[Table], held: Mapping[tuple[str, str, str | None], str | None]
+) -> list[Table]:
+    return [table for table in tables if (table.schema, table.name, None) not in held]
 
 
 def _rows_as(table: Table, frame: pl.DataFrame) -> str:
@@ -302,18 +315,38 @@ def open_database(path: Path, *, wait_seconds: float = 60.0) -> Iterator[Databas
         yield from _opened(path, wait_seconds)
 
 
-def _opened(path: Path, wait_seconds: float) -> Iterator[Database]:
+@contextmanager
+def open_to_read(path: Path, *tables: Table, wait_seconds: float) -> Iterator[Database]:
+    """Open a live file that is there without a right to write, beside others who read; a writer is
+    waited for as by `open_database`.
+
+    A file of an earlier version that lacks one of the `tables` gets it, by being opened for writing
+    once. Raises as `open_database`.
+    """
+    with private_files():
+        yield from _opened(path, wait_seconds, needs=tables)
+
+
+def _opened(
+    path: Path, wait_seconds: float, needs: Sequence[Table] | None = None
+) -> Iterator[Database]:
+    """With `needs`, to read."""
     instance = _IDLE.pop() if _IDLE else duckdb.connect()
     connection = instance.cursor()
     try:
-        _attach(connection, path, wait_seconds)
+        _attach(connection, path, wait_seconds, may_write=needs is None)
         database = Database(connection, path)
+        if needs and database.lacks(*needs):
+            connection.execute("DETACH live")
+            _attach(connection, path, wait_seconds)
+            database.ensure(*needs)
         database.execute("USE live")
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"SET temp_directory = {quoted(f'{path}.tmp')}")
-        for schema in SCHEMAS:
-            database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        database.execute(create_statement(TABLE_CHANGES))
+        if needs is None:
+            for schema in SCHEMAS:
+                database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            database.execute(create_statement(TABLE_CHANGES))
         yield database
     finally:
         _close(instance, connection)
@@ -340,8 +373,15 @@ def _close(instance: duckdb.DuckDBPyConnection, connection: duckdb.DuckDBPyConne
         _IDLE.append(instance)
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path, wait_seconds: float) -> None:
-    statement = f"ATTACH {quoted(str(path))} AS live (STORAGE_VERSION '{STORAGE_VERSION}')"
+def _attach(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    wait_seconds: float,
+    *,
+    may_write: bool = True,
+) -> None:
+    how = f"STORAGE_VERSION '{STORAGE_VERSION}'" if may_write else "READ_ONLY"
+    statement = f"ATTACH {quoted(str(path))} AS live ({how})"
     deadline = time.monotonic() + wait_seconds
     while True:
         try:

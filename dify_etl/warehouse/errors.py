@@ -53,6 +53,7 @@ class ExportRefused(WarehouseError):
 
 
 _HOLDER = re.compile(r"lock is held in (?P<command>.*?) \(PID (?P<pid>\d+)\)")
+_COMMAND = re.compile(r"[a-z]{1,16}")
 _UNWRITABLE = (
     "no space left",
     "permission denied",
@@ -72,7 +73,25 @@ def is_locked(error: "duckdb.Error") -> bool:
 def holder_of(error: "duckdb.Error") -> str:
     """The PID and command that DuckDB names as holder of the file."""
     found = _HOLDER.search(str(error))
-    return f"PID {found['pid']} ({found['command']})" if found else "a process it does not name"
+    if not found:
+        return "a process it does not name"
+    return f"PID {found['pid']} ({own_command(int(found['pid'])) or found['command']})"
+
+
+def own_command(pid: int) -> str | None:
+    """`dify-etl status`, say, when the process is ours: without its further words, which may name a
+    person or hold a query. None: it is another program's, or nobody tells.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
+    except OSError:
+        return None
+    for place, word in enumerate(words[:4]):
+        is_module = word == "dify_etl" and words[place - 1] == "-m"
+        if is_module or Path(word).name == "dify-etl":
+            command = words[place + 1] if place + 1 < len(words) else ""
+            return f"dify-etl {command}".strip() if _COMMAND.fullmatch(command) else "dify-etl"
+    return None
 
 
 def busy(path: Path, error: "duckdb.Error", waited_seconds: float) -> WarehouseBusy:
