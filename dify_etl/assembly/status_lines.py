@@ -44,8 +44,8 @@ def times(status: Status) -> list[str]:
     if run := status.last_run:
         seconds = (run.ended_at - run.started_at).total_seconds()
         lines.append(
-            f"Last run: {_at(run.started_at)}, {seconds:,.0f} s, {run.requests:,} requests, "
-            f"{run.rows_new:,} new rows."
+            f"Last run: {_at(run.started_at)}, {seconds:,.0f} s of reading, {run.requests:,} "
+            f"requests, {run.rows_new:,} new rows."
         )
     if status.published_at:
         lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")

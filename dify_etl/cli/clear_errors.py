@@ -27,7 +27,7 @@ EXIT_CODES = (
     "nothing; 130 interrupted, what was committed is kept. `dify-etl docs NAME` tells more of an "
     "error, by the name that stands before the colon."
 )
-_STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
+STOPPED = "Stopped. What was committed is kept; the next run reads the rest."
 
 
 def worst(codes: Iterable[int]) -> int:
@@ -36,18 +36,21 @@ def worst(codes: Iterable[int]) -> int:
 
 
 @contextmanager
-def clear_errors(*, debug: bool, failed: int = FAILED, as_lines: bool = False) -> Iterator[None]:
+def clear_errors(
+    *, debug: bool, failed: int = FAILED, as_lines: bool = False, stopped: str = STOPPED
+) -> Iterator[None]:
     """One clear message instead of a traceback; exit code 2 for wrong usage and settings, 130 for
-    Ctrl-C, `failed` for the rest. With `as_lines` the message is a line of a JSON log.
+    Ctrl-C (said as `stopped`), `failed` for the rest. With `as_lines` the message is a line of a
+    JSON log.
     """
     try:
-        with clear_interrupt():
+        with clear_interrupt(stopped):
             yield
     except typer.Exit:
         raise
     except Exception as error:
         if is_interrupt(error):
-            err.print(_STOPPED)
+            err.print(stopped)
             raise typer.Exit(INTERRUPTED) from None
         if debug:
             err.print_exception()
@@ -59,12 +62,12 @@ def clear_errors(*, debug: bool, failed: int = FAILED, as_lines: bool = False) -
 
 
 @contextmanager
-def clear_interrupt() -> Iterator[None]:
+def clear_interrupt(stopped: str = STOPPED) -> Iterator[None]:
     """One line for Ctrl-C, and exit code 130, whatever Typer makes of it in its releases."""
     try:
         yield
     except KeyboardInterrupt:
-        err.print(_STOPPED)
+        err.print(stopped)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -134,7 +134,8 @@ def init(
     Without a terminal: options, or DIFY_BASE_URL, DIFY_EMAIL, DIFY_PASSWORD (or DIFY_ADMIN_API_KEY,
     DIFY_WORKSPACE_ID) in the environment.
     """
-    with clear_errors(debug=debug, failed=WRONG_USE):
+    stopped = "Stopped. Run `dify-etl init` again to go on."
+    with clear_errors(debug=debug, failed=WRONG_USE, stopped=stopped):
         from dify_etl.settings import SettingWrong
 
         if password is not None:
@@ -177,7 +178,7 @@ def sync(
         bool, typer.Option("--full", help="All days since the start date, settled or not.")
     ] = False,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for another sync; for a held file, 10 at least.")
+        float, typer.Option(help="Seconds to wait for another sync; for a held file, 5 at least.")
     ] = 60.0,
     as_json: Json = False,
     debug: Debug = False,

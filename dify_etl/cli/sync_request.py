@@ -6,8 +6,9 @@ from datetime import date
 from dify_etl.feeds.names import FEED_NAMES, READ_WITH
 from dify_etl.suggestions import did_you_mean
 from dify_etl.sync.errors import WindowWrong
+from dify_etl.sync.windows import check_order
 
-READERS_SECONDS = 10.0  # whoever reads the live file has it for a moment: it is waited for
+READERS_SECONDS = 5.0  # whoever reads the live file has it for a moment: it is waited for
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class SyncRequest:
                 where="--full and --from or --to",
                 hint="Leave one of them out.",
             )
+        if self.first is not None and self.last is not None:
+            check_order(self.first, self.last)
         feeds = tuple(dict.fromkeys(map(feed_of, self.feeds)))
         object.__setattr__(self, "feeds", feeds)
 

@@ -1,6 +1,7 @@
 """Apps as files: export the DSL of one or all, make an app of a file or overwrite one."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,10 @@ class ExportApps(Request):
 
 def file_name(app: App) -> str:
     """`support-bot-8a1cf00d-….yml`: readable, and the app's own whatever it is called."""
-    stem = re.sub(r"[^\w]+", "-", app.name.lower()).strip("-")[:LONGEST_STEM] or "app"
+    # In a locale that is not UTF-8 the disk takes no name with a letter that it lacks.
+    codec = sys.getfilesystemencoding()
+    name = app.name.lower().encode(codec, "ignore").decode(codec, "ignore")
+    stem = re.sub(r"[^\w]+", "-", name).strip("-")[:LONGEST_STEM] or "app"
     stem = stem.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
     return f"{stem}-{app.app_id}{SUFFIX}"
 

@@ -92,14 +92,19 @@ def deep_days(start: date, before: date, today: date, cycle: int) -> tuple[date,
     return tuple(first + timedelta(days=index) for index in range((after - first).days))
 
 
-def asked_window(first: date, last: date, *, today: date, zone: ZoneInfo) -> Window:
-    """The window that a user asked for; WindowWrong when it lies in the future or is reversed."""
+def check_order(first: date, last: date) -> None:
+    """WindowWrong when the last day is before the first."""
     if last < first:
         raise WindowWrong(
             f"the end {last} is before the start {first}",
             where="--from and --to",
             hint="Give the earlier day as --from; both days are included.",
         )
+
+
+def asked_window(first: date, last: date, *, today: date, zone: ZoneInfo) -> Window:
+    """The window that a user asked for; WindowWrong when it lies in the future or is reversed."""
+    check_order(first, last)
     if last > today:
         raise WindowWrong(
             f"{last} lies in the future; today is {today} in {zone.key}",

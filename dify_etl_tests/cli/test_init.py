@@ -2,6 +2,8 @@
 
 import os
 import pty
+import signal
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -225,6 +227,20 @@ def test_a_terminal_is_asked_again(dify: ServedDify, tmp_path: Path) -> None:
     assert "Wrong-pass-1" not in said
     assert str(account.password) not in said
     assert dotenv_values(tmp_path / ".env")["DIFY_PASSWORD"] == account.password
+
+
+def test_who_stops_it_is_told_how_to_go_on(tmp_path: Path) -> None:
+    """Nothing was read that a next run could complete."""
+    account = {"DIFY_EMAIL": "ann@example.com", "DIFY_PASSWORD": "secret"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Shell(tmp_path, account).start("init", "--address", address) as process:
+            asked, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate()
+            asked.close()
+    assert process.returncode == 130
+    assert err == "Stopped. Run `dify-etl init` again to go on.\n"
 
 
 def answered(shell: Shell, *dialogue: tuple[str, str]) -> str:

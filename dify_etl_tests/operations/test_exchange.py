@@ -1,5 +1,8 @@
 """Apps as files: fit for git, and good for making the app again."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -378,3 +381,20 @@ def test_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
     assert not (folder / file_name(app)).is_symlink()
     assert (folder / "other-8a1cf00d.yml").is_symlink()
+
+
+def test_a_file_has_a_name_that_its_disk_takes() -> None:
+    """In a locale that is not UTF-8 a letter that it lacks is left out; the id tells the app."""
+    code = (
+        "from types import SimpleNamespace; from dify_etl.operations.exchange import file_name;"
+        "print(file_name(SimpleNamespace(name='\\u5ba2\\u670d Bot \\U0001f99c', app_id='1')))"
+    )
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **ascii_alone},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "bot-1.yml\n"

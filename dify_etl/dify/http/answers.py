@@ -102,6 +102,11 @@ def where_of(request: httpx.Request) -> str:
     return text_without_secrets(f"{request.method} {request.url.path}")
 
 
+def place_of(request: httpx.Request) -> str:
+    """The same with host and port: for what is likely to be a wrong address or account."""
+    return f"{where_of(request)} at {request.url.netloc.decode()}"
+
+
 def json_of(response: httpx.Response) -> Any:
     """The JSON of a good answer; raises Transient when it is HTML, cut off or not UTF-8."""
     try:
@@ -314,7 +319,7 @@ def _redirected(response: httpx.Response, where: str) -> NotDify:
     # A host is told in lower case, from which no encoding can be read back.
     is_untold = response.request.url.path.endswith(UNTOLD_ROUTES)
     to = "another address" if is_untold else unless_repeated(to, response.request)
-    return _not_dify(f"HTTP {response.status_code} redirects to {to}", where)
+    return _not_dify(f"HTTP {response.status_code} redirects to {to}", place_of(response.request))
 
 
 def _no_json(response: httpx.Response) -> DifyError:
@@ -322,7 +327,8 @@ def _no_json(response: httpx.Response) -> DifyError:
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     kind = unless_repeated(kind, response.request)
     if not is_dify(response):
-        return _not_dify(f"the answer is {kind} without Dify's X-Version header", where)
+        told = f"the answer is {kind} without Dify's X-Version header"
+        return _not_dify(told, place_of(response.request))
     return UnexpectedAnswer(
         f"the answer ({kind}, {len(response.content)} bytes) is no whole JSON",
         where=where,

@@ -33,6 +33,7 @@ from dify_etl.dify.http.answers import (
     failure_of,
     json_of,
     not_console,
+    place_of,
     where_of,
 )
 from dify_etl.dify.http.clock import Clock
@@ -176,7 +177,7 @@ class PasswordAuth(httpx.Auth):
         body = {"email": self._credentials.email, "password": password, "remember_me": True}
         response = yield self._post(request, "/login", body)
         if response.status_code in NO_ROUTE and not code_of(response):
-            raise not_console(self._server.origin, where=where_of(response.request))
+            raise not_console(self._server.origin, where=place_of(response.request))
         if response.status_code != 200:
             raise _login_failure(response)
         if _result(response) != "success":
@@ -199,7 +200,7 @@ class PasswordAuth(httpx.Auth):
         if not isinstance(access_token, str) or not access_token:
             raise UnexpectedAnswer(
                 "Dify accepts the account but sends no access token",
-                where=where_of(response.request),
+                where=place_of(response.request),
                 hint="A proxy may drop the Set-Cookie headers; let it pass them.",
             )
         return SessionTokens(
@@ -255,7 +256,7 @@ class AdminKeyAuth(httpx.Auth):
             raise LoginRefused(
                 f"Dify {self._server.version_text} takes no admin key (1.9.2 to 1.10 ask it for "
                 "a CSRF token)",
-                where=where_of(request),
+                where=place_of(request),
                 hint="Upgrade Dify to 1.11 or later, or use an account's e-mail and password.",
             )
         key = self._credentials.admin_api_key.get_secret_value()
@@ -265,7 +266,7 @@ class AdminKeyAuth(httpx.Auth):
         if response.status_code == 401:
             raise LoginRefused(
                 "Dify does not take the admin key for this workspace",
-                where=where_of(request),
+                where=place_of(request),
                 hint="Check ADMIN_API_KEY_ENABLE and ADMIN_API_KEY of the server, the "
                 "workspace id, and that the workspace is not archived.",
             )
@@ -277,7 +278,7 @@ def _login_failure(response: httpx.Response) -> DifyError | Transient:
     if status == 429 and code is not None:
         return AccountLocked(
             f"Dify has locked the account after too many wrong passwords ({code})",
-            where=where_of(response.request),
+            where=place_of(response.request),
             hint="Wait for the lock to end (24 h by default), and correct the password first.",
         )
     if status in (400, 401, 403, 422) and code is not None:
@@ -293,7 +294,7 @@ def _no_entry(response: httpx.Response) -> LoginRefused:
         return _refused(code, response)
     return LoginRefused(
         "the account is in no workspace: it was removed from it, or the workspace is archived",
-        where=where_of(response.request),
+        where=place_of(response.request),
         hint="Open the workspace again, or let an owner invite the account.",
     )
 
@@ -331,7 +332,7 @@ _OTHERWISE = ("", "Check e-mail and password, and that the account is active in 
 def _refused(code: str, response: httpx.Response) -> LoginRefused:
     what, hint = _REFUSALS.get(code, _OTHERWISE)
     told = f"Dify refuses the login: {what} ({code})" if what else f"Dify refuses the login: {code}"
-    return LoginRefused(told, where=where_of(response.request), hint=hint)
+    return LoginRefused(told, where=place_of(response.request), hint=hint)
 
 
 def _result(response: httpx.Response) -> object:

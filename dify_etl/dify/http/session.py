@@ -29,7 +29,7 @@ from dify_etl.dify.http.answers import (
     is_dify,
     json_of,
     not_console,
-    where_of,
+    place_of,
 )
 from dify_etl.dify.http.bounds import AnswerBounds, AnswerTooMuch
 from dify_etl.dify.http.clock import Clock
@@ -212,7 +212,7 @@ class Session:
         if self.server.version_text is None:
             raise NotDify(
                 "the answer carries no X-Version header",
-                where=f"GET {self.server.api.path}/ping",
+                where=f"GET {self.server.api.path}/ping at {self.server.api.netloc.decode()}",
                 hint="Set the base URL to the address of the Dify console, and let proxies pass "
                 "the X-Version header.",
             )
@@ -403,7 +403,7 @@ def _params(query: Query) -> Iterator[tuple[str, str]]:
 
 def _broken(error: Exception, request: httpx.Request) -> DifyError | Transient:
     """A failure below HTTP. A bad certificate does not heal by asking again."""
-    where = f"{where_of(request)} at {request.url.netloc.decode()}"
+    where = place_of(request)
     if isinstance(error, AnswerTooMuch):
         hint = f"No Dify that is known does this; {error.setting} sets the bound."
         return Transient(AnswerOutOfBounds(error.what, where=where, hint=hint))
