@@ -46,7 +46,7 @@ def clear_errors(*, debug: bool, failed: int = FAILED, as_lines: bool = False) -
     except typer.Exit:
         raise
     except Exception as error:
-        if is_interrupt(error):
+        if is_interrupt(error) or isinstance(error, typer.Abort):
             err.print(_STOPPED)
             raise typer.Exit(INTERRUPTED) from None
         if debug:
