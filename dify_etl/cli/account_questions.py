@@ -2,18 +2,16 @@
 taken from options, environment and `.env`.
 """
 
-import getpass
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import typer
 from pydantic import SecretStr
 
 from dify_etl.cli.consoles import err
 from dify_etl.cli.error_messages import ErrorMessage, print_error
+from dify_etl.cli.prompts import asked, asked_unseen, standard_input
 from dify_etl.dify.client import Credentials
 from dify_etl.dify.errors import AccountLocked, DifyError, LoginRefused
 from dify_etl.dify.http.auth import AdminKeyCredentials, PasswordCredentials
@@ -122,18 +120,18 @@ class Terminal:
 
     def address(self) -> str:
         """The address, with that of the settings to be taken by Enter."""
-        return self._request.address or _asked("Address of your Dify", self._default("BASE_URL"))
+        return self._request.address or asked("Address of your Dify", self._default("BASE_URL"))
 
     def credentials(self) -> Credentials:
         """The account; without an e-mail the admin key."""
         if not self._request.admin_key_file:
             prompt = "E-mail of the account that reads (- for an admin API key instead)"
-            email = self._request.email or _asked(prompt, self._default("EMAIL"))
+            email = self._request.email or asked(prompt, self._default("EMAIL"))
             if email != "-":
                 return PasswordCredentials(email, self._secret("Password", PASSWORD))
         key = self._secret("Admin API key of the server", ADMIN_KEY)
         prompt = "Id of the workspace"
-        workspace = self._request.workspace_id or _asked(prompt, self._default("WORKSPACE_ID"))
+        workspace = self._request.workspace_id or asked(prompt, self._default("WORKSPACE_ID"))
         return AdminKeyCredentials(key, workspace)
 
     def _default(self, name: str) -> str | None:
@@ -148,31 +146,17 @@ class Terminal:
         held = self._known.get(name)
         told = f"{prompt} (Enter: the one that is set): " if held else f"{prompt}: "
         while True:
-            if text := _asked_unseen(told) or held:
+            if text := asked_unseen(told) or held:
                 return SecretStr(text)
 
 
 Asking = Terminal | NoTerminal
 
 
-def _asked(prompt: str, default: str | None) -> str:
-    try:
-        return str(typer.prompt(prompt, default=default)).strip()
-    except typer.Abort:  # Ctrl-C, or the end of input
-        raise KeyboardInterrupt from None
-
-
-def _asked_unseen(prompt: str) -> str:
-    try:
-        return getpass.getpass(prompt)
-    except EOFError:
-        raise KeyboardInterrupt from None
-
-
 def _read_secret(file: str, option: str) -> SecretStr:
     """The first line of a file, or of stdin."""
     try:
-        text = sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8")
+        text = standard_input() if file == STDIN else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise SettingWrong(

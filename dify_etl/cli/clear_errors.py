@@ -49,7 +49,7 @@ def clear_errors(
     except typer.Exit:
         raise
     except Exception as error:
-        if is_interrupt(error):
+        if is_interrupt(error) or isinstance(error, typer.Abort):
             err.print(stopped)
             raise typer.Exit(INTERRUPTED) from None
         if debug:

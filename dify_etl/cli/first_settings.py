@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from dify_etl.cli.account_questions import (
@@ -20,6 +19,7 @@ from dify_etl.cli.account_questions import (
 )
 from dify_etl.cli.consoles import teller
 from dify_etl.cli.dify_findings import IMPATIENT, no_zone_finding, role_finding
+from dify_etl.cli.prompts import confirmed
 from dify_etl.dify.addresses import other_address, version_at
 from dify_etl.dify.client import Credentials, DifyClient
 from dify_etl.dify.errors import DifyError
@@ -194,7 +194,7 @@ def _may_write(
     if may_replace:
         return True
     if is_asking:
-        return typer.confirm("Replace them?", default=True)
+        return confirmed("Replace them?")
     raise SettingWrong(
         f"{ENV_FILE} has other values",
         where=str(ENV_FILE.resolve()),

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dify_etl.cli.clear_errors import FAILED
+from dify_etl.cli.clear_errors import INTERRUPTED
 from dify_etl.cli.consoles import err, out, teller
 from dify_etl.cli.plan_json import plan_json, results_json
+from dify_etl.cli.prompts import asked
 from dify_etl.control_codes import harmless
 
 if TYPE_CHECKING:
@@ -54,14 +55,18 @@ def operate(request: "PlannedRequest", agreement: "Agreement") -> int:
         check_fresh(operation.plan, plan_id)
         typed, is_sure = agreement.names, agreement.yes
         if not typed and not is_sure:
-            typed = _typed_names(operation)
+            try:
+                typed = _typed_names(operation)
+            except KeyboardInterrupt:
+                err.print("Stopped. Nothing was changed.")
+                raise typer.Exit(INTERRUPTED) from None
         try:
             results = context.operator.apply(
                 operation, plan_id, cap=cap, typed=typed, is_sure=is_sure
             )
         except KeyboardInterrupt:
             err.print("Stopped. `dify-etl audit list` tells what was done; plan again to go on.")
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(INTERRUPTED) from None
         finally:
             fill_ops_tables_of(context.home)
     if agreement.as_json:
@@ -130,5 +135,5 @@ def _typed_names(operation: "Operation") -> list[str]:
 def _typed(name: str) -> str:
     """What was typed; the name when it is what was shown of it."""
     shown = harmless(name)
-    typed: str = typer.prompt(f"Type {shown} to delete it", err=True)
+    typed = asked(f"Type {shown} to delete it", on_stderr=True)
     return name if typed == shown else typed

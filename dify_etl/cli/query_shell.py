@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dify_etl.cli.answer_tables import print_answer
 from dify_etl.cli.error_messages import ErrorMessage, print_error
+from dify_etl.cli.prompts import asked_line
 from dify_etl.home import Home
 from dify_etl.private_files import PRIVATE_FILE, private_files
 from dify_etl.settings import home_of, load_settings
@@ -46,7 +47,7 @@ def _ask(console: Console, copy: Path) -> None:
         held = ""
         while True:
             try:
-                line = input("     > " if held else "dify > ")
+                line = asked_line("     > " if held else "dify > ")
             except EOFError:
                 console.print()
                 return

@@ -9,6 +9,7 @@ import duckdb
 from rich.console import Console
 
 from dify_etl.cli.answer_tables import print_answer
+from dify_etl.cli.prompts import standard_input
 from dify_etl.cli.published import published_copy
 from dify_etl.cli.query_format import QueryFormat
 from dify_etl.cli.query_shell import run_shell
@@ -66,7 +67,7 @@ def _text_of(sql: str | None, file: Path | None) -> tuple[str | None, str]:
             raise QueryWrong(
                 f"{file.name} cannot be read: {reason}", where="-f", hint="Name a file of SQL."
             ) from None
-    return (None, "query") if sys.stdin.isatty() else (sys.stdin.read(), "stdin")
+    return (None, "query") if sys.stdin.isatty() else (standard_input(), "stdin")
 
 
 def _send(

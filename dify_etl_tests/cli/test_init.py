@@ -1,7 +1,5 @@
 """`dify-etl init`: what it asks, tries and writes, at a terminal and without one."""
 
-import os
-import pty
 import signal
 import socket
 import stat
@@ -17,6 +15,7 @@ from dify_etl.settings import load_settings, setting_names
 from dify_etl_tests.cli import situations as some
 from dify_etl_tests.cli.command_line import ServedDify, Shell
 from dify_etl_tests.cli.situations import Arrange, Stage
+from dify_etl_tests.cli.terminals import ENTER, at_a_terminal
 
 Init = Callable[..., Result]
 
@@ -212,15 +211,18 @@ def test_a_terminal_is_asked_again(dify: ServedDify, tmp_path: Path) -> None:
     """A wrong address and a wrong password are told and asked for again; no password is echoed."""
     account = dify.world.account
     shell = Shell(tmp_path)
-    said = answered(
-        shell,
+    answers = [
         ("Address of your Dify", "http://127.0.0.1:9"),
         ("Address of your Dify", dify.base_url),
         ("E-mail of the account", account.email),
         ("Password", "Wrong-pass-1"),
         ("E-mail of the account", account.email),
         ("Password", str(account.password)),
-    )
+    ]
+    dialogue = [(question, answer + ENTER) for question, answer in answers]
+    done = at_a_terminal(shell, "init", dialogue=dialogue)
+    assert done.code == 0, done.out
+    said = done.out
     assert "is refused" in said
     assert "e-mail or password is wrong" in said
     assert "Next: `dify-etl sync`" in said
@@ -241,30 +243,3 @@ def test_who_stops_it_is_told_how_to_go_on(tmp_path: Path) -> None:
             asked.close()
     assert process.returncode == 130
     assert err == "Stopped. Run `dify-etl init` again to go on.\n"
-
-
-def answered(shell: Shell, *dialogue: tuple[str, str]) -> str:
-    """What a terminal shows of `dify-etl init` when its questions are answered in this order."""
-    pid, master = pty.fork()
-    if pid == 0:
-        os.chdir(shell.folder)
-        words = [*shell.command, "init"]
-        os.execve(words[0], words, shell.environment(TERM="dumb"))
-    seen = ""
-    for question, answer in dialogue:
-        already = len(seen)
-        while question not in seen[already:]:
-            seen += os.read(master, 65_536).decode()
-        os.write(master, f"{answer}\n".encode())
-    while chunk := _read(master):
-        seen += chunk
-    os.close(master)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
-    return seen
-
-
-def _read(master: int) -> str:
-    try:
-        return os.read(master, 65_536).decode()
-    except OSError:  # Linux says EIO when the last writer is gone
-        return ""

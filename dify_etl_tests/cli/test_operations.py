@@ -12,6 +12,7 @@ import pytest
 
 from dify_etl_tests.cli.command_line import Answer, ServedDify, Shell
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
+from dify_etl_tests.cli.terminals import CTRL_C, at_a_terminal
 from dify_etl_tests.sync.small_worlds import app_of, failing_document
 from dify_simulated.world.rows import App
 
@@ -108,7 +109,8 @@ def test_audit_lists_what_was_done(own: Shell, changed_dify: ServedDify) -> None
 
 
 def test_app_is_deleted_only_read_and_with_its_name(own: Shell, changed_dify: ServedDify) -> None:
-    """Refused without a sync, then without the name; then gone, with a command to restore it."""
+    """Refused without a sync, then without the name; Ctrl-C at the question for it changes
+    nothing; then gone, with a command to restore it."""
     world = changed_dify.world
     app = world.add_app(
         name="to be deleted",
@@ -127,6 +129,11 @@ def test_app_is_deleted_only_read_and_with_its_name(own: Shell, changed_dify: Se
     unnamed = own.run(*words, "--apply", plan_id(shown))
     assert unnamed.code == 1
     assert "NotConfirmed" in unnamed.err
+    assert app.id in world.apps
+    dialogue = [("to delete it", CTRL_C)]
+    stopped = at_a_terminal(own, *words, "--apply", plan_id(shown), dialogue=dialogue)
+    assert stopped.code == 130, stopped.out
+    assert "Stopped. Nothing was changed." in stopped.out
     assert app.id in world.apps
     done = own.run(*words, "--apply", plan_id(shown), "--name", app.name)
     assert done.code == 0, done.text
