@@ -238,9 +238,13 @@ def _show_done(
 
 
 def _show_rotations(rotations: "Sequence[Rotation]") -> None:
+    from dify_etl.operations.keys.planning import NO_WAY_BACK
+
     for one in rotations:
         colour = "red" if one.needs_person or one.state == "failed" else "green"
-        told = f": {one.message}" if one.message else ""
+        no_way_back = NO_WAY_BACK if one.has_no_way_back and not one.is_over else ""
+        told = "; ".join(line for line in (one.message, no_way_back) if line)
+        told = f": {told}" if told else ""
         out.print(
             f"[{colour}]{one.state}[/] {escape(one.name + told)} (rotation {one.rotation_id[:12]})",
             highlight=False,

@@ -26,7 +26,8 @@ FINGERPRINTS = {"old_fingerprints", "new_fingerprint", "found_digest", "replaced
 
 def rotation_object(rotation: Rotation) -> dict[str, Any]:
     """A rotation for machines: ids, times and what it waits for."""
-    return rotation.model_dump(exclude=FINGERPRINTS) | {"is_over": rotation.is_over}
+    told = {"is_over": rotation.is_over, "has_no_way_back": rotation.has_no_way_back}
+    return rotation.model_dump(exclude=FINGERPRINTS) | told
 
 
 def inventory_object(inventory: Inventory) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`dify-etl keys` over a socket: shown first, done with the plan's id, and no key anywhere."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,16 @@ def test_a_rotation_is_taken_back_from_the_terminal(
     assert "rolled_back" in taken.out, taken.text
     assert (own.folder / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
     assert app_keys(rotated_dify, app_of(rotated_dify.world, "chat")) == [old_key]
+
+
+def test_status_says_what_cannot_be_taken_back(own: Shell) -> None:
+    """The entry was empty: nobody learns that only when he needs it."""
+    (own.folder / "bot.env").unlink()
+    words = ["keys", "rotate", "--target", "the chat app"]
+    own.run(*words, "--apply", plan_id(own.run(*words)))
+    status = own.run("keys", "status")
+    assert "cannot be taken back: the entry never held the old key" in status.out
+    assert json.loads(own.run("keys", "status", "--json").out)["rotations"][0]["has_no_way_back"]
 
 
 def test_rotations_reach_the_warehouse(own: Shell) -> None:

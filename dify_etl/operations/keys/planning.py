@@ -1,7 +1,7 @@
 """Which rotations go on and which begin: the plan that is shown, and that applying makes again."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,6 +20,8 @@ from dify_etl.operations.plan import Plan, Step, Target
 
 OPERATION = "keys.rotate"
 REVOCATION = "keys.revoke"
+NO_WAY_BACK = "cannot be taken back: the entry never held the old key"
+BEFORE_IT = "to keep a way back, write the key in use into it first"
 REST_AFTER_ROLLBACK = timedelta(days=7)  # whoever took a rotation back had a reason
 
 
@@ -166,6 +168,7 @@ class _Planner:
             is_compromised=leaked,
             old_key_ids=tuple(sorted(held.key.api_key_id for held in old)),
             old_fingerprints=self._fingerprints(target, old),
+            found_empty=held is None,
             started_at=self._inventory.at,
             updated_at=self._inventory.at,
         )
@@ -343,8 +346,15 @@ def _step(
             "grace_hours": rotation.grace.total_seconds() / 3600,
         },
         is_irreversible=bool(old),
-        note=rotation.message if rotation.has_asked else "",
+        note="\n".join(_notes(rotation)),
     )
+
+
+def _notes(rotation: Rotation) -> Iterator[str]:
+    if rotation.has_asked and rotation.message:
+        yield rotation.message
+    if rotation.has_no_way_back:
+        yield NO_WAY_BACK if rotation.is_promoted else f"{NO_WAY_BACK}: {BEFORE_IT}"
 
 
 def _goal(rotation: Rotation) -> str:

@@ -59,6 +59,7 @@ class Rotation(BaseModel):
     create_ended_at: datetime | None = None
     new_key_id: str | None = None
     new_fingerprint: str | None = None
+    found_empty: bool = False  # the entry held nothing when the rotation was planned
     # Handing it over: what the sink held when the key was asked for (a digest), and before.
     found_digest: str | None = None
     replaced_fingerprint: str | None = None
@@ -86,6 +87,14 @@ class Rotation(BaseModel):
     def is_promoted(self) -> bool:
         """Whether consumers got the new key."""
         return self.state in PROMOTED
+
+    @property
+    def has_no_way_back(self) -> bool:
+        """Whether an old key is replaced that the entry never held: once consumers get the new key,
+        there is nothing to give back to them.
+        """
+        was_empty = self.replaced_fingerprint is None if self.is_promoted else self.found_empty
+        return was_empty and bool(self.old_key_ids)
 
     @property
     def grace(self) -> timedelta:

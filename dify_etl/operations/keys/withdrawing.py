@@ -11,7 +11,16 @@ def check_takes_back(work: Work, rotation: Rotation) -> None:
     """RotationRefused when the rotation cannot be taken back any more."""
     if rotation.state not in TAKES_BACK:
         raise _refused(rotation, f"it is {rotation.state}: the old key is gone")
-    if _is_handed_over(work, rotation) and not _old_serves(work, rotation):
+    if not _is_handed_over(work, rotation):
+        return
+    if rotation.replaced_fingerprint is None:
+        raise _refused(
+            rotation,
+            "its entry was empty before, and the sink never held the old key",
+            "Nothing is lost: the old key works until it is revoked. To keep it, put its id under "
+            "exclude.key_ids of the policy; consumers that need it take it from where they had it.",
+        )
+    if not _old_serves(work, rotation):
         raise _refused(rotation, "the old key is not in the sink any more, or does not work")
 
 
@@ -61,10 +70,16 @@ def _old_serves(work: Work, rotation: Rotation) -> bool:
 
 def _stay(work: Work, rotation: Rotation) -> Rotation:
     if work.keyring(rotation).key(rotation.new_key_id) is not None:
-        message = "cannot be taken back: the old key does not work any more"
+        message = f"cannot be taken back: {_why_not(rotation)}"
         return work.save(rotation.having(state="current", ending=None, message=message))
-    message = "neither the old nor the new key works; the next run makes another"
+    message = f"the new key is gone, and {_why_not(rotation)}; the next run makes another"
     return work.end(rotation.having(message=message), "failed", "failed", message)
+
+
+def _why_not(rotation: Rotation) -> str:
+    if rotation.replaced_fingerprint is None:
+        return "the sink never held an old one"
+    return "the old key does not work any more"
 
 
 def _found(work: Work, rotation: Rotation) -> Rotation:
@@ -80,9 +95,12 @@ def _found(work: Work, rotation: Rotation) -> Rotation:
     return rotation
 
 
-def _refused(rotation: Rotation, what: str) -> RotationRefused:
+_ROTATE_ONCE_MORE = "Let it end and rotate once more: `dify-etl keys rotate` makes another key."
+
+
+def _refused(rotation: Rotation, what: str, hint: str = _ROTATE_ONCE_MORE) -> RotationRefused:
     return RotationRefused(
         f"the rotation cannot be taken back: {what}",
         where=f"{rotation.name}, rotation {rotation.rotation_id}",
-        hint="Let it end and rotate once more: `dify-etl keys rotate` makes another key.",
+        hint=hint,
     )

@@ -348,6 +348,41 @@ def test_a_rollback_brings_the_old_key_back(tmp_path: Path, hours: float) -> Non
     assert "rests until" in planned.held_back[0]
 
 
+def test_first_rotation_into_an_empty_entry_has_no_way_back(tmp_path: Path) -> None:
+    """The plan says so before, the refusal why; and the way out that it names keeps the old key."""
+    shop = Workshop(tmp_path)
+    old = shop.named["web"]
+    shop.paths["file"].unlink()
+    (before,) = shop.rotation().plan().plan.steps
+    assert "write the key in use into it first" in before.note
+    shop.night()
+    (after,) = shop.rotation().plan().plan.steps
+    assert "cannot be taken back" in after.note
+    with pytest.raises(RotationRefused, match="never held the old key") as refused:
+        shop.rotation().plan_rollback(only(shop).rotation_id)
+    assert "exclude.key_ids" in refused.value.hint
+    excluded = shop.policy.exclude.model_copy(update={"key_ids": (old.id,)})
+    shop.policy = shop.policy.model_copy(update={"exclude": excluded})
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.use(old.token) == 200
+    assert shop.use(str(shop.held())) == 200
+
+
+@pytest.mark.parametrize("has_old", [False, True])
+def test_way_back_is_not_denied_where_there_is_one(tmp_path: Path, has_old: bool) -> None:
+    """Neither where the entry holds the old key, as the way out says, nor for a first key at all,
+    which replaces nothing.
+    """
+    shop = Workshop(tmp_path)
+    if not has_old:
+        shop.paths["file"].unlink()
+        shop.world.api_keys.clear()
+    (step,) = shop.rotation().plan().plan.steps
+    assert step.note == ""
+    shop.night()
+    assert not only(shop).has_no_way_back
+
+
 def test_no_rollback_after_the_revocation(tmp_path: Path) -> None:
     """A deleted key cannot come back."""
     shop = Workshop(tmp_path)
