@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from dify_etl.errors import ActionableError
+from dify_etl.path_text import expanded
 
 ENV_FILE = Path(".env")
 WORKSPACE, WORKSPACES = "DIFY_ETL_WORKSPACE", "DIFY_ETL_WORKSPACES"
@@ -84,6 +85,7 @@ def text_of_secret(path: Path) -> str:
     """What a file of a secret holds, without a last line break. ValueError says what is wrong with
     the file, and nothing of what it holds.
     """
+    path = expanded(path)
     try:
         is_file = path.is_file()  # a pipe would be empty the second time, or be waited for
         text = path.read_text(encoding="utf-8") if is_file else ""

@@ -3,6 +3,7 @@
 import re
 from datetime import date, timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfoNotFoundError
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from pydantic import AfterValidator, SecretStr
 
 from dify_etl.extras import how_to_install
+from dify_etl.path_text import expanded, expanded_text
 from dify_etl.time_zones import zone_of
 
 
@@ -67,7 +69,7 @@ def _token_store(secret: SecretStr) -> SecretStr:
     known = ("file:", "redis://", "rediss://", "unix://")
     if text not in ("memory", "file") and not text.startswith(known):
         raise ValueError("it is neither memory, file, file:<path> nor redis://<host>")
-    return secret
+    return SecretStr(expanded_text(text))
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
@@ -114,7 +116,7 @@ def _warehouse(secret: SecretStr) -> SecretStr:
             )
     elif not text.strip() or text.endswith("/"):
         raise ValueError("it names no file")
-    return secret
+    return SecretStr(expanded_text(text))
 
 
 def _lake_path(text: str) -> str:
@@ -124,7 +126,7 @@ def _lake_path(text: str) -> str:
         raise ValueError("it is neither a folder nor an address of s3://, gs:// or az://")
     if "?" in text or "@" in text.partition("://")[2]:
         raise ValueError("it must hold no keys: DuckDB's secrets or AWS_… variables tell them")
-    return text
+    return expanded_text(text)
 
 
 def _notify(secret: SecretStr) -> SecretStr:
@@ -150,6 +152,7 @@ def _past_day(day: date) -> date:
     return day
 
 
+FilePath = Annotated[Path, AfterValidator(expanded)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Url = Annotated[str, AfterValidator(_url)]

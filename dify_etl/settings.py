@@ -30,6 +30,7 @@ from dify_etl.setting_values import (
     DagsterDatabase,
     DifyDatabaseUrl,
     FileMode,
+    FilePath,
     Hosts,
     LakePath,
     NotifyUrls,
@@ -106,7 +107,7 @@ class Settings(BaseSettings):
         description="The workspace to read with the admin API key.",
         examples=["8a1c…-uuid-of-the-workspace"],
     )
-    workspaces_file: Path | None = Field(
+    workspaces_file: FilePath | None = Field(
         None,
         validation_alias=WORKSPACES,
         description="The file that names several workspaces; unset: workspaces.toml in the folder "
@@ -132,7 +133,7 @@ class Settings(BaseSettings):
         description="A Redis for the session, when DIFY_TOKEN_STORE is unset.",
         examples=["redis://localhost:6379/0"],
     )
-    home: Path = Field(
+    home: FilePath = Field(
         Path("dify_data"),
         validation_alias="DIFY_ETL_HOME",
         description="Folder of the DuckDB files, the session and the lock.",
@@ -236,7 +237,7 @@ class Settings(BaseSettings):
         "that Dify shows tells it.",
         examples=["deepseek=RMB,gpt-4o=USD"],
     )
-    rates_file: Path | None = Field(
+    rates_file: FilePath | None = Field(
         None,
         validation_alias="DIFY_ETL_RATES",
         description="A CSV of day,from,to,rate by which marts.costs converts prices as well.",
@@ -257,7 +258,7 @@ class Settings(BaseSettings):
         "pseudonyms that can be joined stand for them (hash).",
         examples=["hash"],
     )
-    own_sql: Path | None = Field(
+    own_sql: FilePath | None = Field(
         None,
         validation_alias="DIFY_ETL_SQL",
         description="Folder of models of your own: SQL files in marts, staging and exports below "
@@ -271,7 +272,7 @@ class Settings(BaseSettings):
         examples=["30 1 * * *"],
     )
 
-    rotation_policy: Path = Field(
+    rotation_policy: FilePath = Field(
         Path("rotation.toml"),
         validation_alias=ROTATION_POLICY,
         description="The policy by which API keys are rotated.",
@@ -285,7 +286,7 @@ class Settings(BaseSettings):
         examples=["https://api.dify.example.com/v1"],
     )
 
-    copy_folder: Path | None = Field(
+    copy_folder: FilePath | None = Field(
         None,
         validation_alias="DIFY_ETL_COPY",
         description="Folder of dify.duckdb, the copy for analysts; unset: the home.",
@@ -318,7 +319,7 @@ class Settings(BaseSettings):
         "s3://, gs:// or az://; unset: where its catalog says.",
         examples=["s3://company-lake/dify"],
     )
-    export_folder: Path | None = Field(
+    export_folder: FilePath | None = Field(
         None,
         validation_alias="DIFY_ETL_EXPORTS",
         description="Folder into which the Dagster job export_apps writes; unset: exports in the "

@@ -248,7 +248,7 @@ def table_named(name: str, fields: Mapping[str, FieldInfo]) -> WorkspaceTable:
 def workspaces_path() -> Path | None:
     """The file that DIFY_ETL_WORKSPACES names, or `workspaces.toml` here; None: there is none."""
     if named := text_around(WORKSPACES):
-        return Path(named)
+        return Path(os.path.expanduser(named))
     return FILE if FILE.exists() else None
 
 
@@ -334,7 +334,7 @@ def _folders(table: WorkspaceTable, keys: tuple[str, ...] = ("home", "copy")) ->
     for key in keys:
         named = table.held.get(key, places.get(key))
         if isinstance(named, str):
-            yield str(Path(named).resolve())
+            yield str(Path(os.path.expanduser(named)).resolve())
 
 
 def _accounts(table: WorkspaceTable) -> Iterator[str]:

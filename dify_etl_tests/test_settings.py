@@ -154,6 +154,55 @@ def test_bad_value_is_named(
     assert caught.value.__cause__ is None
 
 
+def paths_of(settings: Settings) -> dict[str, str]:
+    """Variable -> path, of every setting that may name one."""
+    held = {
+        str(field.validation_alias): getattr(settings, key)
+        for key, field in Settings.model_fields.items()
+    }
+    return {
+        name: one.get_secret_value() if isinstance(one, SecretStr) else str(one)
+        for name, one in held.items()
+        if name in PLACES
+    }
+
+
+PLACES = {
+    "DIFY_ETL_WORKSPACES": "{}/workspaces.toml",
+    "DIFY_ETL_HOME": "{}/dify home",
+    "DIFY_ETL_RATES": "{}/rates.csv",
+    "DIFY_ETL_SQL": "{}/sql",
+    "DIFY_ETL_ROTATION_POLICY": "{}/rotation.toml",
+    "DIFY_ETL_COPY": "{}",
+    "DIFY_ETL_EXPORTS": "{}/exports",
+    "DIFY_ETL_LAKE_PATH": "{}/lake",
+    "DIFY_ETL_WAREHOUSE": "ducklake:sqlite:{}/catalog.sqlite",
+    "DIFY_TOKEN_STORE": "file:{}/session.json",
+}
+
+
+def test_home_of_an_account_is_found_in_every_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No shell has read `.env`: a ~ in it would become a folder of that name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fields = setting_names()
+    assert {one for one in fields if "Path" in str(fields[one].annotation)} <= set(PLACES)
+    ENV_FILE.write_text("".join(f"{name}='{one.format('~')}'\n" for name, one in PLACES.items()))
+    expected = {name: one.format(tmp_path) for name, one in PLACES.items()}
+    assert paths_of(load_settings()) == expected
+
+
+@pytest.mark.parametrize("name", ["DIFY_ETL_HOME", "DIFY_ETL_LAKE_PATH"])
+def test_home_of_nobody_is_no_folder(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An account that this machine does not know; a ~ elsewhere is a name like any other."""
+    monkeypatch.setenv(name, "data/~old")
+    assert paths_of(load_settings())[name] == "data/~old"
+    monkeypatch.setenv(name, "~no-such-account/dify")
+    with pytest.raises(SettingWrong, match="account that this machine does not know"):
+        load_settings()
+
+
 @pytest.mark.parametrize("name", sorted(setting_names()))
 def test_setting_has_its_manual(name: str) -> None:
     """Every setting has a sentence and an example, and the example is a good value."""
@@ -210,10 +259,14 @@ def test_secret_may_stand_in_a_file(
         load_settings()
 
 
-def test_file_of_a_secret_may_be_named_in_env(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["{}", "~"])
+def test_file_of_a_secret_may_be_named_in_env(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+) -> None:
     """In `.env` as anywhere else."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "secret").write_text("swordfish")
-    ENV_FILE.write_text(f"DIFY_PASSWORD_FILE={tmp_path / 'secret'}\n")
+    ENV_FILE.write_text(f"DIFY_PASSWORD_FILE={folder.format(tmp_path)}/secret\n")
     password = load_settings().password
     assert password is not None
     assert password.get_secret_value() == "swordfish"

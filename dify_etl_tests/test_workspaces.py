@@ -291,6 +291,24 @@ def test_settings_of_a_workspace_are_settings() -> None:
     assert settings.model_copy(update={"timezone": "Asia/Tokyo"}).workspace == "sales"
 
 
+def test_home_of_an_account_is_found_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of the file itself, in its tables, and before the folder that each gets by its name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DIFY_ETL_WORKSPACES", "~/all.toml")
+    monkeypatch.setenv("DIFY_ETL_HOME", "~/dify")
+    table = 'base_url = "https://dify.example.com"\nemail = "{0}@example.com"\n'
+    (tmp_path / "all.toml").write_text(
+        f'[workspaces.old]\nhome = "~/old"\n{table.format("old")}'
+        f"[workspaces.new]\n{table.format('new')}"
+    )
+    assert load_workspace("old").home == tmp_path / "old"
+    assert load_workspace("new").home == tmp_path / "dify" / "workspaces" / "new"
+    folders = folders_of_others("new", all_workspaces(setting_names()))
+    assert folders == {(tmp_path / "old").resolve()}
+
+
 def test_folders_of_others_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Those in the home that one had alone before as well; a folder of both is nobody's other."""
     monkeypatch.setenv("DIFY_ETL_EXPORTS", "dify_data/exports")

@@ -2,6 +2,7 @@
 taken from options, environment and `.env`.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,7 +157,11 @@ Asking = Terminal | NoTerminal
 def _read_secret(file: str, option: str) -> SecretStr:
     """The first line of a file, or of stdin."""
     try:
-        text = standard_input() if file == STDIN else Path(file).read_text(encoding="utf-8")
+        text = (
+            standard_input()
+            if file == STDIN
+            else Path(os.path.expanduser(file)).read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise SettingWrong(

@@ -133,6 +133,6 @@ def dagster_folders(settings: Settings) -> tuple[Path, ...]:
     """
     found = [dagster_folder(settings)]
     if settings.workspace is not None and not os.environ.get(DAGSTER_HOME):
-        of_all = Path(text_around(HOME) or setting_names()[HOME].default)
+        of_all = Path(text_around(HOME) or setting_names()[HOME].default).expanduser()
         found.append(Home(of_all).dagster.resolve())
     return tuple(dict.fromkeys(found))

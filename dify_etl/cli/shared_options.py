@@ -87,7 +87,7 @@ def _with_options(function: Callable[..., Any], over: Over) -> Callable[..., Any
         asked = [workspace] if isinstance(workspace, str) else list(workspace or ())
         if asked or _has_workspaces():
             _choose(asked, over, shared_context, options)
-        return function(*arguments, **options)
+        return function(*arguments, **{name: _expanded(one) for name, one in options.items()})
 
     takes_some = over in (Over.LOOKED_AT, Over.READ)
     signature = inspect.signature(function)
@@ -110,6 +110,11 @@ def _with_options(function: Callable[..., Any], over: Over) -> Callable[..., Any
         **{name: annotation for name, (annotation, _) in added.items()},
     }
     return command
+
+
+def _expanded(value: object) -> object:
+    """A path as a shell would hand it over: bash leaves the `~` of `--to=~/talks.csv` alone."""
+    return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
 
 
 def _has_workspaces() -> bool:

@@ -238,3 +238,10 @@ def test_a_query_is_chosen_from_as_well(copy: Shell, tmp_path: Path) -> None:
     sql = "select app_id, created_date, query as question from raw.messages -- all;"
     exported(copy, target, sql, "--app", "Desk", "--from", "2026-03-02")
     assert sorted(questions(target)) == ["first", "second"]
+
+
+def test_home_of_an_account_is_found_behind_an_equals_sign(copy: Shell, tmp_path: Path) -> None:
+    """Where bash leaves the ~ alone."""
+    answer = copy.run("export", "select 1 as a", "--to=~/x.csv", HOME=str(tmp_path))
+    assert answer.code == 0, answer.text
+    assert (tmp_path / "x.csv").read_text() == "a\n1\n"

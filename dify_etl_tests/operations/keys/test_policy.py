@@ -8,6 +8,7 @@ import pytest
 
 from dify_etl.operations.keys.errors import PolicyWrong
 from dify_etl.operations.keys.policy import SINK_TYPES, Policy, read_policy
+from dify_etl.operations.keys.sinks.configs import FileSinkConfig, VaultSinkConfig
 
 SINK = '[sinks.web]\ntype = "file"\npath = "web.env"\n'
 TARGET = '[[targets]]\nconsumer = "web"\napp = "Support"\nsink = "web"\nentry = "KEY"\n'
@@ -61,6 +62,23 @@ def test_a_wrong_policy_is_told_by_place(tmp_path: Path, text: str, told: str) -
     with pytest.raises(PolicyWrong) as caught:
         policy(tmp_path, text)
     assert told in caught.value.what
+
+
+def test_home_of_an_account_is_found_in_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else keys would be written into a folder named ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sinks = policy(
+        tmp_path,
+        '[sinks.web]\ntype = "file"\npath = "~/shop/dify.env"\n'
+        '[sinks.vault]\ntype = "vault"\nurl = "https://vault.example.com"\n'
+        'token_file = "~/.vault-token"\n',
+    ).sinks
+    assert isinstance(sinks["web"], FileSinkConfig)
+    assert sinks["web"].path == tmp_path / "shop" / "dify.env"
+    assert isinstance(sinks["vault"], VaultSinkConfig)
+    assert sinks["vault"].token_file == tmp_path / ".vault-token"
 
 
 def test_a_missing_policy_says_where_to_put_one(tmp_path: Path) -> None:

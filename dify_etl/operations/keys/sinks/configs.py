@@ -1,9 +1,10 @@
 """How the policy describes a sink. No configuration holds a secret: accounts come from outside."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from dify_etl.setting_values import FilePath
 
 
 class _Config(BaseModel):
@@ -14,7 +15,7 @@ class FileSinkConfig(_Config):
     """A dotenv or JSON file; an entry is a variable or a key of the top level."""
 
     type: Literal["file"]
-    path: Path
+    path: FilePath
     format: Literal["dotenv", "json"] = "dotenv"
 
 
@@ -40,7 +41,7 @@ class VaultSinkConfig(_Config):
     url: str
     mount: str = "secret"
     namespace: str | None = None
-    token_file: Path | None = None
+    token_file: FilePath | None = None
 
 
 class CommandSinkConfig(_Config):
