@@ -20,9 +20,11 @@ from pydantic import SecretStr
 
 from dify_etl.dify_database.errors import (
     SETTING,
+    DatabaseError,
     DatabaseOdd,
     DatabaseRefused,
     DatabaseTooSlow,
+    DatabaseWrong,
     translated,
 )
 from dify_etl.warehouse.tables import quoted
@@ -52,11 +54,23 @@ class DifyDatabase:
 
     url: SecretStr = field(repr=False)
 
+    def check(self, workspace_id: str) -> None:
+        """DatabaseWrong when it is the database of another Dify, or of none. What may pass, as no
+        connection, is left to those who read.
+        """
+        try:
+            with self.snapshot(workspace_id):
+                pass
+        except DatabaseWrong:
+            raise
+        except DatabaseError as error:
+            log.warning("whose database it is cannot be told yet: %s", type(error).__name__)
+
     @contextmanager
     def snapshot(self, workspace_id: str) -> Iterator["Snapshot"]:
         """One state of the database, of one workspace, until the block ends.
 
-        DatabaseUnreachable, DatabaseRefused; DatabaseOdd when it has no such workspace.
+        DatabaseUnreachable, DatabaseRefused; DatabaseWrong when it has no such workspace.
         """
         address = self.url.get_secret_value()
         password = unquote(urlsplit(address).password or "") or None
@@ -138,11 +152,11 @@ class Snapshot:
             raise translated(error, self.password) from None
 
     def check_workspace(self) -> None:
-        """DatabaseOdd unless it has the workspace that the API answers for."""
+        """DatabaseWrong unless it has the workspace that the API answers for."""
         workspace = quoted_uuid(self.workspace_id)
         found = self.frame(f"SELECT count(*) AS workspaces FROM tenants WHERE id = {workspace}")
         if not found.item():
-            raise DatabaseOdd(
+            raise DatabaseWrong(
                 f"the database has no workspace {self.workspace_id!r}, for which the API answers",
                 where=SETTING,
                 hint="Name the database of the Dify at DIFY_BASE_URL; nothing was read.",

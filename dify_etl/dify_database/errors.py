@@ -14,7 +14,7 @@ _WORDS = {
     "conflict with recovery": "57014",
 }
 _LOST = ("connect", "server closed", "authentication", "does not exist", "SSL")
-_REFUSED, _TOO_LONG = "42501", ("57014", "55P03", "25P03")
+_REFUSED, _TOO_LONG, _NO_TABLE = "42501", ("57014", "55P03", "25P03"), "42P01"
 
 
 class DatabaseError(ActionableError):
@@ -34,7 +34,11 @@ class DatabaseTooSlow(DatabaseError):
 
 
 class DatabaseOdd(DatabaseError):
-    """It is not the database of the Dify that answers, or a statement failed otherwise."""
+    """A statement failed otherwise."""
+
+
+class DatabaseWrong(DatabaseError):
+    """It is not the database of the Dify that answers."""
 
 
 def translated(error: Any, password: str | None) -> DatabaseError:
@@ -52,6 +56,14 @@ def translated(error: Any, password: str | None) -> DatabaseError:
             f"Dify's database took too long: {told}",
             where=SETTING,
             hint="Run again when it is less busy, or read a replica; what was loaded stays.",
+        )
+    if state == _NO_TABLE:  # nothing is asked of tables that a version of Dify may lack
+        return DatabaseWrong(
+            "this is not Dify's database, or its tables are in another schema, or in one that the "
+            f"role may not look into: {told}",
+            where=SETTING,
+            hint="Look at the name at the end of the URL: Dify's own is `dify`, beside "
+            "`dify_plugin`. docs/database.md has the GRANTs.",
         )
     if state is None:
         return DatabaseUnreachable(

@@ -76,7 +76,8 @@ class OpenHome:
         return open_database(Home(self.path).live, wait_seconds=self.wait_seconds)
 
     def check_source(self, *, lists_apps: bool = False) -> None:
-        """Once per run, before any row is written: SourceChanged when something else answers. With
+        """Once per run, before any row is written: SourceChanged when something else answers,
+        DatabaseWrong when the settings name a database that is not its own. With
         `lists_apps` the apps are listed meanwhile, for the first sync.
         """
         if self._began_at is None:
@@ -98,6 +99,8 @@ class OpenHome:
     def _check_source(self, database: Database, asked: "Future[Answering]") -> None:
         _ensure_tables(database, self.watch)
         answering = asked.result()
+        if self.rules.dify_database is not None:
+            self.rules.dify_database.check(answering.workspace.workspace_id)
         began_at = self.dify.earlier_time()
         pin_source(database, self.dify, answering, self.rules, now=began_at)
         with database.transaction():

@@ -87,6 +87,19 @@ def found_by(shell: Shell, *words: str, **variables: str) -> dict[str, dict[str,
     return {one["checked"]: one for one in json.loads(answer.out)}
 
 
+def test_other_database_is_noticed_before_anything_is_read(
+    shell: Shell, lively: DifyTables
+) -> None:
+    """As `dify_plugin`, which stands beside `dify`: one error, not one for every slice."""
+    url = lively.postgres.url("postgres")
+    doctor = found_by(shell, DIFY_DATABASE_URL=url)
+    assert "this is not Dify's database" in doctor["database"]["found"]
+    answer = shell.run("sync", DIFY_DATABASE_URL=url)
+    assert answer.code == 3, answer.text
+    assert answer.text.count("this is not Dify's database") == 1
+    assert "name at the end of the URL" in answer.text
+
+
 def test_a_sync_reads_from_the_database(shell: Shell, lively: DifyTables) -> None:
     """By the command, with settings alone."""
     answer = shell.run("sync", "--json", "--from", "2026-03-10", "--to", "2026-03-12")

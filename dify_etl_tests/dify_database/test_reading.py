@@ -28,6 +28,7 @@ from dify_etl.dify_database.errors import (
     DatabaseRefused,
     DatabaseTooSlow,
     DatabaseUnreachable,
+    DatabaseWrong,
 )
 from dify_etl.dify_database.messages import messages
 from dify_etl.feeds.message_parts import CHILDREN, parts_of
@@ -165,12 +166,16 @@ def test_a_database_that_is_gone_fails_its_feeds_alone(chat: DifyTables) -> None
 
 
 def test_errors_are_told_apart(postgres: Postgres, chat: DifyTables) -> None:
-    """Another workspace, a wrong role, a lock."""
+    """Another workspace, another database, a wrong role, a lock."""
     database, workspace = DifyDatabase(SecretStr(chat.url())), chat.place.world.workspace_id
     assert "postgresql" not in repr(database)
     other = database.snapshot("00000000-0000-4000-8000-000000000000")
-    with pytest.raises(DatabaseOdd, match="no workspace"), other:
+    with pytest.raises(DatabaseWrong, match="no workspace"), other:
         pass
+    none = DifyDatabase(SecretStr(chat.postgres.url("postgres")))
+    with pytest.raises(DatabaseWrong, match="not Dify's database") as wrong:
+        none.check(workspace)
+    assert "name at the end of the URL" in wrong.value.hint
     nobody = DifyDatabase(SecretStr(chat.postgres.url(chat.name, "nobody:s3cret")))
     with pytest.raises(DatabaseUnreachable) as caught, nobody.snapshot(workspace):
         pass
