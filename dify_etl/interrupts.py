@@ -36,6 +36,16 @@ def noted_interrupts() -> Iterator[None]:
         _pressed.clear()
 
 
+def let_interrupts_end_waits() -> None:
+    """From here on Ctrl-C interrupts a read or a lock that is waited for; handlers stay.
+
+    Polars, when it is imported, sets one with SA_RESTART: the kernel then goes on with what Ctrl-C
+    interrupted, and Python never gets to raise KeyboardInterrupt.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.siginterrupt(signal.SIGINT, True)
+
+
 def check_interrupt() -> None:
     """KeyboardInterrupt when Ctrl-C was pressed in a block of `noted_interrupts`."""
     if _pressed.is_set():

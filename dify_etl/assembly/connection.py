@@ -27,6 +27,7 @@ from dify_etl.home import (
     remembered,
     user_name,
 )
+from dify_etl.interrupts import let_interrupts_end_waits
 from dify_etl.private_files import try_to_write
 from dify_etl.settings import (
     DIFY_BEGINS,
@@ -188,12 +189,13 @@ def open_dify(
     retry: RetryPolicy | None = None,
     run_id: str | None = None,
     meanwhile: Callable[[], None] = lambda: None,
+    warn: Tell | None = None,
 ) -> Iterator[DifyClient]:
     """A client for the settings' Dify, its session kept in `token_store` or as the settings say.
 
     With `tell` it is a run: its first line names server, workspace and home, and the home becomes
     private; without, the home is left as it is. With `run_id` Dify's own log names the run, too.
-    `meanwhile` is done while a run logs in.
+    `meanwhile` is done while a run logs in; `warn` (else `tell`) hears of a server that is silent.
     SettingWrong when no server is named or the account
     is missing, or the home belongs to the other kind of Dify; WarehouseUnwritable when the home
     cannot be made.
@@ -203,10 +205,11 @@ def open_dify(
     check_kind(settings)
     if tell is not None:
         _remember(settings)  # before anything else is made in the folder
-    with _client(settings, token_store, retry, run_id) as dify:
+    with _client(settings, token_store, retry, run_id, warn or tell) as dify:
         if tell is not None:
             asked = in_background(dify.account.current_workspace)
             meanwhile()
+            let_interrupts_end_waits()  # by now Polars is there
             tell(first_line(settings, asked.result()))
             _make_private(settings, tell)
         yield dify
@@ -285,6 +288,7 @@ def _client(
     token_store: TokenStore | None,
     retry: RetryPolicy | None,
     run_id: str | None,
+    warn: Tell | None,
 ) -> Iterator[DifyClient]:
     if settings.is_simulated:
         from dify_etl.assembly.demo import simulated_client
@@ -312,6 +316,7 @@ def _client(
         ),
         fingerprint_key=fingerprint_key(home_of(settings)),
         run_id=run_id,
+        warn=warn,
     ) as dify:
         yield dify
 

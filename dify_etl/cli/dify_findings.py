@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dify_etl.assembly.connection import first_line, kept_sessions, open_dify, server_name
+from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.database_findings import examine_database
 from dify_etl.cli.findings import Finding
 from dify_etl.dify.account import Profile, Workspace
-from dify_etl.dify.addresses import other_address
+from dify_etl.dify.addresses import PING_SECONDS, other_address
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError, NotShown, TokenStoreFailed
 from dify_etl.dify.http.session import RetryPolicy
@@ -38,7 +39,7 @@ HIDDEN_FROM = {
 ENOUGH = ("owner", "admin", "editor")
 SHOWN_APPS = 10
 # A person waits for what is found: a server that is away is asked twice, not five times.
-IMPATIENT = RetryPolicy(attempts=2)
+IMPATIENT = RetryPolicy(attempts=2, ping_seconds=PING_SECONDS)
 _OPENING, _SERVER = "settings", "server"
 
 Tell = Callable[[str], None]
@@ -78,7 +79,7 @@ def examine_dify(
     try:
         # A kept session would hide a wrong password: log in anew.
         store = MemoryTokenStore()
-        with open_dify(settings, token_store=store, retry=IMPATIENT) as dify:
+        with open_dify(settings, token_store=store, retry=IMPATIENT, warn=teller(err)) as dify:
             look = _Look(settings, dify, tell, write, compare)
             for step in _STEPS.values():
                 left.pop(0)

@@ -17,7 +17,7 @@ from dify_etl.cli.account_questions import (
     NoTerminal,
     Terminal,
 )
-from dify_etl.cli.consoles import teller
+from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.dify_findings import IMPATIENT, no_zone_finding, role_finding
 from dify_etl.cli.prompts import confirmed
 from dify_etl.dify.addresses import other_address, version_at
@@ -80,7 +80,7 @@ def _found_address(text: str, tell: Callable[[str], None]) -> str:
     is_whole = "://" in text
     base_url = str(api_url(text if is_whole else f"https://{text}")).removesuffix(API_PATH)
     try:
-        version = version_at(base_url, retry=IMPATIENT)
+        version = version_at(base_url, retry=IMPATIENT, warn=teller(err))
     except DifyError as error:
         other = other_address(base_url)
         # Nobody is sent from https to http unasked: then a password could be read on its way.
@@ -93,14 +93,14 @@ def _found_address(text: str, tell: Callable[[str], None]) -> str:
             raise
         if other is None:
             raise
-        base_url, version = other, version_at(other, retry=IMPATIENT)
+        base_url, version = other, version_at(other, retry=IMPATIENT, warn=teller(err))
     tell(f"Dify {version} answers at {base_url}.")
     return base_url
 
 
 def _tried(base_url: str, credentials: Credentials) -> _Tried:
     """Log in and look: account, workspace, role, and the oldest thing that can hold anything."""
-    with DifyClient(base_url, credentials=credentials, retry=IMPATIENT) as dify:
+    with DifyClient(base_url, credentials=credentials, retry=IMPATIENT, warn=teller(err)) as dify:
         profile = dify.account.profile()
         current = dify.account.current_workspace()
         apps = list(dify.apps.list())

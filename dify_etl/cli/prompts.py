@@ -1,22 +1,18 @@
-"""Every question at a terminal: Ctrl-C ends it, whatever libraries did to the signal.
-
-Polars, when it is imported, sets a handler of SIGINT with SA_RESTART: the kernel then goes on with
-a read that Ctrl-C interrupted, and Python never gets to raise KeyboardInterrupt.
-"""
+"""Every question at a terminal: Ctrl-C ends it, whatever libraries did to the signal."""
 
 import getpass
-import signal
 import sys
-import threading
 
 import typer
+
+from dify_etl.interrupts import let_interrupts_end_waits
 
 
 def asked(prompt: str, default: str | None = None, *, on_stderr: bool = False) -> str:
     """What was typed, without spaces around it. KeyboardInterrupt on Ctrl-C and at the end of
     input.
     """
-    make_reads_interruptible()
+    let_interrupts_end_waits()
     try:
         return str(typer.prompt(prompt, default=default, err=on_stderr)).strip()
     except typer.Abort:
@@ -25,7 +21,7 @@ def asked(prompt: str, default: str | None = None, *, on_stderr: bool = False) -
 
 def asked_unseen(prompt: str) -> str:
     """What was typed without an echo. KeyboardInterrupt on Ctrl-C and at the end of input."""
-    make_reads_interruptible()
+    let_interrupts_end_waits()
     try:
         return getpass.getpass(prompt)
     except EOFError:
@@ -34,7 +30,7 @@ def asked_unseen(prompt: str) -> str:
 
 def confirmed(prompt: str) -> bool:
     """Yes or no, Enter is yes. KeyboardInterrupt on Ctrl-C and at the end of input."""
-    make_reads_interruptible()
+    let_interrupts_end_waits()
     try:
         return typer.confirm(prompt, default=True)
     except typer.Abort:
@@ -43,17 +39,11 @@ def confirmed(prompt: str) -> bool:
 
 def asked_line(prompt: str) -> str:
     """A line for a shell. KeyboardInterrupt on Ctrl-C, EOFError at the end of input."""
-    make_reads_interruptible()
+    let_interrupts_end_waits()
     return input(prompt)
 
 
 def standard_input() -> str:
     """All of stdin. KeyboardInterrupt on Ctrl-C."""
-    make_reads_interruptible()
+    let_interrupts_end_waits()
     return sys.stdin.read()
-
-
-def make_reads_interruptible() -> None:
-    """From here on Ctrl-C interrupts a read that waits. The handler itself stays as it is."""
-    if threading.current_thread() is threading.main_thread():
-        signal.siginterrupt(signal.SIGINT, True)

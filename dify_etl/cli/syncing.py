@@ -136,7 +136,9 @@ def _opened(
     settings: Settings, request: SyncRequest, run_id: str, voice: Voice
 ) -> Iterator["OpenHome"]:
     with (
-        open_dify(settings, tell=voice.tell, run_id=run_id, meanwhile=_load_readers) as dify,
+        open_dify(
+            settings, tell=voice.tell, run_id=run_id, meanwhile=_load_readers, warn=voice.warn
+        ) as dify,
         voice.watch() as watch,
     ):
         from dify_etl.sync.opening import open_home

@@ -2,7 +2,7 @@
 that address are tried. No account is sent anywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 from pydantic import SecretStr
@@ -13,7 +13,8 @@ from dify_etl.dify.http.auth import PasswordCredentials
 from dify_etl.dify.http.server import API_PATH, api_url
 from dify_etl.dify.http.session import RetryPolicy
 
-ONCE = RetryPolicy(attempts=1)
+PING_SECONDS = 15.0  # whoever waits at a terminal takes a longer silence for an answer
+ONCE = RetryPolicy(attempts=1, ping_seconds=PING_SECONDS)
 _NOBODY = PasswordCredentials("", SecretStr(""))
 
 
@@ -25,13 +26,19 @@ def other_address(address: str, *, transport: httpx.BaseTransport | None = None)
 
 
 def version_at(
-    address: str, *, retry: RetryPolicy, transport: httpx.BaseTransport | None = None
+    address: str,
+    *,
+    retry: RetryPolicy,
+    transport: httpx.BaseTransport | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> str:
     """The version of the Dify whose console API is below an address, asked without a login.
 
-    Raises NotDify and DifyUnavailable.
+    `warn` gets a line while it keeps silent. Raises NotDify and DifyUnavailable.
     """
-    with DifyClient(address, credentials=_NOBODY, retry=retry, transport=transport) as dify:
+    with DifyClient(
+        address, credentials=_NOBODY, retry=retry, transport=transport, warn=warn
+    ) as dify:
         dify.check_address()
         return dify.server_version
 

@@ -50,7 +50,8 @@ class DifyClient:
     the first call. Use it as a context manager, or `close()` it.
 
     The account is given as `credentials`, or as `email` and `password`, or as `admin_api_key` and
-    `workspace_id`. With `run_id` each request names the run in its User-Agent.
+    `workspace_id`. With `run_id` each request names the run in its User-Agent. `warn` gets a line
+    when the server keeps silent or is away, while it lasts: from any thread.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class DifyClient:
         bounds: AnswerBounds | None = None,
         patience: OutagePatience | None = None,
         run_id: str | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         clock = clock or Clock()
         if credentials is None:
@@ -89,6 +91,7 @@ class DifyClient:
             bounds=bounds,
             patience=patience,
             run_id=run_id,
+            warn=warn,
         )
         self.account = Account(self._session)
         self._fingerprint_key = fingerprint_key

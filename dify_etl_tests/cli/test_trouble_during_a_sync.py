@@ -4,8 +4,10 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ import duckdb
 import pytest
 
 from dify_etl.home import COPY
-from dify_etl_tests.cli.command_line import COMMAND, ServedDify, Shell
+from dify_etl_tests.cli.command_line import COMMAND, SECONDS, ServedDify, Shell
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_simulated import Faults
 
@@ -171,3 +173,24 @@ def test_ctrl_c_stops_and_the_next_run_completes(shell: Shell, feed: str) -> Non
     assert errors == "Stopped. What was committed is kept; the next run reads the rest.\n"
     assert shell.run("sync").code == 0
     assert shell.rows(STATES) == [(0,)]
+
+
+def test_ctrl_c_ends_the_wait_for_a_silent_server(shell: Shell) -> None:
+    """At once, also when Polars was imported meanwhile, whose handler lets the kernel wait on."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with shell.start("sync", DIFY_BASE_URL=address) as process:
+            connection, _ = silent.accept()
+            with connection:
+                deadline = time.monotonic() + SECONDS
+                while not _has_loaded(process.pid, "polars") and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                time.sleep(0.5)  # until its import is over
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Stopped." in errors
+
+
+def _has_loaded(pid: int, library: str) -> bool:
+    return library in Path(f"/proc/{pid}/maps").read_text()

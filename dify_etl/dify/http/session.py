@@ -3,8 +3,8 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -36,6 +36,7 @@ from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.connections import Connections
 from dify_etl.dify.http.outage import Outage, OutagePatience
 from dify_etl.dify.http.server import Server, Version, parse_version, url_below
+from dify_etl.dify.http.silence import Silence
 from dify_etl.dify.http.suspected_rows import is_row_suspected
 from dify_etl.dify.http.usage import RequestDone, Usage
 from dify_etl.dify.http.writes import Written, is_maybe_done, request_id_of, unanswered
@@ -71,6 +72,7 @@ class RetryPolicy:
     answers_per_retry: int = 2
     wait_first: float = 0.5
     wait_most: float = 30.0
+    ping_seconds: float | None = None  # for an answer that takes no login; None: as for any other
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds before the next attempt; `attempt` counts from 1, `chance` is 0 to 1."""
@@ -123,6 +125,7 @@ class Call:
 class Session:
     """The one place that sends requests. Thread-safe.
 
+    `warn` gets lines about a server that keeps silent or is away, while it lasts.
     Raises the errors of `errors.py`: for a status, a broken connection, an answer that is no JSON.
     """
 
@@ -139,6 +142,7 @@ class Session:
         bounds: AnswerBounds | None = None,
         patience: OutagePatience | None = None,
         run_id: str | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         limits = limits or RequestLimits()
         self.server = server
@@ -160,8 +164,13 @@ class Session:
             monotonic=self._clock.monotonic,
             encrypted=not server.origin.startswith("http://"),
         )
+        self._silence = Silence(server.origin, warn) if warn else None
         self._outage = Outage(
-            server.origin, self._is_well, clock=self._clock, patience=patience or OutagePatience()
+            server.origin,
+            self._is_well,
+            clock=self._clock,
+            patience=patience or OutagePatience(),
+            tell=warn,
         )
 
     def get(self, route: str, *, query: Query | None = None, **ids: str) -> Any:
@@ -248,13 +257,17 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._silence is not None:
+            self._silence.close()
         self._connections.close()
 
     def _repeated(self, call: Call) -> Any:
         for attempt in range(1, self._retry.attempts + 1):
             self._outage.check()
             try:
-                answer = self._sent(call, self._request(call, is_retry=attempt > 1)).value
+                request = self._request(call, is_retry=attempt > 1)
+                request.extensions["attempt"] = (attempt, self._retry.attempts)
+                answer = self._sent(call, request).value
                 self._earn_retry()
                 self._usage.add_rows(_rows_in(answer))
                 return answer
@@ -318,7 +331,10 @@ class Session:
     def _request(self, call: Call, *, is_retry: bool) -> httpx.Request:
         if call.is_signed and self.server.version_text is None:
             _ = self.version_text  # how to log in depends on it
-        extensions = {"route": call.route, "label": self._usage.label, "is_retry": is_retry}
+        extensions: dict[str, Any] = {"route": call.route, "label": self._usage.label}
+        extensions["is_retry"] = is_retry
+        if call.is_public and self._retry.ping_seconds is not None:
+            extensions["timeout"] = httpx.Timeout(self._retry.ping_seconds).as_dict()
         try:
             url = url_below(call.address or self.server.api, call.target)
         except httpx.InvalidURL as error:
@@ -336,8 +352,10 @@ class Session:
         )
 
     def _exchange(self, request: httpx.Request, call: Call) -> httpx.Response:
+        silence, attempt = self._silence, request.extensions.get("attempt", (1, 1))
         try:
-            return self._connections.send(request, self._auth if call.is_signed else None)
+            with silence.watched(*attempt) if silence else nullcontext():
+                return self._connections.send(request, self._auth if call.is_signed else None)
         except (httpx.RequestError, OSError) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 raise  # of a file that keeps the session: Dify may be well
@@ -358,6 +376,8 @@ class Session:
         request.extensions["status"] = None  # of an earlier sending: a 401 before this one
 
     def _on_answered(self, response: httpx.Response) -> None:
+        if self._silence is not None:
+            self._silence.answered()
         told = response.request.extensions
         told["status"] = response.status_code
         if response.status_code == 401:  # refused for its session, sent again with another
