@@ -297,6 +297,7 @@ def _client(
             yield dify
         return
     assert settings.base_url is not None
+    key = fingerprint_key(home_of(settings))
     with DifyClient(
         settings.base_url,
         email=settings.email,
@@ -314,7 +315,9 @@ def _client(
             seconds=settings.max_answer_seconds,
             pages=settings.max_pages,
         ),
-        fingerprint_key=fingerprint_key(home_of(settings)),
+        fingerprint_key=key,
+        # Homes that share a store have keys of their own: each would log in anew after the other.
+        mark_key=key if token_store is None and _kept_in(settings) == "file" else None,
         run_id=run_id,
         warn=warn,
     ) as dify:
@@ -323,5 +326,9 @@ def _client(
 
 def kept_sessions(settings: Settings) -> TokenStore:
     """Where sessions are kept between runs: the chosen store, Redis, or a file in the home."""
+    return token_store_from(_kept_in(settings), home_of(settings))
+
+
+def _kept_in(settings: Settings) -> str:
     chosen = settings.token_store or settings.redis_url
-    return token_store_from(chosen.get_secret_value() if chosen else "file", home_of(settings))
+    return chosen.get_secret_value() if chosen else "file"

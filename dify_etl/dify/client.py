@@ -51,7 +51,8 @@ class DifyClient:
 
     The account is given as `credentials`, or as `email` and `password`, or as `admin_api_key` and
     `workspace_id`. With `run_id` each request names the run in its User-Agent. `warn` gets a line
-    when the server keeps silent or is away, while it lasts: from any thread.
+    when the server keeps silent or is away, while it lasts: from any thread. With
+    `mark_key` a session of `token_store` is taken only when it was made with this password.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class DifyClient:
         patience: OutagePatience | None = None,
         run_id: str | None = None,
         warn: Callable[[str], None] | None = None,
+        mark_key: bytes | None = None,
     ) -> None:
         clock = clock or Clock()
         if credentials is None:
@@ -82,7 +84,7 @@ class DifyClient:
         self._server = Server(base_url, clock)
         self._session = Session(
             self._server,
-            _auth(credentials, self._server, token_store or MemoryTokenStore(), clock),
+            _auth(credentials, self._server, token_store or MemoryTokenStore(), clock, mark_key),
             usage=self.usage,
             transport=transport,
             limits=limits,
@@ -283,10 +285,16 @@ def _credentials(
     raise ValueError("give email and password, or admin_api_key and workspace_id")
 
 
-def _auth(credentials: Credentials, server: Server, store: TokenStore, clock: Clock) -> httpx.Auth:
+def _auth(
+    credentials: Credentials,
+    server: Server,
+    store: TokenStore,
+    clock: Clock,
+    mark_key: bytes | None,
+) -> httpx.Auth:
     if isinstance(credentials, AdminKeyCredentials):
         return AdminKeyAuth(credentials, server=server)
-    return PasswordAuth(credentials, server=server, store=store, clock=clock)
+    return PasswordAuth(credentials, server=server, store=store, clock=clock, mark_key=mark_key)
 
 
 def _seal(key: bytes | None, origin: str) -> str:

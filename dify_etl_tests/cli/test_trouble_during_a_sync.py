@@ -175,6 +175,14 @@ def test_ctrl_c_stops_and_the_next_run_completes(shell: Shell, feed: str) -> Non
     assert shell.rows(STATES) == [(0,)]
 
 
+def test_changed_password_is_noticed_while_the_session_lives(own_copy: Shell) -> None:
+    """Whoever changes it and makes a mistake learns that from the next sync."""
+    answer = own_copy.run("sync", DIFY_PASSWORD="Wrong-pass-1")
+    assert answer.code == 3, answer.text
+    assert "LoginRefused" in answer.err
+    assert own_copy.run("sync").code == 0
+
+
 def test_ctrl_c_ends_the_wait_for_a_silent_server(shell: Shell) -> None:
     """At once, also when Polars was imported meanwhile, whose handler lets the kernel wait on."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

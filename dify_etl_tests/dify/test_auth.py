@@ -1,6 +1,7 @@
 """Logging in, staying logged in, and never locking an account, on every server generation."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.password_mark import password_mark
 from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore
 from dify_etl_tests.dify.pretend_server import PASSWORD, START, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
@@ -438,3 +440,42 @@ def admin(server: object) -> DifyClient:
         workspace_id="workspace-1",
         transport=httpx.MockTransport(server),
     )
+
+
+def test_kept_session_is_that_of_the_password_which_is_set(tmp_path: Path) -> None:
+    """The same one goes on with it; another is tried at once, and not when the session ends."""
+    server, path = PretendServer(), tmp_path / "session.json"
+
+    def ask(password: str, key: bytes | None = b"k" * 32) -> int:
+        own = {"token_store": FileTokenStore(path), "password": SecretStr(password)}
+        with client(server, mark_key=key, **own) as dify:
+            dify.account.profile()
+        return server.count("/login")
+
+    assert (ask(PASSWORD), ask(PASSWORD)) == (1, 1)
+    server.expire()
+    assert (ask(PASSWORD), ask(PASSWORD)) == (1, 1)  # what a refresh brought is bound as well
+    with pytest.raises(LoginRefused):
+        ask("another")
+    assert ask(PASSWORD) == 2
+    assert ask("another", None) == 2  # without a key nothing is known of it
+    assert ask(PASSWORD, b"q" * 32) == 3
+
+
+def test_mark_of_a_password_tells_nothing_of_it(tmp_path: Path) -> None:
+    """It depends on the home's key and on the account, is too short to confirm a guess, and what
+    is kept holds no password.
+    """
+    key = b"k" * 32
+    marks = {
+        password_mark(PASSWORD, account=account, key=one)
+        for account in ("https://dify.test:a@b.c", "https://dify.test:d@b.c")
+        for one in (key, b"another", b"")
+    }
+    assert len(marks) == 6
+    assert {len(one) for one in marks} == {4}
+    path = tmp_path / "session.json"
+    client(PretendServer(), token_store=FileTokenStore(path), mark_key=key).account.profile()
+    assert PASSWORD not in path.read_text()
+    ((account, kept),) = json.loads(path.read_text()).items()
+    assert kept["password_mark"] == password_mark(PASSWORD, account=account, key=key)

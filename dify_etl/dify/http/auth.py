@@ -13,6 +13,7 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ from dify_etl.dify.http.answers import (
     where_of,
 )
 from dify_etl.dify.http.clock import Clock
+from dify_etl.dify.http.password_mark import password_mark
 from dify_etl.dify.http.server import Server
 from dify_etl.dify.http.tokens import SessionTokens, TokenStore
 
@@ -69,6 +71,8 @@ class AdminKeyCredentials:
 class PasswordAuth(httpx.Auth):
     """Signs requests with a session; logs in and refreshes as needed, one thread at a time.
 
+    With `mark_key` a kept session is taken only when it was made with the password that is set
+    now: a wrong one is noticed at once, not when the session ends weeks later.
     Raises LoginRefused, AccountLocked, SessionLost, TokenStoreFailed; Transient when the server
     failed meanwhile.
     """
@@ -82,8 +86,10 @@ class PasswordAuth(httpx.Auth):
         server: Server,
         store: TokenStore,
         clock: Clock,
+        mark_key: bytes | None = None,
     ) -> None:
         self._credentials = credentials
+        self._mark_key = mark_key
         self._server = server
         self._store = store
         self._clock = clock
@@ -109,6 +115,16 @@ class PasswordAuth(httpx.Auth):
             tokens = yield from self._renewed(request, tokens)
         raise self._lost(request)
 
+    @cached_property
+    def _mark(self) -> str | None:
+        password = self._credentials.password.get_secret_value()
+        key = self._mark_key
+        return None if key is None else password_mark(password, account=self._key, key=key)
+
+    def _may_take(self, kept: SessionTokens) -> bool:
+        """Whether it was made with the password that is set; without a key that is not known."""
+        return self._mark is None or kept.password_mark == self._mark
+
     def _accept(self, tokens: SessionTokens) -> None:
         if tokens is self._tokens:  # a late answer to an older session says nothing of this one
             self._accepted = tokens.access_token
@@ -124,8 +140,11 @@ class PasswordAuth(httpx.Auth):
                 return self._tokens
             with self._store.locked(self._key):
                 kept = self._store.load(self._key)
+                if old is None and kept is not None and not self._may_take(kept):
+                    kept = None
                 if kept is None or (old and kept.access_token == old.access_token):
                     kept = yield from self._made_anew(request, old)
+                    kept = replace(kept, password_mark=self._mark)
                     self._store.save(self._key, kept)
                 else:
                     kept = replace(kept, source="store")

@@ -40,6 +40,7 @@ class SessionTokens:
     cookie_prefix: str = ""  # "__Host-" when Dify serves https only
     renew_at: datetime | None = None
     source: Literal["login", "refresh", "store"] = "login"
+    password_mark: str | None = field(default=None, repr=False)  # of the password it was made with
 
 
 class TokenStore(Protocol):
