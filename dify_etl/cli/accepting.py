@@ -79,7 +79,8 @@ def _show(console: Console, accepted_now: int, verdict: Verdict) -> None:
     show_accepted(console, verdict.accepted)
     show_waiting(console, verdict)
     if verdict.is_good:
-        console.print("Nothing else is failed or incomplete, and no object waits in quarantine.")
+        nothing = "Nothing else" if accepted_now or verdict.accepted else "Nothing"
+        console.print(f"{nothing} is failed or incomplete, and no object waits in quarantine.")
 
 
 def _write(database: Database, rows: Sequence[BadRow], reason: str, until: date | None) -> None:

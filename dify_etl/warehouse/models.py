@@ -65,6 +65,7 @@ class Model:
     query: str
     reads: tuple[str, ...]
     where: str  # the file, as messages name it
+    first_line: int  # of the query in it
     kind: str  # VIEW or TABLE
     is_own: bool = False  # of DIFY_ETL_SQL
     # Per table that is read, what the parts of the query that read it name; None: all its columns.
@@ -166,9 +167,12 @@ class Syntax:
     unchanged: frozenset[str]
 
 
-def read_syntax(query: str, where: str) -> Syntax:
-    """By DuckDB's parser. ModelBroken when it is not one query that says what it reads."""
-    statement = _parsed(query, where)
+def read_syntax(query: str, where: str, first_line: int = 1) -> Syntax:
+    """By DuckDB's parser. ModelBroken when it is not one query that says what it reads.
+
+    `first_line` is that of the query in the file, which errors name.
+    """
+    statement = _parsed(query, where, first_line)
     nodes = list(_nodes(statement))
     if hidden := _hidden_reads(nodes):
         raise _broken(
@@ -222,8 +226,10 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         header.take(line, where)
     kind = "TABLE" if header.is_table else FOLDERS[schema]
     header.check(kind, where)
-    query = "\n".join(lines[len(comments) :]).strip().rstrip(";")
-    syntax = known_syntax().get(query_digest(query)) or read_syntax(query, where)
+    rest = lines[len(comments) :]
+    query = "\n".join(rest).strip().rstrip(";")
+    first_line = len(comments) + len(list(takewhile(lambda line: not line.strip(), rest))) + 1
+    syntax = known_syntax().get(query_digest(query)) or read_syntax(query, where, first_line)
     return Model(
         schema=schema,
         name=name,
@@ -232,6 +238,7 @@ def _model_of(name: str, schema: str, where: str, text: str) -> Model:
         query=query,
         reads=syntax.reads,
         where=where,
+        first_line=first_line,
         kind=kind,
         words=syntax.words,
         selects=syntax.selects,
@@ -339,8 +346,11 @@ def build(
             database.execute(statement)
         columns = [row[0].lower() for row in database.rows(f"DESCRIBE {model.qualified}")]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-        raise _broken(
-            model.where, str(error).splitlines()[0], "a query that DuckDB runs"
+        raise ModelBroken(
+            _refusal(model, str(error)),
+            where=model.where,
+            hint="Correct the query in this file; `dify-etl query --file` tries one by hand. The "
+            "next sync builds it.",
         ) from error
     described_by = model.described_by
     comments = {} if described_by is None else catalog.raw_comments.get(described_by, {})
@@ -358,6 +368,22 @@ def _sentence(comment: str) -> str:
     return ended[:1].upper() + ended[1:]
 
 
+def _refusal(model: Model, told: str) -> str:
+    """What DuckDB says of a query, with the names that it proposes, and the line in the file."""
+    reason, _, place = told.partition("\n\nLINE ")
+    what = " ".join(reason.split("\n\n")[0].split("\n")[:2])
+    number, _, shown = place.partition("\n")[0].partition(":")
+    if not number.isdecimal():
+        return what
+    # DuckDB counts from the statement around the query, and shows a part of a long line.
+    part = shown.rpartition(f" {model.qualified} AS ")[2].strip().strip(".")
+    found = [at for at, line in enumerate(model.query.split("\n")) if part and part in line]
+    if len(found) != 1 and int(number) - 1 not in found:
+        return what
+    at = found[0] if len(found) == 1 else int(number) - 1
+    return f"line {model.first_line + at}: {what}"
+
+
 def _require_documented(model: Model, columns: list[str], sentences: Mapping[str, str]) -> None:
     """Each column has its sentence; the header names columns of the query, in its order."""
     missing = [name for name in columns if name not in sentences]
@@ -373,11 +399,15 @@ def _require_documented(model: Model, columns: list[str], sentences: Mapping[str
     )
 
 
-def _parsed(query: str, where: str) -> Any:
+def _parsed(query: str, where: str, first_line: int = 1) -> Any:
     """The syntax tree of the one query that a file holds."""
     tree = orjson.loads(_syntax_tree(query))
     if tree.get("error", True) or len(tree["statements"]) != 1:
-        raise _broken(where, tree.get("error_message", "not one query"), "one SELECT statement")
+        what, at = tree.get("error_message", "not one query"), str(tree.get("position", ""))
+        if at.isdecimal():  # bytes before what is wrong
+            line = first_line + query.encode()[: int(at)].count(b"\n")
+            what = f"line {line}: {what}"
+        raise _broken(where, what, "one SELECT statement")
     return tree["statements"][0]
 
 

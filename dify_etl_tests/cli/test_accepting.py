@@ -12,6 +12,9 @@ FAILED = """UPDATE ops.slices SET state = 'incomplete', reason = 'lost <b>', tri
 
 def test_hole_is_listed_accepted_and_told(own_copy: Shell) -> None:
     """Exit code 1 while it stands, 2 without a reason, 0 once accepted, also for the next sync."""
+    whole = own_copy.run("accept")
+    assert whole.code == 0, whole.text
+    assert "Nothing is failed or incomplete" in whole.out
     with duckdb.connect(own_copy.home / LIVE) as connection:
         connection.execute(FAILED)
 
@@ -27,6 +30,7 @@ def test_hole_is_listed_accepted_and_told(own_copy: Shell) -> None:
 
     done = own_copy.run("accept", "conversations", "--reason", "purged [red]before[/] we came")
     assert done.code == 0, done.text
+    assert "Nothing else is failed or incomplete" in done.out
     told = own_copy.run("sync", "--feed", "members", COLUMNS="200")
     assert told.code == 0, told.text
     assert "Accepted holes" in told.text

@@ -256,6 +256,24 @@ def test_model_that_does_not_build_is_named(
     assert what in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("select 1 as a\nfrom raw.notes where\n\n", 6),
+        ("select\n  1 as b,\n\n  nope as a\nfrom raw.notes", 8),
+        ("select nope as a from raw.notes", 5),
+    ],
+    ids=["syntax", "column", "first line"],
+)
+def test_line_of_the_file_is_named(database: Database, folder: Path, query: str, line: int) -> None:
+    """That of the file, with its header, as an editor counts; and what is to be done."""
+    path = write(folder, "marts/broken", f"-- One row.\n-- a: A.\n\n\n{query}")
+    with pytest.raises(ModelBroken) as caught:
+        build(database, read_model(path))
+    assert caught.value.what.startswith(f"line {line}: ")
+    assert "DuckDB runs" not in caught.value.hint
+
+
 def test_failed_build_leaves_the_old_table(database: Database, folder: Path) -> None:
     """A model that breaks keeps what analysts had before."""
     build_all(database, folder)
