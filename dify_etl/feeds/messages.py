@@ -6,7 +6,7 @@ held, and was not due anyway, is read after them.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -129,7 +129,7 @@ class _Reading:
         listed = _WhileListed(self.loader, lists)
         while lists.is_under_way(LISTS):
             news = lists.news_of(LISTS)
-            self._fetch(_Mixed(self._conversation_jobs(listed), apps, self._export_jobs))
+            self._fetch(_Mixed(self._conversation_jobs(listed), apps, self._sooner_exports))
             lists.wait_for_news(LISTS, after=news)
         return listed.is_begun
 
@@ -139,6 +139,11 @@ class _Reading:
 
     def _export_jobs(self, apps: Iterable[KnownApp]) -> Iterator[_Job[Any, Any]]:
         return _jobs(apps, partial(read_export, self.loader.sync), self.exports)
+
+    def _sooner_exports(self, apps: Sequence[KnownApp]) -> Iterator[_Job[Any, Any]]:
+        """Those of apps whose exports nobody expected yet."""
+        self.loader.expect(len(apps))
+        return self._export_jobs(apps)
 
     def _fetch(self, tasks: Iterator[_Job[Any, Any]]) -> None:
         """Fetch and commit, some at a time."""
@@ -235,7 +240,7 @@ class _Mixed(Iterator[_Job[Any, Any]]):
         self,
         conversations: Iterator[_Job[Any, Any]],
         apps: deque[KnownApp],
-        export_jobs: Callable[[Iterable[KnownApp]], Iterator[_Job[Any, Any]]],
+        export_jobs: Callable[[Sequence[KnownApp]], Iterator[_Job[Any, Any]]],
     ) -> None:
         self._conversations = conversations
         self._apps = apps

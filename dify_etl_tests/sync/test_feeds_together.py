@@ -4,8 +4,10 @@ the database.
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +20,7 @@ from dify_etl.feeds import reading
 from dify_etl.feeds.agent_messages import read_any_conversation
 from dify_etl.feeds.apps import read_apps
 from dify_etl.feeds.chat_messages import due_conversations, load_conversations, read_conversation
-from dify_etl.feeds.messages import _Reading
+from dify_etl.feeds.messages import TASKS_PER_EXPORT, _Reading
 from dify_etl.feeds.reading import read_feeds
 from dify_etl.feeds.table import FEEDS, Feed
 from dify_etl.feeds.whole_lists import read_documents
@@ -68,6 +70,44 @@ def test_messages_are_asked_while_lists_come(workplace: Open) -> None:
     assert all(found)
     assert {name: report.state for name, report in reports.items()} == dict.fromkeys(TALK, "proven")
     assert place.value("SELECT count(*) FROM raw.messages") == 4
+
+
+class Counting(NoWatcher):
+    """A watcher that counts, by feed, the steps that were expected and those that were done."""
+
+    def __init__(self) -> None:
+        self.expected, self.done = Counter[str](), Counter[str]()
+
+    def begins(self, task: str, steps: int) -> None:
+        """So many more."""
+        self.expected[task] += steps
+
+    def advances(self, task: str) -> None:
+        """One is done."""
+        self.done[task] += 1
+
+
+def test_no_more_steps_are_done_than_expected(workplace: Open) -> None:
+    """Also where exports of apps are fetched among conversations whose lists still come."""
+    watch = Counting()
+    place = replace(workplace(quiet_world("chat", "agent-chat")), watch=watch)
+    slow = app_of(place.world, "agent-chat")
+    for _ in range(TASKS_PER_EXPORT + 2):
+        talk(place.world, at=NOW, mode="chat")
+    enough, asked = threading.Event(), list[str]()
+
+    def before(number: int, method: str, path: str) -> None:
+        if path.endswith("/chat-messages"):
+            asked.append(path)
+            if len(asked) >= TASKS_PER_EXPORT:
+                enough.set()
+        elif path.endswith(f"/apps/{slow.id}/chat-conversations"):
+            assert enough.wait(PATIENCE)
+
+    place.server.faults = Faults(before_request=before)
+    read_together(place, *TALK)
+    assert watch.done["messages"] > TASKS_PER_EXPORT
+    assert watch.done == watch.expected
 
 
 def test_each_conversation_is_asked_once(workplace: Open) -> None:
