@@ -215,6 +215,18 @@ def open_dify(
         yield dify
 
 
+def require_room(settings: Settings) -> None:
+    """WarehouseUnwritable when nothing can be written into the home: for a run that loads rows,
+    before it keeps a session there, of which a full disk would tell less well.
+    """
+    home = home_of(settings)
+    make_home(home)
+    try:
+        try_to_write(home)
+    except OSError as error:
+        raise translated(Home(home).live, error) from error
+
+
 def first_line(settings: Settings, workspace: Workspace) -> str:
     """What a run says first: server, workspace and home."""
     return (  # the name is somebody's text, hence !r
@@ -254,7 +266,6 @@ def _remember(settings: Settings) -> None:
     home = home_of(settings)
     make_home(home)
     try:
-        try_to_write(home)  # before the account's session: of it a full disk would tell less well
         if "dify" not in remembered(home):
             is_home = settings.is_simulated or Home(home).live.exists()
             is_shared = not is_home and holds_others(home)

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from dify_etl.assembly.alerting import NightNote, alerts_of, noted_night
 from dify_etl.assembly.connection import (
+    check_kind,
     copy_place,
     effective_settings,
     home_of,
     open_dify,
+    require_room,
     rules_of,
     shared_place,
 )
@@ -135,6 +137,10 @@ def _check_asked_for(settings: Settings, feeds: Collection[str]) -> None:
 def _opened(
     settings: Settings, request: SyncRequest, run_id: str, voice: Voice
 ) -> Iterator["OpenHome"]:
+    if not settings.is_simulated:
+        settings.require_credentials()
+    check_kind(settings)
+    require_room(settings)
     with (
         open_dify(
             settings, tell=voice.tell, run_id=run_id, meanwhile=_load_readers, warn=voice.warn
