@@ -6,6 +6,7 @@ For what would otherwise write again while it is closed or collected, and fail w
 import io
 from collections.abc import Callable
 from pathlib import Path
+from select import select
 from typing import Any
 
 
@@ -27,13 +28,20 @@ class LossyFile(io.FileIO):
         self._on_failure = on_failure
 
     def write(self, data: Any) -> int:  # bytes or a buffer
-        """All of it, or as much as was taken."""
+        """All of it: the system takes a part where a disk or a pipe has little room."""
         if self.failure is not None:
             return len(data)
         try:
             if self._fails_with is not None:
                 raise self._fails_with
-            return super().write(data)
+            rest = memoryview(data).cast("B")
+            while rest:
+                taken = super().write(rest)
+                if taken is None:  # a pipe that does not wait by itself
+                    select([], [self], [])
+                    continue
+                rest = rest[taken:]
+            return len(data)
         except OSError as error:
             self.failure = error
             self._on_failure(error)

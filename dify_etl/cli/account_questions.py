@@ -121,18 +121,23 @@ class Terminal:
 
     def address(self) -> str:
         """The address, with that of the settings to be taken by Enter."""
-        return self._request.address or asked("Address of your Dify", self._default("BASE_URL"))
+        return (
+            self._request.address
+            or asked("Address of your Dify", self._default("BASE_URL")).strip()
+        )
 
     def credentials(self) -> Credentials:
         """The account; without an e-mail the admin key."""
         if not self._request.admin_key_file:
             prompt = "E-mail of the account that reads (- for an admin API key instead)"
-            email = self._request.email or asked(prompt, self._default("EMAIL"))
+            email = self._request.email or asked(prompt, self._default("EMAIL")).strip()
             if email != "-":
                 return PasswordCredentials(email, self._secret("Password", PASSWORD))
         key = self._secret("Admin API key of the server", ADMIN_KEY)
         prompt = "Id of the workspace"
-        workspace = self._request.workspace_id or asked(prompt, self._default("WORKSPACE_ID"))
+        workspace = (
+            self._request.workspace_id or asked(prompt, self._default("WORKSPACE_ID")).strip()
+        )
         return AdminKeyCredentials(key, workspace)
 
     def _default(self, name: str) -> str | None:

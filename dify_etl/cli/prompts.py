@@ -9,12 +9,10 @@ from dify_etl.interrupts import let_interrupts_end_waits
 
 
 def asked(prompt: str, default: str | None = None, *, on_stderr: bool = False) -> str:
-    """What was typed, without spaces around it. KeyboardInterrupt on Ctrl-C and at the end of
-    input.
-    """
+    """What was typed, as it was. KeyboardInterrupt on Ctrl-C and at the end of input."""
     let_interrupts_end_waits()
     try:
-        return str(typer.prompt(prompt, default=default, err=on_stderr)).strip()
+        return str(typer.prompt(prompt, default=default, err=on_stderr))
     except typer.Abort:
         raise KeyboardInterrupt from None
 

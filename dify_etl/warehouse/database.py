@@ -334,19 +334,21 @@ def _opened(
     instance = _IDLE.pop() if _IDLE else duckdb.connect()
     connection = instance.cursor()
     try:
-        _attach(connection, path, wait_seconds, may_write=needs is None)
+        may_write = needs is None
+        _attach(connection, path, wait_seconds, may_write=may_write)
         database = Database(connection, path)
         if needs and database.lacks(*needs):
             connection.execute("DETACH live")
             _attach(connection, path, wait_seconds)
-            database.ensure(*needs)
+            may_write = True
         database.execute("USE live")
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"SET temp_directory = {quoted(f'{path}.tmp')}")
-        if needs is None:
+        if may_write:
             for schema in SCHEMAS:
                 database.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             database.execute(create_statement(TABLE_CHANGES))
+            database.ensure(*needs or ())
         yield database
     finally:
         _close(instance, connection)

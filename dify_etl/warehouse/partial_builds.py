@@ -7,6 +7,7 @@ A large table is built whole in the same way, some days after others: what is jo
 a time stays in memory.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from dify_etl.warehouse.partitions import (
 )
 from dify_etl.warehouse.published_copy import identifier
 
+_NESTED = re.compile(r"\]$|^(STRUCT|MAP|UNION)\b")  # types of columns
 # Small tables of models that are compared as a whole: they change on few nights.
 BY_CONTENT = ("staging.stg_model_currencies", "staging.stg_citing_apps")
 _MOST = 0.5  # of all partitions: beyond that a whole build takes less
@@ -317,10 +319,11 @@ class PartialBuilds:
         execute(
             f"CREATE OR REPLACE TEMP TABLE _now AS SELECT * FROM part.{table} AS t WHERE {here}"
         )
+        row = self._row(model)
         execute(
             f"""CREATE OR REPLACE TEMP TABLE _rows AS
-            SELECT {self._row(model)}, true AS is_now FROM temp._now AS t UNION ALL
-            SELECT {self._row(model)}, false FROM live.{table} AS t WHERE {held}"""
+            SELECT {row}, true AS is_now FROM temp._now AS t UNION ALL
+            SELECT {row}, false FROM live.{table} AS t WHERE {held}"""
         )
         # As many of each as there were: equal rows may stand several times.
         execute(
@@ -344,9 +347,20 @@ class PartialBuilds:
         group = self._group_of(model.qualified)
         of_group = hash_of(group) if group else "NULL"
         return (
-            f"t.rowid AS row_id, hash(t) AS digest, {of_app} AS app_id, {of_day} AS local_date, "
-            f"{of_group} AS group_hash"
+            f"t.rowid AS row_id, {self._digest()} AS digest, {of_app} AS app_id, "
+            f"{of_day} AS local_date, {of_group} AS group_hash"
         )
+
+    def _digest(self) -> str:
+        """The hash of all values of a row `t` of `_now`. Nested ones as texts, since DuckDB hashes
+        no list, an empty one and a list of nulls alike; by names, since `t` may be one of them.
+        """
+        columns = self.database.rows("SELECT column_name, column_type FROM (DESCRIBE temp._now)")
+        values = (
+            f"t.{identifier(name)}{'::VARCHAR' if _NESTED.search(kind) else ''}"
+            for name, kind in columns
+        )
+        return f"hash({', '.join(values)})"
 
     def _note_part(self, model: Model) -> None:
         """Number the partitions, and groups, that came out other than they were."""

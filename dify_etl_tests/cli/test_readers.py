@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dify_etl.sync.ledger import QUARANTINE
 from dify_etl.warehouse.database import open_database, open_to_read
 from dify_etl.warehouse.errors import WarehouseBusy, own_command
 from dify_etl_tests.cli.command_line import Shell
@@ -40,6 +41,21 @@ def test_a_sync_that_waits_for_no_other_waits_for_a_reader(own_copy: Shell) -> N
     with reader(own_copy.home / "live.duckdb", 2.0):
         answer = own_copy.run("sync", "--wait", "0")
     assert answer.code == 0, answer.err
+
+
+def test_what_an_earlier_version_lacks_is_made(tmp_path: Path) -> None:
+    """A file without a table, or without a column of it, is opened for writing once."""
+    live = tmp_path / "live.duckdb"
+    with open_database(live):
+        pass
+    count = "SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL"
+    with open_to_read(live, QUARANTINE, wait_seconds=1.0) as database:
+        assert database.value(count) == 0
+    with open_database(live) as database:
+        database.execute("ALTER TABLE ops.quarantine DROP COLUMN resolved_at")
+    for _ in range(2):
+        with open_to_read(live, QUARANTINE, wait_seconds=1.0) as database:
+            assert database.value(count) == 0
 
 
 def test_the_holder_is_named_by_its_command(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gc
 import gzip
 import json
+import ssl
 import threading
 import time
 import weakref
@@ -148,8 +149,28 @@ def test_answer_is_freed_with_its_last_user() -> None:
 def test_no_cookie_is_kept_or_set() -> None:
     """The clients take no cookies from answers, and nobody gives them any by mistake."""
     ours = connections()
-    with ours._borrow() as one, pytest.raises(AttributeError, match="keeps no cookies"):
+    with (
+        ours._borrow(encrypted=True) as one,
+        pytest.raises(AttributeError, match="keeps no cookies"),
+    ):
         one.cookies = {"a": "b"}
+
+
+def test_authorities_are_loaded_for_https_alone() -> None:
+    """They take longer than a small command; a service API may have https where the console has
+    none, and then its certificate is looked at as any.
+    """
+    ours = Connections(on_sent=lambda request: None, on_answered=lambda response: None)
+    for encrypted in (False, True, False):
+        with ours._borrow(encrypted):
+            pass
+    trusted = [ours._plain, ours._trusting]
+    assert [isinstance(one, ssl.SSLContext) and one.verify_mode for one in trusted] == [
+        ssl.CERT_REQUIRED
+    ] * 2
+    assert [
+        isinstance(one, ssl.SSLContext) and one.cert_store_stats()["x509_ca"] > 0 for one in trusted
+    ] == [False, True]
 
 
 class ExcessiveHandler(BaseHTTPRequestHandler):

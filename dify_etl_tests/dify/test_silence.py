@@ -48,6 +48,16 @@ def test_silence_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None
     assert line.endswith(" s, attempt 1 of 4; Ctrl-C ends it")
 
 
+def test_silence_after_a_login_is_told() -> None:
+    """The login goes within the same sending, and its answer is not the one that is waited for."""
+    heard = Heard()
+    silence = Silence("dify.test", heard, seconds=0.02)
+    with silence.watched(1, 1):
+        silence.answered()
+        assert heard.any.wait(10)
+    silence.close()
+
+
 def test_slow_answer_among_others_is_no_silence() -> None:
     """Each answer begins the count anew, and nothing is counted while nobody waits."""
     heard = Heard()

@@ -815,6 +815,49 @@ def test_rows_that_are_as_they_were_are_left_alone(
     assert parts["staging.stg_given"] == 4
 
 
+NESTED = """-- One row per message: its answer under a name that SQL may take for the row; a list.
+-- materialized: table
+-- incremental: app_id, created_date
+-- app_id: Id of the app.
+-- created_date: Local day.
+-- message_id: Id of the message.
+-- t: Its answer.
+-- words: Null, none or a null, by its seconds.
+select
+    app_id,
+    created_date,
+    message_id,
+    answer as t,
+    case latency_seconds when 1 then [] when 2 then [null] end as words
+from raw.messages
+"""
+
+
+def test_rows_are_compared_by_all_values(
+    database: Database, parts: Counter[str], tmp_path: Path
+) -> None:
+    """Also where a column has the name of the row, and a list has nothing in it."""
+    rows = HandWritten(database, zone_of(ZONE))
+    rows.app("chat", "app")
+    rows.message("talk", message_id="0", answer="same", created_at=FIRST)
+    for number in range(1, 6):
+        day = FIRST - timedelta(days=number)
+        rows.message("talk", message_id=f"{number}", answer="old", created_at=day)
+    path = tmp_path / "staging" / "stg_given.sql"
+    path.parent.mkdir()
+    path.write_text(NESTED)
+    files = [SqlFile("staging", "stg_given", read_model(path))]
+    workspace = Workspace(rows, Random(SEED))
+    found = []
+    for seconds in (0.0, 1.0, 2.0, 0.0):
+        workspace.update("raw.messages", {"message_id": "0"}, latency_seconds=seconds)
+        assert not [error for _, error in build_all(database, files, run_id="night") if error]
+        held = database.rows("SELECT words FROM staging.stg_given WHERE message_id = '0'")
+        found += [words for (words,) in held]
+    assert found == [None, [], [None], None]
+    assert parts["staging.stg_given"] == 3
+
+
 def test_small_workspace_is_built_whole(
     begun: Begun,
     begun_database: Database,

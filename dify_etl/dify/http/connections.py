@@ -7,6 +7,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from functools import cached_property
 from urllib.request import getproxies
 
 import httpx
@@ -20,8 +21,9 @@ class Connections:
     """Lends a client for each sending; the one that came back last, whose connection is warm.
 
     `on_sent` and `on_answered` are called for each request sent, those of a login too; the answer
-    is read whole by then, within `bounds`. `transport` replaces the network, in tests. What is not
-    `encrypted` is a server at http://, for which no authorities are loaded.
+    is read whole by then, within `bounds`. `transport` replaces the network, in tests. Authorities
+    are loaded for the first https:// address that is asked: a service API may have one where the
+    console has none.
     """
 
     def __init__(
@@ -32,7 +34,6 @@ class Connections:
         transport: httpx.BaseTransport | None = None,
         bounds: AnswerBounds | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        encrypted: bool = True,
     ) -> None:
         _hush_wire_log()
         self._bounds = bounds or AnswerBounds()
@@ -40,34 +41,43 @@ class Connections:
         self._on_sent = on_sent
         self._on_answered = on_answered
         self._transport = transport
-        self._tls: ssl.SSLContext | bool = True if transport else _tls_context(encrypted)
         self._all: list[httpx.Client] = []
-        self._idle: list[httpx.Client] = []
+        # Those for https:// and those for http://.
+        self._idle: dict[bool, list[httpx.Client]] = {True: [], False: []}
 
     def send(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
         """Send a request, signed by `auth`; raises httpx.RequestError (AnswerTooMuch too) or
         OSError.
         """
-        client = self._borrow()
+        encrypted = request.url.scheme == "https"
+        client = self._borrow(encrypted)
         try:
             return client.send(request, auth=auth)
         finally:
-            self._idle.append(client)
+            self._idle[encrypted].append(client)
 
     def close(self) -> None:
         """Close them all."""
         for client in self._all:
             client.close()
 
-    def _borrow(self) -> httpx.Client:
+    @cached_property
+    def _trusting(self) -> ssl.SSLContext | bool:
+        return True if self._transport else _tls_context(encrypted=True)
+
+    @cached_property
+    def _plain(self) -> ssl.SSLContext | bool:
+        return True if self._transport else _tls_context(encrypted=False)
+
+    def _borrow(self, encrypted: bool) -> httpx.Client:
         try:
-            return self._idle.pop()
+            return self._idle[encrypted].pop()
         except IndexError:
-            client = self._new_client()
+            client = self._new_client(encrypted)
             self._all.append(client)
             return client
 
-    def _new_client(self) -> httpx.Client:
+    def _new_client(self, encrypted: bool) -> httpx.Client:
         deadline = AnswerDeadline(self._bounds, self._monotonic)
 
         def read(response: httpx.Response) -> None:
@@ -79,7 +89,7 @@ class Connections:
 
         client = _CookielessClient(
             transport=self._transport,
-            verify=self._tls,
+            verify=self._trusting if encrypted else self._plain,
             timeout=TIMEOUT,
             event_hooks={
                 "request": [deadline.begin, self._on_sent],
@@ -90,7 +100,7 @@ class Connections:
         return client
 
 
-def _tls_context(encrypted: bool) -> ssl.SSLContext:
+def _tls_context(*, encrypted: bool) -> ssl.SSLContext:
     """Whom to trust. To load the authorities takes longer than a small command's requests do, so
     where nothing is encrypted, the way to a proxy neither, there is a context that trusts nobody.
     """

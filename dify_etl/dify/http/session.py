@@ -162,7 +162,6 @@ class Session:
             transport=transport,
             bounds=self.bounds,
             monotonic=self._clock.monotonic,
-            encrypted=not server.origin.startswith("http://"),
         )
         self._silence = Silence(server.origin, warn) if warn else None
         self._outage = Outage(

@@ -31,6 +31,7 @@ class Silence:
         self._thread: threading.Thread | None = None
         self._under_way = 0
         self._attempt = (1, 1)
+        self._is_answered = False  # since the last sending began
         self._since: float | None = None  # since when no answer came, while one is waited for
         self._due = seconds
 
@@ -40,6 +41,7 @@ class Silence:
         with self._lock:
             if self._since is None or (attempt == 1 and not self._under_way):
                 self._since, self._due = monotonic(), self._seconds
+            self._is_answered = False
             self._under_way += 1
             self._attempt = (attempt, attempts)
             if self._thread is None:
@@ -50,12 +52,16 @@ class Silence:
         finally:
             with self._lock:
                 self._under_way -= 1
+                if self._is_answered and not self._under_way:
+                    self._since = None
 
     def answered(self) -> None:
-        """The answer to a watched sending came, whatever it says."""
+        """An answer came, whatever it says: to a watched sending, or to the login that goes before
+        it within the same block.
+        """
         with self._lock:
-            self._since = monotonic() if self._under_way > 1 else None
-            self._due = self._seconds
+            self._since, self._due = monotonic(), self._seconds
+            self._is_answered = True
 
     def close(self) -> None:
         """Look no more."""
