@@ -3,11 +3,13 @@
 import os
 import pty
 import sys
+import time
 
 from dify_etl_tests.cli.command_line import Answer, Shell
 
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\n"
 SECONDS = 60
+READING_SECONDS = 0.1
 
 
 def at_a_terminal(shell: Shell, *words: str, dialogue: list[tuple[str, str]]) -> Answer:
@@ -30,6 +32,9 @@ def at_a_terminal(shell: Shell, *words: str, dialogue: list[tuple[str, str]]) ->
             if not (chunk := _read(master)):
                 break
             seen += chunk
+        # A person has to read the question first. Ctrl-C within the microseconds between its print
+        # and the read that follows is noted, and interrupts nothing.
+        time.sleep(READING_SECONDS)
         os.write(master, answer.encode())
     while chunk := _read(master):
         seen += chunk
