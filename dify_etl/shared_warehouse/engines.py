@@ -39,6 +39,9 @@ from dify_etl.warehouse.tables import quoted
 NAME = "shared"  # of the attached warehouse; that of the published copy is `home`
 METADATA = f"__ducklake_metadata_{NAME}"
 MEMORY_LIMIT = "1GB"  # what needs more spills
+# DuckDB holds a ten thousandth of it for every object that is being written to an S3, for each
+# month of a table: 80 MB as it is set without us, 5 MB with the least that it takes.
+LARGEST_OBJECT = "50GB"
 MAX_TRIES = 40  # of a transaction that meets commits of others
 LONGEST_PAUSE_SECONDS = 4.0
 _CONFLICTS = (
@@ -378,8 +381,11 @@ def _connected(place: SharedPlace) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"SET temp_directory = {quoted(str(place.spill))}")
         # Rows are inserted in the order that is asked for, and others need none.
         connection.execute("SET preserve_insertion_order = false")
-        for extension in _extensions(place):
+        extensions = _extensions(place)
+        for extension in extensions:
             load_extension(connection, extension)
+        if "httpfs" in extensions:
+            connection.execute(f"SET s3_uploader_max_filesize = {quoted(LARGEST_OBJECT)}")
         try:
             yield connection
         finally:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from dify_etl.shared_warehouse import engines
 from dify_etl.shared_warehouse.comparing import compare_shared
-from dify_etl.shared_warehouse.engines import opened
+from dify_etl.shared_warehouse.engines import SharedWarehouse, opened
 from dify_etl.shared_warehouse.errors import SharedWarehouseUnavailable
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
@@ -89,6 +89,29 @@ def test_lake_in_s3(s3: str, tmp_path: Path) -> None:
     with pytest.raises(SharedWarehouseUnavailable) as told:
         publish_shared(elsewhere, copy, run_id="run")
     assert KEY not in str(told.value)
+
+
+def test_parts_of_objects_are_small(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written is sent in parts, and each part waits in memory: in small ones."""
+    monkeypatch.setattr(engines, "MEMORY_LIMIT", "60MB")
+
+    def refuse(warehouse: SharedWarehouse) -> bool:
+        raise AssertionError("the bound was not enough")
+
+    monkeypatch.setattr(SharedWarehouse, "_take_all_memory", refuse)
+    catalog = SecretStr(f"ducklake:{tmp_path}/catalog.duckdb")
+    place = SharedPlace(catalog, f"s3://{BUCKET}/months", tmp_path / "spill")
+    copy = small_copy(tmp_path / "copy.duckdb", "a")
+    change(
+        copy,
+        """INSERT INTO raw.messages (app_id, message_id, created_date)
+        SELECT 'app-0', 'of month ' || m, CAST(DATE '2020-01-05' + INTERVAL (m) MONTH AS DATE)
+        FROM range(24) s(m)""",
+    )
+    assert publish_shared(place, copy, run_id="run").partitions > 24
+    assert sum(name.startswith("months/raw/messages/") for name in objects(s3)) == 27
 
 
 def test_files_of_other_months_are_not_read(tmp_path: Path) -> None:
