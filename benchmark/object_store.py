@@ -39,20 +39,22 @@ FIRST_BYTE_SECONDS = 0.1
 
 @dataclass
 class ObjectStore:
-    """Where it listens, and the requests by method since it was last asked."""
+    """Where it listens, and the requests by method since it was last asked; from any thread."""
 
     endpoint: str
     _asked: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, method: str) -> None:
         """One more request."""
-        self._asked[method] += 1
+        with self._lock:
+            self._asked[method] += 1
 
     def asked(self) -> str:
         """`3 GET, 12 PUT`, and count anew."""
-        told = ", ".join(f"{count:,} {method}" for method, count in sorted(self._asked.items()))
-        self._asked.clear()
-        return told
+        with self._lock:
+            found, self._asked = self._asked, Counter()
+        return ", ".join(f"{count:,} {method}" for method, count in sorted(found.items()))
 
 
 @contextmanager

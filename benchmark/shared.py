@@ -3,9 +3,8 @@
 A simulated workspace is read once and copied until it is as large as wanted, and its marts are
 built. Then it is published into a DuckDB file and into a lake (catalog in PostgreSQL, Parquet
 files in a folder, or in an S3 whose answers take a tenth of a second; by the DuckDB whose
-extensions come as packages): at first, again without a
-change, and after a night that changed the newest hundredth, whose marts are built before it. At the
-end the warehouse is compacted.
+extensions come as packages): at first, again without a change, and after a night that changed the
+newest hundredth, whose marts are built before it. At the end the warehouse is compacted.
 """
 
 from __future__ import annotations
@@ -121,7 +120,6 @@ def _measured(
 
     if store is not None:
         step("secret", "s3")
-
     made = step("make").told
     rows = [_row(MARTS, ALL_ANEW, step("build"))]
     rows += [

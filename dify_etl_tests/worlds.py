@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import ParamSpec
 
 from dify_simulated import World
@@ -15,13 +15,14 @@ def built_once(make: Callable[P, World]) -> Callable[P, World]:
     anything but its arguments.
     """
 
-    @cache
-    def kept(*args: object, **named: object) -> bytes:
-        return pickle.dumps(make(*args, **named))  # type: ignore[arg-type]
+    held: dict[bytes, bytes] = {}
 
     @wraps(make)
     def copied(*args: P.args, **named: P.kwargs) -> World:
-        world = pickle.loads(kept(*args, **named))  # type: ignore[arg-type]
+        asked = pickle.dumps((args, sorted(named.items())))
+        if asked not in held:
+            held[asked] = pickle.dumps(make(*args, **named))
+        world = pickle.loads(held[asked])
         assert isinstance(world, World)
         return world
 

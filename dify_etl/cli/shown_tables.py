@@ -26,19 +26,19 @@ class ShownTable(Table):
         if not self.rows or self._fits(console, options):
             yield from super().__rich_console__(console, options)
         else:
-            yield from self._lines(console)
+            yield from self._lines(console, "--" if options.ascii_only else "──")
 
     def _fits(self, console: Console, options: ConsoleOptions) -> bool:
         """Whether the widths that Rich takes, with the least of each column, have room."""
         room = options.max_width - self._extra_width
         return sum(self._calculate_column_widths(console, options.update(width=room))) <= room
 
-    def _lines(self, console: Console) -> Iterator[RenderableType]:
+    def _lines(self, console: Console, rule: str) -> Iterator[RenderableType]:
         if self.title is not None:
             yield console.render_str(self.title) if isinstance(self.title, str) else self.title
         cells = [[*column.cells] for column in self.columns]
         for number, row in enumerate(zip(*cells, strict=True), start=1):
-            yield Text(f"── row {number}")
+            yield Text(f"{rule} row {number}")
             lines = Table.grid(padding=(0, 1))
             for column, value in zip(self.columns, row, strict=True):
                 lines.add_row(_heading(console, column), value)

@@ -57,7 +57,7 @@ def lasting_streams() -> StandardStreams | None:
     for _ in closed:
         os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     if sys.stderr is None or _has_file(sys.stderr):
         sys.stderr = _written_to(_file_of(sys.stderr, 2), sys.stderr)
     if sys.stdout is not None and not _has_file(sys.stdout):

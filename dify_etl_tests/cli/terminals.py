@@ -32,8 +32,9 @@ def at_a_terminal(shell: Shell, *words: str, dialogue: list[tuple[str, str]]) ->
             if not (chunk := _read(master)):
                 break
             seen += chunk
-        # A person has to read the question first. Ctrl-C within the microseconds between its print
-        # and the read that follows is noted, and interrupts nothing.
+        # A person has to read the question first. Ctrl-C between its print and the read that
+        # follows is noted, and interrupts nothing until the next key: 14 of 60 at once, none of 60
+        # after this time.
         time.sleep(READING_SECONDS)
         os.write(master, answer.encode())
     while chunk := _read(master):

@@ -1,5 +1,7 @@
 """What lists look like on terminals of any width: no word is cut to pieces."""
 
+import io
+
 import pytest
 from rich.console import Console
 
@@ -10,14 +12,15 @@ HEADINGS = ("app", "key id", "consumer", "days old", "last used")
 ROW = ("产品手册 Manual", KEY_ID, "website", "12", "2026-11-30 20:12")
 
 
-def lines_at(width: int, rows: int = 2) -> list[str]:
-    """The lines of a list of keys on a terminal of this width."""
+def lines_at(width: int, rows: int = 2, encoding: str = "utf-8") -> list[str]:
+    """The lines of a list of keys on a terminal of this width and encoding."""
     table = ShownTable(title="2 keys", title_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold", no_wrap=heading == "key id")
     for _ in range(rows):
         table.add_row(*ROW)
-    console = Console(width=width, color_system=None)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(width=width, color_system=None, file=terminal)
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]
@@ -43,3 +46,10 @@ def test_lines_where_a_table_has_no_room() -> None:
     assert "── row 1" not in plain
     assert ("│" in plain, "│" in framed) == (False, True)
     assert "last used" in "\n".join(lines_at(60, rows=0))
+
+
+@pytest.mark.parametrize("width", [60, 84, 120])
+def test_lines_are_drawn_in_letters_that_the_terminal_has(width: int) -> None:
+    """Of the rows' own letters those are written as escapes that it lacks."""
+    drawn = "\n".join(lines_at(width, encoding="latin-1")).replace("产品手册", "")
+    assert drawn.isascii(), drawn
