@@ -14,6 +14,7 @@ from threading import Thread
 import httpx
 
 from dify_etl.home import LIVE, Home
+from dify_etl_tests.certificates import certificate
 from dify_etl_tests.cli.command_line import ServedDify, Shell
 
 
@@ -238,13 +239,13 @@ def path_of_a_page(stage: Stage) -> Iterator[Met]:
 
 @contextmanager
 def _tls_server(folder: Path, *, days: int) -> Iterator[tuple[int, Path]]:
-    key, certificate = _certificate(folder, days)
+    key, certified = certificate(folder, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certified, key)
     server = _Server(("127.0.0.1", 0), _Silent)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     with _listening(server) as port:
-        yield port, certificate
+        yield port, certified
 
 
 class _Server(ThreadingHTTPServer):
@@ -266,16 +267,3 @@ def _listening(server: ThreadingHTTPServer) -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _certificate(folder: Path, days: int) -> tuple[Path, Path]:
-    key, request, extensions, certificate = (
-        folder / name for name in ("key.pem", "request.pem", "extensions", "certificate.pem")
-    )
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    make = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
-    sign: list[str | Path] = ["openssl", "x509", "-req", "-days"]
-    subprocess.run([*make, "-keyout", key, "-out", request], check=True, capture_output=True)
-    signed = [*sign, str(days), "-in", request, "-signkey", key, "-extfile", extensions]
-    subprocess.run([*signed, "-out", certificate], check=True, capture_output=True)
-    return key, certificate

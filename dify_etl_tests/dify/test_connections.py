@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -23,6 +24,7 @@ from dify_etl.dify.http.connections import Connections
 from dify_etl.dify.http.server import Server
 from dify_etl.dify.http.session import Session
 from dify_etl.dify.http.usage import RequestDone, Usage
+from dify_etl_tests.certificates import certificate
 from dify_etl_tests.dify.pretend_server import PROFILE, PretendServer
 from dify_etl_tests.dify.recordings import client
 
@@ -171,6 +173,24 @@ def test_authorities_are_loaded_for_https_alone() -> None:
     assert [
         isinstance(one, ssl.SSLContext) and one.cert_store_stats()["x509_ca"] > 0 for one in trusted
     ] == [False, True]
+
+
+def test_https_is_trusted_beside_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a console at http:// and a service API at https://: by whom the machine trusts."""
+    key, certified = certificate(tmp_path, days=1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certified, key)
+    encrypting = CompressingServer()
+    encrypting.socket = context.wrap_socket(encrypting.socket, server_side=True)
+    encrypted = httpx.Request("GET", f"https://127.0.0.1:{encrypting.server_port}/x")
+    with compressing_server() as server, serving(encrypting):
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            connections().send(encrypted, None)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certified))
+        ours = connections()
+        for request in (request_to(server), encrypted, request_to(server)):
+            assert ours.send(request, None).text == ROWS
+        ours.close()
 
 
 class ExcessiveHandler(BaseHTTPRequestHandler):
