@@ -5,6 +5,9 @@ from pathlib import Path
 
 
 def certificate(folder: Path, days: int) -> tuple[Path, Path]:
+    """The files of a key and of a certificate for localhost that it signs itself, from now on for
+    so many days.
+    """
     key, request, extensions, certified = (
         folder / name for name in ("key.pem", "request.pem", "extensions", "certificate.pem")
     )
