@@ -36,7 +36,8 @@ and the floor ran more than once, in turns, the run with the median of the secon
 - **dify-etl** reads lists, messages and their parts as its nightly sync does, into its own tables.
 - **floor** asks the same requests with httpx alone; it knows them beforehand, parses and keeps
   nothing.
-- **dlt** has one resource per app, all parallel, pages of 100, merge into DuckDB, lists as JSON.
+- **dlt** has one resource per app, all parallel, pages of 100, merge into DuckDB, lists as JSON;
+  the logs of agents, which tell the seconds of tool calls, by a transformer.
 - **dify-user-client** runs the loop of its README; it reads at most nine pages of ten messages of a
   conversation, and keeps nothing.
 

@@ -2,6 +2,8 @@
 
 Every app has a resource of its own (own cursor, all at once), messages depend on conversations and
 are fetched one thread per conversation; lists inside rows stay JSON, which halves dlt's CPU time.
+The logs of agents, one per message that called tools, come by a transformer, since rest_api asks
+for all rows of a parent or none.
 `lag_seconds` reads that much again each time, as dify-etl does with its look-back; None turns the
 cursor off.
 """
@@ -13,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,6 +128,34 @@ def messages_of(app: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def agent_logs(app_id: str, task: dict[str, Any], headers: dict[str, str]) -> Any:
+    """The logs of an app's messages that called tools: what tells the seconds of each call."""
+    import dlt
+    from dlt.sources.helpers import requests
+
+    url = f"{task['base_url']}/console/api/apps/{app_id}/agent/logs"
+
+    @dlt.defer
+    def log_of(message: dict[str, Any]) -> dict[str, Any]:
+        asked = {"conversation_id": message["conversation_id"], "message_id": message["id"]}
+        answer = requests.get(url, params=asked, headers=headers).json()
+        return {"message_id": message["id"], **answer}
+
+    @dlt.transformer(
+        name=f"agent_logs_{app_id}",
+        table_name="agent_logs",
+        primary_key="message_id",
+        write_disposition="merge",
+        max_table_nesting=0,
+    )
+    def logs(messages: list[dict[str, Any]]) -> Iterator[Any]:
+        for message in messages:
+            if any(thought.get("tool") for thought in message.get("agent_thoughts") or ()):
+                yield log_of(message)
+
+    return logs
+
+
 def load(task: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline once; answers seconds."""
     import dlt
@@ -133,11 +164,14 @@ def load(task: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     headers = signed_headers(task)
     resources: list[Any] = []
+    agents: list[str] = []
     for app in apps_of(task, headers):
         if app["mode"] in (*CHAT_MODES, "completion"):
             resources.append(list_of(app, task["lag_seconds"]))
         if app["mode"] in CHAT_MODES:
             resources.append(messages_of(app))
+        if app["mode"] == "agent-chat":
+            agents.append(app["id"])
     source = rest_api_source(
         {
             "client": {"base_url": f"{task['base_url']}/console/api/", "headers": headers},
@@ -149,6 +183,9 @@ def load(task: dict[str, Any]) -> dict[str, Any]:
             "resources": resources,
         }
     )
+    for app_id in agents:
+        messages = source.resources[f"messages_{app_id}"]
+        source.resources.add(messages | agent_logs(app_id, task, headers))
     pipeline = dlt.pipeline(
         pipeline_name="benchmark",
         pipelines_dir=task["home"],
