@@ -77,7 +77,7 @@ class ByDay(NamedTuple):
 
 # Of raw tables the day column is that of their specification (a test compares them).
 BY_DAY: Mapping[str, ByDay] = {
-    "raw.conversations": ByDay("created_date", f"conversation_id, {_HISTORY}"),
+    "raw.conversations": ByDay("created_date", f"conversation_id, invoke_from, {_HISTORY}"),
     # What Dify's database alone tells is filled one day, which is no change of the row.
     "raw.messages": ByDay(
         "created_date",

@@ -120,3 +120,44 @@ def test_tokens_of_one_message_beyond_64_bits_are_exact(chat: HandWritten) -> No
     """Prompt and answer may each fill a BIGINT."""
     chat.message(message_tokens=9 * 10**18, answer_tokens=9 * 10**18)
     assert chat.one_row_of(MART)["total_tokens"] == 18 * 10**18
+
+
+def test_failed_messages_tell_no_latency(chat: HandWritten) -> None:
+    """Dify leaves 0 seconds with them: no mean has them in it."""
+    chat.message(latency_seconds=10.0)
+    chat.message(latency_seconds=0.0, status="error")
+    row = chat.one_row_of(MART)
+    assert (row["messages"], row["average_latency_seconds"]) == (2, 10.0)
+
+
+def test_day_that_cost_nothing_cost_0(warehouse: HandWritten) -> None:
+    """A model of one's own tells a price of 0: it is known, and in no currency."""
+    warehouse.app("advanced-chat")
+    warehouse.read_day()
+    run = warehouse.run()
+    warehouse.message(workflow_run_id=run, total_price="0", total_tokens=30, currency="USD")
+    warehouse.dify_says("total_price", 0)
+    row = warehouse.one_row_of(MART)
+    assert (row["total_price"], row["currency"], row["currencies"]) == (Decimal(0), None, 0)
+    assert warehouse.one_row_of("marts.workspace_daily_usage")["total_price"] == 0
+
+
+def test_ratings_of_unopened_logs_are_those_of_their_list(warehouse: HandWritten) -> None:
+    """Nothing else tells them before 1.10.1; what an export tells as well is not counted twice."""
+    warehouse.app("completion")
+    warehouse.read_day()
+    counts = {"user_like_count": 1, "admin_like_count": 0, "user_dislike_count": 0}
+    log = {"app_id": "app", "created_at": NOON}
+    warehouse.add(
+        "raw.conversations", conversation_id="one", admin_dislike_count=1, **counts, **log
+    )
+    warehouse.add(
+        "raw.conversations", conversation_id="two", admin_dislike_count=0, **counts, **log
+    )
+    for name in ("one", "two"):
+        warehouse.message(name, message_id=None, message_source="list", latency_seconds=None)
+    warehouse.like("elsewhere", conversation_id="two")
+    row = warehouse.one_row_of(MART)
+    assert (row["messages"], row["likes"], row["dislikes"]) == (2, 2, 1)
+    found = warehouse.rows_of("marts.conversation_quality")
+    assert [(row["likes"], row["dislikes"]) for row in found] == [(1, 1), (1, 0)]

@@ -106,3 +106,9 @@ def test_figures_beyond_sense_break_no_build(warehouse: HandWritten) -> None:
     huge = {"message_tokens": 2**63 - 1, "answer_tokens": 2**63 - 1, "latency_seconds": 9e300}
     row = talk(warehouse, huge, huge)
     assert row["total_tokens"] == 4 * (2**63 - 1)
+
+
+def test_failed_messages_tell_no_latency(warehouse: HandWritten) -> None:
+    """Dify leaves 0 seconds with them."""
+    row = talk(warehouse, {"latency_seconds": 8.0}, {"latency_seconds": 0.0, "status": "error"})
+    assert (row["turns"], row["average_latency_seconds"]) == (2, 8.0)

@@ -93,3 +93,11 @@ def test_workspace_and_absence_are_told(warehouse: HandWritten) -> None:
     warehouse.message(absent_since=NOON)
     row = warehouse.one_row_of(VIEW)
     assert (row["workspace_id"], row["is_absent"]) == ("workspace", True)
+
+
+def test_price_of_basic_apps_is_that_of_the_database(warehouse: HandWritten) -> None:
+    """The console tells it of chatflows alone."""
+    warehouse.app("chat")
+    warehouse.message(charged_price="0.01", charged_currency="RMB")
+    row = warehouse.one_row_of(VIEW)
+    assert (row["total_price"], row["currency"]) == (Decimal("0.01"), "RMB")

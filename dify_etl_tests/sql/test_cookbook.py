@@ -1,12 +1,13 @@
 """docs/cookbook.md: its first queries on a few rows of two chats, and what all of them are."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from dify_etl_tests.sql.cookbook import OF_TWO_CHATS, QUERIES, Query
-from dify_etl_tests.sql.hand_written import MODELS, HandWritten
+from dify_etl_tests.sql.hand_written import DAY, MODELS, NOON, HandWritten
+from dify_etl_tests.sql.test_costs import model_call
 from dify_etl_tests.warehouse.good_models import build_models
 
 # In Berlin the last one is half past midnight of April 1.
@@ -89,6 +90,60 @@ def test_query_gives_the_answer(
 ) -> None:
     """Every query up to the growth by month, in the document's order."""
     assert asked.database.rows(query.sql) == answer
+
+
+@pytest.fixture
+def flows(warehouse: HandWritten) -> HandWritten:
+    """A workflow whose versions cost, used by two people of one name; two documents are not done,
+    one of them since somebody paused it, as real lists tell it.
+    """
+    warehouse.app("workflow")
+    for days in range(2):
+        warehouse.read_day(DAY + timedelta(days=days))
+    asked = {
+        "first": ("v1", NOON, model_call()),
+        "second": ("v1", NOON, model_call("yi", currency="RMB")),
+        "third": ("v1", NOON + timedelta(days=1), model_call()),
+        "fourth": ("v2", NOON, model_call()),
+    }
+    for run_id, (version, at, call) in asked.items():
+        who = {"created_by_end_user_id": None, "created_by_account_id": f"account of {run_id}"}
+        named = {"created_by_account_name": "Li Wei"}
+        warehouse.run(
+            workflow_run_id=run_id, workflow_version=version, created_at=at, **who, **named
+        )
+        warehouse.node(run_id, created_at=at, **who, **call)
+    warehouse.run(workflow_version="v2", workflow_run_id="without a model")
+    warehouse.add("raw.datasets", dataset_id="d", name="D")
+    for name, status in (("paused", "paused"), ("stuck", "indexing")):
+        warehouse.add(
+            "raw.documents",
+            **{"document_id": name, "dataset_id": "d", "name": name, "created_at": NOON},
+            indexing_status="indexing",
+            display_status=status,
+        )
+    build_models(warehouse.database, MODELS)
+    return warehouse
+
+
+def test_what_few_workspaces_have_is_asked_right(flows: HandWritten) -> None:
+    """Namesakes are two people, runs bring people as well, a version of several currencies has no
+    price, a run that tells none is not one that was free, and what is paused is not stuck.
+    """
+
+    def answer(heading: str) -> list[tuple[object, ...]]:
+        (first, *_) = [query for query in QUERIES if query.heading.startswith(heading)]
+        return flows.database.rows(first.sql)
+
+    price = Decimal("0.0035")
+    assert [row[:4] for row in answer("What did each person cost?") if row[2] == "USD"] == [
+        ("Li Wei", "account", "USD", price)
+    ] * 3
+    assert answer("How many people came each week") == [(DAY, 5)]
+    assert answer("What does a run of each workflow version cost?") == [
+        ("app", "v2", "USD", float(price)),
+    ]
+    assert [row[1] for row in answer("Which documents are stuck")] == ["stuck"]
 
 
 def test_no_query_is_a_program() -> None:

@@ -31,7 +31,7 @@ BETWEEN = {
 }
 BETWEEN |= {"stg_app_versions", "stg_first_days", "stg_model_currencies", "stg_nearest_prices"}
 BETWEEN |= {"stg_repeating_nodes", "stg_questions", "stg_annotated_groups", "stg_citing_apps"}
-BETWEEN |= {"stg_message_rows", "stg_waiting_messages"}
+BETWEEN |= {"stg_message_rows", "stg_waiting_messages", "stg_log_ratings"}
 # What marts of all history ask of each day.
 BETWEEN |= {"stg_active_people", "stg_charged_models", "stg_daily_seconds", "stg_errors"}
 BETWEEN |= {"stg_daily_conversations", "stg_lost_runs", "stg_row_changes", "stg_shown_prices"}

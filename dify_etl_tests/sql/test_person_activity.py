@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from dify_etl_tests.sql.hand_written import DAY, NOON, HandWritten
+from dify_etl_tests.sql.test_costs import model_call
 
 DAYS = "marts.person_daily_activity"
 PEOPLE = "marts.people"
@@ -94,3 +95,16 @@ def test_tokens_beyond_sense_break_no_build(used: HandWritten) -> None:
         used.message("of bob", message_tokens=2**63 - 1, answer_tokens=0, **asked, currency="USD")
     row = next(row for row in used.rows_of(PEOPLE) if row["person_id"] == "bob")
     assert row["total_tokens"] >= 2**64 - 2
+
+
+def test_tokens_of_days_without_activity_are_the_persons(warehouse: HandWritten) -> None:
+    """A node that ran after midnight costs tokens and money on a day without a question or run."""
+    warehouse.app("workflow")
+    started = NOON + timedelta(hours=10, minutes=59)  # 23:59 in Berlin
+    for days in range(2):
+        warehouse.read_day(DAY + timedelta(days=days))
+    run = warehouse.run(created_at=started, created_by_end_user_session_id="ada")
+    after = {"created_at": started + timedelta(minutes=6), "created_by_end_user_id": "user"}
+    warehouse.node(run, **after, **model_call())
+    row = warehouse.one_row_of(PEOPLE)
+    assert (row["total_tokens"], row["total_price"]) == (1100, Decimal("0.0035"))

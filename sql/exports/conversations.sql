@@ -95,8 +95,12 @@ select
     questions.annotation_content as annotation,
     questions.message_tokens as prompt_tokens,
     questions.answer_tokens,
-    questions.total_price,
-    questions.currency,
+    -- Of basic apps the database of Dify alone tells it.
+    coalesce(questions.total_price, questions.charged_price) as total_price,
+    case
+        when questions.total_price is null then questions.charged_currency
+        else questions.currency
+    end as currency,
     questions.latency_seconds,
     questions.is_absent
 from questions

@@ -16,11 +16,11 @@
 -- prompt_tokens: Tokens of the prompts, of workflow apps as far as nodes tell (marts.costs).
 -- completion_tokens: Tokens of the answers, likewise.
 -- total_tokens: Tokens of prompts and answers.
--- total_price: What is in Dify's figure of the day (marts.costs); null: several currencies.
+-- total_price: In Dify's figure of the day (marts.costs); null: unknown, or several currencies.
 -- currency: Currency of total_price; null when nothing was priced, or in several currencies.
 -- currencies: Number of different currencies.
 -- unpriced_messages: Messages of unknown price: failed, unfinished, no model, logs not opened.
--- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
+-- average_latency_seconds: Mean seconds till the answers were complete; failed ones tell none.
 -- likes: Messages' likes by users and editors now; withdrawn ratings are not counted.
 -- dislikes: Messages' dislikes by users and editors now.
 -- workflow_runs: Runs that began, debugging left out; those behind messages included.
@@ -47,9 +47,13 @@ messages as (
 ),
 
 feedbacks as (
-    select app_id, message_created_date, rating
+    select app_id, conversation_id, message_created_date, rating
     from staging.stg_message_feedbacks
     where not is_absent
+),
+
+log_ratings as (
+    select app_id, conversation_id, created_date, likes, dislikes from staging.stg_log_ratings
 ),
 
 runs as (
@@ -104,19 +108,35 @@ talks as (
         count(*) filter (where from_source = 'console') as console_messages,
         count(*) filter (where status = 'error') as error_messages,
         count(distinct end_user_id) as end_users,
-        round(avg(try_cast(latency_seconds as decimal(28, 9))), 6) as average_latency_seconds
+        -- Dify leaves 0 with a message that failed.
+        round(
+            avg(try_cast(latency_seconds as decimal(28, 9))) filter (where latency_seconds > 0), 6
+        ) as average_latency_seconds
     from messages
     group by app_id, created_date
+),
+
+rated as (
+    select
+        feedbacks.app_id,
+        feedbacks.message_created_date as rated_date,
+        if(feedbacks.rating = 'like', 1, 0) as likes,
+        if(feedbacks.rating = 'dislike', 1, 0) as dislikes
+    from feedbacks
+    left join log_ratings on feedbacks.conversation_id = log_ratings.conversation_id
+    where log_ratings.conversation_id is null
+    union all
+    select app_id, created_date as rated_date, likes, dislikes from log_ratings
 ),
 
 ratings as (
     select
         app_id,
-        message_created_date,
-        count(*) filter (where rating = 'like') as likes,
-        count(*) filter (where rating = 'dislike') as dislikes
-    from feedbacks
-    group by app_id, message_created_date
+        rated_date,
+        cast(sum(likes) as bigint) as likes,
+        cast(sum(dislikes) as bigint) as dislikes
+    from rated
+    group by app_id, rated_date
 ),
 
 work as (
@@ -147,7 +167,11 @@ daily_usage as (
         coalesce(costs.prompt_tokens, 0) as prompt_tokens,
         coalesce(costs.completion_tokens, 0) as completion_tokens,
         coalesce(costs.total_tokens, 0) as total_tokens,
-        case when costs.currencies = 1 then costs.priced_total end as total_price,
+        -- What costs nothing has no currency.
+        case
+            when costs.currencies = 1 or costs.currencies = 0 and costs.priced_total = 0
+                then costs.priced_total
+        end as total_price,
         case when costs.currencies = 1 then costs.last_currency end as currency,
         coalesce(costs.currencies, 0) as currencies,
         coalesce(costs.unpriced_messages, 0) as unpriced_messages,
@@ -169,7 +193,7 @@ daily_usage as (
         and days_read.usage_date = talks.created_date
     left join ratings
         on days_read.app_id = ratings.app_id
-        and days_read.usage_date = ratings.message_created_date
+        and days_read.usage_date = ratings.rated_date
     left join costs
         on days_read.app_id = costs.app_id
         and days_read.usage_date = costs.usage_date

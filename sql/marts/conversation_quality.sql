@@ -26,7 +26,7 @@
 -- annotated_messages: Messages whose answer an editor annotated.
 -- annotation_hits: Messages that an annotation answered.
 -- total_tokens: Tokens of prompts and answers; null when no message tells any.
--- average_latency_seconds: Mean seconds till the answers were complete, of those that tell it.
+-- average_latency_seconds: Mean seconds till the answers were complete; failed ones tell none.
 -- is_absent: Whether Dify was proven to have the conversation no more.
 
 -- Unanswered: the answer is empty, and no person is waited for, as in stg_answers: of stg_questions
@@ -61,7 +61,7 @@ talks as (
         count(*) filter (where is_annotated) as annotated_messages,
         count(*) filter (where is_annotation_hit) as annotation_hits,
         cast(sum(tokens) as decimal(38, 0)) as total_tokens,
-        round(avg(latency_seconds), 6) as average_latency_seconds
+        round(avg(latency_seconds) filter (where latency_seconds > 0), 6) as average_latency_seconds
     from answers
     group by conversation_id
 ),
@@ -101,8 +101,8 @@ select
     coalesce(talks.error_messages, 0) as error_messages,
     coalesce(talks.waiting_messages, 0) as waiting_messages,
     talks.is_abandoned,
-    coalesce(ratings.likes, 0) as likes,
-    coalesce(ratings.dislikes, 0) as dislikes,
+    coalesce(log_ratings.likes, ratings.likes, 0) as likes,
+    coalesce(log_ratings.dislikes, ratings.dislikes, 0) as dislikes,
     coalesce(talks.annotated_messages, 0) as annotated_messages,
     coalesce(talks.annotation_hits, 0) as annotation_hits,
     talks.total_tokens,
@@ -114,3 +114,5 @@ left join staging.stg_people as people
     on coalesce(conversations.end_user_id, conversations.account_id) = people.actor_id
 left join talks on conversations.conversation_id = talks.conversation_id
 left join ratings on conversations.conversation_id = ratings.conversation_id
+left join staging.stg_log_ratings as log_ratings
+    on conversations.conversation_id = log_ratings.conversation_id

@@ -5,7 +5,7 @@
 -- app_name: Name of the app.
 -- app_mode: Mode of the app.
 -- provider: Provider of the model that answered; null when none is known.
--- model: The model that answered; of a chatflow the one with the most tokens; null: unknown.
+-- model: The model that answered; null: unknown, or several, as in many chatflows.
 -- message_date: Local day of the messages.
 -- messages: Messages that tell how long they took, deleted ones too; debugging, where shown.
 -- failed_messages: Those among them with status error.

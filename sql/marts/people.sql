@@ -24,10 +24,7 @@ with activity as (
         activity_date,
         messages,
         workflow_runs,
-        failed,
-        total_tokens,
-        total_price,
-        currency
+        failed
     from marts.person_daily_activity
 ),
 
@@ -47,8 +44,7 @@ acted as (
             as active_days_of_last_28,
         cast(sum(activity.messages) as bigint) as messages,
         cast(sum(activity.workflow_runs) as bigint) as workflow_runs,
-        cast(sum(activity.failed) as bigint) as failed,
-        cast(sum(activity.total_tokens) as decimal(38, 0)) as total_tokens
+        cast(sum(activity.failed) as bigint) as failed
     from activity
     cross join newest
     group by activity.person_id
@@ -57,6 +53,7 @@ acted as (
 cost as (
     select
         person_id,
+        cast(sum(total_tokens) as decimal(38, 0)) as total_tokens,
         case when count(distinct currency) <= 1 then sum(total_price) end as total_price,
         case when count(distinct currency) = 1 then max(currency) end as currency
     from marts.costs
@@ -86,7 +83,7 @@ select
     acted.messages,
     acted.workflow_runs,
     acted.failed,
-    acted.total_tokens,
+    cost.total_tokens,
     cost.total_price,
     cost.currency,
     coalesce(ratings.likes, 0) as likes,

@@ -10,9 +10,12 @@
 -- messages: Questions, deleted ones too; of completion apps also those of unopened logs.
 -- workflow_runs: Runs of workflow apps; those of debugging are left out.
 -- failed: Messages and runs among them that failed.
--- total_tokens: Tokens of prompts and answers (marts.costs), as far as they are told.
--- total_price: What it cost (marts.costs), debugging too; null: unknown, or several currencies.
+-- total_tokens: Tokens of prompts and answers of the day (marts.costs), as far as they are told.
+-- total_price: Cost of the day (marts.costs), debugging too; null: unknown, or several currencies.
 -- currency: Currency of total_price; null when nothing was priced, or in several currencies.
+
+-- What a run uses after midnight, and debugging, may fall on days without any activity: those are
+-- no rows here, and count in marts.costs and marts.people.
 
 with acted as (
     select

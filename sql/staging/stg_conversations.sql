@@ -44,6 +44,7 @@ select
     source_workflow_id,
     source_workflow_version,
     source_node_id,
+    invoke_from,
     odd_fields,
     extra,
     loaded_at,

@@ -33,6 +33,8 @@ select
     submitted_data,
     rendered_content,
     answered_by,
+    answered_by_id,
+    submitted_at,
     message_created_at,
     loaded_at,
     changed_at,
