@@ -19,6 +19,8 @@ from dify_simulated import World
 MARK = b'"ffffffff-'
 _ID = re.compile(rb'"(?!0{8}-)[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")')
 _LISTS = (b"/chat-conversations", b"/completion-conversations")
+_OF_A_CONVERSATION = (b"/chat-messages", b"/agent/logs")
+_LOG = re.compile(rb"(.*/completion-conversations/)([0-9a-f]{8})([0-9a-f-]{28})")
 
 
 class CopiedDify(RenderedDify):
@@ -37,8 +39,11 @@ class CopiedDify(RenderedDify):
         path, _, query = target.partition(b"?")
         if path.endswith(_LISTS):
             return self._list(path, dict(parse_qsl(query.decode())))
-        if path.endswith(b"/chat-messages"):
-            return self._messages(path, dict(parse_qsl(query.decode())))
+        if path.endswith(_OF_A_CONVERSATION):
+            return self._of_a_conversation(path, dict(parse_qsl(query.decode())))
+        if log := _LOG.fullmatch(path):
+            original = self._originals[log[3].decode()].encode()
+            return self._copied(log[1] + original, int(log[2], 16))
         return super().read(target)
 
     def ids(self) -> Iterator[tuple[str, str]]:
@@ -48,12 +53,15 @@ class CopiedDify(RenderedDify):
                 for copy in range(self._copies):
                     yield table, f"{copy:08x}{row_id[8:]}"
 
-    def _messages(self, path: bytes, query: dict[str, str]) -> bytes:
+    def _of_a_conversation(self, path: bytes, query: dict[str, str]) -> bytes:
         copy = int(query["conversation_id"][:8], 16)
-        for name in ("conversation_id", "first_id"):
+        for name in ("conversation_id", "first_id", "message_id"):
             if name in query:
                 query[name] = self._originals[query[name][8:]]
-        target = path + b"?" + urlencode(query).encode()
+        return self._copied(path + b"?" + urlencode(query).encode(), copy)
+
+    def _copied(self, target: bytes, copy: int) -> bytes:
+        """What is answered to an original, with the ids of a copy."""
         if target not in self._marked:
             self._marked[target] = marked(super().read(target))
         return self._marked[target].replace(MARK, b'"%08x-' % copy)

@@ -21,7 +21,7 @@ from dify_etl.dify.messages import AgentThought, Message
 from dify_etl.dify.record import Batch, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.feeds.chat_messages import ConversationRead, Due
-from dify_etl.sync.fetching import FATAL, share
+from dify_etl.sync.fetching import FATAL, share, without_frames
 from dify_etl.sync.rights import not_shown_reason
 from dify_etl.sync.run import Sync
 
@@ -42,7 +42,7 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
         except FATAL:
             raise
         except DifyError as error:
-            return place, error
+            return place, without_frames(error)
 
     left = len(asked)
     # The first one shows whether any is answered; then the others are asked together.

@@ -156,8 +156,16 @@ def _outcome(error: BaseException) -> DifyError:
     if isinstance(error, Exception) and not isinstance(error, ActionableError):
         error = noted(error)
     if isinstance(error, DifyError) and not isinstance(error, FATAL):
-        return error
+        return without_frames(error)
     raise error
+
+
+def without_frames(error: DifyError) -> DifyError:
+    """The error, without the frames through which it came: these hold the answers that were read,
+    and outcomes wait in thousands until they are committed.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 @dataclass(frozen=True)

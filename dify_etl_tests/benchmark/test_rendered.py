@@ -112,3 +112,17 @@ def _messages(dify: CopiedDify, app_id: str, conversation_id: str) -> set[str]:
     rows = body_of(dify.read(target.encode()))["data"]
     assert all(row["conversation_id"] == conversation_id for row in rows)
     return {row["id"] for row in rows}
+
+
+def test_copies_tell_what_their_originals_tell(world: World) -> None:
+    """The log of an agent, and the detail of a completion log: under the ids of the copy."""
+    dify = CopiedDify(world, VERSION, copies=3)
+    modes = {app.id: app.mode for app in world.apps.values()}
+    message = next(one for one in world.messages.values() if one.agent_thoughts)
+    talk, copy = f"00000002{message.conversation_id[8:]}", f"00000002{message.id[8:]}"
+    path = f"{API}/apps/{message.app_id}/agent/logs"
+    log = body_of(dify.read(f"{path}?conversation_id={talk}&message_id={copy}".encode()))
+    assert len(log["iterations"]) > 0
+    row = next(one for one in world.conversations.values() if modes[one.app_id] == "completion")
+    detail = f"{API}/apps/{row.app_id}/completion-conversations/00000001{row.id[8:]}"
+    assert body_of(dify.read(detail.encode()))["id"] == f"00000001{row.id[8:]}"

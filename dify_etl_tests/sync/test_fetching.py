@@ -1,6 +1,8 @@
 """Many fetches at once: bounded, each failure its own, fatal ones the end of all."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
@@ -436,3 +438,25 @@ def test_workers_count_under_the_label_of_their_caller() -> None:
     with usage.labelled("messages"):
         labels = spread(3, 4, lambda _: usage.label, workers=2)
     assert labels == [["messages"] * 4] * 3
+
+
+def test_outcome_keeps_no_answer_alive() -> None:
+    """An error holds the frames that it came through, and thousands wait for their commit."""
+
+    class Answer:
+        """A large one."""
+
+    held: list[weakref.ref[Answer]] = []
+
+    def ask(number: int) -> int:
+        answer = Answer()
+        held.append(weakref.ref(answer))
+        try:
+            raise KeyError(number)
+        except KeyError as error:
+            raise NotFound("it is gone", where="GET /messages", hint="Look.") from error
+
+    outcomes = list(fetch(range(4), ask, FetchLimits(WORKERS)))
+    assert all(isinstance(one.error, NotFound) for one in outcomes)
+    gc.collect()
+    assert [answer() for answer in held] == [None] * 4
