@@ -8,9 +8,11 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from dify_etl.dify.http.deny_list import REMOVED, is_secret_name
+from dify_etl.dify.graph_secrets import HTTP_REQUEST, opens_something, with_lines
+from dify_etl.dify.http.deny_list import HOW, REMOVED, secret_members
 
 # What providers give out, by their own documentation: a prefix, and a length.
 _SHAPES = (
@@ -49,7 +51,6 @@ _BEHIND = tuple(
     )
 )
 _REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
-_CREDENTIAL_HEADER = re.compile(r"(?i)^(?:(?:x-)?(?:auth|key|app-?key|sign(?:ature)?)|cookie)$")
 _SCHEMES = re.compile(r"(?i)^(?:bearer|basic|token|apikey)$")
 _LINE = re.compile(r"^(\s*)([^:\n]+?)(\s*:\s*)(\S.*?)(\s*)$")
 # Words that say of which kind a value is; none of them is one.
@@ -57,7 +58,17 @@ _TYPES = re.compile(
     r"(?i)(?:string|secret-input|text-input|select|number|boolean|object|array|file|"
     r"model-selector|app-selector|bearer|basic|custom|api-key|no-auth|none|true|false|required)$"
 )
-_NAMING, _VALUES = ("name", "key", "variable"), ("value", "default")
+# Of a value that is described, as in the schema of a tool: its type, and what is given for it.
+_SCHEMA_TYPES = re.compile(
+    r"string|number|integer|boolean|object|array|file|null|array\[\w+\]|secret-input|text-input"
+)
+_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "$ref", "properties"})
+_GIVEN = frozenset({"default", "const", "example", "examples"})
+# A literal that JSON gives to such a name, in words that are no key by their looks.
+_QUOTED = re.compile(
+    r"(?i)[\"'][\w-]*(?:api_?key|secret|passw(?:or)?d|access_?key|private_?key|token|authorization)"
+    r"\\*[\"']\s*:\s*\\*[\"'](?!\(secret\)|bearer \(secret\))[^\"'\s{}<>]{8,}[\"'\\]"
+)
 _TELLING_WORDS = re.compile(
     r"(?i)api.?key|secret|passw(?:or)?d|credential|authorization|access.?(?:key|token)"
 )
@@ -141,23 +152,53 @@ class _Masker:
         return self._text(value, place) if isinstance(value, str) else value
 
     def _object(self, held: dict[str, Any], place: str) -> dict[str, Any]:
-        is_http = held.get("type") == "http-request"
-        named = any(isinstance(held.get(one), str) and is_secret_name(held[one]) for one in _NAMING)
-        named = named or held.get("value_type") == "secret"
+        secret = secret_members(held)
+        if held.get("type") == HTTP_REQUEST:
+            held = with_lines(held, partial(self._line, place=place))
+            secret -= {"authorization"}  # what kind it is, and below that its key
         is_variable = "value_type" in held and "value" in held
         kept: dict[str, Any] = {}
         for name, inner in held.items():
-            if isinstance(inner, str) and (
-                is_secret_name(name)
-                or (named and name in _VALUES)
-                or (is_variable and name == "value" and looks_like_key(inner))
-            ):
-                kept[name] = self._value(inner, place)
-            elif is_http and name in ("headers", "params") and isinstance(inner, str):
-                kept[name] = "\n".join(self._line(one, place) for one in inner.split("\n"))
+            if name in secret and not _is_selector(held, name):
+                kept[name] = self._below(inner, place)
+            elif is_variable and name == "value":
+                kept[name] = self._key_like(inner, place)
             else:
                 kept[name] = self.part(inner, place)
         return kept
+
+    def _below(self, value: Any, place: str) -> Any:
+        """What stands below the name of a secret: every text is one, but for what says of which
+        kind it is, describes it, or points to a variable.
+        """
+        if isinstance(value, list):
+            return [self._below(inner, place) for inner in value]
+        if isinstance(value, str):
+            return self._value(value, place)
+        if not isinstance(value, dict):
+            return value
+        if _is_schema(value):
+            secret = {name for name in value if name in _GIVEN}
+        else:
+            secret = {name for name in value if name not in HOW and not _is_selector(value, name)}
+        return {
+            name: self._below(inner, place) if name in secret else self.part(inner, place)
+            for name, inner in value.items()
+        }
+
+    def _key_like(self, value: Any, place: str) -> Any:
+        """What a variable holds: a text of it that looks like a key is one."""
+        if isinstance(value, list):
+            return [self._key_like(inner, place) for inner in value]
+        if isinstance(value, dict):
+            secret = secret_members(value)
+            return {
+                name: self._below(inner, place) if name in secret else self._key_like(inner, place)
+                for name, inner in value.items()
+            }
+        if isinstance(value, str) and looks_like_key(value):
+            return self._value(value, place)
+        return self._text(value, place) if isinstance(value, str) else value
 
     def _line(self, line: str, place: str) -> str:
         """`X-Api-Key: abc` of a header or parameter, one per line."""
@@ -165,7 +206,7 @@ class _Masker:
         if found is None:
             return self._text(line, place)
         before, name, colon, value, after = found.groups()
-        if is_secret_name(name) or _CREDENTIAL_HEADER.match(name) or looks_like_key(value):
+        if opens_something(name) or looks_like_key(value):
             value = self._value(value, place)
         else:
             value = self._text(value, place)
@@ -202,7 +243,11 @@ class _Masker:
                 ]
             elif isinstance(value, list):
                 waiting += [(place, inner) for inner in value]
-            elif isinstance(value, str) and place and _holds_key_like(value):
+            elif (
+                isinstance(value, str)
+                and place
+                and (_holds_key_like(value) or _QUOTED.search(value))
+            ):
                 found.setdefault(place)
         return sorted(one for one in found if one not in self.hidden)
 
@@ -211,6 +256,24 @@ def _holds_key_like(text: str) -> bool:
     return any(
         looks_like_key(one) and "/" not in one and not one.isdecimal()
         for one in _KEY_LIKE.findall(text)
+    )
+
+
+def _is_selector(held: dict[str, Any], name: str) -> bool:
+    """Whether a value is the way to a variable: `{type: variable, value: [node, output]}`."""
+    is_way = isinstance(held[name], list) and all(isinstance(one, str) for one in held[name])
+    is_told = any(held.get(one) == "variable" for one in ("type", "value_type", "input_type"))
+    return name == "value" and is_told and is_way
+
+
+def _is_schema(held: dict[str, Any]) -> bool:
+    """Whether an object describes a value, as the fields of an answer and of a tool are."""
+    if "value" in held:
+        return False
+    told = held.get("type")
+    types = told if isinstance(told, list) else [told]
+    return bool(_OF_SCHEMAS & held.keys()) or all(
+        isinstance(one, str) and _SCHEMA_TYPES.fullmatch(one) for one in types
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dify_etl.dify.graph_secrets import graph_without_secrets
 from dify_etl.dify.http.answers import failure_of, where_of
 from dify_etl.dify.http.deny_list import (
     REMOVED,
@@ -19,6 +20,7 @@ from dify_etl.dify.http.deny_list import (
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record, parse
 from dify_etl_tests.dify.recordings import RECORDED, Exchange, exchanges
+from dify_etl_tests.dify.secret_places import SECRET, places
 
 ALL_VERSIONS = sorted(folder.name for folder in RECORDED.iterdir())
 # As the recordings name what they replaced, and API keys, which are real ones of a dead server.
@@ -90,6 +92,17 @@ def test_name_of_a_secret_is_known(name: str) -> None:
     assert is_secret_name(name)
     assert re.search(SUSPICIOUS, f'{{"{name}":"x"}}')
     assert without_secrets({name: "c4n4ry"}) == {name: REMOVED}
+
+
+@pytest.mark.parametrize("name", places(SECRET))
+def test_secret_of_an_app_is_taken_out_wherever_dify_saves_one(name: str) -> None:
+    """Of graphs, variables and configurations, as tables have them; the quick look finds it."""
+    held = places(SECRET)[name]
+    graph = graph_without_secrets(held.get("graph"))
+    kept = without_secrets({**held, "graph": graph})
+    assert SECRET not in json.dumps(kept)
+    lines_alone = SECRET not in json.dumps({**held, "graph": graph})
+    assert lines_alone or re.search(SUSPICIOUS, json.dumps(held, separators=(",", ":")))
 
 
 @pytest.mark.parametrize(

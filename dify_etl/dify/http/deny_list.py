@@ -18,10 +18,10 @@ REMOVED = "(secret)"
 # A name counts with its quote: `"secret":` does, the word in a sentence and `"total_tokens":` not;
 # figures are none: `"time_to_first_token":1.2`.
 SUSPICIOUS = (
-    r"""(?i)token\\*["'][ ]*(?::[ ]*\\*["'\[{]|,)|token[ ]?=|api.?key[ ]?=|"""
+    r"""(?i)token\\*["'][ ]*(?::[ ]*\\*["'\[{]|[,\]}])|token[ ]?=|api.?key[ ]?=|"""
     r"""(?:passw|passphrase|secret|credential|api.?key|(?:access|private|signing).?key|"""
     r"""authorization|activat|backstage|form.?(?:input.?)?(?:url|uri|link)|cookie|webhook.?|jwt|"""
-    r"""(?:site|access|verification).?code)[\w.-]{0,40}\\*["'][ ]*[:,]|"""
+    r"""(?:site|access|verification).?code)[\w.-]{0,40}\\*["'][ ]*[:,\]}]|"""
     r""""code\\*"[ ]*:[ ]*\\*"[a-z0-9_-]{8,}|/form/|/triggers/webhook|bearer[ ]|"""
     r"""authorization:|eyj[\w-]{8,}\.|(?:app|dataset)-[a-z0-9]{24}"""
 )
@@ -40,7 +40,7 @@ _ABOUT = re.compile(
 )
 _SEPARATORS = re.compile(r"[\s._-]+")
 # In `authorization: {type: bearer, …}` these say how, not what.
-_HOW = frozenset({"type", "kind", "mode", "name", "label", "id", "provider", "variable"})
+HOW = frozenset({"type", "kind", "mode", "name", "label", "id", "provider", "variable"})
 _NAMING, _NAMED = ("name", "key", "variable", "header"), ("value", "default")
 _SITE_MARKS = ("access_token", "customize_token_strategy", "app_base_url", "default_language")
 
@@ -80,6 +80,24 @@ def is_secret_name(name: str) -> bool:
     return _NAME.search(plain) is not None and _ABOUT.search(plain) is None
 
 
+def secret_members(held: dict[str, Any]) -> frozenset[str]:
+    """The names of an object below which secrets stand: by themselves, or since another member
+    names what its `value` is, as of a variable, a field of a form, or an assignment.
+
+    Whatever leaves secrets out of JSON goes by this. Below such a name every text is one, however
+    deep it stands, but for what `HOW` names.
+    """
+    is_named = held.get("value_type") == "secret" or any(
+        isinstance(held.get(one), str) and is_secret_name(held[one]) for one in _NAMING
+    )
+    if "variable_selector" in held and held.get("input_type") == "constant":
+        target = held["variable_selector"]
+        is_named |= isinstance(target, list) and bool(target) and is_secret_name(str(target[-1]))
+    if "var_type" in held:  # a variable of a loop
+        is_named |= is_secret_name(str(held.get("label")))
+    return frozenset(name for name in held if is_secret_name(name) or (is_named and name in _NAMED))
+
+
 def without_secrets(value: Any) -> Any:
     """The same JSON with `(secret)` in place of each secret; null, "" and figures stay."""
     if isinstance(value, dict):
@@ -117,15 +135,13 @@ def json_without_secrets(text: str) -> str:
 
 
 def _object_without_secrets(held: dict[str, Any]) -> dict[str, Any]:
+    secret = secret_members(held)
     kept = {
-        name: _hidden(inner) if is_secret_name(name) else without_secrets(inner)
+        name: _hidden(inner) if name in secret else without_secrets(inner)
         for name, inner in held.items()
     }
     if isinstance(held.get("code"), str) and any(mark in held for mark in _SITE_MARKS):
         kept["code"] = REMOVED  # of a site: its web app opens with it
-    named = any(isinstance(held.get(one), str) and is_secret_name(held[one]) for one in _NAMING)
-    if named or held.get("value_type") == "secret":
-        kept |= {one: _hidden(held[one]) for one in _NAMED if one in held}
     return kept
 
 
@@ -133,7 +149,7 @@ def _hidden(value: Any) -> Any:
     """Every text below a name of a secret, but for what only says of which kind it is."""
     if isinstance(value, dict):
         return {
-            name: without_secrets(inner) if name in _HOW else _hidden(inner)
+            name: without_secrets(inner) if name in HOW else _hidden(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list):
