@@ -8,11 +8,15 @@ import pytest
 import yaml
 from pydantic import JsonValue
 
+from dify_etl.operations.deploying.comparing import compared
+from dify_etl.operations.deploying.keeping_secrets import with_held_secrets
 from dify_etl.operations.dsl import shared_dsl, stable_dsl
 from dify_etl.operations.exchange import export_apps, import_operation
 from dify_etl.operations.known_secrets import looks_like_key
 from dify_etl.operations.redaction import without_secrets
+from dify_etl_tests.dify import secret_places
 from dify_etl_tests.dify.pretend_workspace import app_of
+from dify_etl_tests.dify.secret_places import SECRET, places
 from dify_etl_tests.operations.workbench import Workbench
 
 CANARY = "c4n4ryK9x2Vb7Qw8Zt5Ls"  # what no file may hold
@@ -100,7 +104,41 @@ def test_key_in_a_plain_variable_is_left_out(kind: str, name: str) -> None:
     assert shared.hidden == (f"variable {name!r}",)
 
 
+@pytest.mark.parametrize("name", places(SECRET))
+def test_secret_is_left_out_wherever_dify_saves_one(name: str) -> None:
+    """In whatever shape: the file and the plan have `(secret)` there, and the export says so."""
+    document = {
+        "kind": "app",
+        "app": {"name": "x", "mode": "chat"},
+        "workflow": places(SECRET)[name],
+    }
+    shared = shared_dsl(yaml.safe_dump(document), where="a test")
+    assert SECRET not in shared.text
+    assert SECRET not in stable_dsl(yaml.safe_dump(document), where="a test").shown
+    assert yaml.safe_load(shared.text)["workflow"] == places("(secret)")[name]
+    assert len(shared.hidden) == 1
+
+
+@pytest.mark.parametrize("name", places(SECRET))
+def test_secret_goes_back_wherever_dify_saves_one(name: str) -> None:
+    """The file of an export is no difference to the app, and sent over it, it changes nothing."""
+    held = {"workflow": places(SECRET)[name]}
+    exported = {"workflow": places("(secret)")[name]}
+    assert compared(exported, held).is_alike
+    filled = with_held_secrets(exported, held)
+    assert filled.document == held
+    assert (filled.missing, filled.lost, filled.dropped) == ([], [], [])
+
+
+def test_json_in_a_text_is_named_where_a_secret_may_stand() -> None:
+    """A password of words, as no key looks, in a body or the configuration of an MCP server."""
+    text = f'{{"server": {{"password": "{SECRET}"}}}}'
+    shared = shared_dsl(dsl_of(http(body={"type": "json", "data": text})), where="a test")
+    assert (shared.hidden, shared.doubtful) == ((), ("node 'Call' (http-request)",))
+
+
 INNOCENT: tuple[dict[str, Any], ...] = (
+    *secret_places.INNOCENT,
     http(
         headers="Authorization: Bearer {{#env.API_KEY#}}\nAccept: application/vnd.github.v3+json"
         "\nanthropic-version: 2023-06-01",

@@ -2,7 +2,7 @@
 never had, and without secrets: none of this is a difference.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,9 +57,13 @@ class Comparison:
 
     def places(self) -> str:
         """Where the two differ, as paths of keys: the first few."""
-        found = list(_places(self.wanted, self.held, ""))
-        more = f" and {len(found) - MOST_PLACES} more" if len(found) > MOST_PLACES else ""
-        return ", ".join(found[:MOST_PLACES]) + more
+        return first_few(list(_places(self.wanted, self.held, "")))
+
+
+def first_few(places: Sequence[str]) -> str:
+    """Places as one text; of many the first, and how many there are beside."""
+    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+    return ", ".join(places[:MOST_PLACES]) + more
 
 
 def compared(wanted: dict[str, Any], held: dict[str, Any]) -> Comparison:

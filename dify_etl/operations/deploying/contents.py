@@ -11,7 +11,7 @@ from dify_etl.dify.errors import NotSent
 from dify_etl.dify.model_config import ModelConfig
 from dify_etl.operations.applying import Action, Answer, Found, Operator
 from dify_etl.operations.apps import AGENT, DesiredApp, update_operation
-from dify_etl.operations.deploying.comparing import Comparison, compared
+from dify_etl.operations.deploying.comparing import Comparison, compared, first_few
 from dify_etl.operations.deploying.file_apps import FileApp
 from dify_etl.operations.deploying.folder import AppFile
 from dify_etl.operations.deploying.keeping_secrets import (
@@ -146,14 +146,21 @@ def _kept(filled: Filled, file: AppFile) -> str:
     """What is to be said of secrets. InputWrong when one would be lost."""
     if filled.lost:
         raise InputWrong(
-            f"a secret that Dify holds would be lost at {', '.join(filled.lost)}",
+            f"a secret that Dify holds would be lost at {first_few(filled.lost)}",
             where=file.where,
             hint="The text around it is another now, so it cannot be told where it belongs. Change "
             "this place in Dify, export the app, and deploy again.",
         )
-    if not filled.missing:
-        return ""
-    return f"secrets are missing in {filled.missing} places: write them into the app afterwards"
+    notes = []
+    if filled.missing:
+        number, where = len(filled.missing), first_few(filled.missing)
+        notes.append(
+            f"secrets are missing in {number} places ({where}): write them into the app afterwards"
+        )
+    if filled.dropped:
+        where = first_few(filled.dropped)
+        notes.append(f"Dify holds secrets that the file has no place for, and loses them: {where}")
+    return "; ".join(notes)
 
 
 def _configuring(operator: Operator, app: App, file: AppFile, found: Comparison) -> list[Action]:

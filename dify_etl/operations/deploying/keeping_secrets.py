@@ -1,31 +1,69 @@
 """Secrets are entered in Dify once and stay there: where a file has `(secret)`, as exports write
 it, the value that Dify holds in this place is sent back to it.
+
+A place is known by what identifies it, never by its number alone: an element of a list that was
+taken out of a file would give its secret to the next one.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dify_etl.dify.http.deny_list import REMOVED
 from dify_etl.operations.known_secrets import without_known_secrets
 
-_IDENTITIES = ("id", "name", "variable")
+# What an element of a list is known by; the first that it has and another side knows counts.
+_IDENTITIES = ("id", "tool_name", "name", "variable", "key")
+# What tells tools of one name apart. An id of a provider is another in each workspace.
+_PROVIDERS = ("provider_name", "provider_id", "provider")
+
+
+class _Pair(NamedTuple):
+    """What Dify holds in a place, and what an export for git shows of it."""
+
+    held: Any
+    masked: Any
+
+    @property
+    def has_secrets(self) -> bool:
+        return bool(self.held != self.masked)
+
+    def member(self, name: str) -> "_Pair":
+        """The place below a name of an object."""
+        if not isinstance(self.held, dict) or name not in self.held:
+            return _NOTHING
+        return _Pair(self.held[name], self.masked[name])
+
+    def elements(self) -> "list[_Pair]":
+        """The places of a list."""
+        if not isinstance(self.held, list):
+            return []
+        return [_Pair(*both) for both in zip(self.held, self.masked, strict=True)]
+
+
+_NOTHING = _Pair(None, None)
+_UNCLEAR = -1  # the number of no element
 
 
 @dataclass
 class Filled:
-    """A DSL with its secrets. `missing`: how many places have none in Dify either; `lost`: where
-    Dify holds one that would be overwritten, since the text around it is another now.
+    """A DSL with its secrets. `missing`: where there is none in Dify either; `lost`: where Dify
+    holds one that would be overwritten, since what is around it is another now. `dropped`: what
+    Dify holds with secrets and the file has no more, where it has another thing that needs some.
     """
 
     document: Any = field(default=None, repr=False)
-    missing: int = 0
+    missing: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 def with_held_secrets(wanted: Any, held: Any) -> Filled:
     """The DSL of a file, with the secrets of what Dify holds (exported with them) in its places."""
     filled = Filled()
-    filled.document = _part(filled, wanted, held, without_known_secrets(held).document, "")
+    masked = without_known_secrets(held).document
+    filled.document = _part(filled, wanted, _Pair(held, masked), "")
     return filled
 
 
@@ -43,67 +81,146 @@ def _is_left_out(held: dict[str, Any]) -> bool:
     return held.get("value_type") == "secret" and held.get("value") in ("", None, REMOVED)
 
 
-def _part(filled: Filled, wanted: Any, held: Any, masked: Any, path: str) -> Any:
+def _part(filled: Filled, wanted: Any, there: _Pair, path: str) -> Any:
+    if not needs_secrets(wanted):
+        return wanted
+    if _is_another(wanted, there.held) and there.has_secrets:
+        filled.lost.append(path)
+        return wanted
     if isinstance(wanted, dict):
-        return _object(filled, wanted, held, masked, path)
+        return _object(filled, wanted, there, path)
     if isinstance(wanted, list):
-        return [
-            _part(filled, one, *_same(one, number, held, masked), f"{path}[{number}]")
-            for number, one in enumerate(wanted)
-        ]
-    if isinstance(wanted, str) and REMOVED in wanted:
-        return _text(filled, wanted, held, masked, path)
-    return wanted
+        return _list(filled, wanted, there, path)
+    return _text(filled, wanted, there, path)
 
 
-def _object(filled: Filled, wanted: dict[str, Any], held: Any, masked: Any, path: str) -> Any:
-    there = held if isinstance(held, dict) else {}
-    shown = masked if isinstance(masked, dict) else {}
+def _is_another(wanted: Any, held: Any) -> bool:
+    """Whether what stands in this place is of another kind, or another thing: a tool, a node, a
+    field of a form.
+    """
+    if held is None:
+        return False
+    if type(wanted) is not type(held):
+        return True
+    if not isinstance(wanted, dict):
+        return False
+    told = ["tool_name", "key", *(["type"] if "title" in wanted else [])]
+    is_same = all(wanted[name] == held[name] for name in told if name in wanted and name in held)
+    return not (is_same and _is_of_one_provider(wanted, held))
+
+
+def _object(filled: Filled, wanted: dict[str, Any], there: _Pair, path: str) -> Any:
+    is_left_out = _is_left_out(wanted)
     made = {
-        name: _part(filled, one, there.get(name), shown.get(name), f"{path}.{name}".lstrip("."))
+        name: _part(filled, one, there.member(name), f"{path}.{name}".lstrip("."))
         for name, one in wanted.items()
-        if not (name == "value" and _is_left_out(wanted))
+        if not (name == "value" and is_left_out)
     }
-    if _is_left_out(wanted):
-        value = there.get("value")
-        filled.missing += 0 if value else 1
+    if is_left_out:
+        value = there.member("value").held
+        if not value:
+            filled.missing.append(path)
         made["value"] = value or wanted.get("value", "")
     return made
 
 
-def _same(wanted: Any, number: int, held: Any, masked: Any) -> tuple[Any, Any]:
-    """What Dify has in place of an element: the one of the same id, else of the same name, as of a
-    variable that was made anew elsewhere; without either the one at its number.
+def _list(filled: Filled, wanted: list[Any], there: _Pair, path: str) -> list[Any]:
+    """Each element with the secrets of the same one in Dify."""
+    elements = there.elements()
+    places = {n: _same(n, wanted, elements) for n, one in enumerate(wanted) if needs_secrets(one)}
+    claimed = Counter(place for place in places.values() if isinstance(place, int))
+    made = list(wanted)
+    for number, place in places.items():
+        here = f"{path}[{number}]"
+        if place is None:
+            made[number] = _part(filled, wanted[number], _NOTHING, here)
+        elif place == _UNCLEAR or (claimed[place] > 1 and elements[place].has_secrets):
+            filled.lost.append(here)
+        else:
+            made[number] = _part(filled, wanted[number], elements[place], here)
+    if None in places.values():
+        filled.dropped += [
+            f"{path}[{_name_of(pair.held, number)}]"
+            for number, pair in enumerate(elements)
+            if pair.has_secrets and number not in claimed
+        ]
+    return made
+
+
+def _same(number: int, wanted: Sequence[Any], elements: Sequence[_Pair]) -> int | None:
+    """The number of what Dify has in place of an element: of the one that looks the same without
+    its secrets, else of the one that is known by the same. None where Dify has none; _UNCLEAR where
+    it cannot be told which of its secrets belongs there.
     """
-    both = list(zip(held, masked, strict=True)) if isinstance(held, list) else []
-    known_by = [name for name in _IDENTITIES if isinstance(wanted, dict) and name in wanted]
-    for name in known_by:
-        named = [pair for pair in both if _has(pair[0], name, wanted[name])]
-        if named:
-            return named[0] if len(named) == 1 else (None, None)
-    return both[number] if not known_by and number < len(both) else (None, None)
+    one = wanted[number]
+    alike = [index for index, pair in enumerate(elements) if pair.masked == one]
+    if alike:
+        where = [index for index, other in enumerate(wanted) if other == one]
+        is_one = all(elements[index].held == elements[alike[0]].held for index in alike)
+        # Several that look alike are as they were only when all of them stand where they stood.
+        if where == alike or (is_one and len(where) <= len(alike)):
+            return alike[where.index(number)]
+    found = alike or _known_by_the_same(one, elements)
+    if found is None or len(found) > 1:
+        could_be = range(len(elements)) if found is None else found
+        return _UNCLEAR if any(elements[index].has_secrets for index in could_be) else None
+    return found[0] if found else None
+
+
+def _known_by_the_same(one: Any, elements: Sequence[_Pair]) -> list[int] | None:
+    """The numbers of elements with the identity of this one; None for one that has none."""
+    names = [name for name in _IDENTITIES if isinstance(one, dict) and name in one]
+    for name in names:
+        found = [n for n, pair in enumerate(elements) if _has(pair.held, name, one[name])]
+        if name == "tool_name" and len(found) > 1:
+            of_one = [n for n in found if _is_of_one_provider(one, elements[n].held)]
+            found = of_one or found
+        if found:
+            return found
+    return [] if names else None
+
+
+def _name_of(held: Any, number: int) -> str:
+    """What people call an element: what it is known by, else its number."""
+    named = held if isinstance(held, dict) else {}
+    return str(next((named[one] for one in reversed(_IDENTITIES) if one in named), number))
 
 
 def _has(held: Any, name: str, value: Any) -> bool:
     return isinstance(held, dict) and held.get(name) == value
 
 
-def _text(filled: Filled, wanted: str, held: Any, masked: Any, path: str) -> str:
+def _is_of_one_provider(wanted: dict[str, Any], held: dict[str, Any]) -> bool:
+    """Whether two tools are of one provider, by the first name that both tell. `google` of old DSL
+    is `langgenius/google/google` since there are plugins.
+    """
+    for name in _PROVIDERS:
+        one, other = wanted.get(name), held.get(name)
+        if one and other and isinstance(one, str) and isinstance(other, str):
+            return one == other or _is_short_for(one, other) or _is_short_for(other, one)
+    return True
+
+
+def _is_short_for(name: str, whole: str) -> bool:
+    return "/" not in name and whole.endswith(f"/{name}")
+
+
+def _text(filled: Filled, wanted: str, there: _Pair, path: str) -> str:
     """Whole where only secrets were left out; else line by line, as headers and code have them."""
-    if not isinstance(held, str) or not held:
-        filled.missing += wanted.count(REMOVED)
+    held, masked = there
+    if not held:
+        filled.missing.append(path)
         return wanted
     if wanted in (masked, REMOVED):
-        return held
-    shown, there = str(masked).split("\n"), held.split("\n")
-    lines = _lines_by_what_is_shown(shown, there)
-    made = "\n".join(
-        lines.get(line, line) if REMOVED in line else line for line in wanted.split("\n")
-    )
-    left = made.count(REMOVED)
-    if left and masked != held:
-        filled.lost.append(path)
-    filled.missing += left
+        made = str(held)
+    else:
+        lines = _lines_by_what_is_shown(masked.split("\n"), held.split("\n"))
+        made = "\n".join(
+            lines.get(line, line) if REMOVED in line else line for line in wanted.split("\n")
+        )
+    if REMOVED in made:
+        is_lost = there.has_secrets and made != held
+        (filled.lost if is_lost else filled.missing).append(path)
     return made
 
 

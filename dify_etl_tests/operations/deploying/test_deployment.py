@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -280,7 +281,10 @@ def test_secrets_that_dify_holds_survive_a_replacement(bench: Workbench, tmp_pat
     """
     folder = folder_of(tmp_path, WORKFLOW)
     (made, *_) = deployed(bench, folder)
-    assert made.step.note == "secrets are missing in 2 places: write them into the app afterwards"
+    places = "workflow.environment_variables[0], workflow.graph.nodes[0].data.headers"
+    assert made.step.note == (
+        f"secrets are missing in 2 places ({places}): write them into the app afterwards"
+    )
     draft = bench.world.draft_of(app_called(bench, NAME).id)
     assert draft is not None
     enter_secrets(bench)
@@ -297,6 +301,50 @@ def test_secrets_that_dify_holds_survive_a_replacement(bench: Workbench, tmp_pat
     shown = "\n".join(operation.plan.lines()) + repr(results) + Home(bench.home).audit.read_text()
     assert "canary" not in shown
     assert not planned(bench, folder).plan.steps
+
+
+def agent_tools(*tools: tuple[str, str]) -> dict[str, Any]:
+    """A node of an agent with these tools and their keys, as Dify saves it since 1.7."""
+    listed = [
+        {
+            "tool_name": name,
+            "provider_name": f"acme/{name}/{name}",
+            "settings": {"api_key": {"value": {"type": "constant", "value": key}}},
+            "parameters": {"token": {"auto": 0, "value": {"type": "mixed", "value": f"{key}-2"}}},
+        }
+        for name, key in tools
+    ]
+    parameters = {"tools": {"type": "constant", "value": listed}}
+    data = {"type": "agent", "title": "Agent", "agent_parameters": parameters}
+    return {"id": "777", "type": "custom", "data": data}
+
+
+def test_tool_never_gets_the_secret_of_another_tool(bench: Workbench, tmp_path: Path) -> None:
+    """An agent's tools, exported without their keys, one taken out in git: what Dify runs then has
+    the keys that it had, and an export that nobody touched is no change.
+    """
+    folder = folder_of(tmp_path, WORKFLOW)
+    deployed(bench, folder)
+    app_id = app_called(bench, NAME).id
+    draft = bench.world.draft_of(app_id)
+    assert draft is not None
+    graph: Any = yaml.safe_load(yaml_text(draft.graph))
+    graph["nodes"].append(agent_tools(("alpha", "canary-alpha"), ("beta", "canary-beta")))
+    bench.world.save_draft(app_id, graph, at=bench.world.now())
+    bench.wait(60)
+    with bench.client() as dify:
+        apps = [app for app in dify.apps.list() if app.app_id == app_id]
+        (path,) = export_apps(dify, apps, tmp_path / "git", is_all=False).written
+    assert "canary" not in path.read_text()
+    assert {step.operation for step in planned(bench, path.parent).plan.steps} == {"apps.publish"}
+    document = yaml.safe_load(path.read_text())
+    document["workflow"]["graph"]["nodes"][-1]["data"]["agent_parameters"]["tools"]["value"].pop(0)
+    path.write_text(yaml_text(document))
+    results = deployed(bench, path.parent)
+    assert {result.outcome for result in results} == {"verified"}, results
+    graph = draft.graph
+    assert graph["nodes"][-1]["data"] == agent_tools(("beta", "canary-beta"))["data"]
+    assert not planned(bench, path.parent).plan.steps
 
 
 def test_secret_that_would_be_lost_refuses_the_plan(bench: Workbench, tmp_path: Path) -> None:
