@@ -62,7 +62,10 @@ class PolicyFirstKeys:
 
 
 def _is_of(rule: TargetRule, app: DeployedApp) -> bool:
-    return rule.tag in app.tags if rule.tag else rule.app in (app.app_id, app.name)
+    """Whether a rule means the app. One for the datasets means none, and a new app has no id."""
+    if rule.tag:
+        return rule.tag in app.tags
+    return rule.app is not None and rule.app in (app.app_id, app.name)
 
 
 def _entry(rule: TargetRule, app: DeployedApp) -> str:

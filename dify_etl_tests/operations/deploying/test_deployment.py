@@ -226,6 +226,23 @@ def test_lost_answer_makes_nothing_twice(bench: Workbench, tmp_path: Path) -> No
     assert len(apps_called(bench, NAME)) == 1
 
 
+def test_new_app_has_no_first_key_of_the_datasets(bench: Workbench, tmp_path: Path) -> None:
+    """A consumer of the datasets waits for no app, whatever its entry holds: nothing is promised
+    to it, and nothing after the first app is skipped.
+    """
+    target = {"consumer": "library", "datasets": True, "sink": "file", "entry": "LIBRARY"}
+    bench.policy = Policy.model_validate(
+        {**POLICY.model_dump(exclude={"targets"}), "targets": [target, *POLICY.targets]}
+    )
+    folder = folder_of(tmp_path, CHAT, WORKFLOW)
+    results = deployed(bench, folder)
+    assert {result.outcome for result in results} == {"verified"}, results
+    first = [result.step.target.name for result in results if result.step.operation == "keys.first"]
+    assert sorted(first) == [f"{NAME} / shop", f"{CHAT_NAME} / desk"]
+    assert [*keys_in(bench)] == ["DESK_KEY", "SHOP_KEY"]
+    assert not planned(bench, folder).plan.steps
+
+
 def test_first_keys_go_into_the_sink_and_nowhere_else(bench: Workbench, tmp_path: Path) -> None:
     """One per consumer that the policy names, tried by a real call; no plan, result or audit has
     it; the second time nothing is to do.
