@@ -149,13 +149,16 @@ class AppWrites:
         """POST /apps/{app_id}/api-enable: the service API on or off; admins and owners only."""
         return self._posted(f"{routes.APP}/api-enable", {"enable_api": is_on}, app_id)
 
-    def export_dsl(self, app_id: str, include_secret: bool = False) -> str:
-        """GET /apps/{app_id}/export: the app as YAML; of workflows the draft, not the version.
+    def export_dsl(
+        self, app_id: str, include_secret: bool = False, *, workflow_id: str | None = None
+    ) -> str:
+        """GET /apps/{app_id}/export: the app as YAML; of workflows the draft, or the version of
+        this id. Older servers know no versions here, and answer the draft all the same.
 
         Needs the plugin daemon (else Refused 400). With `include_secret` the text holds the secret
         environment variables in the clear.
         """
-        query = {"include_secret": include_secret}
+        query: Query = {"include_secret": include_secret, "workflow_id": workflow_id}
         answer = self._session.get(routes.APP_EXPORT, query=query, app_id=app_id)
         dsl = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(dsl, str) or not dsl:

@@ -22,7 +22,7 @@ from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.home import Home
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.operations.apps import SomeApps, found_apps, state_of, target_of
-from dify_etl.operations.dsl import dsl_of_version, lacks_of, stable_dsl
+from dify_etl.operations.dsl import VersionDsl, dsl_of_version, lacks_of, stable_dsl
 from dify_etl.operations.errors import EscrowRefused, InputWrong
 from dify_etl.operations.exchange import NO_DRAFT, exported_dsl
 from dify_etl.operations.plan import Step
@@ -78,7 +78,7 @@ class DeleteApps(PlannedRequest):
 
 def delete_operation(operator: Operator, texts: Sequence[str], escrow: Escrow) -> Operation:
     """Four steps per app: DSL into a file, proof that its data are read, a manifest, deletion. One
-    more where the published version is another one than the draft: Dify exports drafts alone. One
+    more where the published version is another one than the draft. One
     less where nobody has saved a draft: then there is no DSL, and the plan and the manifest say so.
 
     All that is promised is tried: the DSL is had from Dify and read, the folder can be written.
@@ -135,17 +135,18 @@ def _kept_of(dify: DifyClient, app: App, escrow: Escrow) -> _Kept:
         return _Kept((), (f"a DSL: {NO_DRAFT}", *lost))
     path = escrow.path_of(app)
     files = [_EscrowFile(ESCROW_DSL, path, partial(_draft_dsl, dify, app))]
-    texts = [text]
-    if version is not None and version.graph_hash != _draft_hash(dify, app):
-        read = partial(_published_dsl, dify, app)
-        files.append(
-            _EscrowFile(ESCROW_PUBLISHED, path.with_name(f"{path.stem}-published.yml"), read)
-        )
-        texts.append(read())
     try:
-        for one in texts:
-            stable_dsl(one, where=f"DSL of {app.name}")
-        lacks = lacks_of(text, where=f"DSL of {app.name}")
+        stable_dsl(text, where=_dsl_of(app))
+        lacks = lacks_of(text, where=_dsl_of(app))
+        published = _published_dsl(dify, app)
+        if published.text != text:
+            path = path.with_name(f"{path.stem}-published.yml")
+            files.append(
+                _EscrowFile(ESCROW_PUBLISHED, path, lambda: _published_dsl(dify, app).text)
+            )
+            stable_dsl(published.text, where=_dsl_of(app))
+            more = (*lacks_of(published.text, where=_dsl_of(app)), *published.lacks)
+            lacks = tuple(dict.fromkeys((*lacks, *more)))
     except InputWrong as error:
         raise _unsafe(
             app,
@@ -167,9 +168,8 @@ def _unsafe(app: App, what: str, hint: str) -> EscrowRefused:
     )
 
 
-def _draft_hash(dify: DifyClient, app: App) -> str | None:
-    draft = dify.workflows.draft(app.app_id)
-    return None if draft is None else draft.graph_hash
+def _dsl_of(app: App) -> str:
+    return f"DSL of {app.name}"
 
 
 def _draft_dsl(dify: DifyClient, app: App) -> str:
@@ -180,9 +180,28 @@ def _draft_dsl(dify: DifyClient, app: App) -> str:
     return text
 
 
-def _published_dsl(dify: DifyClient, app: App) -> str:
-    version, draft = dify.workflows.published(app.app_id), _draft_dsl(dify, app)
-    return draft if version is None else dsl_of_version(draft, version, where=f"DSL of {app.name}")
+def _published_dsl(dify: DifyClient, app: App) -> VersionDsl:
+    """What is published, as Dify exports it, or as its parts tell it where Dify exports drafts
+    alone; the draft's text to the letter where both are the same.
+    """
+    version, exported = _version(dify, app), _draft_dsl(dify, app)
+    if version is None:
+        return VersionDsl(exported)
+    text = dify.apps.export_dsl(app.app_id, workflow_id=version.workflow_id)
+    draft = dify.workflows.draft(app.app_id)
+    if text != exported or (draft is not None and _parts(draft) == _parts(version)):
+        return VersionDsl(text)
+    return dsl_of_version(exported, draft, version, where=_dsl_of(app))
+
+
+def _parts(version: WorkflowVersion) -> tuple[str | None, ...]:
+    """All that a version runs and Dify shows: the hash is of graph and features alone."""
+    return (
+        version.graph_hash,
+        version.features,
+        version.conversation_variables,
+        version.environment_variables,
+    )
 
 
 def _dsl_action(app: App, file: _EscrowFile) -> Action:

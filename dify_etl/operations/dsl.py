@@ -8,6 +8,7 @@ line makes one escaped line of a whole prompt.
 from dataclasses import dataclass, field
 from typing import Any
 
+from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.workflow_records import WorkflowVersion
 from dify_etl.operations.bounded_yaml import YamlWrong, read_yaml
 from dify_etl.operations.errors import InputWrong
@@ -102,22 +103,69 @@ def lacks_of(text: str, *, where: str) -> tuple[str, ...]:
     return tuple(lacks)
 
 
-def dsl_of_version(draft: str, version: WorkflowVersion, *, where: str) -> str:
-    """The DSL of a published version: the draft's, with what the version runs.
+@dataclass(frozen=True)
+class VersionDsl:
+    """The DSL of a published version, and in words what an import of it would lack."""
 
-    Dify exports drafts alone. Environment variables stay the draft's, since their values are not
-    read. InputWrong when the draft's text is no DSL.
+    text: str = field(repr=False)
+    lacks: tuple[str, ...] = ()
+
+
+def dsl_of_version(
+    exported: str, draft: WorkflowVersion | None, version: WorkflowVersion, *, where: str
+) -> VersionDsl:
+    """The DSL of a published version: that of the exported draft, with what the version runs.
+
+    For servers that export drafts alone. Environment variables stay the draft's, since their values
+    are not read. Ids of datasets are written as the export writes them: servers that encrypt them
+    there leave out a plain one when they import. InputWrong when the draft's text is no DSL.
     """
-    document = _parsed(draft, where)
+    document = _parsed(exported, where)
+    workflow = document.get("workflow")
+    held = workflow if isinstance(workflow, dict) else {}
+    known = _exported_ids(None if draft is None else draft.graph, held.get("graph"))
     parts = {
         "graph": version.graph,
         "features": version.features,
         "conversation_variables": version.conversation_variables,
     }
     told = {name: part.load() for name, part in parts.items() if part is not None}
-    workflow = document.get("workflow")
-    held = workflow if isinstance(workflow, dict) else {}
-    return _dumped(document | {"workflow": held | told}, where)
+    plain = []
+    for datasets in _dataset_lists(told.get("graph")).values():
+        plain += [one for one in datasets if one not in known]
+        datasets[:] = [known.get(one, one) for one in datasets]
+    lacks = []
+    if plain and not any(one == other for one, other in known.items()):
+        listed = ", ".join(sorted({str(one) for one in plain}))
+        lacks.append(
+            f"datasets of the published version, which servers that encrypt ids leave out: {listed}"
+        )
+    if version.environment_variables is not None and version.environment_variables.load():
+        lacks.append("values of environment variables of the published version: the draft's stay")
+    return VersionDsl(_dumped(document | {"workflow": held | told}, where), tuple(lacks))
+
+
+def _exported_ids(stored: JsonText | None, exported: Any) -> dict[str, str]:
+    """How an export writes the ids of the datasets that a graph asks."""
+    if stored is None:
+        return {}
+    plain, written = _dataset_lists(stored.load()), _dataset_lists(exported)
+    return {
+        one: other
+        for node in plain.keys() & written.keys()
+        if len(plain[node]) == len(written[node])
+        for one, other in zip(plain[node], written[node], strict=True)
+    }
+
+
+def _dataset_lists(graph: Any) -> dict[str, list[Any]]:
+    """The lists of datasets that nodes of a graph ask, by the ids of the nodes."""
+    found = {}
+    for node in _listed(graph, "nodes"):
+        datasets = _listed(node.get("data"), "dataset_ids") if isinstance(node, dict) else []
+        if datasets and all(isinstance(one, str) for one in datasets):
+            found[str(node.get("id"))] = datasets
+    return found
 
 
 def _listed(part: Any, name: str) -> list[Any]:

@@ -110,6 +110,60 @@ def test_published_version_is_kept_beside_the_draft(bench: Workbench, place: Wor
     assert "nodes: []" in draft.read_text()
 
 
+VARIABLE: JsonObject = {"id": "1", "name": "memory", "value_type": "string", "value": "kept"}
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.16.1"])
+def test_published_variables_are_kept_beside_the_draft(tmp_path: Path, version: str) -> None:
+    """Graph and features alike, other conversation variables: both are in a file, whether Dify
+    exports versions or drafts alone.
+    """
+    bench = Workbench(tmp_path, version)
+    app = app_of(bench.world, "advanced-chat")
+    published = bench.world.publish(app.id, at=bench.world.now())
+    published.conversation_variables = (VARIABLE,)
+    kept = Escrow(tmp_path / "escrow", ReadWhole(bench.world.now()))
+    assert deleted(bench, app, kept) == ["verified"] * 5
+    draft, version_file = sorted(kept.folder.glob("*.yml"), key=lambda path: len(path.name))
+    assert "memory" not in draft.read_text()
+    with bench.operator() as operator:
+        again = import_operation(
+            operator, read_dsl(version_file), where="x", allows_duplicate=False
+        )
+        (result,) = applied(operator, again)
+    made = bench.world.draft_of(str(result.target_id))
+    assert made is not None
+    assert made.conversation_variables == (VARIABLE,)
+    assert made.graph == published.graph
+
+
+def test_published_values_are_kept_as_dify_exports_them(bench: Workbench, tmp_path: Path) -> None:
+    """An environment variable that was changed after the publication: its value is read by no other
+    way than the export of the version.
+    """
+    app = app_of(bench.world, "workflow")
+    draft = bench.world.draft_of(app.id)
+    assert draft is not None
+    draft.environment_variables = ({**VARIABLE, "value": "published"},)
+    bench.world.publish(app.id, at=bench.world.now())
+    draft.environment_variables = ({**VARIABLE, "value": "drafted"},)
+    kept = Escrow(tmp_path / "escrow", ReadWhole(bench.world.now()))
+    assert deleted(bench, app, kept) == ["verified"] * 5
+    texts = [path.read_text() for path in kept.folder.glob("*.yml")]
+    assert sorted("value: published" in text for text in texts) == [False, True]
+
+
+@dataclass
+class ReadWhole:
+    """A proof of every day of every app."""
+
+    at: datetime
+
+    def proof_of(self, app_id: str, *, since: datetime, mode: str) -> Proof:
+        """Read to this moment."""
+        return Proof((), (), self.at + timedelta(seconds=1))
+
+
 def test_app_that_was_never_read_is_kept(bench: Workbench, place: Workplace) -> None:
     """Without a sync nothing is planned; the error tells the sync to run."""
     app = app_of(bench.world, "chat")

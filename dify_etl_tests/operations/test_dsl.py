@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from dify_etl.operations.dsl import stable_dsl
+from dify_etl.dify.workflow_records import WorkflowVersion
+from dify_etl.operations.dsl import dsl_of_version, stable_dsl
 from dify_etl.operations.errors import InputWrong
 
 WORKFLOW = """
@@ -75,3 +76,51 @@ def test_words_stay_words() -> None:
     dsl = {"kind": "app", "app": {"name": "x", "mode": "chat"}, "model_config": {"w": words}}
     text = stable_dsl(json.dumps(dsl), where="a test").text
     assert yaml.safe_load(text)["model_config"]["w"] == words
+
+
+PLAIN, OTHER = (f"5d1c9b7e-2f43-4a8b-b6a0-7e9d8c5f4a3{number}" for number in range(2))
+WRITTEN = "hW3kq9Zx81LmT5v7Rb2cYw=="  # as servers encrypt an id that they export
+
+
+def asking(*datasets: str) -> dict[str, object]:
+    """A graph that looks into these datasets."""
+    data = {"type": "knowledge-retrieval", "dataset_ids": [*datasets]}
+    return {"nodes": [{"id": "1", "data": data}, {"id": "2", "data": {}}], "edges": []}
+
+
+def stored(graph: dict[str, object], **other: object) -> WorkflowVersion:
+    return WorkflowVersion.model_validate({"app_id": "a", "id": "v", "graph": graph, **other})
+
+
+@pytest.mark.parametrize(
+    ("written", "published", "kept", "is_lacking"),
+    [
+        (WRITTEN, (PLAIN,), [WRITTEN], False),
+        (WRITTEN, (OTHER, PLAIN), [OTHER, WRITTEN], True),
+        (PLAIN, (OTHER, PLAIN), [OTHER, PLAIN], False),
+    ],
+)
+def test_version_asks_its_datasets_as_an_export_writes_them(
+    written: str, published: tuple[str, ...], kept: list[str], is_lacking: bool
+) -> None:
+    """Where exports encrypt ids, a plain one may be left out by the import: what is known is
+    written so, and what is not is named.
+    """
+    draft = {"kind": "app", "app": {"name": "x"}, "workflow": {"graph": asking(written)}}
+    made = dsl_of_version(
+        yaml.safe_dump(draft), stored(asking(PLAIN)), stored(asking(*published)), where="a test"
+    )
+    graph = yaml.safe_load(made.text)["workflow"]["graph"]
+    assert graph["nodes"][0]["data"]["dataset_ids"] == kept
+    assert (OTHER in " ".join(made.lacks)) is is_lacking
+
+
+def test_version_without_the_values_of_its_variables_says_so() -> None:
+    """Only names and types are read of them; the values in the file are the draft's."""
+    draft = {"kind": "app", "app": {"name": "x"}, "workflow": {"graph": asking()}}
+    variable = {"name": "region", "value_type": "string", "value": "eu"}
+    version = stored(asking(), environment_variables=[variable])
+    made = dsl_of_version(yaml.safe_dump(draft), None, version, where="a test")
+    assert made.lacks == (
+        "values of environment variables of the published version: the draft's stay",
+    )

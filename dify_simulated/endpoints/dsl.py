@@ -3,7 +3,7 @@
 All is recorded for 1.16.1 and later. Of older releases one export and one import of two were
 recorded; inferred are imports that wait or fail there, the versions of the DSL between, and that
 an import over an app takes features, variables and the icon of the DSL, and leaves whether answers
-show it.
+show it; and that they ignore the version that an export asks for.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _package(app: App, agent: Agent) -> JsonObject:
 
 
 def _exported(app: App, call: Call, asked: Values) -> Workflow:
-    version_id = asked.text("workflow_id")
+    version_id = asked.text("workflow_id") if call.version.since(1, 9) else None
     row = call.world.workflows.get(version_id) if version_id else call.world.draft_of(app.id)
     if row is not None and row.app_id == app.id:
         return row
