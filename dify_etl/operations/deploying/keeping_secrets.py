@@ -15,6 +15,8 @@ from dify_etl.operations.known_secrets import without_known_secrets
 
 # What an element of a list is known by; the first that it has and another side knows counts.
 _IDENTITIES = ("id", "tool_name", "name", "variable", "key")
+# What makes another thing of an object that is in the same place.
+_OTHERS = ("tool_name", "event_name", "datasource_name", "key")
 # What tells tools of one name apart. An id of a provider is another in each workspace.
 _PROVIDERS = ("provider_name", "provider_id", "provider")
 
@@ -84,7 +86,8 @@ def _is_left_out(held: dict[str, Any]) -> bool:
 def _part(filled: Filled, wanted: Any, there: _Pair, path: str) -> Any:
     if not needs_secrets(wanted):
         return wanted
-    if _is_another(wanted, there.held) and there.has_secrets:
+    is_replaced = isinstance(wanted, str) and bool(there.held)  # as by the way to a variable
+    if _is_another(wanted, there.held) and (there.has_secrets or is_replaced):
         filled.lost.append(path)
         return wanted
     if isinstance(wanted, dict):
@@ -104,7 +107,7 @@ def _is_another(wanted: Any, held: Any) -> bool:
         return True
     if not isinstance(wanted, dict):
         return False
-    told = ["tool_name", "key", *(["type"] if "title" in wanted else [])]
+    told = [*_OTHERS, *(["type"] if "title" in wanted else [])]
     is_same = all(wanted[name] == held[name] for name in told if name in wanted and name in held)
     return not (is_same and _is_of_one_provider(wanted, held))
 
@@ -208,11 +211,11 @@ def _is_short_for(name: str, whole: str) -> bool:
 def _text(filled: Filled, wanted: str, there: _Pair, path: str) -> str:
     """Whole where only secrets were left out; else line by line, as headers and code have them."""
     held, masked = there
-    if not held:
+    if not isinstance(held, str) or not held:
         filled.missing.append(path)
         return wanted
     if wanted in (masked, REMOVED):
-        made = str(held)
+        made = held
     else:
         lines = _lines_by_what_is_shown(masked.split("\n"), held.split("\n"))
         made = "\n".join(

@@ -165,11 +165,22 @@ def test_one_secret_goes_to_no_two_places() -> None:
     assert FIRST not in str(filled.document)
 
 
-def test_setting_of_another_shape_refuses() -> None:
-    """A file of an older Dify has a text where the newer one has type and value."""
-    held = {"api_key": {"type": "constant", "value": FIRST}}
-    filled = with_held_secrets({"api_key": "(secret)"}, held)
+@pytest.mark.parametrize(
+    "value", [{"type": "constant", "value": FIRST}, {"type": "variable", "value": ["1", "key"]}]
+)
+def test_setting_of_another_shape_refuses(value: dict[str, Any]) -> None:
+    """A file of an older Dify has a text where the newer one has type and value, be it a secret or
+    the way to one: neither is overwritten.
+    """
+    filled = with_held_secrets({"api_key": "(secret)"}, {"api_key": value})
     assert filled.lost == ["api_key"]
+    assert filled.document == {"api_key": "(secret)"}
+
+
+def test_place_that_nobody_filled_yet_is_missing() -> None:
+    """Dify itself holds `(secret)`, as after a first deployment: it is still to be written."""
+    filled = with_held_secrets({"api_key": "(secret)"}, {"api_key": "(secret)"})
+    assert (filled.missing, filled.lost) == (["api_key"], [])
 
 
 @pytest.mark.parametrize(
