@@ -179,4 +179,12 @@ STEPS = (
         let_newer_columns_be_read,
     ),
     Migration(5, "what waits in quarantine is read again, for its day", let_quarantine_be_read),
+    # The deny list knows more places since then: settings of tools by type and value, headers.
+    Migration(
+        6,
+        "secrets in settings of tools and in headers are removed, too",
+        remove_secrets,
+        removes_text=True,
+        is_for_copy=True,
+    ),
 )
