@@ -35,7 +35,7 @@ from dify_etl.feeds.database_days import (
     slices_of_days,
 )
 from dify_etl.feeds.human_inputs import note_answers
-from dify_etl.feeds.node_executions import load_nodes
+from dify_etl.feeds.node_executions import ENDED_AT, load_nodes
 from dify_etl.feeds.run_details import detail_read
 from dify_etl.feeds.run_lists import logs_frame
 from dify_etl.feeds.vanished import mark_nodes_of_gone_runs
@@ -45,6 +45,7 @@ from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.run import Sync
+from dify_etl.sync.unfinished_runs import MISSING_FOR, OPEN_NODES, WRITTEN_AFTER
 from dify_etl.warehouse.tables import frame, quoted
 
 MOST_IDS = 1_000
@@ -189,12 +190,29 @@ def _note_reads(loader: FeedLoader, run_ids: Sequence[str]) -> None:
     """As the API's own reads would have left it, so that its next night begins here."""
     if not run_ids:
         return
+    sync = loader.sync
     runs_read = pl.DataFrame({"workflow_run_id": run_ids}, {"workflow_run_id": pl.String})
-    loader.sync.database.stage("_nodes_read", runs_read, RUN_READS)
-    rows = loader.sync.database.frame(
-        f"""SELECT r.workflow_run_id, r.is_detail_settled AS is_nodes_settled,
+    sync.database.stage("_nodes_read", runs_read, RUN_READS)
+    missing, written = (
+        f"TIMESTAMPTZ {quoted((sync.now - span).isoformat())}"
+        for span in (MISSING_FOR, WRITTEN_AFTER)
+    )
+    rows = sync.database.frame(
+        f"""WITH reads AS (
+            SELECT r.workflow_run_id, r.is_detail_settled, {ENDED_AT} AS ended_at, w.total_steps
+            FROM ops.run_reads r JOIN _nodes_read USING (workflow_run_id)
+            JOIN raw.workflow_runs w USING (workflow_run_id)),
+        held AS (
+            SELECT workflow_run_id, count(*) AS nodes,
+                count(*) FILTER (status IN ({", ".join(map(quoted, OPEN_NODES))})) AS open_nodes
+            FROM raw.node_executions n
+            SEMI JOIN (FROM reads WHERE ended_at > {missing}) USING (workflow_run_id)
+            WHERE absent_since IS NULL GROUP BY 1)
+        SELECT workflow_run_id, is_detail_settled AND (ended_at <= {missing}
+                OR (ended_at <= {written} AND coalesce(open_nodes, 0) = 0
+                    AND coalesce(nodes, 0) >= coalesce(total_steps, 0))) AS is_nodes_settled,
             NULL::VARCHAR AS nodes_reason, 0::BIGINT AS nodes_tries,
-            TIMESTAMPTZ {quoted(loader.sync.dify.earlier_time().isoformat())} AS nodes_read_at
-        FROM ops.run_reads r JOIN _nodes_read USING (workflow_run_id)"""
+            TIMESTAMPTZ {quoted(sync.dify.earlier_time().isoformat())} AS nodes_read_at
+        FROM reads LEFT JOIN held USING (workflow_run_id)"""
     )
     loader.load_frame(RUN_READS, rows)

@@ -1,4 +1,6 @@
-"""Feed node_executions: the nodes of every run that is due; again while the run is open."""
+"""Feed node_executions: the nodes of every run that is due; again while the run is open, or nodes
+of it may be written yet.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,7 @@ from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import Refusals, why_not_shown
 from dify_etl.sync.run import Sync
+from dify_etl.sync.unfinished_runs import OPEN_NODES, may_lack_nodes
 from dify_etl.warehouse.tables import frame, quoted
 
 FEED = "node_executions"
@@ -31,14 +34,15 @@ MOST_EMPTY = 3
 
 @dataclass(frozen=True)
 class DueRun:
-    """A run whose nodes are read: how many steps it told, whether it had ended, and whether a
-    message shows the forms that it waits for.
+    """A run whose nodes are read: how many steps it told, whether it had ended (at `ended_at`, or
+    when it began or was read, where it tells no such time), and whether a message shows the forms
+    that it waits for.
     """
 
     workflow_run_id: str
     app_id: str
     total_steps: int
-    created_at: datetime
+    ended_at: datetime
     is_ended: bool
     tries: int
     has_message: bool
@@ -93,6 +97,9 @@ def _read(sync: Sync, run: DueRun) -> RunNodes:
 # back all the same: `Date` has whole seconds, and machines behind one address differ.
 READ_AFTER_NODES = "r.detail_read_at > r.nodes_read_at + INTERVAL 1 MINUTE"
 
+# A time of its end that lies ahead, by an odd clock, would be waited for.
+ENDED_AT = "least(coalesce(w.finished_at, w.created_at), r.detail_read_at)"
+
 
 def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     """How many runs are due, and these, newest first: their detail was read and their nodes were
@@ -101,7 +108,8 @@ def due_nodes(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     again = "true" if sync.plan.is_full else "false"
     count, rows = take_due(
         sync.database,
-        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0), w.created_at,
+        f"""SELECT r.workflow_run_id, w.app_id, coalesce(w.total_steps, 0),
+            {ENDED_AT},
             r.is_detail_settled,
             coalesce(r.nodes_tries, 0),
             w.workflow_run_id IN (SELECT workflow_run_id FROM raw.messages)
@@ -151,12 +159,16 @@ def _ledger_row(sync: Sync, one: Fetched[DueRun, RunNodes]) -> dict[str, Any]:
     is_gone = is_empty and run.total_steps > 0
     is_odd = batch is not None and bool(batch.rejected)
     is_failed = error is not None or (is_gone and run.tries + 1 < MOST_EMPTY)
+    is_missing = batch is not None and (
+        len(batch) < run.total_steps or any(node.status in OPEN_NODES for node in batch)
+    )
+    is_whole = not may_lack_nodes(run.ended_at, sync.now, is_missing=is_missing)
     hidden = why_not_shown(sync, error)
     reason = hidden or (f"failed: {error}" if error else NO_NODES if is_gone else None)
     return {
         "workflow_run_id": run.workflow_run_id,
         # What waits in quarantine is asked again every night, until it is well.
-        "is_nodes_settled": run.is_ended and not is_failed and not is_odd,
+        "is_nodes_settled": run.is_ended and is_whole and not is_failed and not is_odd,
         "nodes_reason": reason,
         "nodes_tries": run.tries + 1 if is_failed and not hidden else 0,
         "nodes_read_at": sync.dify.earlier_time(),

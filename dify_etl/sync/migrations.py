@@ -11,6 +11,7 @@ import polars as pl
 from dify_etl.dify.http.deny_list import SUSPICIOUS
 from dify_etl.raw.frames import without_secrets
 from dify_etl.sync.ledger import QUARANTINE
+from dify_etl.sync.unfinished_runs import OPEN_NODES
 from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.migrations import Migration
 from dify_etl.warehouse.tables import quoted
@@ -163,6 +164,28 @@ def let_quarantine_be_read(database: Database) -> int:
     return int(database.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") or 0)
 
 
+def let_late_nodes_be_read(database: Database) -> int:
+    """Let nodes of ended runs be due once more where some had not ended, or fewer were there than
+    the run tells steps: they were settled as soon as their run had ended, and may be whole by now.
+    Answers how many runs are due.
+    """
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _lacking AS
+        SELECT workflow_run_id FROM ops.run_reads r JOIN raw.workflow_runs w USING (workflow_run_id)
+        LEFT JOIN (SELECT workflow_run_id, count(*) AS nodes,
+                bool_or(status IN ({", ".join(map(quoted, OPEN_NODES))})) AS has_open
+            FROM raw.node_executions WHERE absent_since IS NULL GROUP BY 1) n
+            USING (workflow_run_id)
+        WHERE r.is_nodes_settled AND w.absent_since IS NULL AND r.nodes_reason IS NULL
+          AND (n.has_open OR coalesce(n.nodes, 0) < w.total_steps)"""
+    )
+    database.execute(
+        "UPDATE ops.run_reads SET is_nodes_settled = false "
+        "WHERE workflow_run_id IN (SELECT workflow_run_id FROM _lacking)"
+    )
+    return int(database.value("SELECT count(*) FROM _lacking"))
+
+
 STEPS = (
     Migration(
         1,
@@ -186,5 +209,8 @@ STEPS = (
         remove_secrets,
         removes_text=True,
         is_for_copy=True,
+    ),
+    Migration(
+        7, "nodes that came after the end of their run are read again", let_late_nodes_be_read
     ),
 )

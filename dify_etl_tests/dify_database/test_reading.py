@@ -45,7 +45,7 @@ from dify_etl_tests.dify_database.conftest import DifyTables
 from dify_etl_tests.dify_database.conftest import Open as OpenTables
 from dify_etl_tests.dify_database.seen_both_ways import READ
 from dify_etl_tests.postgres import READER, Postgres
-from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, talk
+from dify_etl_tests.sync.small_worlds import brief_world, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 
 OpenPlace = Callable[..., Workplace]
@@ -426,6 +426,33 @@ def test_what_changes_later_is_found(chat: DifyTables) -> None:
     place.read(TALK, SyncPlan(is_full=True))
     assert place.value("SELECT count(*) FROM raw.messages WHERE absent_since IS NULL") == 0
     assert place.value("SELECT count(*) FROM raw.conversations WHERE absent_since IS NULL") == 0
+
+
+def test_node_that_ends_after_its_run_is_read(
+    workplace: OpenPlace, dify_tables: OpenTables
+) -> None:
+    """A run of six days ago ended this morning, a node of it is written later: the day of the node
+    is not due any more. Afterwards the run is settled.
+    """
+    world = quiet_world("workflow")
+    run_id = run(world, at=NOW - timedelta(days=6), status="running")
+    tables = dify_tables(workplace(world, "1.16.1"))
+    place = tables.through().with_rules(deep_read_days=0)
+    place.read(("apps", *READ))
+    world.finish_run(run_id, at=NOW - timedelta(hours=6), status="succeeded")
+    node = world.node_executions[world.nodes_of_run[run_id][1]]
+    node.status = "running"
+    tables.fill()
+    place.read(("apps", *READ))
+    assert place.rows("SELECT is_detail_settled, is_nodes_settled FROM ops.run_reads") == [
+        (True, False)
+    ]
+    node.status = "succeeded"
+    tables.fill()
+    place.pass_time(days=1)
+    place.read(("apps", *READ))
+    assert place.rows("SELECT DISTINCT status FROM raw.node_executions") == [("succeeded",)]
+    assert place.rows("SELECT is_nodes_settled FROM ops.run_reads") == [(True,)]
 
 
 def test_unused_it_is_not_even_imported() -> None:

@@ -255,6 +255,12 @@ class Tables:
         self.node_executions[row.id] = row
         self.nodes_of_run[row.workflow_run_id].append(row.id)
 
+    def take_node(self, node_id: str) -> NodeExecution:
+        """Remove a node execution. Raises KeyError."""
+        row = self.node_executions.pop(node_id)
+        self.nodes_of_run[row.workflow_run_id].remove(node_id)
+        return row
+
     def put_log(self, row: WorkflowAppLog) -> None:
         """Add a line of workflow-app-logs."""
         self.workflow_app_logs[row.id] = row
