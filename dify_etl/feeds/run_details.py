@@ -21,17 +21,19 @@ from dify_etl.sync.known_apps import asked_apps
 from dify_etl.sync.ledger import RUN_READS
 from dify_etl.sync.rights import NOT_SHOWN, why_not_shown
 from dify_etl.sync.run import Sync
-from dify_etl.sync.unfinished_runs import PATIENCE, is_zombie
+from dify_etl.sync.unfinished_runs import MISSING_FOR, PATIENCE, is_zombie
 from dify_etl.warehouse.tables import frame, quoted
 
 COMMIT_RUNS = 500
 # Runs that are fetched while others are being committed.
 LOOKAHEAD = 200
 
-DueRun = tuple[str, str, int]  # workflow_run_id, app_id, tries
+# workflow_run_id, app_id, tries, when it began (of a run that a message names: when it was asked)
+DueRun = tuple[str, str, int, datetime]
 
 # Of a run that a list still shows this may be a passing fault: it is asked again, and its day
-# listed again, until one of them says otherwise.
+# listed again, until one of them says otherwise. One that a message of the last day names may not
+# be written yet: it is asked again as well.
 GONE = "gone: Dify has no such run any more"
 
 # The status of a run whose status is odd: its nodes are read all the same.
@@ -62,30 +64,31 @@ def read_run_details(loader: FeedLoader) -> None:
 
 def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:
     """How many runs' details are due, and these, newest first: listed ones, and those that messages
-    name.
+    name. One that was gone when only a message named it is due as soon as a list shows it.
     """
     apps = app_list(sync)
     again = "true" if sync.plan.is_full else "false"
     count, rows = take_due(
         sync.database,
         f"""WITH known AS (
-            SELECT workflow_run_id, app_id, status, created_at FROM raw.workflow_runs
-            WHERE absent_since IS NULL
+            SELECT workflow_run_id, app_id, status, created_at, true AS is_listed
+            FROM raw.workflow_runs WHERE absent_since IS NULL
             UNION ALL
-            SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at
+            SELECT DISTINCT ON (workflow_run_id) workflow_run_id, app_id, NULL, created_at, false
             FROM raw.messages m WHERE workflow_run_id IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM raw.workflow_runs w WHERE w.workflow_run_id = m.workflow_run_id))
-        SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0)
+        SELECT k.workflow_run_id, k.app_id, coalesce(r.detail_tries, 0), k.created_at
         FROM known k LEFT JOIN ops.run_reads r USING (workflow_run_id)
         WHERE k.app_id IN ({apps}) AND ({again} OR r.workflow_run_id IS NULL
             OR (NOT r.is_detail_settled
                 AND ({is_due_again("r.detail_tries", "r.detail_read_at", sync.now)}
                      OR k.app_id IN ({FAILED_LISTS})))
+            OR (k.is_listed AND r.is_detail_settled AND r.status IS NULL)
             OR (k.status IS NOT NULL AND r.status IS NOT NULL AND k.status <> r.status))
         ORDER BY k.created_at DESC""",
         table="_due_details",
     )
-    return count, ((run_id, app_id, tries) for run_id, app_id, tries in rows)
+    return count, ((run_id, app_id, tries, at) for run_id, app_id, tries, at in rows)
 
 
 # Apps whose lists failed the last time: when one answers again, all of it is due at once.
@@ -123,10 +126,11 @@ def load_details(loader: FeedLoader, details: Sequence[WorkflowRunDetail]) -> No
 def _ledger_row(
     sync: Sync, one: Fetched[DueRun, Batch[WorkflowRunDetail] | None]
 ) -> dict[str, Any]:
-    run_id, app_id, tries = one.task
+    run_id, app_id, tries, began_at = one.task
     detail = one.result.records[0] if one.result else None
     is_odd = detail is not None and bool(detail.odd_fields)
     is_listed = one.error is None and detail is None and _is_listed(sync, run_id)
+    is_new = detail is None and sync.now - began_at < MISSING_FOR
     hidden = why_not_shown(sync, one.error)
     reason = hidden or _reason(detail, one.error, sync.now)
     return {
@@ -136,6 +140,7 @@ def _ledger_row(
         "is_detail_settled": one.error is None
         and not is_odd
         and not is_listed
+        and not is_new
         and (detail is None or _is_over(detail, sync.now)),
         "detail_reason": reason,
         "detail_tries": 0 if hidden or (one.error is None and not is_listed) else tries + 1,

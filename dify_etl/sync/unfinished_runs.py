@@ -12,8 +12,9 @@ PATIENCE = {
 # Dify may write the rows of a run and of its nodes in the background, each in a task of its own
 # (CORE_WORKFLOW_NODE_EXECUTION_REPOSITORY), and so after the status that says that the run ended.
 WRITTEN_AFTER = timedelta(minutes=30)
-# How long what is seen to be missing is waited for. Not for ever: nodes of a run that failed or was
-# stopped may say `running` to the end, and a run that went on after a pause counts a step twice.
+# How long what is seen to be missing is waited for: nodes, or a run that a message names. Not for
+# ever: nodes of a run that failed or was stopped may say `running` to the end, a run that went on
+# after a pause counts a step twice, and runs are deleted.
 MISSING_FOR = timedelta(hours=24)
 OPEN_NODES = ("pending", "running", "paused")
 

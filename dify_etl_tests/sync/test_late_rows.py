@@ -2,6 +2,8 @@
 that is not there yet.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -10,8 +12,9 @@ import pytest
 from dify_etl.home import LIVE
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import quiet_world, run
-from dify_etl_tests.sync.workplace import NOW, RUNS, Workplace
+from dify_etl_tests.sync.small_worlds import first_message, quiet_world, run, talk
+from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
+from dify_simulated import World
 
 
 def nights_asked_for_nodes(place: Workplace, nights: int) -> list[int]:
@@ -35,21 +38,22 @@ def test_node_written_after_its_run_ended_is_read(workplace: Open) -> None:
     place.read(RUNS)
     assert place.rows("SELECT node_id FROM raw.node_executions") == [("start",)]
     place.world.put_node(node)
-    assert nights_asked_for_nodes(place, 3) == [1, 0, 0]
+    assert nights_asked_for_nodes(place, 2) == [1, 0]
     assert differences(place, ("node_executions",)) == []
 
 
-@pytest.mark.parametrize("status", ["running", "pending", "paused"])
-def test_node_that_ends_after_its_run_is_read(workplace: Open, status: str) -> None:
+def test_nodes_that_end_after_their_run_are_read(workplace: Open) -> None:
     """The status of a node may be written after that of its run."""
     place = workplace(quiet_world("workflow"), "1.16.1")
-    run_id = run(place.world, at=NOW - timedelta(hours=6))
-    node = place.world.node_executions[place.world.nodes_of_run[run_id][1]]
-    ended = node.status, node.finished_at
-    node.status, node.finished_at = status, None
+    nodes = []
+    for status in ("running", "pending", "paused"):
+        run_id = run(place.world, at=NOW - timedelta(hours=6))
+        nodes.append(place.world.node_executions[place.world.nodes_of_run[run_id][1]])
+        nodes[-1].status = status
     place.read(RUNS)
-    node.status, node.finished_at = ended
-    assert nights_asked_for_nodes(place, 3) == [1, 0, 0]
+    for node in nodes:
+        node.status = "succeeded"
+    assert nights_asked_for_nodes(place, 2) == [3, 0]
     assert differences(place, ("node_executions",)) == []
 
 
@@ -60,7 +64,7 @@ def test_nodes_of_a_run_that_just_ended_are_read_again(workplace: Open) -> None:
     place.read(RUNS)
     at = NOW - timedelta(minutes=5)
     place.world.add_node(run_id, at=at, node_id="again", node_type="start", status="succeeded")
-    assert nights_asked_for_nodes(place, 3) == [1, 0, 0]
+    assert nights_asked_for_nodes(place, 2) == [1, 0]
     assert differences(place, ("node_executions",)) == []
 
 
@@ -75,7 +79,7 @@ def test_what_a_stopped_run_left_open_is_not_waited_for(workplace: Open) -> None
         node = place.world.node_executions[place.world.nodes_of_run[run_id][1]]
         node.status, node.finished_at = "running", None
     place.read(RUNS)
-    assert nights_asked_for_nodes(place, 4) == [1, 0, 0, 0]
+    assert nights_asked_for_nodes(place, 2) == [1, 0]
     assert place.rows("SELECT DISTINCT state FROM ops.slices WHERE feed = 'node_executions'") == [
         ("proven",)
     ]
@@ -87,7 +91,7 @@ def test_end_that_lies_ahead_is_not_waited_for(workplace: Open) -> None:
     run_id = run(place.world, at=NOW - timedelta(days=3))
     place.world.workflow_runs[run_id].finished_at = datetime(9000, 1, 1, tzinfo=UTC)
     place.read(RUNS)
-    assert nights_asked_for_nodes(place, 3) == [1, 0, 0]
+    assert nights_asked_for_nodes(place, 2) == [1, 0]
 
 
 def test_home_of_before_reads_what_it_lacks(workplace: Open) -> None:
@@ -106,3 +110,57 @@ def test_home_of_before_reads_what_it_lacks(workplace: Open) -> None:
     late.status = "succeeded"
     assert nights_asked_for_nodes(place, 2) == [2, 0]
     assert differences(place, ("node_executions",)) == []
+
+
+# Enough to read messages, and the runs that they name.
+TALK_AND_RUNS = (*TALK, "workflow_runs", "node_executions")
+
+
+def name_a_run(world: World, *, at: datetime) -> str:
+    """A message that names a run, which has a node. Answers the id of the run."""
+    conversation = talk(world, at=at, messages=1, mode="advanced-chat")
+    run_id = world.messages[first_message(world, conversation)].workflow_run_id
+    assert run_id is not None
+    world.add_node(run_id, at=at, node_type="start", status="succeeded")
+    return run_id
+
+
+@contextmanager
+def without_run(world: World, run_id: str) -> Iterator[None]:
+    """While the block runs, Dify has no such run."""
+    nodes = [world.node_executions[one] for one in world.nodes_of_run[run_id]]
+    row = world.take_run(run_id)
+    yield
+    world.put_run(row)
+    for node in nodes:
+        world.put_node(node)
+
+
+@pytest.mark.parametrize(("version", "days"), [("1.7.2", 0), ("1.12.1", 2), ("1.16.1", 0)])
+def test_run_that_comes_after_its_message_is_read(workplace: Open, version: str, days: int) -> None:
+    """A message names a run that Dify answers to be none. Later a list shows it, or, where none
+    lists it, its own address. It was taken for gone for ever.
+    """
+    place = workplace(quiet_world("advanced-chat"), version)
+    run_id = name_a_run(place.world, at=NOW - timedelta(days=days, minutes=40))
+    with without_run(place.world, run_id):
+        place.read(TALK_AND_RUNS)
+        assert place.rows("SELECT count(*) FROM raw.workflow_runs") == [(0,)]
+    place.pass_time(days=1)
+    place.read(TALK_AND_RUNS)
+    assert differences(place, ("workflow_runs", "node_executions")) == []
+
+
+def test_run_that_is_gone_is_asked_for_a_day(workplace: Open) -> None:
+    """Dify deletes runs: what a message of today names is asked for again until it is a day old."""
+    place = workplace(quiet_world("advanced-chat"), "1.7.2")
+    for days in (0, 30):
+        run_id = name_a_run(place.world, at=NOW - timedelta(days=days, minutes=40))
+        place.world.take_run(run_id)
+    asked_for = []
+    for _ in range(3):
+        with place.requests() as requests:
+            place.read(TALK_AND_RUNS)
+        asked_for.append(sum("/workflow-runs/" in one.path for one in requests))
+        place.pass_time(days=1)
+    assert asked_for == [2, 1, 0]
