@@ -43,7 +43,14 @@ LOGGED_AT_START_SINCE = (1, 9, 0)
 FROM_MESSAGES = (
     "servers before 1.9.2 list no published chatflow runs; those behind messages were read"
 )
-ENDED_ONLY = "servers before 1.9 log a run when it has ended; others are not listed"
+# A workflow that another one uses as a tool writes no log row.
+LOGGED_ONLY = (
+    "servers before 1.9.2 list the runs of their log alone, none that another workflow called"
+)
+ENDED_ONLY = (
+    "servers before 1.9 log a run when it has ended, and none that another workflow called; "
+    "others are not listed"
+)
 
 
 def read_workflow_runs(sync: Sync, first: First = nothing_first) -> FeedReport:
@@ -174,4 +181,6 @@ def _unlisted(sync: Sync, app: KnownApp) -> str | None:
     """What no list of this server version shows; None when all runs are listed."""
     if app.mode in CHATFLOW_MODES:
         return FROM_MESSAGES if sync.dify.version < LISTED_RUNS_SINCE else None
-    return ENDED_ONLY if sync.dify.version < LOGGED_AT_START_SINCE else None
+    if sync.dify.version >= LISTED_RUNS_SINCE:
+        return None
+    return ENDED_ONLY if sync.dify.version < LOGGED_AT_START_SINCE else LOGGED_ONLY

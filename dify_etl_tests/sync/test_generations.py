@@ -26,8 +26,8 @@ READERS = [(one, "owner") for one in VERSIONS] + [(one, "editor") for one in EDI
 # Feed and app mode of what a server before a version does not tell, with words of the reason.
 UNTOLD: dict[tuple[str, str | None], tuple[tuple[int, ...], str]] = {
     ("messages", "completion"): ((99,), "the list of completion logs tells no message id"),
-    ("workflow_runs", "workflow"): ((1, 9), "servers before 1.9 log a run when it has ended"),
-    ("node_executions", "workflow"): ((1, 9), "runs: servers before 1.9 log a run"),
+    ("workflow_runs", "workflow"): ((1, 9, 2), "none that another workflow called"),
+    ("node_executions", "workflow"): ((1, 9, 2), "none that another workflow called"),
     ("workflow_runs", "advanced-chat"): ((1, 9, 2), "servers before 1.9.2 list no published"),
     ("node_executions", "advanced-chat"): ((1, 9, 2), "runs: servers before 1.9.2 list no"),
     ("message_feedbacks", "chat"): ((1, 10, 1), "servers before 1.10.1 export no feedback"),
