@@ -25,10 +25,11 @@ from dify_etl.dify.record import (
     JsonRow,
     Page,
     Record,
+    Rejected,
     aliased,
     optional,
     parse,
-    parse_one,
+    parse_but_odd_fields,
     unexpected,
 )
 from dify_etl.dify.time_parameters import end_minute, is_one_minute, start_minute
@@ -124,7 +125,11 @@ class CompletionConversation(LoggedConversation):
 
 
 class CompletionDetail(Record):
-    """A completion conversation with its whole message."""
+    """A completion conversation with its whole message, or why it is none in `rejected`, which
+    names odd fields of it as well. An odd field of the conversation does not cost the message.
+    """
+
+    needs = frozenset({"app_id", "conversation_id"})
 
     app_id: Id = Field(description="id of the app")
     conversation_id: Id = aliased("id", description="id of the conversation")
@@ -133,16 +138,18 @@ class CompletionDetail(Record):
     from_end_user_id: str | None = optional(description="end user")
     from_account_id: str | None = optional(description="account")
     app_model_config: JsonText | None = optional("model_config", description="settings, JSON")
-    created_at: Instant = aliased("created_at", description="when it began")
+    created_at: Instant | None = optional(description="when it began")
     message: Message | None = optional(description="the question and its answer")
+    rejected: tuple[Rejected, ...] = Field(default=(), description="what is odd of the message")
 
     @classmethod
     def prepare(cls, row: JsonRow, context: Mapping[str, Any]) -> JsonRow:
-        """Prepare the message inside like any other."""
-        message = row.get("message")
-        if isinstance(message, dict):
-            row = {**row, "message": Message.prepare(message, context)}
-        return {**row, **context}
+        """The message inside is a record of its own, like any other."""
+        sent = [] if row.get("message") is None else [row["message"]]
+        endpoint = f"GET {routes.COMPLETION_LOG}"
+        batch = parse(Message, sent, endpoint=endpoint, context=context)
+        message = batch.records[0] if batch.records else None
+        return {**row, **context, "message": message, "rejected": batch.rejected}
 
 
 @dataclass(frozen=True)
@@ -278,7 +285,9 @@ class Conversations:
             routes.COMPLETION_LOG, app_id=app_id, conversation_id=conversation_id
         )
         endpoint = f"GET {routes.COMPLETION_LOG}"
-        return parse_one(CompletionDetail, answer, endpoint=endpoint, context={"app_id": app_id})
+        context = {"app_id": app_id}
+        batch = parse_but_odd_fields(CompletionDetail, answer, endpoint=endpoint, context=context)
+        return batch.records[0]
 
     def messages(self, app_id: str, conversation_id: str) -> Iterator[Message]:
         """All messages of a conversation, newest first, each once."""

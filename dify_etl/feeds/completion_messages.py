@@ -12,7 +12,7 @@ import polars as pl
 from dify_etl.dify.app_modes import COMPLETION_MODES
 from dify_etl.dify.errors import NotFound
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import check_identity
+from dify_etl.dify.record import Rejected, check_identity
 from dify_etl.feeds.annotated_messages import ANNOTATED_OTHERWISE
 from dify_etl.feeds.message_parts import is_settled, load_children, size_of
 from dify_etl.raw.frames import records_frame
@@ -44,14 +44,22 @@ class DueLog:
 
 @dataclass(frozen=True)
 class OpenedLog:
-    """A log's detail. `size` is that of its message."""
+    """A log's detail: its message, and what of it is odd. `size` is that of the message."""
 
     message: Message | None
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def size(self) -> int:
         """As of a conversation."""
         return size_of([self.message] if self.message else [])
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the message, a field or a part of it could not be read."""
+        return bool(self.rejected) or (
+            self.message is not None and bool(self.message.odd_parts or self.message.odd_forms)
+        )
 
 
 def read_log(sync: Sync, log: DueLog) -> OpenedLog:
@@ -62,7 +70,7 @@ def read_log(sync: Sync, log: DueLog) -> OpenedLog:
     for told in conversations:
         where = "GET completion-conversations/{conversation_id}"
         check_identity(told, log.conversation_id, endpoint=where)
-    return OpenedLog(detail.message)
+    return OpenedLog(detail.message, detail.rejected)
 
 
 def due_logs(sync: Sync, among: str = "true") -> tuple[int, Iterator[DueLog]]:
@@ -95,7 +103,17 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     """Their messages with parts, and the ledger row of each; call it inside a transaction."""
     if not logs:
         return
-    messages = [one.result.message for one in logs if one.result and one.result.message]
+    load_opened(loader, [one.result.message for one in logs if one.result and one.result.message])
+    good = [(one.task, one.result) for one in logs if one.result is not None]
+    loader.read_anew(log.conversation_id for log, _ in good)
+    for log, opened in good:
+        loader.quarantine(log.app_id, opened.rejected, parent_id=log.conversation_id)
+    read = [_ledger_row(loader.sync, one) for one in logs]
+    loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
+
+
+def load_opened(loader: FeedLoader, messages: Sequence[Message]) -> None:
+    """Messages of opened logs with their parts; call it inside a transaction."""
     identify(loader, {message.conversation_id: message.message_id for message in messages})
     table = raw_table("messages")
     rows = records_frame(table, Message, messages)
@@ -103,8 +121,6 @@ def load_logs(loader: FeedLoader, logs: Sequence[Fetched[DueLog, OpenedLog]]) ->
     opened = rows.with_columns(pl.lit("detail").alias("message_source"))
     loader.load_frame(table, opened, repeated=opened.height)
     load_children(loader, messages, rows)
-    read = [_ledger_row(loader.sync, one) for one in logs]
-    loader.load_frame(CONVERSATION_READS, frame(CONVERSATION_READS, read))
 
 
 def identify(loader: FeedLoader, message_of: Mapping[str, str]) -> None:
@@ -127,6 +143,7 @@ def identify(loader: FeedLoader, message_of: Mapping[str, str]) -> None:
 def _ledger_row(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
     log = one.task
     message = one.result.message if one.result else None
+    is_odd = one.result is not None and one.result.is_odd
     is_gone = isinstance(one.error, NotFound)
     hidden = why_not_shown(sync, one.error)
     state = "absent" if is_gone else "unproven" if hidden else "failed" if one.error else "proven"
@@ -134,7 +151,9 @@ def _ledger_row(sync: Sync, one: Fetched[DueLog, OpenedLog]) -> dict[str, Any]:
         "conversation_id": log.conversation_id,
         "app_id": log.app_id,
         "held_count": 1 if message else 0,
-        "is_settled": is_gone or (message is not None and is_settled(message, sync.now)),
+        # What waits in quarantine is asked again every night, until it is well.
+        "is_settled": is_gone
+        or (message is not None and is_settled(message, sync.now) and not is_odd),
         "state": state,
         "reason": hidden or (str(one.error) if one.error else None),
         "tries": 0 if hidden or not one.error else log.tries + 1,

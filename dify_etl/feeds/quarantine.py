@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from dify_etl.dify.app_modes import COMPLETION_MODES
 from dify_etl.dify.app_records import App, AppDetail
 from dify_etl.dify.conversations import CompletionConversation
 from dify_etl.dify.http.exact_json import decode
@@ -24,6 +25,7 @@ from dify_etl.dify.workflow_records import (
 from dify_etl.feeds.apps import load_details as load_app_details
 from dify_etl.feeds.apps import load_listed_apps
 from dify_etl.feeds.chat_messages import load_messages
+from dify_etl.feeds.completion_messages import load_opened
 from dify_etl.feeds.conversations import load_completion_logs
 from dify_etl.feeds.human_inputs import load_forms_again
 from dify_etl.feeds.message_parts import CHILDREN, load_parts_again
@@ -39,11 +41,24 @@ from dify_etl.time_zones import day_start, utc_now, zone_of
 from dify_etl.warehouse.database import Database
 
 Load = Callable[[FeedLoader, Any], None]
+
+
+def _load_messages_again(loader: FeedLoader, messages: Sequence[Message]) -> None:
+    """Messages of chats, and of the opened logs of completion apps, whose list made a row of each
+    without its id.
+    """
+    modes = dict(loader.sync.database.rows("SELECT app_id, mode FROM raw.apps"))
+    for load, is_log in ((load_opened, True), (load_messages, False)):
+        found = [one for one in messages if (modes.get(one.app_id) in COMPLETION_MODES) is is_log]
+        if found:
+            load(loader, found)
+
+
 # Kinds of records that take more than an upsert into the table of their feed.
 _LOADERS: Mapping[type[Record], Load] = {
     App: load_listed_apps,
     AppDetail: load_app_details,
-    Message: load_messages,
+    Message: _load_messages_again,
     HumanInput: load_forms_again,
     **{kind: partial(load_parts_again, name) for name, kind in CHILDREN.items()},
     CompletionConversation: load_completion_logs,

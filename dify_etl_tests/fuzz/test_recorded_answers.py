@@ -3,11 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import get_origin
 
 import pytest
 
+from dify_etl.dify.conversations import CompletionDetail
 from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Record, parse
@@ -21,7 +23,7 @@ from dify_etl.warehouse.upsert import upsert
 from dify_etl_tests.conftest import Tell
 from dify_etl_tests.dify.recordings import VERSIONS, exchanges
 from dify_etl_tests.fuzz.altered_answers import Case, draw_case
-from dify_etl_tests.fuzz.grammar import encoded, replaced
+from dify_etl_tests.fuzz.grammar import encoded, is_nothing, replaced
 from dify_etl_tests.fuzz.judging import columns_of
 from dify_etl_tests.fuzz.objects import Found, Route, route_of, rows_in
 from dify_etl_tests.fuzz.test_answers import SEED, SOAK
@@ -106,9 +108,26 @@ def _compare(clean: Record, now: Record, case: Case, told: str) -> None:
     looked_at = columns_of(type(clean), key) if key else set()
     if key in HOLDING_PARTS:
         looked_at |= PARTS
+    if isinstance(clean, CompletionDetail) and isinstance(now, CompletionDetail):
+        looked_at |= {"rejected"}
+        _compare_messages(clean.message, now, case, told)
     for name in type(clean).model_fields:
         if name not in {*looked_at, *now.odd_fields}:
             assert getattr(now, name) == getattr(clean, name), f"{told}: {name}"
+
+
+def _compare_messages(clean: Message | None, now: CompletionDetail, case: Case, told: str) -> None:
+    """The message of a log's detail is a record of its own: an odd value costs its field there, or
+    the message is set aside by name; in another place it costs nothing of it.
+    """
+    is_inside = bool(case.where) and case.where[0] == "message"
+    if clean is None or now.message is None:
+        assert now.rejected or is_nothing(case.sent) or clean is None, told
+        assert clean is None or is_inside, told
+    elif is_inside:
+        _compare(clean, now.message, replace(case, where=case.where[1:]), told)
+    else:
+        assert (now.message, now.rejected) == (clean, ()), told
 
 
 def _load(database: Database, table: Table, kind: type[Record], records: Sequence[Record]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl.home import LIVE
 from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sync.answers_changed import Change, rows_changed
@@ -21,6 +22,7 @@ from dify_etl_tests.sync.small_worlds import (
 )
 from dify_etl_tests.sync.test_proven_means_loaded import AT, answering, changed, state_of
 from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
+from dify_simulated.world.rows import Message
 
 WAITING = "SELECT record_id, error_path FROM ops.quarantine WHERE resolved_at IS NULL ORDER BY 2"
 
@@ -177,6 +179,65 @@ def test_odd_log_of_a_completion_leaves_its_message_unproven(workplace: Open) ->
     for feed in ("conversations", "messages"):
         state, reason, _ = state_of(place, feed)
         assert (state, "1 field odd" in reason) == ("unproven", True)
+
+
+OPENED = "SELECT message_id, latency_seconds, message_tokens, message_source FROM raw.messages"
+
+
+def opened_log(workplace: Open) -> tuple[Workplace, Message]:
+    """A completion app with a log that may be opened, and the message of it."""
+    place = workplace(quiet_world("completion")).with_rules(completion_detail=True)
+    row = talk(place.world, at=AT, messages=1, mode="completion")
+    message = place.world.messages[first_message(place.world, row)]
+    message.provider_response_latency, message.message_tokens = 0.5, 7
+    return place, message
+
+
+def message_changed(**change: Any) -> Change:
+    """Fields of the message in the detail of a completion log."""
+
+    def changed(path: str, answer: Any) -> Any:
+        if "/completion-conversations/" not in path:
+            return answer
+        return {**answer, "status": 5, "message": {**answer["message"], **change}}
+
+    return changed
+
+
+def test_odd_field_of_an_opened_log_costs_the_field(workplace: Open) -> None:
+    """As in the messages of chats: the rest is loaded, what is odd waits in quarantine and is
+    asked again. An odd field of the log itself, whose row its list made, costs nothing.
+    """
+    place, message = opened_log(workplace)
+    feedbacks = [{"rating": 5}]
+    odd = message_changed(provider_response_latency="0.5", feedbacks=feedbacks)
+    answering(place, odd).read(TALK)
+    assert place.rows(OPENED) == [(message.id, None, 7, "detail")]
+    assert place.rows("SELECT odd_fields FROM raw.messages") == [("latency_seconds",)]
+    state, reason, _ = state_of(place, "messages")
+    assert (state, "odd" in reason) == ("unproven", True), (state, reason)
+    assert len(place.rows("SELECT 1 FROM ops.quarantine WHERE resolved_at IS NULL")) == 2
+    answering(place, message_changed()).pass_time(days=1)
+    place.read(TALK)
+    assert place.rows(OPENED) == [(message.id, 0.5, 7, "detail")]
+    assert place.rows("SELECT 1 FROM ops.quarantine WHERE resolved_at IS NULL") == []
+    assert state_of(place, "messages") == ("proven", None, True)
+
+
+def test_opened_log_whose_message_is_none_comes_back(workplace: Open) -> None:
+    """A message without its time waits in quarantine; a retry puts it into the row of its log."""
+    place, message = opened_log(workplace)
+    answering(place, message_changed(created_at="soon")).read(TALK)
+    assert place.rows(OPENED) == [(None, None, None, "list")]
+    state, reason, _ = state_of(place, "messages")
+    assert (state, "1 in quarantine" in reason) == ("unproven", True), (state, reason)
+    with place.opened() as sync:
+        sync.database.execute(
+            "UPDATE ops.quarantine SET raw_json = replace(raw_json, '\"soon\"', ?)",
+            [str(int(AT.timestamp()))],
+        )
+        assert retry_quarantine(sync).loaded == 1
+    assert place.rows(OPENED) == [(message.id, 0.5, 7, "detail")]
 
 
 def test_detail_that_lacks_its_id_alone_is_no_absent_run(workplace: Open) -> None:
