@@ -335,7 +335,9 @@ class Message(Record):
         description="account that made that annotation",
     )
     annotation_hit_created_at: Instant | None = optional(
-        "annotation_hit_history", "created_at", description="when it gave the answer"
+        "annotation_hit_history",
+        "created_at",
+        description="when that annotation was written; Dify does not tell when it gave the answer",
     )
     extra_contents: JsonText | None = optional(
         description="further content, JSON (newest servers)", is_signed=True, is_text=True

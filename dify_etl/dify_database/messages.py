@@ -290,9 +290,10 @@ class _Reader:
             WHERE x.message_id {ids} ORDER BY x.created_at, x.id"""
 
     def _hit(self, ids: str) -> str:
+        # The console answers the annotation itself, with its time in the place of the hit's.
         return f"""SELECT h.message_id::text AS _message, h.annotation_id::text AS annotation_id,
             a.id::text AS account_id, a.name, a.email,
-            {seconds("h.created_at")} AS created_at
+            {seconds("x.created_at")} AS created_at
             FROM app_annotation_hit_histories h
             JOIN message_annotations x ON x.id = h.annotation_id
             LEFT JOIN accounts a ON a.id = x.account_id

@@ -75,8 +75,8 @@ def test_every_cell_is_the_same(
 
 
 FILES = (
-    "SELECT filename, mime_type, size_bytes, upload_file_id, transfer_method FROM raw.message_files "
-    "ORDER BY transfer_method"
+    "SELECT filename, mime_type, size_bytes, upload_file_id, transfer_method "
+    "FROM raw.message_files ORDER BY transfer_method"
 )
 
 
@@ -128,6 +128,26 @@ def test_files_of_old_belong_to_their_question(
     tables.postgres.execute("UPDATE message_files SET belongs_to = NULL", tables.name)
     tables.through().read(TALK)
     assert place.rows("SELECT belongs_to FROM raw.message_files") == [(told,)]
+
+
+def test_an_annotation_that_answered_tells_its_own_time(
+    workplace: OpenPlace, dify_tables: OpenTables
+) -> None:
+    """Not that of the answer: Dify's answer is the annotation, whatever its table of hits knows."""
+    place = workplace(quiet_world("chat"), "1.16.1")
+    world, written = place.world, NOW - timedelta(days=30)
+    asked = first_message(world, talk(world, at=written))
+    annotation = world.annotate(asked, at=written, content="the better answer")
+    answered = first_message(world, talk(world, at=NOW - timedelta(hours=2)))
+    world.hit_annotation(annotation.id, answered, at=NOW - timedelta(hours=2))
+    tables = dify_tables(place)
+    for way in (tables.by_api, tables.through):
+        way().read(TALK)
+        assert place.rows(
+            "SELECT annotation_hit_id, annotation_hit_created_at FROM raw.messages "
+            "WHERE annotation_hit_id IS NOT NULL"
+        ) == [(annotation.id, written)]
+        place.pass_time(hours=1)
 
 
 def test_a_home_may_change_the_way(tables: DifyTables) -> None:

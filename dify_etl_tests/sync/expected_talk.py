@@ -198,10 +198,11 @@ def _usage(usage: Row) -> Row:
 
 def _hit(told: Told, row: Message) -> Row:
     hit = told.world.annotation_hits.get(told.world.hit_of_message.get(row.id, ""))
+    annotation = hit and told.world.annotations.get(hit.annotation_id)
     return {
-        "annotation_hit_id": hit and hit.annotation_id,
-        "annotation_hit_account_id": hit and hit.account_id,
-        "annotation_hit_created_at": hit and second(hit.created_at),
+        "annotation_hit_id": annotation and annotation.id,
+        "annotation_hit_account_id": annotation and annotation.account_id,
+        "annotation_hit_created_at": annotation and second(annotation.created_at),
     }
 
 
