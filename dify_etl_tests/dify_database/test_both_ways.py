@@ -150,6 +150,41 @@ def test_an_annotation_that_answered_tells_its_own_time(
         place.pass_time(hours=1)
 
 
+@pytest.mark.parametrize(
+    ("version", "mode", "is_asked", "told"),
+    [
+        ("1.0.0", "chat", False, 0),
+        ("1.7.2", "chat", True, 0),
+        ("1.7.2", "chat", False, None),
+        ("1.12.1", "chat", True, None),
+        ("1.12.1", "advanced-chat", True, 1),
+        ("1.12.1", "advanced-chat", False, None),
+        ("1.16.1", "advanced-chat", False, None),
+    ],
+)
+def test_runs_are_counted_where_the_console_counts_them(
+    version: str,
+    mode: str,
+    is_asked: bool,
+    told: int | None,
+    workplace: OpenPlace,
+    dify_tables: OpenTables,
+) -> None:
+    """As recorded: 1.7.2 counts none behind the messages of a chat, later servers say nothing; and
+    none but the oldest says anything of a conversation without a message.
+    """
+    place = workplace(quiet_world(mode), version)
+    talk(place.world, at=NOW - timedelta(hours=2), messages=int(is_asked), mode=mode)
+    tables = dify_tables(place)
+    for way in (tables.by_api, tables.through):
+        began = utc_now()
+        way().read(TALK)
+        counted = "SELECT message_count, success_count FROM raw.conversations"
+        assert place.rows(counted) == [(int(is_asked), told)]
+        assert way == tables.by_api or moved(place.home, began.isoformat()) == {}
+        place.pass_time(hours=1)
+
+
 def test_a_home_may_change_the_way(tables: DifyTables) -> None:
     """Night by night, and no row changes, comes or goes that did not in Dify."""
     by_api = tables.by_api()
