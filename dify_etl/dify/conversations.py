@@ -87,7 +87,9 @@ class Conversation(LoggedConversation):
     is_annotated: bool | None = optional("annotated", description="whether an answer is annotated")
     message_count: int = aliased("message_count", description="messages now")
     success_count: int | None = optional(
-        "status_count", "success", description="runs that succeeded (advanced-chat)"
+        "status_count",
+        "success",
+        description="runs that succeeded (advanced-chat); null or 0 without runs, by version",
     )
     failed_count: int | None = optional("status_count", "failed", description="runs that failed")
     partial_success_count: int | None = optional(

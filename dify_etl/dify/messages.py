@@ -74,7 +74,10 @@ class MessageFile(MessageChild):
     """A file of a question or an answer."""
 
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
-    filename: str | None = optional(description="name of the file", is_text=True)
+    # Dify looks up what a file is on every read, for remote files on the other host.
+    filename: str | None = optional(
+        description="name of the file", is_volatile=True, keeps_last=True, is_text=True
+    )
     file_type: str | None = optional("type", description="image, document, audio, video, custom")
     url: str | None = optional(
         description="signed address; the signature is an old one",
@@ -83,11 +86,22 @@ class MessageFile(MessageChild):
         is_signed=True,
         is_text=True,
     )
-    mime_type: str | None = optional(description="media type")
-    size_bytes: int | None = optional("size", description="size in bytes")
+    mime_type: str | None = optional(description="media type", is_volatile=True, keeps_last=True)
+    size_bytes: int | None = optional(
+        "size",
+        description="size in bytes; -1: the other host does not tell it",
+        is_volatile=True,
+        keeps_last=True,
+    )
     transfer_method: str | None = optional(description="local_file, remote_url, tool_file")
-    belongs_to: str | None = optional(description="user (question) or assistant (answer)")
-    upload_file_id: str | None = optional(description="id of the uploaded file")
+    belongs_to: str | None = optional(
+        description="user (question) or assistant (answer)", keeps_last=True
+    )
+    upload_file_id: str | None = optional(
+        description="id of the file that was uploaded, or that a tool made",
+        is_volatile=True,
+        keeps_last=True,
+    )
 
 
 class MessageCitation(MessageChild):
@@ -321,7 +335,9 @@ class Message(Record):
         description="account that made that annotation",
     )
     annotation_hit_created_at: Instant | None = optional(
-        "annotation_hit_history", "created_at", description="when it gave the answer"
+        "annotation_hit_history",
+        "created_at",
+        description="when that annotation was written; Dify does not tell when it gave the answer",
     )
     extra_contents: JsonText | None = optional(
         description="further content, JSON (newest servers)", is_signed=True, is_text=True

@@ -17,7 +17,10 @@ CONVERSATIONS = "conversations (database)"
 HIDES_DELETED_SINCE = (1, 7, 0)  # 1.0 lists what a user deleted; later servers do not
 TELLS_MODEL_SINCE = (1, 16, 0)
 TELLS_PAUSED_SINCE = (1, 13, 0)
-NULL_COUNTS_SINCE = (1, 7, 0)  # of apps without runs; 1.0 tells zeros
+# Where a server tells no counts of runs: of conversations without messages, later of those without
+# a message that has a run (chats have none). Before, zeros are told of all.
+UNCOUNTED_WITHOUT_MESSAGES_SINCE = (1, 7, 0)
+UNCOUNTED_WITHOUT_RUNS_SINCE = (1, 11, 2)
 
 R = TypeVar("R")
 
@@ -68,13 +71,8 @@ class ConversationChunk:
 
     @property
     def outcomes(self) -> Sequence[str]:
-        """The states of runs that the console counts for each conversation; none where it does not
-        count them.
-        """
-        app = self.app
-        if app.mode not in CHATFLOW_MODES and app.version >= NULL_COUNTS_SINCE:
-            return ()
-        is_new = app.version >= TELLS_PAUSED_SINCE
+        """The states of runs that the console counts for the conversations with `is_counted`."""
+        is_new = self.app.version >= TELLS_PAUSED_SINCE
         return [name for name, _ in _OUTCOMES if is_new or name != "paused"]
 
     def config(self, config_id: str | None) -> JsonRow:
@@ -94,7 +92,7 @@ class ConversationChunk:
             }
 
     def _of_chat(self, row: JsonRow) -> JsonRow:
-        outcomes = self.outcomes
+        outcomes = self.outcomes if row["is_counted"] else ()
         return {
             "name": row["name"],
             "summary": row["summary"] or row["query"] or "",
@@ -196,11 +194,11 @@ class _Reader:
         first = "m.query"
         if self._app.is_completion:
             first += ", m.inputs::text AS inputs, m.message::text AS message, m.answer, m.id"
-        sql = f"""SELECT c.id::text AS id, n.messages, f.*, q.*, s.*,
+        sql = f"""SELECT c.id::text AS id, n.*, f.*, q.*, s.*,
             EXISTS (SELECT 1 FROM message_annotations x WHERE x.conversation_id = c.id) AS annotated
             FROM unnest({ids}) AS c(id)
-            CROSS JOIN LATERAL (SELECT count(*) AS messages FROM messages m
-                WHERE m.conversation_id = c.id) n
+            CROSS JOIN LATERAL (SELECT count(*) AS messages, {self._is_counted()} AS is_counted
+                FROM messages m WHERE m.conversation_id = c.id) n
             CROSS JOIN LATERAL (SELECT {given[2:]} FROM message_feedbacks
                 WHERE conversation_id = c.id) f
             LEFT JOIN LATERAL ({self._first(first)}) q ON true
@@ -220,6 +218,15 @@ class _Reader:
             x.content AS annotation_content, x.account_id::text AS annotation_account_id,
             {seconds("x.created_at")} AS annotation_at
             FROM ({message}) p LEFT JOIN message_annotations x ON x.message_id = p.id LIMIT 1"""
+
+    def _is_counted(self) -> str:
+        """SQL over the messages m of a conversation: whether the console counts their runs."""
+        if self._app.version < UNCOUNTED_WITHOUT_MESSAGES_SINCE:
+            return "true"
+        if self._app.version < UNCOUNTED_WITHOUT_RUNS_SINCE:
+            return "count(*) > 0"
+        # Of a chat the index alone tells how many messages there are.
+        return "count(m.workflow_run_id) > 0" if self._app.mode in CHATFLOW_MODES else "false"
 
     def _states(self) -> str:
         if self._app.mode not in CHATFLOW_MODES:

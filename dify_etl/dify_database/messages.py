@@ -12,7 +12,7 @@ from dify_etl.dify.http.deny_list import REMOVED
 from dify_etl.dify.record import JsonRow
 from dify_etl.dify_database.chunks import Selection, between, in_chunks, moment, seconds
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
-from dify_etl.dify_database.conversations import AppTables, json_of
+from dify_etl.dify_database.conversations import TELLS_MODEL_SINCE, AppTables, json_of
 
 MESSAGES = "messages (database)"
 FORMS_SINCE = (1, 13, 0)
@@ -35,6 +35,13 @@ _IDS = (
     *("id", "conversation_id", "parent_message_id", "workflow_run_id"),
     *("from_end_user_id", "from_account_id"),
 )
+# SQL over message_files f: the id of a file. One that a tool made is named by its address until
+# the console shows it; Dify takes what the last part of that begins with, up to its first dot.
+_IS_OF_TOOL = "f.transfer_method = 'tool_file'"
+_IN_ADDRESS = "substring(f.url from '([^./]*)[^/]*$')"
+_FILE = f"""CASE WHEN f.upload_file_id IS NOT NULL OR NOT {_IS_OF_TOOL} THEN f.upload_file_id
+    WHEN {_IN_ADDRESS} ~* '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+    THEN {_IN_ADDRESS}::uuid END"""
 
 R = TypeVar("R")
 Parts = Mapping[str, list[JsonRow]]
@@ -283,9 +290,10 @@ class _Reader:
             WHERE x.message_id {ids} ORDER BY x.created_at, x.id"""
 
     def _hit(self, ids: str) -> str:
+        # The console answers the annotation itself, with its time in the place of the hit's.
         return f"""SELECT h.message_id::text AS _message, h.annotation_id::text AS annotation_id,
             a.id::text AS account_id, a.name, a.email,
-            {seconds("h.created_at")} AS created_at
+            {seconds("x.created_at")} AS created_at
             FROM app_annotation_hit_histories h
             JOIN message_annotations x ON x.id = h.annotation_id
             LEFT JOIN accounts a ON a.id = x.account_id
@@ -301,10 +309,21 @@ class _Reader:
             FROM message_agent_thoughts t WHERE t.message_id {ids} ORDER BY t.position, t.id"""
 
     def _files(self, ids: str) -> str:
-        return f"""SELECT f.message_id::text AS _message, f.id::text AS id, u.name AS filename,
-            f.type, f.url, u.mime_type, u.size::bigint AS size, f.transfer_method, f.belongs_to,
-            f.upload_file_id::text AS upload_file_id
-            FROM message_files f LEFT JOIN upload_files u ON u.id = f.upload_file_id
+        belongs_to = "f.belongs_to"
+        if self.app.version < TELLS_MODEL_SINCE:  # such servers tell it of rows that say nothing
+            belongs_to = "coalesce(f.belongs_to, 'user')"
+        name, kind, size = "u.name", "u.mime_type", "u.size"
+        of_tools = ""
+        if self._shot.has("tool_files", "name"):  # homes of before do not have it granted
+            name, kind, size = (
+                f"CASE WHEN {_IS_OF_TOOL} THEN {own} ELSE {other} END"
+                for own, other in (("o.name", name), ("o.mimetype", kind), ("o.size", size))
+            )
+            of_tools = f"LEFT JOIN tool_files o ON {_IS_OF_TOOL} AND o.id = {_FILE}"
+        return f"""SELECT f.message_id::text AS _message, f.id::text AS id, {name} AS filename,
+            f.type, f.url, {kind} AS mime_type, ({size})::bigint AS size, f.transfer_method,
+            {belongs_to} AS belongs_to, ({_FILE})::text AS upload_file_id
+            FROM message_files f LEFT JOIN upload_files u ON u.id = f.upload_file_id {of_tools}
             WHERE f.message_id {ids} ORDER BY f.created_at, f.id"""
 
     def _forms_of(self, rows: pl.DataFrame) -> Parts:

@@ -10,7 +10,6 @@ from dify_etl.dify.conversations import CompletionConversation, Conversation, Lo
 from dify_etl.dify.messages import Message
 from dify_etl.dify.record import Batch, parse
 from dify_etl.dify.tool_calls import LoggedStep
-from dify_etl.dify_database.chunks import moment
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids
 from dify_etl.dify_database.conversations import (
     CONVERSATIONS,
@@ -80,23 +79,24 @@ def _read_conversations(
 
 
 def _touched_conversations(app: AppTables, days: DaysOfApp) -> str | None:
-    """SQL over c: conversations of other days with a message, a rating or an annotation that is
-    younger than the last read. `updated_at` moves with a message in every version.
+    """SQL over c: conversations of other days with a message, a rating or an annotation of these
+    days. `updated_at` moves with a message in every version.
     """
-    if days.since is None:
+    if days.are_all:
         return None
-    since = moment(days.since)
-    parts = [f"c.id IN ({ids})" for ids in _lately(app, "conversation_id", since)]
-    touched = " OR ".join([f"c.updated_at >= {since}", *parts])
+    parts = [f"c.id IN ({ids})" for ids in _touching(app, "conversation_id", days)]
+    touched = " OR ".join([days.within("c.updated_at"), *parts])
     return f"{days.without('c.created_at')} AND ({touched})"
 
 
-def _lately(app: AppTables, column: str, since: str) -> Iterator[str]:
-    """SQL for what was rated or annotated since then. It hangs on no row: the server asks once."""
+def _touching(app: AppTables, column: str, days: DaysOfApp) -> Iterator[str]:
+    """SQL for what was rated or annotated on these days. It hangs on no row: the server asks it
+    once.
+    """
     for table in ("message_feedbacks", "message_annotations"):
         yield (
             f"SELECT x.{column} FROM {table} x WHERE x.app_id = {quoted_uuid(app.app_id)} "
-            f"AND (x.created_at >= {since} OR x.updated_at >= {since})"
+            f"AND ({days.within('x.created_at')} OR {days.within('x.updated_at')})"
         )
 
 
@@ -175,14 +175,13 @@ def _read_messages(loader: FeedLoader, shot: Snapshot, app: AppTables, days: Day
 
 
 def _moved_messages(sync: Sync, app: AppTables, days: DaysOfApp) -> Iterator[str]:
-    """SQL over m for messages of other days: rated or annotated since the last read, changed where
-    that moves a time, and those that were not finished when they were read.
+    """SQL over m for messages of other days: rated or annotated on these, changed where that moves
+    a time, and those that were not finished when they were read.
     """
-    if days.since is not None:
-        since = moment(days.since)
-        parts = [f"m.id IN ({ids})" for ids in _lately(app, "message_id", since)]
+    if not days.are_all:
+        parts = [f"m.id IN ({ids})" for ids in _touching(app, "message_id", days)]
         if app.version >= TOUCHED_SINCE:
-            parts.append(f"m.updated_at >= {since}")
+            parts.append(days.within("m.updated_at"))
         yield f"{days.without('m.created_at')} AND ({' OR '.join(parts)})"
     open_ids = sync.database.rows(
         f"""SELECT message_id FROM raw.messages WHERE app_id = {quoted(app.app_id)}

@@ -7,7 +7,7 @@ and was not shown is there no more.
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from itertools import chain
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ from dify_etl.dify_database.conversations import AppTables
 from dify_etl.dify_database.errors import DatabaseError, DatabaseUnreachable
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
-from dify_etl.sync.days import AppDays, days_to_read, is_over
+from dify_etl.sync.days import days_to_read, is_over
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.report import Slice
@@ -30,8 +30,6 @@ from dify_etl.sync.windows import Window, windows_of
 from dify_etl.time_zones import day_start
 from dify_etl.warehouse.tables import quoted
 
-# Rows that were written while the last snapshot was made carry the time at which they were begun.
-OVERLAP = timedelta(hours=1)
 COMMIT_BYTES = 256_000_000  # of rows as Arrow, of which a part waits in memory
 
 Chunk = TypeVar("Chunk")
@@ -81,14 +79,17 @@ def dates_of(days: "DaysOfApp") -> str:
 
 @dataclass(frozen=True)
 class DaysOfApp:
-    """The days of one app that are read whole, and the instant since which others may have moved:
-    None where none can be older than the first of these days.
+    """The days of one app that are read whole, and whether these are all days of its history.
+
+    Rows of other days that were touched on one of these are read, too. A day is due until it was
+    read a day after its end, by night or by window: so each touch is looked for once its day is
+    over, however long nobody read.
     """
 
     app_id: str
     days: tuple[date, ...]
     windows: tuple[Window, ...]
-    since: datetime | None
+    are_all: bool
 
     def within(self, column: str) -> str:
         """SQL: whether a time lies in these days."""
@@ -172,18 +173,8 @@ def days_in_database(sync: Sync, feed: str, app_ids: Sequence[str]) -> Iterator[
     for one in days_to_read(sync, feed, tuple(app_ids)):
         if one.all:
             windows = tuple(windows_of(one.all, sync.rules.zone))
-            yield DaysOfApp(one.app_id, one.all, windows, _since(sync, feed, one))
-
-
-def _since(sync: Sync, feed: str, days: AppDays) -> datetime | None:
-    if not sync.is_night or len(days.all) > (sync.today - sync.rules.start_date).days:
-        return None  # every day is read whole
-    read_at = sync.database.value(
-        "SELECT max(read_at) FROM ops.slices WHERE feed = ? AND app_id = ? AND state = 'proven'",
-        [feed, days.app_id],
-    )
-    earliest = day_start(sync.lookback.first, sync.rules.zone)
-    return min(earliest, read_at - OVERLAP) if read_at else earliest
+            are_all = len(one.all) > (sync.today - sync.rules.start_date).days
+            yield DaysOfApp(one.app_id, one.all, windows, are_all)
 
 
 def counted_by_day(

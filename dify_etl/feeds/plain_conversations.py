@@ -70,7 +70,7 @@ def _frame(chunk: ConversationChunk, rows: pl.DataFrame, configs: dict[str, str]
     }
     for name in chunk.outcomes:
         counted = pl.col(name).fill_null(0) if name in rows.columns else pl.lit(0)
-        found[f"{name}_count"] = counted
+        found[f"{name}_count"] = pl.when("is_counted").then(counted)
     columns = []
     for name, kind in frame_schema(table, Conversation).items():
         known = pl.col(name) if name in rows.columns else pl.lit(None)

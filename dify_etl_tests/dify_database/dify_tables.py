@@ -21,6 +21,18 @@ from dify_simulated.versions import ServerVersion
 
 COLUMNS = Path(__file__).parent / "columns"
 KNOWN = ("1.0.0", "1.12.1", "1.16.1", "main-2026-08")
+# By Dify's own model of all these versions: it was not among the tables that were looked at.
+TOOL_FILES = {
+    "id": "uuid",
+    "user_id": "uuid",
+    "tenant_id": "uuid",
+    "conversation_id": "uuid",
+    "file_key": "varchar(255)",
+    "mimetype": "varchar(255)",
+    "original_url": "varchar(2048)",
+    "name": "varchar",
+    "size": "integer",
+}
 Row = dict[str, Any]
 
 
@@ -29,7 +41,7 @@ def columns_of(version: str) -> Mapping[str, Mapping[str, str]]:
     """Types by table and column, of this version or the last one before it that was looked at."""
     number = ServerVersion(version).number
     fitting = [one for one in KNOWN if ServerVersion(one).number <= number]
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {"tool_files": TOOL_FILES}
     with (COLUMNS / f"{fitting[-1]}.tsv").open() as file:
         for table, column, kind, *_ in csv.reader(file, delimiter="\t"):
             found.setdefault(table, {})[column] = kind.replace("varchar()", "varchar") or "numeric"
@@ -144,12 +156,28 @@ def _rows(world: World, version: ServerVersion) -> Iterator[tuple[str, Iterator[
             {
                 **_plain(one),
                 "message_id": message.id,
-                "url": one.remote_url or None,
-                "upload_file_id": one.upload_file_id and _upload(one.upload_file_id),
+                **_place_of(one),
                 "created_at": message.created_at,
             }
             for message in world.messages.values()
             for one in message.message_files
+        ),
+    )
+    yield (
+        "tool_files",
+        (
+            {
+                "id": one.upload_file_id,
+                "tenant_id": world.workspace_id,
+                "conversation_id": message.conversation_id,
+                "file_key": f"tools/{world.workspace_id}/{one.upload_file_id}.png",
+                "mimetype": one.mime_type,
+                "name": one.filename,
+                "size": one.size,
+            }
+            for message in world.messages.values()
+            for one in message.message_files
+            if one.transfer_method == "tool_file"
         ),
     )
     yield (
@@ -163,7 +191,7 @@ def _rows(world: World, version: ServerVersion) -> Iterator[tuple[str, Iterator[
             }
             for message in world.messages.values()
             for one in message.message_files
-            if one.upload_file_id
+            if one.upload_file_id and one.transfer_method != "tool_file"
         ),
     )
     yield "message_feedbacks", map(_plain, world.feedbacks.values())
@@ -228,6 +256,14 @@ def _rows(world: World, version: ServerVersion) -> Iterator[tuple[str, Iterator[
 
 def _plain(row: Any) -> Row:
     return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+def _place_of(file: Any) -> Row:
+    """Which file it is: one that a tool made is named by its address until somebody opens it."""
+    if file.transfer_method == "tool_file":
+        return {"url": f"/files/tools/{file.upload_file_id}.png", "upload_file_id": None}
+    upload = file.upload_file_id and _upload(file.upload_file_id)
+    return {"url": file.remote_url or None, "upload_file_id": upload}
 
 
 def _upload(name: str) -> str:

@@ -480,6 +480,32 @@ def test_what_was_touched_is_found_whatever_the_deep_read_reads(chat: DifyTables
     assert place.rows("SELECT message_id FROM raw.message_feedbacks") == [(oldest.id,)]
 
 
+@pytest.mark.parametrize("days_of_window", [1, 16])
+def test_a_window_keeps_no_night_from_what_was_touched(
+    chat: DifyTables, days_of_window: int
+) -> None:
+    """After a pause somebody reads a day, or all days of it, by hand; the night finds the rating of
+    an old message that was given meanwhile.
+    """
+    place, world = chat.through().with_rules(deep_read_days=0), chat.place.world
+    place.read(TALK)
+    place.pass_time(days=30)
+    place.read(TALK)
+    place.pass_time(days=5)
+    oldest = min(world.messages.values(), key=lambda one: one.created_at)
+    world.give_feedback(oldest.id, "like", at=world.now())
+    place.pass_time(days=15)
+    chat.fill()
+    today = world.now().date()
+    place.read_days(today - timedelta(days=days_of_window - 1), today, TALK)
+    place.pass_time(hours=3)
+    place.read(TALK)
+    assert place.rows("SELECT message_id FROM raw.message_feedbacks") == [(oldest.id,)]
+    likes = "SELECT user_like_count FROM raw.conversations"
+    assert place.rows(likes) == [(1,)]
+    assert place.rows("SELECT DISTINCT state FROM ops.slices") == [("proven",)]
+
+
 def test_rows_that_may_change_are_committed_chunk_by_chunk(
     chat: DifyTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:

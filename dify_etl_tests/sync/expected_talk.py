@@ -99,14 +99,17 @@ def _messages_of(told: Told, conversation_id: str) -> list[Message]:
 
 
 def _outcomes(told: Told, row: Conversation, messages: list[Message]) -> Row:
-    """Chatflows count the runs behind their messages; other modes tell nulls, zeros on 1.0."""
+    """The runs behind the messages; nulls where there are none, before 1.11.2 no messages; 1.0
+    tells zeros.
+    """
     names = {
         "success_count": "succeeded",
         "failed_count": "failed",
         "partial_success_count": "partial-succeeded",
         "paused_count": "paused",
     }
-    if row.mode != "advanced-chat" and told.since(1, 7):
+    is_old = not told.since(1, 11, 2)
+    if told.since(1, 7) and not any(is_old or one.workflow_run_id for one in messages):
         return dict.fromkeys(names)
     runs = [told.world.workflow_runs.get(one.workflow_run_id or "") for one in messages]
     found = [run.status for run in runs if run is not None]
@@ -198,10 +201,11 @@ def _usage(usage: Row) -> Row:
 
 def _hit(told: Told, row: Message) -> Row:
     hit = told.world.annotation_hits.get(told.world.hit_of_message.get(row.id, ""))
+    annotation = hit and told.world.annotations.get(hit.annotation_id)
     return {
-        "annotation_hit_id": hit and hit.annotation_id,
-        "annotation_hit_account_id": hit and hit.account_id,
-        "annotation_hit_created_at": hit and second(hit.created_at),
+        "annotation_hit_id": annotation and annotation.id,
+        "annotation_hit_account_id": annotation and annotation.account_id,
+        "annotation_hit_created_at": annotation and second(annotation.created_at),
     }
 
 

@@ -5,7 +5,7 @@ The lists have no side effect. The details mark a conversation as read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dify_simulated.endpoints.app_detail import config_detail
@@ -165,19 +165,24 @@ class _Presenter:
         return stats
 
     def _status_count(self, row: Conversation) -> JsonObject | None:
-        """Runs behind the messages, by outcome; outside chatflows nulls (zeros on 1.0).
+        """Runs behind the messages, by outcome; nulls where no message has a run, before 1.11.2
+        where there is no message, and never before 1.7, which tells zeros.
 
-        From 1.16 one null stands for them all.
+        From 1.16 one null stands for them all. Seen on 1.0, 1.7.2, 1.12.1 and later; that the rule
+        changed with 1.11.2 is inferred from the day of the change.
 
         Up to 1.8 a run in a state that such a server does not know breaks the whole list.
         """
         version = self.call.version
         keys = ["success", "failed", "partial_success"] + ["paused"] * version.since(1, 13)
-        if row.mode != "advanced-chat" and version.answers_by_models:
-            return None
-        if row.mode != "advanced-chat" and version.since(1, 7):
-            return dict.fromkeys(keys)
-        statuses = self._run_statuses(row) if row.mode == "advanced-chat" else []
+        messages = [
+            self.call.world.messages[message_id]
+            for message_id in self.call.world.messages_of_conversation.get(row.id, ())
+        ]
+        is_old = not version.since(1, 11, 2)
+        if version.since(1, 7) and not any(is_old or one.workflow_run_id for one in messages):
+            return None if version.answers_by_models else dict.fromkeys(keys)
+        statuses = self._run_statuses(messages)
         broken = [status for status in statuses if status in _UNKNOWN_TO_OLD_SERVERS]
         if broken and not version.since(1, 7):
             raise internal_error()
@@ -186,10 +191,9 @@ class _Presenter:
         names = ("succeeded", "failed", "partial-succeeded", "paused")
         return {key: statuses.count(name) for key, name in zip(keys, names, strict=False)}
 
-    def _run_statuses(self, row: Conversation) -> list[str]:
-        world = self.call.world
-        messages = (world.messages[i] for i in world.messages_of_conversation.get(row.id, ()))
-        runs = (world.workflow_runs.get(message.workflow_run_id or "") for message in messages)
+    def _run_statuses(self, messages: Iterable[Message]) -> list[str]:
+        found = self.call.world.workflow_runs
+        runs = (found.get(message.workflow_run_id or "") for message in messages)
         return [run.status for run in runs if run is not None]
 
     def detail_head(self, row: Conversation) -> JsonObject:

@@ -131,6 +131,22 @@ class ConversationChanges(WorkflowChanges, FeedbackChanges):
             self.messages[message_id].message_files += (row,)
             return row
 
+    def attach_tool_file(self, message_id: str, filename: str, size: int) -> MessageFile:
+        """Give a message a picture that a tool of its agent or workflow made."""
+        with self.lock:
+            row = MessageFile(
+                id=self.new_id(),
+                filename=filename,
+                type="image",
+                mime_type="image/png",
+                size=size,
+                transfer_method="tool_file",
+                belongs_to="assistant",
+                upload_file_id=self.new_id(),
+            )
+            self.messages[message_id].message_files += (row,)
+            return row
+
     def _asked(self, conversation: Conversation, app: App, *, at: datetime, query: str) -> Message:
         prompt: list[JsonObject] = [{"role": "user", "text": query, "files": []}]
         return Message(
