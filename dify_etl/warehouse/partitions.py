@@ -82,7 +82,7 @@ BY_DAY: Mapping[str, ByDay] = {
     "raw.messages": ByDay(
         "created_date",
         "conversation_id, message_id, charged_price, charged_currency, model_provider, model_id, "
-        f"{_HISTORY}",
+        f"invoke_from, {_HISTORY}",
     ),
     "raw.message_feedbacks": ByDay(
         "message_created_date",

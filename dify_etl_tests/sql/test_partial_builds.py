@@ -94,6 +94,7 @@ class Workspace:
         return [
             self.message_changes,
             self.message_changes,
+            self.database_tells,
             self.message_of_a_run,
             self.run_changes,
             self.node_changes,
@@ -310,6 +311,23 @@ class Workspace:
                         {"from_end_user_id": "chat ada", "from_account_id": None},
                     )
                 ),
+            )
+
+    def database_tells(self) -> None:
+        """Dify's database tells of a message what the API does not, which is no change of it."""
+        if row := self.one("raw.messages", "message_id IS NOT NULL"):
+            told = self.chance.choice(
+                (
+                    {"invoke_from": self.chance.choice(("debugger", "explore"))},
+                    {"charged_price": 0.25, "charged_currency": "USD"},
+                    {"charged_currency": None},
+                    {"model_id": self.chance.choice(MODEL_NAMES)},
+                )
+            )
+            values = ", ".join(f"{name} = ?" for name in told)
+            self.rows.execute(
+                f"UPDATE raw.messages SET {values} WHERE message_id = ?",
+                [*told.values(), row["message_id"]],
             )
 
     def message_of_a_run(self) -> None:
