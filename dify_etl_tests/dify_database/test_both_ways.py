@@ -1,6 +1,8 @@
 """What the console shows of a world, and what the database behind it holds, are the same rows."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,31 @@ def test_every_cell_is_the_same(
     of_agents += place.world.agents
     asked = [one.path for one in requests if "conversations" in one.path or "messages" in one.path]
     assert [path for path in asked if not any(app_id in path for app_id in of_agents)] == []
+
+
+def test_price_of_a_message_that_was_being_written_is_not_kept(tables: DifyTables) -> None:
+    """The database tells 0 until the answer is there. Where the API tells the tokens of it, the 0
+    is gone, and the database tells the price another night.
+    """
+    world = tables.place.world
+    talk = next(one for one in world.conversations.values() if one.mode == "chat")
+    message = world.add_message(talk.id, at=world.now() - timedelta(minutes=5), answer=None)
+    message.total_price = Decimal(0)
+
+    def read(place: Workplace) -> tuple[object, ...]:
+        place.read(("apps", *READ))
+        place.pass_time(hours=1)
+        columns = "message_tokens + answer_tokens, charged_price, invoke_from"
+        query = f"SELECT {columns} FROM raw.messages WHERE message_id = '{message.id}'"
+        (row,) = place.rows(query)
+        return tuple(row)
+
+    tables.fill()
+    assert read(tables.through()) == (0, 0, talk.invoke_from)
+    world.finish_message(message.id)
+    tables.fill()
+    assert read(tables.by_api()) == (168, None, talk.invoke_from)
+    assert read(tables.through()) == (168, message.total_price, talk.invoke_from)
 
 
 def test_a_home_may_change_the_way(tables: DifyTables) -> None:

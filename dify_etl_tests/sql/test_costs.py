@@ -142,6 +142,42 @@ def test_tokens_are_priced_as_the_model_showed_elsewhere(chat: HandWritten) -> N
     assert row["is_in_dify_figure"] is True
 
 
+def unit_prices(prompt: str, completion: str) -> dict[str, str]:
+    """Prices of 1,000 tokens, as the database tells them: in four digits."""
+    return {
+        "charged_prompt_unit_price": prompt,
+        "charged_prompt_price_unit": "0.001",
+        "charged_completion_unit_price": completion,
+        "charged_completion_price_unit": "0.001",
+    }
+
+
+def test_unit_prices_of_the_database_price_others(chat: HandWritten) -> None:
+    """A message that the API read, and Dify deleted before its database was read, costs what its
+    model does by the rows of the database.
+    """
+    told = charged("0.0035", "web-app") | unit_prices("0.0025", "0.01")
+    chat.message(**told, message_tokens=1000, answer_tokens=100)
+    chat.message(message_tokens=2000, answer_tokens=300, absent_since=NOON)
+    assert costs(chat, "price_source", "is_estimate") == {
+        ("database", False): Decimal("0.0035"),
+        ("unit_price", True): Decimal("0.008"),
+    }
+
+
+def test_unit_prices_that_the_database_rounded_price_nothing(chat: HandWritten) -> None:
+    """0.00015 for 1,000 tokens stands as 0.0002 in Dify's table, a third too much: a price that it
+    does not give is none that the model showed.
+    """
+    told = charged("0.00021", "web-app") | unit_prices("0.0002", "0.0006")
+    chat.message(**told, message_tokens=1000, answer_tokens=100)
+    chat.message(message_tokens=2000, answer_tokens=300)
+    assert costs(chat, "price_source") == {
+        ("database",): Decimal("0.00021"),
+        ("unknown",): None,
+    }
+
+
 def test_prices_of_the_nearest_day_count(chat: HandWritten) -> None:
     """A model that became cheaper is priced as it was near that day."""
     show_prices(chat)
@@ -632,8 +668,9 @@ def test_huge_prices_break_nothing(chat: HandWritten) -> None:
     huge = "999999999999999999.9999999999"
     chat.message(total_price=huge, total_tokens=9 * 10**18, currency="USD")
     chat.message(message_tokens=9 * 10**18, answer_tokens=9 * 10**18)
+    chat.message(**charged(huge, "web-app"), **unit_prices(huge, huge))
     chat.dify_says("total_price", 5)
-    assert len(chat.rows_of(MART)) == 2
+    assert len(chat.rows_of(MART)) == 3
 
 
 def test_same_build_gives_the_same_rows(chat: HandWritten) -> None:

@@ -321,6 +321,16 @@ class Workspace:
                     {"invoke_from": self.chance.choice(("debugger", "explore"))},
                     {"charged_price": 0.25, "charged_currency": "USD"},
                     {"charged_currency": None},
+                    {
+                        "message_tokens": 10,
+                        "answer_tokens": 20,
+                        "charged_price": self.chance.choice((0.05, 0.06)),
+                        "charged_currency": "USD",
+                        "charged_prompt_unit_price": 1,
+                        "charged_prompt_price_unit": 0.001,
+                        "charged_completion_unit_price": 2,
+                        "charged_completion_price_unit": 0.001,
+                    },
                     {"model_id": self.chance.choice(MODEL_NAMES)},
                 )
             )
