@@ -133,18 +133,23 @@ def _of_database(name: str, kind: str, what: str) -> Column:
     return Column(name, kind, f"{what}, {_NOT_TOLD}", is_volatile=True)
 
 
+def _charged(name: str, kind: str, what: str) -> Column:
+    """A price that holds for the tokens which the message then had: while it is written it is 0."""
+    return replace(_of_database(name, kind, what), told_with=("message_tokens", "answer_tokens"))
+
+
 _PRICE = "DECIMAL(28, 10)"
 INVOKE_FROM = _of_database(
     *("invoke_from", "VARCHAR"),
     "What asked: service-api, web-app, explore (in the console), debugger, …",
 )
 CHARGED_COLUMNS = (
-    _of_database("charged_price", _PRICE, "Price of question and answer in charged_currency"),
-    _of_database("charged_currency", "VARCHAR", "Currency of charged_price, as USD"),
-    _of_database("charged_prompt_unit_price", _PRICE, "Price of a unit of the prompt"),
-    _of_database("charged_prompt_price_unit", _PRICE, "That unit: 0.001 is 1,000 tokens"),
-    _of_database("charged_completion_unit_price", _PRICE, "Price of a unit of the answer"),
-    _of_database("charged_completion_price_unit", _PRICE, "That unit"),
+    _charged("charged_price", _PRICE, "Price of question and answer in charged_currency"),
+    _charged("charged_currency", "VARCHAR", "Currency of charged_price, as USD"),
+    _charged("charged_prompt_unit_price", _PRICE, "Price of a unit of the prompt"),
+    _charged("charged_prompt_price_unit", _PRICE, "That unit: 0.001 is 1,000 tokens"),
+    _charged("charged_completion_unit_price", _PRICE, "Price of a unit of the answer"),
+    _charged("charged_completion_price_unit", _PRICE, "That unit"),
     _of_database("model_provider", "VARCHAR", "Provider of the model that answered"),
     _of_database("model_id", "VARCHAR", "Name of that model"),
     INVOKE_FROM,

@@ -82,7 +82,8 @@ BY_DAY: Mapping[str, ByDay] = {
     "raw.messages": ByDay(
         "created_date",
         "conversation_id, message_id, charged_price, charged_currency, model_provider, model_id, "
-        f"{_HISTORY}",
+        "invoke_from, charged_prompt_unit_price, charged_prompt_price_unit, "
+        f"charged_completion_unit_price, charged_completion_price_unit, {_HISTORY}",
     ),
     "raw.message_feedbacks": ByDay(
         "message_created_date",

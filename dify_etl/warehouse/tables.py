@@ -29,6 +29,7 @@ class Column:
 
     is_volatile: the server changes it on every read; stored, but no change of the row.
     keeps_last: a lookup of the server; null never overwrites a value.
+    told_with: null once one of these columns is another one by a read that does not tell it.
     keeps_odd: a row that names it in `odd_fields` keeps the value that is held.
     is_signed: holds links whose signature changes on every read; compared without signatures.
     local_of: it is the local day or hour of this instant of the row.
@@ -44,6 +45,7 @@ class Column:
     is_signed: bool = False
     keeps_odd: bool = False
     local_of: str | None = None
+    told_with: tuple[str, ...] = ()
     is_text: bool = False
     is_person: bool = False
 

@@ -40,10 +40,11 @@ class Changes:
 def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: datetime) -> Changes:
     """Insert new rows, update changed ones, leave the rest; call it inside a transaction.
 
-    `frame` holds the key and any of the table's columns; columns that it lacks keep their values.
-    Of several rows with one key the last counts. A row that returns is absent no more. A row whose
-    key is held for another owner is not loaded, but told. Volatile columns are
-    stored but count as no change. Columns that a row names in `odd_fields` keep what is held.
+    `frame` holds the key and any of the table's columns; columns that it lacks keep their values,
+    but for those that hold for other values of the columns they were told with. Of several rows
+    with one key the last counts. A row that returns is absent no more. A row whose key is held for
+    another owner is not loaded, but told. Volatile columns are stored but count as no change.
+    Columns that a row names in `odd_fields` keep what is held.
     """
     if frame.is_empty():
         return Changes()
@@ -146,6 +147,7 @@ def _compare(database: Database, table: Table, columns: list[Column]) -> dict[st
 def _update(database: Database, table: Table, columns: list[Column], now: datetime) -> None:
     """Apply what `_actions` says of held rows."""
     updates = [f'"{column.name}" = {_incoming(column)}' for column in columns]
+    updates += _outdated(table, columns)
     volatile = [f'"{c.name}" = {_incoming(c)}' for c in columns if c.is_volatile]
     if table.keeps_history:
         updates += [f"changed_at = {_moment(now)}", "absent_since = NULL"]
@@ -159,6 +161,21 @@ def _update(database: Database, table: Table, columns: list[Column], now: dateti
         USING _actions s
         ON {_same_key(table)} {" ".join(clauses)}"""
     )
+
+
+def _outdated(table: Table, columns: Sequence[Column]) -> list[str]:
+    """Assignments that empty columns which the new row s does not tell, where it is other than the
+    held row t in the columns that these were told with.
+    """
+    told = {column.name: column for column in columns}
+    assignments = []
+    for column in table.columns:
+        others = [_differs(told[name]) for name in column.told_with if name in told]
+        if others and column.name not in told:
+            held = f't."{column.name}"'
+            is_other = " OR ".join(others)
+            assignments.append(f'"{column.name}" = CASE WHEN {is_other} THEN NULL ELSE {held} END')
+    return assignments
 
 
 def _insert(

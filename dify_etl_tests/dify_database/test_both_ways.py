@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,31 @@ def test_runs_are_counted_where_the_console_counts_them(
         assert place.rows(counted) == [(int(is_asked), told)]
         assert way == tables.by_api or moved(place.home, began.isoformat()) == {}
         place.pass_time(hours=1)
+
+
+def test_price_of_a_message_that_was_being_written_is_not_kept(tables: DifyTables) -> None:
+    """The database tells 0 until the answer is there. Where the API tells the tokens of it, the 0
+    is gone, and the database tells the price another night.
+    """
+    world = tables.place.world
+    talk = next(one for one in world.conversations.values() if one.mode == "chat")
+    message = world.add_message(talk.id, at=world.now() - timedelta(minutes=5), answer=None)
+    message.total_price = Decimal(0)
+
+    def read(place: Workplace) -> tuple[object, ...]:
+        place.read(("apps", *READ))
+        place.pass_time(hours=1)
+        columns = "message_tokens + answer_tokens, charged_price, invoke_from"
+        query = f"SELECT {columns} FROM raw.messages WHERE message_id = '{message.id}'"
+        (row,) = place.rows(query)
+        return tuple(row)
+
+    tables.fill()
+    assert read(tables.through()) == (0, 0, talk.invoke_from)
+    world.finish_message(message.id)
+    tables.fill()
+    assert read(tables.by_api()) == (168, None, talk.invoke_from)
+    assert read(tables.through()) == (168, message.total_price, talk.invoke_from)
 
 
 def test_a_home_may_change_the_way(tables: DifyTables) -> None:

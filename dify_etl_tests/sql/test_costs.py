@@ -10,6 +10,7 @@ import pytest
 from dify_etl_tests.sql.hand_written import DAY, NOON, RUN_ENDED, HandWritten
 
 MART = "marts.costs"
+EDITOR = {"from_source": "console", "from_end_user_id": None, "from_account_id": "editor"}
 Found = dict[tuple[Any, ...], Decimal | None]
 
 
@@ -59,6 +60,13 @@ def show_prices(warehouse: HandWritten, model: str = "gpt-4o", currency: str = "
     warehouse.node(run, app_id="flow", **model_call(model, currency=currency))
 
 
+def charged(price: str, invoke_from: str | None) -> dict[str, Any]:
+    """What Dify's database tells of a message to gpt-4o; an account explores and debugs."""
+    told = {"charged_price": price, "charged_currency": "USD", "invoke_from": invoke_from}
+    model = {"model_provider": "langgenius/openai/openai", "model_id": "gpt-4o"}
+    return told | model | (EDITOR if invoke_from in ("explore", "debugger") else {})
+
+
 @pytest.fixture
 def chat(warehouse: HandWritten) -> HandWritten:
     """A chat app with the model gpt-4o whose day was read."""
@@ -97,8 +105,9 @@ def test_price_of_the_database_comes_first(chat: HandWritten) -> None:
         charged_currency="RMB",
         model_provider="langgenius/deepseek/deepseek",
         model_id="deepseek-chat",
+        invoke_from="web-app",
     )
-    row = chat.one_row_of(MART)
+    row = chat.one_row_of(MART, "is_in_dify_figure")
     told = ("model", "provider", "model_source", "price_source", "currency", "is_estimate")
     assert [row[name] for name in told] == [
         *("deepseek-chat", "langgenius/deepseek/deepseek", "message", "database", "RMB", False)
@@ -109,8 +118,8 @@ def test_price_of_the_database_comes_first(chat: HandWritten) -> None:
 def test_what_the_database_says_is_free_is_free(chat: HandWritten) -> None:
     """A price of 0 with tokens: no unit price of elsewhere is put in its place."""
     show_prices(chat)
-    chat.message(message_tokens=2000, answer_tokens=300, charged_price="0", charged_currency="USD")
-    row = chat.one_row_of(MART, "app_id = 'app'")
+    chat.message(**charged("0", "service-api"), message_tokens=2000, answer_tokens=300)
+    row = chat.one_row_of(MART, "app_id = 'app' AND is_in_dify_figure")
     assert (row["price_source"], row["total_price"]) == ("database", 0)
 
 
@@ -131,6 +140,42 @@ def test_tokens_are_priced_as_the_model_showed_elsewhere(chat: HandWritten) -> N
     assert (row["price_source"], row["is_estimate"]) == ("unit_price", True)
     assert (row["total_price"], row["currency"]) == (Decimal("0.008"), "USD")
     assert row["is_in_dify_figure"] is True
+
+
+def unit_prices(prompt: str, completion: str) -> dict[str, str]:
+    """Prices of 1,000 tokens, as the database tells them: in four digits."""
+    return {
+        "charged_prompt_unit_price": prompt,
+        "charged_prompt_price_unit": "0.001",
+        "charged_completion_unit_price": completion,
+        "charged_completion_price_unit": "0.001",
+    }
+
+
+def test_unit_prices_of_the_database_price_others(chat: HandWritten) -> None:
+    """A message that the API read, and Dify deleted before its database was read, costs what its
+    model does by the rows of the database.
+    """
+    told = charged("0.0035", "web-app") | unit_prices("0.0025", "0.01")
+    chat.message(**told, message_tokens=1000, answer_tokens=100)
+    chat.message(message_tokens=2000, answer_tokens=300, absent_since=NOON)
+    assert costs(chat, "price_source", "is_estimate") == {
+        ("database", False): Decimal("0.0035"),
+        ("unit_price", True): Decimal("0.008"),
+    }
+
+
+def test_unit_prices_that_the_database_rounded_price_nothing(chat: HandWritten) -> None:
+    """0.00015 for 1,000 tokens stands as 0.0002 in Dify's table, a third too much: a price that it
+    does not give is none that the model showed.
+    """
+    told = charged("0.00021", "web-app") | unit_prices("0.0002", "0.0006")
+    chat.message(**told, message_tokens=1000, answer_tokens=100)
+    chat.message(message_tokens=2000, answer_tokens=300)
+    assert costs(chat, "price_source") == {
+        ("database",): Decimal("0.00021"),
+        ("unknown",): None,
+    }
 
 
 def test_prices_of_the_nearest_day_count(chat: HandWritten) -> None:
@@ -213,6 +258,50 @@ def test_console_rows_are_priced_by_unit_price(chat: HandWritten) -> None:
     row = chat.one_row_of(MART, "app_id = 'app'")
     assert (row["price_source"], row["is_in_dify_figure"]) == ("unit_price", False)
     assert (row["difference_reason"], row["total_price"]) == ("console", Decimal("0.000225"))
+
+
+def test_database_tells_exploring_from_debugging(chat: HandWritten) -> None:
+    """Dify's figure counts Explore, and neither debugging nor rows of which it has no caller; whom
+    the database names is who pays, and nothing is shared out or left to nobody.
+    """
+    chat.message(**charged("0.01", "service-api"))
+    chat.message(**charged("0.02", "explore"))
+    chat.message(**charged("0.04", "debugger"))
+    chat.message(**charged("0.08", None), from_end_user_id="old user")
+    chat.dify_says("total_price", 0.03)
+    assert costs(chat, "person_id", "is_in_dify_figure", "difference_reason") == {
+        ("user", True, None): Decimal("0.01"),
+        ("editor", True, None): Decimal("0.02"),
+        ("editor", False, "debugging"): Decimal("0.04"),
+        ("old user", False, "no invoke_from"): Decimal("0.08"),
+    }
+    assert {row["price_source"] for row in chat.rows_of(MART)} == {"database"}
+    day = chat.one_row_of("marts.app_daily_cost")
+    assert (day["total_price"], day["unattributed_share"]) == (Decimal("0.03"), 0)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_database_tells_exploring_on_days_without_a_figure(
+    warehouse: HandWritten, is_read: bool
+) -> None:
+    """Where Dify told no figure, or the day is not over, Explore is in the sum all the same."""
+    warehouse.app("agent-chat", model="gpt-4o")
+    warehouse.read_day(is_settled=is_read)
+    warehouse.message(**charged("0.02", "explore"))
+    warehouse.message(**charged("0.04", "debugger"))
+    day = warehouse.one_row_of("marts.app_daily_cost")
+    assert (day["total_price"], day["other_price"]) == (Decimal("0.02"), Decimal("0.04"))
+
+
+def test_old_servers_count_what_the_database_calls_debugging(chat: HandWritten) -> None:
+    """Up to 1.8 neither a debugger nor a missing caller takes a row out of Dify's figure."""
+    chat.message(**charged("0.04", "debugger"))
+    chat.message(**charged("0.08", None))
+    chat.dify_says("total_price", 0.12, server_version="1.8.1")
+    assert costs(chat, "person_id", "is_in_dify_figure") == {
+        ("editor", True): Decimal("0.04"),
+        ("user", True): Decimal("0.08"),
+    }
 
 
 def test_old_servers_count_debugging(chat: HandWritten) -> None:
@@ -579,8 +668,9 @@ def test_huge_prices_break_nothing(chat: HandWritten) -> None:
     huge = "999999999999999999.9999999999"
     chat.message(total_price=huge, total_tokens=9 * 10**18, currency="USD")
     chat.message(message_tokens=9 * 10**18, answer_tokens=9 * 10**18)
+    chat.message(**charged(huge, "web-app"), **unit_prices(huge, huge))
     chat.dify_says("total_price", 5)
-    assert len(chat.rows_of(MART)) == 2
+    assert len(chat.rows_of(MART)) == 3
 
 
 def test_same_build_gives_the_same_rows(chat: HandWritten) -> None:

@@ -94,6 +94,7 @@ class Workspace:
         return [
             self.message_changes,
             self.message_changes,
+            self.database_tells,
             self.message_of_a_run,
             self.run_changes,
             self.node_changes,
@@ -310,6 +311,33 @@ class Workspace:
                         {"from_end_user_id": "chat ada", "from_account_id": None},
                     )
                 ),
+            )
+
+    def database_tells(self) -> None:
+        """Dify's database tells of a message what the API does not, which is no change of it."""
+        if row := self.one("raw.messages", "message_id IS NOT NULL"):
+            told = self.chance.choice(
+                (
+                    {"invoke_from": self.chance.choice(("debugger", "explore"))},
+                    {"charged_price": 0.25, "charged_currency": "USD"},
+                    {"charged_currency": None},
+                    {
+                        "message_tokens": 10,
+                        "answer_tokens": 20,
+                        "charged_price": self.chance.choice((0.05, 0.06)),
+                        "charged_currency": "USD",
+                        "charged_prompt_unit_price": 1,
+                        "charged_prompt_price_unit": 0.001,
+                        "charged_completion_unit_price": 2,
+                        "charged_completion_price_unit": 0.001,
+                    },
+                    {"model_id": self.chance.choice(MODEL_NAMES)},
+                )
+            )
+            values = ", ".join(f"{name} = ?" for name in told)
+            self.rows.execute(
+                f"UPDATE raw.messages SET {values} WHERE message_id = ?",
+                [*told.values(), row["message_id"]],
             )
 
     def message_of_a_run(self) -> None:

@@ -153,6 +153,70 @@ def _reason(
     return LATER if has_more else f"{theirs} in the database, {ours} here"
 
 
+def test_costs_from_the_database_are_whose_they_are(
+    sample: Sample, empty_file: Path, tmp_path: Path, tell: Tell
+) -> None:
+    """With the database as the source each actor of a real server pays what the database says, and
+    the figure of the day is met: Explore is in it, debugging and old rows without a caller are not.
+    """
+    path = tmp_path / "live.duckdb"
+    path.write_bytes(empty_file.read_bytes())
+    with open_database(path) as database:
+        warehouse = HandWritten(database)
+        for name in ("apps", "daily_statistics"):
+            _load(warehouse, sample.version, name)
+        warehouse.add("ops.source", timezone=ZONE, server_version=sample.version, workspace_id="w")
+        database.execute(
+            """CREATE TEMP TABLE told AS
+            SELECT app_id, usage_date, nullif(invoke_from, 'null') AS invoke_from, currency,
+                coalesce(actor_id, '') AS actor_id, total_price,
+                row_number() OVER () AS number
+            FROM read_parquet(?) JOIN staging.stg_apps USING (app_id)
+            WHERE total_price > 0 AND app_mode IN ('chat', 'agent-chat', 'completion')""",
+            [str(sample.database_messages)],
+        )
+        database.execute(
+            """INSERT INTO raw.messages BY NAME SELECT app_id, number AS conversation_id,
+                number AS message_id, usage_date AS created_date, invoke_from, 'normal' AS status,
+                if(is_account, 'console', 'api') AS from_source, actor_id AS from_end_user_id,
+                total_price AS charged_price, currency AS charged_currency
+            FROM (SELECT *, coalesce(invoke_from IN ('explore', 'debugger'), false) AS is_account
+                FROM told)"""
+        )
+        database.execute(
+            """INSERT INTO ops.slices (feed, app_id, slice_date, state, is_settled, read_at)
+            SELECT feed, app_id, usage_date, 'proven', true, now()
+            FROM (SELECT DISTINCT app_id, usage_date FROM told),
+                (SELECT unnest(['daily_statistics', 'messages']) AS feed)"""
+        )
+        build_models(database, models_behind("marts.costs"))
+        database.execute(
+            """CREATE TEMP TABLE counted AS
+            SELECT * FROM told WHERE ? = '1.0.0' OR invoke_from <> 'debugger'""",
+            [sample.version],
+        )
+        # The database of 1.16.1 was copied after Dify had counted.
+        database.execute(
+            """CREATE TEMP TABLE days AS SELECT app_id, usage_date FROM counted
+            JOIN raw.daily_statistics f USING (app_id)
+            WHERE usage_date = statistic_date AND metric = 'total_price'
+            GROUP BY ALL HAVING sum(total_price) = max(value)"""
+        )
+        (days,) = database.rows("SELECT count(*) FROM days")[0]
+        assert days > 60
+        theirs = database.rows(
+            """SELECT app_id, usage_date, actor_id, currency, sum(total_price)
+            FROM counted SEMI JOIN days USING (app_id, usage_date) GROUP BY ALL ORDER BY ALL"""
+        )
+        ours = database.rows(
+            """SELECT app_id, usage_date, person_id, currency, sum(total_price) FROM marts.costs
+            SEMI JOIN days USING (app_id, usage_date) WHERE is_in_dify_figure
+            GROUP BY ALL ORDER BY ALL"""
+        )
+        assert ours == theirs
+    tell(f"costs from the database of Dify {sample.version}: {days} days, each actor's own")
+
+
 def test_every_figure_of_a_real_server_is_equal_or_explained(sample: Sample, tell: Tell) -> None:
     """But those of 1.0.0 whose rows changed after the figure was read: they are late, by name."""
     rows = sample.warehouse.database.rows(

@@ -171,7 +171,8 @@ def test_figures_of_one_day_are_one_row(read: Read, version: str, zone: str) -> 
         "unanswered_questions": "app_id, question_group",
         "api_key_posture": "api_key_id",
         "app_history": "app_id, change_kind, change_id",
-        "conversation_days": "app_id, message_date, conversation_id, end_user_id, is_absent",
+        "conversation_days": "app_id, message_date, conversation_id, end_user_id, is_absent, "
+        "counted_as",
         "recomputed_statistics": "app_id, statistic_date, metric",
         "statistics_reconciliation": "app_id, statistic_date, metric",
     }

@@ -176,6 +176,63 @@ def test_explored_rows_are_counted(chat: HandWritten) -> None:
     ]
 
 
+@pytest.mark.parametrize("talks", [1, 12])
+def test_database_tells_which_talks_are_left_out(chat: HandWritten, talks: int) -> None:
+    """Of equal talks of accounts those are left out that are debugging by Dify's database, of few
+    and of many, and that is certain. Prices that it tells are no price that Dify does not show.
+    """
+    charged: dict[str, Any] = {"charged_price": "0.01", "charged_currency": "USD"}
+    for number in range(talks):
+        talk(chat, f"a{number:02}", **CONSOLE, **charged, invoke_from="debugger")
+        talk(chat, f"b{number:02}", **CONSOLE, **charged, invoke_from="explore")
+    talk(chat, "old", **charged)
+    told: dict[str, Any] = {"daily_messages": talks, "daily_conversations": talks}
+    dify_counts(chat, **told, daily_end_users=0, token_count=30 * talks)
+    chat.dify_says("total_price", talks / 100)
+    chat.dify_says("average_session_interactions", 1)
+    rows = chat.rows_of("marts.conversation_days")
+    assert {row["conversation_id"]: row["left_out_reason"] for row in rows} == {
+        **{f"a{number:02}": "debugging" for number in range(talks)},
+        **{f"b{number:02}": None for number in range(talks)},
+        "old": "no invoke_from",
+    }
+    assert {row["is_certain"] for row in rows} == {True}
+    assert row_of(chat)["reason"] == (
+        f"Dify 1.12.1 leaves out {talks} messages of accounts as debugging and 1 messages as old "
+        "rows without invoke_from (its rule since 1.9.0); they are marked in "
+        "marts.conversation_days."
+    )
+    verdicts = {row["metric"]: row["verdict"] for row in chat.rows_of(MART)}
+    assert verdicts["total_price"] == verdicts["average_session_interactions"] == "equal"
+    assert verdicts["daily_messages"] == verdicts["token_count"] == "explained"
+
+
+def test_database_tells_a_part_of_a_talk(chat: HandWritten) -> None:
+    """Messages of one conversation from before callers were noted, and from after: Dify counts the
+    conversation, and of its messages those that have a caller.
+    """
+    chat.add("raw.conversations", conversation_id="long", app_id="app", created_at=NOON)
+    for invoke_from in (None, None, "service-api"):
+        chat.message("long", charged_price="0.01", charged_currency="USD", invoke_from=invoke_from)
+    dify_counts(chat)
+    chat.dify_says("average_session_interactions", 1)
+    assert {row["verdict"] for row in chat.rows_of(MART, "metric LIKE 'daily%'")} == {
+        *("equal", "explained")
+    }
+    row = row_of(chat, "average_session_interactions")
+    assert (row["verdict"], row["our_figure"], row["left_out_rows"]) == ("explained", 3, 2)
+
+
+def test_what_the_database_does_not_tell_is_found_by_the_figures(chat: HandWritten) -> None:
+    """Of talks that the API brought the rest of the figures tells which are debugging."""
+    talk(chat, "a", **CONSOLE, charged_currency="USD", invoke_from="debugger")
+    talk(chat, "b", **CONSOLE, message_tokens=7)
+    talk(chat, "c", **CONSOLE, message_tokens=8)
+    dify_counts(chat, daily_end_users=0, token_count=28)
+    found = chat.rows_of("marts.conversation_days", "NOT is_counted")
+    assert [row["conversation_id"] for row in found] == ["a", "b"]
+
+
 def test_end_users_tell_which_talk_is_left_out(warehouse: HandWritten) -> None:
     """Unopened logs tell no tokens: that an end user is lacking shows that Explore was counted and
     an old row was not.

@@ -108,6 +108,29 @@ def test_frame_with_some_columns_leaves_the_others(database: Database) -> None:
     assert database.rows("SELECT text, author, hits FROM raw.notes") == [("new", "Ada", 1)]
 
 
+def test_value_goes_with_those_that_it_was_told_with(database: Database) -> None:
+    """A price that another source told for the tokens of then is none of the tokens of now: a row
+    with other tokens that does not tell the price takes it out, any other change leaves it.
+    """
+    messages = raw_table("messages")
+    database.ensure(messages)
+
+    def come(**values: object) -> list[tuple[object, ...]]:
+        rows = [{"conversation_id": "talk", "message_id": "a", **values}]
+        with database.transaction():
+            upsert(database, messages, frame(messages, rows, [*rows[0]]), now=LATER)
+        return database.rows(
+            "SELECT message_tokens, charged_price, charged_currency, invoke_from FROM raw.messages"
+        )
+
+    first = {"message_tokens": 0, "charged_price": 0, "charged_currency": "USD"}
+    told = come(**first, invoke_from="explore")
+    assert told == [(0, 0, "USD", "explore")]
+    assert come(message_tokens=0, status="error") == told
+    assert come(message_tokens=11, status="normal") == [(11, None, None, "explore")]
+    assert come(message_tokens=11, charged_price=2) == [(11, 2, None, "explore")]
+
+
 def test_vanished_row_is_marked_and_returns(database: Database) -> None:
     """A row missing from a whole read is marked absent, once; when it is back it is unmarked."""
     load(database, note(), note(note_id="n2"), note(note_id="other"))

@@ -1,4 +1,4 @@
--- One row per app, local day, conversation, end user and is_absent: its messages of the day.
+-- One row per app, local day, conversation, end user, is_absent and counted_as: its messages then.
 -- incremental: app_id, message_date
 -- whole in stretches of days
 -- linked by: conversation, rating
@@ -9,6 +9,7 @@
 -- conversation_id: Id of the conversation.
 -- end_user_id: End user who asked; null: an account did.
 -- is_absent: Whether the messages are known to be deleted in Dify.
+-- counted_as: By Dify's database counted, debugging or no invoke_from; null: it did not tell.
 -- is_console: Whether accounts asked, in Explore or while debugging.
 -- is_listed: Whether the lists of Dify show the conversation itself.
 -- messages: Messages.
@@ -26,10 +27,11 @@
 
 -- Since 1.9.0 Dify's figures leave out debugging, and old rows without `invoke_from`. Chatflows
 -- list neither. In the lists of chat, agent-chat, completion and agent apps debugging looks like
--- Explore, and rows without `invoke_from` look like all others: which ones are left out shows only
--- in Dify's figures. So conversations are chosen whose messages, number and tokens are together
--- what Dify's figures lack, if there are several with whom as many end users go: first among those
--- of accounts alone. Sets of up to ten conversations
+-- Explore, and rows without `invoke_from` look like all others: which ones are left out Dify's
+-- database tells (counted_as), and where it was not read, Dify's figures alone show it. So of the
+-- conversations of which it does not tell those are chosen whose messages, number and tokens are
+-- together what Dify's figures lack, if there are several with whom as many end users go: first
+-- among those of accounts alone. Sets of up to ten conversations
 -- of accounts and ten others are all tried, of more those of one or two, or all but these. When
 -- none fits to the digit, the nearest of those of accounts are left out, and the rest differs.
 -- Where more than two of so many are lacking, and no set that is tried fits, none is left out and
@@ -78,6 +80,7 @@ asked as (
         messages.conversation_id,
         messages.end_user_id,
         messages.is_absent,
+        messages.counted_as,
         coalesce(messages.from_source = 'console', false) as is_console,
         case
             when apps.app_mode = 'advanced-chat' then charged_tokens.tokens
@@ -115,6 +118,7 @@ summed as (
         conversation_id,
         end_user_id,
         is_absent,
+        counted_as,
         bool_or(is_console) as is_console,
         count(*) as messages,
         coalesce(sum(tokens), 0)::decimal(38, 0) as tokens,
@@ -126,31 +130,7 @@ summed as (
         count(*) filter (where latency_seconds is null) as untold_latencies,
         max(absent_since) as absent_at
     from asked
-    group by app_id, message_date, conversation_id, end_user_id, is_absent
-),
-
-parts as (
-    select
-        summed.app_id,
-        apps.app_mode,
-        summed.message_date,
-        summed.conversation_id,
-        summed.end_user_id,
-        summed.is_absent,
-        summed.is_console,
-        talks.conversation_id is not null as is_listed,
-        summed.messages,
-        summed.tokens,
-        summed.answer_tokens,
-        summed.latency_seconds,
-        summed.likes,
-        summed.joined_rows,
-        summed.untold_tokens,
-        summed.untold_latencies,
-        summed.absent_at
-    from summed
-    join apps on summed.app_id = apps.app_id
-    left join talks on summed.conversation_id = talks.conversation_id
+    group by app_id, message_date, conversation_id, end_user_id, is_absent, counted_as
 ),
 
 figures as (
@@ -167,10 +147,58 @@ figures as (
     group by app_id, statistic_date
 ),
 
+versioned as (
+    select
+        summed.*,
+        coalesce(figures.server_version, (select server_version from source)) as counted_by
+    from summed
+    left join figures
+        on summed.app_id = figures.app_id and summed.message_date = figures.statistic_date
+),
+
+parts as (
+    select
+        versioned.app_id,
+        apps.app_mode,
+        versioned.message_date,
+        versioned.conversation_id,
+        versioned.end_user_id,
+        versioned.is_absent,
+        versioned.counted_as,
+        coalesce(
+            try_cast(split_part(versioned.counted_by, '.', 1) as integer) * 1000
+            + try_cast(split_part(versioned.counted_by, '.', 2) as integer),
+            9000
+        ) >= 1009 as leaves_out_debugging,
+        versioned.is_console,
+        talks.conversation_id is not null as is_listed,
+        versioned.messages,
+        versioned.tokens,
+        versioned.answer_tokens,
+        versioned.latency_seconds,
+        versioned.likes,
+        versioned.joined_rows,
+        versioned.untold_tokens,
+        versioned.untold_latencies,
+        versioned.absent_at
+    from versioned
+    join apps on versioned.app_id = apps.app_id
+    left join talks on versioned.conversation_id = talks.conversation_id
+),
+
 figure_days as (
     select app_id, slice_date
     from ops.slices
     where feed = 'daily_statistics' and slice_date is not null and state = 'proven'
+),
+
+-- What Dify's figures count, as far as its database or the version tells.
+counted_parts as (
+    select *
+    from parts
+    where
+        not is_absent
+        and not (leaves_out_debugging and coalesce(counted_as <> 'counted', false))
 ),
 
 days as (
@@ -181,11 +209,12 @@ days as (
         count(distinct parts.end_user_id) as end_users,
         sum(parts.messages)::bigint as messages,
         sum(parts.tokens)::decimal(38, 0) as tokens,
-        sum(parts.untold_tokens) as untold_tokens
-    from parts
+        sum(parts.untold_tokens) as untold_tokens,
+        bool_or(parts.leaves_out_debugging) as leaves_out_debugging
+    from counted_parts as parts
     join figure_days
         on parts.app_id = figure_days.app_id and parts.message_date = figure_days.slice_date
-    where not parts.is_absent and parts.app_mode <> 'advanced-chat'
+    where parts.app_mode <> 'advanced-chat'
     group by parts.app_id, parts.message_date
 ),
 
@@ -198,8 +227,7 @@ compared as (
         coalesce(figures.tokens, 0) as told_tokens,
         coalesce(figures.end_users, 0) as told_end_users,
         days.untold_tokens > 0
-        or figures.tokens is null and figures.messages is not null as is_without_tokens,
-        coalesce(figures.server_version, (select server_version from source)) as counted_by
+        or figures.tokens is null and figures.messages is not null as is_without_tokens
     from days
     left join figures
         on days.app_id = figures.app_id and days.message_date = figures.statistic_date
@@ -215,13 +243,7 @@ lacks as (
         if(is_without_tokens, 0, tokens - told_tokens)::decimal(38, 0) as tokens,
         is_without_tokens
     from compared
-    where
-        conversations > told_conversations
-        and coalesce(
-            try_cast(split_part(counted_by, '.', 1) as integer) * 1000
-            + try_cast(split_part(counted_by, '.', 2) as integer),
-            9000
-        ) >= 1009
+    where conversations > told_conversations and leaves_out_debugging
 ),
 
 user_days as (
@@ -230,9 +252,9 @@ user_days as (
         parts.message_date,
         parts.end_user_id,
         count(distinct parts.conversation_id) as conversations
-    from parts
+    from counted_parts as parts
     join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
-    where not parts.is_absent and parts.end_user_id is not null
+    where parts.end_user_id is not null
     group by parts.app_id, parts.message_date, parts.end_user_id
 ),
 
@@ -246,17 +268,18 @@ candidates as (
         max(user_days.conversations) as user_conversations,
         sum(parts.messages)::bigint as messages,
         sum(if(lacks.is_without_tokens, 0, parts.tokens))::decimal(38, 0) as tokens
-    from parts
+    from counted_parts as parts
     join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
     left join user_days
         on parts.app_id = user_days.app_id
         and parts.message_date = user_days.message_date
         and parts.end_user_id = user_days.end_user_id
     where
-        not parts.is_absent
-        and parts.is_listed
+        parts.is_listed
         and (parts.is_console or parts.app_mode <> 'agent')
     group by parts.app_id, parts.message_date, parts.conversation_id
+    -- A conversation of which one message is told to be counted is counted that day.
+    having bool_and(parts.counted_as is null)
 ),
 
 numbered as (
@@ -619,6 +642,7 @@ select
     parts.conversation_id,
     parts.end_user_id,
     parts.is_absent,
+    parts.counted_as,
     parts.is_console,
     parts.is_listed,
     parts.messages,
@@ -630,8 +654,16 @@ select
     parts.untold_tokens,
     parts.untold_latencies,
     parts.absent_at,
-    not parts.is_absent and left_out.conversation_id is null as is_counted,
-    case when not parts.is_absent then left_out.left_out_reason end as left_out_reason,
+    not parts.is_absent
+    and case
+        when parts.counted_as is null then left_out.conversation_id is null
+        else parts.counted_as = 'counted' or not parts.leaves_out_debugging
+    end as is_counted,
+    case
+        when parts.is_absent then null
+        when parts.counted_as is null then left_out.left_out_reason
+        when parts.leaves_out_debugging then nullif(parts.counted_as, 'counted')
+    end as left_out_reason,
     coalesce(certainties.is_certain, true) as is_certain
 from parts
 left join left_out

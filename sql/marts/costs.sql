@@ -34,6 +34,7 @@
 --   unit_price    tokens times what the model showed elsewhere in this workspace, near that day
 --   allocated     the rest of Dify's figure of the day, shared out by tokens
 --   unattributed  what is left of that figure: of logs that nobody opened, of Explore in chats
+--                 where only Dify's database could tell it from debugging
 --   unknown       nobody tells: the rows are counted, and have no price
 -- The rows with is_in_dify_figure add up to the largest figure that Dify ever told for an app and
 -- settled day (stg_largest_figures), to the last digit: in whole units of 10^-7, the remainder to
@@ -153,15 +154,11 @@ priced as (
             of_provider_word.currency
         ) as model_currency,
         case
-            when charges.app_mode = 'workflow' and charges.is_debugging then 'debugging'
-            when charges.app_mode = 'workflow' then null
-            when charges.is_debugging and not charges.is_debugging_counted then 'debugging'
-            when charges.doubt = 'nodes beyond message' then charges.doubt
             when
-                charges.is_console
-                and charges.app_mode in ('chat', 'agent-chat', 'completion')
-                and not charges.is_debugging_counted
-                then 'console'
+                charges.left_out_reason is not null
+                and (charges.app_mode = 'workflow' or not charges.is_debugging_counted)
+                then charges.left_out_reason
+            when charges.doubt = 'nodes beyond message' then charges.doubt
         end as outside_reason
     from charges
     left join nearest_prices

@@ -124,10 +124,12 @@ statistics_reads as (
     where feed = 'daily_statistics' and slice_date is not null
 ),
 
+-- Of messages of which Dify's database does not tell it the conversation is left out as a whole.
 talks_left_out as (
-    select distinct conversation_id, left_out_reason
+    select conversation_id, counted_as, min(left_out_reason) as left_out_reason
     from marts.conversation_days
     where left_out_reason is not null
+    group by conversation_id, counted_as
 ),
 
 -- What Dify counted then: later messages of these conversations raise the figure of a past day.
@@ -136,12 +138,25 @@ conversation_lengths as (
         talks.app_id,
         talks.created_date,
         talks.conversation_id,
-        any_value(talks_left_out.left_out_reason) as left_out_reason,
         count(*) filter (where not messages.is_absent and not talks.is_absent) as messages,
+        count(*) filter (
+            where
+                not messages.is_absent
+                and not talks.is_absent
+                and talks_left_out.left_out_reason is null
+        ) as counted_messages,
+        count(*) filter (
+            where
+                not messages.is_absent
+                and not talks.is_absent
+                and talks_left_out.left_out_reason = 'no invoke_from'
+        ) as nameless_messages,
         count(*) as held_messages
     from staging.stg_conversations as talks
     join staging.stg_message_rows as messages on talks.conversation_id = messages.conversation_id
-    left join talks_left_out on talks.conversation_id = talks_left_out.conversation_id
+    left join talks_left_out
+        on talks.conversation_id = talks_left_out.conversation_id
+        and messages.counted_as is not distinct from talks_left_out.counted_as
     left join statistics_reads
         on talks.app_id = statistics_reads.app_id
         and talks.created_date = statistics_reads.slice_date
@@ -155,13 +170,11 @@ beginning_days as (
         created_date,
         count(*) filter (where messages > 0) as conversations,
         round(avg(messages) filter (where messages > 0), 2)::decimal(38, 10) as length,
-        round(avg(messages) filter (where messages > 0 and left_out_reason is null), 2)
+        round(avg(counted_messages) filter (where counted_messages > 0), 2)
         ::decimal(38, 10) as counted_length,
         round(avg(held_messages), 2)::decimal(38, 10) as held_length,
-        coalesce(sum(messages) filter (where left_out_reason is not null), 0)::bigint
-            as left_out_rows,
-        coalesce(sum(messages) filter (where left_out_reason = 'no invoke_from'), 0)::bigint
-            as nameless_rows,
+        sum(messages - counted_messages)::bigint as left_out_rows,
+        sum(nameless_messages)::bigint as nameless_rows,
         sum(held_messages - messages)::bigint as absent_rows
     from conversation_lengths
     group by app_id, created_date

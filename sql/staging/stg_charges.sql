@@ -19,14 +19,18 @@
 -- total_price: What was charged, in `currency`, in 7 digits as Dify stores it; null: untold.
 -- currency: Currency of the price; null when there is none, or the price is 0.
 -- doubt: Why Dify's figure may leave it out: message says 0, message deleted, nodes beyond message.
--- is_console: Whether an account asked, in Explore or while debugging.
--- is_debugging: Whether it is known to be debugging.
+-- left_out_reason: Why Dify's figures leave it out: see below; null: they count it.
 -- absent_since: When Dify was proven to have the message no more, UTC; null: there.
 -- messages: 1 for the first charge of a message, else 0.
 -- node_executions: 1 for a node, else 0.
 -- prompt_tokens: Tokens of prompts; those of a message stand once, with its first charge.
 -- completion_tokens: Tokens of answers, likewise.
 -- total_tokens: Tokens of both; null where Dify does not tell.
+
+-- Why figures since 1.9.0 leave a charge out:
+--   debugging       it is known to be debugging
+--   no invoke_from  Dify's database has none: an old row
+--   console         an account asked, in Explore or while debugging, and nobody tells which of them
 
 -- Counted once: an iteration or a loop repeats what its inner nodes cost, and a tool that is a
 -- workflow repeats what the run inside cost, which stands in the other app. A zero without tokens
@@ -77,6 +81,7 @@ messages as (
         and coalesce(stg_messages.message_tokens::hugeint + stg_messages.answer_tokens, 0) = 0
             as is_told_to_be_free,
         coalesce(stg_messages.from_source = 'console', false) as is_console,
+        stg_messages.counted_as,
         stg_messages.absent_since,
         stg_messages.message_tokens as prompt_tokens,
         stg_messages.answer_tokens as completion_tokens,
@@ -309,8 +314,7 @@ charges_of_parts as (
         parts_by_price.units,
         parts_by_price.currency,
         parts_by_price.doubt,
-        messages.is_console,
-        false as is_debugging,
+        nullif(messages.counted_as, 'counted') as left_out_reason,
         messages.absent_since,
         parts_by_price.messages,
         parts_by_price.node_executions,
@@ -339,8 +343,12 @@ charges_of_messages as (
         (told_price * 10000000)::hugeint as units,
         currency,
         null as doubt,
-        is_console,
-        app_mode = 'agent' and is_console and told_price is null as is_debugging,
+        case
+            when counted_as is not null then nullif(counted_as, 'counted')
+            when is_console and app_mode in ('chat', 'agent-chat', 'completion') then 'console'
+            -- Logs of agents tell a price of every message, but of debugging.
+            when is_console and app_mode = 'agent' and told_price is null then 'debugging'
+        end as left_out_reason,
         absent_since,
         1 as messages,
         0 as node_executions,
@@ -373,8 +381,7 @@ charges_of_runs as (
             when leaves.app_mode <> 'workflow' and not coalesce(runs.is_debugging, false)
                 then 'message deleted'
         end as doubt,
-        coalesce(runs.is_debugging, false) as is_console,
-        coalesce(runs.is_debugging, false) as is_debugging,
+        case when runs.is_debugging then 'debugging' end as left_out_reason,
         null as absent_since,
         0 as messages,
         1 as node_executions,
@@ -415,8 +422,7 @@ select
     (units::decimal(31, 0) * 0.0000001::decimal(7, 7))::decimal(38, 10) as total_price,
     case when units > 0 then currency end as currency,
     doubt,
-    is_console,
-    is_debugging,
+    left_out_reason,
     absent_since::timestamptz as absent_since,
     messages,
     node_executions,

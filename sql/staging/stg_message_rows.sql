@@ -8,6 +8,7 @@
 -- created_at: When the question came, UTC.
 -- message_tokens: Tokens of the prompt, as Dify's statistics count them.
 -- answer_tokens: Tokens of the answer, as Dify's statistics count them.
+-- counted_as: By Dify's database counted, debugging or no invoke_from; null: it did not tell.
 -- is_absent: Whether Dify was proven to have it no more.
 
 -- DuckDB makes the joins of stg_messages for queries as well that ask for nothing of them.
@@ -30,6 +31,12 @@ select
     latency_seconds,
     annotation_id,
     annotation_hit_id,
+    case
+        when invoke_from = 'debugger' then 'debugging'
+        when invoke_from is not null then 'counted'
+        -- No message of Dify's database is without a currency.
+        when charged_currency is not null then 'no invoke_from'
+    end as counted_as,
     loaded_at,
     changed_at,
     absent_since,

@@ -29,6 +29,7 @@
 -- annotation_created_at: When it was annotated, UTC.
 -- annotation_hit_created_at: When that annotation was written, UTC; Dify does not tell when it gave the answer.
 -- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
+-- counted_as: By Dify's database counted, debugging or no invoke_from; null: it did not tell.
 -- is_absent: Whether Dify was proven to have it no more.
 
 with messages as (
@@ -100,6 +101,12 @@ select
     model_provider,
     model_id,
     invoke_from,
+    case
+        when invoke_from = 'debugger' then 'debugging'
+        when invoke_from is not null then 'counted'
+        -- No message of Dify's database is without a currency.
+        when charged_currency is not null then 'no invoke_from'
+    end as counted_as,
     odd_fields,
     extra,
     loaded_at,

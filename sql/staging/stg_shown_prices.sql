@@ -12,6 +12,9 @@
 -- completion_price_unit: The unit of the answer as part of a token price.
 -- showings: Calls of that day that showed just these prices.
 
+-- Dify's database has unit prices in four digits, and may have rounded them: they are taken where
+-- they give the price that was charged, to the last digit.
+
 with apps as (
     select app_id, app_mode from staging.stg_apps
 ),
@@ -25,6 +28,19 @@ node_usages as (
         coalesce(json_extract(process_data, 'usage'), json_extract(outputs, 'usage')) as told
     from staging.stg_node_executions
     where total_tokens > 0
+),
+
+messages as (
+    select
+        stg_messages.*,
+        coalesce(
+            stg_messages.total_tokens > 0
+            and stg_messages.prompt_unit_price + stg_messages.completion_unit_price > 0,
+            false
+        ) as is_shown
+    from staging.stg_messages
+    join apps on stg_messages.app_id = apps.app_id
+    where apps.app_mode in ('chat', 'agent-chat', 'completion')
 ),
 
 shown as (
@@ -45,18 +61,36 @@ shown as (
     from node_usages
     union all
     select
-        messages.app_id,
-        messages.provider,
-        messages.model,
-        messages.currency,
-        messages.created_date,
-        messages.prompt_unit_price,
-        messages.prompt_price_unit,
-        messages.completion_unit_price,
-        messages.completion_price_unit
-    from staging.stg_messages as messages
-    join apps on messages.app_id = apps.app_id
-    where apps.app_mode in ('chat', 'agent-chat', 'completion') and messages.total_tokens > 0
+        app_id,
+        provider,
+        model,
+        if(is_shown, currency, charged_currency) as currency,
+        created_date,
+        if(is_shown, prompt_unit_price, charged_prompt_unit_price) as prompt_unit_price,
+        if(is_shown, prompt_price_unit, charged_prompt_price_unit) as prompt_price_unit,
+        if(is_shown, completion_unit_price, charged_completion_unit_price)
+            as completion_unit_price,
+        if(is_shown, completion_price_unit, charged_completion_price_unit)
+            as completion_price_unit
+    from messages
+    where
+        is_shown
+        or charged_price >= 0.0001
+        and abs(
+            try_cast(charged_price as decimal(24, 7))
+            - round(
+                try_cast(message_tokens as decimal(10, 0))
+                * try_cast(charged_prompt_unit_price as decimal(14, 8))
+                * try_cast(charged_prompt_price_unit as decimal(9, 7)),
+                7
+            )
+            - round(
+                try_cast(answer_tokens as decimal(10, 0))
+                * try_cast(charged_completion_unit_price as decimal(14, 8))
+                * try_cast(charged_completion_price_unit as decimal(9, 7)),
+                7
+            )
+        ) <= 0.0000001
 )
 
 select
