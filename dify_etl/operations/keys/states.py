@@ -56,7 +56,8 @@ class Rotation(BaseModel):
     # Making the key: written before Dify is asked.
     listed_key_ids: tuple[str, ...] = ()
     create_began_at: datetime | None = None
-    create_ended_at: datetime | None = None
+    create_ended_at: datetime | None = None  # the answer, or the end of waiting for one
+    create_was_answered: bool = False  # with an error of Dify: it did not go on with the request
     new_key_id: str | None = None
     new_fingerprint: str | None = None
     found_empty: bool = False  # the entry held nothing when the rotation was planned

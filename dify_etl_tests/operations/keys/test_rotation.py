@@ -301,6 +301,87 @@ def test_two_keys_after_a_lost_answer_need_a_person(tmp_path: Path) -> None:
     assert shop.held() == shop.named["web"].token
 
 
+def _no_key_is_made(fault: Fault) -> Faults:
+    """Dify, or what stands before it, answers the request for a key with this, and makes none."""
+
+    def before(number: int, method: str, path: str) -> Fault | None:
+        return fault if method == "POST" and path.endswith("/api-keys") else None
+
+    return Faults(before_request=before)
+
+
+@pytest.mark.parametrize(
+    ("version", "mask"), [("1.12.1", False), ("1.14.2", True), ("1.14.2", "stars")]
+)
+def test_key_that_a_colleague_makes_after_an_error_is_not_ours(
+    tmp_path: Path, version: str, mask: bool | str
+) -> None:
+    """Dify answered that it made none: one that appears minutes later is neither handed over nor
+    deleted, and ours is made by the next run.
+    """
+    shop = Workshop(tmp_path, version, mask_keys=mask)
+    shop.night(_no_key_is_made(Fault.SERVER_ERROR))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    shop.pass_time(minutes=1)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert shop.held() not in {theirs.token, shop.named["web"].token}
+    planned = shop.rotation().plan_rollback(only(shop).rotation_id)
+    shop.rotation().roll_back(only(shop).rotation_id, planned.plan.plan_id)
+    assert {*shop.world.api_keys} == {theirs.id, shop.named["web"].id}
+
+
+def test_key_that_appears_after_a_broken_connection_needs_a_person(tmp_path: Path) -> None:
+    """Dify may have gone on with the request: whose the key is, nobody guesses."""
+    shop = Workshop(tmp_path)
+    shop.night(_no_key_is_made(Fault.TIMEOUT))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    for act in ("apply", "rollback"):
+        if act == "apply":
+            shop.night()
+        else:
+            planned = shop.rotation().plan_rollback(only(shop).rotation_id)
+            shop.rotation().roll_back(only(shop).rotation_id, planned.plan.plan_id)
+        assert only(shop).needs_person
+        assert f"whether key {theirs.id} is ours" in only(shop).message
+        assert theirs.id in shop.world.api_keys
+        assert shop.held() == shop.named["web"].token
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_lost_key_that_nobody_can_read_is_left_to_a_person(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """By its time alone no key is deleted; once a person deleted it, the rotation goes on."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
+
+    def lose(number: int, method: str, path: str, status: int) -> Fault | None:
+        return Fault.LOST if method == "POST" and path.endswith("/api-keys") else None
+
+    shop.night(Faults(after_request=lose))
+    (lost,) = {*shop.world.api_keys} - {shop.named["web"].id}
+    assert only(shop).needs_person
+    assert f"whether key {lost} is ours" in only(shop).message
+    shop.world.delete_api_key(lost)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.use(str(shop.held())) == 200
+
+
+def test_key_that_an_older_release_inferred_is_judged_again(tmp_path: Path) -> None:
+    """A ledger of then may name a colleague's key as the new one: it is not deleted unasked."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=True)
+    shop.night(_no_key_is_made(Fault.SERVER_ERROR))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    before = only(shop).model_dump(mode="json", exclude={"create_was_answered"})
+    shop.ledger.write(Rotation.model_validate({**before, "new_key_id": theirs.id}))
+    shop.night()
+    assert only(shop).needs_person
+    assert theirs.id in shop.world.api_keys
+
+
 def test_compromised_keys_go_at_once(tmp_path: Path) -> None:
     """No grace period and no watching: the new key is handed over, the old one revoked."""
     shop = Workshop(tmp_path)
