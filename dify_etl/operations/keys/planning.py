@@ -157,6 +157,7 @@ class _Planner:
             rotation_id=uuid.uuid4().hex,
             target_id=target.target_id,
             consumer=target.consumer,
+            workspace_id=self._inventory.workspace_id,
             app_id=target.app_id,
             app_name=target.app_name,
             sink=target.sink,
@@ -269,9 +270,11 @@ class _Planner:
 
 
 def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) -> Rotation:
-    """With what the policy says now. Where it has no such target any more, what has begun goes on
-    as it was, but for what the defaults allow; no key is made for nobody.
+    """With what the policy says now, and the workspace, where a ledger of before has none. Where
+    the policy has no such target any more, what has begun goes on as it was, but for what the
+    defaults allow; no key is made for nobody.
     """
+    rotation = rotation.having(workspace_id=inventory.workspace_id)
     for target in inventory.targets:
         if target.target_id == rotation.target_id:
             return rotation.having(
@@ -318,9 +321,8 @@ def _plan(
     rotations: Sequence[Rotation],
     sinks: Mapping[str, SecretSink],
 ) -> Plan:
-    workspace = dify.account.current_workspace().workspace_id
     steps = tuple(_step(operation, one, inventory, sinks) for one in rotations)
-    return Plan(operation, dify.origin, workspace, steps, dify.seal)
+    return Plan(operation, dify.origin, inventory.workspace_id, steps, dify.seal)
 
 
 def _step(

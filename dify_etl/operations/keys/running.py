@@ -11,7 +11,7 @@ from dify_etl.operations.keys.adopting import ADOPTION, adoption_step
 from dify_etl.operations.keys.creating import create
 from dify_etl.operations.keys.errors import PersonNeeded, RotationRefused, SinkFailed
 from dify_etl.operations.keys.handing_over import announce, promote, test
-from dify_etl.operations.keys.inventory import Inventory, take_inventory
+from dify_etl.operations.keys.inventory import Inventory, checked_workspace, take_inventory
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.planning import (
@@ -143,17 +143,14 @@ class KeyRotation:
             place = f"{target.sink}: {sink.place(target.entry)}"
             of_target = Target("keys of target", target.target_id, target.name)
             steps = (adoption_step(of_target, place, digest),)
-        workspace = self.dify.account.current_workspace().workspace_id
-        return (
-            target,
-            digest or "",
-            Plan(ADOPTION, self.dify.origin, workspace, steps, self.dify.seal),
-        )
+        workspace = inventory.workspace_id
+        plan = Plan(ADOPTION, self.dify.origin, workspace, steps, self.dify.seal)
+        return target, digest or "", plan
 
     def plan_rollback(self, rotation_id: str) -> RotationPlan:
         """What taking a rotation back would do. RotationRefused when it cannot be taken back."""
-        rotation = self._open(rotation_id)
-        workspace = self.dify.account.current_workspace().workspace_id
+        rotation, inventory = self._open(rotation_id), self.inventory(all_apps=False)
+        rotation = rotation.having(workspace_id=inventory.workspace_id)
         step = Step(
             operation=ROLLBACK,
             target=Target("keys of target", rotation.target_id, rotation.name),
@@ -161,8 +158,9 @@ class KeyRotation:
             after={"state": "rolled_back", "new_key": None},
             is_irreversible=True,
         )
+        workspace = inventory.workspace_id
         plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
-        planned = RotationPlan(plan, (rotation,), targets=self.inventory(all_apps=False).targets)
+        planned = RotationPlan(plan, (rotation,), targets=inventory.targets)
         check_takes_back(self._work(planned), rotation)
         return planned
 
@@ -243,6 +241,8 @@ def advance(work: Work, rotation: Rotation, *, halts: Collection[State] = ()) ->
         for _ in range(MOST_STEPS):
             if rotation.is_over or rotation.state in halts:
                 return rotation
+            # A person may switch the workspace while a run is on.
+            checked_workspace(work.dify, [rotation])
             before = rotation
             rotation = STEPS[rotation.state](work, rotation)
             if _position(rotation) == _position(before):
@@ -259,12 +259,13 @@ def _position(rotation: Rotation) -> object:
 
 
 def _is_app_gone(work: Work, rotation: Rotation) -> bool:
-    """A list of keys says 404 in words of its own; the app itself tells."""
+    """A list of keys says 404 in words of its own; the app itself tells, in its own workspace."""
     try:
         if rotation.app_id is not None:
             work.dify.apps.get(rotation.app_id)
     except AppGone:
-        return True
+        current = work.dify.account.current_workspace().workspace_id
+        return rotation.workspace_id in (None, current)
     except DifyError:
         return False
     return False

@@ -39,6 +39,7 @@ class Rotation(BaseModel):
     rotation_id: str
     target_id: str
     consumer: str
+    workspace_id: str | None = None  # of Dify; None: begun before it was kept
     app_id: str | None  # None: the keys of the datasets
     app_name: str
     sink: str

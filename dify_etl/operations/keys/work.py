@@ -14,6 +14,7 @@ from dify_etl.dify.http.writes import Written
 from dify_etl.operations.audit import AuditTrail, Outcome, Signature
 from dify_etl.operations.keys.adopting import advice_for, is_ours
 from dify_etl.operations.keys.errors import PersonNeeded, RotationRefused, SinkFailed
+from dify_etl.operations.keys.inventory import checked_workspace
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.sinks.protocol import SecretSink, Stage
@@ -135,6 +136,7 @@ class Work:
         except DifyError as error:
             self.record(rotation, "failed", error.what, key_id=key_id)
             raise
+        checked_workspace(self.dify, [rotation])  # else a list of another one would show it gone
         is_there = ring.key(key_id) is not None
         outcome: Outcome = "failed" if is_there else "verified"
         self.record(rotation, outcome, f"delete key: {why}", key_id=key_id, answer=answer)

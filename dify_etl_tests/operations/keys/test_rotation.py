@@ -500,6 +500,54 @@ def test_a_deleted_app_ends_its_rotation(tmp_path: Path) -> None:
     assert "there is no such app" in planned.held_back[0]
 
 
+def _switch_workspace(shop: Workshop) -> None:
+    """Somebody switches the owner's account in the console, to the workspace where it is not."""
+    world = shop.world
+    joins = world.accounts[world.account_id].joins
+    for join in joins:
+        join.role = "owner"
+    (other,) = [join.tenant_id for join in joins if not join.current]
+    world.switch_workspace(world.account_id, other)
+
+
+@pytest.mark.parametrize("when", ["between runs", "in a run", "ledger of before"])
+def test_no_key_of_another_workspace_is_made(tmp_path: Path, when: str) -> None:
+    """A person switched the account's workspace: keys there are nobody's business, and what is open
+    goes on once the account is back.
+    """
+    shop = Workshop(tmp_path, consumers=("web",), has_datasets=True)
+
+    def switch(number: int, method: str, path: str) -> None:
+        if when == "in a run" and method == "DELETE":
+            _switch_workspace(shop)
+
+    shop.night()
+    held, keys = shop.all_held(), {*shop.world.api_keys}
+    if when == "ledger of before":
+        for one in shop.ledger.rotations():
+            shop.ledger.write(one.having(workspace_id=None))
+        shop.night()  # the first run with this version keeps it
+    shop.pass_time(hours=26)
+    if when == "in a run":
+        shop.server.faults = Faults(before_request=switch)
+        for one in shop.rotation().apply(None):
+            assert one.state in ("overlap", "drained")
+            assert "works in workspace" in one.message
+    else:
+        _switch_workspace(shop)
+        for revokes in (True, False):
+            with pytest.raises(RotationRefused, match="works in workspace"):
+                shop.rotation().apply(None, revokes=revokes)
+        with pytest.raises(RotationRefused, match="works in workspace"):
+            shop.rotation().revoke()
+        assert {one.state for one in shop.ledger.rotations()} == {"overlap"}
+    assert shop.all_held() == held
+    assert {*shop.world.api_keys} == keys
+    _switch_workspace(shop)
+    shop.server.faults = Faults()
+    shop.nights_until(lambda: all(one.state == "proven" for one in shop.ledger.rotations()))
+
+
 def test_a_new_key_that_a_human_deletes_is_taken_out_of_the_sink(tmp_path: Path) -> None:
     """While the old key lives, consumers get it back."""
     shop = Workshop(tmp_path)
