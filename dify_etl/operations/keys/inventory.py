@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -14,7 +14,7 @@ from dify_etl.operations.keys.errors import RotationRefused
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.states import Rotation
-from dify_etl.operations.keys.targets import DATASETS, KeyTarget, targets_of
+from dify_etl.operations.keys.targets import DATASETS, KeyTarget, Readers, targets_of
 
 # current: what the target's consumers get. old: may be revoked, once replaced. new: being handed
 # over. kept: the policy says to leave it alone. unowned: nothing is known of it; only reported.
@@ -52,6 +52,7 @@ class Inventory:
     problems: tuple[str, ...]
     unseen: tuple[str, ...] = ()
     workspace_id: str = ""
+    readers: Readers = field(default_factory=Readers)
     adopted: Callable[[str], frozenset[str]] = _nothing  # digests, by the id of a target
 
     def of_app(self, app_id: str | None) -> tuple[HeldKey, ...]:
@@ -98,6 +99,7 @@ def take_inventory(
         tuple(problems),
         _hidden_reasons(unseen),
         workspace_id,
+        Readers(policy, apps),
     )
 
 

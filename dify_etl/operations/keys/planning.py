@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -15,7 +15,7 @@ from dify_etl.operations.keys.inventory import HeldKey, Inventory, current_key_i
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.sinks.protocol import SecretSink
 from dify_etl.operations.keys.states import Rotation
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.targets import KeyTarget, Readers
 from dify_etl.operations.plan import Plan, Step, Target
 
 OPERATION = "keys.rotate"
@@ -47,14 +47,14 @@ class RotationPlan:
 
     `held_back`: what is due but waits for a later run, or cannot be planned, and why. `stopped`:
     those lines of it that no later run mends by itself, so that a person has to hear of them.
-    `targets`: all that the policy has.
+    `readers`: whose entries may hold a key that is to be deleted.
     """
 
     plan: Plan
     rotations: tuple[Rotation, ...]
     held_back: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
-    targets: tuple[KeyTarget, ...] = ()
+    readers: Readers = field(default_factory=Readers)
 
 
 def plan_rotations(
@@ -76,7 +76,7 @@ def plan_rotations(
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     stopped = (*inventory.problems, *planner.stopped)
     held_back = (*stopped, *planner.held_back)
-    return RotationPlan(plan, with_plan, held_back, stopped, inventory.targets)
+    return RotationPlan(plan, with_plan, held_back, stopped, inventory.readers)
 
 
 def plan_revocations(
@@ -89,7 +89,7 @@ def plan_revocations(
     """The rest of rotations whose plan was agreed to: they keep its id."""
     rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
     plan = _plan(REVOCATION, dify, inventory, rotations, sinks)
-    return RotationPlan(plan, rotations, targets=inventory.targets)
+    return RotationPlan(plan, rotations, readers=inventory.readers)
 
 
 class _Planner:

@@ -160,7 +160,7 @@ class KeyRotation:
         )
         workspace = inventory.workspace_id
         plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
-        planned = RotationPlan(plan, (rotation,), targets=inventory.targets)
+        planned = RotationPlan(plan, (rotation,), readers=inventory.readers)
         check_takes_back(self._work(planned), rotation)
         return planned
 
@@ -208,7 +208,7 @@ class KeyRotation:
             ledger=self.ledger,
             trail=self.trail,
             signature=Signature(planned.plan, self.actor),
-            targets=planned.targets,
+            readers=planned.readers,
             service_api_url=self.service_api_url,
             kept_key_ids=frozenset(self.policy.exclude.key_ids),
             notify=self.notify,

@@ -19,7 +19,7 @@ from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.sinks.protocol import SecretSink, Stage
 from dify_etl.operations.keys.states import Rotation, State
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.targets import Readers
 
 # From 1.13 on the service API keeps keys in a cache, and uses are written down by a worker.
 CACHED_SINCE = (1, 13, 0)
@@ -44,7 +44,7 @@ class Work:
     signature: Signature
     service_api_url: str | None = None
     kept_key_ids: frozenset[str] = frozenset()  # keys that the policy says are nobody's business
-    targets: tuple[KeyTarget, ...] = ()  # all of the policy: a key may be in several entries
+    readers: Readers = field(default_factory=Readers)  # a key may be in several entries
     notify: Notify = nobody
     number: int = 1
     # Tokens of deleted keys, for the proof that they no longer work; never written anywhere.
@@ -150,8 +150,8 @@ class Work:
     def _check_unheld(self, rotation: Rotation, key_id: str, key: ApiKey | None) -> None:
         """RotationRefused while the entry of another target holds the key, for whatever reason."""
         own = (rotation.sink, rotation.entry)
-        for target in self.targets:
-            if target.app_id != rotation.app_id or (target.sink, target.entry) == own:
+        for target in self.readers.of_app(rotation.app_id):
+            if (target.sink, target.entry) == own:
                 continue
             try:
                 held = self.sinks[target.sink].read(target.entry, "current")
@@ -165,7 +165,7 @@ class Work:
                     f"{target.sink}, entry {target.entry}",
                     where=rotation.name,
                     hint=f"`dify-etl keys plan --target '{target.name}'` gives it a key of its "
-                    "own. Nothing is deleted until then.",
+                    "own, or says what of the policy is wrong. Nothing is deleted until then.",
                 )
 
     def _is_it(self, key_id: str, key: ApiKey | None, held: SecretStr) -> bool:

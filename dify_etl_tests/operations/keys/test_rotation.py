@@ -82,6 +82,25 @@ def test_what_cannot_be_observed_needs_a_person(tmp_path: Path) -> None:
     assert shop.named["web"].id not in shop.world.api_keys
 
 
+def test_a_use_that_dify_shows_holds_the_old_key_back(tmp_path: Path) -> None:
+    """Our own use of the new key was missed while the worker was off, and a person allowed to
+    revoke unobserved; the worker runs again, and shows that somebody still uses the old key.
+    """
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    rule = shop.policy.targets[0].model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    shop.night()
+    shop.pass_time(hours=40)
+    old = shop.world.api_keys[shop.named["web"].id]
+    old.last_used_at = shop.world.now() - timedelta(minutes=3)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert "the old key was used" in only(shop).message
+    assert old.id in shop.world.api_keys
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.world.now() - old.last_used_at >= timedelta(hours=24)
+
+
 def test_the_defaults_speak_for_a_target_that_left(tmp_path: Path) -> None:
     """Its old key cannot be observed, and its entry was renamed: a person's word still counts."""
     shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
