@@ -16,7 +16,7 @@ from dify_etl.defs.key_checks import JUDGES
 from dify_etl.defs.key_rollback import ROLL_BACK
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl_tests.cli.command_line import ServedDify
-from dify_etl_tests.cli.small_policies import bots_key
+from dify_etl_tests.cli.small_policies import bots_key, let_another_consumer_hold_it
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.defs.night import QUIET
 from dify_etl_tests.defs.ticks import ticked
@@ -158,6 +158,21 @@ def test_rotation_is_taken_back(world: World, old_key: ApiKey, tmp_path: Path) -
     assert "rolled_back" in ran.told[f"run_{ROLL_BACK}"]["rotations"]
     assert (tmp_path / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
     assert keys_of_app(world) == {old_key.id}
+
+
+def test_rollback_that_does_not_come_to_its_end_fails_its_run(
+    world: World, old_key: ApiKey, tmp_path: Path
+) -> None:
+    """Another consumer got the new key meanwhile, so that it stays."""
+    run_keys(**of_the_schedule())
+    (rotation,) = RotationLedger(tmp_path / "home").rotations()
+    config: dict[str, Any] = {"rollback": rotation.rotation_id}
+    plan_id = run_keys(ROLL_BACK, **config).told[f"run_{ROLL_BACK}"]["plan_id"]
+    let_another_consumer_hold_it(world, tmp_path)
+    ran = run_keys(ROLL_BACK, **config, dry_run=False, plan_id=plan_id)
+    assert not ran.result.success
+    assert "the rotation is withdrawing, and not taken back" in ran.failures
+    assert len(keys_of_app(world)) == 2
 
 
 def test_entry_is_adopted(world: World, old_key: ApiKey, tmp_path: Path) -> None:

@@ -65,13 +65,13 @@ def plan_rotations(
     asked: Asked | None = None,
 ) -> RotationPlan:
     """What a run would do now. TargetUnknown when nothing has a name that was asked for;
-    RotationRefused when a compromised key belongs to no target.
+    RotationRefused when a compromised key belongs to no target, or none can be replaced.
     """
     asked = asked or Asked()
     _check_targets(asked, [*inventory.targets, *inventory.rotations], inventory.problems)
     planner = _Planner(dify, policy, inventory, sinks, asked)
     rotations = (*planner.going_on(), *planner.beginning())
-    _check_compromised(asked, rotations)
+    _check_compromised(asked, policy, inventory, rotations, planner)
     plan = _plan(OPERATION, dify, inventory, rotations, sinks)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     stopped = (*inventory.problems, *planner.stopped)
@@ -105,6 +105,7 @@ class _Planner:
         self._sinks, self._asked = sinks, asked
         self.held_back: list[str] = []
         self.stopped: list[str] = []
+        self.refused: dict[str, SinkFailed | RotationRefused] = {}  # by the key to be replaced
 
     def going_on(self) -> list[Rotation]:
         """Open rotations, with what the policy says about them now."""
@@ -119,7 +120,7 @@ class _Planner:
         return found
 
     def beginning(self) -> list[Rotation]:
-        """New rotations, the oldest keys first, no more than a run may begin."""
+        """New rotations: of leaked keys all, then the oldest keys, no more than a run may begin."""
         due: list[tuple[bool, str, Rotation]] = []
         for target in self._inventory.targets:
             if self._is_busy(target):
@@ -128,10 +129,13 @@ class _Planner:
                 draft = self._draft(target)
                 if draft is not None:
                     due.append((not draft.is_compromised, self._made(target), draft))
-            except (SinkFailed, RotationRefused, KeyError) as error:
+            except (SinkFailed, RotationRefused) as error:
+                self.stopped.append(f"{target.name}: {error}")
+                self.refused |= {held.key.api_key_id: error for held in self._old(target)}
+            except KeyError as error:
                 self.stopped.append(f"{target.name}: {error}")
         due.sort(key=lambda one: one[:2])
-        most = self._policy.most_per_run
+        most = max(self._policy.most_per_run, sum(one.is_compromised for *_, one in due))
         self.held_back += [f"{one.name}: waits for a later run" for *_, one in due[most:]]
         return [one for *_, one in due[:most]]
 
@@ -375,14 +379,44 @@ def _check_targets(
             )
 
 
-def _check_compromised(asked: Asked, rotations: Collection[Rotation]) -> None:
+def _check_compromised(
+    asked: Asked,
+    policy: Policy,
+    inventory: Inventory,
+    rotations: Collection[Rotation],
+    planner: _Planner,
+) -> None:
+    """RotationRefused for a key that no target has. One that cannot be replaced now keeps no other
+    from being replaced: it is told beside their plan, and refused where it is the only one.
+    """
     for key_id in sorted(asked.compromised):
         if any(key_id in one.old_key_ids for one in rotations):
             continue
-        is_new = [one for one in rotations if one.new_key_id == key_id]
-        hint = "Name it under key_ids of its target first, or delete it in the console."
-        if is_new:
-            hint = f"It is new: `dify-etl keys rollback {is_new[0].rotation_id}` takes it back."
-        raise RotationRefused(
-            f"key {key_id} is no key that a target would replace", where="--compromised", hint=hint
-        )
+        refusal = planner.refused.get(key_id)
+        if refusal is not None:
+            told = RotationRefused(
+                f"key {key_id} cannot be replaced: {refusal.what}",
+                where=refusal.where,
+                hint=refusal.hint,
+            )
+        else:
+            told = _no_target_has(key_id, policy, inventory, rotations)
+        if refusal is None or not rotations:
+            raise told
+
+
+def _no_target_has(
+    key_id: str, policy: Policy, inventory: Inventory, rotations: Collection[Rotation]
+) -> RotationRefused:
+    hint = "Name it under key_ids of its target first, or delete it in the console."
+    named = [rule.consumer for rule in policy.targets if key_id in rule.key_ids]
+    if made := [one for one in rotations if one.new_key_id == key_id]:
+        hint = f"It is new: `dify-etl keys rollback {made[0].rotation_id}` takes it back."
+    elif key_id in policy.exclude.key_ids:
+        hint = "It stands under exclude.key_ids: take it out there, or delete it in the console."
+    elif named and all(held.key.api_key_id != key_id for held in inventory.keys):
+        reasons = "; ".join(inventory.problems) or "no target's app has this key in Dify"
+        hint = f"It is named under key_ids of {named[0]!r}, but {reasons}."
+    return RotationRefused(
+        f"key {key_id} is no key that a target would replace", where="--compromised", hint=hint
+    )

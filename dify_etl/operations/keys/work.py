@@ -76,10 +76,10 @@ class Work:
         return kept
 
     def waiting(self, rotation: Rotation, message: str) -> Rotation:
-        """Nothing can be done yet; says what for."""
-        if (rotation.message, rotation.needs_person) == (message, False):
+        """Nothing can be done yet; says what for. Nothing went wrong on the way here."""
+        if (rotation.message, rotation.needs_person, rotation.tries) == (message, False, 0):
             return rotation
-        return self.save(rotation.having(message=message, needs_person=False))
+        return self.save(rotation.having(message=message, needs_person=False, tries=0))
 
     def held(self, rotation: Rotation, stage: Stage) -> SecretStr | None:
         """What the sink holds for the target."""

@@ -4,11 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from dify_etl.dify.errors import NotShown
 from dify_etl.operations.errors import PlanStale, TargetUnknown
-from dify_etl.operations.keys.errors import RotationRefused, RotationRunning
+from dify_etl.operations.keys.errors import RotationRefused, RotationRunning, SinkFailed
 from dify_etl.operations.keys.planning import Asked
+from dify_etl.operations.keys.sinks.protocol import Stage
 from dify_etl.operations.keys.states import Rotation
 from dify_etl_tests.operations.keys.workshop import Workshop
 from dify_simulated import Faults
@@ -99,6 +101,24 @@ def test_a_use_that_dify_shows_holds_the_old_key_back(tmp_path: Path) -> None:
     assert old.id in shop.world.api_keys
     shop.nights_until(lambda: is_proven(shop))
     assert shop.world.now() - old.last_used_at >= timedelta(hours=24)
+
+
+def test_what_went_wrong_once_is_over_when_the_next_run_gets_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tries are those in a row: three hiccups in a long overlap, with good runs between them, are
+    nobody's business.
+    """
+    shop = Workshop(tmp_path)
+    shop.night()
+    for _ in range(3):
+        shop.pass_time(hours=2)
+        with monkeypatch.context() as moment:
+            _deny(shop, moment, "WEB")
+            (done,) = shop.rotation().apply(None)
+            assert (done.tries, done.needs_person) == (1, False)
+        (done,) = shop.rotation().apply(None)
+        assert (done.tries, done.state) == (0, "overlap")
 
 
 def test_the_defaults_speak_for_a_target_that_left(tmp_path: Path) -> None:
@@ -428,6 +448,69 @@ def test_an_unknown_compromised_key_is_refused(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     with pytest.raises(RotationRefused, match="key_ids"):
         shop.rotation().plan(Asked(compromised=frozenset({"another"})))
+
+
+def _deny(shop: Workshop, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    """The sink refuses to show one entry."""
+    read = shop.sinks["file"].read
+
+    def denied(asked: str, stage: Stage) -> SecretStr | None:
+        if asked == entry:
+            raise SinkFailed("the token was revoked", where=f"entry {entry}", hint="Renew it.")
+        return read(asked, stage)
+
+    monkeypatch.setattr(shop.sinks["file"], "read", denied)
+
+
+def test_leaked_key_whose_sink_is_down_tells_the_true_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an emergency nobody is sent to key_ids, where the key stands."""
+    shop = Workshop(tmp_path)
+    _deny(shop, monkeypatch, "WEB")
+    with pytest.raises(RotationRefused, match="the token was revoked") as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({shop.named["web"].id})))
+    assert refused.value.where == "entry WEB"
+    assert refused.value.hint == "Renew it."
+
+
+def test_leaked_keys_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one run may begin bounds the schedule, not an emergency; a sink that is down keeps no
+    other key alive.
+    """
+    shop = Workshop(tmp_path, consumers=("a", "b", "c", "d"))
+    shop.policy = shop.policy.model_copy(update={"most_per_run": 2})
+    _deny(shop, monkeypatch, "D")
+    asked = Asked(compromised=frozenset(key.id for key in shop.named.values()))
+    planned = shop.rotation().plan(asked)
+    assert "the token was revoked" in planned.stopped[0]
+    shop.night(asked=asked)
+    left = {name for name, key in shop.named.items() if key.id in shop.world.api_keys}
+    assert left == {"d"}
+
+
+def test_excluded_key_that_leaked_says_where_it_stands(tmp_path: Path) -> None:
+    """It belongs to a target, and is excluded all the same."""
+    shop = Workshop(tmp_path)
+    key_id = shop.named["web"].id
+    excluded = shop.policy.exclude.model_copy(update={"key_ids": (key_id,)})
+    shop.policy = shop.policy.model_copy(update={"exclude": excluded})
+    with pytest.raises(RotationRefused) as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({key_id})))
+    assert "exclude.key_ids" in refused.value.hint
+
+
+def test_leaked_key_of_a_target_that_does_not_resolve_says_why(tmp_path: Path) -> None:
+    """The app was renamed: the key is named by the policy, and the policy names no app."""
+    shop = Workshop(tmp_path)
+    rule = shop.policy.targets[0].model_copy(update={"app": "Former name"})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    with pytest.raises(RotationRefused) as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({shop.named["web"].id})))
+    assert "named under key_ids of 'web'" in refused.value.hint
+    assert "there is no such app" in refused.value.hint
 
 
 @pytest.mark.parametrize("hours", [0, 30])
