@@ -262,14 +262,23 @@ def test_twin_of_an_app_fails_its_check(world: World, old_key: ApiKey) -> None:
 
 
 def test_stuck_rotation_fails_its_check_and_the_run(world: World, old_key: ApiKey) -> None:
-    """A rotation that waits for a person is red at once, where failed runs are watched."""
+    """A rotation that cannot make its key is red at once, where failed runs are watched."""
     app_of(world, "chat").enable_api = False
-    for _ in range(2):
-        assert run_keys(**of_the_schedule()).passed["no_rotation_stuck"]
     ran = run_keys(**of_the_schedule())
     assert not ran.passed["no_rotation_stuck"]
     assert not ran.result.success
     assert "the app's API is off" in ran.told["api_keys_revoked"]["open"]
+
+
+def test_target_that_is_passed_over_fails_its_check_and_the_run(
+    world: World, old_key: ApiKey, tmp_path: Path
+) -> None:
+    """As it does `keys rotate`: the entry holds somebody's password, so that no rotation begins."""
+    (tmp_path / "bot.env").write_text("DIFY_KEY=somebodys-password\n")
+    ran = run_keys(**of_the_schedule())
+    assert not ran.passed["no_rotation_stuck"]
+    assert not ran.result.success
+    assert keys_of_app(world) == {old_key.id}
 
 
 def lose_new_keys(number: int, method: str, path: str, status: int) -> Fault | None:

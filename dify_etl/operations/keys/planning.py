@@ -287,7 +287,9 @@ def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) ->
             )
     if rotation.state == "planned" and not rotation.has_asked:
         message = "the policy has no such target any more, and no key was made"
-        return rotation.having(state="withdrawing", ending="failed", message=message, tries=0)
+        return rotation.having(
+            state="withdrawing", ending="failed", message=message, tries=0, is_target_gone=True
+        )
     allows = rotation.revoke_unobserved or policy.defaults.revoke_unobserved
     return rotation.having(revoke_unobserved=allows)
 

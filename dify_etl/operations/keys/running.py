@@ -26,7 +26,7 @@ from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.revoking import prove, revoke, watch
 from dify_etl.operations.keys.sinks.protocol import SecretSink
 from dify_etl.operations.keys.states import REVOKING, Rotation, State
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.targets import KeyTarget, is_target_gone
 from dify_etl.operations.keys.withdrawing import check_takes_back, withdraw
 from dify_etl.operations.keys.work import Notify, Work, nobody
 from dify_etl.operations.plan import Plan, Step, Target, check_fresh
@@ -54,8 +54,18 @@ class KeyRotation:
         return replace(taken, adopted=self.ledger.adoptions)
 
     def plan(self, asked: Asked | None = None) -> RotationPlan:
-        """What a run would do now, and what would stop it. Nothing is changed."""
+        """What a run would do now, and what would stop it. Nothing is changed, but for a note at
+        failed rotations whose target is gone, or is there again.
+        """
         inventory = self.inventory(all_apps=False)
+        for one in inventory.rotations:
+            is_gone = one.state == "failed" and is_target_gone(one, inventory.readers)
+            if is_gone != one.is_target_gone and one.is_over:
+                self.ledger.write(one.having(is_target_gone=is_gone))
+        return self.plan_over(inventory, asked)
+
+    def plan_over(self, inventory: Inventory, asked: Asked | None = None) -> RotationPlan:
+        """The same over an inventory that was taken."""
         planned = plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
         obstacles = tuple(self._obstacles(planned.rotations))
         return replace(
@@ -285,4 +295,6 @@ def _stopped(work: Work, rotation: Rotation, error: ActionableError) -> Rotation
 
 def _ended_with_its_app(work: Work, rotation: Rotation, error: NotFound) -> Rotation:
     """Dify deletes an app's keys with it: nothing is left to make or to revoke."""
-    return work.end(rotation.having(message=str(error)), "failed", "failed", error.what)
+    return work.end(
+        rotation.having(message=str(error), is_target_gone=True), "failed", "failed", error.what
+    )

@@ -72,6 +72,7 @@ class Rotation(BaseModel):
     tries: int = 0  # in a row without coming further
     message: str = ""  # what it waits for, or what went wrong
     needs_person: bool = False
+    is_target_gone: bool = False  # it failed, and its app or target is no more: nobody's worry
     started_at: datetime
     updated_at: datetime
 

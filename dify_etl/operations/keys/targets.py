@@ -69,6 +69,15 @@ class Readers:
                 yield KeyTarget(app_id, name, rule.consumer, rule.sink, entry, rule)
 
 
+def is_target_gone(rotation: Rotation, readers: Readers) -> bool:
+    """Whether the app of a rotation is no more, or the policy means no such target any more."""
+    policy, app_id = readers.policy, rotation.app_id
+    apps = [app for app in readers.apps if app.app_id == app_id]
+    if app_id is not None and all(_is_excluded(app, policy) for app in apps):
+        return True
+    return all(one.target_id != rotation.target_id for one in readers.of_app(app_id))
+
+
 def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ...], list[str]]:
     """All targets, and what of the policy cannot be: it fits no app or several, or two targets
     have one entry of a sink.

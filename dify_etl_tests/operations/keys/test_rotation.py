@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from dify_etl.dify.errors import NotShown
 from dify_etl.operations.errors import PlanStale, TargetUnknown
 from dify_etl.operations.keys.errors import RotationRefused, RotationRunning, SinkFailed
+from dify_etl.operations.keys.judging import stuck_rotations
 from dify_etl.operations.keys.planning import Asked
 from dify_etl.operations.keys.sinks.protocol import Stage
 from dify_etl.operations.keys.states import Rotation
@@ -600,6 +601,29 @@ def test_a_deleted_app_ends_its_rotation(tmp_path: Path) -> None:
     planned = shop.rotation().plan()
     assert planned.rotations == ()
     assert "there is no such app" in planned.held_back[0]
+
+
+@pytest.mark.parametrize("what", ["app deleted", "target left", "failed before it left"])
+def test_failed_rotation_of_a_target_that_is_gone_is_not_stuck(tmp_path: Path, what: str) -> None:
+    """Nothing is left to mend: no alarm tells of it week after week. A target that comes back is
+    looked at again.
+    """
+    shop = Workshop(tmp_path)
+    policy = shop.policy
+    shop.night(_no_key_is_made(Fault.RATE_LIMITED))
+    if what == "app deleted":
+        shop.world.delete_app(shop.app.id)
+    elif what == "failed before it left":
+        shop.ledger.write(only(shop).having(state="failed"))
+        assert stuck_rotations(shop.ledger.rotations(), shop.world.now())
+    shop.policy = policy.model_copy(update={"targets": ()}) if what != "app deleted" else policy
+    shop.night()
+    assert only(shop).state == "failed"
+    assert stuck_rotations(shop.ledger.rotations(), shop.world.now()) == []
+    if what == "failed before it left":
+        shop.policy = policy
+        shop.rotation().plan()
+        assert stuck_rotations(shop.ledger.rotations(), shop.world.now())
 
 
 def _switch_workspace(shop: Workshop) -> None:
