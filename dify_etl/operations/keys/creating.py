@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.errors import DifyError, WriteUnanswered
 from dify_etl.operations.keys.errors import PersonNeeded, SinkFailed
-from dify_etl.operations.keys.states import OVER, Rotation
+from dify_etl.operations.keys.handing_over import withdrawing
+from dify_etl.operations.keys.states import NO_SUCH_TARGET, OVER, Rotation
 from dify_etl.operations.keys.work import Work
 
 # The client waits two minutes for an answer. Dify's stamps are cut to whole seconds.
@@ -38,6 +39,9 @@ def create(work: Work, rotation: Rotation) -> Rotation:
             return found
         if work.now <= request_ends(rotation):
             return work.waiting(rotation, WAITS_FOR_IT)
+    if rotation.is_target_gone:  # Dify was asked for a key, and made none, or it is gone
+        none = rotation.having(new_key_id=None, create_began_at=None)
+        return withdrawing(work, none, "failed", NO_SUCH_TARGET)
     return _ask(work, rotation)
 
 

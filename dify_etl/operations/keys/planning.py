@@ -14,7 +14,7 @@ from dify_etl.operations.keys.errors import RotationRefused, SinkFailed
 from dify_etl.operations.keys.inventory import HeldKey, Inventory, current_key_id
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.sinks.protocol import SecretSink
-from dify_etl.operations.keys.states import Rotation
+from dify_etl.operations.keys.states import NO_SUCH_TARGET, Rotation
 from dify_etl.operations.keys.targets import KeyTarget, Readers
 from dify_etl.operations.plan import Plan, Step, Target
 
@@ -150,6 +150,7 @@ class _Planner:
         reason = "compromised" if leaked else self._reason(target)
         if reason is None:
             return None
+        self._check_scope(target, old)
         held = self._sinks[target.sink].read(target.entry, "current")
         if not holds_ours(self._dify, self._inventory, target, held):
             raise RotationRefused(
@@ -177,6 +178,22 @@ class _Planner:
             started_at=self._inventory.at,
             updated_at=self._inventory.at,
         )
+
+    def _check_scope(self, target: KeyTarget, old: Sequence[HeldKey]) -> None:
+        """RotationRefused for a key of some datasets: the new one would open them all."""
+        if target.app_id is not None:
+            return
+        current = self._current(target)
+        for held in [*old, *([current] if current else [])]:
+            scope = held.key.dataset_ids.load() if held.key.dataset_ids else None
+            if scope:
+                raise RotationRefused(
+                    f"key {held.key.api_key_id} is for {len(scope)} datasets alone, and a new one "
+                    "would be for all",
+                    where=target.name,
+                    hint="Make its successor in Dify's console, for the same datasets, put it into "
+                    "the entry, and delete this one; or leave the target out of the policy.",
+                )
 
     def _reason(self, target: KeyTarget) -> str | None:
         if self._asked.targets:
@@ -284,11 +301,12 @@ def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) ->
             return rotation.having(
                 grace_seconds=policy.grace(target.rule).total_seconds(),
                 revoke_unobserved=policy.revokes_unobserved(target.rule),
+                is_target_gone=False,
             )
+    rotation = rotation.having(is_target_gone=True)
     if rotation.state == "planned" and not rotation.has_asked:
-        message = "the policy has no such target any more, and no key was made"
         return rotation.having(
-            state="withdrawing", ending="failed", message=message, tries=0, is_target_gone=True
+            state="withdrawing", ending="failed", message=NO_SUCH_TARGET, tries=0
         )
     allows = rotation.revoke_unobserved or policy.defaults.revoke_unobserved
     return rotation.having(revoke_unobserved=allows)

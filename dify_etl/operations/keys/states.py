@@ -29,6 +29,7 @@ REVOKING: frozenset[State] = frozenset({"overlap", "drained", "revoked"})
 TAKES_BACK: frozenset[State] = frozenset(
     {"planned", "created", "tested", "current", "overlap", "drained"}
 )
+NO_SUCH_TARGET = "the policy has no such target any more, and no key was made"
 
 
 class Rotation(BaseModel):
@@ -72,7 +73,7 @@ class Rotation(BaseModel):
     tries: int = 0  # in a row without coming further
     message: str = ""  # what it waits for, or what went wrong
     needs_person: bool = False
-    is_target_gone: bool = False  # it failed, and its app or target is no more: nobody's worry
+    is_target_gone: bool = False  # the app is no more, or the policy has no such target
     started_at: datetime
     updated_at: datetime
 

@@ -125,7 +125,8 @@ class People:
         alike = self._of_first() if act.endswith("looks alike") else None
         for _ in range(count):
             made = shop.add_key_like(alike) if alike else shop.add_key(app_id)
-            made.last_used_at = made.created_at  # people make keys to use them
+            if act != "human makes a key for later":
+                made.last_used_at = made.created_at  # people make keys to use them
             self.by_human.add(made.id)
         return count > 0
 

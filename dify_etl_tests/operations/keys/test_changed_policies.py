@@ -61,6 +61,25 @@ def test_no_key_is_made_for_a_target_that_left(tmp_path: Path) -> None:
     assert shop.world.api_keys == keys
 
 
+def test_no_key_is_made_anew_for_a_target_that_left(tmp_path: Path) -> None:
+    """Dify was asked, and made none; the policy has the target no more, so nobody asks again, and
+    nobody waits for a person to correct an entry that is no target's.
+    """
+    shop = Workshop(tmp_path)
+
+    def fail(number: int, method: str, path: str) -> Fault | None:
+        return Fault.SERVER_ERROR if method == "POST" and path.endswith("/api-keys") else None
+
+    shop.night(Faults(before_request=fail))
+    keys = dict(shop.world.api_keys)
+    shop.policy = with_targets(shop.policy)
+    shop.pass_time(hours=1)
+    shop.night()
+    assert only(shop).state == "failed"
+    assert "no such target any more" in only(shop).message
+    assert shop.world.api_keys == keys
+
+
 def _refused(method: str, path: str) -> Fault | None:
     return Fault.RATE_LIMITED if method == "POST" and path.endswith("/api-keys") else None
 

@@ -48,6 +48,23 @@ def test_keys_of_datasets_are_rotated_too(tmp_path: Path) -> None:
     assert shop.held("LIBRARY") == key.token
 
 
+@pytest.mark.parametrize("is_leaked", [False, True])
+def test_key_of_some_datasets_is_not_replaced_by_one_of_all(
+    tmp_path: Path, is_leaked: bool
+) -> None:
+    """A consumer gets no more rights than it had; the plan says so, and what to do."""
+    shop = Workshop(tmp_path, "1.14.2", consumers=(), has_datasets=True)
+    key = shop.named["library"]
+    key.dataset_ids = ("one", "two")
+    if is_leaked:
+        with pytest.raises(RotationRefused, match="2 datasets alone"):
+            shop.rotation().plan(Asked(compromised=frozenset({key.id})))
+    planned = shop.rotation().plan()
+    assert "a new one would be for all" in planned.stopped[0]
+    shop.night()
+    assert [*shop.world.api_keys] == [key.id]
+
+
 def test_both_keys_work_in_the_grace_period(tmp_path: Path) -> None:
     """The old key is not touched before a day has passed."""
     shop = Workshop(tmp_path)
