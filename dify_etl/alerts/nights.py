@@ -64,9 +64,11 @@ def behind_shared(behind: SharedBehind | None, *, is_running: bool) -> Found:
 
 
 def stuck_keys(rotations: tuple[Rotation, ...], moment: Moment) -> Found:
-    """Rotations that failed, wait for a person, or stand for a week beyond their grace."""
-    for one in stuck_rotations(rotations, moment.now):
+    """Targets whose rotation failed, waits for a person, or stands for a week beyond its grace."""
+    # One that fails is begun anew night after night: it is the same thing that is wrong.
+    of_target = {one.target_id: one for one in stuck_rotations(rotations, moment.now)}
+    for one in of_target.values():
         waits = ", and waits for a person" if one.needs_person else ""
         subject = f"{name_of(one.app_name)} / {name_of(one.consumer)}"
         text = f"{one.state} since {one.updated_at:%Y-%m-%d}{waits}"
-        yield Incident("rotation_stuck", one.rotation_id, subject, text)
+        yield Incident("rotation_stuck", one.target_id, subject, text)

@@ -177,12 +177,17 @@ def roll_back_rotation(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Give consumers the old key again and delete the new one, until the old one is revoked."""
+    """Give consumers the old key again and delete the new one, until the old one is revoked; exit
+    code 1 when that is not done yet.
+    """
     with clear_errors(debug=debug), _opened(policy) as rotation:
         if apply is None:
             _show(rotation.plan_rollback(rotation_id), as_json=as_json)
             return
-        _show_done([rotation.roll_back(rotation_id, apply)], as_json=as_json)
+        done = rotation.roll_back(rotation_id, apply)
+        _show_done([done], as_json=as_json)
+        if done.state != "rolled_back":
+            raise typer.Exit(FAILED)
 
 
 def _problems(policy: Path | None) -> tuple[str, ...]:

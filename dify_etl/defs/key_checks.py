@@ -17,16 +17,23 @@ from dify_etl.operations.keys.judging import (
     without_one_current,
     without_owner,
 )
-from dify_etl.operations.keys.policy import Policy
+from dify_etl.operations.keys.running import KeyRotation
 
-Judge = Callable[[Inventory, Policy], list[str]]
+Judge = Callable[[Inventory, KeyRotation], list[str]]
 
 JUDGES: Mapping[str, Judge] = {
-    "no_key_over_age": over_age,
-    "no_key_without_owner": lambda inventory, policy: without_owner(inventory),
-    "exactly_one_current_key_per_target": lambda inventory, policy: without_one_current(inventory),
-    "no_rotation_stuck": lambda inventory, policy: stuck(inventory),
+    "no_key_over_age": lambda inventory, rotation: over_age(inventory, rotation.policy),
+    "no_key_without_owner": lambda inventory, rotation: without_owner(inventory),
+    "exactly_one_current_key_per_target": lambda inventory, rotation: without_one_current(
+        inventory
+    ),
+    "no_rotation_stuck": lambda inventory, rotation: _stuck(inventory, rotation),
 }
+
+
+def _stuck(inventory: Inventory, rotation: KeyRotation) -> list[str]:
+    """Rotations that do not come further, and targets for which none could begin."""
+    return [*stuck(inventory), *rotation.plan_over(inventory).stopped]
 
 
 def api_key_checks(at: Location) -> list[dg.AssetChecksDefinition]:
@@ -66,7 +73,7 @@ def api_key_checks(at: Location) -> list[dg.AssetChecksDefinition]:
             description=with_help(
                 "no_rotation_stuck",
                 "No rotation failed, waits for a person, or stands for "
-                f"{STUCK_AFTER.days} days beyond its grace period.",
+                f"{STUCK_AFTER.days} days beyond its grace period; no target is passed over.",
             ),
         ),
     ]
@@ -95,8 +102,11 @@ def _checks(
                     )
                 return
             inventory = rotation.inventory()
-        for chosen in sorted(context.selected_asset_check_keys):
-            found = JUDGES[chosen.name](inventory, rotation.policy)
+            judged = {
+                chosen: JUDGES[chosen.name](inventory, rotation)
+                for chosen in context.selected_asset_check_keys
+            }
+        for chosen, found in sorted(judged.items()):
             yield dg.AssetCheckResult(
                 passed=not found,
                 asset_key=chosen.asset_key,

@@ -33,6 +33,13 @@ def rollback_job(at: Location) -> dg.JobDefinition:
                 finally:
                     key_operations.fill_ops_tables()
                 metadata["rotations"] = listed(rotation_lines([done]))
+                if done.state != "rolled_back":
+                    raise dg.Failure(
+                        description=f"the rotation is {done.state}, and not taken back: "
+                        f"{done.message}",
+                        metadata=metadata,
+                        allow_retries=False,
+                    )
         return dg.Output(None, metadata=metadata)
 
     @dg.job(

@@ -106,6 +106,15 @@ def check_source(sync: Sync) -> None:
         raise _changed("workspace_id", pinned, current)
 
 
+def check_workspace(database: Database, workspace_id: str) -> None:
+    """SourceChanged when a warehouse was loaded from another workspace than this one; one that was
+    loaded from none yet says nothing.
+    """
+    pinned = database.value("SELECT max(workspace_id) FROM ops.source")
+    if pinned not in (None, workspace_id):
+        raise _changed("workspace_id", pinned, workspace_id)
+
+
 def _changed(name: str, pinned: object, found: object) -> SourceChanged:
     subject = name.replace("_", " ")
     return SourceChanged(

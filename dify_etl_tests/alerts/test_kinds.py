@@ -279,6 +279,41 @@ CASES = {
 }
 
 
+def test_rotation_that_fails_each_night_stays_one_incident(
+    home: WatchedHome, received: Received
+) -> None:
+    """Each night begins another rotation of the target, which is no good news until it is over."""
+    ledger = RotationLedger(home.path)
+    rotation("failed")(home)
+    (first,) = ledger.rotations()
+    home.evaluate()
+    assert len(received.take()) == 1
+    for number in range(3):
+        for state in ("planned", "created", "withdrawing", "failed"):
+            ledger.write(first.having(rotation_id=f"r{number}", state=state, started_at=home.now))
+            home.evaluate()
+    assert received.take() == []
+    ledger.write(first.having(rotation_id="the last", state="overlap", started_at=home.now))
+    home.evaluate()
+    (over,) = received.take()
+    assert KINDS["rotation_stuck"].over in over[0]
+
+
+def test_failed_rotation_whose_target_is_gone_worries_nobody(
+    home: WatchedHome, received: Received
+) -> None:
+    """Its app was deleted, or the policy has it no more: there is nothing to mend."""
+    ledger = RotationLedger(home.path)
+    rotation("failed")(home)
+    (failed,) = ledger.rotations()
+    home.evaluate()
+    assert len(received.take()) == 1
+    ledger.write(failed.having(is_target_gone=True))
+    home.evaluate()
+    (over,) = received.take()
+    assert KINDS["rotation_stuck"].over in over[0]
+
+
 def test_every_kind_is_tried() -> None:
     """What is new and not tried is red."""
     assert CASES.keys() == KINDS.keys()

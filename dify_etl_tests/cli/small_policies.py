@@ -22,6 +22,15 @@ key_ids = ["{key_id}"]
 """
 
 
+def let_another_consumer_hold_it(world: World, folder: Path) -> None:
+    """A second entry holds what the bot gets now: that key is not deleted."""
+    app, policy = app_of(world, "chat"), folder / "rotation.toml"
+    second = f'[[targets]]\nconsumer = "second"\napp = "{app.id}"\nsink = "bot"\nentry = "SECOND"\n'
+    policy.write_text(f"{policy.read_text()}\n{second}")
+    held = (folder / "bot.env").read_text()
+    (folder / "bot.env").write_text(held + held.replace("DIFY_KEY", "SECOND"))
+
+
 def bots_key(world: World, folder: Path, *, days: float = 0) -> ApiKey:
     """A key of the chat app, so many days old: in bot.env, and named by rotation.toml."""
     app, at = app_of(world, "chat"), world.now() - timedelta(days=days)

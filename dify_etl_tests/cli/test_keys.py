@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from dify_etl_tests.cli.command_line import Answer, ServedDify, Shell
-from dify_etl_tests.cli.small_policies import bots_key
+from dify_etl_tests.cli.small_policies import bots_key, let_another_consumer_hold_it
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_etl_tests.sync.small_worlds import app_of
 from dify_simulated.world.rows import ApiKey, App
@@ -77,6 +77,20 @@ def test_a_rotation_is_taken_back_from_the_terminal(
     assert "rolled_back" in taken.out, taken.text
     assert (own.folder / "bot.env").read_text() == f"DIFY_KEY={old_key.token}\n"
     assert app_keys(rotated_dify, app_of(rotated_dify.world, "chat")) == [old_key]
+
+
+def test_rollback_that_does_not_come_to_its_end_fails(own: Shell, rotated_dify: ServedDify) -> None:
+    """The new key cannot be deleted: whoever asked for that must hear of it."""
+    words = ["keys", "rotate", "--target", "the chat app"]
+    done = own.run(*words, "--apply", plan_id(own.run(*words)))
+    (rotation,) = re.findall(r"rotation ([0-9a-f]{12})", done.out)
+    words = ["keys", "rollback", rotation]
+    agreed = plan_id(own.run(*words))
+    let_another_consumer_hold_it(rotated_dify.world, own.folder)
+    taken = own.run(*words, "--apply", agreed)
+    assert "withdrawing" in taken.out, taken.text
+    assert "still gets it" in taken.out
+    assert taken.code == 1
 
 
 def test_status_says_what_cannot_be_taken_back(own: Shell) -> None:

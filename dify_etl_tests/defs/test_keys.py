@@ -16,7 +16,7 @@ from dify_etl.defs.key_checks import JUDGES
 from dify_etl.defs.key_rollback import ROLL_BACK
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl_tests.cli.command_line import ServedDify
-from dify_etl_tests.cli.small_policies import bots_key
+from dify_etl_tests.cli.small_policies import bots_key, let_another_consumer_hold_it
 from dify_etl_tests.crashes.marked_secrets import MarkedSecrets
 from dify_etl_tests.defs.night import QUIET
 from dify_etl_tests.defs.ticks import ticked
@@ -160,6 +160,21 @@ def test_rotation_is_taken_back(world: World, old_key: ApiKey, tmp_path: Path) -
     assert keys_of_app(world) == {old_key.id}
 
 
+def test_rollback_that_does_not_come_to_its_end_fails_its_run(
+    world: World, old_key: ApiKey, tmp_path: Path
+) -> None:
+    """Another consumer got the new key meanwhile, so that it stays."""
+    run_keys(**of_the_schedule())
+    (rotation,) = RotationLedger(tmp_path / "home").rotations()
+    config: dict[str, Any] = {"rollback": rotation.rotation_id}
+    plan_id = run_keys(ROLL_BACK, **config).told[f"run_{ROLL_BACK}"]["plan_id"]
+    let_another_consumer_hold_it(world, tmp_path)
+    ran = run_keys(ROLL_BACK, **config, dry_run=False, plan_id=plan_id)
+    assert not ran.result.success
+    assert "the rotation is withdrawing, and not taken back" in ran.failures
+    assert len(keys_of_app(world)) == 2
+
+
 def test_entry_is_adopted(world: World, old_key: ApiKey, tmp_path: Path) -> None:
     """A job of its own: shown first, without the value; then the next rotation overwrites it."""
     (tmp_path / "bot.env").write_text("DIFY_KEY=put-it-here\n")
@@ -247,14 +262,23 @@ def test_twin_of_an_app_fails_its_check(world: World, old_key: ApiKey) -> None:
 
 
 def test_stuck_rotation_fails_its_check_and_the_run(world: World, old_key: ApiKey) -> None:
-    """A rotation that waits for a person is red at once, where failed runs are watched."""
+    """A rotation that cannot make its key is red at once, where failed runs are watched."""
     app_of(world, "chat").enable_api = False
-    for _ in range(2):
-        assert run_keys(**of_the_schedule()).passed["no_rotation_stuck"]
     ran = run_keys(**of_the_schedule())
     assert not ran.passed["no_rotation_stuck"]
     assert not ran.result.success
     assert "the app's API is off" in ran.told["api_keys_revoked"]["open"]
+
+
+def test_target_that_is_passed_over_fails_its_check_and_the_run(
+    world: World, old_key: ApiKey, tmp_path: Path
+) -> None:
+    """As it does `keys rotate`: the entry holds somebody's password, so that no rotation begins."""
+    (tmp_path / "bot.env").write_text("DIFY_KEY=somebodys-password\n")
+    ran = run_keys(**of_the_schedule())
+    assert not ran.passed["no_rotation_stuck"]
+    assert not ran.result.success
+    assert keys_of_app(world) == {old_key.id}
 
 
 def lose_new_keys(number: int, method: str, path: str, status: int) -> Fault | None:

@@ -46,7 +46,7 @@ def _detail(row: ApiKey, call: Call) -> JsonObject:
         return _created(row)
     start, end = row.token[: 5 if shape == "dots" else 6], row.token[-4:]
     masked = {**_created(row), "token": start + ("..." if shape == "dots" else "*" * 12) + end}
-    return {**masked, "dataset_ids": []} if call.version.answers_by_models else masked
+    return {"dataset_ids": [], **masked} if call.version.answers_by_models else masked
 
 
 def _created(row: ApiKey) -> JsonObject:
@@ -56,6 +56,7 @@ def _created(row: ApiKey) -> JsonObject:
         "token": row.token,
         "last_used_at": epoch(row.last_used_at),
         "created_at": epoch(row.created_at),
+        **({"dataset_ids": [*row.dataset_ids]} if row.dataset_ids else {}),
     }
 
 

@@ -233,7 +233,9 @@ class Workflow:
 
 @dataclass(slots=True)
 class ApiKey:
-    """A key of an app, or of all datasets (`app_id` None). `type` is `app` or `dataset`."""
+    """A key of an app, or of datasets (`app_id` None): of all, unless `dataset_ids` names some.
+    `type` is `app` or `dataset`.
+    """
 
     id: str
     tenant_id: str
@@ -242,6 +244,7 @@ class ApiKey:
     created_at: datetime
     app_id: str | None = None
     last_used_at: datetime | None = None
+    dataset_ids: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -10,10 +10,11 @@ from dify_etl.dify.api_keys import ApiKey
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import NotShown
 from dify_etl.operations.apps import every_app
+from dify_etl.operations.keys.errors import RotationRefused
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.states import Rotation
-from dify_etl.operations.keys.targets import DATASETS, KeyTarget, targets_of
+from dify_etl.operations.keys.targets import DATASETS, KeyTarget, Readers, targets_of
 
 # current: what the target's consumers get. old: may be revoked, once replaced. new: being handed
 # over. kept: the policy says to leave it alone. unowned: nothing is known of it; only reported.
@@ -50,6 +51,8 @@ class Inventory:
     rotations: tuple[Rotation, ...]
     problems: tuple[str, ...]
     unseen: tuple[str, ...] = ()
+    workspace_id: str = ""
+    readers: Readers = field(default_factory=Readers)
     adopted: Callable[[str], frozenset[str]] = _nothing  # digests, by the id of a target
 
     def of_app(self, app_id: str | None) -> tuple[HeldKey, ...]:
@@ -67,7 +70,9 @@ def take_inventory(
     """List keys: of all apps and the datasets, or only of those that a target or rotation names.
 
     Raises NotShown for keys that a target or rotation names; others are `unseen` then.
+    RotationRefused when the account works in another workspace than the rotations.
     """
+    workspace_id = checked_workspace(dify, rotations)
     apps = tuple(every_app(dify))
     targets, problems = targets_of(policy, apps)
     names: dict[str | None, str] = {app.app_id: app.name for app in apps}
@@ -93,7 +98,27 @@ def take_inventory(
         rotations,
         tuple(problems),
         _hidden_reasons(unseen),
+        workspace_id,
+        Readers(policy, apps),
     )
+
+
+def checked_workspace(dify: DifyClient, rotations: Iterable[Rotation]) -> str:
+    """The id of the workspace that the account works in. RotationRefused when these rotations are
+    of another one: a person switched it, and keys of it are none of theirs.
+    """
+    current = dify.account.current_workspace().workspace_id
+    kept = [one.workspace_id for one in rotations if one.workspace_id is not None]
+    if kept and kept[-1] != current:
+        raise RotationRefused(
+            f"this home rotates keys of workspace {kept[-1]}, but the account works in workspace "
+            f"{current} now",
+            where="key_rotations.sqlite",
+            hint="Switch the account back in Dify's console (a switch moves every session of the "
+            "account), or give the other workspace a home of its own with DIFY_ETL_HOME. No key "
+            "was made or deleted.",
+        )
+    return current
 
 
 def policy_problems(dify: DifyClient, policy: Policy) -> tuple[str, ...]:

@@ -53,10 +53,22 @@ def stuck(inventory: Inventory) -> list[str]:
 
 
 def stuck_rotations(rotations: Sequence[Rotation], now: datetime) -> list[Rotation]:
-    """The last rotation of a target when it failed, and those that wait or stand for a week."""
-    last = {one.target_id: one for one in rotations}
-    failed = [one for one in last.values() if one.state == "failed"]
+    """The last rotation of a target when it failed, and those that wait or stand for a week.
+
+    A failed one is the last until consumers have the key of the next, which may fail like it. It
+    worries nobody when its target is gone.
+    """
+    of_target: dict[str, list[Rotation]] = {}
+    for one in rotations:
+        of_target.setdefault(one.target_id, []).append(one)
+    failed = [last for own in of_target.values() if (last := _last_failed(own)) is not None]
     return [*failed, *(one for one in rotations if not one.is_over and _waits(one, now))]
+
+
+def _last_failed(own: Sequence[Rotation]) -> Rotation | None:
+    begun = [one for one in own if one.is_over or one.is_promoted]
+    is_failed = begun and begun[-1].state == "failed" and not begun[-1].is_target_gone
+    return begun[-1] if is_failed else None
 
 
 def _waits(rotation: Rotation, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -14,8 +14,8 @@ from dify_etl.operations.keys.errors import RotationRefused, SinkFailed
 from dify_etl.operations.keys.inventory import HeldKey, Inventory, current_key_id
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.sinks.protocol import SecretSink
-from dify_etl.operations.keys.states import Rotation
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.states import NO_SUCH_TARGET, Rotation
+from dify_etl.operations.keys.targets import KeyTarget, Readers
 from dify_etl.operations.plan import Plan, Step, Target
 
 OPERATION = "keys.rotate"
@@ -47,14 +47,14 @@ class RotationPlan:
 
     `held_back`: what is due but waits for a later run, or cannot be planned, and why. `stopped`:
     those lines of it that no later run mends by itself, so that a person has to hear of them.
-    `targets`: all that the policy has.
+    `readers`: whose entries may hold a key that is to be deleted.
     """
 
     plan: Plan
     rotations: tuple[Rotation, ...]
     held_back: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
-    targets: tuple[KeyTarget, ...] = ()
+    readers: Readers = field(default_factory=Readers)
 
 
 def plan_rotations(
@@ -65,18 +65,18 @@ def plan_rotations(
     asked: Asked | None = None,
 ) -> RotationPlan:
     """What a run would do now. TargetUnknown when nothing has a name that was asked for;
-    RotationRefused when a compromised key belongs to no target.
+    RotationRefused when a compromised key belongs to no target, or none can be replaced.
     """
     asked = asked or Asked()
     _check_targets(asked, [*inventory.targets, *inventory.rotations], inventory.problems)
     planner = _Planner(dify, policy, inventory, sinks, asked)
     rotations = (*planner.going_on(), *planner.beginning())
-    _check_compromised(asked, rotations)
+    _check_compromised(asked, policy, inventory, rotations, planner)
     plan = _plan(OPERATION, dify, inventory, rotations, sinks)
     with_plan = tuple(one.having(plan_id=plan.plan_id) for one in rotations)
     stopped = (*inventory.problems, *planner.stopped)
     held_back = (*stopped, *planner.held_back)
-    return RotationPlan(plan, with_plan, held_back, stopped, inventory.targets)
+    return RotationPlan(plan, with_plan, held_back, stopped, inventory.readers)
 
 
 def plan_revocations(
@@ -89,7 +89,7 @@ def plan_revocations(
     """The rest of rotations whose plan was agreed to: they keep its id."""
     rotations = tuple(_as_policy_says(one, policy, inventory) for one in handed_over)
     plan = _plan(REVOCATION, dify, inventory, rotations, sinks)
-    return RotationPlan(plan, rotations, targets=inventory.targets)
+    return RotationPlan(plan, rotations, readers=inventory.readers)
 
 
 class _Planner:
@@ -105,6 +105,7 @@ class _Planner:
         self._sinks, self._asked = sinks, asked
         self.held_back: list[str] = []
         self.stopped: list[str] = []
+        self.refused: dict[str, SinkFailed | RotationRefused] = {}  # by the key to be replaced
 
     def going_on(self) -> list[Rotation]:
         """Open rotations, with what the policy says about them now."""
@@ -119,7 +120,7 @@ class _Planner:
         return found
 
     def beginning(self) -> list[Rotation]:
-        """New rotations, the oldest keys first, no more than a run may begin."""
+        """New rotations: of leaked keys all, then the oldest keys, no more than a run may begin."""
         due: list[tuple[bool, str, Rotation]] = []
         for target in self._inventory.targets:
             if self._is_busy(target):
@@ -128,10 +129,13 @@ class _Planner:
                 draft = self._draft(target)
                 if draft is not None:
                     due.append((not draft.is_compromised, self._made(target), draft))
-            except (SinkFailed, RotationRefused, KeyError) as error:
+            except (SinkFailed, RotationRefused) as error:
+                self.stopped.append(f"{target.name}: {error}")
+                self.refused |= {held.key.api_key_id: error for held in self._old(target)}
+            except KeyError as error:
                 self.stopped.append(f"{target.name}: {error}")
         due.sort(key=lambda one: one[:2])
-        most = self._policy.most_per_run
+        most = max(self._policy.most_per_run, sum(one.is_compromised for *_, one in due))
         self.held_back += [f"{one.name}: waits for a later run" for *_, one in due[most:]]
         return [one for *_, one in due[:most]]
 
@@ -146,6 +150,7 @@ class _Planner:
         reason = "compromised" if leaked else self._reason(target)
         if reason is None:
             return None
+        self._check_scope(target, old)
         held = self._sinks[target.sink].read(target.entry, "current")
         if not holds_ours(self._dify, self._inventory, target, held):
             raise RotationRefused(
@@ -157,6 +162,7 @@ class _Planner:
             rotation_id=uuid.uuid4().hex,
             target_id=target.target_id,
             consumer=target.consumer,
+            workspace_id=self._inventory.workspace_id,
             app_id=target.app_id,
             app_name=target.app_name,
             sink=target.sink,
@@ -172,6 +178,22 @@ class _Planner:
             started_at=self._inventory.at,
             updated_at=self._inventory.at,
         )
+
+    def _check_scope(self, target: KeyTarget, old: Sequence[HeldKey]) -> None:
+        """RotationRefused for a key of some datasets: the new one would open them all."""
+        if target.app_id is not None:
+            return
+        current = self._current(target)
+        for held in [*old, *([current] if current else [])]:
+            scope = held.key.dataset_ids.load() if held.key.dataset_ids else None
+            if scope:
+                raise RotationRefused(
+                    f"key {held.key.api_key_id} is for {len(scope)} datasets alone, and a new one "
+                    "would be for all",
+                    where=target.name,
+                    hint="Make its successor in Dify's console, for the same datasets, put it into "
+                    "the entry, and delete this one; or leave the target out of the policy.",
+                )
 
     def _reason(self, target: KeyTarget) -> str | None:
         if self._asked.targets:
@@ -269,18 +291,23 @@ class _Planner:
 
 
 def _as_policy_says(rotation: Rotation, policy: Policy, inventory: Inventory) -> Rotation:
-    """With what the policy says now. Where it has no such target any more, what has begun goes on
-    as it was, but for what the defaults allow; no key is made for nobody.
+    """With what the policy says now, and the workspace, where a ledger of before has none. Where
+    the policy has no such target any more, what has begun goes on as it was, but for what the
+    defaults allow; no key is made for nobody.
     """
+    rotation = rotation.having(workspace_id=inventory.workspace_id)
     for target in inventory.targets:
         if target.target_id == rotation.target_id:
             return rotation.having(
                 grace_seconds=policy.grace(target.rule).total_seconds(),
                 revoke_unobserved=policy.revokes_unobserved(target.rule),
+                is_target_gone=False,
             )
+    rotation = rotation.having(is_target_gone=True)
     if rotation.state == "planned" and not rotation.has_asked:
-        message = "the policy has no such target any more, and no key was made"
-        return rotation.having(state="withdrawing", ending="failed", message=message, tries=0)
+        return rotation.having(
+            state="withdrawing", ending="failed", message=NO_SUCH_TARGET, tries=0
+        )
     allows = rotation.revoke_unobserved or policy.defaults.revoke_unobserved
     return rotation.having(revoke_unobserved=allows)
 
@@ -318,9 +345,8 @@ def _plan(
     rotations: Sequence[Rotation],
     sinks: Mapping[str, SecretSink],
 ) -> Plan:
-    workspace = dify.account.current_workspace().workspace_id
     steps = tuple(_step(operation, one, inventory, sinks) for one in rotations)
-    return Plan(operation, dify.origin, workspace, steps, dify.seal)
+    return Plan(operation, dify.origin, inventory.workspace_id, steps, dify.seal)
 
 
 def _step(
@@ -373,14 +399,44 @@ def _check_targets(
             )
 
 
-def _check_compromised(asked: Asked, rotations: Collection[Rotation]) -> None:
+def _check_compromised(
+    asked: Asked,
+    policy: Policy,
+    inventory: Inventory,
+    rotations: Collection[Rotation],
+    planner: _Planner,
+) -> None:
+    """RotationRefused for a key that no target has. One that cannot be replaced now keeps no other
+    from being replaced: it is told beside their plan, and refused where it is the only one.
+    """
     for key_id in sorted(asked.compromised):
         if any(key_id in one.old_key_ids for one in rotations):
             continue
-        is_new = [one for one in rotations if one.new_key_id == key_id]
-        hint = "Name it under key_ids of its target first, or delete it in the console."
-        if is_new:
-            hint = f"It is new: `dify-etl keys rollback {is_new[0].rotation_id}` takes it back."
-        raise RotationRefused(
-            f"key {key_id} is no key that a target would replace", where="--compromised", hint=hint
-        )
+        refusal = planner.refused.get(key_id)
+        if refusal is not None:
+            told = RotationRefused(
+                f"key {key_id} cannot be replaced: {refusal.what}",
+                where=refusal.where,
+                hint=refusal.hint,
+            )
+        else:
+            told = _no_target_has(key_id, policy, inventory, rotations)
+        if refusal is None or not rotations:
+            raise told
+
+
+def _no_target_has(
+    key_id: str, policy: Policy, inventory: Inventory, rotations: Collection[Rotation]
+) -> RotationRefused:
+    hint = "Name it under key_ids of its target first, or delete it in the console."
+    named = [rule.consumer for rule in policy.targets if key_id in rule.key_ids]
+    if made := [one for one in rotations if one.new_key_id == key_id]:
+        hint = f"It is new: `dify-etl keys rollback {made[0].rotation_id}` takes it back."
+    elif key_id in policy.exclude.key_ids:
+        hint = "It stands under exclude.key_ids: take it out there, or delete it in the console."
+    elif named and all(held.key.api_key_id != key_id for held in inventory.keys):
+        reasons = "; ".join(inventory.problems) or "no target's app has this key in Dify"
+        hint = f"It is named under key_ids of {named[0]!r}, but {reasons}."
+    return RotationRefused(
+        f"key {key_id} is no key that a target would replace", where="--compromised", hint=hint
+    )

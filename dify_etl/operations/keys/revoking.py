@@ -77,21 +77,25 @@ def _still_needed(work: Work, rotation: Rotation, new: ApiKey, old: list[ApiKey]
         return f"both keys work until {_minute(grace_ends)}"
     if now < rotation.probed_at + 2 * lag:
         return f"Dify shows uses late; looks again after {_minute(rotation.probed_at + 2 * lag)}"
-    if new.last_used_at is None or new.last_used_at < rotation.probed_at - NOTED_EVERY:
-        if rotation.revoke_unobserved:
-            return None
-        raise PersonNeeded(
-            "whether the old key is still in use cannot be observed: Dify does not even show our "
-            "own use of the new one",
-            where=rotation.name,
-            hint="Make sure yourself, then set revoke_unobserved = true for the target, or under "
-            "[defaults] where the policy has it no more; or let Dify's worker for api_token run.",
-        )
+    is_unseen = new.last_used_at is None or new.last_used_at < rotation.probed_at - NOTED_EVERY
+    if is_unseen and not rotation.revoke_unobserved:
+        raise PersonNeeded(_UNOBSERVED, where=rotation.name, hint=_LOOK_YOURSELF)
+    # Also where the new key's use was missed: one of the old key that Dify shows is no guess.
     quiet = max(rotation.grace, 2 * lag)
     last_used = max((key.last_used_at for key in old if key.last_used_at), default=None)
     if last_used is not None and now - last_used < quiet:
         return f"the old key was used at {_minute(last_used)}; it must be quiet for {quiet}"
     return None
+
+
+_UNOBSERVED = (
+    "whether the old key is still in use cannot be observed: Dify does not even show our own use "
+    "of the new one"
+)
+_LOOK_YOURSELF = (
+    "Make sure yourself, then set revoke_unobserved = true for the target, or under [defaults] "
+    "where the policy has it no more; or let Dify's worker for api_token run."
+)
 
 
 def revoke(work: Work, rotation: Rotation) -> Rotation:

@@ -11,7 +11,7 @@ from dify_etl.operations.keys.adopting import ADOPTION, adoption_step
 from dify_etl.operations.keys.creating import create
 from dify_etl.operations.keys.errors import PersonNeeded, RotationRefused, SinkFailed
 from dify_etl.operations.keys.handing_over import announce, promote, test
-from dify_etl.operations.keys.inventory import Inventory, take_inventory
+from dify_etl.operations.keys.inventory import Inventory, checked_workspace, take_inventory
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.planning import (
@@ -26,7 +26,7 @@ from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.revoking import prove, revoke, watch
 from dify_etl.operations.keys.sinks.protocol import SecretSink
 from dify_etl.operations.keys.states import REVOKING, Rotation, State
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.targets import KeyTarget, is_target_gone
 from dify_etl.operations.keys.withdrawing import check_takes_back, withdraw
 from dify_etl.operations.keys.work import Notify, Work, nobody
 from dify_etl.operations.plan import Plan, Step, Target, check_fresh
@@ -54,8 +54,18 @@ class KeyRotation:
         return replace(taken, adopted=self.ledger.adoptions)
 
     def plan(self, asked: Asked | None = None) -> RotationPlan:
-        """What a run would do now, and what would stop it. Nothing is changed."""
+        """What a run would do now, and what would stop it. Nothing is changed, but for a note at
+        failed rotations whose target is gone, or is there again.
+        """
         inventory = self.inventory(all_apps=False)
+        for one in inventory.rotations:
+            is_gone = one.state == "failed" and is_target_gone(one, inventory.readers)
+            if is_gone != one.is_target_gone and one.is_over:
+                self.ledger.write(one.having(is_target_gone=is_gone))
+        return self.plan_over(inventory, asked)
+
+    def plan_over(self, inventory: Inventory, asked: Asked | None = None) -> RotationPlan:
+        """The same over an inventory that was taken."""
         planned = plan_rotations(self.dify, self.policy, inventory, self.sinks, asked)
         obstacles = tuple(self._obstacles(planned.rotations))
         return replace(
@@ -143,17 +153,14 @@ class KeyRotation:
             place = f"{target.sink}: {sink.place(target.entry)}"
             of_target = Target("keys of target", target.target_id, target.name)
             steps = (adoption_step(of_target, place, digest),)
-        workspace = self.dify.account.current_workspace().workspace_id
-        return (
-            target,
-            digest or "",
-            Plan(ADOPTION, self.dify.origin, workspace, steps, self.dify.seal),
-        )
+        workspace = inventory.workspace_id
+        plan = Plan(ADOPTION, self.dify.origin, workspace, steps, self.dify.seal)
+        return target, digest or "", plan
 
     def plan_rollback(self, rotation_id: str) -> RotationPlan:
         """What taking a rotation back would do. RotationRefused when it cannot be taken back."""
-        rotation = self._open(rotation_id)
-        workspace = self.dify.account.current_workspace().workspace_id
+        rotation, inventory = self._open(rotation_id), self.inventory(all_apps=False)
+        rotation = rotation.having(workspace_id=inventory.workspace_id)
         step = Step(
             operation=ROLLBACK,
             target=Target("keys of target", rotation.target_id, rotation.name),
@@ -161,8 +168,9 @@ class KeyRotation:
             after={"state": "rolled_back", "new_key": None},
             is_irreversible=True,
         )
+        workspace = inventory.workspace_id
         plan = Plan(ROLLBACK, self.dify.origin, workspace, (step,), self.dify.seal)
-        planned = RotationPlan(plan, (rotation,), targets=self.inventory(all_apps=False).targets)
+        planned = RotationPlan(plan, (rotation,), readers=inventory.readers)
         check_takes_back(self._work(planned), rotation)
         return planned
 
@@ -210,7 +218,7 @@ class KeyRotation:
             ledger=self.ledger,
             trail=self.trail,
             signature=Signature(planned.plan, self.actor),
-            targets=planned.targets,
+            readers=planned.readers,
             service_api_url=self.service_api_url,
             kept_key_ids=frozenset(self.policy.exclude.key_ids),
             notify=self.notify,
@@ -243,6 +251,8 @@ def advance(work: Work, rotation: Rotation, *, halts: Collection[State] = ()) ->
         for _ in range(MOST_STEPS):
             if rotation.is_over or rotation.state in halts:
                 return rotation
+            # A person may switch the workspace while a run is on.
+            checked_workspace(work.dify, [rotation])
             before = rotation
             rotation = STEPS[rotation.state](work, rotation)
             if _position(rotation) == _position(before):
@@ -259,12 +269,13 @@ def _position(rotation: Rotation) -> object:
 
 
 def _is_app_gone(work: Work, rotation: Rotation) -> bool:
-    """A list of keys says 404 in words of its own; the app itself tells."""
+    """A list of keys says 404 in words of its own; the app itself tells, in its own workspace."""
     try:
         if rotation.app_id is not None:
             work.dify.apps.get(rotation.app_id)
     except AppGone:
-        return True
+        current = work.dify.account.current_workspace().workspace_id
+        return rotation.workspace_id in (None, current)
     except DifyError:
         return False
     return False
@@ -284,4 +295,6 @@ def _stopped(work: Work, rotation: Rotation, error: ActionableError) -> Rotation
 
 def _ended_with_its_app(work: Work, rotation: Rotation, error: NotFound) -> Rotation:
     """Dify deletes an app's keys with it: nothing is left to make or to revoke."""
-    return work.end(rotation.having(message=str(error)), "failed", "failed", error.what)
+    return work.end(
+        rotation.having(message=str(error), is_target_gone=True), "failed", "failed", error.what
+    )

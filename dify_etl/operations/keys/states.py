@@ -29,6 +29,7 @@ REVOKING: frozenset[State] = frozenset({"overlap", "drained", "revoked"})
 TAKES_BACK: frozenset[State] = frozenset(
     {"planned", "created", "tested", "current", "overlap", "drained"}
 )
+NO_SUCH_TARGET = "the policy has no such target any more, and no key was made"
 
 
 class Rotation(BaseModel):
@@ -39,6 +40,7 @@ class Rotation(BaseModel):
     rotation_id: str
     target_id: str
     consumer: str
+    workspace_id: str | None = None  # of Dify; None: begun before it was kept
     app_id: str | None  # None: the keys of the datasets
     app_name: str
     sink: str
@@ -56,7 +58,8 @@ class Rotation(BaseModel):
     # Making the key: written before Dify is asked.
     listed_key_ids: tuple[str, ...] = ()
     create_began_at: datetime | None = None
-    create_ended_at: datetime | None = None
+    create_ended_at: datetime | None = None  # the answer, or the end of waiting for one
+    create_was_answered: bool = False  # with an error of Dify: it did not go on with the request
     new_key_id: str | None = None
     new_fingerprint: str | None = None
     found_empty: bool = False  # the entry held nothing when the rotation was planned
@@ -70,6 +73,7 @@ class Rotation(BaseModel):
     tries: int = 0  # in a row without coming further
     message: str = ""  # what it waits for, or what went wrong
     needs_person: bool = False
+    is_target_gone: bool = False  # the app is no more, or the policy has no such target
     started_at: datetime
     updated_at: datetime
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from dify_etl.dify.app_records import App
 from dify_etl.operations.keys.policy import Policy, TargetRule
@@ -36,6 +36,46 @@ class KeyTarget:
     def name(self) -> str:
         """For people: the app and its consumer."""
         return f"{self.app_name} / {self.consumer}"
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Whose entries may hold a key: more than targets, since a key that somebody still gets must
+    not be deleted, whatever keeps a target from being rotated today.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    apps: Sequence[App] = ()
+
+    def of_app(self, app_id: str | None) -> Iterator[KeyTarget]:
+        """All rules that may mean this app (None: the datasets): by its id, by a tag of it, and by
+        any name. Whoever may name apps chooses which one a name means: several, none, or another.
+        """
+        names = {app.app_id: app.name for app in self.apps}
+        tagged = [app for app in self.apps if app.app_id == app_id]
+        for rule in self.policy.targets:
+            if rule.datasets:
+                is_meant, name = app_id is None, DATASETS
+            elif app_id is None:
+                continue
+            elif rule.tag:
+                is_meant = any(rule.tag in app.tag_values("name") for app in tagged)
+                name = names.get(app_id, app_id)
+            else:
+                is_meant = rule.app == app_id or rule.app not in names
+                name = names.get(app_id, app_id) if rule.app == app_id else str(rule.app)
+            if is_meant:
+                entry = rule.entry.replace("{app_id}", app_id or "")
+                yield KeyTarget(app_id, name, rule.consumer, rule.sink, entry, rule)
+
+
+def is_target_gone(rotation: Rotation, readers: Readers) -> bool:
+    """Whether the app of a rotation is no more, or the policy means no such target any more."""
+    policy, app_id = readers.policy, rotation.app_id
+    apps = [app for app in readers.apps if app.app_id == app_id]
+    if app_id is not None and all(_is_excluded(app, policy) for app in apps):
+        return True
+    return all(one.target_id != rotation.target_id for one in readers.of_app(app_id))
 
 
 def targets_of(policy: Policy, apps: Sequence[App]) -> tuple[tuple[KeyTarget, ...], list[str]]:

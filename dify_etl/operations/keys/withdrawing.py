@@ -1,7 +1,12 @@
 """Backwards: the sink gets the old key again, then the new key is deleted."""
 
 from dify_etl.dify.errors import KeyRefused
-from dify_etl.operations.keys.creating import lost_key, request_ends
+from dify_etl.operations.keys.creating import (
+    WAITS_FOR_IT,
+    is_answered,
+    lost_key,
+    request_ends,
+)
 from dify_etl.operations.keys.errors import RotationRefused, SinkFailed
 from dify_etl.operations.keys.states import TAKES_BACK, Rotation
 from dify_etl.operations.keys.work import Work
@@ -44,7 +49,7 @@ def withdraw(work: Work, rotation: Rotation) -> Rotation:
         work.change_sink(rotation, "discard", lambda sink: sink.discard(rotation.entry))
     rotation = _found(work, rotation)
     if rotation.new_key_id is None and rotation.create_began_at is not None:
-        return work.waiting(rotation, "waits to see whether Dify made a key")
+        return work.waiting(rotation, WAITS_FOR_IT)
     key_id = rotation.new_key_id
     if key_id is not None and work.keyring(rotation).key(key_id) is not None:
         work.delete_key(rotation, key_id, "the rotation is taken back")
@@ -84,14 +89,14 @@ def _why_not(rotation: Rotation) -> str:
 
 def _found(work: Work, rotation: Rotation) -> Rotation:
     """With the key that a lost answer left behind, or sure that there is none."""
-    if rotation.new_key_id is not None or rotation.create_began_at is None:
+    if is_answered(rotation) or rotation.create_began_at is None:
         return rotation
     found = lost_key(work, rotation)
     if found is not None:
         work.record(rotation, "verified", "found the key whose answer was lost", key_id=found)
         return work.save(rotation.having(new_key_id=found))
     if work.now > request_ends(rotation):
-        return work.save(rotation.having(create_began_at=None))
+        return work.save(rotation.having(new_key_id=None, create_began_at=None))
     return rotation
 
 

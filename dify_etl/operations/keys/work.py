@@ -14,11 +14,12 @@ from dify_etl.dify.http.writes import Written
 from dify_etl.operations.audit import AuditTrail, Outcome, Signature
 from dify_etl.operations.keys.adopting import advice_for, is_ours
 from dify_etl.operations.keys.errors import PersonNeeded, RotationRefused, SinkFailed
+from dify_etl.operations.keys.inventory import checked_workspace
 from dify_etl.operations.keys.keyring import Keyring
 from dify_etl.operations.keys.ledger import RotationLedger
 from dify_etl.operations.keys.sinks.protocol import SecretSink, Stage
 from dify_etl.operations.keys.states import Rotation, State
-from dify_etl.operations.keys.targets import KeyTarget
+from dify_etl.operations.keys.targets import Readers
 
 # From 1.13 on the service API keeps keys in a cache, and uses are written down by a worker.
 CACHED_SINCE = (1, 13, 0)
@@ -43,7 +44,7 @@ class Work:
     signature: Signature
     service_api_url: str | None = None
     kept_key_ids: frozenset[str] = frozenset()  # keys that the policy says are nobody's business
-    targets: tuple[KeyTarget, ...] = ()  # all of the policy: a key may be in several entries
+    readers: Readers = field(default_factory=Readers)  # a key may be in several entries
     notify: Notify = nobody
     number: int = 1
     # Tokens of deleted keys, for the proof that they no longer work; never written anywhere.
@@ -75,10 +76,10 @@ class Work:
         return kept
 
     def waiting(self, rotation: Rotation, message: str) -> Rotation:
-        """Nothing can be done yet; says what for."""
-        if (rotation.message, rotation.needs_person) == (message, False):
+        """Nothing can be done yet; says what for. Nothing went wrong on the way here."""
+        if (rotation.message, rotation.needs_person, rotation.tries) == (message, False, 0):
             return rotation
-        return self.save(rotation.having(message=message, needs_person=False))
+        return self.save(rotation.having(message=message, needs_person=False, tries=0))
 
     def held(self, rotation: Rotation, stage: Stage) -> SecretStr | None:
         """What the sink holds for the target."""
@@ -135,6 +136,7 @@ class Work:
         except DifyError as error:
             self.record(rotation, "failed", error.what, key_id=key_id)
             raise
+        checked_workspace(self.dify, [rotation])  # else a list of another one would show it gone
         is_there = ring.key(key_id) is not None
         outcome: Outcome = "failed" if is_there else "verified"
         self.record(rotation, outcome, f"delete key: {why}", key_id=key_id, answer=answer)
@@ -148,8 +150,8 @@ class Work:
     def _check_unheld(self, rotation: Rotation, key_id: str, key: ApiKey | None) -> None:
         """RotationRefused while the entry of another target holds the key, for whatever reason."""
         own = (rotation.sink, rotation.entry)
-        for target in self.targets:
-            if target.app_id != rotation.app_id or (target.sink, target.entry) == own:
+        for target in self.readers.of_app(rotation.app_id):
+            if (target.sink, target.entry) == own:
                 continue
             try:
                 held = self.sinks[target.sink].read(target.entry, "current")
@@ -163,7 +165,7 @@ class Work:
                     f"{target.sink}, entry {target.entry}",
                     where=rotation.name,
                     hint=f"`dify-etl keys plan --target '{target.name}'` gives it a key of its "
-                    "own. Nothing is deleted until then.",
+                    "own, or says what of the policy is wrong. Nothing is deleted until then.",
                 )
 
     def _is_it(self, key_id: str, key: ApiKey | None, held: SecretStr) -> bool:

@@ -17,6 +17,7 @@ Trouble = Literal[
     "time-out, nothing done",
     "time-out after success",
     "500 instead",
+    "500 instead, and a human makes a key later",
     "500 after success",
     "cut answer",
     "crash before sink",

@@ -162,6 +162,10 @@ class Player:
             pass
         self.promises.is_handing_over = False
         shop.server.faults = Faults()
+        if mishap.is_followed:
+            mishap.is_followed = False
+            shop.pass_time(minutes=2)
+            self.people.act("human makes a key for later", self._open())
         if waits and mishap.happened:
             self.counts[str(mishap.trouble)] += 1
         self.promises.check()

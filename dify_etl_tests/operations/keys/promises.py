@@ -69,7 +69,7 @@ class Promises:
             return
         now, grace = self._shop.world.now(), self._grace(rotation)
         assert now - self._handed_over[new] >= grace - SECOND, "revoked within the grace period"
-        if rotation.revoke_unobserved or not self._shows_uses:
+        if not self._shows_uses:
             return
         is_late = self._shop.server.version.caches_keys
         lag = timedelta(minutes=31) if is_late else timedelta(minutes=2)

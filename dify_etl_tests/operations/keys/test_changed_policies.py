@@ -8,6 +8,7 @@ import pytest
 from dify_etl.assembly.key_rotation import key_rotation
 from dify_etl.dify.http.clock import Clock
 from dify_etl.operations.applying import operator_of
+from dify_etl.operations.keys.planning import Asked
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.sinks.protocol import Stage
 from dify_etl.operations.keys.states import Rotation
@@ -60,6 +61,25 @@ def test_no_key_is_made_for_a_target_that_left(tmp_path: Path) -> None:
     assert shop.world.api_keys == keys
 
 
+def test_no_key_is_made_anew_for_a_target_that_left(tmp_path: Path) -> None:
+    """Dify was asked, and made none; the policy has the target no more, so nobody asks again, and
+    nobody waits for a person to correct an entry that is no target's.
+    """
+    shop = Workshop(tmp_path)
+
+    def fail(number: int, method: str, path: str) -> Fault | None:
+        return Fault.SERVER_ERROR if method == "POST" and path.endswith("/api-keys") else None
+
+    shop.night(Faults(before_request=fail))
+    keys = dict(shop.world.api_keys)
+    shop.policy = with_targets(shop.policy)
+    shop.pass_time(hours=1)
+    shop.night()
+    assert only(shop).state == "failed"
+    assert "no such target any more" in only(shop).message
+    assert shop.world.api_keys == keys
+
+
 def _refused(method: str, path: str) -> Fault | None:
     return Fault.RATE_LIMITED if method == "POST" and path.endswith("/api-keys") else None
 
@@ -83,6 +103,44 @@ def test_key_that_another_entry_holds_is_not_deleted(tmp_path: Path, mask: bool 
     shop.nights_until(lambda: old.id not in shop.world.api_keys)
     alive = {key.token for key in shop.world.api_keys.values()}
     assert {shop.held("WEB"), shop.held("BATCH")} <= alive
+
+
+@pytest.mark.parametrize("trouble", ["twin", "renamed", "renamed, and replaced"])
+@pytest.mark.parametrize("is_leaked", [False, True])
+def test_key_of_a_consumer_whose_target_does_not_resolve_is_not_deleted(
+    tmp_path: Path, trouble: str, is_leaked: bool
+) -> None:
+    """Whoever may name apps keeps a target from being rotated, and does not kill its consumer: the
+    entry is read all the same.
+    """
+    shop = Workshop(tmp_path, consumers=("a", "b"))
+    old, app = shop.named["a"], shop.app
+    shop.put("file", "B", old.token)
+    first, second = shop.policy.targets
+    named = second.model_copy(update={"app": app.name})
+    shop.policy = shop.policy.model_copy(update={"targets": (first, named)})
+    if trouble in ("twin", "renamed, and replaced"):
+        shop.world.add_app(
+            name=app.name,
+            mode=app.mode,
+            at=shop.world.now(),
+            created_by=shop.world.account_id,
+            tenant_id=shop.world.workspace_id,
+        )
+    if trouble.startswith("renamed"):
+        app.name = "Another name"
+    asked = Asked(compromised=frozenset({old.id})) if is_leaked else None
+    for _ in range(3):
+        shop.night(asked=asked if not shop.ledger.rotations() else None)
+        shop.pass_time(hours=26)
+
+    (of_a,) = [one for one in shop.ledger.rotations() if one.consumer == "a"]
+    assert shop.held("B") == old.token
+    assert shop.use(old.token) == 200
+    assert of_a.state == "drained"
+    assert "still gets it" in of_a.message
+    shop.put("file", "B", str(shop.held("A")))
+    shop.nights_until(lambda: old.id not in shop.world.api_keys)
 
 
 def test_new_key_that_was_copied_is_not_taken_back(tmp_path: Path) -> None:

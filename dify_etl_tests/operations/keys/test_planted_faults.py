@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,16 @@ class OurClockWork(Work):
     @property
     def now(self) -> datetime:
         return self.dify.server_time() - self.dify.clock_ahead()
+
+
+class PatientWork(Work):
+    """Takes a key that appears within minutes of an error for its own."""
+
+    def save(self, rotation: Rotation) -> Rotation:
+        if rotation.create_was_answered:
+            ended = self.now + timedelta(minutes=5)
+            rotation = rotation.having(create_was_answered=False, create_ended_at=ended)
+        return super().save(rotation)
 
 
 class ShortSightedWork(Work):
@@ -217,6 +227,11 @@ FAULTS: dict[str, tuple[Callable[[], Flaw], History, str]] = {
         lambda: working(ShortSightedWork),
         history(night(), night("entry moved, its key named"), night("rollback")),
         "no working key in the sink",
+    ),
+    "takes a colleague's key for its own": (
+        lambda: working(PatientWork),
+        history(night(trouble="500 instead, and a human makes a key later"), night("rollback")),
+        "nobody's|a human's key",
     ),
     "revokes where it only hands over": (
         lambda: lambda rotation: Eager(**_parts(rotation)),

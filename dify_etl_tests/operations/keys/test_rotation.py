@@ -4,11 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from dify_etl.dify.errors import NotShown
 from dify_etl.operations.errors import PlanStale, TargetUnknown
-from dify_etl.operations.keys.errors import RotationRefused, RotationRunning
+from dify_etl.operations.keys.errors import RotationRefused, RotationRunning, SinkFailed
+from dify_etl.operations.keys.judging import stuck_rotations
 from dify_etl.operations.keys.planning import Asked
+from dify_etl.operations.keys.sinks.protocol import Stage
 from dify_etl.operations.keys.states import Rotation
 from dify_etl_tests.operations.keys.workshop import Workshop
 from dify_simulated import Faults
@@ -43,6 +46,23 @@ def test_keys_of_datasets_are_rotated_too(tmp_path: Path) -> None:
     shop.nights_until(lambda: is_proven(shop))
     (key,) = shop.world.api_keys.values()
     assert shop.held("LIBRARY") == key.token
+
+
+@pytest.mark.parametrize("is_leaked", [False, True])
+def test_key_of_some_datasets_is_not_replaced_by_one_of_all(
+    tmp_path: Path, is_leaked: bool
+) -> None:
+    """A consumer gets no more rights than it had; the plan says so, and what to do."""
+    shop = Workshop(tmp_path, "1.14.2", consumers=(), has_datasets=True)
+    key = shop.named["library"]
+    key.dataset_ids = ("one", "two")
+    if is_leaked:
+        with pytest.raises(RotationRefused, match="2 datasets alone"):
+            shop.rotation().plan(Asked(compromised=frozenset({key.id})))
+    planned = shop.rotation().plan()
+    assert "a new one would be for all" in planned.stopped[0]
+    shop.night()
+    assert [*shop.world.api_keys] == [key.id]
 
 
 def test_both_keys_work_in_the_grace_period(tmp_path: Path) -> None:
@@ -80,6 +100,43 @@ def test_what_cannot_be_observed_needs_a_person(tmp_path: Path) -> None:
     shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
     shop.nights_until(lambda: is_proven(shop))
     assert shop.named["web"].id not in shop.world.api_keys
+
+
+def test_a_use_that_dify_shows_holds_the_old_key_back(tmp_path: Path) -> None:
+    """Our own use of the new key was missed while the worker was off, and a person allowed to
+    revoke unobserved; the worker runs again, and shows that somebody still uses the old key.
+    """
+    shop = Workshop(tmp_path, "1.14.2", last_used_lag=float("inf"))
+    rule = shop.policy.targets[0].model_copy(update={"revoke_unobserved": True})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    shop.night()
+    shop.pass_time(hours=40)
+    old = shop.world.api_keys[shop.named["web"].id]
+    old.last_used_at = shop.world.now() - timedelta(minutes=3)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert "the old key was used" in only(shop).message
+    assert old.id in shop.world.api_keys
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.world.now() - old.last_used_at >= timedelta(hours=24)
+
+
+def test_what_went_wrong_once_is_over_when_the_next_run_gets_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tries are those in a row: three hiccups in a long overlap, with good runs between them, are
+    nobody's business.
+    """
+    shop = Workshop(tmp_path)
+    shop.night()
+    for _ in range(3):
+        shop.pass_time(hours=2)
+        with monkeypatch.context() as moment:
+            _deny(shop, moment, "WEB")
+            (done,) = shop.rotation().apply(None)
+            assert (done.tries, done.needs_person) == (1, False)
+        (done,) = shop.rotation().apply(None)
+        assert (done.tries, done.state) == (0, "overlap")
 
 
 def test_the_defaults_speak_for_a_target_that_left(tmp_path: Path) -> None:
@@ -301,6 +358,87 @@ def test_two_keys_after_a_lost_answer_need_a_person(tmp_path: Path) -> None:
     assert shop.held() == shop.named["web"].token
 
 
+def _no_key_is_made(fault: Fault) -> Faults:
+    """Dify, or what stands before it, answers the request for a key with this, and makes none."""
+
+    def before(number: int, method: str, path: str) -> Fault | None:
+        return fault if method == "POST" and path.endswith("/api-keys") else None
+
+    return Faults(before_request=before)
+
+
+@pytest.mark.parametrize(
+    ("version", "mask"), [("1.12.1", False), ("1.14.2", True), ("1.14.2", "stars")]
+)
+def test_key_that_a_colleague_makes_after_an_error_is_not_ours(
+    tmp_path: Path, version: str, mask: bool | str
+) -> None:
+    """Dify answered that it made none: one that appears minutes later is neither handed over nor
+    deleted, and ours is made by the next run.
+    """
+    shop = Workshop(tmp_path, version, mask_keys=mask)
+    shop.night(_no_key_is_made(Fault.SERVER_ERROR))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    shop.pass_time(minutes=1)
+    shop.night()
+    assert only(shop).state == "overlap"
+    assert shop.held() not in {theirs.token, shop.named["web"].token}
+    planned = shop.rotation().plan_rollback(only(shop).rotation_id)
+    shop.rotation().roll_back(only(shop).rotation_id, planned.plan.plan_id)
+    assert {*shop.world.api_keys} == {theirs.id, shop.named["web"].id}
+
+
+def test_key_that_appears_after_a_broken_connection_needs_a_person(tmp_path: Path) -> None:
+    """Dify may have gone on with the request: whose the key is, nobody guesses."""
+    shop = Workshop(tmp_path)
+    shop.night(_no_key_is_made(Fault.TIMEOUT))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    for act in ("apply", "rollback"):
+        if act == "apply":
+            shop.night()
+        else:
+            planned = shop.rotation().plan_rollback(only(shop).rotation_id)
+            shop.rotation().roll_back(only(shop).rotation_id, planned.plan.plan_id)
+        assert only(shop).needs_person
+        assert f"whether key {theirs.id} is ours" in only(shop).message
+        assert theirs.id in shop.world.api_keys
+        assert shop.held() == shop.named["web"].token
+
+
+@pytest.mark.parametrize("mask", [True, "stars"])
+def test_lost_key_that_nobody_can_read_is_left_to_a_person(
+    tmp_path: Path, mask: bool | str
+) -> None:
+    """By its time alone no key is deleted; once a person deleted it, the rotation goes on."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=mask)
+
+    def lose(number: int, method: str, path: str, status: int) -> Fault | None:
+        return Fault.LOST if method == "POST" and path.endswith("/api-keys") else None
+
+    shop.night(Faults(after_request=lose))
+    (lost,) = {*shop.world.api_keys} - {shop.named["web"].id}
+    assert only(shop).needs_person
+    assert f"whether key {lost} is ours" in only(shop).message
+    shop.world.delete_api_key(lost)
+    shop.nights_until(lambda: is_proven(shop))
+    assert shop.use(str(shop.held())) == 200
+
+
+def test_key_that_an_older_release_inferred_is_judged_again(tmp_path: Path) -> None:
+    """A ledger of then may name a colleague's key as the new one: it is not deleted unasked."""
+    shop = Workshop(tmp_path, "1.14.2", mask_keys=True)
+    shop.night(_no_key_is_made(Fault.SERVER_ERROR))
+    shop.pass_time(minutes=2)
+    theirs = shop.add_key(shop.app.id)
+    before = only(shop).model_dump(mode="json", exclude={"create_was_answered"})
+    shop.ledger.write(Rotation.model_validate({**before, "new_key_id": theirs.id}))
+    shop.night()
+    assert only(shop).needs_person
+    assert theirs.id in shop.world.api_keys
+
+
 def test_compromised_keys_go_at_once(tmp_path: Path) -> None:
     """No grace period and no watching: the new key is handed over, the old one revoked."""
     shop = Workshop(tmp_path)
@@ -328,6 +466,69 @@ def test_an_unknown_compromised_key_is_refused(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     with pytest.raises(RotationRefused, match="key_ids"):
         shop.rotation().plan(Asked(compromised=frozenset({"another"})))
+
+
+def _deny(shop: Workshop, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    """The sink refuses to show one entry."""
+    read = shop.sinks["file"].read
+
+    def denied(asked: str, stage: Stage) -> SecretStr | None:
+        if asked == entry:
+            raise SinkFailed("the token was revoked", where=f"entry {entry}", hint="Renew it.")
+        return read(asked, stage)
+
+    monkeypatch.setattr(shop.sinks["file"], "read", denied)
+
+
+def test_leaked_key_whose_sink_is_down_tells_the_true_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an emergency nobody is sent to key_ids, where the key stands."""
+    shop = Workshop(tmp_path)
+    _deny(shop, monkeypatch, "WEB")
+    with pytest.raises(RotationRefused, match="the token was revoked") as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({shop.named["web"].id})))
+    assert refused.value.where == "entry WEB"
+    assert refused.value.hint == "Renew it."
+
+
+def test_leaked_keys_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one run may begin bounds the schedule, not an emergency; a sink that is down keeps no
+    other key alive.
+    """
+    shop = Workshop(tmp_path, consumers=("a", "b", "c", "d"))
+    shop.policy = shop.policy.model_copy(update={"most_per_run": 2})
+    _deny(shop, monkeypatch, "D")
+    asked = Asked(compromised=frozenset(key.id for key in shop.named.values()))
+    planned = shop.rotation().plan(asked)
+    assert "the token was revoked" in planned.stopped[0]
+    shop.night(asked=asked)
+    left = {name for name, key in shop.named.items() if key.id in shop.world.api_keys}
+    assert left == {"d"}
+
+
+def test_excluded_key_that_leaked_says_where_it_stands(tmp_path: Path) -> None:
+    """It belongs to a target, and is excluded all the same."""
+    shop = Workshop(tmp_path)
+    key_id = shop.named["web"].id
+    excluded = shop.policy.exclude.model_copy(update={"key_ids": (key_id,)})
+    shop.policy = shop.policy.model_copy(update={"exclude": excluded})
+    with pytest.raises(RotationRefused) as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({key_id})))
+    assert "exclude.key_ids" in refused.value.hint
+
+
+def test_leaked_key_of_a_target_that_does_not_resolve_says_why(tmp_path: Path) -> None:
+    """The app was renamed: the key is named by the policy, and the policy names no app."""
+    shop = Workshop(tmp_path)
+    rule = shop.policy.targets[0].model_copy(update={"app": "Former name"})
+    shop.policy = shop.policy.model_copy(update={"targets": (rule,)})
+    with pytest.raises(RotationRefused) as refused:
+        shop.rotation().plan(Asked(compromised=frozenset({shop.named["web"].id})))
+    assert "named under key_ids of 'web'" in refused.value.hint
+    assert "there is no such app" in refused.value.hint
 
 
 @pytest.mark.parametrize("hours", [0, 30])
@@ -417,6 +618,77 @@ def test_a_deleted_app_ends_its_rotation(tmp_path: Path) -> None:
     planned = shop.rotation().plan()
     assert planned.rotations == ()
     assert "there is no such app" in planned.held_back[0]
+
+
+@pytest.mark.parametrize("what", ["app deleted", "target left", "failed before it left"])
+def test_failed_rotation_of_a_target_that_is_gone_is_not_stuck(tmp_path: Path, what: str) -> None:
+    """Nothing is left to mend: no alarm tells of it week after week. A target that comes back is
+    looked at again.
+    """
+    shop = Workshop(tmp_path)
+    policy = shop.policy
+    shop.night(_no_key_is_made(Fault.RATE_LIMITED))
+    if what == "app deleted":
+        shop.world.delete_app(shop.app.id)
+    elif what == "failed before it left":
+        shop.ledger.write(only(shop).having(state="failed"))
+        assert stuck_rotations(shop.ledger.rotations(), shop.world.now())
+    shop.policy = policy.model_copy(update={"targets": ()}) if what != "app deleted" else policy
+    shop.night()
+    assert only(shop).state == "failed"
+    assert stuck_rotations(shop.ledger.rotations(), shop.world.now()) == []
+    if what == "failed before it left":
+        shop.policy = policy
+        shop.rotation().plan()
+        assert stuck_rotations(shop.ledger.rotations(), shop.world.now())
+
+
+def _switch_workspace(shop: Workshop) -> None:
+    """Somebody switches the owner's account in the console, to the workspace where it is not."""
+    world = shop.world
+    joins = world.accounts[world.account_id].joins
+    for join in joins:
+        join.role = "owner"
+    (other,) = [join.tenant_id for join in joins if not join.current]
+    world.switch_workspace(world.account_id, other)
+
+
+@pytest.mark.parametrize("when", ["between runs", "in a run", "ledger of before"])
+def test_no_key_of_another_workspace_is_made(tmp_path: Path, when: str) -> None:
+    """A person switched the account's workspace: keys there are nobody's business, and what is open
+    goes on once the account is back.
+    """
+    shop = Workshop(tmp_path, consumers=("web",), has_datasets=True)
+
+    def switch(number: int, method: str, path: str) -> None:
+        if when == "in a run" and method == "DELETE":
+            _switch_workspace(shop)
+
+    shop.night()
+    held, keys = shop.all_held(), {*shop.world.api_keys}
+    if when == "ledger of before":
+        for one in shop.ledger.rotations():
+            shop.ledger.write(one.having(workspace_id=None))
+        shop.night()  # the first run with this version keeps it
+    shop.pass_time(hours=26)
+    if when == "in a run":
+        shop.server.faults = Faults(before_request=switch)
+        for one in shop.rotation().apply(None):
+            assert one.state in ("overlap", "drained")
+            assert "works in workspace" in one.message
+    else:
+        _switch_workspace(shop)
+        for revokes in (True, False):
+            with pytest.raises(RotationRefused, match="works in workspace"):
+                shop.rotation().apply(None, revokes=revokes)
+        with pytest.raises(RotationRefused, match="works in workspace"):
+            shop.rotation().revoke()
+        assert {one.state for one in shop.ledger.rotations()} == {"overlap"}
+    assert shop.all_held() == held
+    assert {*shop.world.api_keys} == keys
+    _switch_workspace(shop)
+    shop.server.faults = Faults()
+    shop.nights_until(lambda: all(one.state == "proven" for one in shop.ledger.rotations()))
 
 
 def test_a_new_key_that_a_human_deletes_is_taken_out_of_the_sink(tmp_path: Path) -> None:

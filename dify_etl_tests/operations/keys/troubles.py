@@ -55,6 +55,7 @@ class Mishap:
         self.handed_over, self._denies = handed_over, denies
         self.happened = trouble is None
         self._loses = False  # the answer of this request
+        self.is_followed = False  # by a key that a human makes, minutes later
 
     def faults(self) -> Faults:
         """The part that the server plays."""
@@ -66,6 +67,9 @@ class Mishap:
             raise Crash
         if self._is_here("lost answer, and a human makes a key", method, path):
             self._loses = self._act("human makes a key")
+        if self._is_here("500 instead, and a human makes a key later", method, path):
+            self.is_followed = True
+            return Fault.SERVER_ERROR
         for trouble, fault in BEFORE.items():
             if self._is_here(trouble, method, path):
                 return fault
