@@ -28,8 +28,9 @@ COMMIT_RUNS = 500
 # Runs that are fetched while others are being committed.
 LOOKAHEAD = 200
 
-# workflow_run_id, app_id, tries, when it began (of a run that a message names: when it was asked)
-DueRun = tuple[str, str, int, datetime]
+# workflow_run_id, app_id, tries, when it began (of a run that a message names: when it was asked);
+# None where Dify tells no time that can be read
+DueRun = tuple[str, str, int, datetime | None]
 
 # Of a run that a list still shows this may be a passing fault: it is asked again, and its day
 # listed again, until one of them says otherwise. One that a message of the last day names may not
@@ -130,7 +131,7 @@ def _ledger_row(
     detail = one.result.records[0] if one.result else None
     is_odd = detail is not None and bool(detail.odd_fields)
     is_listed = one.error is None and detail is None and _is_listed(sync, run_id)
-    is_new = detail is None and sync.now - began_at < MISSING_FOR
+    is_new = detail is None and began_at is not None and sync.now - began_at < MISSING_FOR
     hidden = why_not_shown(sync, one.error)
     reason = hidden or _reason(detail, one.error, sync.now)
     return {

@@ -27,7 +27,7 @@
 -- total_tokens: Tokens of prompt and answer that were billed.
 -- total_price: Price of prompt and answer, in `currency`.
 -- annotation_created_at: When it was annotated, UTC.
--- annotation_hit_created_at: When that annotation was written, UTC; Dify does not tell when it gave the answer.
+-- annotation_hit_created_at: When that annotation was written, UTC; not when it gave the answer.
 -- message_source: One of chat, detail (log opened), list (no id, no tokens), log (agent log alone).
 -- counted_as: By Dify's database counted, debugging or no invoke_from; null: it did not tell.
 -- is_absent: Whether Dify was proven to have it no more.
