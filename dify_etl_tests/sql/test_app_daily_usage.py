@@ -1,6 +1,6 @@
 """The figures of app_daily_usage, from rows written by hand."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -161,3 +161,30 @@ def test_ratings_of_unopened_logs_are_those_of_their_list(warehouse: HandWritten
     assert (row["messages"], row["likes"], row["dislikes"]) == (2, 2, 1)
     found = warehouse.rows_of("marts.conversation_quality")
     assert [(row["likes"], row["dislikes"]) for row in found] == [(1, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("exported", "likes"),
+    [
+        ({"changed_at": NOON + timedelta(days=1)}, 1),
+        ({"changed_at": NOON - timedelta(days=1)}, 0),
+        ({"absent_since": NOON + timedelta(days=1)}, 0),
+    ],
+    ids=["liked after the list", "taken back before the list", "taken back after the list"],
+)
+def test_rating_of_an_unopened_log_is_the_newest_told(
+    warehouse: HandWritten, exported: dict[str, datetime], likes: int
+) -> None:
+    """Lists of old days are read seldom, the export once a week: what changed last counts."""
+    warehouse.app("completion")
+    warehouse.read_day()
+    counted = 1 if "absent_since" in exported else 0
+    warehouse.add(
+        "raw.conversations",
+        **{"conversation_id": "log", "app_id": "app", "created_at": NOON},
+        user_like_count=counted,
+    )
+    warehouse.message("log", message_id=None, message_source="list", latency_seconds=None)
+    warehouse.like("elsewhere", conversation_id="log", **exported)
+    assert warehouse.one_row_of(MART)["likes"] == likes
+    assert warehouse.one_row_of("marts.conversation_quality")["likes"] == likes

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from dify_etl_tests.sql.hand_written import NOON, HandWritten
 
 VIEW = "exports.conversations"
@@ -101,3 +103,17 @@ def test_price_of_basic_apps_is_that_of_the_database(warehouse: HandWritten) -> 
     warehouse.message(charged_price="0.01", charged_currency="RMB")
     row = warehouse.one_row_of(VIEW)
     assert (row["total_price"], row["currency"]) == (Decimal("0.01"), "RMB")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [((0, 0), (None, None)), ((10, 20), (Decimal(0), "USD"))]
+)
+def test_price_of_nothing_is_no_price(
+    warehouse: HandWritten, tokens: tuple[int, int], told: tuple[object, object]
+) -> None:
+    """Dify writes 0 when a question is asked: without tokens it is none, as in marts.costs."""
+    warehouse.app("chat")
+    spent: dict[str, Any] = dict(zip(("message_tokens", "answer_tokens"), tokens, strict=True))
+    warehouse.message(status="error", charged_price="0", charged_currency="USD", **spent)
+    row = warehouse.one_row_of(VIEW)
+    assert (row["total_price"], row["currency"]) == told

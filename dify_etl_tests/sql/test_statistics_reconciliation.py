@@ -1,12 +1,13 @@
 """The verdicts of statistics_reconciliation, rule by rule, from rows written by hand."""
 
+import re
 import shlex
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dify_etl_tests.sql.hand_written import DAY, NOON, RUN_ENDED, HandWritten
+from dify_etl_tests.sql.hand_written import DAY, NOON, RUN_ENDED, HandWritten, models_behind
 
 MART = "marts.statistics_reconciliation"
 CONSOLE: dict[str, Any] = {
@@ -340,6 +341,31 @@ def test_of_too_many_talks_the_number_must_fit(
     assert verdict(chat) == expected
     assert verdict(chat, "daily_conversations") == "explained"
     assert chat.rows_of("marts.conversation_days", "NOT is_counted") == []
+
+
+def test_one_of_thousands_of_talks_is_left_out(chat: HandWritten) -> None:
+    """Their pairs are millions, and only one in thousands of these is of any use."""
+    many = 2000
+    talk(chat, "talk ", message_tokens=10, message_id="message ")
+    for table, other in (
+        ("raw.conversations", ""),
+        ("raw.messages", ", message_id || n AS message_id, message_tokens + n AS message_tokens"),
+    ):
+        chat.execute(
+            f"CREATE TABLE other AS SELECT t.* REPLACE (conversation_id || n AS conversation_id"
+            f"{other}) FROM {table} AS t, range(1, {many}) AS r(n)"
+        )
+        chat.execute(f"INSERT INTO {table} FROM other")
+        chat.execute("DROP TABLE other")
+    tokens = sum(30 + number for number in range(many) if number != 77)
+    dify_counts(chat, daily_messages=many - 1, daily_conversations=many - 1, token_count=tokens)
+    found = chat.rows_of("marts.conversation_days", "NOT is_counted")
+    assert [row["conversation_id"] for row in found] == ["talk 77"]
+    assert found[0]["is_certain"]
+    query = models_behind("marts.conversation_days")[-1].query
+    ((_, profile),) = chat.database.rows(f"EXPLAIN (ANALYZE, FORMAT json) {query}")
+    joined = [int(rows) for rows in re.findall(r'"intermediate_rows": (\d+)', profile)]
+    assert many <= max(joined) <= 10 * many
 
 
 def test_unlisted_talk_is_no_debugging(chat: HandWritten) -> None:

@@ -58,9 +58,14 @@ ratings as (
     group by app_id, message_id
 ),
 
+-- Dify's database has 0 from the question on: a price only with the tokens of its answer.
 questions as (
     select
         messages.*,
+        messages.charged_price > 0
+        or messages.charged_price = 0
+        and cast(messages.message_tokens as decimal(38, 0)) + messages.answer_tokens > 0
+            as is_charged,
         conversations.conversation_name,
         conversations.created_at as conversation_created_at
     from staging.stg_messages as messages
@@ -95,11 +100,12 @@ select
     questions.annotation_content as annotation,
     questions.message_tokens as prompt_tokens,
     questions.answer_tokens,
-    -- Of basic apps the database of Dify alone tells it.
-    coalesce(questions.total_price, questions.charged_price) as total_price,
+    -- Of basic apps the database of Dify alone tells it; it comes first, as in marts.costs.
     case
-        when questions.total_price is null then questions.charged_currency
-        else questions.currency
+        when questions.is_charged then questions.charged_price else questions.total_price
+    end as total_price,
+    case
+        when questions.is_charged then questions.charged_currency else questions.currency
     end as currency,
     questions.latency_seconds,
     questions.is_absent

@@ -38,7 +38,13 @@
 -- is_certain is false: that some are left out is known, not which.
 
 with source as (
-    select max(timezone) as timezone, max(server_version) as server_version
+    select
+        max(timezone) as timezone,
+        coalesce(
+            try_cast(split_part(max(server_version), '.', 1) as integer) * 1000
+            + try_cast(split_part(max(server_version), '.', 2) as integer),
+            9000
+        ) >= 1009 as leaves_out_debugging
     from ops.source
 ),
 
@@ -141,64 +147,60 @@ figures as (
         max(value) filter (where metric = 'daily_conversations') as conversations,
         max(value) filter (where metric = 'token_count') as tokens,
         max(value) filter (where metric = 'daily_end_users') as end_users,
-        max_by(server_version, read_at) as server_version
+        -- By the version that made the figure; of days without one by that of today.
+        coalesce(
+            try_cast(split_part(max_by(server_version, read_at), '.', 1) as integer) * 1000
+            + try_cast(split_part(max_by(server_version, read_at), '.', 2) as integer)
+            >= 1009,
+            (select leaves_out_debugging from source)
+        ) as leaves_out_debugging
     from staging.stg_daily_statistics
     where account_timezone = (select timezone from source)
     group by app_id, statistic_date
 ),
 
-versioned as (
-    select
-        summed.*,
-        coalesce(figures.server_version, (select server_version from source)) as counted_by
-    from summed
-    left join figures
-        on summed.app_id = figures.app_id and summed.message_date = figures.statistic_date
-),
-
 parts as (
     select
-        versioned.app_id,
+        summed.app_id,
         apps.app_mode,
-        versioned.message_date,
-        versioned.conversation_id,
-        versioned.end_user_id,
-        versioned.is_absent,
-        versioned.counted_as,
+        summed.message_date,
+        summed.conversation_id,
+        summed.end_user_id,
+        summed.is_absent,
+        summed.counted_as,
         coalesce(
-            try_cast(split_part(versioned.counted_by, '.', 1) as integer) * 1000
-            + try_cast(split_part(versioned.counted_by, '.', 2) as integer),
-            9000
-        ) >= 1009 as leaves_out_debugging,
-        versioned.is_console,
+            figures.leaves_out_debugging, (select leaves_out_debugging from source)
+        ) as leaves_out_debugging,
+        -- As far as Dify's database or the version tells.
+        not summed.is_absent
+        and not (
+            coalesce(
+                figures.leaves_out_debugging, (select leaves_out_debugging from source)
+            )
+            and coalesce(summed.counted_as <> 'counted', false)
+        ) as may_be_counted,
+        summed.is_console,
         talks.conversation_id is not null as is_listed,
-        versioned.messages,
-        versioned.tokens,
-        versioned.answer_tokens,
-        versioned.latency_seconds,
-        versioned.likes,
-        versioned.joined_rows,
-        versioned.untold_tokens,
-        versioned.untold_latencies,
-        versioned.absent_at
-    from versioned
-    join apps on versioned.app_id = apps.app_id
-    left join talks on versioned.conversation_id = talks.conversation_id
+        summed.messages,
+        summed.tokens,
+        summed.answer_tokens,
+        summed.latency_seconds,
+        summed.likes,
+        summed.joined_rows,
+        summed.untold_tokens,
+        summed.untold_latencies,
+        summed.absent_at
+    from summed
+    join apps on summed.app_id = apps.app_id
+    left join figures
+        on summed.app_id = figures.app_id and summed.message_date = figures.statistic_date
+    left join talks on summed.conversation_id = talks.conversation_id
 ),
 
 figure_days as (
     select app_id, slice_date
     from ops.slices
     where feed = 'daily_statistics' and slice_date is not null and state = 'proven'
-),
-
--- What Dify's figures count, as far as its database or the version tells.
-counted_parts as (
-    select *
-    from parts
-    where
-        not is_absent
-        and not (leaves_out_debugging and coalesce(counted_as <> 'counted', false))
 ),
 
 days as (
@@ -211,10 +213,10 @@ days as (
         sum(parts.tokens)::decimal(38, 0) as tokens,
         sum(parts.untold_tokens) as untold_tokens,
         bool_or(parts.leaves_out_debugging) as leaves_out_debugging
-    from counted_parts as parts
+    from parts
     join figure_days
         on parts.app_id = figure_days.app_id and parts.message_date = figure_days.slice_date
-    where parts.app_mode <> 'advanced-chat'
+    where parts.may_be_counted and parts.app_mode <> 'advanced-chat'
     group by parts.app_id, parts.message_date
 ),
 
@@ -252,9 +254,9 @@ user_days as (
         parts.message_date,
         parts.end_user_id,
         count(distinct parts.conversation_id) as conversations
-    from counted_parts as parts
+    from parts
     join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
-    where parts.end_user_id is not null
+    where parts.may_be_counted and parts.end_user_id is not null
     group by parts.app_id, parts.message_date, parts.end_user_id
 ),
 
@@ -268,14 +270,15 @@ candidates as (
         max(user_days.conversations) as user_conversations,
         sum(parts.messages)::bigint as messages,
         sum(if(lacks.is_without_tokens, 0, parts.tokens))::decimal(38, 0) as tokens
-    from counted_parts as parts
+    from parts
     join lacks on parts.app_id = lacks.app_id and parts.message_date = lacks.message_date
     left join user_days
         on parts.app_id = user_days.app_id
         and parts.message_date = user_days.message_date
         and parts.end_user_id = user_days.end_user_id
     where
-        parts.is_listed
+        parts.may_be_counted
+        and parts.is_listed
         and (parts.is_console or parts.app_mode <> 'agent')
     group by parts.app_id, parts.message_date, parts.conversation_id
     -- A conversation of which one message is told to be counted is counted that day.
@@ -379,17 +382,23 @@ few as (
 ),
 
 -- Of many: none, one, two, and all but these.
-members_or_none as (
+members_of_many as (
     select
-        app_id,
-        message_date,
-        is_console,
-        place,
-        messages,
-        tokens,
-        end_user_id,
-        user_conversations
+        numbered.app_id,
+        numbered.message_date,
+        numbered.is_console,
+        numbered.place,
+        numbered.messages,
+        numbered.tokens,
+        numbered.end_user_id,
+        numbered.user_conversations,
+        sizes.members
     from numbered
+    join sizes
+        on numbered.app_id = sizes.app_id
+        and numbered.message_date = sizes.message_date
+        and numbered.is_console = sizes.is_console
+    where sizes.members > 10 and numbered.place < 1048576
     union all
     select
         app_id,
@@ -399,8 +408,16 @@ members_or_none as (
         0 as messages,
         0 as tokens,
         null as end_user_id,
-        null as user_conversations
+        null as user_conversations,
+        members
     from sizes
+    where members > 10
+),
+
+-- Of more than a hundred only nobody stands first: told before the join, since the pairs of a day
+-- of thousands are millions.
+firsts as (
+    select * from members_of_many where members <= 100 or place = 0
 ),
 
 pairs as (
@@ -427,8 +444,8 @@ pairs as (
         sizes.messages as all_messages,
         sizes.tokens as all_tokens,
         sizes.end_users as all_end_users
-    from members_or_none as one
-    join members_or_none as two
+    from firsts as one
+    join members_of_many as two
         on one.app_id = two.app_id
         and one.message_date = two.message_date
         and one.is_console = two.is_console
@@ -437,10 +454,6 @@ pairs as (
         on one.app_id = sizes.app_id
         and one.message_date = sizes.message_date
         and one.is_console = sizes.is_console
-    where
-        sizes.members > 10
-        and (sizes.members <= 100 or one.place = 0)
-        and two.place < 1048576
 ),
 
 sets_of_many as (

@@ -15,6 +15,8 @@ from dify_etl.operations.known_secrets import without_known_secrets
 
 # What an element of a list is known by; the first that it has and another side knows counts.
 _IDENTITIES = ("id", "tool_name", "name", "variable", "key")
+# What a prompt without any of these is known by: system, user or assistant.
+_ROLE = "role"
 # What makes another thing of an object that is in the same place.
 _OTHERS = ("tool_name", "event_name", "datasource_name", "key")
 # What tells tools of one name apart. An id of a provider is another in each workspace.
@@ -172,7 +174,8 @@ def _same(number: int, wanted: Sequence[Any], elements: Sequence[_Pair]) -> int 
 
 def _known_by_the_same(one: Any, elements: Sequence[_Pair]) -> list[int] | None:
     """The numbers of elements with the identity of this one; None for one that has none."""
-    names = [name for name in _IDENTITIES if isinstance(one, dict) and name in one]
+    named = one if isinstance(one, dict) else {}
+    names = [name for name in _IDENTITIES if name in named] or [_ROLE] * (_ROLE in named)
     for name in names:
         found = [n for n, pair in enumerate(elements) if _has(pair.held, name, one[name])]
         if name == "tool_name" and len(found) > 1:

@@ -68,6 +68,13 @@ class Readers:
                 entry = rule.entry.replace("{app_id}", app_id or "")
                 yield KeyTarget(app_id, name, rule.consumer, rule.sink, entry, rule)
 
+    def means_another(self, rule: TargetRule, app_id: str | None) -> bool:
+        """Whether a rule names an app that there is once, and that is not this one: then its entry
+        holds a key of this one only where the name was given to another app since.
+        """
+        named = [app.app_id for app in self.apps if app.name == rule.app]
+        return rule.app != app_id and len(named) == 1 and named[0] != app_id
+
 
 def is_target_gone(rotation: Rotation, readers: Readers) -> bool:
     """Whether the app of a rotation is no more, or the policy means no such target any more."""

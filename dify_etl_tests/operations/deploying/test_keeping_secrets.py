@@ -155,6 +155,27 @@ def test_list_without_names_is_known_when_nothing_of_it_moved() -> None:
     assert not {FIRST, SECOND} & set(str(changed.document).split("'"))
 
 
+def test_prompt_is_known_by_its_role() -> None:
+    """Prompts without an id, of which one was edited around its secret; of two users nobody knows
+    whose it is, and what has another role gets none.
+    """
+
+    def prompts(*told: tuple[str, str]) -> dict[str, Any]:
+        return {"prompt_template": [{"role": role, "text": text} for role, text in told]}
+
+    line = "api_key = '{}'"
+    held = prompts(("system", f"Be kind.\n{line.format(FIRST)}"), ("user", "hi"))
+    masked = line.format("(secret)")
+    edited = with_held_secrets(prompts(("user", "ho"), ("system", f"Be brief.\n{masked}")), held)
+    assert (edited.lost, edited.missing) == ([], [])
+    told = edited.document["prompt_template"]
+    assert [one["text"] for one in told] == ["ho", f"Be brief.\n{line.format(FIRST)}"]
+    moved = with_held_secrets(prompts(("assistant", f"Be brief.\n{masked}")), held)
+    assert FIRST not in str(moved.document)
+    two = prompts(*[("user", f"{word}\n{line.format(FIRST)}") for word in ("a", "b")])
+    assert with_held_secrets(prompts(("user", f"c\n{masked}")), two).lost == ["prompt_template[0]"]
+
+
 def test_one_secret_goes_to_no_two_places() -> None:
     """A variable that was renamed, and a new one that has its old name."""
     held = variables(id="old", name="KEY", value=FIRST)

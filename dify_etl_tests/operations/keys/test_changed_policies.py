@@ -4,10 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from dify_etl.assembly.key_rotation import key_rotation
 from dify_etl.dify.http.clock import Clock
 from dify_etl.operations.applying import operator_of
+from dify_etl.operations.keys.errors import SinkFailed
 from dify_etl.operations.keys.planning import Asked
 from dify_etl.operations.keys.policy import Policy
 from dify_etl.operations.keys.sinks.protocol import Stage
@@ -16,6 +18,7 @@ from dify_etl.settings import Settings
 from dify_etl_tests.operations.keys.workshop import NOW, Workshop
 from dify_simulated import Faults
 from dify_simulated.server.faults import Fault
+from dify_simulated.world.rows import App
 
 
 def only(shop: Workshop) -> Rotation:
@@ -141,6 +144,81 @@ def test_key_of_a_consumer_whose_target_does_not_resolve_is_not_deleted(
     assert "still gets it" in of_a.message
     shop.put("file", "B", str(shop.held("A")))
     shop.nights_until(lambda: old.id not in shop.world.api_keys)
+
+
+def another_app(shop: Workshop, name: str) -> App:
+    """A second app of the workspace."""
+    world = shop.world
+    return world.add_app(
+        name=name,
+        mode=shop.app.mode,
+        at=world.now(),
+        created_by=world.account_id,
+        tenant_id=world.workspace_id,
+    )
+
+
+def deny(shop: Workshop, patch: pytest.MonkeyPatch, denied: str) -> None:
+    """From now on one entry of the sink cannot be read."""
+    read = shop.sinks["file"].read
+
+    def asked(entry: str, stage: Stage) -> SecretStr | None:
+        if entry == denied:
+            raise SinkFailed("denied", where=f"entry {entry}", hint="Look.")
+        return read(entry, stage)
+
+    patch.setattr(shop.sinks["file"], "read", asked)
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_entry_of_another_app_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_renamed: bool
+) -> None:
+    """It holds up no key of this app, unless this app had that name when its rotation began: then
+    the consumer behind the entry may have the key that would be deleted.
+    """
+    shop = Workshop(tmp_path, consumers=("a",))
+    old, name = shop.named["a"], "Support"
+    if is_renamed:
+        shop.app.name = name
+    other = another_app(shop, "Other" if is_renamed else name)
+    shop.put("file", "B", shop.add_key(other.id).token)
+    of_name: dict[str, object] = {"app": name, "consumer": "b", "entry": "B", "key_ids": ()}
+    shop.policy = with_targets(shop.policy, {}, of_name)
+    shop.night()
+    if is_renamed:
+        shop.app.name, other.name = "Old support", name
+    deny(shop, monkeypatch, "B")
+    for _ in range(4):
+        shop.pass_time(hours=26)
+        shop.night()
+
+    (of_a,) = [one for one in shop.ledger.rotations() if one.consumer == "a"]
+    assert (of_a.state, old.id in shop.world.api_keys) == (
+        ("drained", True) if is_renamed else ("proven", False)
+    )
+
+
+def test_entry_that_got_a_key_of_this_app_and_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy gives it to another app since: what is in it nobody knows, so none is deleted."""
+    shop = Workshop(tmp_path, consumers=("a", "b"))
+    old = shop.named["a"]
+    whole = shop.policy
+    shop.policy = whole.model_copy(update={"targets": whole.targets[1:]})
+    shop.nights_until(lambda: shop.named["b"].id not in shop.world.api_keys)
+    other = another_app(shop, "Support")
+    first, second = whole.targets
+    given = second.model_copy(update={"app": other.name, "key_ids": ()})
+    shop.policy = whole.model_copy(update={"targets": (first, given)})
+    deny(shop, monkeypatch, second.entry)
+    for _ in range(5):
+        shop.pass_time(hours=26)
+        shop.night()
+
+    (of_a,) = [one for one in shop.ledger.rotations() if one.consumer == "a"]
+    assert (of_a.state, old.id in shop.world.api_keys) == ("drained", True)
 
 
 def test_new_key_that_was_copied_is_not_taken_back(tmp_path: Path) -> None:
