@@ -64,14 +64,13 @@ grouped as (
         min(created_at) filter (where is_bad) as first_asked_at,
         max(created_at) filter (where is_bad) as last_asked_at,
         max(created_date) filter (where is_bad) as last_asked_date,
-        -- As one value: max_by skips nulls, and would take each from another message.
-        max_by(
+        -- The newest, as one value: max_by takes ten times as long for a key of several columns.
+        max(
             {
-                'conversation_id': conversation_id,
+                'created_at': created_at,
                 'message_id': message_id,
-                'created_at': created_at
-            },
-            (created_at, message_id, conversation_id)
+                'conversation_id': conversation_id
+            }
         ) filter (where is_bad) as example
     from marked
     group by app_id, question_group
