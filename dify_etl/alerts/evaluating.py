@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -19,7 +19,8 @@ from dify_etl.alerts.nights import (
     missing_night,
     stuck_keys,
 )
-from dify_etl.alerts.readings import source_name
+from dify_etl.alerts.readings import loaded_from
+from dify_etl.alerts.source import Source
 from dify_etl.alerts.targets import Target
 from dify_etl.home import Home
 from dify_etl.operations.keys.errors import RotationError
@@ -32,7 +33,6 @@ from dify_etl.warehouse.errors import WarehouseError
 
 Tell = Callable[[str], None]
 GROWING = frozenset(one.name for one in KINDS.values() if one.grows)
-NO_SOURCE = "no server yet"
 
 
 class AlertsBusy(Exception):
@@ -61,15 +61,23 @@ def alerts_lock(home: Path, *, wait_seconds: float) -> Iterator[None]:
 
 
 def evaluate(
-    home: Path, targets: Sequence[Target], moment: Moment, *, tell: Tell, wait_seconds: float
+    home: Path,
+    targets: Sequence[Target],
+    moment: Moment,
+    source: Source,
+    *,
+    tell: Tell,
+    wait_seconds: float,
 ) -> Evaluation:
     """Find, keep and send. What could not be delivered is said, and tried again the next time.
+    `source` is what the settings say of whom the messages are about.
 
     The live file is opened for the moment of looking, and waited for `wait_seconds`; while somebody
     syncs it is left alone: that sync looks at its end. AlertsBusy.
     """
     with alerts_lock(home, wait_seconds=wait_seconds), open_ledger(home) as ledger:
-        findings, source = look(home, ledger, moment, tell=tell, wait_seconds=wait_seconds)
+        findings = look(home, ledger, moment, tell=tell, wait_seconds=wait_seconds)
+        source = known_source(ledger, source)
         ledger.note(findings.incidents, findings.looked, moment.now)
         sent = undelivered = 0
         for target in targets:
@@ -95,13 +103,20 @@ def _note_sent(ledger: AlertLedger, target: Target, message: Message, moment: Mo
 
 
 def waiting_messages(
-    home: Path, targets: Sequence[Target], moment: Moment, *, tell: Tell, wait_seconds: float
+    home: Path,
+    targets: Sequence[Target],
+    moment: Moment,
+    source: Source,
+    *,
+    tell: Tell,
+    wait_seconds: float,
 ) -> list[Message]:
     """What an evaluation would send to any target, without sending or keeping anything; without a
     target, what is open.
     """
     with open_ledger(home, is_copy=True) as ledger:
-        findings, source = look(home, ledger, moment, tell=tell, wait_seconds=wait_seconds)
+        findings = look(home, ledger, moment, tell=tell, wait_seconds=wait_seconds)
+        source = known_source(ledger, source)
         ledger.note(findings.incidents, findings.looked, moment.now)
         fingerprints = [one.fingerprint for one in targets] or [""]
         due = [one for name in fingerprints for one in ledger.due(name, GROWING, moment.now)]
@@ -111,9 +126,9 @@ def waiting_messages(
 
 def look(
     home: Path, ledger: AlertLedger, moment: Moment, *, tell: Tell, wait_seconds: float
-) -> tuple[Findings, str]:
+) -> Findings:
     """What is wrong by the ledger of alerts, that of rotations, and the live file if it is free;
-    and the name of the Dify.
+    the ledger keeps from whom that was loaded.
     """
     running = holder(home)
     incidents = [
@@ -128,7 +143,6 @@ def look(
         looked.remove("rotation_stuck")
         tell(f"rotations of keys were not looked at: {error.what}")
     in_warehouse = Findings((), frozenset(FINDERS))  # of a home that was never synced
-    source = NO_SOURCE
     if running is not None:
         tell(f"a sync runs ({running}); the data are looked at when it has ended")
         in_warehouse = Findings((), frozenset())
@@ -136,10 +150,15 @@ def look(
         try:
             with open_database(Home(home).live, wait_seconds=wait_seconds) as database:
                 in_warehouse = find_incidents(database, moment)
-                source = source_name(database)
+                ledger.loaded_from(*loaded_from(database))
         except (WarehouseError, duckdb.Error) as error:
             in_warehouse = Findings((), frozenset())
             why = error.what if isinstance(error, WarehouseError) else type(error).__name__
             tell(f"the data were not looked at: {why}")
-    found = Findings((*incidents, *in_warehouse.incidents), in_warehouse.looked | looked)
-    return found, source
+    return Findings((*incidents, *in_warehouse.incidents), in_warehouse.looked | looked)
+
+
+def known_source(ledger: AlertLedger, source: Source) -> Source:
+    """With what the last look into the warehouse said, which may not be free now."""
+    name, server = ledger.source()
+    return replace(source, name=name or source.name, server=server or source.server)

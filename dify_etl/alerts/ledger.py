@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   incident_id INTEGER, target TEXT, phase TEXT NOT NULL, sent_at TEXT NOT NULL,
   PRIMARY KEY (incident_id, target, phase));
 CREATE TABLE IF NOT EXISTS watched (since_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS source (name TEXT NOT NULL, server TEXT NOT NULL);
 """
 
 
@@ -104,6 +105,17 @@ class AlertLedger:
             night.what,
             night.run_id,
         )
+
+    def loaded_from(self, name: str, server: str) -> None:
+        """What the workspace is called in Dify, and its host, as the warehouse says now."""
+        if (name, server) not in (("", ""), self.source()):
+            with self._connection:
+                self._connection.execute("DELETE FROM source")
+                self._connection.execute("INSERT INTO source VALUES (?, ?)", [name, server])
+
+    def source(self) -> tuple[str, str]:
+        """The same, as it was told last; "" before."""
+        return next(iter(self._rows("SELECT name, server FROM source")), ("", ""))
 
     def nights(self, last: int = 50) -> list[Night]:
         """The last nights, newest first."""

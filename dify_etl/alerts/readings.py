@@ -5,6 +5,7 @@ from datetime import datetime
 
 from dify_etl.alerts.incidents import Found, Incident, Moment, name_of, plain_words
 from dify_etl.alerts.nights import GRACE
+from dify_etl.alerts.source import NO_SERVER, host_of
 from dify_etl.sync.causes import cause_of
 from dify_etl.sync.differing_figures import DifferingFigure, differing_figures
 from dify_etl.sync.verdict import IS_MINOR, read_verdict
@@ -74,12 +75,15 @@ def newer_server(database: Database, moment: Moment) -> Found:
     """The server, when it may be newer than any that was tested."""
     for origin, told in database.rows("SELECT server_origin, newer_than_tested FROM ops.source"):
         if told:
-            yield Incident("server_newer", plain_words(told), _host(origin), plain_words(told))
+            server = plain_words(host_of(origin)) or NO_SERVER
+            yield Incident("server_newer", plain_words(told), server, plain_words(told))
 
 
-def source_name(database: Database) -> str:
-    """Which Dify it is, for headings: its host."""
-    return _host(database.value("SELECT server_origin FROM ops.source"))
+def loaded_from(database: Database) -> tuple[str, str]:
+    """What the workspace is called in Dify, and its host: of the last sync; "" before the first."""
+    rows = database.rows("SELECT workspace_name, server_origin FROM ops.source")
+    name, origin = next(iter(rows), (None, None))
+    return name or "", host_of(origin)
 
 
 def _figures_in_words(found: Sequence[DifferingFigure]) -> str:
@@ -90,7 +94,3 @@ def _figures_in_words(found: Sequence[DifferingFigure]) -> str:
 
 def _of_app(feed: str, app: str) -> str:
     return f"{feed} of {name_of(app)}" if app else feed
-
-
-def _host(origin: str | None) -> str:
-    return plain_words((origin or "").rpartition("://")[2]) or "no server yet"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dify_etl.alerts.incidents import Moment, plain_words
+from dify_etl.alerts.source import Source, host_of
 from dify_etl.assembly.connection import Tell, home_of
 from dify_etl.assembly.home_files import fingerprint_key
 from dify_etl.assembly.night_times import nights_due
@@ -41,6 +42,14 @@ class Alerts:
         now = utc_now()
         return Moment(now, self.settings.zone, nights_due(self.settings, now))
 
+    def source(self) -> Source:
+        """What the settings say of whom messages are about."""
+        settings = self.settings
+        server = "the simulated Dify" if settings.is_simulated else host_of(settings.base_url)
+        return Source(
+            workspace=settings.workspace or "", server=server, home=self.home.absolute().name
+        )
+
     def note(self, night: "Night") -> None:
         """Keep how a night ended; without an outcome, that it begins."""
         from dify_etl.alerts.ledger import open_ledger
@@ -59,7 +68,12 @@ class Alerts:
 
         try:
             return evaluate(
-                self.home, self.targets, self.moment(), tell=tell, wait_seconds=wait_seconds
+                self.home,
+                self.targets,
+                self.moment(),
+                self.source(),
+                tell=tell,
+                wait_seconds=wait_seconds,
             )
         except AlertsBusy:
             tell("alerts are being sent by another process")

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from dify_etl.alerts.evaluating import Evaluation, waiting_messages
+from dify_etl.alerts.evaluating import Evaluation, known_source, waiting_messages
+from dify_etl.alerts.ledger import open_ledger
 from dify_etl.alerts.messages import trial_message
 from dify_etl.assembly.alerting import Alerts, alerts_of
 from dify_etl.assembly.connection import effective_settings, home_of
@@ -35,7 +36,8 @@ def run_notify(console: Console, *, is_test: bool, is_dry_run: bool, is_json: bo
 
 
 def _try_all(console: Console, alerts: Alerts, *, is_json: bool) -> int:
-    trial = trial_message(f"home {alerts.home.absolute().name}")
+    with open_ledger(alerts.home, is_copy=True) as ledger:
+        trial = trial_message(known_source(ledger, alerts.source()))
     refused = {target.name: target.send(trial) for target in alerts.targets}
     if is_json:
         print_json(
@@ -53,7 +55,12 @@ def _try_all(console: Console, alerts: Alerts, *, is_json: bool) -> int:
 def _show(console: Console, alerts: Alerts, *, is_json: bool) -> int:
     tell = teller(err)
     messages = waiting_messages(
-        alerts.home, alerts.targets, alerts.moment(), tell=tell, wait_seconds=LOOK_WAIT_SECONDS
+        alerts.home,
+        alerts.targets,
+        alerts.moment(),
+        alerts.source(),
+        tell=tell,
+        wait_seconds=LOOK_WAIT_SECONDS,
     )
     if is_json:
         print_json([{"title": one.title, "body": one.body} for one in messages])

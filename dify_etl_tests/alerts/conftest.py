@@ -11,6 +11,7 @@ import pytest
 
 from dify_etl.alerts.evaluating import Evaluation, evaluate
 from dify_etl.alerts.incidents import Moment, NightsDue
+from dify_etl.alerts.source import Source
 from dify_etl.alerts.targets import Target, open_targets
 from dify_etl.home import Home
 from dify_etl.time_zones import zone_of
@@ -29,6 +30,7 @@ class WatchedHome:
     path: Path
     targets: tuple[Target, ...]
     now: datetime = NOW
+    source: Source = field(default_factory=Source)
     said: list[str] = field(default_factory=list)
     changes: list[tuple[str, object]] = field(default_factory=list)
 
@@ -61,7 +63,12 @@ class WatchedHome:
         self.now += timedelta(hours=1)
         self.write()
         return evaluate(
-            self.path, self.targets, self.moment(), tell=self.said.append, wait_seconds=1.0
+            self.path,
+            self.targets,
+            self.moment(),
+            self.source,
+            tell=self.said.append,
+            wait_seconds=1.0,
         )
 
     def tell(self, *receivers: Received) -> None:

@@ -13,8 +13,10 @@ from dify_etl.alerts import ledger
 from dify_etl.alerts.evaluating import AlertsBusy, alerts_lock, waiting_messages
 from dify_etl.alerts.incidents import plain_words
 from dify_etl.alerts.ledger import Night, open_ledger
+from dify_etl.alerts.messages import Message
+from dify_etl.alerts.source import Source
 from dify_etl.alerts.targets import open_targets
-from dify_etl.assembly.alerting import alerts_of
+from dify_etl.assembly.alerting import Alerts, alerts_of
 from dify_etl.home import Home
 from dify_etl.settings import SettingWrong, load_settings
 from dify_etl.sync.lock import home_lock
@@ -28,6 +30,12 @@ ENDED = "Nothing waits in quarantine any more"
 
 def quarantine(home: WatchedHome, number: int = 1, feed: str = "messages") -> None:
     home.add("ops.quarantine", quarantine_id=f"{feed} {number}", feed=feed)
+
+
+def dry_run(home: WatchedHome) -> list[Message]:
+    return waiting_messages(
+        home.path, home.targets, home.moment(), home.source, tell=home.said.append, wait_seconds=1
+    )
 
 
 def mend(home: WatchedHome) -> None:
@@ -272,7 +280,7 @@ def test_dry_run_writes_nothing(home: WatchedHome) -> None:
     """An acceptance whose slice has changed is ended by a sync, not by a look."""
     home.add("ops.accepted_slices", feed="members", state="failed", why="known")
     home.write()
-    waiting_messages(home.path, home.targets, home.moment(), tell=home.said.append, wait_seconds=1)
+    dry_run(home)
     with open_database(Home(home.path).live) as database:
         assert database.rows("SELECT ended_at FROM ops.accepted_slices") == [(None,)]
 
@@ -281,9 +289,7 @@ def test_dry_run_keeps_nothing(home: WatchedHome, received: Received) -> None:
     """It shows what an evaluation then sends."""
     quarantine(home)
     home.write()
-    (shown,) = waiting_messages(
-        home.path, home.targets, home.moment(), tell=home.said.append, wait_seconds=1
-    )
+    (shown,) = dry_run(home)
     assert received.take() == []
     home.evaluate()
     assert [title for title, _ in received.take()] == [shown.title]
@@ -323,3 +329,70 @@ def test_nobody_is_told_of_the_simulated_dify(tmp_path: Path) -> None:
     assert alerts_of(settings) is None
     assert alerts_of(settings, may_be_simulated=True) is not None
     assert alerts_of(load_settings(**urls)) is not None
+
+
+TWO_WORKSPACES = [
+    ({"workspace": "sales"}, {"workspace": "support"}, ("sales at", "support at")),
+    ({"home": "a"}, {"home": "b"}, ("home a at", "home b at")),  # never synced, no file of names
+]
+
+
+@pytest.mark.parametrize(("one", "other", "names"), TWO_WORKSPACES)
+def test_alerts_of_two_workspaces_of_a_server_say_whose_they_are(
+    home: WatchedHome, received: Received, one: Any, other: Any, names: tuple[str, str]
+) -> None:
+    """A night that failed, before anything was loaded: in heading and text, begun and over."""
+    began = home.now.replace(hour=1, minute=30)
+    begun, over = [], []
+    for source in (one, other):
+        home.source = Source(server="dify.example.com", **source)
+        with open_ledger(home.path) as ledger:
+            ledger.end_night(Night(str(source), began, began, "failed", "LoginRefused"))
+        home.evaluate()
+        begun += received.take()
+        with open_ledger(home.path) as ledger:
+            ledger.end_night(Night(f"good {source}", began + timedelta(1), None, "published", ""))
+        home.evaluate()
+        over += received.take()
+        began += timedelta(2)
+    for told, heading in ((begun, "The nightly sync failed"), (over, "A nightly sync went")):
+        for (title, body), name in zip(told, names, strict=True):
+            whose = f"{name} dify.example.com"
+            assert title.startswith(f"dify-etl, {whose}: {heading}")
+            assert body.startswith(f"In {whose}: ")
+
+
+def test_alerts_of_a_home_that_syncs_have_the_same_name(
+    home: WatchedHome, received: Received
+) -> None:
+    """While a sync holds the warehouse, nobody can ask it whose it is."""
+    home.add("ops.source", workspace_name="<b>Sales</b>", server_origin="https://dify.example.com")
+    quarantine(home)
+    home.evaluate()
+    (title, _) = received.take()[0]
+    assert title == f"dify-etl, b Sales /b at dify.example.com: {WAITING}"
+    with home_lock(home.path, wait_seconds=0):
+        home.now += timedelta(days=8)  # a reminder
+        home.evaluate()
+    titles = [title for title, _ in received.take()]
+    assert f"dify-etl, b Sales /b at dify.example.com: {WAITING}, still" in titles
+
+
+def test_steps_name_the_workspace_for_their_commands(home: WatchedHome, received: Received) -> None:
+    """Without it `dify-etl quarantine list` is refused where there are several."""
+    home.source = Source(workspace="sales")
+    quarantine(home)
+    home.evaluate()
+    (_, body) = received.take()[0]
+    assert "What to do (add --workspace sales to commands): `dify-etl quarantine" in body
+
+
+def test_settings_say_whose_alerts_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first sync there is nothing else to ask."""
+    file = tmp_path / "workspaces.toml"
+    file.write_text('[workspaces.sales]\nbase_url = "https://dify.example.com:8443"\n')
+    monkeypatch.setenv("DIFY_ETL_WORKSPACES", str(file))
+    named = load_settings(DIFY_ETL_WORKSPACE="sales")
+    alone = load_settings(DIFY_BASE_URL="https://dify.example.com", DIFY_ETL_HOME=tmp_path / "b")
+    said = [str(Alerts(one.home, one, ()).source()) for one in (named, alone)]
+    assert said == ["sales at dify.example.com:8443", "home b at dify.example.com"]

@@ -12,6 +12,7 @@ import pytest
 
 from dify_etl.alerts.evaluating import evaluate
 from dify_etl.alerts.incidents import Moment, NightsDue
+from dify_etl.alerts.source import Source
 from dify_etl.alerts.targets import open_targets
 from dify_etl.assembly.night import read_night
 from dify_etl.assembly.status import read_status
@@ -112,7 +113,8 @@ class Week:
         due = NightsDue(now - timedelta(hours=2), now - timedelta(hours=26))
         moment = Moment(now, self.settings.zone, due)
         said: list[str] = []
-        evaluate(self.place.home, self.targets, moment, tell=said.append, wait_seconds=1.0)
+        how: dict[str, Any] = {"tell": said.append, "wait_seconds": 1.0}
+        evaluate(self.place.home, self.targets, moment, Source(), **how)
         assert said == []
         status = read_status(self.settings, now=now)
         slices = read_figures(self.place.home / COPY)["tables"]["slices"]
