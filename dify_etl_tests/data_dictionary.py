@@ -63,7 +63,10 @@ erDiagram
     stg_apps ||--o{ stg_app_versions : app_id
     stg_datasets ||--o{ stg_documents : dataset_id
     stg_documents ||--o{ stg_message_citations : document_id
-    stg_people ||--o{ stg_messages : person_id
+    people ||--o{ stg_people : person_id
+    people ||--o{ person_daily_activity : person_id
+    people ||--o{ costs : person_id
+    people ||--o{ stg_messages : person_id
 ```
 
 Lines that end in a crow's foot multiply rows: a message with three citations comes three times, \
@@ -78,6 +81,10 @@ iterations and loops hold the seconds of what is in them |
 | messages and runs of chatflows | a run behind a message repeats its tokens: take one of them |
 | persons and apps | an end user is of one app (`end_user_id`), \
 a person of the workspace (`person_id`) |
+| who asked, and who it is | `marts.people` has a person once; `staging.stg_people` once per app \
+and account (`actor_id`), so a join by `person_id` multiplies |
+| workspaces of a shared warehouse | people by `workspace_id` and `person_id`: \
+an account, and a caller's `user`, may be in several |
 | unopened completion logs | their message has no `message_id`: join by `conversation_id` |
 """
 

@@ -2,11 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dify_etl_tests.sql.cookbook import OF_A_BUSY_WORKSPACE, Query
+from dify_etl_tests.sql.cookbook import OF_A_BUSY_WORKSPACE, Query, asked_of_both
 from dify_etl_tests.sql.hand_written import FEEDS_OF_DAYS, MODELS, HandWritten
 from dify_etl_tests.warehouse.good_models import build_models
 
@@ -287,3 +288,11 @@ def test_query_gives_the_answer(
     assert query.heading.startswith(question)
     rows = busy.database.rows(query.sql)
     assert [row[: len(answer[0])] for row in rows] == answer
+
+
+def test_two_workspaces_of_a_shared_warehouse_are_two(busy: HandWritten, tmp_path: Path) -> None:
+    """People are the same in both: nothing is multiplied, and nobody is counted once for both."""
+    answers = asked_of_both(busy.database, tmp_path, OF_A_BUSY_WORKSPACE)
+    assert len(answers) >= 20
+    for answer, right in answers:
+        assert answer == right

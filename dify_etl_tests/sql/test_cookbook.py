@@ -1,11 +1,14 @@
 """docs/cookbook.md: its first queries on a few rows of two chats, and what all of them are."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from dify_etl_tests.sql.cookbook import OF_TWO_CHATS, QUERIES, Query
+from dify_etl_tests.data_dictionary import INTRODUCTION
+from dify_etl_tests.sql.cookbook import OF_TWO_CHATS, QUERIES, Query, asked_of_both
 from dify_etl_tests.sql.hand_written import DAY, MODELS, NOON, HandWritten
 from dify_etl_tests.sql.test_costs import model_call
 from dify_etl_tests.warehouse.good_models import build_models
@@ -152,3 +155,21 @@ def test_no_query_is_a_program() -> None:
     for query in QUERIES:
         assert query.sql.count("select") <= 3
         assert not query.sql.lower().startswith("with")
+
+
+def test_two_workspaces_of_a_shared_warehouse_are_two(asked: HandWritten, tmp_path: Path) -> None:
+    """People are the same in both: nothing is multiplied, and nobody is counted once for both."""
+    answers = asked_of_both(asked.database, tmp_path, OF_TWO_CHATS)
+    assert len(answers) >= 4
+    for answer, right in answers:
+        assert answer == right
+
+
+def test_picture_of_joins_multiplies_no_rows_where_it_shows_one(asked: HandWritten) -> None:
+    """`||` stands at tables in which the key is one row's; ann, who is two end users, is one."""
+    lines = re.findall(r"^ +(\w+) \|\|--o\{ (\w+) : (\w+)$", INTRODUCTION, re.MULTILINE)
+    assert len(lines) > 10
+    for table, _, key in lines:
+        name = f"{'staging' if table.startswith('stg_') else 'marts'}.{table}"
+        twice = asked.database.rows(f"SELECT {key} FROM {name} GROUP BY 1 HAVING count(*) > 1")
+        assert (name, twice) == (name, [])
