@@ -30,9 +30,11 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 def read_recorded(
     settings: Settings, opened: OpenHome, plan: SyncPlan, feeds: Collection[str]
-) -> SyncOutcome:
+) -> SyncOutcome | None:
     """The job `nightly_sync` into the open home, or the chosen feeds with models, copy and verdict.
 
+    None: nothing was read, as the daemon of this DAGSTER_HOME would mark the run as failed. It asks
+    its launcher (of Celery, Kubernetes) how the worker of a started run is, and this one has none.
     KeyboardInterrupt when the user stopped it. SettingWrong when DAGSTER_HOME is no folder, or
     Dagster does not take a setting.
     """
@@ -45,6 +47,11 @@ def read_recorded(
     at = Location.of(settings)
     job = code_location(settings, resource).resolve_job_def(NIGHTLY_SYNC)
     with _instance(settings) as instance:
+        if (
+            instance.run_monitoring_enabled
+            and instance.run_launcher.supports_check_run_worker_health
+        ):
+            return None
         try:
             result = job.execute_in_process(
                 instance=instance,

@@ -113,7 +113,12 @@ def _read(settings: Settings, request: SyncRequest, voice: Voice, run_id: str) -
         if os.environ.get(DAGSTER_HOME):
             from dify_etl.cli.recorded_night import read_recorded
 
-            return read_recorded(settings, opened, plan, feeds)
+            if outcome := read_recorded(settings, opened, plan, feeds):
+                return outcome
+            voice.warn(
+                "the run is not recorded: Dagster's daemon would mark it as failed, since no "
+                "worker of DAGSTER_HOME has it."
+            )
         return SyncOutcome.of(read_night(opened, plan, feeds))
 
 

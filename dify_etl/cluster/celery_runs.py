@@ -63,7 +63,13 @@ class WorkspaceRunLauncher(CeleryRunLauncher):  # type: ignore[misc]  # not inst
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a started run lives."""
-        task_id = run.tags[DAGSTER_CELERY_TASK_ID_TAG]
+        task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        if task_id is None:
+            return CheckRunHealthResult(
+                WorkerStatus.UNKNOWN,
+                "No worker has this run: a command began it with this DAGSTER_HOME, and nobody can "
+                "tell whether it lives. What it reads is kept all the same.",
+            )
         task = self.celery.AsyncResult(task_id)
         state = task.state
         if state not in ("STARTED", "PENDING"):  # PENDING: Redis lost it, the next beat brings it

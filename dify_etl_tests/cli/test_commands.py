@@ -222,6 +222,25 @@ def test_run_is_recorded_in_the_dagster_home(own_copy: Shell, tmp_path: Path) ->
     ]
 
 
+WATCHED = """
+run_launcher: {module: dify_etl_tests.defs.watching_launcher, class: WatchingLauncher}
+run_monitoring: {enabled: true}
+"""
+
+
+def test_run_that_dagster_would_end_is_not_recorded(own_copy: Shell, tmp_path: Path) -> None:
+    """A daemon whose launcher looks after workers marks a run that has none as failed."""
+    instance = tmp_path / "dagster"
+    instance.mkdir()
+    (instance / "dagster.yaml").write_text(WATCHED)
+    answer = own_copy.run("sync", "--feed", "apps", DAGSTER_HOME=str(instance))
+    assert answer.code == 0, answer.text
+    assert "not recorded" in answer.text
+    with dg.DagsterInstance.from_config(str(instance)) as found:
+        assert found.get_runs() == []
+    assert "apps: " in answer.text
+
+
 @pytest.mark.parametrize(
     "words",
     [["quarantine", "list"], ["tables"], ["audit", "list"], ["keys", "status"]],

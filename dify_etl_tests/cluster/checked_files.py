@@ -4,8 +4,9 @@
 
 Prints JSON: `classes` (of each dagster.yaml those of storage and launcher, whose configuration fits
 them), `tasks` and `queue` (tasks and settings of the application that a Celery worker starts),
-`health` (of a run, over time), `broker` (what serves the address of the page), `resources` (kinds
-and names that fit the schemas of Kubernetes), `job` (what a run becomes there).
+`health` (of a run, over time), `without_task` (the same of one that no worker has), `broker` (what
+serves the address of the page), `resources` (kinds and names that fit the schemas of Kubernetes),
+`job` (what a run becomes there).
 """
 
 import importlib
@@ -63,7 +64,9 @@ def main(folder: Path) -> dict[str, Any]:
         for name in ("broker_url", "result_backend", "result_expires", "broker_transport_options")
     }
     found["broker"] = type(_backend_of_the_page()).__name__
-    found["health"] = _health(importlib.import_module("dify_etl.cluster.celery_runs"))
+    runs = importlib.import_module("dify_etl.cluster.celery_runs")
+    found["health"] = _health(runs)
+    found["without_task"] = _launcher(runs).check_run_worker_health(DagsterRun("nightly_sync"))
     manifests = [
         one
         for file in sorted((CLUSTER / "kubernetes").glob("*.yaml"))
@@ -89,9 +92,7 @@ def _backend_of_the_page() -> Any:
 
 def _health(runs: Any) -> list[str]:
     """What the launcher says of a run as time passes and Celery's backend tells of its task."""
-    launcher = runs.WorkspaceRunLauncher(
-        default_queue="dagster", broker="memory://", backend="cache+memory://"
-    )
+    launcher = _launcher(runs)
     run = DagsterRun("nightly_sync", tags={"dagster-celery/task_id": "task"})
     now, told = 0.0, []
     started: list[tuple[float, str, int | None]] = [
@@ -115,6 +116,12 @@ def _health(runs: Any) -> list[str]:
         with patch.object(runs.time, "monotonic", lambda: now):  # noqa: B023 # called at once
             told.append(launcher.check_run_worker_health(run).status.value)
     return told
+
+
+def _launcher(runs: Any) -> Any:
+    return runs.WorkspaceRunLauncher(
+        default_queue="dagster", broker="memory://", backend="cache+memory://"
+    )
 
 
 def _configured(data: Any) -> str:

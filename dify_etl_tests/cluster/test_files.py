@@ -80,6 +80,13 @@ def test_run_that_is_silent_for_half_a_minute_is_dead(checked: Any) -> None:
     assert checked["health"] == [*living, *dead, "RUNNING", "SUCCESS"]
 
 
+def test_run_that_no_worker_has_is_told_as_such(checked: Any) -> None:
+    """The daemon then ends it with these words; it raised KeyError at every look."""
+    status, words, *_ = checked["without_task"]
+    assert status == "WorkerStatus.UNKNOWN"
+    assert words.startswith("No worker has this run: a command began it")
+
+
 def test_address_of_the_page_is_one_that_celery_takes(checked: Any) -> None:
     """With TLS it wants to know how certificates are checked."""
     assert checked["broker"] == "RedisBackend"
