@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from dify_etl.settings import secret_file_names
+from dify_etl.sync.lock import home_lock
 from dify_etl_tests.cli.command_line import Shell, forked
 from dify_etl_tests.cli.small_servers import served, small_world, some_days_ago
 from dify_etl_tests.duckdb_files import opened_to_read
@@ -39,12 +40,12 @@ def test_home_is_restored_and_the_next_night_goes_on(tmp_path: Path) -> None:
         home = {"DIFY_ETL_HOME": "dify_data"}
         shell = Shell(tmp_path, dify.variables(some_days_ago(3)) | home)
         assert shell.run("sync").code == 0
-        run_line(block_with("flock"), tmp_path)
+        run_line(block_with("flock dify_data/sync.lock cp"), tmp_path)
         app = next(app for app in world.apps.values() if app.mode == "chat")
         talk = world.add_conversation(app.id, at=world.now())
         world.add_message(talk.id, at=world.now(), query="asked after the backup")
         (tmp_path / "dify_data" / "live.duckdb").write_bytes(b"a disk that died")
-        remove, copy, _ = block_with("cp -a backup").splitlines()
+        remove, copy, _ = block_with("cp -a backup dify_data").splitlines()
         run_line(remove, tmp_path)
         run_line(copy, tmp_path)
         before = held(tmp_path / "dify_data")
@@ -53,6 +54,28 @@ def test_home_is_restored_and_the_next_night_goes_on(tmp_path: Path) -> None:
     after = held(tmp_path / "dify_data")
     assert before < after
     assert after - before == {"asked after the backup"}
+
+
+def test_every_home_is_copied_under_its_own_lock(tmp_path: Path) -> None:
+    """The commands for several workspaces; one home is the folder in which the others stand."""
+    homes = {"dify_data": "first", "dify_data/workspaces/sales": "s", "dify_data/workspaces/b": "b"}
+    for place, text in homes.items():
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "live.duckdb").write_text(text)
+    (tmp_path / "dify_data" / "dagster").mkdir()
+    for place in homes:
+        shutil.rmtree(tmp_path / "backup", ignore_errors=True)
+        copy = tmp_path / place.replace("dify_data", "backup") / "live.duckdb"
+        with home_lock(tmp_path / place, wait_seconds=0):
+            backup = subprocess.Popen(["sh", "-euc", block_with("for home in")], cwd=tmp_path)
+            with pytest.raises(subprocess.TimeoutExpired):
+                backup.wait(0.3)
+            assert not copy.exists()
+        assert backup.wait() == 0
+        assert copy.read_text() == homes[place]
+    assert {one.name for one in (tmp_path / "backup").iterdir()} == {
+        *("live.duckdb", "sync.lock", "dagster", "workspaces")
+    }
 
 
 def run_line(line: str, folder: Path) -> None:

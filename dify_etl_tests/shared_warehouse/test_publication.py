@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +29,8 @@ from dify_etl.shared_warehouse.publication import (
 )
 from dify_etl.shared_warehouse.upkeep import compact_shared, plan_removal, remove_workspace
 from dify_etl.warehouse.errors import NothingPublished
-from dify_etl_tests.postgres import Postgres
-from dify_etl_tests.shared_warehouse.conftest import HAS_LAKE, KINDS
+from dify_etl_tests.postgres import OWNER, SEARCHED, Postgres
+from dify_etl_tests.shared_warehouse.conftest import HAS_LAKE, KINDS, SOAK
 from dify_etl_tests.shared_warehouse.small_copies import change, messages_of, small_copy
 
 Rows = list[tuple[Any, ...]]
@@ -556,3 +557,35 @@ def test_analyst_reads_an_older_snapshot_with_a_role_that_may_only_read(
         assert warehouse.rows("SELECT DISTINCT query FROM shared.raw.messages") == [("asked of 1",)]
     with pytest.raises(SharedWarehouseUnavailable):
         publish(role, small_copy(copy, "a", version=2))
+
+
+@pytest.mark.skipif(not (HAS_LAKE and SOAK), reason="only in make soak")
+def test_commands_of_the_document_make_a_lake(postgres: Postgres, tmp_path: Path) -> None:
+    """Who writes owns the database; analysts read what was there and what came, and write nothing.
+    Default privileges alone would leave out the first publication.
+    """
+    page = (Path(__file__).parents[2] / "docs" / "shared-warehouse.md").read_text("utf-8")
+    around = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": OWNER}
+    making, granting = re.findall(r"^createuser [^`]+?(?=^```)", page, re.MULTILINE)
+
+    def run(lines: str) -> None:
+        environment = os.environ | around | {"PATH": SEARCHED}
+        lines = re.sub(r"createuser --pwprompt \w+", known_role, lines)
+        subprocess.run(["sh", "-euc", lines], env=environment, check=True)
+
+    def known_role(line: re.Match[str]) -> str:
+        return f"{line[0].replace(' --pwprompt', '')} || true"  # nobody types a password
+
+    def address(role: str) -> str:
+        return f"ducklake:postgres:dbname=lake host=127.0.0.1 port={postgres.port} user={role}"
+
+    run(making)
+    place = SharedPlace(SecretStr(address("dify_etl")), str(tmp_path / "data"), tmp_path / "spill")
+    publish(place, small_copy(tmp_path / "a.duckdb", "a"))
+    run(granting)
+    publish(place, small_copy(tmp_path / "b.duckdb", "b"))
+    analyst = replace(place, target=SecretStr(address("analyst")))
+    ((rows,),) = asked(analyst, "SELECT count(*) FROM shared.raw.messages")
+    assert rows == 2 * messages_of(0)
+    with pytest.raises(SharedWarehouseUnavailable, match="Failed to commit"):
+        publish(analyst, small_copy(tmp_path / "c.duckdb", "c"))
