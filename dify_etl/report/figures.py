@@ -52,7 +52,7 @@ def _about(connection: duckdb.DuckDBPyConnection, copy: Path) -> dict[str, Any]:
     try:
         asked = connection.execute(
             """SELECT published_at, through_date AS last_day, workspace_name, workspace_id,
-            server_version, timezone FROM ops.published LEFT JOIN ops.source ON true
+            server_origin, server_version, timezone FROM ops.published LEFT JOIN ops.source ON true
             ORDER BY published_at DESC LIMIT 1"""
         )
         names = [one[0] for one in asked.description or ()]

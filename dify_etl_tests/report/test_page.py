@@ -270,6 +270,15 @@ def test_texts_of_strangers_are_texts(page: Page) -> None:
     assert page.tab.run("document.getElementById('choose-app').value") == ""
 
 
+def test_report_tells_whose_it_is(page: Page, home: Path) -> None:
+    """Many a workspace is called alike: the server stands beside the name."""
+    page.show()
+    with asking(home) as ask:
+        ((origin,),) = ask("SELECT server_origin FROM ops.source")
+    told = str(page.tab.run("document.getElementById('where').textContent"))
+    assert f" at {origin.partition('://')[2]}, Dify " in told
+
+
 def test_every_reader_finds_their_way(page: Page) -> None:
     """A table behind each chart, names for controls, both languages, dark, phone and paper."""
     page.show("language=zh&theme=dark")

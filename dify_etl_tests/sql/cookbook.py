@@ -71,7 +71,7 @@ def asked_of_both(
     shared = [query for query in queries if _named(query.sql) <= held]
     needed = set().union(*(_named(query.sql) for query in shared))
     needed |= {"ops.source", "ops.published", "raw.apps", "raw.datasets", "raw.documents"}
-    needed |= {"raw.members"}
+    needed |= {"raw.members", "marts.costs", "marts.people"}
     place = SharedPlace(SecretStr(str(folder / "all.duckdb")), None, folder / "spill")
     alone: list[list[Rows]] = []
     home.execute("CHECKPOINT live")

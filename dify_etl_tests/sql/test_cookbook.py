@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from dify_etl_tests.data_dictionary import INTRODUCTION
-from dify_etl_tests.sql.cookbook import OF_TWO_CHATS, QUERIES, Query, asked_of_both
+from dify_etl_tests.sql.cookbook import COOKBOOK, OF_TWO_CHATS, QUERIES, Query, asked_of_both
 from dify_etl_tests.sql.hand_written import DAY, MODELS, NOON, HandWritten
 from dify_etl_tests.sql.test_costs import model_call
 from dify_etl_tests.warehouse.good_models import build_models
@@ -163,6 +164,12 @@ def test_two_workspaces_of_a_shared_warehouse_are_two(asked: HandWritten, tmp_pa
     assert len(answers) >= 4
     for answer, right in answers:
         assert answer == right
+    page = (COOKBOOK.parent / "shared-warehouse.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```duckdb\n(SELECT [^`]*marts.people[^`]*)```", page)
+    with duckdb.connect(str(tmp_path / "all.duckdb"), read_only=True) as shared:
+        rows = shared.execute(example.replace("lake.", "").replace(";", " ORDER BY ALL"))
+        per_workspace = [("ann", "USD", Decimal("6.5")), ("bob", "RMB", Decimal(1))]
+        assert rows.fetchall() == [(name, *row) for name in ("one", "two") for row in per_workspace]
 
 
 def test_picture_of_joins_multiplies_no_rows_where_it_shows_one(asked: HandWritten) -> None:

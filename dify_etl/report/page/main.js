@@ -50,7 +50,7 @@ function setText(id, text) {
 function aboutWhere() {
   const about = REPORT.about;
   return [
-    say("about.where", { workspace: about.workspace_name ?? about.workspace_id ?? "–", version: about.server_version ?? "–", zone: about.timezone ?? "UTC" }),
+    say("about.where", { workspace: about.workspace_name ?? about.workspace_id ?? "–", server: (about.server_origin ?? "–").replace(/^https?:\/\//, ""), version: about.server_version ?? "–", zone: about.timezone ?? "UTC" }),
     say("about.when", { published: `${shown(about.published_at, "instant")} UTC`, day: LAST_DAY }),
   ].join(" ");
 }
