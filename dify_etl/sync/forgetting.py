@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -414,50 +414,60 @@ def _ids(
     app_id: str | None = None,
 ) -> frozenset[str]:
     """The ids that are among the wanted, or stand beside a name that is."""
-    found: set[str] = set()
-    for one in places if wanted else ():
-        is_wanted = " OR ".join(
-            f"list_contains($wanted, {told}) OR list_contains($wanted, lower({told}))"
-            for told in (one.id, *one.names)
-        )
-        of_app = f" AND app_id = {quoted(app_id)}" if app_id else ""
-        rows = database.rows(
-            f"SELECT DISTINCT {one.id} FROM raw.{one.table} "
-            f"WHERE {one.id} IS NOT NULL AND ({is_wanted}){of_app}",
-            {"wanted": sorted(wanted)},
-        )
-        found.update(id for (id,) in rows)
-    return frozenset(found)
+    of_app = f" AND app_id = {quoted(app_id)}" if app_id else ""
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT {one.id} FROM raw.{one.table} WHERE {one.id} IS NOT NULL "
+            f"AND ({' OR '.join(map(_is_wanted, (one.id, *one.names)))}){of_app}"
+            for one in places
+        ],
+        wanted,
+    )
+    return frozenset(id for (id,) in found)
 
 
 def _beside(
     database: Database, places: Sequence[PersonIn], wanted: set[str]
 ) -> set[tuple[str | None, str]]:
     """The ids that stand beside these names, each with the name; None: no id does."""
-    found: set[tuple[str | None, str]] = set()
-    for one in places if wanted else ():
-        for name in one.names:
-            rows = database.rows(
-                f"SELECT DISTINCT {one.id}, {name} FROM raw.{one.table} "
-                f"WHERE list_contains($wanted, {name}) OR list_contains($wanted, lower({name}))",
-                {"wanted": sorted(wanted)},
-            )
-            found.update(rows)
-    return found
+    return _asked(
+        database,
+        [
+            f"SELECT DISTINCT {one.id}, {name} FROM raw.{one.table} WHERE {_is_wanted(name)}"
+            for one in places
+            for name in one.names
+        ],
+        wanted,
+    )
 
 
 def _names(database: Database, places: Sequence[PersonIn], ids: frozenset[str]) -> frozenset[str]:
     """All names that stand beside these ids."""
-    found: set[str] = set()
-    for one in places if ids else ():
-        for name in one.names:
-            rows = database.rows(
-                f"SELECT DISTINCT {name} FROM raw.{one.table} "
-                f"WHERE list_contains(?, {one.id}) AND {name} IS NOT NULL",
-                [sorted(ids)],
-            )
-            found.update(told for (told,) in rows)
-    return frozenset(found)
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT {name} FROM raw.{one.table} "
+            f"WHERE list_contains($wanted, {one.id}) AND {name} IS NOT NULL"
+            for one in places
+            for name in one.names
+        ],
+        ids,
+    )
+    return frozenset(name for (name,) in found)
+
+
+def _is_wanted(told: str) -> str:
+    return f"list_contains($wanted, {told}) OR list_contains($wanted, lower({told}))"
+
+
+def _asked(
+    database: Database, queries: Sequence[str], wanted: Collection[str]
+) -> set[tuple[Any, ...]]:
+    """The different rows of these queries over the wanted."""
+    if not wanted:
+        return set()
+    return set(database.rows(" UNION ALL ".join(queries), {"wanted": sorted(wanted)}))
 
 
 def _known_as(database: Database, known_by: set[str]) -> set[str]:
