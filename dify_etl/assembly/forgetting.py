@@ -32,6 +32,7 @@ from dify_etl.sync.forgetting import (
     note_forgotten,
     note_person,
 )
+from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.time_zones import utc_now
@@ -224,17 +225,15 @@ def _count_rows(database: Database, privacy: Privacy) -> dict[str, int]:
 def _clean_ledger(database: Database, searched: Searched, new_name: str) -> None:
     """The new name for the names in every text of schema ops, but what they are known again by.
 
-    What apps were called is compared with raw.apps, in whose texts no plain names are looked for.
+    What apps were called is rewritten with raw.apps, with which it is compared.
     """
-    addresses = Searched(tuple(one for one in searched.names if is_searched(one)), frozenset())
     for table in OPS_TABLES:
-        if table.name.startswith("forgotten_"):
+        if table.name.startswith("forgotten_") or table is APP_VERSIONS:
             continue
-        of_table = addresses if table.name == "app_versions" else searched
         types = {one.name: one.type for one in table.columns if one.type in ("VARCHAR", "JSON")}
-        for column, texts in _naming(database, table.qualified, tuple(types), of_table).items():
+        for column, texts in _naming(database, table.qualified, tuple(types), searched).items():
             for text in texts:
-                kept = of_table.without(text.encode(), new_name).decode()
+                kept = searched.without(text.encode(), new_name).decode()
                 database.execute(
                     f'UPDATE {table.qualified} SET "{column}" = CAST(? AS {types[column]}) '
                     f'WHERE "{column}"::VARCHAR = ?',

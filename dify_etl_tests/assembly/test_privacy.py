@@ -24,13 +24,15 @@ from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
-from dify_etl_tests.sync.small_worlds import agent_world, brief_world, lively_world
+from dify_etl_tests.sync.small_worlds import agent_world, app_of, brief_world, lively_world
+from dify_etl_tests.sync.test_app_versions import configured_world
 from dify_etl_tests.sync.workplace import Workplace
 from dify_simulated import World
 
 NAME, EMAIL, SESSION = "Ada Lovelace-Canary", "ada.canary@example.com", "session-of-ada-canary"
 SALT = b"a salt of the tests"
 VERSION = "1.16.1"
+APPS = ("apps",)
 # Words of Dify and names of builders, which no rule takes out.
 WORDS = re.compile(
     r"(.*_)?(id|ids|at|date|time|type|role|price|unit|provider|mode|source|hash|timezone|model)|"
@@ -261,6 +263,39 @@ def test_older_rows_become_as_if_they_were_loaded_so(
     moving = {"members", "apps", "datasets"}  # the time of the last call and such
     changed = {name for name, one in reports.items() if one.changes.changed} - moving
     assert changed == set()
+
+
+@pytest.mark.usefixtures("few_models")
+@pytest.mark.parametrize("is_rewritten", [True, False])
+def test_rules_that_change_are_no_change_of_an_app(tmp_path: Path, is_rewritten: bool) -> None:
+    """Its history is masked with it, and has no new row when its prompt is masked, nor when it is
+    told in the clear again.
+    """
+    world = configured_world()
+    app = app_of(world)
+    assert app.app_model_config is not None
+    app.name = f"Ask {EMAIL}"
+    app.app_model_config = dataclasses.replace(app.app_model_config, pre_prompt=f"Write to {EMAIL}")
+    place = Workplace(world, tmp_path / "home", VERSION)
+    place.read(APPS)
+    held = "SELECT app_id, app_version, contains(app_name || configuration::VARCHAR, '@') "
+    held += "FROM ops.app_versions ORDER BY app_id"
+    before = place.rows(held)
+    assert {is_named for *_, is_named in before} == {True, False}
+    for rule in (rules("mask", "hash"), rules("drop", "keep"), rules("keep", "keep")):
+        if is_rewritten:
+            rewritten(place, rule)
+            assert rule.text == "keep" or not any(is_named for *_, is_named in place.rows(held))
+        app.updated_at = place.pass_time(hours=1)  # so that its detail is read again
+        place.with_rules(privacy=rule).read(APPS)
+        assert [one[:2] for one in place.rows(held)] == [one[:2] for one in before]
+        told = place.rows("SELECT contains(name || app_model_config::VARCHAR, '@') FROM raw.apps")
+        assert ((True,) in told) == (rule.text == "keep")
+    place.pass_time(hours=1)
+    app.name = "another name"
+    place.read(APPS)
+    changed = place.rows("SELECT changed FROM ops.app_versions WHERE app_version = 2")
+    assert changed == [('["name"]',)]
 
 
 @pytest.mark.usefixtures("few_models")
