@@ -205,14 +205,21 @@ class Privacy:
 
         return masked(self._words_kept(text))
 
-    def operator_text(self, text: str) -> str:
-        """What the audit says of a person, as the e-mail address of a member."""
-        if not self._changes_names:
-            return text
-        from dify_etl.raw.masks import without_emails
+    def operator_text(self, text: str, *, is_masked: bool = False) -> str:
+        """What the audit says of a person, as the e-mail address of a member, in a text or JSON;
+        `is_masked`: what else is masked in texts goes, too.
+        """
+        if self._changes_names:
+            from dify_etl.raw.masks import without_emails
 
-        named = self.forgotten.account_names
-        return without_emails(self._words_kept(text), lambda one: self._name(one, named))
+            named = self.forgotten.account_names
+            text = self._json_people(text) if text.startswith(("{", "[")) else text
+            text = without_emails(self._words_kept(text), lambda one: self._name(one, named))
+        if not is_masked or self.text == "keep":
+            return text
+        from dify_etl.raw.masks import masked_json
+
+        return masked_json(text)
 
     def _words_kept(self, text: str) -> str:
         return str(self._without_words(pl.Series([text], dtype=pl.String()))[0])
