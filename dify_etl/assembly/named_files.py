@@ -56,6 +56,11 @@ class Searched:
         """
         return names_in_files(self.names) if self.names else None
 
+    @cached_property
+    def anywhere(self) -> re.Pattern[bytes] | None:
+        """The same within longer words, too."""
+        return names_in_files(self.names, alone=False) if self.names else None
+
     def is_in(self, content: bytes) -> bool:
         """Whether a name stands there."""
         return self.pattern is not None and self.pattern.search(content) is not None
@@ -76,9 +81,12 @@ def find_files(
     other workspaces, wherever they lie.
     """
     found: list[NamedFile] = []
-    for path in (home.audit, home.query_history):
+    for path in (home.audit, home.query_history, home.alerts):
         if path.is_file() and _names(path, searched):
             found.append(NamedFile(path.resolve(), "written anew", "it names the person"))
+    if home.rotations.is_file() and _names(home.rotations, searched):
+        why = "the ledger of key rotations names the person: look at it"
+        found.append(NamedFile(home.rotations, "left", why))
     for folder in dagster:
         found += _of_dagster(folder, searched)
     if is_shared(home.path):
@@ -194,9 +202,12 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _names(path: Path, searched: Searched) -> bool:
+    # In a file of SQLite nothing stands between a text and the next one.
+    is_sqlite = path.suffix == ".db" or path.name.endswith((".sqlite", *BESIDE_SQLITE))
+    pattern = searched.anywhere if is_sqlite else searched.pattern
     try:
         with path.open("rb") as file:
-            return any(searched.is_in(block) for block in _blocks(file))
+            return pattern is not None and any(pattern.search(one) for one in _blocks(file))
     except OSError as error:
         raise translated(path, error) from error
 

@@ -121,13 +121,14 @@ def standing_alone(names: Collection[str]) -> re.Pattern[str]:
     return re.compile(f"{_BEGIN}(?:{'|'.join(ordered)}){_END}", re.ASCII)
 
 
-def names_in_files(names: Collection[str]) -> re.Pattern[bytes]:
+def names_in_files(names: Collection[str], *, alone: bool = True) -> re.Pattern[bytes]:
     """Names as words of a file in UTF-8, however JSON, CSV, links and XML write them; an address in
-    any spelling.
+    any spelling. Not `alone`: within longer words, too.
     """
     ordered = sorted(names, key=len, reverse=True)
     words = "|".join(_written(one) for one in ordered)
-    return re.compile(f"{_BEGIN}(?:{words}){_END}".encode(), re.ASCII)
+    pattern = f"{_BEGIN}(?:{words}){_END}" if alone else words
+    return re.compile(pattern.encode(), re.ASCII)
 
 
 def _written(name: str) -> str:

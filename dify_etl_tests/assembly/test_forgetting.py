@@ -17,6 +17,8 @@ import duckdb
 import httpx
 import pytest
 
+from dify_etl.alerts.incidents import Incident
+from dify_etl.alerts.ledger import open_ledger
 from dify_etl.assembly import forgetting, rewriting
 from dify_etl.assembly.forgetting import Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
@@ -34,6 +36,7 @@ from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.assembly.test_privacy import OF_TALKS, WORDS, places_of
 from dify_etl_tests.duckdb_files import opened_to_read
+from dify_etl_tests.operations.test_audit import AT
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import agent_world, brief_world
 from dify_etl_tests.sync.workplace import TALK, Workplace
@@ -397,6 +400,52 @@ def test_files_of_the_home_are_cleaned(home: Read) -> None:
         ("people.forget", done.new_name, "begun"),
         ("people.forget", done.new_name, "verified"),
     ]
+
+
+def test_session_id_that_is_no_plain_word(home: Read) -> None:
+    """Rows of others, ledger and files are searched for it, however they write its letters."""
+    name, folder = "CORP\\jörg.müller|7", home.place.home
+    told = f"ticket of {name}: please"
+    with open_database(folder / LIVE) as database:
+        for table, column in (
+            ("conversations", "from_end_user_session_id"),
+            ("workflow_runs", "created_by_end_user_session_id"),
+            ("node_executions", "created_by_end_user_session_id"),
+        ):
+            database.execute(
+                f"UPDATE raw.{table} SET {column} = ? WHERE {column} = ?", [name, CALLER]
+            )
+        other = "SELECT min(message_id) FROM raw.messages m JOIN raw.conversations c "
+        other += f"USING (conversation_id) WHERE c.from_end_user_session_id = '{ADDRESS}'"
+        database.execute(
+            f"UPDATE raw.messages SET query = ?, inputs = ? WHERE message_id = ({other})",
+            [told, json.dumps({"of": name})],
+        )
+        database.execute("UPDATE ops.slices SET reason = ?", [told])
+    exported = {
+        "people.csv": f"person_id,messages\n{name},12\n",
+        "people.json": json.dumps([{"person_id": name}]),
+        "people.jsonl": json.dumps({"person_id": name}, ensure_ascii=False),
+    }
+    for file, content in exported.items():
+        (folder / file).write_text(content)
+    (folder / "query_history").write_text(f"where person_id = '{name}'\n")
+    with open_ledger(folder) as ledger:
+        ledger.note([Incident("cost", "app", f"Ask {name}", "dear")], {"cost"}, AT)
+    fates = {one.path.name: one.fate for one in home.plan(name).files}
+    assert fates == {
+        **dict.fromkeys(exported, "deleted"),
+        **dict.fromkeys(("query_history", "alerts.sqlite"), "written anew"),
+    }
+    done = home.forget(name)
+    assert done.still_named == {}
+    assert (folder / "query_history").read_text() == f"where person_id = '{done.new_name}'\n"
+    kept = told.replace(name, done.new_name)
+    assert home.place.rows("SELECT DISTINCT reason FROM ops.slices") == [(kept,)]
+    asked = f"SELECT inputs->>'$.of' FROM raw.messages WHERE query = '{kept}'"
+    assert home.place.rows(asked) == [(done.new_name,)]
+    for path in (one for one in folder.iterdir() if one.is_file()):
+        assert b"ller|7" not in path.read_bytes(), path
 
 
 def test_cut_off_and_said_once_more(home: Read, monkeypatch: pytest.MonkeyPatch) -> None:
