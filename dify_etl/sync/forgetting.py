@@ -150,14 +150,16 @@ def _check_one_person(database: Database, end_users: frozenset[str], name: str) 
     )
     if not is_by_app:
         return
-    apps = {
-        app_id
-        for one in END_USERS
-        for (app_id,) in database.rows(
-            f"SELECT DISTINCT app_id FROM raw.{one.table} WHERE list_contains(?, {one.id})",
-            [sorted(end_users)],
-        )
-    }
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT app_id FROM raw.{one.table} "
+            f"WHERE list_contains($wanted, {one.id}) AND app_id IS NOT NULL"
+            for one in END_USERS
+        ],
+        end_users,
+    )
+    apps = {app_id for (app_id,) in found}
     if len(apps) > 1:
         told = ", ".join(f"{app_id}/{name}" for app_id in sorted(apps))
         raise _unclear(f"{name!r} is a person of {len(apps)} apps (DIFY_ETL_PERSON=app): {told}")

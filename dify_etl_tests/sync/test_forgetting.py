@@ -161,6 +161,73 @@ def test_two_people_of_one_name_are_both_known(database: Database) -> None:
     assert (known.session_ids[name], known.account_names[name]) == (other, NEW)
 
 
+def test_one_caller_alone(database: Database) -> None:
+    """The id of an end user, and APP_ID/SESSION, mean that caller of one app; the same session in
+    another app stays, in rows and in texts.
+    """
+    for app in ("one", "two"):
+        insert(database, "apps", app_id=app)
+    for number in (1, 2, 3):
+        caller(database, "user-005", number, answer="for user-005")
+        app = "one" if number == 2 else "two"
+        database.execute(
+            f"UPDATE raw.conversations SET app_id = ? WHERE conversation_id = 'talk-{number}'",
+            [app],
+        )
+    forgotten(database, "end-user-1")
+    person = find_person(database, SALT, "one/user-005")
+    assert (*person.end_users, *person.names) == ("end-user-2",)
+    sessions = "SELECT from_end_user_session_id FROM raw.conversations ORDER BY conversation_id"
+    assert database.rows(sessions) == [(NEW,), ("user-005",), ("user-005",)]
+    kept = database.rows("SELECT answer FROM raw.messages ORDER BY conversation_id")
+    assert kept == [(DROPPED,), ("for user-005",), ("for user-005",)]
+
+
+def test_callers_of_several_apps_are_several_where_the_settings_say_so(database: Database) -> None:
+    """With DIFY_ETL_PERSON=app each is to be told by its app."""
+    caller(database, "user-005", 1)
+    caller(database, "user-005", 2)
+    database.execute("UPDATE raw.conversations SET app_id = conversation_id")
+    assert len(find_person(database, SALT, "user-005").end_users) == 2
+    database.execute("INSERT INTO ops.model_settings VALUES ('person', 'app')")
+    with pytest.raises(PersonUnclear, match="talk-1/user-005, talk-2/user-005"):
+        find_person(database, SALT, "user-005")
+
+
+@pytest.mark.parametrize("name", ["nobody@nowhere.test", "DEFAULT-USER", ""])
+def test_names_that_mean_nobody(database: Database, name: str) -> None:
+    """Nothing is guessed."""
+    caller(database, "DEFAULT-USER")
+    with pytest.raises(PersonUnclear):
+        find_person(database, SALT, name)
+
+
+def test_number_that_is_a_name_stays_a_number_elsewhere(database: Database) -> None:
+    """In JSON of others it stands without quotes: a name in its place would be no JSON."""
+    caller(database, "4915112345")
+    caller(database, "other", 2, inputs='{"phone": 4915112345}')
+    forgotten(database, "4915112345")
+    assert database.rows("SELECT query, inputs FROM raw.messages ORDER BY conversation_id") == [
+        (DROPPED, None),
+        ("question 2", '{"phone": 4915112345}'),
+    ]
+
+
+def test_address_is_found_in_any_spelling(database: Database) -> None:
+    """People type addresses as they like, in the command, in texts and in files."""
+    caller(database, "anna5@example.com")
+    caller(database, "other", 2, answer="ask Anna5@example.com")
+    person, _ = forgotten(database, "ANNA5@Example.com")
+    assert database.rows("SELECT answer FROM raw.messages ORDER BY conversation_id") == [
+        (None,),
+        (f"ask {NEW}",),
+    ]
+    searched = Searched(tuple(person.searched), frozenset())
+    assert searched.without(b"where email = 'Anna5@example.com'", NEW).decode() == (
+        f"where email = '{NEW}'"
+    )
+
+
 def test_who_only_answered_a_form(database: Database) -> None:
     """An end user or an account that no other table knows, whoever started the run."""
     caller(database, "somebody")
