@@ -18,7 +18,8 @@ from dify_etl.assembly.rewriting import LOCK_WAIT_SECONDS, rewrite_files
 from dify_etl.home import Home, user_name
 from dify_etl.operations.audit import AuditEntry, AuditFile, Outcome
 from dify_etl.operations.errors import PlanStale
-from dify_etl.raw.forgotten import PARENTS, Forgotten, is_searched
+from dify_etl.raw.forgotten import Forgotten
+from dify_etl.raw.name_words import is_searched, word_length, word_shape
 from dify_etl.raw.privacy import Privacy
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.forgetting import (
@@ -31,6 +32,7 @@ from dify_etl.sync.forgetting import (
     note_forgotten,
     note_person,
 )
+from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.lock import home_lock
 from dify_etl.sync.migrations import STEPS
 from dify_etl.time_zones import utc_now
@@ -179,8 +181,8 @@ def _planned(
     trial = replace(privacy, forgotten=_forgotten(privacy, person))
     learn_rows(database, trial)
     rows = _count_rows(database, trial)
-    ids = {id for column in PARENTS.values() for id in trial.forgotten.parents[column]}
-    searched = Searched(tuple(sorted(_searchable_names(person))), frozenset(ids))
+    ids = {id for known in trial.forgotten.parents.values() for id in known}
+    searched = Searched(tuple(sorted(person.searched)), frozenset(ids))
     files = tuple(find_files(Home(home), dagster, searched, of_others))
     content = json.dumps(
         [
@@ -196,10 +198,15 @@ def _planned(
 
 def _forgotten(privacy: Privacy, person: Person) -> Forgotten:
     new_name = person.new_name or secrets.token_hex(16)  # nobody is called so
-    return Forgotten(
-        names={privacy.pseudonym(one): new_name for one in person.names},
-        actors=dict.fromkeys(person.end_users | person.accounts, new_name),
-    )
+    forgotten = Forgotten(actors=dict.fromkeys(person.end_users | person.accounts, new_name))
+    for one in person.names:
+        length, shape = word_length(one.text), word_shape(one.text)
+        if one.is_shared:
+            length = shape = None
+        forgotten.add_name(
+            privacy.pseudonym(one.text), one.kind, new_name, length=length, shape=shape
+        )
+    return forgotten
 
 
 def _count_rows(database: Database, privacy: Privacy) -> dict[str, int]:
@@ -215,25 +222,18 @@ def _count_rows(database: Database, privacy: Privacy) -> dict[str, int]:
     return counted
 
 
-def _searchable_names(person: Person) -> set[str]:
-    """Names that mean nobody else, by which files are searched: addresses, ids, whole names."""
-    return {one for one in person.names if is_searched(one) or (" " in one and len(one) > 5)}
-
-
 def _clean_ledger(database: Database, searched: Searched, new_name: str) -> None:
     """The new name for the names in every text of schema ops, but what they are known again by.
 
-    What apps were called is compared with raw.apps, in whose texts no plain names are looked for.
+    What apps were called is rewritten with raw.apps, with which it is compared.
     """
-    addresses = Searched(tuple(one for one in searched.names if is_searched(one)), frozenset())
     for table in OPS_TABLES:
-        if table.name.startswith("forgotten_"):
+        if table.name.startswith("forgotten_") or table is APP_VERSIONS:
             continue
-        of_table = addresses if table.name == "app_versions" else searched
         types = {one.name: one.type for one in table.columns if one.type in ("VARCHAR", "JSON")}
-        for column, texts in _naming(database, table.qualified, tuple(types), of_table).items():
+        for column, texts in _naming(database, table.qualified, tuple(types), searched).items():
             for text in texts:
-                kept = of_table.without(text.encode(), new_name).decode()
+                kept = searched.without(text.encode(), new_name).decode()
                 database.execute(
                     f'UPDATE {table.qualified} SET "{column}" = CAST(? AS {types[column]}) '
                     f'WHERE "{column}"::VARCHAR = ?',
@@ -250,9 +250,10 @@ def _naming(
     """
     if not searched.names or not columns:
         return {}
+    forms = {form for one in searched.names for form in (one.lower(), *_in_json(one.lower()))}
     is_near = {
         column: " OR ".join(
-            f'contains(lower("{column}"::VARCHAR), {quoted(one.lower())})' for one in searched.names
+            f'contains(lower("{column}"::VARCHAR), {quoted(one)})' for one in sorted(forms)
         )
         for column in columns
     }
@@ -265,6 +266,14 @@ def _naming(
         )
         naming[column] = [text for (text,) in texts if searched.is_in(text.encode())]
     return {column: texts for column, texts in naming.items() if texts}
+
+
+def _in_json(name: str) -> Iterator[str]:
+    """A name as it stands in JSON, and in JSON inside JSON."""
+    for is_ascii in (True, False):
+        once = json.dumps(name, ensure_ascii=is_ascii)[1:-1]
+        yield once
+        yield json.dumps(once, ensure_ascii=is_ascii)[1:-1]
 
 
 def _still_named(database: Database, searched: Searched) -> dict[str, int]:

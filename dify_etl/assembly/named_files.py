@@ -1,6 +1,5 @@
 """Files of a home, beside its databases, in which a person is named: found, and written anew."""
 
-import json
 import re
 import sqlite3
 import zipfile
@@ -16,6 +15,7 @@ import duckdb
 
 from dify_etl.home import WORKSPACES_FOLDER, Home, is_home, is_ours, is_shared
 from dify_etl.private_files import replace_file
+from dify_etl.raw.name_words import names_in_files
 from dify_etl.report.writing import is_report, kept_reports
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import quoted
@@ -54,12 +54,12 @@ class Searched:
         """The names as words of a file, in JSON and in JSON inside JSON too; an address in any
         spelling. None: there is none.
         """
-        forms = {form for name in self.names for form in (name, *_escaped(name))}
-        ordered = sorted(forms, key=len, reverse=True)
-        words = [f"(?i:{re.escape(one)})" if "@" in one else re.escape(one) for one in ordered]
-        # user-1 is not in user-10; behind a backslash a letter is none of the word.
-        pattern = rf"(?:(?<![\w@+-])|(?<=\\[nrtbf]))(?:{'|'.join(words)})(?!\.?[\w@+-])"
-        return re.compile(pattern.encode(), re.ASCII) if words else None
+        return names_in_files(self.names) if self.names else None
+
+    @cached_property
+    def anywhere(self) -> re.Pattern[bytes] | None:
+        """The same within longer words, too."""
+        return names_in_files(self.names, alone=False) if self.names else None
 
     def is_in(self, content: bytes) -> bool:
         """Whether a name stands there."""
@@ -81,9 +81,12 @@ def find_files(
     other workspaces, wherever they lie.
     """
     found: list[NamedFile] = []
-    for path in (home.audit, home.query_history):
+    for path in (home.audit, home.query_history, home.alerts):
         if path.is_file() and _names(path, searched):
             found.append(NamedFile(path.resolve(), "written anew", "it names the person"))
+    if home.rotations.is_file() and _names(home.rotations, searched):
+        why = "the ledger of key rotations names the person: look at it"
+        found.append(NamedFile(home.rotations, "left", why))
     for folder in dagster:
         found += _of_dagster(folder, searched)
     if is_shared(home.path):
@@ -199,9 +202,12 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _names(path: Path, searched: Searched) -> bool:
+    # In a file of SQLite nothing stands between a text and the next one.
+    is_sqlite = path.suffix == ".db" or path.name.endswith((".sqlite", *BESIDE_SQLITE))
+    pattern = searched.anywhere if is_sqlite else searched.pattern
     try:
         with path.open("rb") as file:
-            return any(searched.is_in(block) for block in _blocks(file))
+            return pattern is not None and any(pattern.search(one) for one in _blocks(file))
     except OSError as error:
         raise translated(path, error) from error
 
@@ -268,10 +274,3 @@ def _columns(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         """SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
         WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"""
     ).fetchall()
-
-
-def _escaped(name: str) -> Iterator[str]:
-    for ensure_ascii in (True, False):
-        once = json.dumps(name, ensure_ascii=ensure_ascii)[1:-1]
-        yield once
-        yield json.dumps(once)[1:-1]

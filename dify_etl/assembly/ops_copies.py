@@ -5,10 +5,11 @@ first, and are whole even when another process holds the database.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from dify_etl.alerts.ledger import KeptIncident, open_ledger
 from dify_etl.assembly.home_files import people_salt
@@ -130,6 +131,8 @@ INCIDENTS = Table(
 
 # Where the audit names people: by the e-mail addresses of accounts and members.
 _NAMING = ("actor", "target_name", "before", "after", "message")
+# Of these, what is no name of a person: states of objects, as a prompt, and their names.
+_TEXTS = frozenset({"target_name", "before", "after", "message"})
 
 # All tables of schema ops.
 OPS_TABLES = (*LEDGER, AUDIT, KEY_ROTATIONS, INCIDENTS)
@@ -140,8 +143,9 @@ def fill_ops_tables(database: Database, home: Path) -> None:
     `ops.incidents`: before models that read them are built, and before the copy is published.
     """
     fill_audit(database, home)
-    _fill_rotations(database, home)
-    _fill_incidents(database, home)
+    privacy = noted_privacy(database, home)
+    _fill_rotations(database, home, privacy)
+    _fill_incidents(database, home, privacy)
 
 
 def fill_ops_tables_of(home: Path, *, wait_seconds: float = 1.0) -> bool:
@@ -176,30 +180,42 @@ def fill_audit(database: Database, home: Path) -> int:
     database.ensure(AUDIT, PRIVACY, FORGOTTEN_PEOPLE, FORGOTTEN_NAMES, FORGOTTEN_ROWS)
     privacy = noted_privacy(database, home)
     for row in rows:
-        row |= {one: privacy.operator_text(row[one]) for one in _NAMING if row[one]}
+        of_person = {"target_name"} if row["target_kind"] in ("member", "person") else set()
+        for one in _NAMING:
+            if row[one]:
+                is_text = one in _TEXTS - of_person
+                row[one] = privacy.operator_text(row[one], is_masked=is_text)
     with database.transaction():
         return upsert(database, AUDIT, frame(AUDIT, rows), now=utc_now()).new
 
 
-def _fill_rotations(database: Database, home: Path) -> None:
+def _fill_rotations(database: Database, home: Path, privacy: Privacy) -> None:
     rows = [_row(rotation) for rotation in RotationLedger(home).rotations()]
+    _keep_texts(rows, ("app_name", "reason", "proof", "message"), privacy)
     database.ensure(KEY_ROTATIONS)
     with database.transaction():
         upsert(database, KEY_ROTATIONS, frame(KEY_ROTATIONS, rows), now=utc_now())
 
 
-def _fill_incidents(database: Database, home: Path) -> None:
+def _fill_incidents(database: Database, home: Path, privacy: Privacy) -> None:
     database.ensure(INCIDENTS)
     if not Home(home).alerts.exists():
         return
     with open_ledger(home, is_copy=True) as ledger:
         sent = ledger.sent_times()
         rows = [_incident_row(one, sent.get(one.incident_id, {})) for one in ledger.incidents()]
+    _keep_texts(rows, ("incident_key", "subject", "message"), privacy)
     with database.transaction():
         upsert(database, INCIDENTS, frame(INCIDENTS, rows), now=utc_now())
 
 
-def _incident_row(one: KeptIncident, sent: Mapping[str, datetime]) -> dict[str, object]:
+def _keep_texts(rows: list[dict[str, Any]], names: Sequence[str], privacy: Privacy) -> None:
+    """Names of apps and quoted errors, as far as the rules keep them."""
+    for row in rows:
+        row |= {one: privacy.operator_text(row[one], is_masked=True) for one in names if row[one]}
+
+
+def _incident_row(one: KeptIncident, sent: Mapping[str, datetime]) -> dict[str, Any]:
     return {
         **{name: getattr(one, name) for name in ("incident_id", "kind", "subject")},
         **{"incident_key": one.key, "message": one.text, "counted": one.count},
@@ -208,7 +224,7 @@ def _incident_row(one: KeptIncident, sent: Mapping[str, datetime]) -> dict[str, 
     }
 
 
-def _row(rotation: Rotation) -> dict[str, object]:
+def _row(rotation: Rotation) -> dict[str, Any]:
     names = {column.name for column in KEY_ROTATIONS.columns}
     held = rotation.model_dump(include=names)
     old = json.dumps(list(rotation.old_key_ids))

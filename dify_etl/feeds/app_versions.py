@@ -8,6 +8,7 @@ from dify_etl.dify.http.exact_json import encode
 from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.model_config import STAMPS
 from dify_etl.dify.record import instant_of
+from dify_etl.sync.app_configurations import is_changed, model_in
 from dify_etl.sync.ledger import APP_VERSIONS
 from dify_etl.sync.run import Sync
 from dify_etl.time_zones import local_date, utc_now
@@ -72,13 +73,16 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
     )
     whole = {**{name: app[name] for name in COMPARED}, "app_model_config": plain}
     before = held[2] if held else {}
-    changed = [name for name in COMPARED if before.get(name) != whole[name]]
+    privacy = sync.rules.privacy
+    changed = [
+        name for name in COMPARED if is_changed(name, before.get(name), whole[name], privacy)
+    ]
     if held and not changed:
         return None
     now, since, told_at = sync.now, held[1] if held else None, _change_time(app, config, changed)
     is_told = told_at is not None and told_at <= now and (since is None or told_at > since)
     at = told_at if is_told and told_at is not None else max(now, since or now)
-    provider, model = _model_in(plain)
+    provider, model = model_in(plain)
     return {
         "app_id": app["app_id"],
         "app_version": held[0] + 1 if held else 1,
@@ -93,14 +97,6 @@ def _version(app: Mapping[str, Any], held: _Held | None, sync: Sync) -> dict[str
         "model": model,
         "configuration": encode(whole),
     }
-
-
-def _model_in(config: Any) -> tuple[str | None, str | None]:
-    """Provider and name of the model in a configuration, whatever stands for one."""
-    model = config.get("model") if isinstance(config, dict) else None
-    told = (model.get(key) if isinstance(model, dict) else None for key in ("provider", "name"))
-    provider, name = (one if isinstance(one, str) else None for one in told)
-    return provider, name
 
 
 def _change_time(app: Mapping[str, Any], config: Any, changed: Collection[str]) -> datetime | None:

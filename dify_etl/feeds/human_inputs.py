@@ -15,8 +15,10 @@ import polars as pl
 from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.messages import HumanInput, Message
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
+from dify_etl.raw.forgotten import FORMS_OF_MESSAGE
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.forgetting import learn_answers
 from dify_etl.sync.run import Sync
 from dify_etl.sync.unfinished_runs import PATIENCE
 from dify_etl.warehouse.tables import frame, quoted
@@ -199,10 +201,44 @@ def note_answers(loader: FeedLoader, answers: pl.DataFrame) -> None:
             AND h.workflow_run_id = s.workflow_run_id AND h.node_id = s.node_id)"""
     )
     loader.load_frame(table, rows, repeated=rows.height)
+    _drop_answers_of_forgotten(loader)
+
+
+# Where else an answer stands: in the execution of its node, and in the message that shows the form.
+_ANSWERS = (
+    ("human_inputs", "human_input_id"),
+    ("node_executions", "node_execution_id"),
+    ("messages", "message_id"),
+)
+
+
+def _drop_answers_of_forgotten(loader: FeedLoader) -> None:
+    """What people answered who were forgotten: whose a form is shows only when it is here already.
+    The next read of it knows that by its id.
+    """
+    database, forgotten = loader.sync.database, loader.sync.rules.privacy.forgotten
+    if not forgotten:
+        return
+    learn_answers(database, forgotten)
+    if not forgotten.parents["human_input_id"]:
+        return
+    for name, column in _ANSWERS:
+        table = raw_table(name)
+        told = [one.name for one in table.columns if one.is_text and one.name != "extra"]
+        if name == "messages":
+            told = [FORMS_OF_MESSAGE]
+        columns = dict.fromkeys((*table.key, *table.owners, column, *told))
+        rows = database.frame(
+            f"""SELECT {", ".join(f't."{one}"' for one in columns)} FROM {table.qualified} t
+            WHERE t.{column} IN (SELECT h.{column} FROM raw.human_inputs h JOIN ops.forgotten_rows f
+                ON f.table_name = 'human_inputs' AND f.row_id = h.human_input_id)"""
+        )
+        loader.load_frame(table, rows, repeated=rows.height)
 
 
 def settle_states(loader: FeedLoader) -> None:
-    """Say of every form where it stands; call it inside a transaction.
+    """Say of every form where it stands, and drop the answers of people who were forgotten; call it
+    inside a transaction.
 
     expired: nobody answered, and its time is over or its run has ended.
     """
@@ -222,6 +258,7 @@ def settle_states(loader: FeedLoader) -> None:
     told = [{"human_input_id": one, "state": state} for one, state in rows]
     changed = frame(table, told, ("human_input_id", "state"))
     loader.load_frame(table, changed, repeated=changed.height)
+    _drop_answers_of_forgotten(loader)
 
 
 def _held_of(sync: Sync, run_ids: Iterable[str]) -> list[_Held]:

@@ -15,7 +15,12 @@ from typing import Any, Literal
 import polars as pl
 
 from dify_etl.dify.http.exact_json import decode, encode
-from dify_etl.raw.forgotten import Forgotten, names_of_actors
+from dify_etl.raw.forgotten import (
+    FORMS_OF_MESSAGE,
+    Forgotten,
+    names_of_actors,
+    without_words,
+)
 from dify_etl.warehouse.tables import Column, Table
 
 TextRule = Literal["keep", "mask", "drop"]
@@ -101,8 +106,13 @@ class Privacy:
         if _NO_TEXT.fullmatch(column.name) and not (column.is_text or column.is_person):
             return series
         if column.is_person and self._changes_names:
-            name = self._json_account if column.type == "JSON" else self._name
-            series = _changed(series, name)
+            named = self.forgotten.named_in(column.name)
+            series = _changed(
+                series,
+                self._json_account
+                if column.type == "JSON"
+                else lambda text: self._name(text, named),
+            )
         elif self._changes_names and column.type == "JSON":
             series = _changed(series, self._json_people, only=series.str.contains(_MAY_NAME))
         series = self._without_words(series)
@@ -123,13 +133,16 @@ class Privacy:
         """Texts of their rows are dropped, and the person's new name stands beside each id."""
         theirs = self.whose(table, rows).is_not_null()
         changed = list(names_of_actors(table, rows, self.forgotten.actors))
-        if theirs.any():
-            places, strict = theirs.arg_true(), replace(self, text="drop")
-            kept_already = {one.name for one in changed}
-            for series in rows:
-                if series.dtype == pl.String() and series.name not in kept_already:
-                    kept = strict.column(table.column(series.name), series.gather(places))
-                    changed.append(series.scatter(places, kept))
+        named = {one.name for one in changed}
+        dropped = {one.name: theirs for one in rows if one.name not in named}
+        if (answers := self.forgotten.answers_in(table, rows)) is not None:
+            dropped[FORMS_OF_MESSAGE] = answers | theirs
+        strict = replace(self, text="drop")
+        for name, is_dropped in dropped.items():
+            if name in rows.columns and rows[name].dtype == pl.String() and is_dropped.any():
+                series, places = rows[name], is_dropped.arg_true()
+                kept = strict.column(table.column(name), series.gather(places))
+                changed.append(series.scatter(places, kept))
         return rows.with_columns(changed)
 
     def _without_words(self, series: pl.Series) -> pl.Series:
@@ -137,13 +150,14 @@ class Privacy:
         named = self.forgotten.words_in(series, self.pseudonym)
         if not named:
             return series
-        return _changed(series, lambda text: self.forgotten.without_words(text, named))
+        return _changed(series, lambda text: without_words(text, named))
 
-    def _name(self, name: str) -> str:
-        """What is kept of a name."""
+    def _name(self, name: str, named: Mapping[str, str]) -> str:
+        """What is kept of a name, where `named` are those of forgotten people."""
+        if not named and self.people == "keep":
+            return name
         pseudonym = self.pseudonym(name)
-        kept = pseudonym if self.people == "hash" else name
-        return self.forgotten.names.get(pseudonym, kept) if self.forgotten else kept
+        return named.get(pseudonym, pseudonym if self.people == "hash" else name)
 
     def pseudonym(self, name: str) -> str:
         """The same for the same name in every column, as `person-1f0c…`; "" for ""."""
@@ -191,13 +205,21 @@ class Privacy:
 
         return masked(self._words_kept(text))
 
-    def operator_text(self, text: str) -> str:
-        """What the audit says of a person, as the e-mail address of a member."""
-        if not self._changes_names:
-            return text
-        from dify_etl.raw.masks import without_emails
+    def operator_text(self, text: str, *, is_masked: bool = False) -> str:
+        """What the audit says of a person, as the e-mail address of a member, in a text or JSON;
+        `is_masked`: what else is masked in texts goes, too.
+        """
+        if self._changes_names:
+            from dify_etl.raw.masks import without_emails
 
-        return without_emails(self._words_kept(text), self._name)
+            named = self.forgotten.account_names
+            text = self._json_people(text) if text.startswith(("{", "[")) else text
+            text = without_emails(self._words_kept(text), lambda one: self._name(one, named))
+        if not is_masked or self.text == "keep":
+            return text
+        from dify_etl.raw.masks import masked_json
+
+        return masked_json(text)
 
     def _words_kept(self, text: str) -> str:
         return str(self._without_words(pl.Series([text], dtype=pl.String()))[0])
@@ -218,21 +240,26 @@ class Privacy:
             return [self._without_people(inner, key) for inner in value]
         if not isinstance(value, dict):
             is_name = key in _PERSON_KEYS and type(value) in (str, int)
-            return self._name_in_json(value) if is_name else value
-        named = {"name", "email"} if "email" in value or key == "updated_by" else set()
-        named |= {"user_id"} if key == "sys" else set()
+            return self._name_in_json(value, key) if is_name else value
+        # Which key says what of a person's each of these is.
+        named = dict.fromkeys(("name", "email"), "account_name") if "email" in value else {}
+        named |= dict.fromkeys(("name", "email"), "account_name") if key == "updated_by" else {}
+        named |= {"user_id": "sys.user_id"} if key == "sys" else {}
         # Metadata of documents come as an object, or as a list of names with values.
-        named |= {"value"} if value.get("name") in _PERSON_KEYS else set()
+        told = value.get("name")
+        if isinstance(told, str) and told in _PERSON_KEYS:
+            named |= {"value": told}
+        person = self.forgotten.actors.get(value["id"]) if _is_account(value, named) else None
         return {
-            one: self._name(inner)
+            one: person or self._name_in_json(inner, named[one])
             if one in named and isinstance(inner, str) and inner not in _PERSON_KEYS
             else self._without_people(inner, one)
             for one, inner in value.items()
         }
 
-    def _name_in_json(self, value: str | int) -> str | int:
+    def _name_in_json(self, value: str | int, key: str) -> str | int:
         """A number that names nobody stays one."""
-        name = self._name(str(value))
+        name = self._name(str(value), self.forgotten.named_in(key))
         return value if name == str(value) else name
 
     def _plain_value(self, value: Any, key: str, rule: TextRule, *, is_free: bool = False) -> Any:
@@ -256,6 +283,10 @@ class Privacy:
         from dify_etl.raw.masks import masked
 
         return masked(value) if rule == "mask" else DROPPED
+
+
+def _is_account(value: Mapping[str, Any], named: Mapping[str, str]) -> bool:
+    return "name" in named and isinstance(value.get("id"), str)
 
 
 def _changed(

@@ -1,12 +1,15 @@
 """People who are forgotten: found by what somebody calls them, noted, and known again by a sync."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from dify_etl.raw.forgotten import PARENTS, Forgotten, is_searched
+from dify_etl.raw.forgotten import PARENTS, Forgotten, NameKind
+from dify_etl.raw.name_words import is_searched, word_length, word_shape
+from dify_etl.raw.people import ACCOUNTS, END_USERS, OF_FORMS, PersonIn
 from dify_etl.raw.privacy import NOBODY, Privacy
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.errors import PersonUnclear, SourceChanged
@@ -18,23 +21,16 @@ from dify_etl.warehouse.tables import Table, frame, quoted
 from dify_etl.warehouse.upsert import put
 
 ROWS_AT_A_TIME = 5_000
-# Where an id of a person stands beside their names, in the raw tables.
-_END_USERS = (
-    ("conversations", "from_end_user_id", ("from_end_user_session_id",)),
-    ("workflow_runs", "created_by_end_user_id", ("created_by_end_user_session_id",)),
-    ("archived_runs", "created_by_end_user_id", ("created_by_end_user_session_id",)),
-    ("node_executions", "created_by_end_user_id", ("created_by_end_user_session_id",)),
-)
-_CREATED_BY = ("created_by_account_name", "created_by_account_email")
-_ACCOUNTS = (
-    ("members", "account_id", ("email", "name")),
-    ("workflow_runs", "created_by_account_id", _CREATED_BY[::-1]),
-    ("archived_runs", "created_by_account_id", _CREATED_BY[::-1]),
-    ("node_executions", "created_by_account_id", _CREATED_BY[::-1]),
-    ("workflow_versions", "created_by_id", ("created_by_email", "created_by_name")),
-    ("message_feedbacks", "from_account_id", ("from_account_email", "from_account_name")),
-    ("conversations", "from_account_id", ("from_account_name",)),
-)
+
+
+class KnownName(NamedTuple):
+    """A name of a person, what it is, and whether somebody else has it too, in columns of another
+    kind: then it is looked for in no text.
+    """
+
+    text: str
+    kind: NameKind
+    is_shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Person:
 
     end_users: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
-    names: frozenset[str] = field(default=frozenset(), repr=False)
+    names: frozenset[KnownName] = field(default=frozenset(), repr=False)
     new_name: str | None = None
 
     @property
@@ -55,6 +51,12 @@ class Person:
         kinds = [("account", self.accounts), ("end_user", self.end_users)]
         return ", ".join(kind for kind, ids in kinds if ids)
 
+    @property
+    def searched(self) -> set[str]:
+        """Names by which files and the ledger are searched: addresses, ids, whole names."""
+        alone = {one.text for one in self.names if not one.is_shared}
+        return {one for one in alone if is_searched(one) or (" " in one and len(one) > 5)}
+
 
 def find_person(database: Database, privacy: Privacy, name: str) -> Person:
     """Whom a session id, an id of an end user or account, an e-mail address or the name of an
@@ -62,38 +64,83 @@ def find_person(database: Database, privacy: Privacy, name: str) -> Person:
     """
     if name == NOBODY or not name:
         raise _unclear(f"{name or 'an empty name'} is nobody: all callers that name no user")
-    app_id, _, session = name.partition("/")
-    is_of_one_app = bool(session) and _is_app(database, app_id)
-    wanted = {session if is_of_one_app else name}
-    wanted |= {one.lower() for one in wanted if "@" in one}
-    wanted |= {privacy.pseudonym(one) for one in wanted}
-    end_users = _ids(database, _END_USERS, wanted, app_id if is_of_one_app else None)
-    accounts = frozenset() if is_of_one_app else _accounts(database, wanted, name)
-    # The same session may be somebody else in another app: an id means that caller alone.
-    is_alone = is_of_one_app or name in end_users
-    if not is_alone:
-        _check_one_person(database, end_users, name)
-    known = _known_as(database, {*end_users, *accounts, privacy.pseudonym(name), name})
+    end_users, accounts, is_alone = _found(database, privacy, name)
+    known = _known_as(database, {*end_users, *accounts})
+    if not (end_users or accounts):
+        known = _known_as(database, {privacy.pseudonym(name), name})
+    if end_users and accounts and not ("@" in name or {name} & {*accounts, *known}):
+        told = ", ".join([*sorted(accounts), *sorted(end_users)])
+        raise _unclear(f"{name!r} is the name of an account, and the session id of callers: {told}")
     if not (end_users or accounts or known):
         raise _unclear(f"nobody goes by {name!r}")
     if len(known) > 1:
         raise _unclear(f"{name!r} means {len(known)} people who were forgotten one by one")
     person = next(iter(known), None)
     if not (end_users or accounts):  # their names were taken out of the rows already
-        ids = database.rows(
-            "SELECT kind, known_by FROM ops.forgotten_names WHERE person = ?", [person]
-        )
-        end_users = frozenset(one for kind, one in ids if kind == "end_user")
-        accounts = frozenset(one for kind, one in ids if kind == "account")
-    names: set[str] = set()
+        return _forgotten_before(database, privacy, name, person)
+    names: frozenset[KnownName] = frozenset()
     if not is_alone:
-        names = {*_names(database, _END_USERS, end_users), *_own_names(database, accounts), name}
+        names = _names_of(database, privacy, end_users, accounts, called=name)
+    kept_out = {*end_users, *accounts, *known, NOBODY, ""}
     return Person(
-        end_users,
-        accounts,
-        frozenset(names - end_users - accounts - known - {NOBODY, ""}),
-        person,
+        end_users, accounts, frozenset(one for one in names if one.text not in kept_out), person
     )
+
+
+def _found(
+    database: Database, privacy: Privacy, name: str
+) -> tuple[frozenset[str], frozenset[str], bool]:
+    """The end users and accounts that raw tables know by a name, and whether it means a caller of
+    one app alone. PersonUnclear: two accounts have it.
+    """
+    app_id, _, session = name.partition("/")
+    is_of_one_app = bool(session) and _is_app(database, app_id)
+    wanted = _spellings(privacy, [session if is_of_one_app else name])
+    end_users = _ids(database, END_USERS, wanted, app_id if is_of_one_app else None)
+    accounts = frozenset() if is_of_one_app else _ids(database, ACCOUNTS, wanted)
+    if answered := _ids(database, (OF_FORMS,), wanted):
+        of_accounts = answered & _ids(database, ACCOUNTS, {*answered})
+        end_users -= of_accounts
+        accounts |= frozenset() if is_of_one_app else of_accounts
+    if len(accounts) > 1:
+        told = ", ".join(sorted(accounts))
+        raise _unclear(f"{len(accounts)} accounts go by {name!r}: {told}")
+    # The same session may be somebody else in another app: an id means that caller alone.
+    is_alone = is_of_one_app or name in end_users
+    if not is_alone:
+        _check_one_person(database, end_users, name)
+        end_users = end_users | _of_addresses(database, privacy, accounts)
+    return end_users, accounts, is_alone
+
+
+def _spellings(privacy: Privacy, names: Collection[str]) -> set[str]:
+    """As these names may stand in a home: an address in small letters, and pseudonyms."""
+    plain = {*names} | {one.lower() for one in names if "@" in one}
+    return plain | {privacy.pseudonym(one) for one in plain}
+
+
+def _of_addresses(database: Database, privacy: Privacy, accounts: frozenset[str]) -> frozenset[str]:
+    """The end users whose session id is the e-mail address of one of these accounts."""
+    addresses = {one for one in _names(database, ACCOUNTS, accounts) if "@" in one}
+    wanted = _spellings(privacy, addresses)
+    return _ids(database, END_USERS, wanted) if addresses else frozenset()
+
+
+def _forgotten_before(
+    database: Database, privacy: Privacy, name: str, person: str | None
+) -> Person:
+    """A person whom no raw table names any more, by what is known of them."""
+    noted = database.rows(
+        "SELECT kind, known_by FROM ops.forgotten_names WHERE person = ?", [person]
+    )
+    of_kind = {
+        kind: frozenset(one for noted_kind, one in noted if noted_kind == kind)
+        for kind in ("end_user", "account")
+    }
+    kinds: tuple[NameKind, ...] = ("name", "session_id", "account_name")
+    called = {privacy.pseudonym(name)}
+    names = {KnownName(name, kind) for kind in kinds for one in called if (kind, one) in noted}
+    return Person(of_kind["end_user"], of_kind["account"], frozenset(names), person)
 
 
 def _check_one_person(database: Database, end_users: frozenset[str], name: str) -> None:
@@ -103,23 +150,62 @@ def _check_one_person(database: Database, end_users: frozenset[str], name: str) 
     )
     if not is_by_app:
         return
-    apps = {
-        app_id
-        for table, column, _ in _END_USERS
-        for (app_id,) in database.rows(
-            f"SELECT DISTINCT app_id FROM raw.{table} WHERE list_contains(?, {column})",
-            [sorted(end_users)],
-        )
-    }
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT app_id FROM raw.{one.table} "
+            f"WHERE list_contains($wanted, {one.id}) AND app_id IS NOT NULL"
+            for one in END_USERS
+        ],
+        end_users,
+    )
+    apps = {app_id for (app_id,) in found}
     if len(apps) > 1:
         told = ", ".join(f"{app_id}/{name}" for app_id in sorted(apps))
         raise _unclear(f"{name!r} is a person of {len(apps)} apps (DIFY_ETL_PERSON=app): {told}")
 
 
-def _own_names(database: Database, accounts: frozenset[str]) -> set[str]:
-    """The names and addresses of accounts, without names that another account has as well."""
-    names = set(_names(database, _ACCOUNTS, accounts))
-    return {one for one in names if "@" in one or _ids(database, _ACCOUNTS, {one}) <= accounts}
+def _names_of(
+    database: Database,
+    privacy: Privacy,
+    end_users: frozenset[str],
+    accounts: frozenset[str],
+    *,
+    called: str,
+) -> frozenset[KnownName]:
+    """What these are called, and are `called` by the user, without names by which columns of their
+    kind name somebody else as well.
+    """
+    held: list[tuple[NameKind, tuple[PersonIn, ...], frozenset[str]]] = [
+        ("session_id", END_USERS, end_users),
+        ("account_name", ACCOUNTS, accounts),
+    ]
+    own = {kind: {*_names(database, places, ids)} for kind, places, ids in held}
+    spellings = _spellings(privacy, [called])
+    for kind, _, ids in held:
+        if ids and own[kind] & spellings:
+            own[kind].add(called)
+    wanted = _spellings(privacy, own["session_id"] | own["account_name"])
+    # Who answered a form may be told as an end user, and be an account.
+    theirs = {None, *end_users, *accounts}
+
+    def others(places: Sequence[PersonIn]) -> set[str]:
+        beside = _beside(database, places, wanted)
+        return {privacy.pseudonym(name) for id, name in beside if id not in theirs}
+
+    of_others = {
+        kind: others([one for one in places if one is not OF_FORMS]) for kind, places, _ in held
+    }
+    anybody = of_others["session_id"] | of_others["account_name"] | others([OF_FORMS])
+    found: set[KnownName] = set()
+    for kind, _, _ in held:
+        for name in own[kind]:
+            pseudonym = privacy.pseudonym(name)
+            if "@" in name and pseudonym not in anybody:
+                found.add(KnownName(name, "name"))
+            elif pseudonym not in of_others[kind]:
+                found.add(KnownName(name, kind, is_shared=pseudonym in anybody))
+    return frozenset(found)
 
 
 def note_person(
@@ -135,18 +221,23 @@ def note_person(
         "rewritten_at": None,
     }
     known: list[dict[str, object]] = [
-        {"known_by": one, "kind": kind, "word_length": None, "person": new_name}
+        {"known_by": one, "kind": kind, "person": new_name}
         for kind, ids in (("end_user", person.end_users), ("account", person.accounts))
         for one in sorted(ids)
     ]
     known += [
         {
-            "known_by": privacy.pseudonym(one),
-            "kind": "name",
-            "word_length": len(one) if is_searched(one) else None,
+            "known_by": privacy.pseudonym(one.text),
+            "kind": one.kind,
+            "word_length": None if one.is_shared else word_length(one.text),
+            "word_shape": None if one.is_shared else word_shape(one.text),
             "person": new_name,
         }
-        for one in sorted(person.names - {new_name})
+        # Texts have the plain name, not what stands for it in a hashed home: it comes last.
+        for one in sorted(
+            person.names, key=lambda one: (one.text != privacy.pseudonym(one.text), one)
+        )
+        if one.text != new_name
     ]
     put(database, FORGOTTEN_PEOPLE, frame(FORGOTTEN_PEOPLE, [row]))
     put(database, FORGOTTEN_NAMES, frame(FORGOTTEN_NAMES, known))
@@ -180,17 +271,18 @@ def known_forgotten(database: Database, privacy: Privacy) -> Forgotten:
     if salts != [(salt_check(privacy.salt),)]:
         raise another_salt()
     forgotten = Forgotten()
-    for known_by, kind, length, person in database.rows(
-        "SELECT known_by, kind, word_length, person FROM ops.forgotten_names"
+    for known_by, kind, length, shape, person in database.rows(
+        "SELECT known_by, kind, word_length, word_shape, person FROM ops.forgotten_names"
     ):
-        (forgotten.names if kind == "name" else forgotten.actors)[known_by] = person
-        if length is not None:
-            forgotten.lengths.add(length)
+        if kind in ("end_user", "account"):
+            forgotten.actors[known_by] = person
+        else:
+            forgotten.add_name(known_by, kind, person, length=length, shape=shape)
     for name, column in PARENTS.items():
+        # A message is known by its own id, of the two of its key.
+        row_id = "string_split(row_id, '/')[-1]" if name == "messages" else "row_id"
         rows = database.rows(
-            "SELECT string_split(row_id, '/')[-1], person FROM ops.forgotten_rows "
-            "WHERE table_name = ?",
-            [name],
+            f"SELECT {row_id}, person FROM ops.forgotten_rows WHERE table_name = ?", [name]
         )
         forgotten.parents[column].update(rows)
     made_of_theirs = """SELECT m.annotation_id, f.person FROM raw.messages m
@@ -198,7 +290,19 @@ def known_forgotten(database: Database, privacy: Privacy) -> Forgotten:
             AND f.row_id = concat_ws('/', m.conversation_id, m.message_id)
         WHERE m.annotation_id IS NOT NULL"""
     forgotten.parents["annotation_id"].update(database.rows(made_of_theirs))
+    learn_answers(database, forgotten)
     return forgotten
+
+
+def learn_answers(database: Database, forgotten: Forgotten) -> None:
+    """Know the executions and messages in which a form stands that a forgotten person answered."""
+    forms = raw_table("human_inputs")
+    rows = database.frame(
+        """SELECT h.human_input_id, h.node_execution_id, h.message_id, f.person
+        FROM raw.human_inputs h JOIN ops.forgotten_rows f
+            ON f.table_name = 'human_inputs' AND f.row_id = h.human_input_id"""
+    )
+    forgotten.learn(forms, rows, rows["person"])
 
 
 def learn_rows(database: Database, privacy: Privacy) -> None:
@@ -305,49 +409,67 @@ def _is_app(database: Database, app_id: str) -> bool:
     return bool(database.rows("SELECT 1 FROM raw.apps WHERE app_id = ? LIMIT 1", [app_id]))
 
 
-_Places = Sequence[tuple[str, str, tuple[str, ...]]]
-
-
 def _ids(
-    database: Database, places: _Places, wanted: set[str], app_id: str | None = None
+    database: Database,
+    places: Sequence[PersonIn],
+    wanted: set[str],
+    app_id: str | None = None,
 ) -> frozenset[str]:
     """The ids that are among the wanted, or stand beside a name that is."""
-    found: set[str] = set()
-    for table, column, names in places:
-        is_wanted = " OR ".join(
-            f"list_contains($wanted, {one}) OR list_contains($wanted, lower({one}))"
-            for one in (column, *names)
-        )
-        of_app = f" AND app_id = {quoted(app_id)}" if app_id else ""
-        rows = database.rows(
-            f"SELECT DISTINCT {column} FROM raw.{table} "
-            f"WHERE {column} IS NOT NULL AND ({is_wanted}){of_app}",
-            {"wanted": sorted(wanted)},
-        )
-        found.update(one for (one,) in rows)
-    return frozenset(found)
+    of_app = f" AND app_id = {quoted(app_id)}" if app_id else ""
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT {one.id} FROM raw.{one.table} WHERE {one.id} IS NOT NULL "
+            f"AND ({' OR '.join(map(_is_wanted, (one.id, *one.names)))}){of_app}"
+            for one in places
+        ],
+        wanted,
+    )
+    return frozenset(id for (id,) in found)
 
 
-def _accounts(database: Database, wanted: set[str], name: str) -> frozenset[str]:
-    """The accounts of an id, an e-mail address or a name. PersonUnclear: two have that name."""
-    found = _ids(database, _ACCOUNTS, wanted)
-    if len(found) > 1:
-        raise _unclear(f"{len(found)} accounts go by {name!r}: {', '.join(sorted(found))}")
-    return found
+def _beside(
+    database: Database, places: Sequence[PersonIn], wanted: set[str]
+) -> set[tuple[str | None, str]]:
+    """The ids that stand beside these names, each with the name; None: no id does."""
+    return _asked(
+        database,
+        [
+            f"SELECT DISTINCT {one.id}, {name} FROM raw.{one.table} WHERE {_is_wanted(name)}"
+            for one in places
+            for name in one.names
+        ],
+        wanted,
+    )
 
 
-def _names(database: Database, places: _Places, ids: frozenset[str]) -> frozenset[str]:
+def _names(database: Database, places: Sequence[PersonIn], ids: frozenset[str]) -> frozenset[str]:
     """All names that stand beside these ids."""
-    found: set[str] = set()
-    for table, column, names in places:
-        for name in names if ids else ():
-            rows = database.rows(
-                f"SELECT DISTINCT {name} FROM raw.{table} "
-                f"WHERE list_contains(?, {column}) AND {name} IS NOT NULL",
-                [sorted(ids)],
-            )
-            found.update(one for (one,) in rows)
-    return frozenset(found)
+    found = _asked(
+        database,
+        [
+            f"SELECT DISTINCT {name} FROM raw.{one.table} "
+            f"WHERE list_contains($wanted, {one.id}) AND {name} IS NOT NULL"
+            for one in places
+            for name in one.names
+        ],
+        ids,
+    )
+    return frozenset(name for (name,) in found)
+
+
+def _is_wanted(told: str) -> str:
+    return f"list_contains($wanted, {told}) OR list_contains($wanted, lower({told}))"
+
+
+def _asked(
+    database: Database, queries: Sequence[str], wanted: Collection[str]
+) -> set[tuple[Any, ...]]:
+    """The different rows of these queries over the wanted."""
+    if not wanted:
+        return set()
+    return set(database.rows(" UNION ALL ".join(queries), {"wanted": sorted(wanted)}))
 
 
 def _known_as(database: Database, known_by: set[str]) -> set[str]:

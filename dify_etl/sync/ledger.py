@@ -392,11 +392,22 @@ FORGOTTEN_NAMES = Table(
     "ops",
     "forgotten_names",
     "One row per id or name by which a forgotten person is known again.",
-    ("known_by",),
+    ("known_by", "kind"),
     (
         Column("known_by", "VARCHAR", "Id of an end user or account, or pseudonym of a name."),
-        Column("kind", "VARCHAR", "end_user or account, where it is an id; else name."),
+        Column(
+            "kind",
+            "VARCHAR",
+            "end_user or account, where it is an id; session_id or account_name: a name that means "
+            "the person in such columns; name: in both.",
+        ),
         Column("word_length", "BIGINT", "Of a name that is looked for in texts; null: it is not."),
+        Column(
+            "word_shape",
+            "VARCHAR",
+            "Of one that is no plain word how long its parts are (a: letters and digits of ASCII, "
+            "u: other letters), and what stands between them; null: not looked for so.",
+        ),
         Column("person", "VARCHAR", "The person."),
     ),
     keeps_history=False,

@@ -9,9 +9,11 @@ import polars as pl
 from dify_etl.dify.http.exact_json import decode
 from dify_etl.raw.privacy import PeopleRule, Privacy, TextRule
 from dify_etl.raw.tables import RAW_TABLES
+from dify_etl.sync.app_configurations import rewrite_app_versions
 from dify_etl.sync.forgetting import another_salt, chunks, learn_rows, note_rows, salt_check
 from dify_etl.sync.ledger import (
     ACCEPTED_SLICES,
+    APP_VERSIONS,
     CONVERSATION_READS,
     DOCUMENT_READS,
     PRIVACY,
@@ -132,6 +134,7 @@ def rewrite(database: Database, privacy: Privacy) -> dict[str, int]:
     for name, rewritten in (
         (QUARANTINE.qualified, _rewrite_quarantine),
         (SLICES.qualified, _rewrite_reasons),
+        (APP_VERSIONS.qualified, rewrite_app_versions),
     ):
         with database.transaction():
             if rows := rewritten(database, privacy):

@@ -17,6 +17,8 @@ import duckdb
 import httpx
 import pytest
 
+from dify_etl.alerts.incidents import Incident
+from dify_etl.alerts.ledger import open_ledger
 from dify_etl.assembly import forgetting, rewriting
 from dify_etl.assembly.forgetting import Forgetting, forget, plan_forgetting
 from dify_etl.assembly.home_files import people_salt
@@ -26,7 +28,7 @@ from dify_etl.operations.errors import PlanStale
 from dify_etl.raw.privacy import DROPPED, PeopleRule, Privacy
 from dify_etl.report.page_of_figures import page_of
 from dify_etl.report.writing import default_report
-from dify_etl.sync.errors import PersonUnclear, SourceChanged
+from dify_etl.sync.errors import SourceChanged
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.publish import CopyPlace
@@ -34,6 +36,7 @@ from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.assembly.test_privacy import OF_TALKS, WORDS, places_of
 from dify_etl_tests.duckdb_files import opened_to_read
+from dify_etl_tests.operations.test_audit import AT
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.small_worlds import agent_world, brief_world
 from dify_etl_tests.sync.workplace import TALK, Workplace
@@ -173,39 +176,43 @@ def home(caller_home: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return caller_home._replace(place=own)
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        (ADDRESS, lambda: brief_world(VERSION)),
-        ("anna0@example.com", agent_world),
-        ("Ada Admin", lambda: brief_world(VERSION)),
-    ],
-    ids=["caller", "agents", "account"],
-)
+@pytest.mark.parametrize("kind", ["caller", "agents", "account"])
 def test_nothing_is_left_and_nothing_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, make: Any
+    home: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Neither their texts nor their name in any column; what others wrote stays; the next night and
-    a full read change no row and bring nothing, and every slice is as good as before.
+    """Neither their texts nor their name in any column, nor a figure that is another one; what
+    others wrote stays; the next night and a full read change no row and bring nothing, and every
+    slice is as good as before.
     """
-    if name != ADDRESS:  # models show what raw tables hold: once is enough
-        monkeypatch.setattr(rewriting, "sql_files", lambda own: [])
-    read = read_home(tmp_path / "home", name, make())
+    if kind == "caller":  # models show what raw tables hold: once is enough
+        monkeypatch.setattr(rewriting, "sql_files", sql_files)
+        rewriting.rewrite_home(
+            *(home.place.home, home.privacy()),
+            place=CopyPlace(home.place.home),
+            tell=lambda line: None,
+        )
+    read = home
+    if kind == "agents":
+        read = read_home(tmp_path / "read", "anna0@example.com", agent_world())
+    elif kind == "account":
+        read = read_home(tmp_path / "read", "Ada Admin", brief_world(VERSION))
     states = "SELECT feed, app_id, slice_date, state, rows FROM ops.slices ORDER BY ALL"
-    before = read.place.rows(states)
+    before, figures = read.place.rows(states), figures_of(read.place)
+    assert bool(figures) == (kind == "caller")
     asked = "SELECT count(*) FROM raw.messages WHERE query NOT IN ('', '(dropped)')"
     questions = read.place.value(asked)
-    assert len(read.texts) > (0 if name == "Ada Admin" else 4)
+    assert len(read.texts) > (0 if kind == "account" else 4)
     planned = read.plan()
     done = read.forget()
     assert done.still_named == {}
     assert read.left() == {}
-    assert name != "Ada Admin" or places_of(read.place.home / LIVE, ADMIN) == {}
+    assert figures_of(read.place) == figures
+    assert kind != "account" or places_of(read.place.home / LIVE, ADMIN) == {}
     dropped = read.place.value(f"SELECT count(*) FROM raw.messages WHERE query = '{DROPPED}'")
     assert bool(dropped) == ("messages" in planned.rows)
     assert dropped <= planned.rows.get("messages", 0)
     assert read.place.value(asked) == questions - dropped
-    for plan in (None, SyncPlan(is_full=True)):
+    for plan in (None, SyncPlan(is_full=True)) if kind == "caller" else (SyncPlan(is_full=True),):
         reports = read.read(plan=plan)
         assert read.left() == {}
         moving = {"members", "apps", "datasets"}  # the time of the last call and such
@@ -221,6 +228,20 @@ def test_nothing_is_left_and_nothing_comes_back(
     assert {feed: rows for feed, rows in counted if feed in of_slices} == {
         feed: rows for feed, rows in planned.rows.items() if feed in of_slices
     }
+
+
+def figures_of(place: Workplace) -> dict[str, list[Any]]:
+    """Numbers of some marts, and the number of people; none where no model was built."""
+    if not (place.home / COPY).exists():
+        return {}
+    marts = ("costs", "app_daily_usage", "workspace_daily_usage", "conversation_quality", "latency")
+    with opened_to_read(place.home / COPY) as connection:
+        built = connection.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'marts'")
+        if not built.fetchall():
+            return {}
+        found = {one: connection.execute(FIGURES.format(SHOWN, one)).fetchall() for one in marts}
+        people = "SELECT count(DISTINCT person_id) FROM marts.people"
+        return found | {"people": connection.execute(people).fetchall()}
 
 
 def test_what_they_do_later_stays_out_too(home: Read) -> None:
@@ -239,27 +260,6 @@ def test_what_they_do_later_stays_out_too(home: Read) -> None:
     assert home.left() == {}
 
 
-def test_figures_stay(home: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers, and the number of people, are those of before."""
-    monkeypatch.setattr(rewriting, "sql_files", sql_files)
-    privacy = home.privacy()
-    place = CopyPlace(home.place.home)
-    rewriting.rewrite_home(home.place.home, privacy, place=place, tell=lambda line: None)
-    marts = ("costs", "app_daily_usage", "workspace_daily_usage", "conversation_quality", "latency")
-
-    def figures() -> dict[str, list[Any]]:
-        with opened_to_read(home.place.home / COPY) as connection:
-            found = {
-                one: connection.execute(FIGURES.format(SHOWN, one)).fetchall() for one in marts
-            }
-            people = "SELECT count(DISTINCT person_id) FROM marts.people"
-            return found | {"people": connection.execute(people).fetchall()}
-
-    before = figures()
-    home.forget()
-    assert figures() == before
-
-
 @pytest.mark.parametrize("is_anew", [True, False], ids=["as shipped", "without the rewriting"])
 def test_nothing_is_in_the_bytes(
     home: Read, monkeypatch: pytest.MonkeyPatch, is_anew: bool
@@ -276,52 +276,6 @@ def test_nothing_is_in_the_bytes(
     assert is_anew == (MARK.encode() not in held)
     if is_anew:
         assert CALLER.encode() not in held
-
-
-def test_files_of_other_homes_are_not_touched(home: Read) -> None:
-    """Those of other workspaces lie below the home that one had before there were several."""
-    folder = home.place.home
-    nested = (folder / "workspaces" / "new", folder / "elsewhere")
-    for other in nested:
-        (other / "exports").mkdir(parents=True)
-        for file in ("audit.jsonl", "session.json", "exports/talks.csv"):
-            (other / file).write_text(f"of {CALLER}\n")
-    (folder / "workspaces" / "a.csv").write_text(f"of {CALLER}\n")
-    (folder / "elsewhere" / "home.json").write_text('{"dify": "server", "is_shared": false}')
-    (folder / "rows").mkdir()
-    (folder / "rows" / "home.json").write_text(f'{{"dify": "{CALLER}"}}')  # a file of rows
-    fates = {str(one.path.relative_to(folder)): one.fate for one in home.plan().files}
-    assert fates == {"rows/home.json": "deleted"}
-    home.forget()
-    assert all((one / "exports" / "talks.csv").exists() for one in nested)
-    assert not (folder / "rows" / "home.json").exists()
-
-
-def test_folders_of_other_workspaces_are_left_alone(home: Read) -> None:
-    """Wherever the file of workspaces puts them: exported apps lie in no home of their own."""
-    exports = home.place.home / "exports"
-    for name in ("mine", "theirs"):
-        (exports / name).mkdir(parents=True)
-        (exports / name / "talks.csv").write_text(f"of {CALLER}\n")
-    files = [one.path for one in home.plan(of_others=[exports / "theirs"]).files]
-    assert files == [exports / "mine" / "talks.csv"]
-
-
-def test_every_folder_of_dagster_is_cleaned(home: Read, tmp_path: Path) -> None:
-    """A workspace's runs are in its own, or in the one of all workspaces, beside its home."""
-    logs = [one / "compute.err" for one in (home.dagster, tmp_path / "dagster")]
-    for log in logs:
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(f"trouble with {CALLER}\n")
-    (tmp_path / "dagster" / "dagster.yaml").write_text("storage: {postgres: {}}\n")
-    folders = [one.parent for one in logs]
-    plan = home.plan(dagster=folders)
-    assert {(one.path, one.fate) for one in plan.files} == {
-        *((one, "written anew") for one in logs),
-        (tmp_path / "dagster" / "dagster.yaml", "left"),
-    }
-    person = home.forget(dagster=folders).new_name
-    assert [one.read_text() for one in logs] == [f"trouble with {person}\n"] * 2
 
 
 def test_files_of_the_home_are_cleaned(home: Read) -> None:
@@ -399,6 +353,52 @@ def test_files_of_the_home_are_cleaned(home: Read) -> None:
     ]
 
 
+def test_session_id_that_is_no_plain_word(home: Read) -> None:
+    """Rows of others, ledger and files are searched for it, however they write its letters."""
+    name, folder = "CORP\\jörg.müller|7", home.place.home
+    told = f"ticket of {name}: please"
+    with open_database(folder / LIVE) as database:
+        for table, column in (
+            ("conversations", "from_end_user_session_id"),
+            ("workflow_runs", "created_by_end_user_session_id"),
+            ("node_executions", "created_by_end_user_session_id"),
+        ):
+            database.execute(
+                f"UPDATE raw.{table} SET {column} = ? WHERE {column} = ?", [name, CALLER]
+            )
+        other = "SELECT min(message_id) FROM raw.messages m JOIN raw.conversations c "
+        other += f"USING (conversation_id) WHERE c.from_end_user_session_id = '{ADDRESS}'"
+        database.execute(
+            f"UPDATE raw.messages SET query = ?, inputs = ? WHERE message_id = ({other})",
+            [told, json.dumps({"of": name})],
+        )
+        database.execute("UPDATE ops.slices SET reason = ?", [told])
+    exported = {
+        "people.csv": f"person_id,messages\n{name},12\n",
+        "people.json": json.dumps([{"person_id": name}]),
+        "people.jsonl": json.dumps({"person_id": name}, ensure_ascii=False),
+    }
+    for file, content in exported.items():
+        (folder / file).write_text(content)
+    (folder / "query_history").write_text(f"where person_id = '{name}'\n")
+    with open_ledger(folder) as ledger:
+        ledger.note([Incident("cost", "app", f"Ask {name}", "dear")], {"cost"}, AT)
+    fates = {one.path.name: one.fate for one in home.plan(name).files}
+    assert fates == {
+        **dict.fromkeys(exported, "deleted"),
+        **dict.fromkeys(("query_history", "alerts.sqlite"), "written anew"),
+    }
+    done = home.forget(name)
+    assert done.still_named == {}
+    assert (folder / "query_history").read_text() == f"where person_id = '{done.new_name}'\n"
+    kept = told.replace(name, done.new_name)
+    assert home.place.rows("SELECT DISTINCT reason FROM ops.slices") == [(kept,)]
+    asked = f"SELECT inputs->>'$.of' FROM raw.messages WHERE query = '{kept}'"
+    assert home.place.rows(asked) == [(done.new_name,)]
+    for path in (one for one in folder.iterdir() if one.is_file()):
+        assert b"ller|7" not in path.read_bytes(), path
+
+
 def test_cut_off_and_said_once_more(home: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until all is done the ledger says so, however far it came and however often it was cut off,
     and the same words carry it to the end.
@@ -420,6 +420,9 @@ def test_cut_off_and_said_once_more(home: Read, monkeypatch: pytest.MonkeyPatch)
     assert home.forget().new_name == person
     assert home.place.rows(people) == [(person, "end_user", False)]
     assert home.left() == {}
+    again = home.forget(person)  # by the name that stands for them, too: nothing is left to do
+    assert (again.new_name, again.still_named) == (person, {})
+    assert home.place.rows(people) == [(person, "end_user", False)]
 
 
 def test_hashed_people_are_found_by_their_names(home: Read) -> None:
@@ -459,34 +462,6 @@ def test_what_is_odd_of_theirs_waits_without_texts(home: Read) -> None:
     assert places_of(read.place.home / LIVE, MARK, CALLER) == {}
 
 
-def test_names_that_mean_nobody_or_two(home: Read) -> None:
-    """Nothing is guessed: a word on what to give instead, and no change."""
-    for name in ("nobody@nowhere.test", "DEFAULT-USER", ""):
-        with pytest.raises(PersonUnclear):
-            plan_forgetting(
-                *(home.place.home, home.privacy(), name),
-                place=CopyPlace(home.place.home),
-                dagster=(home.dagster,),
-            )
-    assert home.place.rows("FROM ops.forgotten_people") == []
-
-
-def test_one_app_alone(home: Read) -> None:
-    """APP_ID/SESSION is the caller of that app; the same session in another app stays."""
-    apps = home.place.rows(
-        "SELECT DISTINCT app_id FROM raw.conversations "
-        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
-    )
-    assert len(apps) > 1
-    home.forget(f"{apps[0][0]}/{CALLER}")
-    home.read(TALK)
-    held = home.place.rows(
-        "SELECT DISTINCT app_id FROM raw.conversations "
-        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
-    )
-    assert held == apps[1:]
-
-
 def test_world_that_moved_is_planned_anew(home: Read) -> None:
     """An id of another plan does nothing."""
     with pytest.raises(PlanStale, match="what would be done now is"):
@@ -500,13 +475,22 @@ def test_world_that_moved_is_planned_anew(home: Read) -> None:
     assert places_of(home.place.home / LIVE, MARK) == home.texts
 
 
-def test_without_the_salt_no_sync_brings_them_back(home: Read) -> None:
-    """Their names cannot be known again with another one."""
+def test_without_the_salt_nobody_is_known_again(home: Read) -> None:
+    """With another one no sync brings them back, and nobody else is noted; with the right salt in
+    its place all is as it was.
+    """
     home.forget()
-    (home.place.home / "people.salt").unlink()
+    salt = home.place.home / "people.salt"
+    right = salt.read_bytes()
+    salt.unlink()
     with pytest.raises(SourceChanged, match="salt"):
         home.read(TALK)
     assert home.left() == {}
+    with pytest.raises(SourceChanged, match="salt"):
+        home.forget(ADDRESS)
+    salt.write_bytes(right)
+    home.read(("apps",))
+    assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
 
 
 def test_nothing_of_others_is_touched(home: Read) -> None:
@@ -547,46 +531,6 @@ def test_nothing_of_others_is_touched(home: Read) -> None:
     assert names == [("eddie@dify.test",)]
 
 
-def test_number_that_is_a_name_stays_a_number_elsewhere(home: Read) -> None:
-    """In JSON of others it stands without quotes: a name in its place would be no JSON."""
-    number = "4915112345"
-    with open_database(home.place.home / LIVE) as database:
-        database.execute(
-            "UPDATE raw.conversations SET from_end_user_session_id = ? "
-            "WHERE from_end_user_session_id = ?",
-            [number, CALLER],
-        )
-        database.execute(f"UPDATE raw.messages SET inputs = '{{\"phone\": {number}}}'::JSON")
-    done = home.forget(number)
-    assert done.changed["raw.conversations"] > 0
-    kept = "SELECT count(*) FROM raw.messages WHERE inputs::VARCHAR LIKE '%4915112345%'"
-    assert home.place.value(kept) > 0
-
-
-def test_end_user_id_is_that_caller_alone(home: Read) -> None:
-    """Who has the same session elsewhere is not named in the plan, and stays."""
-    callers = home.place.rows(
-        "SELECT DISTINCT from_end_user_id FROM raw.conversations "
-        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
-    )
-    assert len(callers) > 1
-    home.forget(callers[0][0])
-    left = home.place.rows(
-        "SELECT DISTINCT from_end_user_id FROM raw.conversations "
-        f"WHERE from_end_user_session_id = '{CALLER}' ORDER BY 1"
-    )
-    assert left == callers[1:]
-
-
-def test_address_is_found_in_any_spelling(home: Read) -> None:
-    """People type addresses as they like, in the command and in queries."""
-    history = home.place.home / "query_history"
-    history.write_text("where email = 'Anna5@example.com'\n")
-    done = home.forget("ANNA5@Example.com")
-    assert history.read_text() == f"where email = '{done.new_name}'\n"
-    assert places_of(home.place.home / LIVE, ADDRESS) == {}
-
-
 def test_comment_of_an_account_stays_out(home: Read) -> None:
     """Exported ratings tell the name of an account and no id."""
     comment = "SELECT count(*) FROM raw.message_feedbacks WHERE content NOT IN ('', '(dropped)') "
@@ -597,51 +541,6 @@ def test_comment_of_an_account_stays_out(home: Read) -> None:
     left = "SELECT count(*) FROM raw.message_feedbacks f JOIN ops.forgotten_people p "
     left += "ON f.from_account_name = p.person WHERE content NOT IN ('', '(dropped)')"
     assert home.place.value(comment) == home.place.value(left) == 0
-
-
-def test_events_that_sqlite_had_not_put_away_are_kept(home: Read) -> None:
-    """A run of Dagster that was killed leaves the newest events beside the file."""
-    events = home.dagster / "runs.db"
-    events.parent.mkdir(parents=True, exist_ok=True)
-    writing = sqlite3.connect(events)
-    writing.execute("PRAGMA journal_mode = WAL")
-    writing.execute("CREATE TABLE event_logs (id INTEGER, event TEXT)")
-    writing.commit()
-    for number in range(50):
-        event = CALLER if number == 5 else "other"
-        writing.execute("INSERT INTO event_logs VALUES (?, ?)", [number, event])
-        writing.commit()
-    for end in ("", "-wal", "-shm"):  # as a killed process leaves them
-        shutil.copy(f"{events}{end}", home.dagster / f"copy.db{end}")
-    writing.close()
-    events.unlink()
-    home.forget()
-    with sqlite3.connect(home.dagster / "copy.db") as kept:
-        assert kept.execute("SELECT count(*) FROM event_logs").fetchone() == (50,)
-        assert kept.execute(
-            "SELECT count(*) FROM event_logs WHERE event LIKE 'person-%'"
-        ).fetchone() == (1,)
-
-
-def test_another_salt_notes_nobody(home: Read) -> None:
-    """With the right salt back in its place all is as it was."""
-    home.forget()
-    salt = home.place.home / "people.salt"
-    right = salt.read_bytes()
-    salt.unlink()
-    with pytest.raises(SourceChanged, match="salt"):
-        home.forget(ADDRESS)
-    salt.write_bytes(right)
-    home.read(("apps",))
-    assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
-
-
-def test_forgotten_person_is_forgotten_once_more(home: Read) -> None:
-    """By the name that stands for them, too: nothing is left to do, and nothing is said of it."""
-    person = home.forget().new_name
-    again = home.forget(person)
-    assert (again.new_name, again.still_named) == (person, {})
-    assert home.place.value("SELECT count(*) FROM ops.forgotten_people") == 1
 
 
 def test_files_that_others_need_stay(home: Read) -> None:
@@ -679,12 +578,3 @@ def test_person_whose_files_were_not_cleaned_is_not_called_done(
     assert home.place.value(open_ones) == 1
     home.forget()
     assert home.place.value(open_ones) == 0
-
-
-def test_people_of_one_app_each_are_not_taken_together(home: Read) -> None:
-    """With DIFY_ETL_PERSON=app a session of several apps is several people: they are told."""
-    with open_database(home.place.home / LIVE) as database:
-        database.execute("DELETE FROM ops.model_settings WHERE setting = 'person'")
-        database.execute("INSERT INTO ops.model_settings VALUES ('person', 'app')")
-    with pytest.raises(PersonUnclear, match=f"apps.*/{CALLER}"):
-        home.plan()

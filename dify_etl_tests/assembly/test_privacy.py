@@ -3,7 +3,6 @@
 import dataclasses
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,15 @@ from dify_etl.warehouse.sql_files import sql_files
 from dify_etl.warehouse.writing_anew import write_anew
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
-from dify_etl_tests.sync.small_worlds import agent_world, brief_world, lively_world
+from dify_etl_tests.sync.small_worlds import agent_world, app_of, brief_world
+from dify_etl_tests.sync.test_app_versions import configured_world
 from dify_etl_tests.sync.workplace import Workplace
 from dify_simulated import World
 
 NAME, EMAIL, SESSION = "Ada Lovelace-Canary", "ada.canary@example.com", "session-of-ada-canary"
 SALT = b"a salt of the tests"
 VERSION = "1.16.1"
+APPS = ("apps",)
 # Words of Dify and names of builders, which no rule takes out.
 WORDS = re.compile(
     r"(.*_)?(id|ids|at|date|time|type|role|price|unit|provider|mode|source|hash|timezone|model)|"
@@ -143,13 +144,6 @@ def strict_once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return loaded(brief_world(VERSION), tmp_path_factory.mktemp("strict"), rules("drop", "hash"))
 
 
-@pytest.fixture(scope="module")
-def hashed_once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """The same, read once with pseudonyms for people."""
-    home = tmp_path_factory.mktemp("hashed")
-    return loaded(brief_world(VERSION), home, rules("keep", "hash"))
-
-
 @pytest.fixture
 def kept(kept_once: Workplace, tmp_path: Path) -> Workplace:
     """A copy of the home that keeps everything, over the same world."""
@@ -162,9 +156,9 @@ def copied(place: Workplace, home: Path) -> Workplace:
     return dataclasses.replace(place, home=home)
 
 
-def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
+def test_she_is_everywhere_when_all_is_kept(kept_once: Workplace) -> None:
     """Else the tests below would show nothing."""
-    place = loaded(lively_world(version=VERSION), tmp_path, Privacy())
+    place = kept_once
     everywhere = places_of(place.home / LIVE, NAME, EMAIL, SESSION)
     filled = (one for one in RAW_TABLES if place.value(f"SELECT count(*) FROM raw.{one}"))
     talking = {f"raw.{name}" for name in filled}
@@ -175,16 +169,17 @@ def test_she_is_everywhere_when_all_is_kept(tmp_path: Path) -> None:
     assert len(talking - of_builders) >= 10
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: lively_world(version=VERSION), agent_world], ids=["all", "agents"]
-)
+@pytest.mark.parametrize("kind", ["all", "agents"])
 def test_nothing_of_her_is_loaded_where_texts_are_dropped(
-    make: Callable[[], World], tmp_path: Path
+    strict_once: Workplace, kind: str, tmp_path: Path
 ) -> None:
     """Neither name nor address nor session, in no column of any table, nor in a report; nothing
     fails for it. A report from before is deleted.
     """
-    place = loaded(make(), tmp_path, rules("drop", "hash"))
+    if kind == "all":
+        place = copied(strict_once, tmp_path / "strict")
+    else:
+        place = loaded(agent_world(), tmp_path, rules("drop", "hash"))
     assert places_of(place.home / LIVE, NAME, EMAIL, SESSION) == {}
     assert place.rows("FROM ops.slices WHERE state IN ('failed', 'incomplete')") == []
     assert place.rows("FROM ops.quarantine") == []
@@ -197,17 +192,19 @@ def test_nothing_of_her_is_loaded_where_texts_are_dropped(
     assert [word for word in (NAME, EMAIL, SESSION) if word in page] == []
 
 
-def test_masks_leave_the_text_around(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("few_models")
+def test_masks_leave_the_text_around(kept: Workplace) -> None:
     """Her address is out of every text, her name of the columns of people; questions stay."""
-    place = loaded(lively_world(version=VERSION), tmp_path, rules("mask", "hash"))
+    place = kept
+    rewritten(place, rules("mask", "hash"))
     assert places_of(place.home / LIVE, EMAIL, SESSION) == {}
     asked = place.rows("SELECT DISTINCT query LIKE '%Canary (e-mail)' FROM raw.messages")
     assert asked == [(True,)]
 
 
-def test_pseudonyms_join(hashed_once: Workplace) -> None:
+def test_pseudonyms_join(strict_once: Workplace) -> None:
     """One caller is one caller in every table, and figures are those of the names."""
-    place = hashed_once
+    place = strict_once
     names = place.rows(
         "SELECT DISTINCT from_end_user_session_id FROM raw.conversations "
         "WHERE from_end_user_session_id IS NOT NULL UNION "
@@ -219,14 +216,15 @@ def test_pseudonyms_join(hashed_once: Workplace) -> None:
     assert place.value("SELECT count(*) FROM raw.members WHERE email LIKE '%@%'") == 0
 
 
-def test_figures_are_the_same(kept: Workplace, strict_once: Workplace, tmp_path: Path) -> None:
-    """All columns of all marts but texts, and what is grouped by them, are made of kept parts."""
-    figures: dict[str, dict[str, Any]] = {"keep": {}, "drop": {}}
-    places = {"keep": kept, "drop": copied(strict_once, tmp_path / "drop")}
-    for text, found in figures.items():
-        place = places[text]
-        rewritten(place, rules("drop" if text == "drop" else "keep", "hash"))
-        with opened_to_read(place.home / COPY) as connection:
+def test_figures_are_the_same(kept: Workplace) -> None:
+    """All columns of all marts but texts, and what is grouped by them, are made of kept parts; and
+    what the marts held before goes with the rows that they were made of.
+    """
+
+    def figures(text: TextRule) -> dict[str, Any]:
+        rewritten(kept, rules(text, "hash"))
+        found = {}
+        with opened_to_read(kept.home / COPY) as connection:
             marts = connection.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'"
             ).fetchall()
@@ -234,13 +232,15 @@ def test_figures_are_the_same(kept: Workplace, strict_once: Workplace, tmp_path:
                 query = f"SELECT columns(lambda c: NOT regexp_full_match(c, '{SHOWN}')) "
                 query += f"FROM marts.{name} ORDER BY ALL"
                 found[name] = connection.execute(query).fetchall()
-    assert len(figures["keep"]) > 20
-    # What the marts held before goes with the rows that they were made of.
+        return found
+
+    of_kept = figures("keep")
+    assert len(of_kept) > 20
     assert "marts.feedback_log" in places_of(kept.home / COPY, EMAIL)
-    rewritten(kept, rules("drop", "hash"))
+    of_dropped = figures("drop")
     assert places_of(kept.home / LIVE, NAME, EMAIL, SESSION) == {}
     assert places_of(kept.home / COPY, NAME, EMAIL, SESSION) == {}
-    different = {name for name, rows in figures["keep"].items() if rows != figures["drop"][name]}
+    different = {name for name, rows in of_kept.items() if rows != of_dropped[name]}
     assert different <= {"errors", "unanswered_questions"}
 
 
@@ -261,6 +261,39 @@ def test_older_rows_become_as_if_they_were_loaded_so(
     moving = {"members", "apps", "datasets"}  # the time of the last call and such
     changed = {name for name, one in reports.items() if one.changes.changed} - moving
     assert changed == set()
+
+
+@pytest.mark.usefixtures("few_models")
+@pytest.mark.parametrize("is_rewritten", [True, False])
+def test_rules_that_change_are_no_change_of_an_app(tmp_path: Path, is_rewritten: bool) -> None:
+    """Its history is masked with it, and has no new row when its prompt is masked, nor when it is
+    told in the clear again.
+    """
+    world = configured_world()
+    app = app_of(world)
+    assert app.app_model_config is not None
+    app.name = f"Ask {EMAIL}"
+    app.app_model_config = dataclasses.replace(app.app_model_config, pre_prompt=f"Write to {EMAIL}")
+    place = Workplace(world, tmp_path / "home", VERSION)
+    place.read(APPS)
+    held = "SELECT app_id, app_version, contains(app_name || configuration::VARCHAR, '@') "
+    held += "FROM ops.app_versions ORDER BY app_id"
+    before = place.rows(held)
+    assert {is_named for *_, is_named in before} == {True, False}
+    for rule in (rules("mask", "hash"), rules("drop", "keep"), rules("keep", "keep")):
+        if is_rewritten:
+            rewritten(place, rule)
+            assert rule.text == "keep" or not any(is_named for *_, is_named in place.rows(held))
+        app.updated_at = place.pass_time(hours=1)  # so that its detail is read again
+        place.with_rules(privacy=rule).read(APPS)
+        assert [one[:2] for one in place.rows(held)] == [one[:2] for one in before]
+        told = place.rows("SELECT contains(name || app_model_config::VARCHAR, '@') FROM raw.apps")
+        assert ((True,) in told) == (rule.text == "keep")
+    place.pass_time(hours=1)
+    app.name = "another name"
+    place.read(APPS)
+    changed = place.rows("SELECT changed FROM ops.app_versions WHERE app_version = 2")
+    assert changed == [('["name"]',)]
 
 
 @pytest.mark.usefixtures("few_models")
@@ -329,9 +362,9 @@ def test_table_of_a_model_that_is_not_built_is_dropped(
     assert kept.rows("SELECT state FROM ops.models WHERE model = 'marts.broken'") == [("failed",)]
 
 
-def test_another_salt_is_refused(hashed_once: Workplace, tmp_path: Path) -> None:
+def test_another_salt_is_refused(strict_once: Workplace, tmp_path: Path) -> None:
     """With it each person would be two; sync and rewriting end before any row changes."""
-    place = copied(hashed_once, tmp_path / "hashed")
+    place = copied(strict_once, tmp_path / "hashed")
     other = Privacy("keep", "hash", b"another salt")
     with pytest.raises(SourceChanged, match="salt"):
         rewritten(place, other)
