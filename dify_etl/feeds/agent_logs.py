@@ -17,7 +17,6 @@ from dify_etl.dify.conversations import Conversation
 from dify_etl.dify.errors import DifyError, UnexpectedAnswer
 from dify_etl.dify.paging import WalkProof
 from dify_etl.dify.record import Rejected
-from dify_etl.raw.frames import without_secrets
 from dify_etl.raw.tables import SOURCE_COLUMNS, raw_table
 from dify_etl.sync.fetching import FATAL
 from dify_etl.sync.framed_rows import FramedRows
@@ -89,10 +88,8 @@ class LoggedConversations:
 
     @property
     def unlisted_rows(self) -> pl.DataFrame:
-        """`unlisted` as a frame of raw.conversations, without secrets."""
-        names = (*_UNLISTED, *_SOURCES)
-        rows = frame(raw_table("conversations"), self.unlisted, names)
-        return rows.with_columns(without_secrets(rows["name"], "VARCHAR"))
+        """`unlisted` as a frame of raw.conversations."""
+        return frame(raw_table("conversations"), self.unlisted, (*_UNLISTED, *_SOURCES))
 
     def proves(self, days: Collection[date]) -> bool:
         """Whether these days can be believed to show all talks that the log has."""

@@ -49,13 +49,13 @@ def records_frame(
             for record in records
         ]
     found_columns = [_series(name, values[name], schema[name]) for name in schema]
-    if len(records) <= FEW and not _is_any_suspicious(found_columns):
-        return pl.DataFrame(found_columns)
     return without_secrets_in(table, pl.DataFrame(found_columns))
 
 
 def without_secrets_in(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of a raw table without what opens something for whoever has it."""
+    if rows.height <= FEW and not _is_any_suspicious(rows.get_columns()):
+        return rows
     return pl.DataFrame(
         [without_secrets(series, table.column(series.name).type) for series in rows]
     )

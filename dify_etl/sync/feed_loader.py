@@ -19,7 +19,7 @@ from dify_etl.dify.http.exact_json import decode
 from dify_etl.dify.http.usage import Measure, Spent
 from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.record import Record, Rejected, instant_of
-from dify_etl.raw.frames import records_frame, unknown_fields
+from dify_etl.raw.frames import records_frame, unknown_fields, without_secrets_in
 from dify_etl.raw.local_days import with_local_days
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.forgetting import note_rows, with_forgotten
@@ -164,8 +164,12 @@ class FeedLoader:
     def load_frame(self, table: Table, rows: pl.DataFrame, *, repeated: int = 0) -> Changes:
         """Upsert a frame into a table, as far as the settings keep texts and people; so many of its
         rows were received, and counted, before.
+
+        Whatever made the frame, secrets do not pass here into a raw table.
         """
         privacy = self.sync.rules.privacy
+        if table.schema == "raw":
+            rows = without_secrets_in(table, rows)
         rows = privacy.rows(table, rows)
         rows = with_local_days(table, rows, self.sync.rules.zone)
         now = utc_now()
