@@ -6,7 +6,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from dify_etl.dify import routes
 from dify_etl.dify.errors import AppGone, DifyError, NotFound, Refused
-from dify_etl.dify.graph_secrets import graph_without_secrets
+from dify_etl.dify.http.deny_list import without_secrets
 from dify_etl.dify.http.session import Query, Session
 from dify_etl.dify.http.writes import Written, record_written
 from dify_etl.dify.lists import batch_of, page_of
@@ -390,7 +390,7 @@ def _without_draft(answer: Any) -> Any:
 
 def _without_secrets(row: JsonRow) -> JsonRow:
     kept = WorkflowVersion.prepare(row, {})
-    return {**kept, "graph": graph_without_secrets(row["graph"])} if "graph" in row else kept
+    return {**kept, "graph": without_secrets(row["graph"])} if "graph" in row else kept
 
 
 def _is_nothing(answer: Any) -> bool:

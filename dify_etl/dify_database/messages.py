@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.dify.record import JsonRow
 from dify_etl.dify_database.chunks import Selection, between, in_chunks, moment, seconds
 from dify_etl.dify_database.connection import Snapshot, quoted_uuid, uuids

@@ -15,7 +15,7 @@ from dify_etl.dify.app_records import App
 from dify_etl.dify.app_writes import DslImport
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.operations.applying import Action, Answer, Found, Operation, Operator
 from dify_etl.operations.apps import (
     AGENT,

@@ -11,45 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dify_etl.dify.graph_secrets import HTTP_REQUEST, opens_something, with_lines
-from dify_etl.dify.http.deny_list import HOW, REMOVED, secret_members
+from dify_etl.dify.http.http_nodes import HTTP_REQUEST, with_lines
+from dify_etl.dify.http.secret_names import HOW, opens_something, secret_members
+from dify_etl.dify.http.secret_shapes import REMOVED, holds_key, text_without_keys
 
-# What providers give out, by their own documentation: a prefix, and a length.
-_SHAPES = (
-    r"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, DeepSeek, OpenRouter, …
-    r"(?:sk|rk|pk|whsec)_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
-    r"(?:AKIA|ASIA)[A-Z0-9]{16}",  # AWS
-    r"AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}",  # Google
-    r"gh[oprsu]_[A-Za-z0-9]{36,}|github_pat_\w{40,}",
-    r"glpat-[\w-]{20,}",  # GitLab
-    r"xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}",  # Slack
-    r"hooks\.slack\.com/services/[\w/]{20,}",
-    r"SG\.[\w-]{16,}\.[\w-]{16,}",  # SendGrid
-    r"hf_[A-Za-z0-9]{30,}|r8_\w{30,}|gsk_\w{20,}|xai-\w{20,}|pplx-\w{20,}|tvly-[\w-]{16,}|fc-[0-9a-f]{32}",
-    r"(?:ntn|secret)_[A-Za-z0-9]{40,}",  # Notion
-    r"pat\w{14}\.[0-9a-f]{64}",  # Airtable
-    r"npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dop_v1_[0-9a-f]{64}|shpat_[0-9a-f]{32}|lin_api_\w{30,}",
-    r"\b\d{8,10}:AA[\w-]{33}\b",  # Telegram
-    r"open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook/[\w-]{20,}",
-    r"\b(?:app|dataset)-[A-Za-z0-9]{24}\b",  # Dify
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",  # JWT
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-)
-_SHAPE = re.compile("|".join(f"(?:{one})" for one in _SHAPES))
-# Behind these words stands a secret, in whatever text: group 1 stays.
-_BEHIND = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i)(\b(?:bearer|basic)\s+)(?=[\w.~+/=-]*[\d=])[\w.~+/=-]{12,}",
-        # An address with a password, or with a key in its query.
-        r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'{}]{1,80}:)[^\s/:@\"'{}]{3,}(?=@)",
-        r"(?i)([?&](?:[\w-]*(?:api_?key|token|secret|passw(?:or)?d|signature)|key|sig|sign)=)"
-        r"[^&\s\"'{}<>]{8,}",
-        # A literal that code or JSON gives to such a name.
-        r"(?i)([\w-]*(?:api_?key|secret|passw(?:or)?d|access_?key|private_?key|token|authorization)"
-        r"[\"']?\]?\s*[:=]\s*[bru]?[\"'])(?=[^\"'\s]*\d)[^\"'\s{}<>]{8,}(?=[\"'])",
-    )
-)
 _REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 _SCHEMES = re.compile(r"(?i)^(?:bearer|basic|token|apikey)$")
 _LINE = re.compile(r"^(\s*)([^:\n]+?)(\s*:\s*)(\S.*?)(\s*)$")
@@ -98,14 +63,6 @@ def without_known_secrets(document: Any) -> Masked:
     return Masked(kept, tuple(dict.fromkeys(masker.hidden)), tuple(masker.doubtful(kept)))
 
 
-def text_without_keys(text: str) -> str:
-    """A text without what has the shape of a provider's key, or stands where keys do."""
-    text = _SHAPE.sub(REMOVED, text)
-    for pattern in _BEHIND:
-        text = pattern.sub(_unless_named, text)
-    return text
-
-
 def without_keys(value: Any) -> Any:
     """The same JSON with every text passed through `text_without_keys`."""
     if isinstance(value, dict):
@@ -117,7 +74,7 @@ def without_keys(value: Any) -> Any:
 
 def looks_like_key(text: str) -> bool:
     """Whether a whole text looks like a random key: long, in one piece, of letters and figures."""
-    if _SHAPE.search(text):
+    if holds_key(text):
         return True
     if not _KEY_LIKE.fullmatch(text) or _UUID.fullmatch(text):
         return False
@@ -130,13 +87,6 @@ def looks_like_key(text: str) -> bool:
 def _entropy(text: str) -> float:
     counts = Counter(text).values()
     return -sum(one / len(text) * math.log2(one / len(text)) for one in counts)
-
-
-def _unless_named(found: re.Match[str]) -> str:
-    """A secret behind a word: hidden, unless it only names a variable."""
-    whole = found[0]
-    rest = whole[len(found[1]) :]
-    return whole if rest == REMOVED or _REFERENCE.search(rest) else f"{found[1]}{REMOVED}"
 
 
 class _Masker:

@@ -7,7 +7,7 @@ import orjson
 from pydantic import JsonValue
 
 from dify_etl.dify.http import deny_list
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.operations.known_secrets import without_keys
 
 State = Mapping[str, JsonValue]

@@ -213,4 +213,12 @@ STEPS = (
     Migration(
         7, "nodes that came after the end of their run are read again", let_late_nodes_be_read
     ),
+    # Forms of people passed no deny list at all, and it knows the looks of many more since then.
+    Migration(
+        8,
+        "secrets in forms, requests, addresses and code are removed, too",
+        remove_secrets,
+        removes_text=True,
+        is_for_copy=True,
+    ),
 )

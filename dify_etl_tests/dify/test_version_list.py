@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dify_etl.dify.graph_secrets import graph_without_secrets
+from dify_etl.dify.http.deny_list import without_secrets
 from dify_etl.dify.paging import MOST_STALE_PAGES
 from dify_etl.dify.record import Page
 from dify_etl.dify.version_list import VersionWalk
@@ -135,7 +135,7 @@ def test_secrets_in_lines_of_http_nodes_are_taken_out() -> None:
     )
     node = {"id": "1", "data": {"type": "http-request", "headers": headers, "params": "api_key:e"}}
     other = {"id": "2", "data": {"type": "code", "headers": headers}}
-    kept = graph_without_secrets({"nodes": [node, other, None], "edges": []})
+    kept = without_secrets({"nodes": [node, other, None], "edges": []})
     lines = (
         "X-Api-Key:(secret)\nContent-Type: text/plain\nAuthorization:{{#env.KEY#}}\n"
         "authorization: Bearer {{#env.KEY#}}"
@@ -147,4 +147,4 @@ def test_secrets_in_lines_of_http_nodes_are_taken_out() -> None:
     }
     assert kept["nodes"][1:] == [other, None]
     assert kept["edges"] == []
-    assert graph_without_secrets("no graph") == "no graph"
+    assert without_secrets("no graph") == "no graph"

@@ -1,5 +1,6 @@
 """A home that version 0.1 made is mended at its first start, and nothing else of it changes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,12 +12,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.home import COPY, LIVE
 from dify_etl.sync.migrations import STEPS
-from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseNewer
-from dify_etl.warehouse.migrations import Migration, migrate_home
+from dify_etl.warehouse.migrations import MIGRATIONS, Migration, migrate_home
 
 ARCHIVE = Path(__file__).parent / "home-0.1.tar.xz"
 TOKEN = b"form-token-0"
@@ -210,6 +211,36 @@ def test_second_start_does_nothing(home: Path) -> None:
     assert len([line for line in told if line.startswith(LIVE)]) == len(STEPS) + 1
     assert again == []
     assert (home / COPY).stat().st_mtime_ns == stamps[1]
+
+
+def test_secrets_that_are_known_since_are_removed(tmp_path: Path) -> None:
+    """Of a small home that went through all earlier steps: in the log of a request, in an address;
+    from every row and byte of both files, and nothing beside them.
+    """
+    request = "GET /t?a=b&secret={} HTTP/1.1\r\nX-Api-Key: {}\r\n\r\n"
+    log = json.dumps({"request": request.format("c4n4ry-one1", "c4n4ry-two2")})
+    with open_database(tmp_path / LIVE) as database:
+        database.execute("SET force_compression = 'uncompressed'")
+        database.ensure(MIGRATIONS)
+        database.execute("CREATE SCHEMA IF NOT EXISTS raw")
+        database.execute("CREATE TABLE raw.nodes (process_data JSON, error VARCHAR)")
+        database.execute(
+            "INSERT INTO raw.nodes VALUES (?, 'at mysql://me:c4n4ry-three3@db.test/x, kept')", [log]
+        )
+        database.execute("INSERT INTO ops.migrations (number) FROM range(1, 8)")
+        database.execute("CHECKPOINT live")
+    shutil.copyfile(tmp_path / LIVE, tmp_path / COPY)
+    assert b"c4n4ry" in (tmp_path / LIVE).read_bytes()
+
+    told = migrate(tmp_path)
+
+    assert len([line for line in told if "secrets in forms" in line]) == 2
+    for path in (tmp_path / LIVE, tmp_path / COPY):
+        assert b"c4n4ry" not in path.read_bytes()
+        kept = value(path, "SELECT process_data ->> 'request' FROM raw.nodes")
+        assert kept == request.format(REMOVED, REMOVED)
+        kept = value(path, "SELECT error FROM raw.nodes")
+        assert kept == f"at mysql://me:{REMOVED}@db.test/x, kept"
 
 
 class Killed(BaseException):

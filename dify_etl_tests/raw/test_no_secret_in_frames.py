@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.record import Record
 from dify_etl.raw.columns import columns_of

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.warehouse.tables import Table, frame

@@ -99,7 +99,7 @@ class Transient(Exception):
 
 def where_of(request: httpx.Request) -> str:
     """Method and path, without the query: `GET /console/api/apps`; without tokens, too."""
-    return text_without_secrets(f"{request.method} {request.url.path}")
+    return text_without_secrets(f"{request.method} {request.url.path}", is_machine=True)
 
 
 def place_of(request: httpx.Request) -> str:
@@ -376,7 +376,7 @@ def _message(response: httpx.Response) -> str | None:
     checked = first[: 2 * TOLD_CHARACTERS]
     if is_input or request.url.path.endswith(UNTOLD_ROUTES) or repeats(checked, request):
         return None
-    return text_without_secrets(first)[:TOLD_CHARACTERS]
+    return text_without_secrets(first, is_machine=True)[:TOLD_CHARACTERS]
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dify_etl.dify.http.deny_list import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.operations.dsl import without_looks
 from dify_etl.operations.known_secrets import without_known_secrets
 from dify_etl.operations.readable_yaml import yaml_text

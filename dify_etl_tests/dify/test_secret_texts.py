@@ -1,0 +1,203 @@
+"""Secrets in texts that machines write and read, and texts of people, in which examples stay."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from dify_etl.dify.http.deny_list import (
+    SUSPICIOUS,
+    json_without_secrets,
+    text_without_secrets,
+    without_secrets,
+)
+from dify_etl.dify.http.secret_names import is_secret_name
+from dify_etl.dify.http.secret_shapes import REMOVED
+
+KEY = "9f8a7b6c5d4e3f2a1b0c"
+
+
+def request(path: str, *headers: str, body: str = "") -> str:
+    """The log of an HTTP node, as Dify writes it into process_data."""
+    lines = [f"POST {path} HTTP/1.1", "Host: api.example.com", *headers, "Content-Length: 9"]
+    return "\r\n".join([*lines, "", body])
+
+
+HEADERS = [
+    *("X-Api-Key", "Authorization", "Cookie", "Set-Cookie", "PRIVATE-TOKEN", "X-Auth-Key"),
+    *("Ocp-Apim-Subscription-Key", "x-functions-key", "x-goog-api-key", "X-Auth-Token", "apikey"),
+]
+QUERIES = [
+    *("secret", "key", "sig", "access_token", "client_secret", "password", "pwd", "session_key"),
+    *("api_key", "X-Amz-Signature", "sign", "subscription-key"),
+]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_header_of_a_request_is_taken_out(name: str) -> None:
+    """Of the log of an HTTP node, in which Dify stars one header at most; all else stays."""
+    log = request("/v1/x?city=Rome", f"{name}: {KEY}", "Accept: */*", body="plain words")
+    kept = json.loads(json_without_secrets(json.dumps({"request": log})))["request"]
+    assert kept == log.replace(KEY, REMOVED)
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (f"ApiKey {KEY}", f"ApiKey {REMOVED}"),
+        ("Basic YWRtaW46cGFzcw==", f"Basic {REMOVED}"),
+        (f"bearer {KEY}", f"bearer {REMOVED}"),
+        ("correct horse battery", REMOVED),
+        ("*" * 20, "*" * 20),  # as Dify hides it
+    ],
+)
+def test_scheme_of_a_header_stays(value: str, left: str) -> None:
+    """Which kind of credential it was can be told, and what Dify hid is as it was."""
+    log = request("/", f"Authorization: {value}")
+    assert text_without_secrets(log) == request("/", f"Authorization: {left}")
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_parameter_of_a_request_is_taken_out(name: str) -> None:
+    """In the address and in the form of the body, whatever its value looks like."""
+    for value in (KEY, "AbcdefgHijklmn"):
+        log = request(f"/t?grant=a&{name}={value}&page=2", body=f"user=bot&{name}={value}&n=1")
+        assert text_without_secrets(log) == log.replace(value, REMOVED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"username":"bot","password":"Passw0rd99"}',
+        '{"username":"bot","pwd":"Passw0rd99"}',
+        '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nPassw0rd99\r\n--b--\r\n',
+        "password=Passw0rd99",
+        '{"cut": "off", "password": "Passw0rd99", "a',
+    ],
+)
+def test_body_of_a_request_is_looked_through(body: str) -> None:
+    """JSON, the parts of a form, a form of one field, and JSON that was cut off."""
+    log = request("/login", body=body)
+    assert text_without_secrets(log) == log.replace("Passw0rd99", REMOVED)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"db_uri": "mysql+pymysql://root:LEAKssword@10.0.0.1:3306/crm", "query": "select 1"},
+        {"tool_input": '{"db_uri": "mysql+pymysql://root:LEAK0rd99@10.0.0.1:3306/crm"}'},
+        {"url": "https://hooks.slack.com/services/T000/B000/LEAK7b6c5d4e3f2a1b0c"},
+        {"text": "https://open.feishu.cn/open-apis/bot/v2/hook/LEAK7b6c-5d4e-3f2a-1b0c-00000000"},
+        {"url": "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=LEAK7b6c-5d4e-3f2a"},
+        {"k": "sk-proj-LEAKefghijklmnopqrstuvwxyz1234"},
+        {"answer": "I used sk-LEAK0123456789abcdefghijkl for it"},
+        {
+            "code": "import requests\npassword = 'LEAK0rd99'\nKEY = 'AIza"
+            + "LEAK1234567890" * 3
+            + "'"
+        },
+        {"body": '{"session_key":"LEAK7b6c5d4e3f==","openid":"o123"}'},
+        {"headers": {"X-Auth-Key": "LEAK", "x-functions-key": "LEAK"}},
+        {"error": "401 for url 'https://maps.test/v1?q=a&key=LEAK1234567890abcdef'"},
+        {"type": "http-request", "url": "https://a.test/?appid=x&secret=LEAKabc"},
+        {
+            "type": "http-request",
+            "body": {"type": "raw-text", "data": "grant=password&password=LEAKpass&user=me"},
+        },
+        {
+            "type": "http-request",
+            "body": {"type": "json", "data": [{"type": "text", "value": '{"pwd": "LEAK"}'}]},
+        },
+        {"type": "code", "code": "API_KEY = 'sk-proj-LEAKefghijklmnopqrstuvwxyz'"},
+    ],
+)
+def test_secret_in_a_setting_is_taken_out(held: dict[str, object]) -> None:
+    """Addresses, settings, code, keys of providers; the search over columns finds each."""
+    text = json.dumps(held, separators=(",", ":"))
+    kept = json_without_secrets(text)
+    assert "LEAK" not in kept
+    assert re.search(SUSPICIOUS, text)
+    assert json_without_secrets(kept) == kept
+
+
+PROSE = [
+    "what is a token=… for, and what does ?secret=APPSECRET mean?",
+    "Call https://api.weixin.qq.com/cgi-bin/token?grant_type=client_credential&appid=APPID"
+    "&secret=APPSECRET to get one.",
+    "password = input()\ntoken = tokenizer2.encode(text)\ntoken = tokens2[0]\napi_key = get_key1()",
+    "token = response.json()['x1']; use api_key=YOUR_API_KEY or token=<your token>",
+    "Connect with postgresql://user:password@localhost/db or redis://:secret@host",
+    "pip install sk-learn_is_a_long_package_name; see pk_fields_of_the_table_users",
+    "sk_buff_head_init_function_in_kernel, rk-means-clustering-with-large-data",
+    "the bearer of bad news; Authorization: Bearer <token>; basic understanding",
+    "POST /v1 is sent by HTTP/1.1 and the header X-Api-Key names the caller",
+    "https://shop.test/?key=colour&auth=no&sign=leo",
+    "1:AA, 12:30, user:name, a@b.de, https://x.test:8080/a@b",
+]
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_text_of_a_person_stays(text: str) -> None:
+    """Questions about tokens and code that explains them, by themselves and in JSON."""
+    assert text_without_secrets(text) == text
+    assert without_secrets({"query": text}) == {"query": text}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("secretary", "activation", "prior_authorization", "password_help", "passwordPolicy"),
+        *("favourite_cookies", "forgotPasswordMessage", "credentialed", "tokenizer", "keyword"),
+        *("password_length", "secret_expires_at", "authorizationStatus", "pagetoken"),
+    ],
+)
+def test_word_that_only_begins_like_a_secret_is_none(name: str) -> None:
+    """Names are read by their words."""
+    assert not is_secret_name(name)
+    assert without_secrets({name: "Ms Miller"}) == {name: "Ms Miller"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("clientSecret", "APIKey", "openai_api_key_2", "API_KEY_PROD", "dbpassword", "PASSWD"),
+        *("secretAccessKey", "AWS_SECRET_ACCESS_KEY", "accesstoken", "Proxy-Authorization"),
+        *("jwtSecret", "userPwd", "password1", "credentials", "activationLink", "session_key"),
+        *("passphrase", "x-api-key", "session cookie", "secret_key_base", "smtp.password"),
+    ],
+)
+def test_secret_is_known_however_its_name_is_written(name: str) -> None:
+    """By its words, with a number behind, in one; and the search over columns finds it."""
+    assert is_secret_name(name)
+    assert re.search(SUSPICIOUS, f'{{"{name}":"x"}}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token" * 20_000,
+        "-eyJaaaaaaaaaa" * 7_000 + " token=",
+        "?key=" + "a" * 100_000,
+        "a://" + "b" * 100_000 + ":c@",
+        "GET /" + "a" * 100_000 + " HTTP/1.1\r\n" + "x:" * 50_000 + "\r\n\r\n" + "a=" * 50_000,
+        "bearer " * 15_000,
+        '"password": "' + "\\" * 50_000,
+        "sk-" * 30_000 + "bearer ",
+    ],
+    ids=range(8),
+)
+def test_long_text_of_a_stranger_holds_nobody_up(text: str) -> None:
+    """No pattern looks again and again through the same letters."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(10)
+    try:
+        text_without_secrets(text, is_machine=True)
+        without_secrets({"request": text, "url": text, "query": text})
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
