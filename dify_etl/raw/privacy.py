@@ -121,9 +121,10 @@ class Privacy:
         if column.is_text and self.text == "drop":
             return _changed(series, _dropper(column))
         # They take a third of a second to import, and only who masks needs them.
-        from dify_etl.raw.masks import mask_column, masked, masked_json
+        from dify_etl.raw.masks import mask_column, masked, masked_graph, masked_json
 
-        return mask_column(series, masked_json if column.type == "JSON" else masked)
+        mask = masked_json if column.type == "JSON" else masked
+        return mask_column(series, masked_graph if column.name == "graph" else mask)
 
     def whose(self, table: Table, rows: pl.DataFrame) -> pl.Series:
         """Per row of a raw table the forgotten person whose it is; null: nobody's of them."""
