@@ -99,6 +99,8 @@ def test_body_of_a_request_is_looked_through(body: str) -> None:
         },
         {"body": '{"session_key":"LEAK7b6c5d4e3f==","openid":"o123"}'},
         {"headers": {"X-Auth-Key": "LEAK", "x-functions-key": "LEAK"}},
+        {"text": "https://t.me/bot123456789:AALEAKefghijklmnopqrstuvwxyz0123456/send"},
+        {"text": "with client_secret=LEAK123def456 it works, and token=LEAK123def456."},
         {"error": "401 for url 'https://maps.test/v1?q=a&key=LEAK1234567890abcdef'"},
         {"type": "http-request", "url": "https://a.test/?appid=x&secret=LEAKabc"},
         {
@@ -132,7 +134,8 @@ PROSE = [
     "sk_buff_head_init_function_in_kernel, rk-means-clustering-with-large-data",
     "the bearer of bad news; Authorization: Bearer <token>; basic understanding",
     "POST /v1 is sent by HTTP/1.1 and the header X-Api-Key names the caller",
-    "https://shop.test/?key=colour&auth=no&sign=leo",
+    "https://shop.test/?key=colour&auth=no&sign=leo123456789, https://jira.test/?key=PROJ-12345678",
+    "token=req.headers.x1234567, token=getToken1234(), client_secret=your_client_secret",
     "1:AA, 12:30, user:name, a@b.de, https://x.test:8080/a@b",
 ]
 

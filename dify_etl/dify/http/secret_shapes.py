@@ -68,7 +68,7 @@ _KEYS = (
     (("dop_v1_",), r"dop_v1_[0-9a-f]{64}"),  # DigitalOcean
     (("shpat_",), r"shpat_[0-9a-f]{32}"),  # Shopify
     (("lin_api_",), r"lin_api_[A-Za-z0-9]{30,}"),  # Linear
-    ((":aa",), r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),  # Telegram
+    ((":aa",), r"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),  # Telegram
     (("app-", "dataset-"), r"(?:app|dataset)-[A-Za-z0-9]{24}"),  # Dify
     (("eyj",), r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),  # a JWT
 )
@@ -103,12 +103,18 @@ _WORDS = (
     r"(?:api[_-]?key|token|secret|passw(?:or)?d|passphrase|pwd|signature|jwt|authorization|"
     r"(?:access|private|secret|signing|auth|session|subscription)[_-]?key)"
 )
-_PARAMETER = rf"(?:[\w.-]{{0,40}}{_WORDS}|key|sig|sign|auth)"
+_NAMED = rf"[\w.-]{{0,40}}{_WORDS}"
+_PLAIN = r"(?:key|sig|sign|auth)"
 _REST = r"[^&\s\"'<>{}()\[\],;\\…]"
 # What looks like a real value: eight characters and more, a figure among them; in an address many
-# letters in both cases do as well.
-_REAL = rf"(?={_REST}{{0,200}}\d){_REST}{{8,4000}}+(?![(\[\w])"
-_REAL_IN_ADDRESS = rf"(?:{_REAL}|(?=\w{{0,40}}[a-z][A-Z])[\w-]{{20,4000}}+(?![(\[.]))"
+# letters in both cases do as well. Behind a plain word it is longer, and in code a dot leads on.
+_FIGURE = rf"(?={_REST}{{0,200}}\d)"
+_REAL = rf"{_FIGURE}(?:(?!\.){_REST}){{8,4000}}+(?![(\[\w]|\.\w)"
+_REAL_IN_ADDRESS = (
+    rf"(?:{_FIGURE}{_REST}{{8,4000}}+(?![(\[\w])|"
+    r"(?=\w{0,40}[a-z][A-Z])[\w-]{20,4000}+(?![(\[.]))"
+)
+_LONG_IN_ADDRESS = rf"{_FIGURE}{_REST}{{20,4000}}+(?![(\[\w])"
 _MARKS = (
     *("key", "token", "secret", "passw", "passphrase", "pwd", "signature", "jwt", "authorization"),
 )
@@ -118,7 +124,7 @@ _OF_MACHINES = shapes(
         r"(?i)((?:bearer|basic)\s{1,5})(?=[\w.~+/=-]{0,500}[\d=])[\w.~+/=-]{12,}",
     ),
     (("://",), _ADDRESS + r"[^\s/:@\"'{}]{3,200}(?=@)"),
-    (("?", "&"), rf"(?i)([?&]{_PARAMETER}=)[^&\s\"'{{}}<>\\]{{3,}}"),
+    (("?", "&"), rf"(?i)([?&](?:{_NAMED}|{_PLAIN})=)[^&\s\"'{{}}<>\\]{{3,}}"),
     (("code=",), r"([?&]code=)[\w%+/=-]{40,}"),  # of a function in Azure
     # A literal that code or JSON gives to such a name.
     (
@@ -135,8 +141,12 @@ _OF_PEOPLE = shapes(
         r"(?=[\w.~+/=-]{0,500}[\d=])[\w.~+/=-]{6,}",
     ),
     (("://",), _ADDRESS + r"(?=[^\s/@\"'{}]{0,200}[\d!$%^*])[^\s/:@\"'{}<>]{6,200}(?=@)"),
-    (("?", "&"), rf"(?i)([?&]{_PARAMETER}=){_REAL_IN_ADDRESS}"),
-    (("token", "api"), rf"(?i)((?:token|api_?key)\s?=\s?){_REAL}"),
+    (("?", "&"), rf"(?i)([?&]{_NAMED}=){_REAL_IN_ADDRESS}"),
+    (("key=", "sig=", "sign=", "auth="), rf"(?i)([?&]{_PLAIN}=){_LONG_IN_ADDRESS}"),
+    (
+        ("token", "api", "secret"),
+        rf"(?i)((?:token|api_?key|(?:client|app)_?secret)\s?=\s?){_REAL}",
+    ),
 )
 _REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 
@@ -149,7 +159,7 @@ KEYS_SUSPICIOUS = (
 SUSPICIOUS = (
     KEYS_SUSPICIOUS + r"|://[^\s/:@\"'{}<>]*:[^\s/:@\"'{}]{3,}@|"
     r"[?&](?:[A-Za-z0-9_.-]*(?:secret|passw(?:or)?d|passphrase|pwd|signature|key|jwt|"
-    r"authorization)|sig|sign|auth)=|[?&]code=[A-Za-z0-9_%+/=-]{40}"
+    r"authorization)|sig|sign|auth)=|(?:client|app)_?secret[ ]?=|[?&]code=[A-Za-z0-9_%+/=-]{40}"
 )
 
 
