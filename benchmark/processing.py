@@ -22,7 +22,7 @@ import polars as pl
 
 from dify_etl.dify.lists import page_of
 from dify_etl.dify.messages import Message
-from dify_etl.raw.frames import records_frame
+from dify_etl.raw.frames import records_frame, without_secrets_in
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.opening import RARE_COLLECTIONS
 from dify_etl.time_zones import utc_now
@@ -76,7 +76,8 @@ def process(pages: list[bytes], database: Database, watch: Stopwatch) -> int:
             rows = records_frame(table, Message, messages)
             rows = rows.with_columns(pl.lit("chat").alias("message_source"))
         with watch.on("load"), database.transaction():
-            upsert(database, table, rows, now=utc_now())
+            # As a sync does, whatever made the rows.
+            upsert(database, table, without_secrets_in(table, rows), now=utc_now())
         count += len(messages)
     return count
 

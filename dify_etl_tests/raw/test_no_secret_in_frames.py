@@ -18,7 +18,7 @@ from dify_etl.raw.tables import RAW_TABLES, RawTable
 
 CANARY = "c4n4ry-0001"
 PLACES = [(raw, record) for raw in RAW_TABLES.values() for record in raw.records]
-_VALUES: dict[str, Any] = {
+VALUES: dict[str, Any] = {
     "BIGINT": 1,
     "DOUBLE": 1.0,
     "BOOLEAN": True,
@@ -32,7 +32,7 @@ _VALUES: dict[str, Any] = {
 
 def leaky(record_class: type[Record]) -> Record:
     """A record with a secret in every text and all JSON, in unknown fields too."""
-    values = {column.name: _VALUES[column.type] for column in columns_of(record_class)}
+    values = {column.name: VALUES[column.type] for column in columns_of(record_class)}
     for name in record_class.model_fields:
         values.setdefault(name, ())  # child records: rows of other tables
     unknown: dict[str, Any] = {"brand_new": {"access_token": CANARY, "kept": "c3rtain"}}

@@ -1,25 +1,20 @@
 """No way into a raw table leaves a live secret in it, however its frame was made."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 from dify_etl.dify.http.secret_shapes import REMOVED
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.warehouse.tables import Table, frame
+from dify_etl_tests.raw.test_no_secret_in_frames import VALUES
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run
 
 CANARY = "c4n4ry-f00dfeed1234"
 _VALUES: dict[str, Any] = {
-    "BIGINT": 1,
-    "DOUBLE": 1.0,
-    "BOOLEAN": True,
-    "DATE": date(2026, 3, 1),
-    "TIMESTAMPTZ": datetime(2026, 3, 1, tzinfo=UTC),
-    "DECIMAL(28, 10)": Decimal(1),
+    **VALUES,
     "VARCHAR": f"open https://dify.test/pay?token={CANARY} now",
     "JSON": json.dumps({"api_key": CANARY, "note": f"?token={CANARY}", "kept": "c3rtain"}),
 }
