@@ -328,7 +328,7 @@ _TABLES = (
     raw(
         "message_citations",
         "One row per passage that retrieval gave to the model for a message.",
-        ("message_id", "position"),
+        ("message_id", "citation_number"),
         (MessageCitation,),
         more=(MESSAGE_AT,),
         dates=("message_created_at",),

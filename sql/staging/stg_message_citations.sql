@@ -8,6 +8,7 @@ select
     message_id,
     conversation_id,
     app_id,
+    citation_number,
     position,
     dataset_id,
     dataset_name,
