@@ -30,6 +30,10 @@ from dify_etl.dify.tool_calls import AgentToolCall, calls_of
 class MessageFeedback(MessageChild):
     """A like or dislike. Dify gives neither an id nor a time here."""
 
+    needs = MessageChild.needs | {
+        *("position", "rating", "from_source", "from_end_user_id", "from_account_id")
+    }
+
     position: int = aliased(
         "position", description="place in Dify's list of this message, from 1", is_volatile=True
     )
@@ -50,6 +54,8 @@ class MessageFeedback(MessageChild):
 
 class AgentThought(MessageChild):
     """One step of an agent."""
+
+    needs = MessageChild.needs | {"agent_thought_id"}
 
     agent_thought_id: Id = aliased("id", description="id of the step")
     chain_id: str | None = optional(description="always null in practice")
@@ -72,6 +78,8 @@ class AgentThought(MessageChild):
 
 class MessageFile(MessageChild):
     """A file of a question or an answer."""
+
+    needs = MessageChild.needs | {"message_file_id"}
 
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
     # Dify looks up what a file is on every read, for remote files on the other host.
@@ -111,6 +119,8 @@ class MessageCitation(MessageChild):
     and a source that is no retrieval tells none.
     """
 
+    needs = MessageChild.needs | {"citation_number"}
+
     citation_number: int = Field(description="place in Dify's list of this message, from 1")
     position: int | None = optional(
         description="rank of the passage in its retrieval, from 1, as Dify tells it; null: not told"
@@ -140,6 +150,7 @@ class HumanInput(MessageChild):
     """
 
     model_config = ConfigDict(extra="ignore")
+    needs = MessageChild.needs | {"workflow_run_id", "form_id", "node_id"}
 
     # Runs of workflow apps tell forms, too, and know neither conversation nor message.
     conversation_id: Id = aliased(

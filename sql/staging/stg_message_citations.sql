@@ -27,6 +27,7 @@ select
     doc_metadata,
     message_created_at,
     message_created_date,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,
