@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import orjson
+import pytest
 
 from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
@@ -295,6 +297,36 @@ def test_runs_of_one_second_are_proven_by_the_log(workplace: Open) -> None:
     place.read(("apps", "workflow_runs"))
     assert place.value("SELECT count(*) FROM raw.workflow_runs") == 130
     assert state_of(place, "workflow_runs") == ("proven", None, True)
+
+
+class RepeatedLogs(httpx.BaseTransport):
+    """Since 1.10 a log comes with `detail=true` once for each trigger that its run has: here twice,
+    with these details; the total counts both.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport, details: Any) -> None:
+        self._inner, self._details = inner, details
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._inner.handle_request(request)
+        body = orjson.loads(answer.read())
+        is_detailed = request.url.params.get("detail") == "true"
+        if request.url.path.endswith("/workflow-app-logs") and is_detailed:
+            body["data"] = [each for one in body["data"] for each in (one, one | self._details)]
+            body["total"] *= 2
+        headers = [one for one in answer.headers.multi_items() if one[0] != "content-length"]
+        return httpx.Response(answer.status_code, headers=headers, json=body)
+
+
+@pytest.mark.parametrize("details", [{}, {"details": {"trigger_metadata": {"type": "trigger-x"}}}])
+def test_log_of_a_run_with_several_triggers_is_one(details: Any, workplace: Open) -> None:
+    """Whatever these tell, equal or not: nothing is set aside, and its day is proven."""
+    place = workplace(runs_world(), "1.16.1")
+    place.transport = RepeatedLogs(httpx.WSGITransport(app=place.server), details)
+    place.read(RUNS)
+    assert place.value("SELECT count(*) FROM raw.workflow_runs") == 2
+    assert place.value("SELECT count(*) FROM ops.quarantine") == 0
+    assert place.rows("SELECT DISTINCT state FROM ops.slices") == [("proven",)]
 
 
 def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
