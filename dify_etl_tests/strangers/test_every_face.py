@@ -137,7 +137,7 @@ COMMANDS: dict[str, Words] = {
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],
     "privacy": lambda stage: [[]],
-    "source": lambda stage: [[], ["--accept", EVIL]],
+    "source": lambda stage: [[], ["--accept", "another"]],
     "forget": lambda stage: [[]],
     "status": lambda stage: [[], ["--json"]],
     "tables": lambda stage: [[], ["raw.apps"]],
