@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 # What can be simulated, and its place in the order of releases. A tree that tells an older version
-# than it is stands where it belongs: main of August 2026 tells 1.16.1 and is 1.17 in effect.
+# than it is stands where it belongs: main of August 2026 tells 1.16.1 and is 1.17 in effect. That
+# of September has an endpoint less; it was not recorded.
 _NUMBERS = {
     "1.0.0": (1, 0, 0),
     "1.6.0": (1, 6, 0),
@@ -21,6 +22,7 @@ _NUMBERS = {
     "1.15.0": (1, 15, 0),
     "1.16.1": (1, 16, 1),
     "main-2026-08": (1, 17, 0),
+    "main-2026-09": (1, 17, 1),
 }
 KNOWN_VERSIONS = tuple(_NUMBERS)
 
@@ -56,7 +58,7 @@ class ServerVersion:
     @property
     def text(self) -> str:
         """What the server tells in X-Version."""
-        return "1.16.1" if self.name == "main-2026-08" else self.name
+        return "1.16.1" if self.name.startswith("main-") else self.name
 
     @property
     def number(self) -> tuple[int, ...]:

@@ -217,14 +217,17 @@ def _feeds(look: _Look) -> Iterator[Finding]:
     found, role = list(unreadable_feeds(look.dify, left_out)), look.role
     for one in found:
         subject, apps = f"feed {one.feed}", _listed_apps(one.apps)
-        if isinstance(one.error, NotShown):
+        if one.is_taken_away:
+            told = "this Dify lists them no more: nothing is lacking, what was read stays"
+            yield Finding(subject, told)
+        elif isinstance(one.error, NotShown):
             right = one.error.right
             told = f"not shown to this account ({role}){apps}: {right.sentence}"
             advice = right.advice_for(role)
             yield Finding(subject, f"{told}; unproven until then", advice, is_limit=True)
         else:
             yield Finding(subject, f"{one.error.what} [{one.error.where}]{apps}", one.error.hint)
-    if not found:
+    if all(one.is_taken_away for one in found):
         yield Finding("feeds", "each answers this account")
 
 

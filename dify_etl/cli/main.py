@@ -248,6 +248,26 @@ def privacy(
 
 
 @app.command()
+def source(
+    *,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", help="Go on with what answers, as the change of this id says."),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say which Dify, workspace and account the home is tied to, and what answers today.
+
+    Where the account was replaced or Dify moved, --accept goes on with the same workspace.
+    """
+    with clear_errors(debug=debug):
+        from dify_etl.cli.source_commands import run_source
+
+        raise typer.Exit(run_source(out, agreed_id=accept, is_json=as_json))
+
+
+@app.command()
 def forget(
     person: Annotated[
         str | None,

@@ -21,6 +21,15 @@ def _utc_text(value: object) -> object:
     return value
 
 
+def utc_text(value: object) -> datetime | None:
+    """The time of such a text; None when it is none."""
+    try:
+        found = _utc_text(value)
+    except ValueError:
+        return None
+    return found if isinstance(found, datetime) else None
+
+
 def _yes_no(value: object) -> object:
     return YES_NO.get(value, value) if isinstance(value, str) else value
 
@@ -33,8 +42,16 @@ YesNo = Annotated[bool, BeforeValidator(_yes_no)]
 class ExportedFeedback(Record):
     """A feedback with id and time (GET feedbacks/export, since 1.10.1).
 
-    A changed rating keeps its time; a withdrawn one is no longer exported.
+    A changed rating keeps its time; a withdrawn one is no longer exported. The question of a
+    completion app is its variable `query`, whatever type the app gives that.
     """
+
+    needs = frozenset(
+        {
+            *("feedback_id", "app_id", "conversation_id", "message_id"),
+            *("rating", "from_source", "from_end_user_id", "created_at"),
+        }
+    )
 
     feedback_id: Id = Field(description="id of the feedback")
     app_id: Id = Field(description="id of the app")

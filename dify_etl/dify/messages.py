@@ -30,6 +30,10 @@ from dify_etl.dify.tool_calls import AgentToolCall, calls_of
 class MessageFeedback(MessageChild):
     """A like or dislike. Dify gives neither an id nor a time here."""
 
+    needs = MessageChild.needs | {
+        *("position", "rating", "from_source", "from_end_user_id", "from_account_id")
+    }
+
     position: int = aliased(
         "position", description="place in Dify's list of this message, from 1", is_volatile=True
     )
@@ -50,6 +54,8 @@ class MessageFeedback(MessageChild):
 
 class AgentThought(MessageChild):
     """One step of an agent."""
+
+    needs = MessageChild.needs | {"agent_thought_id"}
 
     agent_thought_id: Id = aliased("id", description="id of the step")
     chain_id: str | None = optional(description="always null in practice")
@@ -72,6 +78,8 @@ class AgentThought(MessageChild):
 
 class MessageFile(MessageChild):
     """A file of a question or an answer."""
+
+    needs = MessageChild.needs | {"message_file_id"}
 
     message_file_id: Id = aliased("id", description="id of the file's link to the message")
     # Dify looks up what a file is on every read, for remote files on the other host.
@@ -105,9 +113,18 @@ class MessageFile(MessageChild):
 
 
 class MessageCitation(MessageChild):
-    """A passage that retrieval gave to the model (metadata.retriever_resources)."""
+    """A passage that retrieval gave to the model (metadata.retriever_resources).
 
-    position: int | None = optional(description="rank of the passage, from 1")
+    Dify's own `position` counts within one retrieval: where a workflow joins several it repeats,
+    and a source that is no retrieval tells none.
+    """
+
+    needs = MessageChild.needs | {"citation_number"}
+
+    citation_number: int = Field(description="place in Dify's list of this message, from 1")
+    position: int | None = optional(
+        description="rank of the passage in its retrieval, from 1, as Dify tells it; null: not told"
+    )
     dataset_id: str | None = optional(description="dataset of the passage")
     dataset_name: str | None = optional(description="its name then")
     document_id: str | None = optional(description="document of the passage")
@@ -133,6 +150,7 @@ class HumanInput(MessageChild):
     """
 
     model_config = ConfigDict(extra="ignore")
+    needs = MessageChild.needs | {"workflow_run_id", "form_id", "node_id"}
 
     # Runs of workflow apps tell forms, too, and know neither conversation nor message.
     conversation_id: Id = aliased(
@@ -382,14 +400,14 @@ class Message(Record):
         row = {**row, **context}
         metadata = row.get("metadata")
         found = metadata.get("retriever_resources") if isinstance(metadata, dict) else None
-        row["citations"] = _children(found, row)
+        row["citations"] = _children(found, row, number="citation_number")
         if row.get("agent_thoughts"):
             row["tool_calls"] = calls_of(row["agent_thoughts"], _ids(row))
         forms = _forms(row.get("extra_contents"), _ids(row))
         row["human_inputs"], row["odd_forms"] = forms.records, forms.rejected
-        for part in ("feedbacks", "agent_thoughts"):
+        row["feedbacks"] = _children(row.get("feedbacks"), row, number="position")
+        for part in ("agent_thoughts", "message_files"):
             row[part] = _children(row.get(part), row)
-        row["message_files"] = _children(row.get("message_files"), row, is_numbered=False)
         for part in ("annotation", "annotation_hit_history"):
             if part in row and row[part] is None:
                 del row[part]  # each field that looks into a null costs an exception
@@ -413,15 +431,18 @@ def _ids(row: JsonRow) -> JsonRow:
     }
 
 
-def _children(found: Any, row: JsonRow, *, is_numbered: bool = True) -> Any:
-    """The parts with the ids of their message; what is no list is left for the validation."""
+def _children(found: Any, row: JsonRow, *, number: str | None = None) -> Any:
+    """The parts with the ids of their message, and under `number` the place of each in the list,
+    from 1; what is no list is left for the validation.
+    """
     if not found:
         return ()
     if not isinstance(found, list):
         return found
     ids = _ids(row)
-    numbers = [{"position": number} if is_numbered else {} for number in range(1, len(found) + 1)]
     return [
-        {**place, **child, **ids} if isinstance(child, dict) else child
-        for place, child in zip(numbers, found, strict=True)
+        {**child, **ids, **({number: place} if number else {})}
+        if isinstance(child, dict)
+        else child
+        for place, child in enumerate(found, 1)
     ]

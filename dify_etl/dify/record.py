@@ -191,6 +191,8 @@ class Record(BaseModel):
     # are asked with, and the time that gives its slice. Another field that is odd is null, and
     # named in `odd_fields`. Empty: any odd field rejects the row.
     needs: ClassVar[frozenset[str]] = frozenset()
+    # Keys of Dify's that do not make two rows of one id in an answer two.
+    beside: ClassVar[frozenset[str]] = frozenset()
     _nested_keys: ClassVar[frozenset[str]] = frozenset()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -348,6 +350,7 @@ def parse_each_once(
     one conversation in several rows.
     """
     ids = [_id_of(row) for row in rows]
+    told = [_without(row, record_class.beside) for row in rows] if record_class.beside else rows
     is_known_by_id = record_class.needs or not record_class.keeps_raw
     if len({*ids}) == len(ids) or not is_known_by_id:
         return parse(record_class, rows, endpoint=endpoint, context=context)
@@ -355,7 +358,7 @@ def parse_each_once(
     records: list[RecordT] = []
     rejected: list[Rejected] = []
     for position, (row_id, row) in enumerate(zip(ids, rows, strict=True)):
-        if row_id in first and first[row_id] != row:
+        if row_id in first and first[row_id] != told[position]:
             told = ("id", "another row of the same answer has this id, and is not the same")
             one = _set_aside(record_class, row, told, endpoint, position, context or {})
             rejected.append(one)
@@ -364,8 +367,14 @@ def parse_each_once(
         records += batch.records
         rejected += [replace(one, position=position) for one in batch.rejected]
         if row_id is not None and batch.records:
-            first[row_id] = row
+            first[row_id] = told[position]
     return Batch(tuple(records), tuple(rejected))
+
+
+def _without(row: Any, keys: frozenset[str]) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {key: value for key, value in row.items() if key not in keys}
 
 
 def _set_aside(

@@ -17,6 +17,8 @@ from dify_etl.dify.record import Id, Instant, JsonRow, Record, optional
 class AgentToolCall(MessageChild):
     """One call of a tool in one step of an agent."""
 
+    needs = MessageChild.needs | {"agent_thought_id", "call_position", "tool_name"}
+
     agent_thought_id: Id = Field(description="id of the step")
     position: int | None = optional(description="order of the step, from 1")
     call_position: int = Field(description="order of the call in its step, from 1")

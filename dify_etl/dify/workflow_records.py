@@ -129,6 +129,8 @@ class WorkflowAppLog(_StartedRun):
         {"app_id", "workflow_app_log_id", "workflow_run_id", "created_at", "log_created_at"}
     )
 
+    beside = frozenset({"details"})  # a run that was triggered several times comes as often
+
     app_id: Id = Field(description="id of the app")
     workflow_app_log_id: Id = aliased("id", description="id of the log row", keeps_last=True)
     workflow_run_id: str | None = _of_run("id", description="id of the run; null when it is gone")

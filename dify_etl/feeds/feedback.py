@@ -5,14 +5,15 @@ only this list shows it. What differs makes its conversation due; ids and times 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import polars as pl
 
 from dify_etl.dify.app_modes import CHAT_MODES, COMPLETION_MODES
-from dify_etl.dify.feedback import ExportedFeedback
-from dify_etl.dify.record import Rejected
+from dify_etl.dify.feedback import ExportedFeedback, utc_text
+from dify_etl.dify.http.exact_json import decode
+from dify_etl.dify.record import Rejected, lost
 from dify_etl.feeds.chat_messages import DUE_CONVERSATIONS
 from dify_etl.feeds.completion_messages import DUE_LOGS
 from dify_etl.raw.frames import records_frame
@@ -23,6 +24,7 @@ from dify_etl.sync.fetching import Fetched
 from dify_etl.sync.known_apps import KnownApp, asked_apps
 from dify_etl.sync.report import Slice
 from dify_etl.sync.run import Sync
+from dify_etl.time_zones import utc_now
 from dify_etl.warehouse.tables import quoted
 
 FEED = "message_feedbacks"
@@ -89,7 +91,7 @@ def note_rated_otherwise(loader: FeedLoader, exports: Sequence[Fetched[KnownApp,
     execute = loader.sync.database.execute
     with loader.commit():
         for app, export in good:
-            loader.quarantine(app.app_id, export.rejected)
+            _set_aside(loader, app.app_id, export.rejected)
         _stage(loader, [export for _, export in good])
         apps = ", ".join(quoted(app.app_id) for app, _ in good)
         rating = "conversation_id, message_id, from_source, rating, nullif(content, '')"
@@ -117,6 +119,22 @@ def note_rated_otherwise(loader: FeedLoader, exports: Sequence[Fetched[KnownApp,
     return bool(loader.sync.database.value("SELECT count(*) FROM _rated_otherwise"))
 
 
+def _set_aside(loader: FeedLoader, app_id: str, rejected: Iterable[Rejected]) -> None:
+    """Rows of an app's export that are odd, on the days of their questions; what was odd in an
+    earlier one is so no more. Call it inside a transaction.
+    """
+    loader.sync.database.execute(
+        "UPDATE ops.quarantine SET resolved_at = ? WHERE resolved_at IS NULL AND feed = ? "
+        "AND app_id = ? AND record_class = ?",
+        [utc_now(), loader.feed, app_id, ExportedFeedback.__name__],
+    )
+    for one in rejected:
+        told = decode(one.raw.encode()) if one.raw else {}
+        given = told.get("feedback_id")
+        named = replace(one, record_id=given if isinstance(given, str) else None)
+        loader.quarantine(app_id, [named], at=utc_text(told.get("message_date")))
+
+
 def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) -> None:
     """Ids and times of the feedbacks; for completion apps, whose messages are closed, all."""
     if not exports:
@@ -137,7 +155,7 @@ def take_over(loader: FeedLoader, exports: Sequence[Fetched[KnownApp, Export]]) 
                 export.rows.height,
                 expected=export.rows.height,
                 requests=1,
-                doubt=unknown.get(app.app_id),
+                doubt=unknown.get(app.app_id) or _unread(export),
             )
             for app, export in good
         ]
@@ -182,6 +200,12 @@ def _take_over_staged(loader: FeedLoader) -> None:
     )
 
 
+def _unread(export: Export) -> str | None:
+    """Rows of which no record could be made: asked again the next night."""
+    count = len(lost(export.rejected))
+    return f"{count} exported ratings are in quarantine" if count else None
+
+
 def _unknown(loader: FeedLoader) -> dict[str, str]:
     """By app what its export tells and no message does: a rating of this minute, or an odd row. It
     is asked again the next night. A message that only the log of an agent tells shows no ratings.
@@ -224,7 +248,7 @@ def _load_unopened(loader: FeedLoader, exports: Sequence[tuple[KnownApp, Export]
         pl.lit(None, pl.String).alias("from_account_id")
     )
     loader.load_frame(table, unopened)
-    whole = ", ".join(quoted(app.app_id) for app, export in exports if not export.rejected)
+    whole = ", ".join(quoted(app.app_id) for app, export in exports if not lost(export.rejected))
     scope = (
         f"t.app_id IN ({whole or 'NULL'}) AND t.conversation_id NOT IN "
         "(SELECT conversation_id FROM raw.messages WHERE message_source = 'detail')"

@@ -14,6 +14,7 @@ import polars as pl
 
 from dify_etl.dify.json_text import JsonText
 from dify_etl.dify.messages import HumanInput, Message
+from dify_etl.dify.record import lost
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.raw.forgotten import FORMS_OF_MESSAGE
 from dify_etl.raw.tables import raw_table
@@ -53,8 +54,7 @@ def load_forms(
     """
     asked = [(form, message.created_at) for message in messages for form in message.human_inputs]
     present = _load(loader, asked)
-    odd = [message for message in messages if message.odd_forms]
-    for message in odd:
+    for message in messages:
         loader.quarantine(
             message.app_id,
             message.odd_forms,
@@ -63,6 +63,7 @@ def load_forms(
         )
     if scope and not are_new:
         shown = f"t.message_id IN ({scope})"
+        odd = [message for message in messages if lost(message.odd_forms)]
         if odd:
             shown += f" AND t.message_id NOT IN ({_listed(one.message_id for one in odd)})"
         loader.mark_absent(raw_table(TABLE), scope=shown, present=present)

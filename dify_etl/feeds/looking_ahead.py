@@ -29,11 +29,14 @@ FLOWS = (*WORKFLOW_MODES, *CHATFLOW_MODES)
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A feed that cannot be read: of these apps (none: of the workspace), for this reason."""
+    """A feed that cannot be read: of these apps (none: of the workspace), for this reason; or that
+    Dify took away, which lacks nothing.
+    """
 
     feed: str
     apps: tuple[str, ...]
     error: DifyError
+    is_taken_away: bool = False
 
 
 def unreadable_feeds(dify: DifyClient, left_out: Collection[str] = ()) -> Iterator[Unreadable]:
@@ -71,7 +74,12 @@ def _of_apps(dify: DifyClient, feed: str, apps: list[App], lists: AppList) -> It
             _, names = refused.setdefault(_cause(asked.error), (asked.error, []))
             names += [app.name for app in group]
     for error, names in refused.values():
-        yield Unreadable(feed, () if len(names) == len(apps) else tuple(names), error)
+        yield Unreadable(
+            feed,
+            () if len(names) == len(apps) else tuple(names),
+            error,
+            lists.is_taken_away(dify, error),
+        )
 
 
 def _asked(group: list[App], ask: Callable[[App], object]) -> Fetched[str, object]:

@@ -18,6 +18,7 @@ from dify_etl.dify.messages import (
     MessageFeedback,
     MessageFile,
 )
+from dify_etl.dify.record import lost
 from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.feeds.human_inputs import load_forms
 from dify_etl.raw.frames import records_frame
@@ -156,7 +157,7 @@ def _with_odd(messages: Iterable[Message], kind: type[MessageChild]) -> str:
     return ", ".join(
         quoted(one.message_id)
         for one in messages
-        if any(odd.record_class in kinds for odd in one.odd_parts)
+        if any(odd.record_class in kinds for odd in lost(one.odd_parts))
     )
 
 

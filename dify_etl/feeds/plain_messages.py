@@ -172,6 +172,7 @@ def _typed(kind: str, ids: Sequence[str], chunk: MessageChunk, odd: Odd) -> _Par
 def _citations(objects: Sequence[JsonRow], odd: Odd) -> _Parts:
     """The passages that the metadata name, as `Message.prepare` lifts them out of it."""
     takes = _citation_fields()
+    told_keys = takes.keys() - {"citation_number"}
     owners: list[int] = []
     found: list[JsonRow] = []
     for place, told in enumerate(objects):
@@ -179,13 +180,13 @@ def _citations(objects: Sequence[JsonRow], odd: Odd) -> _Parts:
         if not passages:
             continue
         if type(passages) is not list or not all(
-            type(one) is dict and one.keys() <= takes.keys() for one in passages
+            type(one) is dict and one.keys() <= told_keys for one in passages
         ):
             odd.add(place)
             continue
         for number, one in enumerate(passages, 1):
             owners.append(place)
-            found.append(one if "position" in one else {**one, "position": number})
+            found.append({**one, "citation_number": number})
     odd_parts: Odd = set()
     columns = {
         name: take([one.get(name) for one in found], odd_parts) for name, take in takes.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -26,7 +27,7 @@ from dify_etl.sync.days import AppDays
 from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.known_apps import KnownApp
 from dify_etl.sync.run import Sync
-from dify_etl.sync.walks import MARGIN, MOST_ROWS, TimedList
+from dify_etl.sync.walks import MARGIN, MOST_ROWS, TimedList, WindowRead
 from dify_etl.sync.windows import Window, windows_of
 from dify_etl.time_zones import day_start, local_date
 
@@ -191,33 +192,53 @@ def _walks(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> Iterat
 
 def _read_logs(sync: Sync, task: Task, evidence: Evidence, doubts: Doubts) -> Iterator[_Rows]:
     """Log rows by time; servers before 1.6 ignore the time and are listed whole, uncut."""
-    room, app_id = sync.dify.workflows, task.app.app_id
     is_timed = sync.dify.version >= TIMED_LOGS_SINCE
-    detail = sync.dify.version >= TRIGGERS_SINCE
-    logs = TimedList(
-        lambda start, end, page, limit: room.app_logs_page(
-            app_id, page, limit, created_after=start, created_before=end, detail=detail
-        ),
-        key=_log_id,
-        collect=partial(FramedRows, logs_frame, _log_id),
-        is_timed=is_timed,
-        together=sync.together,
-        most_pages=sync.dify.bounds.pages,
-    )
+    logs = _log_list(sync, task.app, has_triggers=sync.dify.version >= TRIGGERS_SINCE)
     windows = list(windows_of(task.days.all, sync.rules.zone))
     if not is_timed:
         windows = [Window(windows[0].first, windows[-1].last, sync.rules.zone)]
-    for window in windows:
-        for read in logs.read(window, task.bound):
-            rows = _Rows.of(read.rows)
-            yield rows
-            if read.window and read.reason:
-                reason = f"log rows: {read.reason}"
-                doubts.days |= dict.fromkeys(read.window.days, reason)
-            elif read.window and not lost(read.rows.rejected.values()):
-                evidence.logged.append((read.window, rows.run_ids))
+    for read in chain.from_iterable(_log_reads(sync, task, one) for one in windows):
+        rows = _Rows.of(read.rows)
+        yield rows
+        if read.window and read.reason:
+            reason = f"log rows: {read.reason}"
+            doubts.days |= dict.fromkeys(read.window.days, reason)
+        elif read.window and not lost(read.rows.rejected.values()):
+            evidence.logged.append((read.window, rows.run_ids))
     if is_timed:
         yield _Rows.of(logs.read_tail(task.bound, sync.dify.later_time))
+
+
+def _log_reads(
+    sync: Sync, task: Task, window: Window
+) -> Iterator[WindowRead[FramedRows[WorkflowAppLog]]]:
+    """The log with its triggers. There Dify counts a run once for each trigger that it has: where
+    that may be why a day is not proven, it is asked without them.
+    """
+    has_triggers = sync.dify.version >= TRIGGERS_SINCE
+    for read in _log_list(sync, task.app, has_triggers=has_triggers).read(window, task.bound):
+        if has_triggers and read.window and read.reason:
+            yield WindowRead(read.rows)
+            plain = _log_list(sync, task.app, has_triggers=False)
+            yield from plain.read(read.window, task.bound)
+        else:
+            yield read
+
+
+def _log_list(
+    sync: Sync, app: KnownApp, *, has_triggers: bool
+) -> TimedList[WorkflowAppLog, FramedRows[WorkflowAppLog]]:
+    room = sync.dify.workflows
+    return TimedList(
+        lambda start, end, page, limit: room.app_logs_page(
+            app.app_id, page, limit, created_after=start, created_before=end, detail=has_triggers
+        ),
+        key=_log_id,
+        collect=partial(FramedRows, logs_frame, _log_id),
+        is_timed=sync.dify.version >= TIMED_LOGS_SINCE,
+        together=sync.together,
+        most_pages=sync.dify.bounds.pages,
+    )
 
 
 def _log_id(log: WorkflowAppLog) -> str:

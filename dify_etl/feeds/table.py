@@ -122,6 +122,7 @@ FEEDS = (
             lambda dify, app: dify.workflows.archived_runs_walk(app.app_id),
             modes=WORKFLOW_MODES,
             since=(1, 12, 0),
+            gone_since=(1, 16, 0),
         ),
         needs=("apps",),
     ),

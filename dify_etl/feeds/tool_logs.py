@@ -18,7 +18,7 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.messages import AgentThought, Message
-from dify_etl.dify.record import Batch, unexpected
+from dify_etl.dify.record import Batch, lost, unexpected
 from dify_etl.dify.tool_calls import AgentToolCall, LoggedStep
 from dify_etl.feeds.chat_messages import ConversationRead, Due
 from dify_etl.sync.fetching import FATAL, share, without_frames
@@ -70,7 +70,7 @@ def with_tool_logs(sync: Sync, due: Due, read: ConversationRead) -> Conversation
 
 def _logged(sync: Sync, due: Due, message: Message) -> Message:
     log = sync.dify.conversations.tool_log(due.app_id, due.conversation_id, message.message_id)
-    odd = [one for one in message.odd_parts if one.record_class == AgentThought.__name__]
+    odd = [one for one in lost(message.odd_parts) if one.record_class == AgentThought.__name__]
     if rejected := (*log.rejected, *odd):  # which step of the one is which of the other?
         raise unexpected(rejected[0])
     return with_steps(message, log)

@@ -5,14 +5,13 @@ Each list that was proven whole marks the rows that Dify has no more.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from dify_etl.dify.client import DifyClient
-from dify_etl.dify.errors import NoSuchEndpoint
+from dify_etl.dify.errors import DifyError, NoSuchEndpoint
 from dify_etl.dify.http.server import Version
 from dify_etl.dify.paging import PageWalk
 from dify_etl.dify.record import Batch, Record, Rejected, lost
@@ -33,6 +32,9 @@ log = logging.getLogger(__name__)
 
 # What Dify sends at once, or a walk over its pages.
 Answer = Batch[Any] | PageWalk[Any]
+
+UNKNOWN_PATH = 404
+APPS_ASKED = 3  # before a list counts as taken away: an id that is none is answered the same way
 
 PRIVATE_DATASETS = "only the workspace's owner is shown everybody's private datasets; this role is"
 
@@ -106,7 +108,9 @@ class AppList:
 
     One that came with a version (`since`) may be unknown to the server: the first app shows it, and
     no other is asked then. An older server has nothing to list; a later one that has the list no
-    more leaves it unproven. Of the apps only those that are `due` are asked; the others' slices
+    more leaves it unproven, unless Dify took the list away: the trees that have it no more tell
+    versions from `gone_since` on, and so do earlier ones that have it. Then nothing is listed, and
+    the rows that are held stay. Of the apps only those that are `due` are asked; the others' slices
     stay as they are.
     """
 
@@ -114,6 +118,7 @@ class AppList:
     modes: tuple[str, ...] = ()
     is_of_agents: bool = False
     since: Version | None = None
+    gone_since: Version | None = None
     due: Callable[[Sync, Sequence[str]], Sequence[str]] = lambda sync, app_ids: app_ids
 
     def is_for(self, app: KnownApp) -> bool:
@@ -122,9 +127,21 @@ class AppList:
         return is_bound and (not self.modes or app.mode in self.modes)
 
     def ask_first(self, dify: DifyClient, app: KnownApp) -> None:
-        """Ask for one row, to see whether the account may; a server without the list lacks none."""
-        with suppress(*((NoSuchEndpoint,) if self.since else ())):
+        """Ask for one row, to see whether the account may. A server that has not got the list yet
+        lacks none; NoSuchEndpoint where it has none any more.
+        """
+        try:
             _ask_first(self.ask(dify, app))
+        except NoSuchEndpoint as error:
+            if self.since is None or self.is_taken_away(dify, error):
+                raise
+
+    def is_taken_away(self, dify: DifyClient, error: DifyError | None) -> bool:
+        """Whether Dify itself says that it has the list no more: with its page for unknown paths,
+        which a proxy that refuses the path does not send with Dify's version.
+        """
+        is_unknown = isinstance(error, NoSuchEndpoint) and error.status == UNKNOWN_PATH
+        return is_unknown and self.gone_since is not None and dify.version >= self.gone_since
 
     def read(self, sync: Sync, feed: str) -> FeedReport:
         """Read it into the feed's table; one failed app fails only its own slice."""
@@ -144,6 +161,9 @@ class AppList:
             if lacks is not None and self.since is not None:
                 log.info("%s: this server has no such list", feed)
                 doubt = None if sync.dify.version < self.since else str(lacks)
+                others = [attempt(one, partial(listed, one)) for one in ids[1:APPS_ASKED]]
+                if all(self.is_taken_away(sync.dify, one.error) for one in (*alone, *others)):
+                    doubt = None
                 with loader.commit():
                     loader.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
                 return loader.report()

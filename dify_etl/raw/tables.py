@@ -328,7 +328,7 @@ _TABLES = (
     raw(
         "message_citations",
         "One row per passage that retrieval gave to the model for a message.",
-        ("message_id", "position"),
+        ("message_id", "citation_number"),
         (MessageCitation,),
         more=(MESSAGE_AT,),
         dates=("message_created_at",),
@@ -438,7 +438,8 @@ _TABLES = (
     raw(
         "archived_runs",
         "One row per run that was moved to cold storage and is in no other list; those that lost "
-        "their log row are shown nowhere.",
+        "their log row are shown nowhere. Dify lists them from 1.12 to August 2026: later servers "
+        "have the list no more, and rows that were read before stay.",
         ("archived_run_id",),
         (ArchivedRun,),
         clocks=("created_at",),

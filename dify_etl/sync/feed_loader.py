@@ -53,6 +53,10 @@ UNKNOWN_MODE = "dify-etl does not know apps of mode {mode!r}, and {where} does n
 APPS = "apps"
 # What is wrong with a row whose id a row of another app has; its own fields are well.
 FOREIGN = "(owner)"
+OF_ANOTHER = "a row of another app, conversation, run or dataset has this id"
+# The same of one that has the key of another row of its list.
+REPEATED = "(key)"
+OF_THE_SAME = "another row of the same message or run has this key, and is not the same"
 # When an object was alive last, as Dify names it.
 _LAST = {"conversations": "updated_at", "workflow_runs": "finished_at"}
 
@@ -180,13 +184,19 @@ class FeedLoader:
             note_rows(self.sync.database, privacy, table, rows)
         self._resolve(table, rows)
         for row in changes.foreign:
-            self._set_foreign_aside(table, row)
+            self._set_row_aside(table, row, FOREIGN, OF_ANOTHER)
+        # Lists are asked more than once, and the later answer counts. What an object lists comes
+        # with it, at once: two rows of one key are two, of which one would be lost unseen.
+        for row in changes.overwritten if table.listed_by else ():
+            self._set_row_aside(table, row, REPEATED, OF_THE_SAME)
         received = changes.new + changes.changed + changes.unchanged
         self.counts.add(table, Changes(unchanged=max(0, received - repeated)))
         return changes
 
-    def _set_foreign_aside(self, table: Table, row: Mapping[str, Any]) -> None:
-        """A row with an id that a row of another app has: which of them is it, nobody can say.
+    def _set_row_aside(
+        self, table: Table, row: Mapping[str, Any], error_path: str, message: str
+    ) -> None:
+        """A row whose key another row has: which of them is it, nobody can say.
 
         What is a part of a row of this feed is known by that, too.
         """
@@ -196,8 +206,8 @@ class FeedLoader:
             endpoint=table.qualified,
             position=0,
             record_id="/".join(map(str, ids if table.name == self.feed else [parent, *ids])),
-            error_path=FOREIGN,
-            message="a row of another app, conversation, run or dataset has this id",
+            error_path=error_path,
+            message=message,
         )
         at = row.get("message_created_at") or row.get("created_at")
         self.quarantine(row.get("app_id"), [rejected], parent_id=parent, at=at)

@@ -10,7 +10,7 @@ import polars as pl
 
 from dify_etl.dify.http.deny_list import SUSPICIOUS
 from dify_etl.raw.frames import without_secrets
-from dify_etl.sync.ledger import QUARANTINE
+from dify_etl.sync.ledger import DAY_DIGESTS, QUARANTINE
 from dify_etl.sync.unfinished_runs import OPEN_NODES
 from dify_etl.warehouse.database import ArrowStream, Database
 from dify_etl.warehouse.migrations import Migration
@@ -186,6 +186,43 @@ def let_late_nodes_be_read(database: Database) -> int:
     return int(database.value("SELECT count(*) FROM _lacking"))
 
 
+def number_citations(database: Database) -> int:
+    """Give citations their place in the list of their message, by which they are known since then,
+    and let be due once more what was known by Dify's own `position`: where that repeats, or is not
+    told, all but one of its rows were lost. Answers how many messages are due.
+    """
+    database.execute(
+        "ALTER TABLE raw.message_citations ADD COLUMN IF NOT EXISTS citation_number BIGINT"
+    )
+    database.execute(
+        """UPDATE raw.message_citations t SET citation_number = n.place
+        FROM (SELECT rowid AS number, CASE
+                WHEN bool_and(position IS NOT NULL) OVER of_message THEN position
+                ELSE row_number() OVER (of_message ORDER BY position) END AS place
+            FROM raw.message_citations WINDOW of_message AS (PARTITION BY message_id)) n
+        WHERE t.rowid = n.number"""
+    )
+    positions = "json_extract(metadata, '$.retriever_resources[*].position')::VARCHAR[]"
+    size = "json_array_length(metadata, '$.retriever_resources')::BIGINT"
+    database.execute(
+        f"""CREATE OR REPLACE TEMP TABLE _repeating AS
+        SELECT app_id, conversation_id, created_at FROM raw.messages
+        WHERE {positions} IS DISTINCT FROM range(1, {size} + 1)::VARCHAR[] AND {size} > 0"""
+    )
+    # In any zone the day of a message begins within two days of it.
+    of_days = """feed = 'messages' AND EXISTS (SELECT 1 FROM _repeating r WHERE r.app_id = t.app_id
+        AND abs(epoch(r.created_at) - epoch(t.slice_date)) < 2 * 86400)"""
+    # Homes that were never read from Dify's database have no digests of whole days.
+    if database.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [DAY_DIGESTS.name]):
+        database.execute(f"DELETE FROM ops.day_digests t WHERE {of_days}")
+    database.execute(f"UPDATE ops.slices t SET is_settled = false WHERE {of_days}")
+    database.execute(
+        "DELETE FROM ops.conversation_reads "
+        "WHERE conversation_id IN (SELECT conversation_id FROM _repeating)"
+    )
+    return int(database.value("SELECT count(*) FROM _repeating"))
+
+
 STEPS = (
     Migration(
         1,
@@ -220,5 +257,11 @@ STEPS = (
         remove_secrets,
         removes_text=True,
         is_for_copy=True,
+    ),
+    Migration(
+        9,
+        "citations are known by their place in the list of their message, and those whose "
+        "positions repeat are read again",
+        number_citations,
     ),
 )

@@ -115,11 +115,24 @@ def check_workspace(database: Database, workspace_id: str) -> None:
         raise _changed("workspace_id", pinned, workspace_id)
 
 
+_IS_ANOTHER = (
+    "Switch the account back in Dify's console (a switch moves every session of the account), or "
+    "load the other one into a home of its own with DIFY_ETL_HOME."
+)
+_HINTS = {
+    "server_origin": "Where Dify itself moved to this address, `dify-etl source` lets the home go "
+    "on with it; another Dify is loaded into a home of its own with DIFY_ETL_HOME.",
+    "account_id": "Log in as the account of before; or, where this one shall read from now on, "
+    "`dify-etl source` lets the home go on with it.",
+    "timezone": "Set the account's time zone in Dify back, and DIFY_ETL_TIMEZONE with it; or load "
+    "everything anew into another home (DIFY_ETL_HOME): the days of this one are counted so.",
+}
+
+
 def _changed(name: str, pinned: object, found: object) -> SourceChanged:
     subject = name.replace("_", " ")
     return SourceChanged(
         f"this home was loaded from {subject} {pinned}, but now {subject} {found} answers",
         where="ops.source",
-        hint="Switch the account back in Dify's console (a switch moves every session of the "
-        "account), or load the other one into a home of its own with DIFY_ETL_HOME.",
+        hint=_HINTS.get(name, _IS_ANOTHER),
     )

@@ -90,7 +90,9 @@ BY_DAY: Mapping[str, ByDay] = {
         "message_id, from_source, from_end_user_id, from_account_id, position, feedback_id, "
         f"created_at, {_HISTORY}",
     ),
-    "raw.message_citations": ByDay("message_created_date", f"message_id, position, {_HISTORY}"),
+    "raw.message_citations": ByDay(
+        "message_created_date", f"message_id, citation_number, {_HISTORY}"
+    ),
     "raw.agent_tool_calls": ByDay(
         "message_created_date", f"agent_thought_id, call_position, {_HISTORY}"
     ),

@@ -18,7 +18,9 @@ SIGNATURE = r"(timestamp|nonce|sign)=[A-Za-z0-9_=%.-]+"
 class Changes:
     """How many rows of a load were new, changed, unchanged; and how many were marked absent.
 
-    `foreign` are rows, by column, that were not loaded, as their key is held for another owner.
+    Rows, by column, that were not loaded: those that are `foreign`, as their key is held for
+    another owner, and those that a later row of the load has the key of and is not equal to
+    (`overwritten`).
     """
 
     new: int = 0
@@ -26,6 +28,7 @@ class Changes:
     unchanged: int = 0
     absent: int = 0
     foreign: tuple[Mapping[str, Any], ...] = ()
+    overwritten: tuple[Mapping[str, Any], ...] = ()
 
     def __add__(self, other: "Changes") -> "Changes":
         return Changes(
@@ -34,6 +37,7 @@ class Changes:
             self.unchanged + other.unchanged,
             self.absent + other.absent,
             self.foreign + other.foreign,
+            self.overwritten + other.overwritten,
         )
 
 
@@ -42,20 +46,23 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
 
     `frame` holds the key and any of the table's columns; columns that it lacks keep their values,
     but for those that hold for other values of the columns they were told with. Of several rows
-    with one key the last counts. A row that returns is absent no more. A row whose key is held for
+    with one key the last counts, and others that are not equal to it are told. A row that returns
+    is absent no more. A row whose key is held for
     another owner is not loaded, but told. Volatile columns are stored but count as no change.
     Columns that a row names in `odd_fields` keep what is held.
     """
     if frame.is_empty():
         return Changes()
     foreign: tuple[Mapping[str, Any], ...] = ()
+    overwritten: tuple[Mapping[str, Any], ...] = ()
     if frame.height > 1 and frame.select(table.key).n_unique() < frame.height:
         frame, foreign = _of_one_owner_each(table, frame)
+        overwritten = _overwritten(table, frame)
         frame = frame.unique(list(table.key), keep="last")
     if database.is_empty(table):  # there is nothing to compare with
         moments = ("loaded_at", "changed_at") if table.keeps_history else ()
         database.append(table, frame, **dict.fromkeys(moments, _moment(now)))
-        return Changes(frame.height, foreign=foreign)
+        return Changes(frame.height, foreign=foreign, overwritten=overwritten)
     database.stage("_incoming", frame, table)
     columns = [table.column(name) for name in frame.columns if name not in table.key]
     if "odd_fields" in frame.columns and frame["odd_fields"].null_count() < frame.height:
@@ -72,7 +79,9 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
         others = database.frame("SELECT * FROM _actions WHERE _action = 'foreign'")
         foreign += _once(table, others.drop("_action"))
     changed = actions.get("changed", 0)
-    return Changes(received - held, changed, held - changed, foreign=foreign)
+    return Changes(
+        received - held, changed, held - changed, foreign=foreign, overwritten=overwritten
+    )
 
 
 def _of_one_owner_each(
@@ -87,6 +96,14 @@ def _of_one_owner_each(
         for name in owners
     )
     return frame.filter(~is_other), _once(table, frame.filter(is_other))
+
+
+def _overwritten(table: Table, frame: pl.DataFrame) -> tuple[Mapping[str, Any], ...]:
+    """Rows that differ from the last one of their key, by more than what moves by itself."""
+    counted = [name for name in frame.columns if not table.column(name).is_volatile]
+    different = frame.unique(counted, keep="last", maintain_order=True)
+    is_last = pl.struct(list(table.key)).is_last_distinct()
+    return tuple(different.filter(~is_last).iter_rows(named=True))
 
 
 def _once(table: Table, rows: pl.DataFrame) -> tuple[Mapping[str, Any], ...]:

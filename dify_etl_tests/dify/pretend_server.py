@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 import httpx
 
+from dify_etl.dify.http.server import parse_version
+
 EMAIL = "owner@difylab.test"
 PASSWORD = "Difylab2026"
 PROFILE = {"id": "account-1", "name": "Lab", "email": EMAIL, "timezone": "UTC"}
@@ -43,11 +45,11 @@ class PretendServer:
 
     @property
     def has_cookies(self) -> bool:
-        return tuple(int(part) for part in self.version.split(".")) >= (1, 9, 2)
+        return parse_version(self.version) >= (1, 9, 2)
 
     @property
     def has_base64(self) -> bool:
-        return tuple(int(part) for part in self.version.split(".")) >= (1, 11, 2)
+        return parse_version(self.version) >= (1, 11, 2)
 
     def count(self, path: str) -> int:
         return self.asked.count(path)

@@ -19,17 +19,20 @@ from dify_etl.dify.errors import (
     DifyUnavailable,
     LoginRefused,
     NotDify,
+    Refused,
     SessionLost,
     UnexpectedAnswer,
 )
 from dify_etl.dify.http.clock import Clock
 from dify_etl.dify.http.password_mark import password_mark
 from dify_etl.dify.http.tokens import FileTokenStore, MemoryTokenStore
-from dify_etl_tests.dify.pretend_server import PASSWORD, START, PretendServer
+from dify_etl_tests.dify.pretend_server import PASSWORD, PROFILE, START, PretendServer
 from dify_etl_tests.dify.recordings import VERSIONS, client, exchange
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.9.1", "1.9.2", "1.11.1", "1.11.2", "1.14.2"])
+@pytest.mark.parametrize(
+    "version", ["1.0.0", "1.9.1", "1.9.2", "1.11.1", "1.11.2", "1.14.2", "2.0.0-beta.2"]
+)
 @pytest.mark.parametrize("prefix", ["", "__Host-"])
 def test_logs_in_as_each_version_wants(version: str, prefix: str) -> None:
     """Bearer, cookies, and cookies with a Base64 password, with whatever prefix they carry."""
@@ -191,6 +194,53 @@ def test_setup_401_is_not_answered_with_a_login() -> None:
         client(server).account.profile()
 
     assert server.count("/login") == 1
+
+
+def test_expired_licence_is_named_and_costs_no_login() -> None:
+    """An enterprise Dify refuses its lists with a 401 of its own, for whatever session."""
+    body = {"code": "unauthorized_and_force_logout", "message": "Unauthorized and force logout."}
+    server = PretendServer(answer=lambda request: httpx.Response(401, json=body))
+    dify = client(server)
+
+    for _ in range(2):
+        with pytest.raises(Refused, match="the licence of this Dify has expired") as refused:
+            dify.apps.page(1, 1)
+
+    assert "licence" in refused.value.hint
+    assert (server.count("/login"), server.count("/refresh-token")) == (1, 0)
+
+
+def test_route_that_refuses_every_session_costs_itself() -> None:
+    """A lasting 401 of one path is no lost session where the account's own is answered."""
+
+    def guarded(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/apps"):
+            return httpx.Response(401, json={"code": "unauthorized", "message": "no"})
+        return httpx.Response(200, json=PROFILE)
+
+    server = PretendServer(answer=guarded)
+    dify = client(server)
+    for _ in range(2):
+        with pytest.raises(Refused, match="401: unauthorized"):
+            dify.apps.page(1, 1)
+
+    assert dify.account.profile().account_id == "account-1"
+    assert server.count("/login") == 1
+
+
+def test_server_without_passwords_is_named() -> None:
+    """Where only SSO or LDAP lets people in, Dify forbids /login: the way in is the admin key."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        is_login = request.url.path.endswith("/login")
+        body = {"code": "forbidden", "message": "You don't have the permission.", "status": 403}
+        told = {"x-version": "1.16.1"}
+        return httpx.Response(403 if is_login else 200, json=body, headers=told)
+
+    with pytest.raises(LoginRefused, match="login by password is off") as refused:
+        client(server).account.profile()
+
+    assert "DIFY_ADMIN_API_KEY" in refused.value.hint
 
 
 def test_refreshes_before_the_token_ends() -> None:

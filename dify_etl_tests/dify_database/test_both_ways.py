@@ -15,6 +15,7 @@ from dify_etl_tests.dify_database.dify_tables import TOOL_FILES
 from dify_etl_tests.dify_database.seen_both_ways import READ, differences, moved
 from dify_etl_tests.postgres import READER
 from dify_etl_tests.sync.small_worlds import brief_world, first_message, quiet_world, talk
+from dify_etl_tests.sync.test_citations import CITED, REPEATING, citing
 from dify_etl_tests.sync.workplace import NOW, TALK, Workplace
 
 OpenPlace = Callable[..., Workplace]
@@ -79,6 +80,20 @@ FILES = (
     "SELECT filename, mime_type, size_bytes, upload_file_id, transfer_method "
     "FROM raw.message_files ORDER BY transfer_method"
 )
+
+
+def test_citations_of_equal_position_are_the_same_rows(
+    workplace: OpenPlace, dify_tables: OpenTables, tmp_path: Path
+) -> None:
+    """Positions that repeat or are not told cost no row, whichever way is read."""
+    place = citing(workplace(quiet_world("advanced-chat"), "1.16.1"), *REPEATING)
+    tables = dify_tables(place)
+    beside = tables.beside(tmp_path / "by_api")
+    beside.read(TALK)
+    tables.through().read(TALK)
+    rows = place.rows(CITED)
+    assert len(rows) == sum(len(positions) for positions in REPEATING)
+    assert beside.rows(CITED) == rows
 
 
 def test_files_keep_what_one_way_tells(workplace: OpenPlace, dify_tables: OpenTables) -> None:

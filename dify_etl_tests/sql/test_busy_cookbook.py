@@ -208,7 +208,7 @@ def _knowledge(warehouse: HandWritten) -> None:
         warehouse.add(
             "raw.message_citations",
             message_id=f"message {message}",
-            position=position,
+            citation_number=position,
             app_id="bot",
             dataset_id="help",
             document_id="guide",

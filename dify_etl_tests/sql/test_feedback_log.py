@@ -22,7 +22,7 @@ def test_a_rating_has_its_question(warehouse: HandWritten) -> None:
         warehouse.add(
             "raw.message_citations",
             message_id="message 1",
-            position=position,
+            citation_number=position,
             app_id="app",
             document_name=document,
         )
@@ -72,7 +72,7 @@ def test_sources_without_a_name_are_counted(warehouse: HandWritten) -> None:
         warehouse.add(
             "raw.message_citations",
             message_id="message 1",
-            position=position,
+            citation_number=position,
             app_id="app",
             document_name=name,
         )

@@ -396,7 +396,7 @@ class Workspace:
             self.rows.add(
                 "raw.message_citations",
                 message_id=row["message_id"],
-                position=self.number,
+                citation_number=self.number,
                 app_id=row["app_id"],
                 conversation_id=row["conversation_id"],
                 document_name=self.id("document"),
@@ -766,7 +766,7 @@ def test_groups_of_questions_are_built_anew_where_one_changed(
     rows.add(
         "raw.message_citations",
         message_id="9",
-        position=1,
+        citation_number=1,
         app_id="app",
         message_created_at=FIRST,
     )
@@ -784,7 +784,7 @@ def test_groups_of_questions_are_built_anew_where_one_changed(
     elif "state" in changes:
         rows.add("raw.human_inputs", human_input_id="form", **about, **changes)
     elif "document_name" in changes:
-        rows.add("raw.message_citations", position=1, **about, **of_day, **changes)
+        rows.add("raw.message_citations", citation_number=1, **about, **of_day, **changes)
     elif "question" in changes:
         rows.add("raw.annotations", annotation_id="annotation", app_id="app", **changes)
     else:

@@ -16,7 +16,7 @@ def cite(warehouse: HandWritten, message: str, segment: str | None, score: float
         "raw.message_citations",
         message_id=message,
         app_id="app",
-        position=warehouse.rows_written,
+        citation_number=warehouse.rows_written,
         dataset_id="s",
         dataset_name="set as cited",
         document_id="d",

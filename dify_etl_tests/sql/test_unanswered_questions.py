@@ -21,7 +21,7 @@ def ask(warehouse: HandWritten, question: str, **values: Any) -> str:
 
 def cite(warehouse: HandWritten, message_id: str) -> None:
     """The answer of that message cites something."""
-    warehouse.add("raw.message_citations", message_id=message_id, position=1, app_id="app")
+    warehouse.add("raw.message_citations", message_id=message_id, citation_number=1, app_id="app")
 
 
 def test_equal_questions_are_one_group(warehouse: HandWritten) -> None:

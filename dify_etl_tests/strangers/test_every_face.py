@@ -137,6 +137,7 @@ COMMANDS: dict[str, Words] = {
     "accept": lambda stage: [["annotations", "--reason", "known"], []],
     "doctor": lambda stage: [[]],
     "privacy": lambda stage: [[]],
+    "source": lambda stage: [[], ["--accept", "another"]],
     "forget": lambda stage: [[]],
     "status": lambda stage: [[], ["--json"]],
     "tables": lambda stage: [[], ["raw.apps"]],
@@ -181,6 +182,7 @@ SERVERS = {"dev", "serve", "simulate", "demo"}
 # strangers wrote.
 NO_NAMES = {
     "privacy",
+    "source",
     "forget",
     "tables",
     "report",

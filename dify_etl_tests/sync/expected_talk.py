@@ -277,8 +277,8 @@ def message_citations(told: Told) -> Iterator[Row]:
     """raw.message_citations: the passages behind an answer."""
     for message in told.messages():
         metadata: dict[str, Any] = message.message_metadata if told.is_opened(message) else {}
-        for passage in metadata.get("retriever_resources") or ():
-            yield _part(message) | passage
+        for number, passage in enumerate(metadata.get("retriever_resources") or (), 1):
+            yield _part(message) | passage | {"citation_number": number}
 
 
 def message_files(told: Told) -> Iterator[Row]:

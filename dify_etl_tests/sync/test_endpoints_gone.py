@@ -12,13 +12,16 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from dify_etl.assembly.sync_proof import LiveSyncProof
 from dify_etl.dify.statistics import StatisticMetric
+from dify_etl.feeds.looking_ahead import unreadable_feeds
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl_tests.sync.comparison import EXPECTED, differences
 from dify_etl_tests.sync.conftest import Open
 from dify_etl_tests.sync.expected_values import Told, version_of
 from dify_etl_tests.sync.small_worlds import (
     agent_world,
+    app_of,
     brief_world,
     failing_document,
     quiet_world,
@@ -26,7 +29,7 @@ from dify_etl_tests.sync.small_worlds import (
     talk,
 )
 from dify_etl_tests.sync.workplace import NOW, Workplace
-from dify_simulated import World
+from dify_simulated import SimulatedDify, World
 
 MODES = ("chat", "workflow", "completion", "advanced-chat")
 TALKING = ("conversations", "messages", "message_feedbacks", "message_citations", "message_files")
@@ -59,7 +62,6 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "GET /apps/{id}/workflow-runs/{id}/node-executions": ("node_executions",),
     "GET /apps/{id}/workflows": ("workflow_versions",),
     "GET /apps/{id}/triggers": ("app_triggers",),
-    "GET /apps/{id}/workflow-archived-logs": ("archived_runs",),
     "GET /apps/{id}/statistics/token-costs": ("daily_statistics",),
 }
 # The other figures of the same feed, which are read the same way: only this feed is read here.
@@ -82,9 +84,17 @@ NOT_FOUND = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>
 
 
 class TakenAway(httpx.BaseTransport):
-    """A server without some routes: the others are answered."""
+    """A server without some routes, or a proxy that answers for them: the others are answered."""
 
-    def __init__(self, inner: httpx.BaseTransport, routes: Sequence[str], status: int) -> None:
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        routes: Sequence[str],
+        status: int,
+        *,
+        is_of_dify: bool = True,
+    ) -> None:
+        self._kept = ("x-version", "date") if is_of_dify else ("date",)
         self._inner = inner
         self._routes = routes
         self._status = status
@@ -99,12 +109,57 @@ class TakenAway(httpx.BaseTransport):
         if route not in self._routes:
             return answer
         self.asked.add(route)
-        kept = ("x-version", "date")
-        headers = [(name, answer.headers[name]) for name in kept if name in answer.headers]
+        headers = [(name, answer.headers[name]) for name in self._kept if name in answer.headers]
         if self._status == 404:
             return httpx.Response(404, headers=headers, html=NOT_FOUND)
         refusal = {"code": "method_not_allowed", "message": "not allowed", "status": 405}
         return httpx.Response(405, headers=headers, json=refusal)
+
+
+def test_list_that_dify_took_away_lacks_nothing(workplace: Open) -> None:
+    """A server of before lists an archived run, that of September 2026 has the list no more: the
+    row stays, every night is proven, and an app can be deleted with what is read of it.
+    """
+    world = small_world()
+    run_id = run(world, at=NOW - timedelta(days=9))
+    world.archive_run(run_id, at=NOW - timedelta(days=2))
+    place = workplace(world, "main-2026-08")
+    feeds = ("apps", *RUNS, "archived_runs")
+    place.read(feeds)
+    held = "SELECT workflow_run_id, absent_since FROM raw.archived_runs"
+    assert place.rows(held) == [(run_id, None)]
+    place.server = SimulatedDify(world, "main-2026-09")
+    place.pass_time(days=1)
+    assert place.read(feeds)["archived_runs"].states == {"proven": 1}
+    assert place.rows(held) == [(run_id, None)]
+    with place.client() as dify:
+        (found,) = [one for one in unreadable_feeds(dify) if one.feed == "archived_runs"]
+    assert found.is_taken_away
+    app_id = app_of(world, "workflow").id
+    proof = LiveSyncProof(place.home, place.rules.zone, world.now())
+    since = world.now() - timedelta(days=2)
+    assert "archived_runs" not in repr(proof.proof_of(app_id, since=since, mode="workflow"))
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "is_of_dify", "state"),
+    [
+        ("1.12.1", 404, True, "unproven"),
+        ("1.16.1", 405, True, "unproven"),
+        ("1.16.1", 404, False, "failed"),
+    ],
+)
+def test_list_that_a_proxy_keeps_back_is_missed(
+    version: str, status: int, is_of_dify: bool, state: str, workplace: Open
+) -> None:
+    """A release that has the list, another refusal, or a page that is not Dify's excuse nothing."""
+    place = workplace(small_world(), version)
+    place.attempts = 1
+    route = "GET /apps/{id}/workflow-archived-logs"
+    place.transport = TakenAway(
+        httpx.WSGITransport(app=place.server), [route], status, is_of_dify=is_of_dify
+    )
+    assert place.read(("apps", "archived_runs"))["archived_runs"].states == {state: 1}
 
 
 def small_world() -> World:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dify_etl.feeds.message_slices import LISTED_ONLY
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
 from dify_etl_tests.sync.comparison import differences
 from dify_etl_tests.sync.conftest import Open
@@ -153,6 +154,67 @@ def test_rating_that_became_malformed_is_not_taken_for_gone(workplace: Open) -> 
 
     assert ratings(place) == [("user", "dislike", False)]
     assert place.value("SELECT count(*) FROM ops.quarantine") == 1
+
+
+@pytest.mark.parametrize("query", [42, True, 4.5, ["a"], {"type": "document"}])
+def test_question_that_is_no_text_costs_the_question(query: Any, workplace: Open) -> None:
+    """A completion app whose variable `query` is a number, a checkbox or a file exports it as such:
+    the rating has its row, id and time, all days are proven, and a withdrawn rating is seen.
+    """
+    place = workplace(quiet_world("completion"))
+    rows = [
+        talk(place.world, at=NOW - timedelta(days=day), messages=1, mode="completion")
+        for day in (2, 3)
+    ]
+    for row in rows:
+        place.world.give_feedback(first_message(place.world, row), "like", at=NOW)
+    place.transport = ChangedAnswers(
+        httpx.WSGITransport(app=place.server),
+        lambda path, answer: exported(path, answer, user_query=query),
+    )
+    place.read(TALK)
+    assert ratings(place) == [("user", "like", False)] * 2
+    told = "SELECT count(feedback_id), count(created_at) FROM raw.message_feedbacks"
+    assert place.rows(told) == [(2, 2)]
+    assert place.rows(DOUBTED) == []
+    assert place.rows("SELECT DISTINCT odd_fields FROM ops.quarantine") == [("user_query",)]
+    place.world.withdraw_feedback(first_message(place.world, rows[0]))
+    place.pass_time(days=7)
+    place.read(TALK)
+    assert sorted(ratings(place)) == [("user", "like", False), ("user", "like", True)]
+
+
+def test_odd_export_concerns_the_day_of_its_question_until_it_is_well(workplace: Open) -> None:
+    """A rating of which no record can be made costs one day its proof, and a night heals it."""
+    place = workplace(quiet_world("completion"))
+    asked = NOW - timedelta(days=3)
+    row = talk(place.world, at=asked, messages=1, mode="completion")
+    place.world.give_feedback(first_message(place.world, row), "dislike", at=NOW)
+    inner = httpx.WSGITransport(app=place.server)
+    place.transport = ChangedAnswers(
+        inner, lambda path, answer: exported(path, answer, feedback_rating_raw=7)
+    )
+    place.read(TALK)
+    (of_day, of_app) = place.rows(DOUBTED)
+    assert of_day == ("messages", asked.date(), "1 in quarantine")
+    assert of_app == ("message_feedbacks", None, "1 exported ratings are in quarantine")
+    place.transport = inner
+    place.pass_time(days=1)
+    place.read(TALK)
+    assert place.rows(DOUBTED) == []
+    assert ratings(place) == [("user", "dislike", False)]
+
+
+# But for what logs that nobody opened do not tell.
+DOUBTED = f"""SELECT feed, slice_date, coalesce(in_quarantine, reason) FROM ops.slices
+    WHERE state <> 'proven' AND reason <> '{LISTED_ONLY}' ORDER BY slice_date"""
+
+
+def exported(path: str, answer: Any, **values: Any) -> Any:
+    """The answer; of an export, with these values in every row."""
+    if not path.endswith("feedbacks/export"):
+        return answer
+    return {**answer, "feedback_data": [{**row, **values} for row in answer["feedback_data"]]}
 
 
 def test_export_of_no_rating_that_messages_show_is_unproven(chat: Workplace) -> None:

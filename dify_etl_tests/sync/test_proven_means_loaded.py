@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import orjson
+import pytest
 
 from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl_tests.sync.answers_changed import Change, ChangedAnswers, rows_changed
 from dify_etl_tests.sync.conftest import Open
-from dify_etl_tests.sync.small_worlds import app_of, quiet_world, run, talk
+from dify_etl_tests.sync.small_worlds import app_of, first_message, quiet_world, run, talk
 from dify_etl_tests.sync.workplace import NOW, RUNS, TALK, Workplace
 from dify_simulated import World
 
@@ -195,9 +197,35 @@ def test_row_with_the_id_of_another_app_waits(workplace: Open) -> None:
     assert place.rows("SELECT record_id FROM ops.quarantine WHERE resolved_at IS NULL") == []
 
 
-def test_odd_citation_costs_the_citation(workplace: Open) -> None:
-    """A message with a citation of external knowledge keeps its tokens; the citation waits under
-    its message's id, its neighbour is loaded.
+def test_odd_part_costs_the_part(workplace: Open) -> None:
+    """A file that cannot be known again waits under its message's id; the message keeps its
+    tokens, and the file's neighbour is loaded.
+    """
+    place = workplace(quiet_world("chat"))
+    row = talk(place.world, at=AT, messages=1)
+    message_id = first_message(place.world, row)
+    for name in ("one", "two"):
+        place.world.attach_remote_file(message_id, f"https://cdn.test/{name}.png")
+
+    def first_without_id(at: int, one: Any) -> Any:
+        first, *others = one["message_files"]
+        return {**one, "message_files": [{**first, "id": 7}, *others]}
+
+    answering(place, rows_changed("/chat-messages", first_without_id))
+    place.read(TALK)
+    assert place.value("SELECT count(message_tokens) FROM raw.messages") == 1
+    assert place.rows("SELECT filename FROM raw.message_files") == [("two.png",)]
+    assert place.rows("SELECT parent_id, record_class FROM ops.quarantine") == [
+        (message_id, "MessageFile")
+    ]
+    assert state_of(place, "messages") == ("unproven", "1 in quarantine", False)
+    answering(place, None).read(TALK)
+    assert state_of(place, "messages")[0] == "proven"
+
+
+def test_odd_field_of_a_citation_costs_the_field(workplace: Open) -> None:
+    """A citation that a code node or external knowledge made up has its row without what is odd;
+    the day is proven, and the next night asks again.
     """
     odd = {"position": 1, "document_id": 7, "score": "0.87", "content": "x"}
     good = {"position": 2, "document_id": "d", "score": 0.5, "content": "y"}
@@ -216,13 +244,17 @@ def test_odd_citation_costs_the_citation(workplace: Open) -> None:
     )
     place.read(TALK)
     assert place.value("SELECT count(message_tokens) FROM raw.messages") == 1
-    assert place.rows("SELECT position FROM raw.message_citations") == [(2,)]
+    told = "SELECT position, document_id, score, content, odd_fields FROM raw.message_citations"
+    assert place.rows(f"{told} ORDER BY position") == [
+        (1, None, None, "x", "document_id,score"),
+        (2, "d", 0.5, "y", None),
+    ]
     assert place.rows("SELECT parent_id, record_class FROM ops.quarantine") == [
         (message_id, "MessageCitation")
     ]
-    assert state_of(place, "messages") == ("unproven", "1 in quarantine", False)
+    assert state_of(place, "messages")[:2] == ("proven", None)
     answering(place, None).read(TALK)
-    assert state_of(place, "messages")[0] == "proven"
+    assert place.value("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") == 0
 
 
 def test_doubt_dies_with_its_object(workplace: Open) -> None:
@@ -267,6 +299,36 @@ def test_runs_of_one_second_are_proven_by_the_log(workplace: Open) -> None:
     assert state_of(place, "workflow_runs") == ("proven", None, True)
 
 
+class RepeatedLogs(httpx.BaseTransport):
+    """Since 1.10 a log comes with `detail=true` once for each trigger that its run has: here twice,
+    with these details; the total counts both.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport, details: Any) -> None:
+        self._inner, self._details = inner, details
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._inner.handle_request(request)
+        body = orjson.loads(answer.read())
+        is_detailed = request.url.params.get("detail") == "true"
+        if request.url.path.endswith("/workflow-app-logs") and is_detailed:
+            body["data"] = [each for one in body["data"] for each in (one, one | self._details)]
+            body["total"] *= 2
+        headers = [one for one in answer.headers.multi_items() if one[0] != "content-length"]
+        return httpx.Response(answer.status_code, headers=headers, json=body)
+
+
+@pytest.mark.parametrize("details", [{}, {"details": {"trigger_metadata": {"type": "trigger-x"}}}])
+def test_log_of_a_run_with_several_triggers_is_one(details: Any, workplace: Open) -> None:
+    """Whatever these tell, equal or not: nothing is set aside, and its day is proven."""
+    place = workplace(runs_world(), "1.16.1")
+    place.transport = RepeatedLogs(httpx.WSGITransport(app=place.server), details)
+    place.read(RUNS)
+    assert place.value("SELECT count(*) FROM raw.workflow_runs") == 2
+    assert place.value("SELECT count(*) FROM ops.quarantine") == 0
+    assert place.rows("SELECT DISTINCT state FROM ops.slices") == [("proven",)]
+
+
 def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
     """A day that fails keeps the time at which its lists were read whole last."""
     place = workplace(quiet_world("chat"))
@@ -289,23 +351,20 @@ def test_last_deep_read_stands_beside_the_state(workplace: Open) -> None:
 
 def test_retry_that_loads_makes_the_slice_whole(workplace: Open) -> None:
     """What `quarantine retry` loads is missing no more: its day is proven, and read again."""
-    citation = {"position": 1, "document_id": "d", "score": "0.87", "content": "x"}
+    file = {"id": "", "filename": "x.png", "type": "image", "url": "https://cdn.test/x.png"}
     place = workplace(quiet_world("chat"))
     talk(place.world, at=AT, messages=1)
     answering(
-        place,
-        rows_changed(
-            "/chat-messages",
-            lambda at, one: {**one, "metadata": {"retriever_resources": [citation]}},
-        ),
+        place, rows_changed("/chat-messages", lambda at, one: {**one, "message_files": [file]})
     ).read(TALK)
     assert state_of(place, "messages")[:2] == ("unproven", "1 in quarantine")
     with place.opened() as sync:
         sync.database.execute(
-            """UPDATE ops.quarantine SET raw_json = replace(raw_json, '"0.87"', '0.87')"""
+            """UPDATE ops.quarantine SET raw_json = replace(raw_json, '"id":""', '"id":"f"')"""
         )
         assert retry_quarantine(sync).loaded == 1
-    assert place.rows("SELECT score, message_created_at FROM raw.message_citations") == [(0.87, AT)]
+    told = "SELECT message_file_id, message_created_at FROM raw.message_files"
+    assert place.rows(told) == [("f", AT)]
     assert state_of(place, "messages") == ("proven", None, False)
 
 

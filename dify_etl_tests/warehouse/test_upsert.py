@@ -143,9 +143,13 @@ def test_vanished_row_is_marked_and_returns(database: Database) -> None:
 
 
 def test_last_of_two_rows_with_one_key_counts(database: Database) -> None:
-    """A key that arrives twice in one load is one row, with the later values."""
-    assert load(database, note(text="a"), note(text="b")) == Changes(new=1)
-    assert database.value("SELECT text FROM raw.notes") == "b"
+    """A key that arrives twice in one load is one row, with the later values; the others are told,
+    unless they differ by nothing that counts.
+    """
+    last = note(text="b", hits=3)
+    changes = load(database, note(text="a"), note(text="b", hits=2), last, note(part="x"))
+    assert (changes.new, changes.overwritten) == (2, (note(text="a"),))
+    assert database.rows("SELECT text, hits FROM raw.notes WHERE part IS NULL") == [("b", 3)]
 
 
 def test_failed_transaction_leaves_nothing(database: Database) -> None:

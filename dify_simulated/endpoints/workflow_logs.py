@@ -209,7 +209,8 @@ def _run(run: WorkflowRun, call: Call) -> JsonObject:
 
 
 def list_archived_logs(call: Call) -> object:
-    """GET /apps/{id}/workflow-archived-logs (from 1.12): newest run first; filters are ignored.
+    """GET /apps/{id}/workflow-archived-logs (1.12 to August 2026): newest run first; filters are
+    ignored.
 
     What was archived without a log line is left out.
     """
@@ -247,5 +248,6 @@ ROUTES = (
         list_archived_logs,
         modes=("workflow",),
         since=(1, 12),
+        until=(1, 17, 1),
     ),
 )

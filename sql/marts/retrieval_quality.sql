@@ -35,7 +35,7 @@ with citations as (
         citations.message_id,
         citations.app_id,
         citations.score,
-        citations.position,
+        citations.citation_number,
         citations.message_created_at,
         citations.message_created_date
     from staging.stg_message_citations as citations
@@ -59,15 +59,15 @@ cited as (
         citations.segment_id,
         max_by(
             citations.dataset_name,
-            (citations.message_created_at, citations.message_id, citations.position)
+            (citations.message_created_at, citations.message_id, citations.citation_number)
         ) as dataset_name,
         max_by(
             citations.document_name,
-            (citations.message_created_at, citations.message_id, citations.position)
+            (citations.message_created_at, citations.message_id, citations.citation_number)
         ) as document_name,
         max_by(
             citations.segment_position,
-            (citations.message_created_at, citations.message_id, citations.position)
+            (citations.message_created_at, citations.message_id, citations.citation_number)
         ) as segment_position,
         count(*) as citations,
         count(distinct citations.message_id) as cited_messages,

@@ -24,6 +24,7 @@ select
     created_at,
     message_created_at,
     message_created_date,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

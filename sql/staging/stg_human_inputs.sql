@@ -36,6 +36,7 @@ select
     answered_by_id,
     submitted_at,
     message_created_at,
+    odd_fields,
     loaded_at,
     changed_at,
     absent_since,

@@ -39,6 +39,7 @@ select
     created_hour,
     message_created_at,
     message_created_date,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -19,6 +19,7 @@ select
     upload_file_id,
     message_created_at,
     message_created_date,
+    odd_fields,
     extra,
     loaded_at,
     changed_at,

@@ -85,6 +85,7 @@ LOGIN_CODES = frozenset(
 )
 
 
+NO_LICENCE = "unauthorized_and_force_logout"  # 401 of an enterprise Dify without a valid licence
 NO_ROUTE = (404, 405)  # what Dify answers where it has no such route
 
 
@@ -160,6 +161,8 @@ def _refusal(response: httpx.Response, where: str) -> DifyError:
     if (path := _unbuilt_field(response)) is not None:
         return _not_built(response, where, path)
     told = "; ".join(part for part in (code, _message(response)) if part)
+    if code == NO_LICENCE:
+        told = f"the licence of this Dify has expired, or is none ({code})"
     return Refused(
         f"Dify answers {status}: {told or 'no reason'}",
         where=where,
@@ -251,6 +254,10 @@ def _advice(response: httpx.Response) -> str:
         return FAILED_IMPORTS[failed]
     if PLUGIN_DAEMON in str(_body(response).get("message")):
         return "Look at the container of the server's plugin daemon, then run again."
+    if code_of(response) == NO_LICENCE:
+        return "Renew the server's enterprise licence: Dify shows no apps and datasets without."
+    if response.status_code == 401:
+        return "Dify takes the session elsewhere: look for a proxy that guards this path."
     return "Check the parameters against the server's version."
 
 

@@ -28,6 +28,7 @@ from dify_etl.dify.errors import (
     UnexpectedAnswer,
 )
 from dify_etl.dify.http.answers import (
+    NO_LICENCE,
     NO_ROUTE,
     Transient,
     code_of,
@@ -49,7 +50,8 @@ ADMIN_KEY_SKIPS_CSRF_SINCE = (1, 11, 0)
 BASE64_PASSWORD_SINCE = (1, 11, 2)
 RENEW_MARGIN = timedelta(seconds=60)
 RENEWALS_PER_REQUEST = 5  # other processes may renew meanwhile; each renewal must bring a new token
-SETUP_CODES = frozenset({"not_setup", "not_init_validated"})  # 401s that no login can heal
+# 401s that no login can heal.
+FINAL_CODES = frozenset({"not_setup", "not_init_validated", NO_LICENCE})
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,32 @@ class PasswordAuth(httpx.Auth):
         tokens = self._tokens
         if tokens is None or self._is_due(tokens):
             tokens = yield from self._renewed(request, tokens)
+        is_renewed = False
         for _ in range(RENEWALS_PER_REQUEST):
             sign(request, tokens)
             response = yield request
-            if response.status_code != 401 or code_of(response) in SETUP_CODES:
+            if response.status_code != 401 or code_of(response) in FINAL_CODES:
                 self._accept(tokens)
                 return
+            is_new = tokens.source == "login" and tokens.access_token != self._accepted
+            if (is_renewed or is_new) and (yield from self._is_good(request, tokens)):
+                self._accept(tokens)
+                yield request  # its own 401, which says nothing of the session
+                return
+            is_renewed = True
             tokens = yield from self._renewed(request, tokens)
         raise self._lost(request)
+
+    def _is_good(
+        self, request: httpx.Request, tokens: SessionTokens
+    ) -> Generator[httpx.Request, httpx.Response, bool]:
+        """GET /account/profile: whether Dify takes this session there."""
+        route = "/account/profile"
+        extensions = {**request.extensions, "route": route}
+        asking = httpx.Request("GET", self._server.url(route), extensions=extensions)
+        sign(asking, tokens)
+        response = yield asking
+        return response.status_code == 200
 
     @cached_property
     def _mark(self) -> str | None:
@@ -282,7 +302,7 @@ class AdminKeyAuth(httpx.Auth):
         request.headers["authorization"] = f"Bearer {key}"
         request.headers["x-workspace-id"] = self._credentials.workspace_id
         response = yield request
-        if response.status_code == 401:
+        if response.status_code == 401 and code_of(response) not in FINAL_CODES:
             raise LoginRefused(
                 "Dify does not take the admin key for this workspace",
                 where=place_of(request),
@@ -332,6 +352,11 @@ _EITHER = (
 _CLOSED = ("the account is banned", "Let an owner of the server open it, or take another account.")
 _HOMELESS = ("the account is in no workspace", "Let an owner of the workspace invite the account.")
 _NOT_SET_UP = ("the server is not set up yet", "Open it in a browser and make its first account.")
+_NO_PASSWORDS = (
+    "login by password is off on this server, which takes SSO or LDAP alone",
+    "Use the server's admin key: DIFY_ADMIN_API_KEY with DIFY_WORKSPACE_ID, in place of "
+    "DIFY_EMAIL and DIFY_PASSWORD.",
+)
 _REFUSALS = {
     "account_not_found": _UNKNOWN_EMAIL,
     "email_or_password_mismatch": _WRONG_PASSWORD,
@@ -342,6 +367,7 @@ _REFUSALS = {
     "account_not_link_tenant": _HOMELESS,
     "not_allowed_create_workspace": _HOMELESS,
     "workspace_not_allowed_create": _HOMELESS,
+    "forbidden": _NO_PASSWORDS,
     "not_setup": _NOT_SET_UP,
     "not_init_validated": _NOT_SET_UP,
 }

@@ -16,6 +16,7 @@ Version = tuple[int, int, int]
 
 API_PATH = "/console/api"
 NEWEST: Version = (9999, 0, 0)
+BETA_OF_2025, OF_BETA_OF_2025 = "2.0.0-beta", (1, 9, 0)
 TESTED: Version = (1, 16, 1)  # the newest release whose recorded answers the tests play
 UNREADABLE = "unreadable"  # in place of a version that is none, or repeats what was sent
 _VERSION_TEXT = re.compile(r"[\w.+/ -]{1,60}", re.ASCII)
@@ -23,8 +24,13 @@ _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?!\d)", re.ASCII)
 
 
 def parse_version(text: str) -> Version:
-    """`1.10.1-fix.1` to (1, 10, 1). A text that is no number (a branch build) counts as newest."""
-    found = _VERSION.match(text.strip().removeprefix("v"))
+    """`1.10.1-fix.1` to (1, 10, 1), a pre-release to its release. A text that is no number (a
+    branch build) counts as newest. `2.0.0-beta.1` and `.2` are of September 2025, before 1.9.2.
+    """
+    plain = text.strip().removeprefix("v")
+    if plain.startswith(BETA_OF_2025):
+        return OF_BETA_OF_2025
+    found = _VERSION.match(plain)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else NEWEST
 
 
@@ -54,6 +60,13 @@ def api_url(base_url: str) -> httpx.URL:
         _ = urlsplit(base_url.strip()).port  # httpx takes 99999
     except (httpx.InvalidURL, ValueError) as error:
         raise _bad_address() from error
+    if url.userinfo:
+        raise NotDify(
+            "the address of Dify holds a user name or a password, which is never sent",
+            where="base URL",
+            hint="Write it without them, as https://dify.example.com. A proxy that asks for a "
+            "login of its own must let dify-etl pass.",
+        )
     if url.scheme not in ("http", "https") or not url.host:
         raise _bad_address()
     path = url.path.rstrip("/").removesuffix(API_PATH).rstrip("/")
