@@ -329,7 +329,7 @@ def _publish(
 ) -> Publication:
     tables = [one for one, _ in fitting.tables]
     held = fitting.still_held(warehouse)
-    if not held:
+    if PUBLICATIONS.qualified not in held:
         for schema in SCHEMAS:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS shared.{schema}")
     for own in OWN_TABLES:

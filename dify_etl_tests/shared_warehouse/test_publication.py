@@ -268,6 +268,17 @@ def test_what_analysts_make_there_stays_theirs(thorough_place: SharedPlace, tmp_
     assert asked(place, "SELECT count(*) FROM shared.raw.messages") == [(0,)]
 
 
+def test_table_of_ones_own_may_be_there_first(place: SharedPlace, tmp_path: Path) -> None:
+    """A lake that somebody uses already gets what it lacks."""
+    with opened(place) as warehouse:
+        warehouse.execute("CREATE SCHEMA shared.notes")
+        warehouse.execute("CREATE TABLE shared.notes.ours AS SELECT 'a note' AS note")
+    copy = small_copy(tmp_path / "copy.duckdb", "a")
+    publish(place, copy)
+    assert differing(place, copy) == []
+    assert asked(place, "SELECT note FROM shared.notes.ours") == [("a note",)]
+
+
 MINE = "CREATE OR REPLACE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
 
 
