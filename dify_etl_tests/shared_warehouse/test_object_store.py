@@ -12,7 +12,11 @@ from pydantic import SecretStr
 from dify_etl.shared_warehouse import engines
 from dify_etl.shared_warehouse.comparing import compare_shared
 from dify_etl.shared_warehouse.engines import SharedWarehouse, opened
-from dify_etl.shared_warehouse.errors import SharedWarehouseUnavailable
+from dify_etl.shared_warehouse.errors import (
+    SharedFilesLost,
+    SharedWarehouseRefused,
+    SharedWarehouseUnavailable,
+)
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl.shared_warehouse.upkeep import compact_shared
@@ -62,8 +66,8 @@ def objects(endpoint: str) -> dict[str, bytes]:
 
 
 def test_lake_in_s3(s3: str, tmp_path: Path) -> None:
-    """Published, compared, compacted; a forgotten text is in no object; and no key is said when
-    the bucket is not there.
+    """Published, compared, compacted; a forgotten text is in no object; one that is gone is noticed
+    and written anew, a second lake refused, and no key is said when the bucket is not there.
     """
     catalog = SecretStr(f"ducklake:{tmp_path}/catalog.duckdb")
     place = SharedPlace(catalog, f"s3://{BUCKET}/dify", tmp_path / "spill")
@@ -83,6 +87,15 @@ def test_lake_in_s3(s3: str, tmp_path: Path) -> None:
     assert not any(MARK.encode() in content for content in objects(s3).values())
     compact_shared(place, keep_days=0)
     assert [one.table for one in compare_shared(place, copy) if not one.is_equal] == []
+    client = boto3.client("s3", endpoint_url=s3, **CREDENTIALS)
+    client.delete_object(Bucket=BUCKET, Key=next(one for one in objects(s3) if "/messages/" in one))
+    with pytest.raises(SharedFilesLost):
+        compact_shared(place, keep_days=0)
+    publish_shared(place, copy, run_id="run", is_compared=True)
+    assert [one.table for one in compare_shared(place, copy) if not one.is_equal] == []
+    another = SecretStr(f"ducklake:{tmp_path}/another.duckdb")
+    with pytest.raises(SharedWarehouseRefused):
+        publish_shared(SharedPlace(another, place.data_path, place.spill), copy, run_id="run")
     elsewhere = SharedPlace(
         SecretStr(f"ducklake:{tmp_path}/other.duckdb"), "s3://nowhere/dify", tmp_path / "spill"
     )
