@@ -11,11 +11,12 @@ import pwd
 import re
 import stat
 import tempfile
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, replace_file
+from dify_etl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, made_once, replace_file
 
 LIVE, COPY = "live.duckdb", "dify.duckdb"
 WORKSPACES_FOLDER = "workspaces"  # the folder of homes of several workspaces, below DIFY_ETL_HOME
@@ -24,7 +25,7 @@ SIMULATED, SERVER = "simulated", "server"  # what a home remembers of the Dify t
 _OURS = re.compile(
     r"\.?(live|dify)\.duckdb(\..*)?|\.?session\.json.*|fingerprint\.key|people\.salt|(world|home)\.json"
     r"|(sync|rotation)\.lock|key_rotations\.sqlite.*|audit\.jsonl|escrow|exports|reports|dagster|demo|schedule_tokens"
-    r"|query_history|alerts\.(sqlite.*|lock)|shared_warehouse\.json"
+    r"|query_history|alerts\.(sqlite.*|lock)|shared_warehouse\.json|home\.id"
 )
 
 
@@ -53,6 +54,11 @@ class Home:
     def note(self) -> Path:
         """What the home remembers of itself."""
         return self.path / "home.json"
+
+    @property
+    def identity(self) -> Path:
+        """The id by which the shared warehouse tells homes of one workspace apart."""
+        return self.path / "home.id"
 
     @property
     def world(self) -> Path:
@@ -234,6 +240,13 @@ def is_home(folder: Path) -> bool:
 def remember(home: Path, note: dict[str, object]) -> None:
     """Write that down, for the owner alone. Raises OSError."""
     replace_file(Home(home).note, json.dumps(note).encode())
+
+
+def home_id(home: Path) -> str:
+    """The id of a home, made when it is first asked for; a home that is moved, copied or restored
+    keeps it. Raises OSError.
+    """
+    return made_once(Home(home).identity, lambda: f"{uuid.uuid4()}\n".encode()).decode().strip()
 
 
 def is_ours(name: str) -> bool:

@@ -328,6 +328,15 @@ def folders_of_others(name: str, tables: Mapping[str, WorkspaceTable]) -> set[Pa
     return {Path(one) for folders in others for one in folders if one not in own}
 
 
+def homes_of(tables: Mapping[str, WorkspaceTable]) -> set[Path]:
+    """The homes of workspaces, and what else stands beside those whose table names none: that of a
+    workspace which was renamed.
+    """
+    homes = {Path(one) for table in tables.values() for one in _folders(table, ("home",))}
+    beside = {table.places[_HOME].parent.resolve() for table in tables.values()}
+    return homes | {one for folder in beside if folder.is_dir() for one in folder.iterdir()}
+
+
 def _folders(table: WorkspaceTable, keys: tuple[str, ...] = ("home", "copy")) -> Iterator[str]:
     """Where it writes: its home, its copy for analysts, exported apps."""
     places = {key_of(name): str(place) for name, place in table.places.items()}

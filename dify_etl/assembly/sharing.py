@@ -20,6 +20,7 @@ from dify_etl.shared_warehouse.upkeep import (
     finish_removal,
     plan_removal,
     remove_workspace,
+    upgrade_shared,
 )
 from dify_etl.sync.lock import home_lock
 from dify_etl.time_zones import utc_now
@@ -47,14 +48,22 @@ def named_place(settings: Settings) -> SharedPlace:
     )
 
 
-def publish_now(settings: Settings) -> Publication:
-    """Bring the home's published copy into the shared warehouse. AnotherSync, NothingPublished,
+def publish_now(settings: Settings, *, takes_over: bool = False) -> Publication:
+    """Bring the home's published copy into the shared warehouse; with `takes_over` also where
+    another home published the workspace so far. AnotherSync, NothingPublished,
     SharedWarehouseError.
     """
     place, copy = named_place(settings), _copy(settings)
     home = home_of(settings)
     with home_lock(home, wait_seconds=LOCK_WAIT_SECONDS):
-        return bring_to_shared(home, place, copy, run_id=str(uuid.uuid4()), is_compared=True)
+        return bring_to_shared(
+            home,
+            place,
+            copy,
+            run_id=str(uuid.uuid4()),
+            is_compared=True,
+            takes_over=takes_over,
+        )
 
 
 def opened_shared(settings: Settings) -> str:
@@ -75,6 +84,11 @@ def compare_now(settings: Settings) -> list[TableComparison]:
 def compact_now(settings: Settings, *, keep_days: int) -> tuple[Figures, Figures]:
     """Make the shared warehouse small; how large it was and is."""
     return compact_shared(named_place(settings), keep_days=keep_days)
+
+
+def upgrade_now(settings: Settings) -> str | None:
+    """The version of DuckLake that a lake's catalog has now; None: it is no lake."""
+    return upgrade_shared(named_place(settings))
 
 
 def planned_removal(settings: Settings, workspace_id: str) -> Removal:

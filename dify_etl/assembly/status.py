@@ -15,6 +15,7 @@ import duckdb
 
 from dify_etl.assembly.connection import home_of
 from dify_etl.assembly.night_times import next_night, nights_due
+from dify_etl.assembly.same_workspace import homes_of_same_workspace
 from dify_etl.home import COPY, Home
 from dify_etl.operations.keys.states import OVER
 from dify_etl.settings import Settings, copy_folder_of
@@ -102,6 +103,7 @@ class Status:
     missed_run: datetime | None  # the newest scheduled time after which no whole run came
     is_unpublished: bool  # the last run ended before it made the copy for analysts anew
     shared_behind: SharedBehind | None  # the shared warehouse lacks what was published
+    other_homes: tuple[str, ...]  # they hold the same workspace
     feeds: tuple[FeedStatus, ...]
     verdict: Verdict
     documents: Documents
@@ -138,6 +140,7 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
             missed_run=missed_run(settings, _all_read_at(database), now),
             is_unpublished=_is_unpublished(last_run, published) and not is_running,
             shared_behind=None if is_running else _shared_behind(settings),
+            other_homes=tuple(map(str, homes_of_same_workspace(home.path))),
             feeds=_feeds(database),
             verdict=read_verdict(database),
             documents=_documents(database),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+from dify_etl.assembly.same_workspace import WHAT_TO_DO
 from dify_etl.assembly.status import FeedStatus, Status
 
 FEED_HEADINGS = (
@@ -51,6 +52,8 @@ def times(status: Status) -> list[str]:
         lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")
     if behind := status.shared_behind:
         lines.append(f"Not in the shared warehouse: {behind.reason}.")
+    if others := ", ".join(status.other_homes):
+        lines.append(f"Other homes hold the same workspace: {others}. {WHAT_TO_DO}")
     due = _at(status.next_run)
     lines.append(f"Next run: {due}, where `dify-etl serve` or `dify-etl dev` keeps the schedule.")
     if not status.is_live:

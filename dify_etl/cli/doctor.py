@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dify_etl.assembly.connection import copy_place, effective_settings, home_of
+from dify_etl.assembly.same_workspace import WHAT_TO_DO, homes_of_same_workspace
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.dify_findings import examine_dify
 from dify_etl.cli.findings import Finding, rows_of, show_findings
@@ -51,6 +52,9 @@ def _examine_home(settings: Settings) -> Iterator[Finding]:
         return
     yield _tried("sync lock", lambda: _lock(home))
     yield _tried("live file", lambda: _live(home))
+    if others := homes_of_same_workspace(home):
+        told = f"other homes hold the same workspace: {', '.join(map(str, others))}"
+        yield Finding("other homes", told, WHAT_TO_DO)
     yield _tried("privacy", lambda: _privacy(home))
     if settings.warehouse is not None and not settings.is_simulated:
         yield _tried("shared warehouse", lambda: _shared(settings, home))

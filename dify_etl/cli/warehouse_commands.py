@@ -17,13 +17,25 @@ warehouse = Commands(
 
 
 @warehouse.command("publish", over=Over.LOOKED_AT)
-def publish(*, as_json: Json = False, debug: Debug = False) -> None:
+def publish(
+    *,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="This home replaces the one that published the workspace so far, for good: rows "
+            "that it lacks are gone there.",
+        ),
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Bring this home's published copy into the shared warehouse now; every sync does it."""
     with clear_errors(debug=debug):
         from dify_etl.assembly.connection import effective_settings
         from dify_etl.assembly.sharing import publish_now
 
-        done = publish_now(effective_settings())
+        done = publish_now(effective_settings(), takes_over=take_over)
         if as_json:
             print_json(asdict(done))
         else:
@@ -80,6 +92,22 @@ def compact(
         else:
             _say(f"before: {_size(before.files, before.bytes, before.snapshots)}")
             _say(f"after: {_size(after.files, after.bytes, after.snapshots)}")
+
+
+@warehouse.command("upgrade")
+def upgrade(*, as_json: Json = False, debug: Debug = False) -> None:
+    """Bring a lake's catalog to the DuckLake of this DuckDB; an older DuckDB opens it no more."""
+    with clear_errors(debug=debug):
+        from dify_etl.assembly.connection import effective_settings
+        from dify_etl.assembly.sharing import upgrade_now
+
+        version = upgrade_now(effective_settings())
+        if as_json:
+            print_json({"ducklake_version": version})
+        elif version is None:
+            _say("The shared warehouse is a file, which needs no upgrade")
+        else:
+            _say(f"The catalog of the lake is of DuckLake {version}")
 
 
 @warehouse.command("remove")

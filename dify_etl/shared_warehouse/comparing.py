@@ -10,9 +10,11 @@ from dify_etl.shared_warehouse.copied_tables import (
     CopiedTable,
     compared_rows,
     shared_columns,
+    spelled_as_held,
     tables_of_copy,
 )
 from dify_etl.shared_warehouse.engines import SharedWarehouse, attach_copy, opened_to_read
+from dify_etl.shared_warehouse.lake_files import require_files
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import (
     published_tables,
@@ -38,15 +40,18 @@ def compare_shared(place: SharedPlace, copy: Path) -> list[TableComparison]:
     """Every table of the published copy beside the workspace's rows in the shared warehouse, and
     every other table in which the workspace has rows there.
 
-    SharedWarehouseBusy, SharedWarehouseUnavailable, NothingPublished.
+    SharedWarehouseBusy, SharedWarehouseUnavailable, SharedFilesLost, NothingPublished.
     """
     require_copy(copy)
     with opened_to_read(place) as warehouse:
         attach_copy(warehouse, copy)
         workspace_id = workspace_of_copy(warehouse, copy).workspace_id
         try:
+            require_files(warehouse, workspace_id)
             held = shared_columns(warehouse)
-            tables = {one.qualified: one for one in tables_of_copy(warehouse)}
+            tables = {
+                one.qualified: one for one in spelled_as_held(tables_of_copy(warehouse), held)
+            }
             found = [
                 _compared(warehouse, workspace_id, one, held.get(name))
                 for name, one in tables.items()

@@ -5,6 +5,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from string import ascii_lowercase, ascii_uppercase
 
 from dify_etl.shared_warehouse.engines import WORKSPACE, SharedWarehouse
 from dify_etl.warehouse.published_copy import identifier
@@ -16,10 +17,13 @@ SCHEMAS = ("raw", "ops", "staging", "marts")
 VIEWS = ("stg_apps", "stg_datasets", "stg_documents", "stg_members")
 MONTH_OF_NO_DAY = date(1, 1, 1)
 NO_MONTH = f"DATE '{MONTH_OF_NO_DAY}'"
+# What is before, after or infinite is no day of which a month could be told.
+_FIRST_DAY, _LAST_DAY = "DATE '0001-01-01'", "DATE '9999-12-31'"
 # By what rows are sorted within an app, where a table has it.
 _TIMES = ("created_at", "message_created_at", "started_at", "read_at")
 
 _TEXTS = ("VARCHAR", "JSON")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _NARROW = (
     *("BOOLEAN", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "DATE", "TIME", "TIMESTAMP"),
     "TIMESTAMP WITH TIME ZONE",
@@ -60,7 +64,8 @@ class CopiedTable:
             return "''", NO_MONTH
         day = f"t.{identifier(self.day)}"
         month = f"make_date(year({day}), month({day}), 1)"
-        return "coalesce(t.app_id, '')", f"coalesce({month}, {NO_MONTH})"
+        known = f"CASE WHEN {day} BETWEEN {_FIRST_DAY} AND {_LAST_DAY} THEN {month} END"
+        return "coalesce(t.app_id, '')", f"coalesce({known}, {NO_MONTH})"
 
     def within(self, first: date | None, last: date | None) -> str:
         """Rows `t` of these months, as SQL; without, those of no day. Said of the column itself and
@@ -70,7 +75,7 @@ class CopiedTable:
             return "true"
         day = f"t.{identifier(self.day)}"
         if first is None or last is None:
-            return f"{day} IS NULL"
+            return f"({day} IS NULL OR {day} < {_FIRST_DAY} OR {day} > {_LAST_DAY})"
         last_day = last.replace(day=monthrange(last.year, last.month)[1])
         return f"{day} >= DATE '{first}' AND {day} <= DATE '{last_day}'"
 
@@ -157,11 +162,35 @@ def _gathered(
     for schema, table, column, kind, comment in rows:
         of_table = columns.setdefault((schema, table), {})
         said = comments.setdefault((schema, table), {"": told.get((schema, table)) or ""})
-        if column != WORKSPACE:
+        if folded(column) != WORKSPACE:
             of_table[column] = kind
             said[column] = comment or ""
     for key, of_table in columns.items():
         yield CopiedTable(*key, of_table, {name: one for name, one in comments[key].items() if one})
+
+
+def folded(name: str) -> str:
+    """A name as DuckDB tells names apart: A to Z are a to z, other letters are as they are."""
+    return name.translate(_LOWER)
+
+
+def spelled_as_held(
+    tables: Iterable[CopiedTable], held: Mapping[str, Mapping[str, str]]
+) -> list[CopiedTable]:
+    """The same, with names of tables and columns as the shared warehouse spells them (`held`:
+    columns by schema.name): to DuckDB `Total` and `total` are one.
+    """
+    names = {folded(name): name for name in held}
+    found = []
+    for one in tables:
+        spelled = names.get(folded(one.qualified), one.qualified)
+        columns = {folded(name): name for name in held.get(spelled, ())}
+        of_table = {name: columns.get(folded(name), name) for name in one.columns}
+        schema, _, bare = spelled.partition(".")
+        said = {of_table.get(name, name): comment for name, comment in one.comments.items()}
+        kinds = {of_table[name]: kind for name, kind in one.columns.items()}
+        found.append(CopiedTable(schema, bare, kinds, said))
+    return found
 
 
 def shared_columns(warehouse: SharedWarehouse) -> dict[str, dict[str, str]]:

@@ -10,10 +10,12 @@ import glob
 import logging
 import os
 import random
+import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,9 +28,17 @@ from dify_etl.home import give
 from dify_etl.interrupts import check_interrupt
 from dify_etl.private_files import LockHeld, private_files, process_lock, sync_to_disk
 from dify_etl.shared_warehouse.errors import (
+    SharedCatalogOfAnotherVersion,
     SharedWarehouseBusy,
     SharedWarehouseError,
     SharedWarehouseUnavailable,
+)
+from dify_etl.shared_warehouse.lake_files import (
+    METADATA,
+    claim_files,
+    files_lost,
+    lost_files,
+    require_files,
 )
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.warehouse.copying import copy_file
@@ -37,7 +47,6 @@ from dify_etl.warehouse.published_copy import identifier
 from dify_etl.warehouse.tables import quoted
 
 NAME = "shared"  # of the attached warehouse; that of the published copy is `home`
-METADATA = f"__ducklake_metadata_{NAME}"
 MEMORY_LIMIT = "1GB"  # what needs more spills
 # DuckDB holds a ten thousandth of it for every object that is being written to an S3, for each
 # month of a table: 80 MB as it is set without us, 5 MB with the least that it takes.
@@ -53,11 +62,19 @@ _CONFLICTS = (
     "deadlock detected",
     "database is locked",
 )
+# A compaction deletes what it has merged, under the hands of who began before its commit.
+_GONE = ("no such file", "404 (not found)", "http 404")
 _LOCKED = ("could not set lock", "database is locked")
-# Types of DuckDB that DuckLake does not store.
-_NOT_IN_A_LAKE = ("ENUM", "BIT", "UNION", "BIGNUM", "VARINT")
+# Types that DuckLake stores, as it need not be asked.
+_IN_A_LAKE = re.compile(
+    r"BOOLEAN|INTEGER|(BIG|HUGE)INT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|VARCHAR|JSON|DATE|TIME"
+    r"|TIMESTAMP( WITH TIME ZONE)?"
+)
 _BY_SCHEME = {"s3": "httpfs", "gs": "httpfs", "gcs": "httpfs", "r2": "httpfs", "az": "azure"}
 _BY_CATALOG = {"postgres": "postgres_scanner", "sqlite": "sqlite_scanner"}
+_OTHER_VERSION = re.compile(
+    r"catalog version is (\S+), but the extension requires version ([\w.-]*\w)"
+)
 _SNAPSHOTS = f"FROM ducklake_snapshots('{NAME}')"
 WORKSPACE = "workspace_id"
 log = logging.getLogger(__name__)
@@ -117,11 +134,24 @@ class SharedWarehouse:
                     raise
                 if isinstance(error, duckdb.OutOfMemoryException) and self._take_all_memory():
                     continue
-                if not _is_conflict(error):
+                if self.is_lake and _says(error, _GONE):
+                    self._require_files()
+                elif not _is_conflict(error):
                     raise self.clear(error) from None
             pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 1.5**tries)
             time.sleep(pause * random.uniform(0.5, 1.5))  # nosec B311 # no secret
         raise self.busy()
+
+    def _require_files(self) -> None:
+        """SharedFilesLost when the newest snapshot names a file that is gone; else a new try of the
+        transaction finds what took its place.
+        """
+        try:
+            lost = lost_files(self)
+        except duckdb.Error as error:
+            raise self.clear(error) from None
+        if lost:
+            raise files_lost(self.place, lost)
 
     def _take_all_memory(self) -> bool:
         """Whether there is more than the bound, which is gone then."""
@@ -146,9 +176,21 @@ class SharedWarehouse:
         return unavailable(self.place, error)
 
     def stored_type(self, kind: str) -> str:
-        """The type in which a column of this type is kept."""
-        is_refused = self.is_lake and kind.startswith(_NOT_IN_A_LAKE)
-        return "VARCHAR" if is_refused else kind
+        """The type in which a column of this type is kept: a lake has text for what it does not
+        store, as ENUM, BIT, or an array of fixed length, within lists and structs too.
+        """
+        if not self.is_lake or _IN_A_LAKE.fullmatch(kind):
+            return kind
+        with closing(self.connection.cursor()) as aside:  # an error would end a transaction
+            aside.execute("BEGIN TRANSACTION")
+            try:
+                aside.execute(f"CREATE TABLE {NAME}.main.{identifier(uuid.uuid4().hex)} (x {kind})")
+            except (duckdb.NotImplementedException, duckdb.InvalidInputException):
+                return "VARCHAR"
+            finally:
+                with suppress(duckdb.Error):
+                    aside.execute("ROLLBACK")
+        return kind
 
     def partition(self, table: str, day: str | None) -> None:
         """Have a new table's rows kept by workspace, and by month where they have a day."""
@@ -204,10 +246,12 @@ def compact(warehouse: SharedWarehouse, *, keep_days: int) -> None:
     """Merge small files of a lake, forget snapshots that are older than so many days, and delete
     the files that no snapshot has any more; what cut-off writers left behind as well, after a day.
 
-    What a file has deleted is gone with its swap, see `opened`.
+    What a file has deleted is gone with its swap, see `opened`. Call it under the lock of upkeep.
+    SharedFilesLost, before anything is done, when data files are gone.
     """
     if not warehouse.is_lake:
         return
+    require_files(warehouse)
     old = f"older_than => now() - INTERVAL {int(keep_days)} DAY"
     for call in (
         f"ducklake_rewrite_data_files('{NAME}')",
@@ -256,7 +300,7 @@ def write_catalog_anew(place: SharedPlace) -> None:
             with closing(sqlite3.connect(path, timeout=place.wait_seconds)) as catalog:
                 catalog.execute("VACUUM")
         except sqlite3.Error as error:
-            raise _held(place, str(error)) from None
+            raise held_by(place, str(error)) from None
         return
     anew = path.with_name(f".{path.name}.anew")
     try:
@@ -282,8 +326,8 @@ def _call(warehouse: SharedWarehouse, call: str) -> None:
 
 def delete_left_files(warehouse: SharedWarehouse, workspace_id: str) -> None:
     """Delete what cut-off writers of this workspace left behind in a lake. Call it under the lock
-    of its home, or files that are written now are gone. What is in an object store waits for
-    `compact`.
+    of its home and that of upkeep, or files that are written now are gone. What is in an object
+    store waits for `compact`.
     """
     if not warehouse.is_lake:
         return
@@ -306,11 +350,16 @@ def opened(place: SharedPlace, *, is_anew: bool = False) -> Iterator[SharedWareh
         if not place.is_lake or not place.access.is_shared:
             stack.enter_context(private_files())
         connection = stack.enter_context(_connected(place))
+        warehouse = SharedWarehouse(connection, place)
         if place.is_lake:
             _attach(connection, place, _lake_statement(place))
+            try:
+                claim_files(warehouse)
+            except (OSError, duckdb.Error) as error:
+                raise unavailable(place, error) from None
         else:
             stack.enter_context(_swapped(connection, place, is_anew=is_anew))
-        yield SharedWarehouse(connection, place)
+        yield warehouse
 
 
 @contextmanager
@@ -346,11 +395,14 @@ def _all_memory() -> str:
     return str(most)
 
 
-def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavailable:
-    """The error for what DuckDB or the disk says. Raise it `from None`: causes are shown with their
+def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseError:
+    """The error for what DuckDB or the disk says: SharedWarehouseUnavailable, or
+    SharedCatalogOfAnotherVersion. Raise it `from None`: causes are shown with their
     messages, which quote the address with its password.
     """
     said = place.without_secrets(_first_line(error))
+    if match := _OTHER_VERSION.search(said):
+        return _other_version(place, *match.groups())
     if isinstance(error, duckdb.ConversionException):  # it quotes the value, somebody's text
         said = "a value cannot be of the type that a column has, or gets, there"
     todo = "Correct DIFY_ETL_WAREHOUSE or DIFY_ETL_LAKE_PATH, or what stands in the way (server, "
@@ -364,13 +416,56 @@ def unavailable(place: SharedPlace, error: Exception) -> SharedWarehouseUnavaila
     )
 
 
+def _other_version(place: SharedPlace, held: str, ours: str) -> SharedCatalogOfAnotherVersion:
+    is_older = _numbers(held) <= _numbers(ours)  # 0.4-dev1 is before 0.4
+    older = (
+        "`dify-etl warehouse upgrade` brings it to this version, once and for all: from then on "
+        f"analysts, and other homes, need DuckDB {duckdb.__version__} or newer. Back the catalog "
+        "up first."
+    )
+    newer = "A newer DuckDB upgraded it: upgrade dify-etl here, as in the home that did so."
+    return SharedCatalogOfAnotherVersion(
+        f"the catalog of the lake is of DuckLake {held}, that of DuckDB {duckdb.__version__} is "
+        f"{ours}",
+        where=place.name,
+        hint=older if is_older else newer,
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(one) for one in re.findall(r"\d+", version)][:2]
+
+
+def upgrade_catalog(place: SharedPlace) -> str:
+    """Bring a lake's catalog to the version of DuckLake that this DuckDB has; answers which that
+    is. An older DuckDB opens it no more. SharedWarehouseBusy, SharedWarehouseUnavailable,
+    SharedCatalogOfAnotherVersion: it is newer.
+    """
+    with _connected(place) as connection:
+        try:
+            _attach(connection, place, _lake_statement(place))
+        except SharedCatalogOfAnotherVersion as error:
+            try:
+                _attach(connection, place, _lake_statement(place, "AUTOMATIC_MIGRATION TRUE"))
+            except SharedWarehouseUnavailable as failed:
+                if "are supported" not in failed.what:
+                    raise
+                raise error from None
+        version = "SELECT value FROM {}.ducklake_metadata WHERE key = 'version'"
+        return str(SharedWarehouse(connection, place).value(version.format(METADATA)))
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _is_conflict(error: duckdb.Error) -> bool:
+    return not _says(error, ("permission denied",)) and _says(error, _CONFLICTS)
+
+
+def _says(error: duckdb.Error, signs: Iterable[str]) -> bool:
     said = str(error).lower()
-    return "permission denied" not in said and any(sign in said for sign in _CONFLICTS)
+    return any(sign in said for sign in signs)
 
 
 @contextmanager
@@ -462,11 +557,12 @@ def _attach(connection: duckdb.DuckDBPyConnection, place: SharedPlace, statement
             if not is_passing:
                 raise unavailable(place, error) from None
             if time.monotonic() >= deadline:
-                raise _held(place, place.without_secrets(_first_line(error))) from None
+                raise held_by(place, place.without_secrets(_first_line(error))) from None
         time.sleep(random.uniform(0.02, 0.1))  # nosec B311 # no secret
 
 
-def _held(place: SharedPlace, holder: str) -> SharedWarehouseBusy:
+def held_by(place: SharedPlace, holder: str) -> SharedWarehouseBusy:
+    """That somebody else has it, in words."""
     return SharedWarehouseBusy(
         f"another process holds it: {holder}; waited {place.wait_seconds:g} s",
         where=place.name,
@@ -484,7 +580,7 @@ def _swapped(
 
     def refused(error: OSError | LockHeld) -> Exception:
         is_held = isinstance(error, LockHeld)
-        return _held(place, str(error)) if is_held else unavailable(place, error)
+        return held_by(place, str(error)) if is_held else unavailable(place, error)
 
     lock = target.with_name(f"{target.name}.lock")
     with process_lock(lock, wait_seconds=place.wait_seconds, refused=refused):

@@ -52,6 +52,11 @@ class SharedPlace:
         return Path(self._behind_lake.removeprefix(f"{self.catalog}:"))
 
     @property
+    def catalog_address(self) -> str:
+        """How PostgreSQL is reached, where it has the catalog; it may hold a password."""
+        return self._behind_lake.removeprefix(f"{self.catalog}:")
+
+    @property
     def name(self) -> str:
         """The same for people: without passwords."""
         return self.without_secrets(self.target.get_secret_value())

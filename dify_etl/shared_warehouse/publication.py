@@ -7,7 +7,7 @@ one now are deleted and inserted anew. Whoever was cut off says it once more.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +20,9 @@ from dify_etl.shared_warehouse.copied_tables import (
     SCHEMAS,
     CopiedTable,
     compared_rows,
+    folded,
     shared_columns,
+    spelled_as_held,
     tables_of_copy,
 )
 from dify_etl.shared_warehouse.engines import (
@@ -35,7 +37,9 @@ from dify_etl.shared_warehouse.engines import (
 )
 from dify_etl.shared_warehouse.errors import SharedTableRefused, SharedWarehouseRefused
 from dify_etl.shared_warehouse.inserts import insert_differing
+from dify_etl.shared_warehouse.lake_files import lake_files, let_go, require_files
 from dify_etl.shared_warehouse.place import SharedPlace
+from dify_etl.shared_warehouse.upkeep_lock import upkeep_lock
 from dify_etl.warehouse.errors import NothingPublished
 from dify_etl.warehouse.published_copy import identifier
 from dify_etl.warehouse.tables import Column, Table, quoted, table_comment
@@ -53,6 +57,7 @@ PUBLICATIONS = Table(
         Column("through_date", "DATE", "The last local day that the workspace's rows cover."),
         Column("partitions", "BIGINT", "How many partitions were replaced."),
         Column("rows", "BIGINT", "How many rows were inserted."),
+        Column("home_id", "VARCHAR", "The home that published it; null: before homes had ids."),
     ),
     keeps_history=False,
 )
@@ -100,6 +105,7 @@ class Workspace:
     workspace_id: str
     server_origin: str
     through: date | None
+    home_id: str | None = None
 
 
 def publish_shared(
@@ -109,27 +115,44 @@ def publish_shared(
     run_id: str,
     is_purged: bool = False,
     is_compared: bool = False,
+    home_id: str | None = None,
+    takes_over: bool = False,
 ) -> Publication:
     """Make the workspace's rows in the shared warehouse those of the copy. With `is_purged` nothing
     is kept of what they were before: no snapshot, no file, no free block. With `is_compared` rows
     that somebody changed or deleted there are found as well: all values are read, digests not
-    believed. Call it under the home's lock: of two copies of a workspace the later call would win,
-    not the newer copy.
+    believed; and a lake lets go of data files of the workspace that are gone. Call it under the
+    home's lock: of two copies of a workspace the later call would win, not the newer copy.
+
+    `home_id` tells the home from others of the same workspace, of which only the one that published
+    last may publish again, unless this one `takes_over`.
 
     SharedTableRefused: all is published but the tables that it names, of which the last rows stay
     (with `is_purged`: none). SharedWarehouseBusy, SharedWarehouseUnavailable,
-    SharedWarehouseRefused: it is as it was before. NothingPublished: the copy is missing.
+    SharedWarehouseRefused, SharedFilesLost: it is as it was before. NothingPublished: the copy is
+    missing.
     """
     require_copy(copy)
-    with opened(place, is_anew=is_purged) as warehouse:
-        done = publish_into(
-            warehouse, copy, run_id=run_id, is_compared=is_compared, is_purged=is_purged
-        )
+    if is_compared:
+        _let_go_of_lost_of(place, copy)
+    with ExitStack() as stack:
         if is_purged:
-            purge(warehouse)
-            delete_left_files(warehouse, done.workspace_id)
-    if is_purged:
-        write_catalog_anew(place)
+            stack.enter_context(upkeep_lock(place))
+        with opened(place, is_anew=is_purged) as warehouse:
+            done = publish_into(
+                warehouse,
+                copy,
+                run_id=run_id,
+                is_compared=is_compared,
+                is_purged=is_purged,
+                home_id=home_id,
+                takes_over=takes_over,
+            )
+            if is_purged:
+                purge(warehouse)
+                delete_left_files(warehouse, done.workspace_id)
+        if is_purged:
+            write_catalog_anew(place)
     if done.left_out:
         raise SharedTableRefused(
             f"{described(done.left_out)}, and neither type holds the values of both; all other "
@@ -158,13 +181,16 @@ def publish_into(
     run_id: str,
     is_compared: bool = False,
     is_purged: bool = False,
+    home_id: str | None = None,
+    takes_over: bool = False,
 ) -> Publication:
     """The same into an open warehouse, before what a purge takes out; tables that are left out are
     in the answer.
     """
     attach_copy(warehouse, copy)
     try:
-        workspace = workspace_of_copy(warehouse, copy)
+        workspace = replace(workspace_of_copy(warehouse, copy), home_id=home_id)
+        require_files(warehouse, workspace.workspace_id, is_cheap=True)
         tables = tables_of_copy(warehouse)
         for _ in range(MAX_TRIES):
             fitting = _fitting(warehouse, workspace, tables)
@@ -177,6 +203,7 @@ def publish_into(
                     run_id,
                     kept=() if is_purged else [one.table for one in fitting.misfits],
                     is_compared=is_compared,
+                    takes_over=takes_over,
                 )
     except duckdb.Error as error:
         raise warehouse.clear(error) from None
@@ -203,6 +230,9 @@ class _Fitting:
         names = [one.qualified for one, _ in self.tables]
         if any(held.get(name) != self.held.get(name) for name in names):
             raise _TypesMoved
+        # Another one may have made a table meanwhile whose name differs in case alone.
+        if {folded(name) for name in names if name not in held} & {folded(name) for name in held}:
+            raise _TypesMoved
         return held
 
 
@@ -214,11 +244,19 @@ def _published(
     *,
     kept: Collection[str],
     is_compared: bool,
+    takes_over: bool,
 ) -> Publication:
     publication_id = str(uuid.uuid4())
     done = warehouse.transaction(
         lambda: _publish(
-            warehouse, workspace, fitting, publication_id, run_id, kept, is_compared=is_compared
+            warehouse,
+            workspace,
+            fitting,
+            publication_id,
+            run_id,
+            kept,
+            is_compared=is_compared,
+            takes_over=takes_over,
         ),
         message=f"workspace {workspace.workspace_id}, publication {publication_id}",
         mark=publication_id,
@@ -232,7 +270,7 @@ def _fitting(
     # Before the transaction: a value that cannot be cast would end it.
     held = shared_columns(warehouse)
     found, misfits = [], []
-    for one in tables:
+    for one in spelled_as_held(tables, held):
         there = held.get(one.qualified, {})
         changed = columns_to_change(warehouse, workspace.workspace_id, one, there)
         if isinstance(changed, Misfit):
@@ -287,33 +325,23 @@ def _publish(
     kept: Collection[str],
     *,
     is_compared: bool,
+    takes_over: bool,
 ) -> Publication:
     tables = [one for one, _ in fitting.tables]
     held = fitting.still_held(warehouse)
-    if not held:
+    if PUBLICATIONS.qualified not in held:
         for schema in SCHEMAS:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS shared.{schema}")
     for own in OWN_TABLES:
-        if own.qualified not in held:
-            _make_own(warehouse, own)
+        _ensure_own(warehouse, own, held.get(own.qualified))
     _check_server(warehouse, workspace, is_new="ops.source" not in held)
+    if not takes_over:
+        _check_home(warehouse, workspace)
     types = {
         one.qualified: _ensure(warehouse, one, held.get(one.qualified), changed)
         for one, changed in fitting.tables
     }
-    # A table that is made now is empty, whatever its digests say: somebody dropped it.
-    anew = {
-        one.qualified for one, changed in fitting.tables if changed or one.qualified not in held
-    }
-    if is_compared:
-        anew |= {
-            one.qualified
-            for one, changed in fitting.tables
-            if not (there := held.get(one.qualified))
-            or {*one.columns} - {*there}
-            or changed
-            or not compared_rows(warehouse, workspace.workspace_id, one, there)[2]
-        }
+    anew = _tables_anew(warehouse, workspace, fitting, held, is_compared=is_compared)
     if "ops.source" not in held:
         warehouse.execute(_WORKSPACES)
     differing = _find_differing(warehouse, workspace, anew, kept)
@@ -328,20 +356,69 @@ def _publish(
             warehouse.execute(f"DELETE FROM {gone} WHERE {_OURS}", [workspace.workspace_id])
     _note(warehouse, workspace)
     replaced = sum(count for _, count, _ in differing)
+    told = {
+        "workspace_id": workspace.workspace_id,
+        "publication_id": publication_id,
+        "run_id": run_id,
+        "through_date": workspace.through,
+        "partitions": replaced,
+        "rows": rows,
+        "home_id": workspace.home_id,
+    }
+    # After the last one, whatever the clocks of two machines say: that tells whose home it is.
     warehouse.execute(
-        f"INSERT INTO shared.{PUBLICATIONS.qualified} SELECT ?, ?, now(), ?, ?, ?, ?",
-        [workspace.workspace_id, publication_id, run_id, workspace.through, replaced, rows],
+        f"""INSERT INTO shared.{PUBLICATIONS.qualified} (published_at, {", ".join(told)})
+        SELECT greatest(now(), max(published_at) + INTERVAL 1 MICROSECOND),
+            {", ".join("?" for _ in told)}
+        FROM shared.{PUBLICATIONS.qualified} WHERE {_OURS}""",
+        [*told.values(), workspace.workspace_id],
     )
     return Publication(workspace.workspace_id, publication_id, len(differing), replaced, rows)
 
 
-def _make_own(warehouse: SharedWarehouse, table: Table) -> None:
-    columns = ", ".join(f"{identifier(one.name)} {one.type}" for one in table.columns)
+def _tables_anew(
+    warehouse: SharedWarehouse,
+    workspace: Workspace,
+    fitting: _Fitting,
+    held: Mapping[str, Mapping[str, str]],
+    *,
+    is_compared: bool,
+) -> set[str]:
+    """The tables whose rows there are deleted and written anew whatever the digests say; `held` is
+    what was there before.
+    """
+    if not _has_digests(warehouse, workspace):  # nothing tells what the workspace has there
+        return {one.qualified for one, _ in fitting.tables}
+    # A table that is made now is empty: somebody dropped it.
+    anew = {
+        one.qualified for one, changed in fitting.tables if changed or one.qualified not in held
+    }
+    if is_compared:
+        anew |= {
+            one.qualified
+            for one, changed in fitting.tables
+            if not (there := held.get(one.qualified))
+            or {*one.columns} - {*there}
+            or changed
+            or not compared_rows(warehouse, workspace.workspace_id, one, there)[2]
+        }
+    return anew
+
+
+def _ensure_own(warehouse: SharedWarehouse, table: Table, held: Mapping[str, str] | None) -> None:
     name = f"shared.{table.qualified}"
-    warehouse.execute(f"CREATE TABLE {name} ({columns})")
-    warehouse.partition(name, None)
-    comments = {one.name: one.description for one in table.columns}
-    _comment(warehouse, name, {"": table_comment(table)} | comments)
+    if held is None:
+        columns = ", ".join(f"{identifier(one.name)} {one.type}" for one in table.columns)
+        warehouse.execute(f"CREATE TABLE {name} ({columns})")
+        warehouse.partition(name, None)
+        _comment(warehouse, name, {"": table_comment(table)})
+    for one in table.columns:
+        if held is None or one.name not in held:
+            if held is not None:  # an older release made it
+                warehouse.execute(
+                    f"ALTER TABLE {name} ADD COLUMN {identifier(one.name)} {one.type}"
+                )
+            _comment(warehouse, name, {one.name: one.description})
 
 
 def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: bool) -> None:
@@ -362,6 +439,75 @@ def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: b
         hint="If the server moved, `dify-etl warehouse remove` takes the rows of before out. Of "
         "two copies of one Dify only one can be in it.",
     )
+
+
+def _check_home(warehouse: SharedWarehouse, workspace: Workspace) -> None:
+    """SharedWarehouseRefused when another home published the workspace last: of two homes each
+    would delete what the other one kept and Dify has no more, night after night. Homes that
+    published before they had an id go on.
+    """
+    found = warehouse.rows(
+        f"""SELECT home_id, strftime(published_at, '%Y-%m-%d %H:%M')
+        FROM shared.{PUBLICATIONS.qualified} WHERE {_OURS} AND home_id IS NOT NULL
+        ORDER BY published_at DESC LIMIT 1""",
+        [workspace.workspace_id],
+    )
+    if not found or found[0][0] == workspace.home_id:
+        return
+    ((held, published_at),) = found
+    raise SharedWarehouseRefused(
+        f"the shared warehouse has workspace {workspace.workspace_id} from another home (id "
+        f"{held}, at {published_at} UTC); this home's id is {workspace.home_id}",
+        where=warehouse.place.name,
+        hint="Only one home of a workspace publishes. Where the workspace has another name now, "
+        "name the home of before in its table of workspaces.toml, as home = "
+        '"dify_data/workspaces/sales": it has what Dify deleted, and keys. Where two accounts read '
+        "one workspace, take one out. Where this home replaces the other one for good: "
+        "`dify-etl warehouse publish --take-over`.",
+    )
+
+
+def _has_digests(warehouse: SharedWarehouse, workspace: Workspace) -> bool:
+    asked = f"SELECT count(*) FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}"
+    return bool(warehouse.value(asked, [workspace.workspace_id]))
+
+
+def _let_go_of_lost_of(place: SharedPlace, copy: Path) -> None:
+    if not place.is_lake:
+        return
+    with opened(place) as warehouse:
+        attach_copy(warehouse, copy)
+        workspace_id = workspace_of_copy(warehouse, copy).workspace_id
+    let_go_of_lost(place, workspace_id)
+
+
+def let_go_of_lost(place: SharedPlace, workspace_id: str) -> None:
+    """Have a lake name no data file of the workspace any more that is gone, so that what is left
+    can be read; the next publication writes their rows anew. A file is as it was.
+    """
+    if not place.is_lake:
+        return
+    # In a connection of its own: DuckLake remembers what its catalog says.
+    with opened(place) as warehouse:
+        try:
+            files = lake_files(warehouse, workspace_id)
+            lost = [one for one in files if one.is_lost]
+            tables = {one.table for one in lost}
+            digests = PUBLISHED_PARTITIONS.qualified
+            if digests in tables:  # without them all tables are written anew: without all of them
+                lost += [one for one in files if one.table == digests and not one.is_lost]
+            elif tables:
+                # First: rows that are gone, while their digests are believed, would not come back.
+                warehouse.transaction(
+                    lambda: warehouse.execute(
+                        f"UPDATE shared.{digests} SET digest = '' "
+                        f"WHERE {_OURS} AND list_contains(?::VARCHAR[], table_name)",
+                        [workspace_id, sorted(tables)],
+                    )
+                )
+            let_go(warehouse, lost)
+        except duckdb.Error as error:
+            raise warehouse.clear(error) from None
 
 
 def _ensure(
@@ -411,11 +557,15 @@ def published_tables(warehouse: SharedWarehouse, workspace_id: str) -> set[str]:
     held = shared_columns(warehouse)
     if PUBLISHED_PARTITIONS.qualified not in held:
         return set()
-    rows = warehouse.rows(
-        f"SELECT DISTINCT table_name FROM shared.{PUBLISHED_PARTITIONS.qualified} WHERE {_OURS}",
-        [workspace_id],
-    )
-    return {str(name) for (name,) in rows if WORKSPACE in held.get(str(name), ())}
+    digests = PUBLISHED_PARTITIONS.qualified
+    files = lake_files(warehouse, workspace_id)
+    names: set[str] = set()
+    if not any(one.is_lost and one.table == digests for one in files):
+        asked = f"SELECT DISTINCT table_name FROM shared.{digests} WHERE {_OURS}"
+        names = {str(name) for (name,) in warehouse.rows(asked, [workspace_id])}
+    if not names:  # they are lost; its files tell as well
+        names = {one.table for one in files} - {one.qualified for one in OWN_TABLES}
+    return {name for name in names if WORKSPACE in held.get(name, ())}
 
 
 def _find_differing(

@@ -14,11 +14,18 @@ from dify_etl.shared_warehouse.engines import (
     opened,
     opened_to_read,
     purge,
+    upgrade_catalog,
     write_catalog_anew,
 )
 from dify_etl.shared_warehouse.errors import SharedWarehouseRefused
+from dify_etl.shared_warehouse.lake_files import lake_files
 from dify_etl.shared_warehouse.place import SharedPlace
-from dify_etl.shared_warehouse.publication import OWN_TABLES, published_tables
+from dify_etl.shared_warehouse.publication import (
+    OWN_TABLES,
+    let_go_of_lost,
+    published_tables,
+)
+from dify_etl.shared_warehouse.upkeep_lock import upkeep_lock
 from dify_etl.warehouse.published_copy import identifier
 
 
@@ -40,11 +47,11 @@ def compact_shared(place: SharedPlace, *, keep_days: int) -> tuple[Figures, Figu
     """Merge small files, let go of snapshots older than `keep_days` days and of files that nothing
     names any more; a file is written anew. Answers how large it was and is.
 
-    SharedWarehouseBusy, SharedWarehouseUnavailable.
+    SharedWarehouseBusy, SharedWarehouseUnavailable, SharedFilesLost.
     """
     with opened_to_read(place) as warehouse:
         before = figures(warehouse)
-    with opened(place, is_anew=True) as warehouse:
+    with upkeep_lock(place), opened(place, is_anew=True) as warehouse:
         compact(warehouse, keep_days=keep_days)
     with opened_to_read(place) as warehouse:
         return before, figures(warehouse)
@@ -63,32 +70,38 @@ def remove_workspace(place: SharedPlace, plan: Removal) -> Removal:
     """Delete all rows of a workspace, from older snapshots and free blocks too; answers what was
     deleted, which is more than planned when its home published meanwhile.
     """
-    with opened(place, is_anew=True) as warehouse:
-        done = warehouse.transaction(
-            lambda: _removed(warehouse, plan.workspace_id),
-            message=f"workspace {plan.workspace_id} removed",
-        )
-        purge(warehouse)
-    write_catalog_anew(place)
+    with upkeep_lock(place):
+        let_go_of_lost(place, plan.workspace_id)
+        with opened(place, is_anew=True) as warehouse:
+            done = warehouse.transaction(
+                lambda: _removed(warehouse, plan.workspace_id),
+                message=f"workspace {plan.workspace_id} removed",
+            )
+            purge(warehouse)
+        write_catalog_anew(place)
     return done
+
+
+def upgrade_shared(place: SharedPlace) -> str | None:
+    """Bring a lake's catalog to the version of DuckLake that this DuckDB has: answers which. None:
+    a file needs nothing. See `upgrade_catalog`.
+    """
+    if not place.is_lake:
+        return None
+    with upkeep_lock(place):
+        return upgrade_catalog(place)
 
 
 def finish_removal(place: SharedPlace) -> None:
     """What a removal does after its rows are deleted: for one that was cut off then."""
-    with opened(place, is_anew=True) as warehouse:
-        purge(warehouse)
-    write_catalog_anew(place)
+    with upkeep_lock(place):
+        with opened(place, is_anew=True) as warehouse:
+            purge(warehouse)
+        write_catalog_anew(place)
 
 
 def _planned(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
-    rows: dict[str, int] = {}
-    for name, source in _sources(warehouse, workspace_id):
-        counted = warehouse.value(
-            f"SELECT count(*) FROM {source} WHERE workspace_id = ?", [workspace_id]
-        )
-        if counted:
-            rows[name] = int(counted)
-    if rows:
+    if rows := _counted(warehouse, workspace_id):
         return Removal(workspace_id, rows)
     held = [str(row[0]) for row in _workspaces(warehouse)]
     raise SharedWarehouseRefused(
@@ -98,12 +111,29 @@ def _planned(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
     )
 
 
-def _removed(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
-    plan = _planned(warehouse, workspace_id)
+def _counted(warehouse: SharedWarehouse, workspace_id: str) -> dict[str, int]:
+    """Its rows by table; where files are gone, as the catalog has them."""
+    files = lake_files(warehouse, workspace_id)
+    lost = {one.table for one in files if one.is_lost}
+    rows: dict[str, int] = {}
     for name, source in _sources(warehouse, workspace_id):
-        if name in plan.rows:
+        if name in lost:
+            counted = sum(one.rows for one in files if one.table == name)
+        else:
+            counted = warehouse.value(
+                f"SELECT count(*) FROM {source} WHERE workspace_id = ?", [workspace_id]
+            )
+        if counted:
+            rows[name] = int(counted)
+    return rows
+
+
+def _removed(warehouse: SharedWarehouse, workspace_id: str) -> Removal:
+    rows = _counted(warehouse, workspace_id)
+    for name, source in _sources(warehouse, workspace_id):
+        if name in rows:
             warehouse.execute(f"DELETE FROM {source} WHERE workspace_id = ?", [workspace_id])
-    return plan
+    return Removal(workspace_id, rows)
 
 
 def _sources(warehouse: SharedWarehouse, workspace_id: str) -> list[tuple[str, str]]:

@@ -118,6 +118,47 @@ def test_all_workspaces_of_a_file_publish(loaded: Shell, tmp_path: Path) -> None
     assert shell.run_anew("warehouse", "check", "--workspace", "old").code == 0
 
 
+def test_workspace_of_another_name_is_no_other_one(loaded: Shell, tmp_path: Path) -> None:
+    """Renamed, it would begin an empty home, and what the old one kept would be gone there: it is
+    refused, status and doctor say so, and with the home of before it goes on.
+    """
+    shell = copied(loaded, tmp_path)
+    (tmp_path / "workspaces").mkdir()
+    (tmp_path / "home").rename(old := tmp_path / "workspaces" / "sales")
+    shell.variables |= {
+        "DIFY_ETL_HOME": str(tmp_path),
+        "DIFY_ETL_WAREHOUSE": str(tmp_path / "shared.duckdb"),
+        "OF_ALL": shell.variables.pop("DIFY_PASSWORD"),
+    }
+    server, email = shell.variables.pop("DIFY_BASE_URL"), shell.variables.pop("DIFY_EMAIL")
+
+    def named(name: str, *more: str) -> None:
+        lines = (f'base_url = "{server}"', f'email = "{email}"', 'password_env = "OF_ALL"', *more)
+        (tmp_path / "workspaces.toml").write_text("\n".join([f"[workspaces.{name}]", *lines]))
+
+    def published() -> list[tuple[object, ...]]:
+        with opened_to_read(tmp_path / "shared.duckdb") as connection:
+            asked = "SELECT app_id, count(*) FROM raw.apps GROUP BY ALL ORDER BY 1"
+            return connection.execute(asked).fetchall()
+
+    named("sales")
+    answer = shell.run("sync", "--feed", "members")
+    assert answer.code == 0, answer.text
+    before = published()
+    assert before
+    named("vertrieb")
+    answer = shell.run("sync", "--feed", "members")
+    assert (answer.code, "SharedWarehouseRefused" in answer.text) == (1, True), answer.text
+    assert published() == before
+    assert json.loads(shell.run("status", "--json").out)["other_homes"] == [str(old.resolve())]
+    for words in (["status"], ["doctor", "--json"]):
+        told = shell.run(*words)
+        assert (told.code, str(old.resolve()) in told.text) == (1, True), told.text
+    named("vertrieb", f'home = "{old}"')
+    answer = shell.run("sync", "--feed", "members")
+    assert answer.code == 0, answer.text
+
+
 def test_without_the_setting_nothing_is_shared(own_copy: Shell) -> None:
     """The commands say what to set; a demo stays in its home."""
     answer = own_copy.run("warehouse", "publish")

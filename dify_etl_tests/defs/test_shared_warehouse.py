@@ -8,10 +8,11 @@ from pydantic import SecretStr
 
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.location import ALONE
-from dify_etl.defs.resources import home_held
+from dify_etl.defs.resources import clear_failures, home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, night_config
 from dify_etl.settings import Settings
 from dify_etl.shared_warehouse.comparing import compare_shared
+from dify_etl.shared_warehouse.errors import SharedWarehouseBusy, SharedWarehouseUnavailable
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.sync.opening import open_home
 from dify_etl_tests.defs.night import QUIET, settings_for
@@ -75,6 +76,19 @@ def test_published_copy_is_brought_to_it(tmp_path: Path) -> None:
     failed = [event.step_key for event in result.all_events if event.is_step_failure]
     done = [event.step_key for event in result.all_events if event.is_step_success]
     assert (failed, done) == (["shared_warehouse"], ["published_copy"])
+
+
+def test_busy_one_is_tried_again() -> None:
+    """It passes by itself, as a live file that somebody holds does; an address that is wrong waits
+    for a person.
+    """
+    told = {"where": "shared", "hint": "Wait."}
+    with pytest.raises(dg.RetryRequested), clear_failures(failed_tries=0):
+        raise SharedWarehouseBusy("another process holds it", **told)
+    with pytest.raises(dg.Failure), clear_failures(failed_tries=2):
+        raise SharedWarehouseBusy("another process holds it", **told)
+    with pytest.raises(dg.Failure), clear_failures(failed_tries=0):
+        raise SharedWarehouseUnavailable("no such server", **told)
 
 
 @pytest.mark.parametrize("target", ["", "shared.duckdb"])

@@ -19,7 +19,8 @@ SOAK = int(os.environ.get("SOAK_LAKE", "0"))
 LAKES = ("duckdb", "sqlite", "postgres") if SOAK else ("duckdb",)
 KINDS = LAKES if HAS_LAKE else ("file",)
 # Not imported in vain: they need what only a lake has.
-collect_ignore = [] if HAS_LAKE else ["test_object_store.py", "test_whole_workspaces.py"]
+_OF_LAKES = ["test_lake_upkeep.py", "test_object_store.py", "test_whole_workspaces.py"]
+collect_ignore = [] if HAS_LAKE else _OF_LAKES
 MakePlace = Callable[[str], SharedPlace]
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from dify_etl.shared_warehouse import engines, publication
 from dify_etl.shared_warehouse.comparing import compare_shared
-from dify_etl.shared_warehouse.engines import METADATA, opened
+from dify_etl.shared_warehouse.engines import opened
+from dify_etl.shared_warehouse.lake_files import METADATA
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl_tests.shared_warehouse.conftest import HAS_LAKE, KINDS, SOAK, MakePlace

@@ -12,7 +12,11 @@ from pydantic import SecretStr
 from dify_etl.shared_warehouse import engines
 from dify_etl.shared_warehouse.comparing import compare_shared
 from dify_etl.shared_warehouse.engines import SharedWarehouse, opened
-from dify_etl.shared_warehouse.errors import SharedWarehouseUnavailable
+from dify_etl.shared_warehouse.errors import (
+    SharedFilesLost,
+    SharedWarehouseRefused,
+    SharedWarehouseUnavailable,
+)
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl.shared_warehouse.upkeep import compact_shared
@@ -62,8 +66,8 @@ def objects(endpoint: str) -> dict[str, bytes]:
 
 
 def test_lake_in_s3(s3: str, tmp_path: Path) -> None:
-    """Published, compared, compacted; a forgotten text is in no object; and no key is said when
-    the bucket is not there.
+    """Published, compared, compacted; a forgotten text is in no object; one that is gone is noticed
+    and written anew, a second lake refused, and no key is said when the bucket is not there.
     """
     catalog = SecretStr(f"ducklake:{tmp_path}/catalog.duckdb")
     place = SharedPlace(catalog, f"s3://{BUCKET}/dify", tmp_path / "spill")
@@ -83,6 +87,15 @@ def test_lake_in_s3(s3: str, tmp_path: Path) -> None:
     assert not any(MARK.encode() in content for content in objects(s3).values())
     compact_shared(place, keep_days=0)
     assert [one.table for one in compare_shared(place, copy) if not one.is_equal] == []
+    client = boto3.client("s3", endpoint_url=s3, **CREDENTIALS)
+    client.delete_object(Bucket=BUCKET, Key=next(one for one in objects(s3) if "/messages/" in one))
+    with pytest.raises(SharedFilesLost):
+        compact_shared(place, keep_days=0)
+    publish_shared(place, copy, run_id="run", is_compared=True)
+    assert [one.table for one in compare_shared(place, copy) if not one.is_equal] == []
+    another = SecretStr(f"ducklake:{tmp_path}/another.duckdb")
+    with pytest.raises(SharedWarehouseRefused):
+        publish_shared(SharedPlace(another, place.data_path, place.spill), copy, run_id="run")
     elsewhere = SharedPlace(
         SecretStr(f"ducklake:{tmp_path}/other.duckdb"), "s3://nowhere/dify", tmp_path / "spill"
     )
@@ -126,11 +139,12 @@ def test_files_of_other_months_are_not_read(tmp_path: Path) -> None:
     publish_shared(place, copy, run_id="run")
     february = [*data.glob("**/month=2/*.parquet")]
     assert february
+    held = {file: file.read_bytes() for file in february}
     for file in february:
-        file.rename(file.with_suffix(".away"))
+        file.write_bytes(b"no Parquet")
     changed = "month(created_date) IN (1, 3) AND app_id = 'app-0'"
     change(copy, f"UPDATE raw.messages SET query = 'another' WHERE {changed}")
     assert publish_shared(place, copy, run_id="run").partitions == 2
-    for file in february:
-        file.with_suffix(".away").rename(file)
+    for file, content in held.items():
+        file.write_bytes(content)
     assert [one.table for one in compare_shared(place, copy) if not one.is_equal] == []

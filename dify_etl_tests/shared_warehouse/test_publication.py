@@ -268,6 +268,17 @@ def test_what_analysts_make_there_stays_theirs(thorough_place: SharedPlace, tmp_
     assert asked(place, "SELECT count(*) FROM shared.raw.messages") == [(0,)]
 
 
+def test_table_of_ones_own_may_be_there_first(place: SharedPlace, tmp_path: Path) -> None:
+    """A lake that somebody uses already gets what it lacks."""
+    with opened(place) as warehouse:
+        warehouse.execute("CREATE SCHEMA shared.notes")
+        warehouse.execute("CREATE TABLE shared.notes.ours AS SELECT 'a note' AS note")
+    copy = small_copy(tmp_path / "copy.duckdb", "a")
+    publish(place, copy)
+    assert differing(place, copy) == []
+    assert asked(place, "SELECT note FROM shared.notes.ours") == [("a note",)]
+
+
 MINE = "CREATE OR REPLACE TABLE marts.mine AS SELECT 'w' AS workspace_id, {} AS x"
 
 
@@ -317,6 +328,58 @@ def test_table_that_is_left_out_keeps_its_last_rows(
     with pytest.raises(SharedTableRefused):
         publish(place, one, is_purged=True)
     assert asked(place, sql) == held[1:]
+
+
+def test_names_that_differ_in_case_alone_are_one(place: SharedPlace, tmp_path: Path) -> None:
+    """As to DuckDB: `Total` goes where `total` is, and `marts.Own` into `marts.own`."""
+    one, two = small_copy(tmp_path / "a.duckdb", "a"), small_copy(tmp_path / "b.duckdb", "b")
+    publish(place, change(one, "CREATE TABLE marts.own AS SELECT 1 AS total"))
+    publish(place, change(two, 'CREATE TABLE marts."Own" AS SELECT 2 AS "ToTal"'))
+    change(one, 'CREATE OR REPLACE TABLE marts.own AS SELECT 3 AS "Total"')
+    publish(place, change(one, "UPDATE raw.apps SET name = 'later'"))
+    assert differing(place, one) == []
+    assert differing(place, two) == []
+    sql = "SELECT workspace_id, total FROM shared.marts.own ORDER BY 1"
+    assert asked(place, sql) == [("a", 3), ("b", 2)]
+    publish(place, change(one, "DROP TABLE marts.own"), is_purged=True)
+    assert asked(place, sql) == [("b", 2)]
+
+
+@pytest.mark.parametrize("day", ["infinity", "0005-01-01 (BC)"])
+def test_days_of_no_month_are_replaced(day: str, place: SharedPlace, tmp_path: Path) -> None:
+    """They are no month's, as rows without a day: each change leaves one row, not one more."""
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    change(
+        copy,
+        f"""CREATE TABLE marts.own AS SELECT 'app-0' AS app_id, DATE '2026-01-01' AS day, 1 AS n
+        UNION ALL SELECT 'app-0', NULL, 1 UNION ALL SELECT 'app-0', DATE '{day}', 1""",
+    )
+    publish(place, copy)
+    for number in (2, 3):
+        change(copy, f"UPDATE marts.own SET n = {number} WHERE day = '{day}'")
+        publish(place, copy)
+    found = asked(place, "SELECT n FROM shared.marts.own ORDER BY n")
+    assert found == [(1,), (1,), (3,)]
+
+
+@pytest.mark.skipif(not HAS_LAKE, reason="a file keeps every type")
+def test_types_that_a_lake_has_not_are_kept_as_text(place: SharedPlace, tmp_path: Path) -> None:
+    """Within lists and structs as well, and arrays of a fixed length; others as they are."""
+    copy = small_copy(tmp_path / "a.duckdb", "a")
+    change(
+        copy,
+        """CREATE TABLE marts.own AS SELECT [1.5, 2]::FLOAT[2] AS pair,
+        {'mood': 'ok'::ENUM('ok', 'bad')} AS state, ['101'::BIT] AS bits, 'a'::BLOB AS bytes,
+        INTERVAL 1 DAY AS long, MAP {'a': uuid()} AS ids
+        FROM range(2)""",
+    )
+    publish(place, copy)
+    assert differing(place, copy) == []
+    publish(place, change(copy, "INSERT INTO marts.own SELECT * FROM marts.own"))
+    assert differing(place, copy) == []
+    assert asked(place, "SELECT DISTINCT pair, state FROM shared.marts.own") == [
+        ("[1.5, 2.0]", "{'mood': ok}")
+    ]
 
 
 def test_model_of_ones_own_may_change_its_type(thorough_place: SharedPlace, tmp_path: Path) -> None:

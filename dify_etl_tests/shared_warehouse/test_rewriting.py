@@ -11,7 +11,8 @@ from dify_etl.assembly import rewriting
 from dify_etl.assembly.rewriting import rewrite_home
 from dify_etl.raw.privacy import Privacy
 from dify_etl.shared_warehouse.comparing import compare_shared
-from dify_etl.shared_warehouse.engines import METADATA, opened, opened_to_read
+from dify_etl.shared_warehouse.engines import opened, opened_to_read
+from dify_etl.shared_warehouse.lake_files import METADATA
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl.sync.shared_note import shared_behind
