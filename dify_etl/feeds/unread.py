@@ -4,7 +4,7 @@ A slice that failed is told by the verdict. Of what nobody asked for, as after a
 a few days, the ledger says nothing: it follows from what Dify has and from the start date.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -101,12 +101,44 @@ def unread_apps(
     return tuple(UnreadApp(*row) for row in rows)
 
 
+def unread_by_day(
+    database: Database, feed: str, days: Collection[date]
+) -> Mapping[date, Sequence[str]]:
+    """Of these days of a daily feed: the names of the apps that Dify has and that were not read."""
+    rows = database.rows(
+        """SELECT slice_date, list(name ORDER BY name) FROM raw.apps
+        CROSS JOIN (SELECT unnest($days::DATE[]) AS slice_date)
+        ANTI JOIN (SELECT app_id, slice_date FROM ops.slices WHERE feed = $feed)
+            USING (app_id, slice_date)
+        WHERE list_contains($apps, app_id) GROUP BY slice_date""",
+        {
+            "feed": feed,
+            "days": sorted(days),
+            "apps": [app_id for _, app_id in _pairs(database, [feed])],
+        },
+    )
+    return dict(rows)
+
+
+def unlisted_apps(
+    database: Database, feed: str, is_for: Callable[[KnownApp], bool]
+) -> Sequence[str]:
+    """The names of the apps that Dify has whose list of a feed without days was never read."""
+    rows = database.rows("SELECT app_id FROM ops.slices WHERE feed = ?", [feed])
+    read = {app_id for (app_id,) in rows}
+    return [app.name for app in _apps(database) if is_for(app) and app.app_id not in read]
+
+
+def _apps(database: Database) -> list[KnownApp]:
+    rows = database.rows(
+        "SELECT app_id, name, mode, agent_id FROM raw.apps WHERE absent_since IS NULL ORDER BY name"
+    )
+    return [KnownApp(*row) for row in rows]
+
+
 def _pairs(database: Database, feeds: Collection[str]) -> list[tuple[str, str]]:
     """Each of these feeds with each app of Dify that has it."""
-    rows = database.rows(
-        "SELECT app_id, name, mode FROM raw.apps WHERE absent_since IS NULL ORDER BY app_id"
-    )
-    apps = [KnownApp(*row) for row in rows]
+    apps = _apps(database)
     return [
         (feed, app.app_id)
         for feed in feeds
