@@ -19,9 +19,8 @@ from dify_etl.defs.checks import (
     FRESH_WITHIN,
     Metadata,
     check_specs,
+    holes_of,
     judged,
-    missing_lines,
-    missing_slices,
 )
 from dify_etl.defs.groups import RAW
 from dify_etl.defs.location import Location
@@ -71,7 +70,7 @@ def _assets_of(feed: Feed, settings: Settings, at: Location) -> dg.AssetsDefinit
                 own = yield from _read(context, dify_home, feed, chosen, settings, at)
             with dify_home.opened.database() as database:
                 found = list(judged(database, feed, context.selected_asset_check_keys))
-                own = {**own, **_missing(database, feed)}
+                own = {**own, **holes_of(database, feed.name)}
         yield from _in_partitions(context, found)
         if at.feed(feed.name) in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=at.feed(feed.name), metadata=own)
@@ -102,14 +101,14 @@ def _read(
         dify_home.opened.reports.append(report)
         context.log.info(report_line(report))
         days = _days(sync.database, feed)
-        missing = _missing(sync.database, feed)
+        holes = holes_of(sync.database, feed.name)
         asked = _asked_days(context, sync.asked_days)
         healed = {day for day in bad_before if not days.get(day, True)}
         told = sorted({*asked, *healed})
         unread = unread_by_day(sync.database, feed.name, told) if feed.is_daily else {}
         unlisted = _unlisted(sync, feed)
         for name in chosen:
-            metadata = {**_metadata(sync.database, raw_table(name), report), **missing}
+            metadata = {**_metadata(sync.database, raw_table(name), report), **holes}
             if feed.is_daily:
                 counted = _rows_by_day(sync.database, raw_table(name))
                 for day in told:
@@ -119,7 +118,7 @@ def _read(
                     rows = {"dagster/partition_row_count": counted.get(day, 0)}
                     rows |= _never_read(unread.get(day, ()))
                     _tell(context, at.raw(name), {**metadata, **rows}, is_whole=is_whole, day=day)
-            elif missing or unlisted:
+            elif holes or unlisted:
                 _tell(context, at.raw(name), metadata | _never_read(unlisted), is_whole=False)
             else:
                 yield dg.MaterializeResult(asset_key=at.raw(name), metadata=metadata)
@@ -214,11 +213,6 @@ def _days(database: Database, feed: Feed) -> dict[date, bool]:
         [feed.name],
     )
     return dict(rows)
-
-
-def _missing(database: Database, feed: Feed) -> Metadata:
-    missing = missing_slices(database, feed.name)
-    return {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
 
 
 def _spec(feed: Feed, name: str, settings: Settings, at: Location) -> dg.AssetSpec:

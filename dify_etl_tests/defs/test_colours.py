@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
 from dify_etl.feeds.table import FEEDS
 from dify_etl.home import COPY, LIVE
+from dify_etl.sync.accepting import accept, find_bad
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher
 from dify_etl.warehouse.database import open_database
@@ -29,6 +31,7 @@ from dify_etl_tests.sync.workplace import NOW, Workplace
 DAYS = [(NOW - timedelta(days=back)).date().isoformat() for back in (3, 2, 1, 0)]
 RANGE = {RANGE_START: DAYS[0], RANGE_END: DAYS[-1]}
 CONVERSATIONS = dg.AssetKey(["raw", "conversations"])
+WHOLE = dg.AssetCheckKey(CONVERSATIONS, "is_whole")
 VERDICT = dg.AssetKey("sync_verdict")
 # Whole nights are for what the whole of them shows: of most it is one list.
 LISTS = [dg.AssetKey(["raw", "apps"]), CONVERSATIONS]
@@ -55,6 +58,26 @@ class Nights:
 
     def run(self, tags: dict[str, str] | None = None, **chosen: Any) -> dg.ExecuteInProcessResult:
         """One run of the nightly job, over the look-back when no tags are given."""
+        with self.location() as location:
+            return location.resolve_job_def(NIGHTLY_SYNC).execute_in_process(
+                instance=self.instance,
+                tags=RANGE if tags is None else tags,
+                run_config=chosen.pop("config", night_config()) | QUIET,
+                raise_on_error=False,
+                **chosen,
+            )
+
+    def judge(self, checks: dg.Definitions) -> dg.ExecuteInProcessResult:
+        """A run of the job `checks`, which reads nothing."""
+        with self.location() as location:
+            job = dg.Definitions.merge(location, checks).resolve_job_def("checks")
+            return job.execute_in_process(
+                instance=self.instance, run_config=QUIET, raise_on_error=False
+            )
+
+    @contextmanager
+    def location(self) -> Iterator[dg.Definitions]:
+        """The code location over the open home, for one run."""
         self.runs += 1
         with (
             self.place.client() as dify,
@@ -67,14 +90,7 @@ class Nights:
                 wait_seconds=1.0,
             ) as opened,
         ):
-            job = code_location(self.settings, home_held(opened)).resolve_job_def(NIGHTLY_SYNC)
-            return job.execute_in_process(
-                instance=self.instance,
-                tags=RANGE if tags is None else tags,
-                run_config=chosen.pop("config", night_config()) | QUIET,
-                raise_on_error=False,
-                **chosen,
-            )
+            yield code_location(self.settings, home_held(opened))
 
     def told_days(self, run: dg.ExecuteInProcessResult) -> list[str]:
         """Days of raw/conversations that the run materialised."""
@@ -294,6 +310,32 @@ def test_check_of_a_run_without_partitions_is_of_its_days(nights: Nights) -> Non
         assert asyncio.run(record.targets_latest_materialization(loading)), name
         assert record.evaluation is not None
         assert record.evaluation.passed == (name != "is_whole")
+
+
+def test_accepted_hole_is_named_and_fails_no_check(nights: Nights) -> None:
+    """Of its table, and until it changes; the day is as the ledger has it, not whole."""
+    nights.run({}, config={}, asset_selection=LISTS)
+    day = NOW.date() - timedelta(days=1)
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute(
+            "UPDATE ops.slices SET state = 'incomplete', reason = 'planted' "
+            "WHERE feed = 'conversations' AND slice_date = ? AND app_id = ?",
+            [day, app_of(nights.place.world, "chat").id],
+        )
+        how: dict[str, Any] = {"until": None, "by": "ops", "now": NOW}
+        with database.transaction():
+            accept(database, find_bad(database, ["conversations"]), why="purged [x](y)", **how)
+    checks = dg.Definitions(jobs=[dg.define_asset_job("checks", dg.AssetSelection.checks(WHOLE))])
+    assert nights.judge(checks).success
+    passed, told = nights.check()
+    assert passed
+    assert told == f"- the chat app, {day}: purged \\[x\\](y)"
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute("UPDATE ops.slices SET reason = 'another' WHERE reason = 'planted'")
+    nights.judge(checks)
+    passed, told = nights.check()
+    assert not passed
+    assert "another" in told
 
 
 def test_run_without_partitions_says_what_failed(nights: Nights) -> None:
