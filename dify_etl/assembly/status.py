@@ -1,7 +1,8 @@
 """One glance at a home: what is proven through which day, what is red and since when, what waits.
 
 Nothing is asked of Dify. The live file is read where nobody writes into it, else the published
-copy, which is as old as the last good run.
+copy, which is as old as the last good run. What is published, the copy itself tells: a run that is
+killed while it copies has noted its publication in the live file already.
 """
 
 from collections.abc import Iterator
@@ -16,15 +17,18 @@ import duckdb
 from dify_etl.assembly.connection import home_of
 from dify_etl.assembly.night_times import next_night, nights_due
 from dify_etl.assembly.same_workspace import homes_of_same_workspace
+from dify_etl.feeds.unread import Unread, read_unread
 from dify_etl.home import COPY, Home
 from dify_etl.operations.keys.states import OVER
 from dify_etl.settings import Settings, copy_folder_of
 from dify_etl.sync.lock import holder
+from dify_etl.sync.migrations import STEPS
 from dify_etl.sync.shared_note import SharedBehind, shared_behind
 from dify_etl.sync.verdict import Verdict, read_verdict
 from dify_etl.time_zones import utc_now
 from dify_etl.warehouse.database import Database, open_to_read
-from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy
+from dify_etl.warehouse.errors import NothingPublished, WarehouseBusy, WarehouseError
+from dify_etl.warehouse.migrations import refuse_newer
 from dify_etl.warehouse.published_copy import opened_copy
 
 # A night that is this late did not happen.
@@ -52,13 +56,16 @@ class FeedStatus(NamedTuple):
 
 
 class LastRun(NamedTuple):
-    """The sync that began last and read anything."""
+    """The run that began last and read anything; whether it read every feed of the ledger, as a
+    night does, or some of them, as whoever materialises a raw asset in Dagster.
+    """
 
     run_id: str
     started_at: datetime
     ended_at: datetime
     requests: int
     rows_new: int
+    reads_all_feeds: bool
 
 
 class Documents(NamedTuple):
@@ -101,11 +108,12 @@ class Status:
     published_through: date | None
     next_run: datetime
     missed_run: datetime | None  # the newest scheduled time after which no whole run came
-    is_unpublished: bool  # the last run ended before it made the copy for analysts anew
+    is_unpublished: bool  # the copy for analysts is older than what the last run read, or missing
     shared_behind: SharedBehind | None  # the shared warehouse lacks what was published
     other_homes: tuple[str, ...]  # they hold the same workspace
     feeds: tuple[FeedStatus, ...]
     verdict: Verdict
+    unread: Unread  # from the start date to the day of the last publication
     documents: Documents
     rotations: Rotations
     size: Size
@@ -113,22 +121,24 @@ class Status:
     @property
     def is_good(self) -> bool:
         """Whether the verdict is, no night is missing, and what was read is published, in the
-        shared warehouse too.
+        shared warehouse too. What was never read is left to the next night: when that does not
+        come, it is missing.
         """
         is_published = not self.is_unpublished and self.shared_behind is None
         return self.verdict.is_good and self.missed_run is None and is_published
 
 
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
-    """The status of the settings' home. NothingPublished before the first sync; WarehouseError;
-    SettingWrong: DIFY_ETL_SCHEDULE is no cron expression.
+    """The status of the settings' home. NothingPublished before the first sync; WarehouseNewer: a
+    newer version wrote it; WarehouseError; SettingWrong: DIFY_ETL_SCHEDULE is no cron expression.
     """
     now = now or utc_now()
     home, copy = Home(home_of(settings)), copy_folder_of(settings) / COPY
     with _opened(home.live, copy) as (database, is_live):
         last_run = _last_run(database)
         is_running = holder(home.path) is not None
-        published = _newest(database, "SELECT published_at, through_date FROM ops.published")
+        noted = _newest_publication(database)
+        published = _publication_of(copy) if is_live else noted
         return Status(
             workspace=database.value("SELECT max(workspace_name) FROM ops.source"),
             is_live=is_live,
@@ -138,11 +148,12 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
             published_through=published and published[1],
             next_run=next_night(settings, now),
             missed_run=missed_run(settings, _all_read_at(database), now),
-            is_unpublished=_is_unpublished(last_run, published) and not is_running,
+            is_unpublished=_is_unpublished(last_run, noted, published) and not is_running,
             shared_behind=None if is_running else _shared_behind(settings),
             other_homes=tuple(map(str, homes_of_same_workspace(home.path))),
             feeds=_feeds(database),
             verdict=read_verdict(database),
+            unread=_unread(database, settings, noted),
             documents=_documents(database),
             rotations=_rotations(database),
             size=Size(_bytes(home.live), _bytes(copy), _daily_growth(database)),
@@ -169,6 +180,7 @@ def _opened(live: Path, copy: Path) -> Iterator[tuple[Database, bool]]:
     if live.exists():
         try:
             with open_to_read(live, wait_seconds=_LIVE_WAIT_SECONDS) as database, _of_today(live):
+                refuse_newer(database, STEPS, live)
                 yield database, True
                 return
         except WarehouseBusy:
@@ -179,7 +191,9 @@ def _opened(live: Path, copy: Path) -> Iterator[tuple[Database, bool]]:
             "nothing was read yet", where=str(live), hint="Run `dify-etl sync` first."
         )
     with opened_copy(copy) as connection, _of_today(copy):
-        yield Database(connection, copy), False
+        database = Database(connection, copy)
+        refuse_newer(database, STEPS, copy)
+        yield database, False
 
 
 @contextmanager
@@ -195,37 +209,71 @@ def _of_today(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _newest(database: Database, sql: str) -> tuple[datetime, date] | None:
-    rows = database.rows(f"{sql} ORDER BY ALL DESC LIMIT 1")
+def _newest_publication(database: Database) -> tuple[datetime, date] | None:
+    """When the newest copy was made, and the last local day that it covers."""
+    rows = database.rows(
+        "SELECT published_at, through_date FROM ops.published ORDER BY published_at DESC LIMIT 1"
+    )
     return (rows[0][0], rows[0][1]) if rows else None
+
+
+def _publication_of(copy: Path) -> tuple[datetime, date] | None:
+    """The same, as the copy tells it of itself; None: there is none, or it cannot be read."""
+    if not copy.exists():
+        return None
+    try:
+        with opened_copy(copy) as connection:
+            return _newest_publication(Database(connection, copy))
+    except (WarehouseError, duckdb.Error):
+        return None
 
 
 def _last_run(database: Database) -> LastRun | None:
     rows = database.rows(
         """SELECT run_id, min(started_at), max(ended_at), sum(requests)::BIGINT,
-            sum(rows_new)::BIGINT
+            sum(rows_new)::BIGINT,
+            list_has_all(list(feed), (SELECT list(DISTINCT feed) FROM ops.slices
+                WHERE feed IN (SELECT feed FROM ops.runs)))
         FROM ops.runs GROUP BY run_id ORDER BY min(started_at) DESC LIMIT 1"""
     )
     return LastRun(*rows[0]) if rows else None
 
 
-def _is_unpublished(last_run: LastRun | None, published: tuple[datetime, date] | None) -> bool:
-    return last_run is not None and (published is None or published[0] < last_run.started_at)
+def _is_unpublished(
+    last_run: LastRun | None,
+    noted: tuple[datetime, date] | None,
+    published: tuple[datetime, date] | None,
+) -> bool:
+    """`noted` is the newest publication by the file that was read, `published` that of the copy."""
+    if published is None:
+        return last_run is not None or noted is not None
+    wanted = [*([last_run.started_at] if last_run else []), *([noted[0]] if noted else [])]
+    return any(published[0] < at for at in wanted)
 
 
 def _all_read_at(database: Database) -> datetime | None:
     """When that app of Dify was read last which was read longest ago; None before the first run.
 
     A run over a few apps leaves the others as they were; every night reads the newest days of each.
+    One that was never read counts from when it was first seen.
     """
     read_at = database.value(
-        """SELECT min(read_at) FROM (
-            SELECT max(s.read_at) AS read_at FROM ops.slices s JOIN raw.apps a USING (app_id)
-            WHERE s.slice_date IS NOT NULL AND a.absent_since IS NULL GROUP BY app_id)"""
+        """SELECT min(coalesce(s.read_at, a.loaded_at)) FROM raw.apps a LEFT JOIN (
+            SELECT app_id, max(read_at) AS read_at FROM ops.slices
+            WHERE slice_date IS NOT NULL GROUP BY app_id) s USING (app_id)
+        WHERE a.absent_since IS NULL"""
     )
     if read_at is None:  # a workspace without apps
         read_at = database.value("SELECT max(read_at) FROM ops.slices")
     return read_at if isinstance(read_at, datetime) else None
+
+
+def _unread(database: Database, settings: Settings, noted: tuple[datetime, date] | None) -> Unread:
+    """Days after the newest publication, and after all that were read, are those to come."""
+    newest = database.value("SELECT max(slice_date) FROM ops.slices")
+    days = [day for day in (newest, noted and noted[1]) if day is not None]
+    through = max(days, default=settings.start_date)
+    return read_unread(database, settings, start=settings.start_date, through=through)
 
 
 def _feeds(database: Database) -> tuple[FeedStatus, ...]:

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 
 from dify_etl.assembly.same_workspace import WHAT_TO_DO
 from dify_etl.assembly.status import FeedStatus, Status
+from dify_etl.feeds.unread import UnreadApp
+from dify_etl.sync.causes import some_of
 
 FEED_HEADINGS = (
     "feed",
@@ -15,6 +17,7 @@ FEED_HEADINGS = (
     "unproven",
     "waiting",
 )
+SHOWN_APPS = 5
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -22,9 +25,7 @@ def headline(status: Status) -> str:
     """Whether all is well; else what is red."""
     workspace = "" if status.workspace is None else f"Workspace {status.workspace!r}: "
     if status.is_good:
-        is_all = not any(one.unproven for one in status.feeds)
-        told = "all is proven" if is_all else "nothing is red; what is not proven is out of reach"
-        return f"{workspace}{told}."
+        return f"{workspace}{_good_words(status)}."
     red = {
         "slices that are not whole": sum(one.slices for one in status.verdict.bad),
         "objects in quarantine": status.verdict.waiting,
@@ -33,10 +34,50 @@ def headline(status: Status) -> str:
     parts = []
     if status.missed_run:
         parts.append(f"no whole run since {_at(status.missed_run)}, when one was due")
-    parts += ["the last run published nothing"] if status.is_unpublished else []
+    parts += [_unpublished_words(status)] if status.is_unpublished else []
     if status.shared_behind:
         parts.append(f"the shared warehouse is behind since {_at(status.shared_behind.since)}")
     return f"{workspace}RED: {', '.join([*parts, *_counted(red)])}."
+
+
+def _good_words(status: Status) -> str:
+    if status.unread.is_any:
+        return "nothing is red, but not everything was read yet"
+    is_all = not any(one.unproven for one in status.feeds)
+    return "all is proven" if is_all else "nothing is red; what is not proven is out of reach"
+
+
+def _unpublished_words(status: Status) -> str:
+    if status.last_run is None or status.last_run.reads_all_feeds:
+        return "the last run published nothing"
+    return "days were read that are not published yet"
+
+
+def unread(status: Status) -> list[str]:
+    """What was never read, and what reads it; nothing when all was."""
+    found = status.unread
+    if not found.is_any:
+        return []
+    new = [one.app for one in found.apps if one.is_new]
+    parts = [f"the feeds {', '.join(found.feeds)}"] if found.feeds else []
+    parts += [f"{_some(new)} on any day"] if new else []
+    parts += [_days_of(one) for one in found.apps if not one.is_new][:SHOWN_APPS]
+    more = len(found.apps) - len(new) - SHOWN_APPS
+    parts += [f"days of {more:,} more apps"] if more > 0 else []
+    return [
+        f"Not read yet: {'; '.join(parts)}. The next night reads it, and so does `dify-etl sync`."
+    ]
+
+
+def _some(apps: list[str]) -> str:
+    word = "app" if len(apps) == 1 else "apps"
+    return f"{len(apps):,} {word} ({some_of(apps)})"
+
+
+def _days_of(one: UnreadApp) -> str:
+    days = "1 day" if one.days == 1 else f"{one.days:,} days"
+    span = f"{one.first}" if one.first == one.last else f"{one.first} to {one.last}"
+    return f"{days} of {one.app} ({span})"
 
 
 def times(status: Status) -> list[str]:
@@ -50,6 +91,11 @@ def times(status: Status) -> list[str]:
         )
     if status.published_at:
         lines.append(f"Published: {_at(status.published_at)}, through {status.published_through}.")
+    if status.is_unpublished:
+        lines.append(
+            "Not published: what was read since. Run `dify-etl sync`, or materialize the models "
+            "and published_copy in Dagster."
+        )
     if behind := status.shared_behind:
         lines.append(f"Not in the shared warehouse: {behind.reason}.")
     if others := ", ".join(status.other_homes):

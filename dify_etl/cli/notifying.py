@@ -9,18 +9,25 @@ from dify_etl.alerts.ledger import open_ledger
 from dify_etl.alerts.messages import trial_message
 from dify_etl.assembly.alerting import Alerts, alerts_of
 from dify_etl.assembly.connection import effective_settings, home_of
+from dify_etl.cli.clear_errors import FAILED
 from dify_etl.cli.consoles import err, teller
 from dify_etl.cli.json_answers import print_json
+from dify_etl.home import Home
 from dify_etl.settings import SettingWrong
+from dify_etl.sync.lock import holder
+from dify_etl.warehouse.errors import NothingPublished
 
 LOOK_WAIT_SECONDS = 10.0
 
 
 def run_notify(console: Console, *, is_test: bool, is_dry_run: bool, is_json: bool = False) -> int:
-    """1 when a target did not take its message. SettingWrong without DIFY_ETL_NOTIFY, which a dry
-    run does not need.
+    """1 when a target did not take its message, or something could not be looked at. SettingWrong
+    without DIFY_ETL_NOTIFY, which a dry run does not need; NothingPublished, of a dry run: there is
+    no home to look at.
     """
     settings = effective_settings()
+    if is_dry_run:
+        _check_home(Home(home_of(settings)))
     alerts = alerts_of(settings, may_be_simulated=True)
     if is_dry_run:
         return _show(console, alerts or Alerts(home_of(settings), settings, ()), is_json=is_json)
@@ -33,6 +40,17 @@ def run_notify(console: Console, *, is_test: bool, is_dry_run: bool, is_json: bo
         )
     do = _try_all if is_test else _evaluate
     return do(console, alerts, is_json=is_json)
+
+
+def _check_home(home: Home) -> None:
+    """A command in the wrong folder would find nothing wrong, night after night."""
+    if not home.live.exists() and not home.alerts.exists():
+        raise NothingPublished(
+            "there is nothing to look at: no sync was ever begun here",
+            where=str(home.path),
+            hint="Run it in the folder that has .env, or set DIFY_ETL_HOME; `dify-etl sync` makes "
+            "the home.",
+        )
 
 
 def _try_all(console: Console, alerts: Alerts, *, is_json: bool) -> int:
@@ -53,7 +71,12 @@ def _try_all(console: Console, alerts: Alerts, *, is_json: bool) -> int:
 
 
 def _show(console: Console, alerts: Alerts, *, is_json: bool) -> int:
-    tell = teller(err)
+    not_looked: list[str] = []
+
+    def tell(line: str) -> None:
+        not_looked.append(line)
+        teller(err)(line)
+
     messages = waiting_messages(
         alerts.home,
         alerts.targets,
@@ -62,15 +85,21 @@ def _show(console: Console, alerts: Alerts, *, is_json: bool) -> int:
         tell=tell,
         wait_seconds=LOOK_WAIT_SECONDS,
     )
+    code = _code_of(alerts, is_all_looked_at=not not_looked)
     if is_json:
         print_json([{"title": one.title, "body": one.body} for one in messages])
-        return 0
+        return code
     show = teller(console)
     for one in messages:
         show(f"{one.title}\n{one.body}\n")
     if not messages:
-        show("Nothing would be sent.")
-    return 0
+        show(f"Nothing would be sent{' of what could be looked at' if not_looked else ''}.")
+    return code
+
+
+def _code_of(alerts: Alerts, *, is_all_looked_at: bool) -> int:
+    """A sync that runs looks at its end; what nobody could look at may be red."""
+    return 0 if is_all_looked_at or holder(alerts.home) is not None else FAILED
 
 
 def _evaluate(console: Console, alerts: Alerts, *, is_json: bool) -> int:
@@ -79,7 +108,9 @@ def _evaluate(console: Console, alerts: Alerts, *, is_json: bool) -> int:
         print_json(done and asdict(done))
     elif done is not None:
         _show_evaluation(console, done)
-    return 1 if done is not None and done.undelivered else 0
+    if done is None:
+        return 0
+    return FAILED if done.undelivered else _code_of(alerts, is_all_looked_at=not done.not_looked)
 
 
 def _show_evaluation(console: Console, done: Evaluation) -> None:

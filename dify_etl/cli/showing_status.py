@@ -13,6 +13,7 @@ from dify_etl.assembly.status_lines import (
     headline,
     size,
     times,
+    unread,
     waiting,
 )
 from dify_etl.cli.consoles import teller
@@ -43,6 +44,10 @@ def as_json_object(status: Status) -> dict[str, Any]:
         "documents": status.documents._asdict(),
         "rotations": status.rotations._asdict(),
         "size": status.size._asdict(),
+        "unread": {
+            "feeds": status.unread.feeds,
+            "apps": [one._asdict() for one in status.unread.apps],
+        },
         "verdict": verdict_object(status.verdict),
     }
 
@@ -50,7 +55,7 @@ def as_json_object(status: Status) -> dict[str, Any]:
 def show_status(console: Console, status: Status) -> None:
     """What a person sees: the answer first, then feeds, what is red, what waits, and size."""
     tell = teller(console)
-    for line in (headline(status), *times(status)):
+    for line in (headline(status), *unread(status), *times(status)):
         tell(line)
     table = ShownTable()
     for place, heading in enumerate(FEED_HEADINGS):

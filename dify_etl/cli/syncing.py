@@ -21,6 +21,7 @@ from dify_etl.assembly.connection import (
     rules_of,
     shared_place,
 )
+from dify_etl.assembly.night_times import next_night
 from dify_etl.cli.clear_errors import NOT_WHOLE, NOTHING_PUBLISHED
 from dify_etl.cli.consoles import err
 from dify_etl.cli.dagster_home import DAGSTER_HOME
@@ -29,7 +30,7 @@ from dify_etl.cli.sync_request import READERS_SECONDS, SyncRequest
 from dify_etl.cli.sync_voices import Voice, voice_of
 from dify_etl.interrupts import noted_interrupts
 from dify_etl.settings import DIFY_BEGINS, Settings, SettingWrong
-from dify_etl.time_zones import local_date
+from dify_etl.time_zones import local_date, utc_now
 
 # What reads is loaded while Dify answers the login.
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ def run_demo(console: Console, *, is_debug: bool) -> int:
 
 def run_sync(request: SyncRequest, console: Console) -> int:
     """The nightly sync on the settings' Dify; answers the exit code. As JSON, what it says on the
-    way goes to stderr, and `console` gets nothing but the object at its end.
+    way goes to stderr, and `console` gets nothing but the object at its end. SettingWrong, before
+    Dify is asked: a feed that is left out, or DIFY_ETL_SCHEDULE is no cron expression.
     """
     return _run(effective_settings(), request, err if request.is_json else console)
 
 
 def _run(settings: Settings, request: SyncRequest, console: Console) -> int:
     _check_asked_for(settings, request.feeds)
+    next_night(settings, utc_now())  # whoever reads the status or alerts would meet it afterwards
     run_id = str(uuid.uuid4())
     voice = voice_of(console, run_id, is_json=settings.log == "json" and not request.is_json)
     is_night = request.is_night and not request.apps and not request.feeds

@@ -18,7 +18,7 @@ from dify_etl.defs.markdown import plain
 from dify_etl.feeds.table import Feed
 from dify_etl.raw.tables import raw_table
 from dify_etl.sync.causes import cause_of, some_of
-from dify_etl.sync.verdict import IS_MINOR
+from dify_etl.sync.verdict import IS_MINOR, IS_NOT_ACCEPTED, AcceptedHole, accepted_holes
 from dify_etl.time_zones import utc_now
 from dify_etl.warehouse.database import Database
 
@@ -29,6 +29,9 @@ IS_FRESH = "is_fresh"
 KEY_IS_UNIQUE = "key_is_unique"
 NOTHING_IN_QUARANTINE = "nothing_in_quarantine"
 SHOWN_LINES = 20
+# Labels of what a check and an event say of holes.
+MISSING = "missing"
+ACCEPTED = "accepted"
 # Rows that wait in quarantine are missing in their day as well.
 BAD = """(state IN ('failed', 'incomplete')
     OR (state = 'unproven' AND in_quarantine IS NOT NULL))"""
@@ -73,8 +76,8 @@ def check_specs(feed: Feed, at: Location, *, is_read: bool = True) -> list[dg.As
                 description=with_help(
                     IS_WHOLE,
                     "No slice of its feed failed, is incomplete or waits in quarantine, on any day "
-                    "since the start date. Days that Dagster shows as materialised may have been "
-                    "good earlier: this is what holds now.",
+                    "since the start date, but for holes that somebody accepted. Days that Dagster "
+                    "shows as materialised may have been good earlier: this is what holds now.",
                 ),
             ),
             dg.AssetCheckSpec(
@@ -125,16 +128,19 @@ class Missing:
 
 
 def missing_slices(database: Database, feed: str) -> list[Missing]:
-    """What the ledger says is missing of a feed, whichever run read it last, by cause."""
+    """What the ledger says is missing of a feed, whichever run read it last, by cause; without the
+    holes that somebody accepted, as in the verdict.
+    """
     rows = database.rows(
         f"""SELECT coalesce(any_value(a.name), s.app_id, 'workspace'),
             min(slice_date)::VARCHAR, max(slice_date)::VARCHAR, count(slice_date),
             s.state, max(s.tries), strftime(min(coalesce(s.bad_since, s.read_at)), '%Y-%m-%d'),
             coalesce(s.reason, 'no reason was told')
-        FROM (SELECT * FROM ops.slices WHERE feed = ? AND {BAD}) s
+        FROM (SELECT * FROM ops.slices WHERE feed = $feed AND {BAD}) s
         LEFT JOIN raw.apps a USING (app_id)
+        WHERE {IS_NOT_ACCEPTED}
         GROUP BY s.app_id, s.state, s.reason ORDER BY max(s.tries) DESC, s.app_id, s.reason""",
-        [feed],
+        {"feed": feed, "today": utc_now().date()},
     )
     groups: dict[tuple[str, str], list[Missing]] = {}
     for one in (Missing(*row) for row in rows):
@@ -166,11 +172,30 @@ def missing_lines(missing: list[Missing]) -> str:
     return "\n".join(lines)
 
 
+def holes_of(database: Database, feed: str) -> Metadata:
+    """What is missing of a feed and what of it was accepted, each where there is any."""
+    told: dict[str, dg.RawMetadataValue] = {}
+    if missing := missing_slices(database, feed):
+        told[MISSING] = dg.MetadataValue.md(missing_lines(missing))
+    accepted = [one for one in accepted_holes(database, utc_now().date()) if one.feed == feed]
+    if accepted:
+        told[ACCEPTED] = dg.MetadataValue.md(_accepted_lines(accepted))
+    return told
+
+
+def _accepted_lines(accepted: Sequence[AcceptedHole]) -> str:
+    lines = [
+        f"- {plain(one.app)}, {one.days}: {plain(one.why)}"
+        + (f" (until {one.until})" if one.until else "")
+        for one in accepted[:SHOWN_LINES]
+    ]
+    more = len(accepted) - SHOWN_LINES
+    return "\n".join([*lines, *([f"- and {more} more, see `dify-etl accept`"] if more > 0 else [])])
+
+
 def _whole(database: Database, feed: Feed, table: str) -> Finding:
-    missing = missing_slices(database, feed.name)
-    return not missing, (
-        {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
-    )
+    holes = holes_of(database, feed.name)
+    return MISSING not in holes, holes
 
 
 def _fresh(database: Database, feed: Feed, table: str) -> Finding:

@@ -33,7 +33,15 @@ def rotation_schedule(settings: Settings) -> dg.ScheduleDefinition:
         config = {"dry_run": False, "schedule_token": token}
         return {"resources": {KEY_OPERATIONS: {"config": config}}}
 
-    return sleeping_schedule(settings, ROTATE_KEYS, "30 4 * * *", run_config)
+    return sleeping_schedule(
+        settings,
+        ROTATE_KEYS,
+        "30 4 * * *",
+        run_config,
+        description="Off until you turn it on. From then on it creates, hands over and revokes API "
+        "keys in Dify every night, by the policy alone: nobody is shown a plan or asked to agree. "
+        "Look at `dify-etl keys plan` first.",
+    )
 
 
 def _inventory(at: Location) -> dg.AssetsDefinition:

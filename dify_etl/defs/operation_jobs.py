@@ -35,7 +35,15 @@ def retry_schedule(settings: Settings) -> dg.ScheduleDefinition:
         config = {"dry_run": False, "schedule_token": token}
         return {"ops": {op_of(RETRY_INDEXING): {"config": config}}}
 
-    return sleeping_schedule(settings, RETRY_INDEXING, "0 4 * * *", run_config)
+    return sleeping_schedule(
+        settings,
+        RETRY_INDEXING,
+        "0 4 * * *",
+        run_config,
+        description="Off until you turn it on. From then on it lets Dify index documents that "
+        "failed once more, every night, as many as the job's cap allows: nobody is shown a plan or "
+        "asked to agree. Indexing may cost money.",
+    )
 
 
 def op_of(job: str) -> str:

@@ -1,7 +1,8 @@
 """Raw assets: one per raw table, and one per feed on which models hang; made from the feeds.
 
 A raw asset is told only what is whole: a full list without a bad slice, and each local day of which
-no slice failed or is incomplete. A day that is not whole gets an observation that says why.
+no slice failed or is incomplete, and none is missing of an app that Dify has. A day that is not
+whole gets an observation that says why.
 """
 
 from collections import Counter
@@ -9,27 +10,34 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from dify_etl.defs.checks import (
     BAD,
     FRESH_WITHIN,
     Metadata,
     check_specs,
+    holes_of,
     judged,
-    missing_lines,
-    missing_slices,
 )
 from dify_etl.defs.groups import RAW
 from dify_etl.defs.location import Location
+from dify_etl.defs.markdown import plain
 from dify_etl.defs.partitions import daily_partitions, window_of
 from dify_etl.defs.resources import DifyHome, clear_failures
 from dify_etl.feeds.reading import read_feed
 from dify_etl.feeds.table import FEEDS, Feed
+from dify_etl.feeds.unread import unlisted_apps, unread_by_day
+from dify_etl.feeds.whole_lists import AppList
 from dify_etl.raw.tables import raw_table
 from dify_etl.settings import Settings
+from dify_etl.sync.causes import some_of
 from dify_etl.sync.days import rows_by_day
 from dify_etl.sync.opt_in import OPT_IN, is_read
 from dify_etl.sync.report import STATES, FeedReport
+from dify_etl.sync.run import Sync
 from dify_etl.warehouse.database import Database
 from dify_etl.warehouse.tables import Table
 from dify_etl.warehouse.upsert import Changes
@@ -62,7 +70,7 @@ def _assets_of(feed: Feed, settings: Settings, at: Location) -> dg.AssetsDefinit
                 own = yield from _read(context, dify_home, feed, chosen, settings, at)
             with dify_home.opened.database() as database:
                 found = list(judged(database, feed, context.selected_asset_check_keys))
-                own = {**own, **_missing(database, feed)}
+                own = {**own, **holes_of(database, feed.name)}
         yield from _in_partitions(context, found)
         if at.feed(feed.name) in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=at.feed(feed.name), metadata=own)
@@ -93,24 +101,41 @@ def _read(
         dify_home.opened.reports.append(report)
         context.log.info(report_line(report))
         days = _days(sync.database, feed)
-        missing = _missing(sync.database, feed)
+        holes = holes_of(sync.database, feed.name)
         asked = _asked_days(context, sync.asked_days)
         healed = {day for day in bad_before if not days.get(day, True)}
+        told = sorted({*asked, *healed})
+        unread = unread_by_day(sync.database, feed.name, told) if feed.is_daily else {}
+        unlisted = _unlisted(sync, feed)
         for name in chosen:
-            metadata = {**_metadata(sync.database, raw_table(name), report), **missing}
+            metadata = {**_metadata(sync.database, raw_table(name), report), **holes}
             if feed.is_daily:
                 counted = _rows_by_day(sync.database, raw_table(name))
-                for day in sorted({*asked, *healed}):
-                    # A feed without a single slice has no app to read: there is nothing to miss.
-                    is_whole = not days.get(day, True) or (not days and day <= sync.today)
-                    is_whole = is_whole and not report.is_given_up
+                for day in told:
+                    # Where no app has such rows there is nothing to miss.
+                    is_whole = not days.get(day, False) and day not in unread
+                    is_whole = is_whole and day <= sync.today and not report.is_given_up
                     rows = {"dagster/partition_row_count": counted.get(day, 0)}
-                    _tell(context, at.raw(name), {**metadata, **rows}, is_whole=is_whole, day=day)
-            elif missing:
-                _tell(context, at.raw(name), metadata, is_whole=False)
+                    of_day = {**metadata, **rows, **_never_read(unread.get(day, ()))}
+                    _tell(context, at.raw(name), of_day, is_whole=is_whole, day=day)
+            elif holes or unlisted:
+                of_list = {**metadata, **_never_read(unlisted)}
+                _tell(context, at.raw(name), of_list, is_whole=False)
             else:
                 yield dg.MaterializeResult(asset_key=at.raw(name), metadata=metadata)
     return _costs(report)
+
+
+def _unlisted(sync: Sync, feed: Feed) -> Sequence[str]:
+    """Apps whose list was never read, where the run is over some apps alone."""
+    if not sync.plan.apps or not isinstance(feed.reads, AppList):
+        return ()
+    return unlisted_apps(sync.database, feed.name, feed.reads.is_for)
+
+
+def _never_read(apps: Sequence[str]) -> Metadata:
+    """As an observation says it; names are texts of strangers."""
+    return {"never read": dg.MetadataValue.md(plain(some_of(apps)))} if apps else {}
 
 
 def _tell(
@@ -151,8 +176,27 @@ def _in_partitions(
                     passed=one.passed,
                     metadata=one.metadata,
                     severity=one.severity,
+                    target_materialization_data=_newest(context, one.asset_key),
                 )
             )
+
+
+def _newest(
+    context: dg.AssetExecutionContext, key: dg.AssetKey
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """Which materialisation a check is of. Told nothing, Dagster takes one of the same second for
+    a later one, and shows the check as never evaluated.
+    """
+    records = context.instance.fetch_materializations(key, limit=1).records
+    return (
+        AssetCheckEvaluationTargetMaterializationData(
+            storage_id=records[0].storage_id,
+            run_id=records[0].run_id,
+            timestamp=records[0].timestamp,
+        )
+        if records
+        else None
+    )
 
 
 def _asked_days(context: dg.AssetExecutionContext, asked: Sequence[date]) -> Sequence[date]:
@@ -170,11 +214,6 @@ def _days(database: Database, feed: Feed) -> dict[date, bool]:
         [feed.name],
     )
     return dict(rows)
-
-
-def _missing(database: Database, feed: Feed) -> Metadata:
-    missing = missing_slices(database, feed.name)
-    return {"missing": dg.MetadataValue.md(missing_lines(missing))} if missing else {}
 
 
 def _spec(feed: Feed, name: str, settings: Settings, at: Location) -> dg.AssetSpec:

@@ -17,11 +17,13 @@ from dify_etl.assembly.connection import (
     shared_place,
 )
 from dify_etl.control_codes import harmless
+from dify_etl.defs.partitions import check_asked_days
 from dify_etl.dify.errors import DifyUnavailable, RateLimited
 from dify_etl.errors import ActionableError
 from dify_etl.sync.opening import OpenHome, check_apps, open_home
 from dify_etl.sync.run import NoWatcher, SyncPlan
 from dify_etl.sync.windows import Window
+from dify_etl.time_zones import local_date
 from dify_etl.warehouse.errors import WarehouseBusy
 
 # What may pass by itself; anything else waits for a person.
@@ -108,11 +110,17 @@ class DifyHome(dg.ConfigurableResource["DifyHome"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DifyHome"]:
-        """Open the home for a run. A setting, login or lock that is wrong fails it clearly."""
+        """Open the home for a run. A setting, login or lock that is wrong fails it clearly, and so
+        do days and apps that cannot be read.
+        """
         with ExitStack() as stack:
             with clear_failures():
                 run_id = context.run.run_id if context.run else ""
                 self._opened = _open(stack, run_id, teller(context))
+                if context.run:
+                    settings = effective_settings()
+                    today = local_date(self._opened.dify.later_time(), settings.zone)
+                    check_asked_days(context.run.tags, settings, today=today)
                 check_apps(self._opened, self.apps)
             yield self
 

@@ -34,9 +34,15 @@ def night_config() -> dict[str, object]:
 
 
 def sleeping_schedule(
-    settings: Settings, job: str, cron: str, run_config: Callable[[str], Mapping[str, Any]]
+    settings: Settings,
+    job: str,
+    cron: str,
+    run_config: Callable[[str], Mapping[str, Any]],
+    *,
+    description: str,
 ) -> dg.ScheduleDefinition:
-    """A schedule of an operation on Dify: stopped until somebody turns it on.
+    """A schedule of an operation on Dify: stopped until somebody turns it on, who is told by the
+    description that no run of it is agreed to.
 
     `run_config` makes the config of a run out of the token by which the run shows that this
     schedule asked for it. Each tick writes a token of its own into the home.
@@ -52,6 +58,7 @@ def sleeping_schedule(
         cron_schedule=cron,
         execution_timezone=settings.timezone,
         execution_fn=ask,
+        description=description,
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
 
@@ -75,6 +82,9 @@ def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
             cron_schedule=settings.schedule,
             execution_timezone=settings.timezone,
             execution_fn=ask,
+            description="Every night: reads the days of the look-back, what was missed or failed "
+            "and a part of history, builds the models, publishes the copy and judges. It changes "
+            "nothing in Dify. When: DIFY_ETL_SCHEDULE.",
             default_status=dg.DefaultScheduleStatus.RUNNING,
         )
     except dg.DagsterInvalidDefinitionError as error:

@@ -9,6 +9,7 @@ from dify_etl.assembly.status_lines import (
     headline,
     size,
     times,
+    unread,
     waiting,
 )
 from dify_etl.defs.groups import PUBLICATION
@@ -32,7 +33,7 @@ def status_asset(settings: Settings, at: Location) -> dg.AssetsDefinition:
     def look() -> dg.MaterializeResult[None]:
         with clear_failures():
             found = read_status(settings)
-        told = [*times(found), *waiting(found), size(found)]
+        told = [*unread(found), *times(found), *waiting(found), size(found)]
         return dg.MaterializeResult(
             metadata={
                 "status": plain(headline(found)),

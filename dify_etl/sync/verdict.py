@@ -19,6 +19,10 @@ _IS_ACCEPTED = """x.feed = s.feed AND x.app_id IS NOT DISTINCT FROM s.app_id
     AND x.slice_date IS NOT DISTINCT FROM s.slice_date AND x.ended_at IS NULL
     AND x.state = s.state AND x.reason IS NOT DISTINCT FROM s.reason
     AND x.rows IS NOT DISTINCT FROM s.rows AND x.expected IS NOT DISTINCT FROM s.expected"""
+# Whether it counts on that day: it may end on one.
+_IS_ACCEPTED_NOW = f"{_IS_ACCEPTED} AND (x.until_date IS NULL OR x.until_date >= $today)"
+# Slices s that nobody accepted, as they are on the day $today.
+IS_NOT_ACCEPTED = f"NOT EXISTS (SELECT 1 FROM ops.accepted_slices x WHERE {_IS_ACCEPTED_NOW})"
 # An entry for a row that is loaded: its odd fields are no money, tokens, time or status, and leave
 # its slice proven.
 IS_MINOR = "(odd_fields IS NOT NULL AND coalesce(odd_figures, 0) = 0)"
@@ -104,7 +108,7 @@ def read_verdict(database: Database) -> Verdict:
     today = utc_now().date()
     return Verdict(
         bad=_bad_slices(database, today),
-        accepted=_accepted_holes(database, today),
+        accepted=accepted_holes(database, today),
         hidden=_hidden_feeds(database),
         waiting=int(
             database.value(
@@ -128,7 +132,7 @@ def _bad_slices(database: Database, today: date) -> list[BadSlice]:
             count(*), coalesce(s.app_id, '')
         FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
         LEFT JOIN ops.accepted_slices x
-            ON {_IS_ACCEPTED} AND (x.until_date IS NULL OR x.until_date >= $today)
+            ON {_IS_ACCEPTED_NOW}
         WHERE {_BAD} AND x.feed IS NULL
         GROUP BY s.feed, s.app_id, s.state, s.reason ORDER BY s.state, s.feed, s.app_id""",
         {"today": today},
@@ -136,13 +140,14 @@ def _bad_slices(database: Database, today: date) -> list[BadSlice]:
     return [BadSlice(*row) for row in rows]
 
 
-def _accepted_holes(database: Database, today: date) -> list[AcceptedHole]:
+def accepted_holes(database: Database, today: date) -> list[AcceptedHole]:
+    """Holes that count in no verdict on this day, by feed, app and why."""
     rows = database.rows(
         f"""SELECT s.feed, coalesce(any_value(a.name), s.app_id, 'workspace'), {_DAYS}, x.why,
             coalesce(x.until_date::VARCHAR, '')
         FROM ops.slices s LEFT JOIN raw.apps a USING (app_id)
         JOIN ops.accepted_slices x
-            ON {_IS_ACCEPTED} AND (x.until_date IS NULL OR x.until_date >= $today)
+            ON {_IS_ACCEPTED_NOW}
         WHERE {_BAD}
         GROUP BY s.feed, s.app_id, x.why, x.until_date ORDER BY ALL""",
         {"today": today},

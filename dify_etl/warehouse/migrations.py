@@ -123,7 +123,7 @@ def _migrate(
     """Run the steps on the file at `path`; it becomes `target` when it was written anew."""
     with open_database(path, wait_seconds=wait_seconds) as database:
         if path == target:  # the copy comes behind the live file
-            _refuse_newer(database, migrations, target)
+            refuse_newer(database, migrations, target)
         database.ensure(MIGRATIONS)
         if not holds_data(database):
             return
@@ -151,7 +151,8 @@ def _migrate(
             path.replace(target)
 
 
-def _refuse_newer(database: Database, migrations: Sequence[Migration], target: Path) -> None:
+def refuse_newer(database: Database, migrations: Sequence[Migration], target: Path) -> None:
+    """WarehouseNewer when a step was done to the open file, at `target`, that nobody here knows."""
     if not _was_migrated(database):
         return
     newest = database.value("SELECT max(number) FROM ops.migrations")

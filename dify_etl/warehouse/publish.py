@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -94,7 +95,15 @@ def publish(
         with database.transaction():
             put(database, PUBLISHED, frame(PUBLISHED, [row]))
         database.execute("CHECKPOINT live")
-        _copy_and_replace(database, live, target, place.access)
+        try:
+            _copy_and_replace(database, live, target, place.access)
+        except BaseException:
+            # Where even that fails, the copy's own rows tell that it was not made.
+            with suppress(duckdb.Error, WarehouseError), database.transaction():
+                database.execute(
+                    "DELETE FROM ops.published WHERE published_at = ?", [row["published_at"]]
+                )
+            raise
     if (old := left_copy(home, place)) is not None:
         for path in (old, old.with_name(f"{old.name}.wal")):
             path.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
+from dify_etl.home import LIVE
+from dify_etl.sync.lock import home_lock
 from dify_etl_tests.alerts.receivers import SECRET, Received, webhook
 from dify_etl_tests.cli.command_line import ServedDify, Shell
 from dify_etl_tests.cli.small_servers import small_world, some_days_ago
@@ -93,3 +95,34 @@ def test_wrong_target_is_refused(told: Shell) -> None:
     assert "Apprise does not understand target 1 (nothing)" in wrong.text
     assert "DIFY_ETL_NOTIFY is not set" in none.text
     assert SECRET not in wrong.text
+
+
+def test_wrong_schedule_is_refused(told: Shell, received: Received) -> None:
+    """Before Dify is asked: by it alerts know which night is missing."""
+    answer = told.run("sync", DIFY_ETL_SCHEDULE="99 1 * * *")
+    assert answer.code == 2
+    assert "DIFY_ETL_SCHEDULE is wrong: '99 1 * * *' is no cron expression" in answer.text
+    assert not told.home.exists()
+    assert received.take() == []
+
+
+def test_look_that_cannot_be_taken_is_no_good_news(told: Shell) -> None:
+    """A folder without a home, and a live file that cannot be opened, end a dry run with 1; the
+    latter a real one too.
+    """
+    nowhere = told.run("notify", "--dry-run")
+    assert nowhere.code == 1
+    assert "there is nothing to look at" in nowhere.text
+    assert "Nothing would be sent" not in nowhere.text
+    assert not told.home.exists()
+    told.home.mkdir()
+    (told.home / LIVE).write_bytes(b"no database")
+    for arguments in (["--dry-run"], ["--dry-run", "--json"], []):
+        answer = told.run("notify", *arguments)
+        assert answer.code == 1, arguments
+        assert "the data were not looked at" in answer.err
+    assert (
+        "Nothing would be sent of what could be looked at." in told.run("notify", "--dry-run").out
+    )
+    with home_lock(told.home, wait_seconds=0.0):  # a sync looks at its end
+        assert told.run("notify", "--dry-run").code == 0

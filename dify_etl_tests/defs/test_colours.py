@@ -1,6 +1,8 @@
 """What Dagster shows after bad nights: no green where something is missing."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,14 +10,18 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
+from dagster._core.loader import LoadingContextForTest
 
 from dify_etl.defs.code_location import code_location
+from dify_etl.defs.location import ALONE
 from dify_etl.defs.resources import home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, night_config
 from dify_etl.feeds.table import FEEDS
-from dify_etl.home import COPY
+from dify_etl.home import COPY, LIVE
+from dify_etl.sync.accepting import accept, find_bad
 from dify_etl.sync.opening import open_home
 from dify_etl.sync.run import NoWatcher
+from dify_etl.warehouse.database import open_database
 from dify_etl_tests.defs.night import QUIET, settings_for
 from dify_etl_tests.duckdb_files import opened_to_read
 from dify_etl_tests.sync.answers_changed import ChangedAnswers
@@ -25,6 +31,7 @@ from dify_etl_tests.sync.workplace import NOW, Workplace
 DAYS = [(NOW - timedelta(days=back)).date().isoformat() for back in (3, 2, 1, 0)]
 RANGE = {RANGE_START: DAYS[0], RANGE_END: DAYS[-1]}
 CONVERSATIONS = dg.AssetKey(["raw", "conversations"])
+WHOLE = dg.AssetCheckKey(CONVERSATIONS, "is_whole")
 VERDICT = dg.AssetKey("sync_verdict")
 # Whole nights are for what the whole of them shows: of most it is one list.
 LISTS = [dg.AssetKey(["raw", "apps"]), CONVERSATIONS]
@@ -51,6 +58,26 @@ class Nights:
 
     def run(self, tags: dict[str, str] | None = None, **chosen: Any) -> dg.ExecuteInProcessResult:
         """One run of the nightly job, over the look-back when no tags are given."""
+        with self.location() as location:
+            return location.resolve_job_def(NIGHTLY_SYNC).execute_in_process(
+                instance=self.instance,
+                tags=RANGE if tags is None else tags,
+                run_config=chosen.pop("config", night_config()) | QUIET,
+                raise_on_error=False,
+                **chosen,
+            )
+
+    def judge(self, checks: dg.Definitions) -> dg.ExecuteInProcessResult:
+        """A run of the job `checks`, which reads nothing."""
+        with self.location() as location:
+            job = dg.Definitions.merge(location, checks).resolve_job_def("checks")
+            return job.execute_in_process(
+                instance=self.instance, run_config=QUIET, raise_on_error=False
+            )
+
+    @contextmanager
+    def location(self) -> Iterator[dg.Definitions]:
+        """The code location over the open home, for one run."""
         self.runs += 1
         with (
             self.place.client() as dify,
@@ -63,14 +90,7 @@ class Nights:
                 wait_seconds=1.0,
             ) as opened,
         ):
-            job = code_location(self.settings, home_held(opened)).resolve_job_def(NIGHTLY_SYNC)
-            return job.execute_in_process(
-                instance=self.instance,
-                tags=RANGE if tags is None else tags,
-                run_config=chosen.pop("config", night_config()) | QUIET,
-                raise_on_error=False,
-                **chosen,
-            )
+            yield code_location(self.settings, home_held(opened))
 
     def told_days(self, run: dg.ExecuteInProcessResult) -> list[str]:
         """Days of raw/conversations that the run materialised."""
@@ -146,6 +166,74 @@ def test_day_that_was_good_before_turns_red_and_heals(nights: Nights) -> None:
     assert nights.check()[0]
 
 
+def test_run_over_one_app_tells_no_day_that_others_lack(nights: Nights) -> None:
+    """Not of the feeds that it read, nor of those that were never asked; each day says who lacks
+    it. A run over all apps tells them; after it a run over one app leaves nothing out.
+    """
+    raw = ("apps", "conversations", "workflow_runs", "daily_statistics", "annotations")
+    chosen = [key for name in raw for key in (ALONE.raw(name), ALONE.feed(name))]
+    tables = {ALONE.raw(name) for name in raw}
+    nights.place.world.add_app(
+        name="a flow",
+        mode="workflow",
+        at=NOW - timedelta(days=50),
+        created_by=nights.place.world.account_id,
+        tenant_id=nights.place.world.workspace_id,
+    )
+    name = app_of(nights.place.world, "chat").name
+    config: dict[str, Any] = {"resources": {"dify_home": {"config": {"apps": [name]}}}}
+    run = nights.run(asset_selection=chosen, config=config)
+    assert run.success
+    assert [one.asset_key for one in _made(run) if one.asset_key in tables] == [ALONE.raw("apps")]
+    for key, lacking in (
+        ("conversations", "the agent-chat app"),
+        ("workflow_runs", "a flow"),
+        ("daily_statistics", "a flow"),
+        ("annotations", "the agent-chat app"),
+    ):
+        seen = nights.instance.fetch_observations(dg.AssetKey(["raw", key]), limit=9).records
+        days = {one.partition_key for one in seen}
+        assert days == ({None} if key == "annotations" else set(DAYS)), key
+        observed = seen[0].asset_observation
+        assert observed is not None
+        assert lacking in str(observed.metadata["never read"].value)
+    for narrowed in ({}, config):
+        run = nights.run(asset_selection=chosen, config=narrowed)
+        told = {
+            (one.asset_key.path[-1], one.partition) for one in _made(run) if one.asset_key in tables
+        }
+        assert told == {
+            *(("apps", None), ("annotations", None)),
+            *((key, day) for key in ("conversations", "workflow_runs", "daily_statistics")
+              for day in DAYS),
+        }  # fmt: skip
+
+
+def _made(run: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    return [
+        event.step_materialization_data.materialization
+        for event in run.get_asset_materialization_events()
+    ]
+
+
+def test_days_without_an_app_that_has_them_are_whole(nights: Nights) -> None:
+    """A workspace without workflows misses no run, on days after those of a workflow that is gone,
+    too.
+    """
+    runs = dg.AssetKey(["raw", "workflow_runs"])
+    chosen = [dg.AssetKey(["raw", "apps"]), runs]
+    told = {one.partition for one in _made(nights.run(asset_selection=chosen))}
+    assert set(DAYS) <= told
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute(
+            "INSERT INTO ops.slices BY NAME SELECT 'workflow_runs' AS feed, 'gone' AS app_id, "
+            "'proven' AS state, ?::DATE AS slice_date",
+            [NOW.date() - timedelta(days=9)],
+        )
+    told = {one.partition for one in _made(nights.run(asset_selection=chosen))}
+    assert set(DAYS) <= told
+
+
 def test_backfill_of_raw_assets_tells_whole_days_only(nights: Nights) -> None:
     """A range of partitions of daily assets alone, as the UI asks for it in one run."""
     daily = [dg.AssetKey(["raw", n]) for feed in FEEDS if feed.is_daily for n in feed.tables]
@@ -198,6 +286,56 @@ def test_run_without_partitions_is_the_night(nights: Nights) -> None:
     assert nights.told_days(run) == DAYS
     assert nights.check()[0]
     assert nights.place.value("SELECT count(DISTINCT slice_date) FROM ops.slices") == 21
+
+
+def test_check_of_a_run_without_partitions_is_of_its_days(nights: Nights) -> None:
+    """A hole of before, in a feed that is read well within one second: the UI shows the check as
+    evaluated for the newest materialisation, and red.
+    """
+    nights.run({}, config={}, asset_selection=LISTS)
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute(
+            "UPDATE ops.slices SET state = 'incomplete', reason = 'planted', tries = 6 "
+            "WHERE feed = 'conversations' AND slice_date = ?",
+            [NOW.date() - timedelta(days=12)],
+        )
+    assert nights.told_days(nights.run({}, config={}, asset_selection=LISTS)) == DAYS
+    for name in ("is_whole", "nothing_in_quarantine", "is_fresh"):
+        key = dg.AssetCheckKey(CONVERSATIONS, name)
+        storage = nights.instance.event_log_storage
+        (record,) = storage.get_asset_check_execution_history(key, limit=1)
+        # Dagster without what the check is of compares whole seconds.
+        record = record._replace(create_timestamp=int(record.create_timestamp) - 1)
+        loading = LoadingContextForTest(nights.instance)
+        assert asyncio.run(record.targets_latest_materialization(loading)), name
+        assert record.evaluation is not None
+        assert record.evaluation.passed == (name != "is_whole")
+
+
+def test_accepted_hole_is_named_and_fails_no_check(nights: Nights) -> None:
+    """Of its table, and until it changes; the day is as the ledger has it, not whole."""
+    nights.run({}, config={}, asset_selection=LISTS)
+    day = NOW.date() - timedelta(days=1)
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute(
+            "UPDATE ops.slices SET state = 'incomplete', reason = 'planted' "
+            "WHERE feed = 'conversations' AND slice_date = ? AND app_id = ?",
+            [day, app_of(nights.place.world, "chat").id],
+        )
+        how: dict[str, Any] = {"until": None, "by": "ops", "now": NOW}
+        with database.transaction():
+            accept(database, find_bad(database, ["conversations"]), why="purged [x](y)", **how)
+    checks = dg.Definitions(jobs=[dg.define_asset_job("checks", dg.AssetSelection.checks(WHOLE))])
+    assert nights.judge(checks).success
+    passed, told = nights.check()
+    assert passed
+    assert told == f"- the chat app, {day}: purged \\[x\\](y)"
+    with open_database(nights.place.home / LIVE) as database:
+        database.execute("UPDATE ops.slices SET reason = 'another' WHERE reason = 'planted'")
+    nights.judge(checks)
+    passed, told = nights.check()
+    assert not passed
+    assert "another" in told
 
 
 def test_run_without_partitions_says_what_failed(nights: Nights) -> None:

@@ -103,6 +103,25 @@ def test_feeds_with_days_have_daily_partitions(specs: dict[str, dg.AssetSpec]) -
     assert days.get_last_partition_key() == datetime.now(UTC).date().isoformat()
 
 
+def test_schedules_say_what_turning_them_on_does(definitions: dg.Definitions) -> None:
+    """All are described; those that change Dify are off, and say that nobody agrees to a run."""
+    found = {one.name: one for one in definitions.schedules or ()}
+    assert {*found} == {
+        "nightly_sync_schedule",
+        "retry_indexing_schedule",
+        "rotate_api_keys_schedule",
+    }
+    night = found.pop("nightly_sync_schedule")
+    assert isinstance(night, dg.ScheduleDefinition)
+    assert night.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert "changes nothing in Dify" in str(night.description)
+    for one in found.values():
+        assert isinstance(one, dg.ScheduleDefinition)
+        assert one.default_status == dg.DefaultScheduleStatus.STOPPED
+        assert "nobody is shown a plan or asked to agree" in str(one.description)
+    assert "revokes API keys" in str(found["rotate_api_keys_schedule"].description)
+
+
 def test_schedule_asks_for_one_run_over_the_lookback(definitions: dg.Definitions) -> None:
     """At 1:30 one run is asked for: from the look-back's first day to today, catching up."""
     schedule = definitions.resolve_schedule_def("nightly_sync_schedule")

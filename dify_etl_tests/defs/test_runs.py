@@ -15,6 +15,7 @@ from dify_etl.assembly.connection import effective_settings
 from dify_etl.defs.checks import IS_FRESH, check_specs
 from dify_etl.defs.code_location import code_location
 from dify_etl.defs.location import ALONE
+from dify_etl.defs.partitions import PARTITION
 from dify_etl.defs.resources import MAX_RETRIES, clear_failures, home_held
 from dify_etl.defs.schedules import NIGHTLY_SYNC, RANGE_END, RANGE_START, lookback_tags
 from dify_etl.dify.errors import DifyUnavailable, LoginRefused
@@ -101,17 +102,19 @@ def checks_of(place: Workplace) -> list[dg.AssetCheckEvaluation]:
     return [one.asset_check_evaluation_data for one in events if one is not None]
 
 
-def run_nightly(config: dict[str, object], only: Sequence[str] = ()) -> dg.ExecuteInProcessResult:
+def run_nightly(
+    config: dict[str, object], only: Sequence[str] = (), tags: dict[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
     """Run the job as Dagster does: the resource opens the home by the settings; `only` chooses of
-    the assets of raw.
+    the assets of raw, `tags` the days.
     """
     settings = effective_settings()
     job = code_location(settings).resolve_job_def(NIGHTLY_SYNC)
-    tags = {RANGE_START: some_days_ago(1), RANGE_END: today().isoformat()}
+    yesterday = {RANGE_START: some_days_ago(1), RANGE_END: today().isoformat()}
     with dg.DagsterInstance.ephemeral() as instance:
         return job.execute_in_process(
             instance=instance,
-            tags=tags,
+            tags=yesterday if tags is None else tags,
             run_config=config | QUIET,
             asset_selection=[dg.AssetKey(["raw", name]) for name in only] or None,
             raise_on_error=False,
@@ -167,6 +170,26 @@ def test_unknown_app_ends_the_run_before_anything_is_read(
     assert result.get_asset_materialization_events() == []
     with open_database(tmp_path / "home" / LIVE) as database:
         assert database.value("SELECT count(*) FROM ops.slices") == 0
+
+
+def test_days_that_cannot_be_read_end_the_run(own_settings: ServedDify, tmp_path: Path) -> None:
+    """In the future, reversed or before the start date: as on the command line. Dagster
+    starts such runs, by tags that the UI or its API is given.
+    """
+    start, now = some_days_ago(2), today().isoformat()
+    for tags, says in (
+        ({PARTITION: "2030-01-01"}, "2030-01-01 lies in the future"),
+        ({RANGE_START: now, RANGE_END: start}, f"the end {start} is before the start {now}"),
+        ({PARTITION: "2020-01-01"}, f"2020-01-01 is before the start date {start}"),
+    ):
+        result = run_nightly(home_config(catch_up=True), only=LISTS, tags=tags)
+        assert not result.success
+        assert says in failures_of(result)
+        assert f"Choose days from {start}" in failures_of(result)
+        assert result.get_asset_materialization_events() == []
+    assert run_nightly(home_config(), only=("apps",), tags={PARTITION: now}).success
+    with open_database(tmp_path / "home" / LIVE) as database:
+        assert database.rows("SELECT DISTINCT feed FROM ops.slices") == [("apps",)]
 
 
 def test_wrong_password_ends_the_run_clearly(

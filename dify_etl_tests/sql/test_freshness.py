@@ -29,6 +29,43 @@ def test_proven_through_ends_before_the_first_hole(warehouse: HandWritten) -> No
     assert (row["waiting_rows"], row["read_at"], row["app_name"]) == (1, RUN_ENDED, "app")
 
 
+def test_accepted_holes_stand_apart(warehouse: HandWritten) -> None:
+    """They count as bad no more, as long as they are as they were accepted: until their last day,
+    an end, or another reason. What is proven through which day is as before.
+    """
+    warehouse.app("chat")
+    bad = {"state": "incomplete", "reason": "purged", "rows": 3, "expected": 5, "bad_since": NOON}
+    later = NOON + timedelta(days=1)
+    marks: tuple[dict[str, object], ...] = (
+        {},
+        {"until_date": RUN_ENDED.date()},
+        {"until_date": RUN_ENDED.date() - timedelta(days=1)},
+        {"ended_at": NOON},
+        {"reason": "other"},
+        {"rows": 4},
+    )
+    for days, change in enumerate(marks):
+        day = DAY + timedelta(days=days)
+        own = bad | ({"bad_since": later} if days > 1 else {})
+        warehouse.read_day(day, feeds=("messages",), **own)
+        taken = {"state": "incomplete", "reason": "purged", "rows": 3, "expected": 5}
+        warehouse.add(
+            "ops.accepted_slices",
+            feed="messages",
+            app_id="app",
+            slice_date=day,
+            **{**taken, **change},
+        )
+    warehouse.add("ops.slices", feed="members", state="failed", read_at=NOON, bad_since=NOON)
+    warehouse.add("ops.accepted_slices", feed="members", state="failed")
+    rows = {row["feed"]: row for row in warehouse.rows_of(MART)}
+    found = rows["messages"]
+    assert (found["bad_slices"], found["accepted_slices"], found["slices"]) == (4, 2, 6)
+    assert (found["bad_since_at"], found["proven_through_date"]) == (later, None)
+    found = rows["members"]
+    assert (found["bad_slices"], found["accepted_slices"], found["bad_since_at"]) == (0, 1, None)
+
+
 def test_proven_through_ends_before_a_day_that_was_never_read(warehouse: HandWritten) -> None:
     """As after two reads of chosen days."""
     warehouse.app("chat")

@@ -239,6 +239,17 @@ def test_copy_that_cannot_be_replaced_says_so(home: Path) -> None:
     assert not list(home.glob(".dify*"))
 
 
+def test_copy_that_is_not_made_is_not_noted(home: Path) -> None:
+    """`ops.published` has a row per copy: one that fails takes its row out again."""
+    published(home)
+    (home / "dify.duckdb").unlink()
+    (home / "dify.duckdb").mkdir()
+    with pytest.raises(WarehouseUnwritable):
+        published(home)
+    with open_database(home / "live.duckdb") as database:
+        assert database.value("SELECT count(*) FROM ops.published") == 1
+
+
 def test_held_live_file_keeps_the_old_copy(home: Path) -> None:
     """While another process writes, nothing is published and the old copy is readable."""
     copy = published(home)

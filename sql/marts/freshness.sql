@@ -7,9 +7,10 @@
 -- read_through_date: Newest local day that was read; null for lists without days.
 -- proven_through_date: Newest local day up to which every day was proven; null: not the first.
 -- slices: Slices of the feed: days, or one for a list without days.
--- bad_slices: Those that are failed or incomplete.
+-- bad_slices: Those that are failed or incomplete, and not accepted.
+-- accepted_slices: Those that are, as somebody accepted them (`dify-etl accept`).
 -- unproven_slices: Those that Dify cannot, or not to this account, show whole.
--- bad_since_at: Since when the oldest of the bad ones is bad; null when none is.
+-- bad_since_at: Since when the oldest of the bad slices is bad; null when none is.
 -- waiting_rows: Objects of it that wait in quarantine.
 -- reason: Why the newest slice that is not proven is not; null when all are.
 
@@ -17,9 +18,42 @@ with apps as (
     select app_id, app_name from staging.stg_apps
 ),
 
+last_read as (
+    select (max(slices.read_at) at time zone 'UTC')::date as read_date from ops.slices as slices
+),
+
+-- As the verdict judges it: an acceptance is of a slice as it was then, and may end on a day.
+accepted as (
+    select distinct taken.feed, taken.app_id, taken.slice_date, taken.state, taken.reason,
+        taken.rows, taken.expected
+    from ops.accepted_slices as taken
+    cross join last_read
+    where
+        taken.ended_at is null
+        and (taken.until_date is null or taken.until_date >= last_read.read_date)
+),
+
 slices as (
-    select feed, app_id, slice_date, state, reason, bad_since, read_at
-    from ops.slices
+    select
+        held.feed,
+        held.app_id,
+        held.slice_date,
+        held.state,
+        held.reason,
+        held.bad_since,
+        held.read_at,
+        held.state in ('failed', 'incomplete') as is_bad,
+        accepted.feed is not null as is_accepted
+    from ops.slices as held
+    left join accepted
+        on
+            held.feed = accepted.feed
+            and held.state = accepted.state
+            and held.app_id is not distinct from accepted.app_id
+            and held.slice_date is not distinct from accepted.slice_date
+            and held.reason is not distinct from accepted.reason
+            and held.rows is not distinct from accepted.rows
+            and held.expected is not distinct from accepted.expected
 ),
 
 next_days as (
@@ -65,9 +99,10 @@ counted as (
             or slices.slice_date < first_unproven.slice_date
         ) as proven_through_date,
         count(*) as slices,
-        count(*) filter (where slices.state in ('failed', 'incomplete')) as bad_slices,
+        count(*) filter (where slices.is_bad and not slices.is_accepted) as bad_slices,
+        count(*) filter (where slices.is_bad and slices.is_accepted) as accepted_slices,
         count(*) filter (where slices.state = 'unproven') as unproven_slices,
-        min(slices.bad_since) as bad_since_at,
+        min(slices.bad_since) filter (where not slices.is_accepted) as bad_since_at,
         max_by(slices.reason, coalesce(slices.slice_date, date '0001-01-01'))
             filter (where slices.state <> 'proven') as reason
     from slices
@@ -88,6 +123,7 @@ select
     counted.proven_through_date,
     counted.slices,
     counted.bad_slices,
+    counted.accepted_slices,
     counted.unproven_slices,
     counted.bad_since_at,
     coalesce(waiting.waiting_rows, 0) as waiting_rows,
