@@ -350,7 +350,7 @@ def parse_each_once(
     one conversation in several rows.
     """
     ids = [_id_of(row) for row in rows]
-    told = [_without(row, record_class.beside) for row in rows] if record_class.beside else rows
+    own = [_without(row, record_class.beside) for row in rows] if record_class.beside else rows
     is_known_by_id = record_class.needs or not record_class.keeps_raw
     if len({*ids}) == len(ids) or not is_known_by_id:
         return parse(record_class, rows, endpoint=endpoint, context=context)
@@ -358,7 +358,7 @@ def parse_each_once(
     records: list[RecordT] = []
     rejected: list[Rejected] = []
     for position, (row_id, row) in enumerate(zip(ids, rows, strict=True)):
-        if row_id in first and first[row_id] != told[position]:
+        if row_id in first and first[row_id] != own[position]:
             told = ("id", "another row of the same answer has this id, and is not the same")
             one = _set_aside(record_class, row, told, endpoint, position, context or {})
             rejected.append(one)
@@ -367,7 +367,7 @@ def parse_each_once(
         records += batch.records
         rejected += [replace(one, position=position) for one in batch.rejected]
         if row_id is not None and batch.records:
-            first[row_id] = told[position]
+            first[row_id] = own[position]
     return Batch(tuple(records), tuple(rejected))
 
 
