@@ -161,9 +161,10 @@ class AppList:
             if lacks is not None and self.since is not None:
                 log.info("%s: this server has no such list", feed)
                 doubt = None if sync.dify.version < self.since else str(lacks)
-                others = [attempt(one, partial(listed, one)) for one in ids[1:APPS_ASKED]]
-                if all(self.is_taken_away(sync.dify, one.error) for one in (*alone, *others)):
-                    doubt = None
+                if self.is_taken_away(sync.dify, lacks):
+                    others = [attempt(one, partial(listed, one)) for one in ids[1:APPS_ASKED]]
+                    if all(self.is_taken_away(sync.dify, one.error) for one in others):
+                        doubt = None
                 with loader.commit():
                     loader.close_slices([Slice.judged(one, None, doubt=doubt) for one in ids])
                 return loader.report()
