@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dify_etl.home import LIVE
-from dify_etl.sync.migrations import STEPS
+from dify_etl.sync.migrations import STEPS, number_citations
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
 from dify_etl.warehouse.migrations import migrate_home
@@ -75,7 +75,8 @@ def test_a_home_of_before_gets_what_it_lacks(workplace: Open) -> None:
                 AND o.citation_number > t.citation_number)"""
         )
         database.execute("ALTER TABLE raw.message_citations DROP COLUMN citation_number")
-        database.execute("DELETE FROM ops.migrations WHERE number = 8")
+        (step,) = [one.number for one in STEPS if one.apply is number_citations]
+        database.execute("DELETE FROM ops.migrations WHERE number = ?", [step])
     told: list[str] = []
     migrate_home(place.home, STEPS, wait_seconds=1, tell=told.append)
     assert [line.rpartition(": ")[2] for line in told] == ["3 rows"]
