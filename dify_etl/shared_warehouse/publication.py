@@ -57,7 +57,19 @@ PUBLICATIONS = Table(
         Column("through_date", "DATE", "The last local day that the workspace's rows cover."),
         Column("partitions", "BIGINT", "How many partitions were replaced."),
         Column("rows", "BIGINT", "How many rows were inserted."),
-        Column("home_id", "VARCHAR", "The home that published it; null: before homes had ids."),
+    ),
+    keeps_history=False,
+)
+# Not a column of the publications: homes of older releases write those without names of columns.
+PUBLISHING_HOMES = Table(
+    "ops",
+    "publishing_homes",
+    "One row per workspace: the home that publishes it.",
+    ("workspace_id",),
+    (
+        Column("workspace_id", "VARCHAR", "The workspace."),
+        Column("home_id", "VARCHAR", "The home, by the id in its folder."),
+        Column("since_at", "TIMESTAMPTZ", "When it published for the first time, UTC."),
     ),
     keeps_history=False,
 )
@@ -77,7 +89,7 @@ PUBLISHED_PARTITIONS = Table(
     ),
     keeps_history=False,
 )
-OWN_TABLES = (PUBLICATIONS, PUBLISHED_PARTITIONS)
+OWN_TABLES = (PUBLICATIONS, PUBLISHING_HOMES, PUBLISHED_PARTITIONS)
 _OURS = "workspace_id = ?"
 _WORKSPACES = """CREATE OR REPLACE VIEW shared.staging.stg_workspaces AS
 SELECT workspace_id, workspace_name, server_origin, timezone, server_version, role
@@ -356,23 +368,11 @@ def _publish(
             warehouse.execute(f"DELETE FROM {gone} WHERE {_OURS}", [workspace.workspace_id])
     _note(warehouse, workspace)
     replaced = sum(count for _, count, _ in differing)
-    told = {
-        "workspace_id": workspace.workspace_id,
-        "publication_id": publication_id,
-        "run_id": run_id,
-        "through_date": workspace.through,
-        "partitions": replaced,
-        "rows": rows,
-        "home_id": workspace.home_id,
-    }
-    # After the last one, whatever the clocks of two machines say: that tells whose home it is.
     warehouse.execute(
-        f"""INSERT INTO shared.{PUBLICATIONS.qualified} (published_at, {", ".join(told)})
-        SELECT greatest(now(), max(published_at) + INTERVAL 1 MICROSECOND),
-            {", ".join("?" for _ in told)}
-        FROM shared.{PUBLICATIONS.qualified} WHERE {_OURS}""",
-        [*told.values(), workspace.workspace_id],
+        f"INSERT INTO shared.{PUBLICATIONS.qualified} SELECT ?, ?, now(), ?, ?, ?, ?",
+        [workspace.workspace_id, publication_id, run_id, workspace.through, replaced, rows],
     )
+    _note_home(warehouse, workspace)
     return Publication(workspace.workspace_id, publication_id, len(differing), replaced, rows)
 
 
@@ -442,28 +442,44 @@ def _check_server(warehouse: SharedWarehouse, workspace: Workspace, *, is_new: b
 
 
 def _check_home(warehouse: SharedWarehouse, workspace: Workspace) -> None:
-    """SharedWarehouseRefused when another home published the workspace last: of two homes each
+    """SharedWarehouseRefused when another home publishes the workspace: of two homes each
     would delete what the other one kept and Dify has no more, night after night. Homes that
     published before they had an id go on.
     """
-    found = warehouse.rows(
-        f"""SELECT home_id, strftime(published_at, '%Y-%m-%d %H:%M')
-        FROM shared.{PUBLICATIONS.qualified} WHERE {_OURS} AND home_id IS NOT NULL
-        ORDER BY published_at DESC LIMIT 1""",
-        [workspace.workspace_id],
-    )
-    if not found or found[0][0] == workspace.home_id:
+    found = _publishing_home(warehouse, workspace)
+    if found is None or found[0] == workspace.home_id:
         return
-    ((held, published_at),) = found
+    held, since = found
     raise SharedWarehouseRefused(
         f"the shared warehouse has workspace {workspace.workspace_id} from another home (id "
-        f"{held}, at {published_at} UTC); this home's id is {workspace.home_id}",
+        f"{held}, since {since} UTC); this home's id is {workspace.home_id}",
         where=warehouse.place.name,
         hint="Only one home of a workspace publishes. Where the workspace has another name now, "
         "name the home of before in its table of workspaces.toml, as home = "
         '"dify_data/workspaces/sales": it has what Dify deleted, and keys. Where two accounts read '
         "one workspace, take one out. Where this home replaces the other one for good: "
         "`dify-etl warehouse publish --take-over`.",
+    )
+
+
+def _publishing_home(warehouse: SharedWarehouse, workspace: Workspace) -> tuple[str, str] | None:
+    """The id of the home that publishes the workspace, and since when; None: no home with an id."""
+    found = warehouse.rows(
+        f"""SELECT home_id, strftime(since_at, '%Y-%m-%d %H:%M')
+        FROM shared.{PUBLISHING_HOMES.qualified} WHERE {_OURS} ORDER BY since_at DESC LIMIT 1""",
+        [workspace.workspace_id],
+    )
+    return found[0] if found else None
+
+
+def _note_home(warehouse: SharedWarehouse, workspace: Workspace) -> None:
+    found = _publishing_home(warehouse, workspace)
+    if workspace.home_id is None or (found is not None and found[0] == workspace.home_id):
+        return
+    name = f"shared.{PUBLISHING_HOMES.qualified}"
+    warehouse.execute(f"DELETE FROM {name} WHERE {_OURS}", [workspace.workspace_id])
+    warehouse.execute(
+        f"INSERT INTO {name} SELECT ?, ?, now()", [workspace.workspace_id, workspace.home_id]
     )
 
 
