@@ -255,10 +255,10 @@ def _all_read_at(database: Database) -> datetime | None:
     """When that app of Dify was read last which was read longest ago; None before the first run.
 
     A run over a few apps leaves the others as they were; every night reads the newest days of each.
-    One that was never read counts from when it was first seen.
+    One that was never read is told as such: who reads some apps alone misses no night.
     """
     read_at = database.value(
-        """SELECT min(coalesce(s.read_at, a.loaded_at)) FROM raw.apps a LEFT JOIN (
+        """SELECT min(s.read_at) FROM raw.apps a JOIN (
             SELECT app_id, max(read_at) AS read_at FROM ops.slices
             WHERE slice_date IS NOT NULL GROUP BY app_id) s USING (app_id)
         WHERE a.absent_since IS NULL"""

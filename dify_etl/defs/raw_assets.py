@@ -17,6 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dify_etl.defs.checks import (
     BAD,
     FRESH_WITHIN,
+    MISSING,
     Metadata,
     check_specs,
     holes_of,
@@ -96,14 +97,14 @@ def _read(
     """Read the feed and tell of the chosen tables what is whole; returns what the read cost."""
     plan = dify_home.plan(window_of(context, settings))
     with dify_home.opened.sync(plan) as sync:
-        bad_before = {day for day, is_bad in _days(sync.database, feed).items() if is_bad}
+        open_before = _open_days(sync.database, feed)
         report = read_feed(sync, feed)
         dify_home.opened.reports.append(report)
         context.log.info(report_line(report))
         days = _days(sync.database, feed)
         holes = holes_of(sync.database, feed.name)
         asked = _asked_days(context, sync.asked_days)
-        healed = {day for day in bad_before if not days.get(day, True)}
+        healed = {day for day in open_before if not days.get(day, True)}
         told = sorted({*asked, *healed})
         unread = unread_by_day(sync.database, feed.name, told) if feed.is_daily else {}
         unlisted = _unlisted(sync, feed)
@@ -118,12 +119,21 @@ def _read(
                     rows = {"dagster/partition_row_count": counted.get(day, 0)}
                     of_day = {**metadata, **rows, **_never_read(unread.get(day, ()))}
                     _tell(context, at.raw(name), of_day, is_whole=is_whole, day=day)
-            elif holes or unlisted:
+            elif MISSING in holes or unlisted:
                 of_list = {**metadata, **_never_read(unlisted)}
                 _tell(context, at.raw(name), of_list, is_whole=False)
             else:
                 yield dg.MaterializeResult(asset_key=at.raw(name), metadata=metadata)
     return _costs(report)
+
+
+def _open_days(database: Database, feed: Feed) -> set[date]:
+    """The days of the ledger that are bad, or that some app of Dify lacks: a run may make them
+    whole.
+    """
+    days = _days(database, feed)
+    lacking = unread_by_day(database, feed.name, days) if feed.is_daily else ()
+    return {day for day, is_bad in days.items() if is_bad} | {*lacking}
 
 
 def _unlisted(sync: Sync, feed: Feed) -> Sequence[str]:

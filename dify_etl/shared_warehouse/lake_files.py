@@ -6,6 +6,8 @@ written here.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -155,6 +157,12 @@ def claim_files(warehouse: Attached) -> None:
     held = _marked(warehouse, base, ours) if "://" in base else _marked_folder(Path(base), ours)
     if held == ours:
         return
+    if not held:
+        raise SharedWarehouseRefused(
+            f"the mark of the files in {base} is empty: nobody can say of which lake they are",
+            where="DIFY_ETL_LAKE_PATH",
+            hint=f"If no other lake has its files there, delete {base}{MARKER}.csv alone.",
+        )
     raise SharedWarehouseRefused(
         f"the files of another lake lie in {base}: they are of catalog {held}, this one is {ours}",
         where="DIFY_ETL_LAKE_PATH",
@@ -169,9 +177,17 @@ def _marked_folder(folder: Path, ours: str) -> str:
     with suppress(FileNotFoundError):
         return marker.read_text("utf-8", "replace").strip()
     folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError), open(marker, "x", encoding="utf-8") as file:
+    # Whole or not at all, whoever is killed meanwhile; and one of two homes is the first.
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=MARKER, encoding="utf-8") as file:
         file.write(f"{ours}\n")
+        file.flush()
         os.fchmod(file.fileno(), 0o644)  # homes of several accounts may share it; it is no secret
+        try:
+            os.link(file.name, marker)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            shutil.copyfile(file.name, marker)
     return marker.read_text("utf-8", "replace").strip()
 
 

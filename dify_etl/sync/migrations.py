@@ -191,6 +191,9 @@ def number_citations(database: Database) -> int:
     and let be due once more what was known by Dify's own `position`: where that repeats, or is not
     told, all but one of its rows were lost. Answers how many messages are due.
     """
+    held = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+    if not database.rows(held, ["message_citations"]):
+        return 0
     database.execute(
         "ALTER TABLE raw.message_citations ADD COLUMN IF NOT EXISTS citation_number BIGINT"
     )
@@ -213,7 +216,7 @@ def number_citations(database: Database) -> int:
     of_days = """feed = 'messages' AND EXISTS (SELECT 1 FROM _repeating r WHERE r.app_id = t.app_id
         AND abs(epoch(r.created_at) - epoch(t.slice_date)) < 2 * 86400)"""
     # Homes that were never read from Dify's database have no digests of whole days.
-    if database.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [DAY_DIGESTS.name]):
+    if database.rows(held, [DAY_DIGESTS.name]):
         database.execute(f"DELETE FROM ops.day_digests t WHERE {of_days}")
     database.execute(f"UPDATE ops.slices t SET is_settled = false WHERE {of_days}")
     database.execute(

@@ -338,6 +338,36 @@ def test_accepted_hole_is_named_and_fails_no_check(nights: Nights) -> None:
     assert "another" in told
 
 
+def test_night_tells_the_days_that_a_run_over_one_app_left_open(nights: Nights) -> None:
+    """Older than those that it reads anew: it brings what the other apps lack of them."""
+    days = [(NOW - timedelta(days=back)).date().isoformat() for back in (12, 11)]
+    config = {"resources": {"dify_home": {"config": {"apps": ["the chat app"]}}}}
+    tags = {RANGE_START: days[0], RANGE_END: days[1]}
+    assert nights.told_days(nights.run(tags, asset_selection=LISTS, config=config)) == []
+    assert [day for day in nights.told_days(nights.run(asset_selection=LISTS)) if day in days] == (
+        days
+    )
+
+
+def test_list_whose_only_hole_is_accepted_is_told(nights: Nights) -> None:
+    """Else it would count as stale for ever, while its check passes."""
+    api_keys = dg.AssetKey(["raw", "app_api_keys"])
+    chat = app_of(nights.place.world, "chat").id
+    nights.refuse = lambda path: 500 if f"/apps/{chat}/api-keys" in path else None
+
+    def is_told() -> bool:
+        apps = [dg.AssetKey(["raw", "apps"]), dg.AssetKey(["feeds", "apps"])]
+        run = nights.run(asset_selection=[*apps, api_keys])
+        return api_keys in {one.asset_key for one in run.get_asset_materialization_events()}
+
+    assert not is_told()
+    with open_database(nights.place.home / LIVE) as database, database.transaction():
+        bad = find_bad(database, ["app_api_keys"])
+        assert bad
+        accept(database, bad, why="gone", until=None, by="ops", now=NOW)
+    assert is_told()
+
+
 def test_run_without_partitions_says_what_failed(nights: Nights) -> None:
     """A bad night is red in that way of starting it, too."""
     nights.refuse = refuses(app_of(nights.place.world, "chat").id)

@@ -367,7 +367,7 @@ def test_a_citation_without_its_place_is_placed(chat: DifyTables) -> None:
     place = chat.through()
     place.read(TALK)
     assert (
-        place.rows("SELECT position, content, page FROM raw.message_citations ORDER BY ALL")
+        place.rows("SELECT citation_number, content, page FROM raw.message_citations ORDER BY ALL")
         == [(1, "first", None)] * 3 + [(2, "second", '[1,"a"]')] * 3
     )
 

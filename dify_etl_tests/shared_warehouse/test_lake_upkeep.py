@@ -213,6 +213,10 @@ def test_lake_of_before_is_marked_when_it_is_next_written(lake: SharedPlace) -> 
     marker.unlink()
     publish_shared(lake, copy, run_id="2")
     assert marker.read_text() == held
+    marker.write_text("")  # as a full disk leaves it: whose files these are nobody knows
+    with pytest.raises(SharedWarehouseRefused) as told:
+        publish_shared(lake, copy, run_id="3")
+    assert f"delete {marker} alone" in str(told.value)
     with opened(SharedPlace(SecretStr(lake.target.get_secret_value()), None, lake.spill)):
         pass
 

@@ -19,7 +19,7 @@ with apps as (
 ),
 
 last_read as (
-    select (max(slices.read_at) at time zone 'UTC')::date as read_date from ops.slices as slices
+    select max(slices.read_at) as read_at from ops.slices as slices
 ),
 
 -- As the verdict judges it: an acceptance is of a slice as it was then, and may end on a day.
@@ -30,7 +30,10 @@ accepted as (
     cross join last_read
     where
         taken.ended_at is null
-        and (taken.until_date is null or taken.until_date >= last_read.read_date)
+        and (
+            taken.until_date is null
+            or epoch(last_read.read_at) < epoch(taken.until_date) + 86400
+        )
 ),
 
 slices as (

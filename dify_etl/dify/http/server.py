@@ -16,8 +16,9 @@ Version = tuple[int, int, int]
 
 API_PATH = "/console/api"
 NEWEST: Version = (9999, 0, 0)
-BETA_OF_2025, OF_BETA_OF_2025 = "2.0.0-beta", (1, 9, 0)
 TESTED: Version = (1, 16, 1)  # the newest release whose recorded answers the tests play
+# Betas of 2.0.0 of September 2025, before 1.9.2; later ones count as other pre-releases do.
+_BETA_OF_2025, OF_BETA_OF_2025 = re.compile(r"2\.0\.0-beta\.[12](?!\d)"), (1, 9, 0)
 UNREADABLE = "unreadable"  # in place of a version that is none, or repeats what was sent
 _VERSION_TEXT = re.compile(r"[\w.+/ -]{1,60}", re.ASCII)
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?!\d)", re.ASCII)
@@ -28,7 +29,7 @@ def parse_version(text: str) -> Version:
     branch build) counts as newest. `2.0.0-beta.1` and `.2` are of September 2025, before 1.9.2.
     """
     plain = text.strip().removeprefix("v")
-    if plain.startswith(BETA_OF_2025):
+    if _BETA_OF_2025.match(plain):
         return OF_BETA_OF_2025
     found = _VERSION.match(plain)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else NEWEST
