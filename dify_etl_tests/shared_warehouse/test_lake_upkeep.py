@@ -217,6 +217,7 @@ def test_lake_of_before_is_marked_when_it_is_next_written(lake: SharedPlace) -> 
     with pytest.raises(SharedWarehouseRefused) as told:
         publish_shared(lake, copy, run_id="3")
     assert f"delete {marker} alone" in str(told.value)
+    marker.unlink()
     with opened(SharedPlace(SecretStr(lake.target.get_secret_value()), None, lake.spill)):
         pass
 
