@@ -13,7 +13,7 @@ from dify_etl.dify.http.deny_list import (
     without_secrets,
 )
 from dify_etl.dify.http.secret_names import is_secret_name
-from dify_etl.dify.http.secret_shapes import REMOVED
+from dify_etl.dify.http.secret_shapes import REMOVED, text_without_keys
 
 KEY = "9f8a7b6c5d4e3f2a1b0c"
 
@@ -204,3 +204,42 @@ def test_long_text_of_a_stranger_holds_nobody_up(text: str) -> None:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+DOTTED = "1234567890abcdef1234567890abcdef.AbCdEfGhIjKlMnOp"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"api_key = {DOTTED}",
+        f"curl -d api_key={DOTTED} https://x",
+        "DISCORD_TOKEN=MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs",
+        "api_key\n=abcdef1234567890abcd",
+        "Bearer\nabcdef1234567890",
+        "token\t=abcdef1234567890",
+    ],
+)
+def test_key_behind_a_word_of_prose_is_taken_out(text: str) -> None:
+    """With dots and with other spaces too; and no column that holds it is passed over."""
+    assert REMOVED in text_without_secrets(text)
+    assert re.search(SUSPICIOUS, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_token = 12345678, and total token=12345678 per day",
+        "https://x/list?page_token=abc12345xyz&next_page_token=abc12345xyz",
+        "token = user.token_2024",
+    ],
+)
+def test_figures_and_places_in_a_list_are_no_keys(text: str) -> None:
+    """What a person wrote of them stays."""
+    assert text_without_secrets(text) == text
+
+
+@pytest.mark.parametrize("text", ["invalid api_key=abcdef1234567890abcd", "token=abcdef123456789"])
+def test_text_of_an_error_is_looked_through(text: str) -> None:
+    """As Dify answers what a provider said: machines tell no less than people."""
+    assert text_without_keys(f"provider said: {text}").endswith(f"={REMOVED}")

@@ -6,7 +6,7 @@ Tables and files, plans and errors all go by these. Two ways to apply them:
   where a secret belongs is one.
 - `prose_without_keys`: of what people and models write, where an example or a question must stay.
   There only what looks like a real one is taken: `token=…`, `?secret=APPSECRET` and
-  `password = input()` stay.
+  `password = input` stay.
 
 Repeats are bounded and begin at the begin of a word: no text of a stranger is searched over and
 over.
@@ -105,11 +105,17 @@ _WORDS = (
 )
 _NAMED = rf"[\w.-]{{0,40}}{_WORDS}"
 _PLAIN = r"(?:key|sig|sign|auth)"
+_OF_PAGES = r"(?:page|first|stop|max)_?token"  # they lead through a list, and open nothing
 _REST = r"[^&\s\"'<>{}()\[\],;\\…]"
 # What looks like a real value: eight characters and more, a figure among them; in an address many
 # letters in both cases do as well. Behind a plain word it is longer, and in code a dot leads on.
 _FIGURE = rf"(?={_REST}{{0,200}}\d)"
-_REAL = rf"{_FIGURE}(?:(?!\.){_REST}){{8,4000}}+(?![(\[\w]|\.\w)"
+# Parts with dots between them are a key where the first is long and has figures: no name of code.
+_DOTTED = r"(?=(?:[A-Za-z_-]{0,60}\d){3})[\w-]{16,200}(?:\.[\w-]{2,200}){1,5}(?![(\[\w])"
+_REAL = (
+    rf"(?:{_DOTTED}|(?!\d{{1,15}}(?![\w.-]))"
+    rf"{_FIGURE}(?:(?!\.){_REST}){{8,4000}}+(?![(\[\w]|\.\w))"
+)
 _REAL_IN_ADDRESS = (
     rf"(?:{_FIGURE}{_REST}{{8,4000}}+(?![(\[\w])|"
     r"(?=\w{0,40}[a-z][A-Z])[\w-]{20,4000}+(?![(\[.]))"
@@ -141,11 +147,12 @@ _OF_PEOPLE = shapes(
         r"(?=[\w.~+/=-]{0,500}[\d=])[\w.~+/=-]{6,}",
     ),
     (("://",), _ADDRESS + r"(?=[^\s/@\"'{}]{0,200}[\d!$%^*])[^\s/:@\"'{}<>]{6,200}(?=@)"),
-    (("?", "&"), rf"(?i)([?&]{_NAMED}=){_REAL_IN_ADDRESS}"),
+    (("?", "&"), rf"(?i)([?&](?!\w{{0,20}}{_OF_PAGES}=){_NAMED}=){_REAL_IN_ADDRESS}"),
     (("key=", "sig=", "sign=", "auth="), rf"(?i)([?&]{_PLAIN}=){_LONG_IN_ADDRESS}"),
     (
         ("token", "api", "secret"),
-        rf"(?i)((?:token|api_?key|(?:client|app)_?secret)\s?=\s?){_REAL}",
+        r"(?i)((?:(?<!first)(?<!page)(?<!stop)(?<!first_)(?<!page_)(?<!stop_)(?<!max_)token|"
+        rf"api_?key|(?:client|app)_?secret)\s?=\s?){_REAL}",
     ),
 )
 _REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
@@ -185,7 +192,7 @@ def holds_key(text: str) -> bool:
 
 def text_without_keys(text: str) -> str:
     """A text that machines read, without keys and without what stands where keys do."""
-    return _replaced(text, _OF_MACHINES)
+    return _replaced(text, (*_OF_MACHINES, *_OF_PEOPLE))
 
 
 def prose_without_keys(text: str) -> str:
