@@ -226,6 +226,47 @@ def test_key_behind_a_word_of_prose_is_taken_out(text: str) -> None:
     assert re.search(SUSPICIOUS, text)
 
 
+@pytest.mark.parametrize("space", ["\n", "\r\n", "\t", " "], ids=repr)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("word", ["Bearer{}", "Authorization: Basic{}", "api_key{}=", "token{}="])
+def test_space_of_a_text_in_json_is_a_space(word: str, space: str, depth: int) -> None:
+    """Before a token a line may end; in JSON, and in JSON within JSON, that is `\\n`."""
+    text = f"call it with {word.format(space[-1])}abcdef1234567890abcd"
+    for _ in range(depth):
+        text = json.dumps({"text": text})
+    assert re.search(SUSPICIOUS, text)
+    assert "abcdef1234567890abcd" not in text_without_secrets(text)
+    column = json.dumps({"answer": text})
+    assert re.search(SUSPICIOUS, column)
+    assert "abcdef1234567890abcd" not in json_without_secrets(column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"my key is {DOTTED}, does it work?", DOTTED, f"智谱:{DOTTED}。", f"a\\n{DOTTED}"],
+)
+def test_key_of_zhipu_is_known_without_a_word_before_it(text: str) -> None:
+    """Its id of 32 hexadecimal digits, a dot, and a secret of 16 letters and digits."""
+    assert text_without_secrets(text) == text.replace(DOTTED, REMOVED)
+    assert re.search(SUSPICIOUS, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "d41d8cd98f00b204e9800998ecf8427e.jpeg and d41d8cd98f00b204e9800998ecf8427e.",
+        "https://cdn.test/d41d8cd98f00b204e9800998ecf8427e.min.js",
+        f"{DOTTED}Qrst is longer, and f{DOTTED} too",
+        "GET /list?pageToken=abc12345xyz&page-token=abc12345xyz&next-page-token=abc12345xyz",
+        "page-token=abc12345xyz, then firstToken = abc12345xyz",
+    ],
+)
+def test_names_of_files_and_places_in_a_list_are_no_keys(text: str) -> None:
+    """A file may be named by its checksum, and pages have tokens that open nothing."""
+    assert text_without_secrets(text) == text
+    assert text_without_keys(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [

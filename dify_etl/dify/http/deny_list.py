@@ -31,13 +31,14 @@ from dify_etl.dify.http.secret_shapes import (
 # A name counts with its quote: `"secret":` does, the word in a sentence and `"total_tokens":` not;
 # figures are none: `"time_to_first_token":1.2`.
 SUSPICIOUS = (
-    r"""(?i)token(?:[_-]?[a-z0-9]{1,10})?\\*["'][ ]*(?::[ ]*\\*["'\[{]|[,\]}])|token\s?=|"""
-    r"""api.?key\s?=|"""
+    r"""(?i)token(?:[_-]?[a-z0-9]{1,10})?\\*["'][ ]*(?::[ ]*\\*["'\[{]|[,\]}])|"""
+    rf"""(?:token|api.?key){secret_shapes.SPACE}?=|"""
     r"""(?:passw|passphrase|secret|credential|api.?key|authorization|activat|backstage|pwd|"""
     r"""(?:access|private|signing|auth|session|subscription|functions?|encryption).?key|"""
     r"""form.?(?:input.?)?(?:url|uri|link)|cookie|webhook.?|jwt|"""
     r"""(?:site|access|verification).?code)[\w.-]{0,40}\\*["'][ ]*[:,\]}]|"""
-    r""""code\\*"[ ]*:[ ]*\\*"[a-z0-9_-]{8,}|/form/|/triggers/webhook|bearer\s|"""
+    r""""code\\*"[ ]*:[ ]*\\*"[a-z0-9_-]{8,}|/form/|/triggers/webhook|"""
+    rf"""bearer{secret_shapes.SPACE}|"""
     r"""authorization:|"type"[ ]*:[ ]*"(?:http-request|code)"| http/\d(?:\.\d)?(?:\\r|\r|\\n|\n)|"""
     + secret_shapes.SUSPICIOUS
 )

@@ -70,6 +70,7 @@ _KEYS = (
     (("lin_api_",), r"lin_api_[A-Za-z0-9]{30,}"),  # Linear
     ((":aa",), r"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),  # Telegram
     (("app-", "dataset-"), r"(?:app|dataset)-[A-Za-z0-9]{24}"),  # Dify
+    ((".",), r"[0-9a-f]{32}\.[A-Za-z0-9]{16}"),  # Zhipu
     (("eyj",), r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),  # a JWT
 )
 _PRIVATE_KEY = (
@@ -105,7 +106,10 @@ _WORDS = (
 )
 _NAMED = rf"[\w.-]{{0,40}}{_WORDS}"
 _PLAIN = r"(?:key|sig|sign|auth)"
-_OF_PAGES = r"(?:page|first|stop|max)_?token"  # they lead through a list, and open nothing
+# Tokens that lead through a list, and open nothing.
+_OF_PAGES = r"(?!\w{0,20}[_-]?(?:page|first|stop|max)[_-]?token=)"
+# A space, as it is or as it stands in JSON that stands in a text, however deep.
+SPACE = r"(?:\s|\\{1,8}[nrt])"
 _REST = r"[^&\s\"'<>{}()\[\],;\\…]"
 # What looks like a real value: eight characters and more, a figure among them; in an address many
 # letters in both cases do as well. Behind a plain word it is longer, and in code a dot leads on.
@@ -127,10 +131,10 @@ _MARKS = (
 _OF_MACHINES = shapes(
     (
         ("bearer", "basic"),
-        r"(?i)((?:bearer|basic)\s{1,5})(?=[\w.~+/=-]{0,500}[\d=])[\w.~+/=-]{12,}",
+        rf"(?i)((?:bearer|basic){SPACE}{{1,5}})(?=[\w.~+/=-]{{0,500}}[\d=])[\w.~+/=-]{{12,}}",
     ),
     (("://",), _ADDRESS + r"[^\s/:@\"'{}]{3,200}(?=@)"),
-    (("?", "&"), rf"(?i)([?&](?:{_NAMED}|{_PLAIN})=)[^&\s\"'{{}}<>\\]{{3,}}"),
+    (("?", "&"), rf"(?i)([?&]{_OF_PAGES}(?:{_NAMED}|{_PLAIN})=)[^&\s\"'{{}}<>\\]{{3,}}"),
     (("code=",), r"([?&]code=)[\w%+/=-]{40,}"),  # of a function in Azure
     # A literal that code or JSON gives to such a name.
     (
@@ -140,19 +144,19 @@ _OF_MACHINES = shapes(
     ),
 )
 _OF_PEOPLE = shapes(
-    (("bearer",), r"(?i)(bearer\s{1,5})(?=[\w.~+/=-]{0,500}\d)[\w.~+/=-]{12,}"),
+    (("bearer",), rf"(?i)(bearer{SPACE}{{1,5}})(?=[\w.~+/=-]{{0,500}}\d)[\w.~+/=-]{{12,}}"),
     (
         ("authorization",),
-        r"(?i)(authorization\s{0,5}:\s{0,5}(?:basic|token|apikey)\s{1,5})"
+        rf"(?i)(authorization\s{{0,5}}:\s{{0,5}}(?:basic|token|apikey){SPACE}{{1,5}})"
         r"(?=[\w.~+/=-]{0,500}[\d=])[\w.~+/=-]{6,}",
     ),
     (("://",), _ADDRESS + r"(?=[^\s/@\"'{}]{0,200}[\d!$%^*])[^\s/:@\"'{}<>]{6,200}(?=@)"),
-    (("?", "&"), rf"(?i)([?&](?!\w{{0,20}}{_OF_PAGES}=){_NAMED}=){_REAL_IN_ADDRESS}"),
+    (("?", "&"), rf"(?i)([?&]{_OF_PAGES}{_NAMED}=){_REAL_IN_ADDRESS}"),
     (("key=", "sig=", "sign=", "auth="), rf"(?i)([?&]{_PLAIN}=){_LONG_IN_ADDRESS}"),
     (
         ("token", "api", "secret"),
-        r"(?i)((?:(?<!first)(?<!page)(?<!stop)(?<!first_)(?<!page_)(?<!stop_)(?<!max_)token|"
-        rf"api_?key|(?:client|app)_?secret)\s?=\s?){_REAL}",
+        r"(?i)((?:(?<!first)(?<!page)(?<!stop)(?<!first[_-])(?<!page[_-])(?<!stop[_-])(?<!max[_-])"
+        rf"token|api_?key|(?:client|app)_?secret){SPACE}?={SPACE}?){_REAL}",
     ),
 )
 _REFERENCE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
