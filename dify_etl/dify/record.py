@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from sys import getsizeof
 from typing import Annotated, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack, cast, get_origin
 from uuid import UUID
 
@@ -235,6 +236,22 @@ class Record(BaseModel):
     def set_parts_aside(cls, prepared: JsonRow) -> JsonRow:
         """The prepared row without those of its parts that are no valid records."""
         return prepared
+
+
+@cache
+def _text_fields(record_class: type[Record]) -> tuple[str, ...]:
+    return tuple(
+        name for name, info in record_class.model_fields.items() if marks_of(info).get("is_text")
+    )
+
+
+def text_bytes(records: Iterable[Record]) -> int:
+    """How many bytes Python holds the texts of people and models in that these records have."""
+    return sum(
+        getsizeof(getattr(record, name))
+        for record in records
+        for name in _text_fields(type(record))
+    )
 
 
 class KeyRecord(Record):

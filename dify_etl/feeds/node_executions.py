@@ -14,7 +14,14 @@ from dify_etl.dify.errors import DifyError, NoSuchEndpoint, NotFound
 from dify_etl.dify.record import Batch
 from dify_etl.dify.workflow_records import NodeExecution, WaitingForm
 from dify_etl.feeds.human_inputs import NODE_TYPE, load_human_nodes, settle_states
-from dify_etl.feeds.run_details import COMMIT_RUNS, GONE, LOOKAHEAD, app_list, run_doubts
+from dify_etl.feeds.run_details import (
+    GONE,
+    LOOKAHEAD,
+    app_list,
+    in_commits,
+    run_doubts,
+    size_of_run,
+)
 from dify_etl.sync.days import days_to_read, is_due_again, is_over, rows_by_day
 from dify_etl.sync.due import take_due
 from dify_etl.sync.feed_loader import FeedLoader, First, nothing_first
@@ -66,18 +73,17 @@ def read_node_executions(sync: Sync, first: First = nothing_first) -> FeedReport
         count, due = due_nodes(sync)
         loader.expect(count)
         read = Refusals().asking(partial(_read, sync))
-        outcomes: list[Fetched[DueRun, RunNodes]] = []
-        for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
-            outcomes.append(fetched)
-            loader.step()
-            if len(outcomes) >= COMMIT_RUNS:
-                _commit(loader, outcomes)
-                outcomes = []
-        _commit(loader, outcomes)
+        limits = FetchLimits(sync.rules.workers, LOOKAHEAD)
+        for outcomes in in_commits(loader, fetch(due, read, limits, size=_size), _size):
+            _commit(loader, outcomes)
         with loader.commit():
             settle_states(loader)
             loader.close_slices(list(_slices(sync)))
         return loader.report()
+
+
+def _size(read: RunNodes) -> int:
+    return size_of_run(read.nodes)
 
 
 def _read(sync: Sync, run: DueRun) -> RunNodes:

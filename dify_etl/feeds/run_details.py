@@ -3,13 +3,13 @@
 Due is what ops.run_reads says, however old the run. A run that never ends is named a zombie.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from dify_etl.dify.app_modes import CHATFLOW_MODES, WORKFLOW_MODES
 from dify_etl.dify.errors import DifyError
-from dify_etl.dify.record import Batch, check_identity
+from dify_etl.dify.record import Batch, Record, check_identity, text_bytes
 from dify_etl.dify.workflow_records import WorkflowRunDetail
 from dify_etl.raw.frames import records_frame
 from dify_etl.raw.tables import raw_table
@@ -24,7 +24,13 @@ from dify_etl.sync.run import Sync
 from dify_etl.sync.unfinished_runs import MISSING_FOR, PATIENCE, is_zombie
 from dify_etl.warehouse.tables import frame, quoted
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 COMMIT_RUNS = 500
+# A run counts as one more for so many bytes of its texts: nodes that read whole documents have
+# hundreds of kilobytes each.
+RUN_BYTES = 40_000
 # Runs that are fetched while others are being committed.
 LOOKAHEAD = 200
 
@@ -53,14 +59,33 @@ def read_run_details(loader: FeedLoader) -> None:
             check_identity(detail.workflow_run_id, run[0], endpoint="GET workflow-runs/{run_id}")
         return batch
 
-    outcomes: list[Fetched[DueRun, Batch[WorkflowRunDetail] | None]] = []
-    for fetched in fetch(due, read, FetchLimits(sync.rules.workers, LOOKAHEAD)):
-        outcomes.append(fetched)
+    def size(found: Batch[WorkflowRunDetail] | None) -> int:
+        return size_of_run(found or ())
+
+    limits = FetchLimits(sync.rules.workers, LOOKAHEAD)
+    for outcomes in in_commits(loader, fetch(due, read, limits, size=size), size):
+        _commit(loader, outcomes)
+
+
+def size_of_run(read: Iterable[Record]) -> int:
+    """What was read of one run counts as one, and as more where its texts are long."""
+    return 1 + text_bytes(read) // RUN_BYTES
+
+
+def in_commits(
+    loader: FeedLoader, fetched: Iterable[Fetched[T, R]], size: Callable[[R], int]
+) -> Iterator[list[Fetched[T, R]]]:
+    """What is committed together: COMMIT_RUNS runs, or fewer whose texts are long."""
+    outcomes, waiting = list[Fetched[T, R]](), 0
+    for one in fetched:
+        outcomes.append(one)
         loader.step()
-        if len(outcomes) >= COMMIT_RUNS:
-            _commit(loader, outcomes)
-            outcomes = []
-    _commit(loader, outcomes)
+        waiting += 1 if one.result is None else size(one.result)
+        if waiting >= COMMIT_RUNS:
+            yield outcomes
+            outcomes, waiting = [], 0
+    if outcomes:
+        yield outcomes
 
 
 def due_details(sync: Sync) -> tuple[int, Iterator[DueRun]]:

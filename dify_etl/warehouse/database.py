@@ -28,7 +28,13 @@ from dify_etl.warehouse.tables import (
 # The newest format that tools with DuckDB 1.5 still open.
 STORAGE_VERSION = "v1.5.0"
 SCHEMAS = ("raw", "staging", "marts", "exports", "ops")
-
+# What a night takes of a machine on which others, as Dify itself, may live. Ten million messages
+# are built with it; what they sort and join beyond it spills beside the file.
+MEMORY = "1.6GB"
+# What it takes while it loads rows of usual length.
+FRUGAL_MEMORY = "160MB"
+# Frames that need more: DuckDB works on 2,048 rows at a time, and holds the texts of a commit.
+LARGE_BYTES, LONG_BYTES, MANY_BYTES = 1_000_000, 8_000, 12_000_000
 
 TABLE_CHANGES = Table(
     "ops",
@@ -65,7 +71,7 @@ class ArrowStream:
         return self._frame.__arrow_c_stream__(requested_schema)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Database:
     """An open live file. One thread owns it; hand it frames, not rows."""
 
@@ -73,6 +79,8 @@ class Database:
     path: Path
     changed: set[str] = field(default_factory=set)  # raw tables, noted in ops.table_changes
     filled: set[str] = field(default_factory=set)  # tables that had rows when they were looked at
+    _is_frugal: bool = False  # little memory, unless rows with long texts need more
+    _has_room: bool = False  # it was given more, until what needs it is in the file
 
     def execute(
         self, sql: str, parameters: object = None, *, is_told: bool = False
@@ -143,12 +151,15 @@ class Database:
         try:
             yield
             self.execute("COMMIT")
+            self._write_long_rows()
         except BaseException:
             # After a fatal error (disk full) DuckDB has rolled back by itself.
             with suppress(duckdb.Error):
                 self.connection.execute("ROLLBACK")
             self.changed.intersection_update(before)
             raise
+        finally:
+            self._take_room_back()
 
     @contextmanager
     def detached_at_the_end(self, catalog: str) -> Iterator[None]:
@@ -198,6 +209,7 @@ class Database:
         self._begin(sql)
         # DuckDB finds it by its name here, where execute is called: to register it as a view first
         # takes longer than to load a few rows.
+        self._make_room_for(frame)
         _frame = ArrowStream(frame)
         with self._translating():
             self.connection.execute(sql)
@@ -212,15 +224,39 @@ class Database:
         """For many commits of few rows: a second thread costs them more than it gives, and every
         checkpoint writes the last rows of each table anew. What was loaded is not asked again soon,
         so little of it is kept in memory; what needs more spills beside the file.
+
+        Long texts do not spill while they are loaded: frames of them get all of MEMORY.
         """
         self.execute("SET threads = 1")
         self.execute("SET checkpoint_threshold = '48MB'")
-        self.execute("SET memory_limit = '160MB'")
+        self.execute(f"SET memory_limit = {quoted(FRUGAL_MEMORY)}")
+        self._is_frugal = True
+
+    def _make_room_for(self, frame: pl.DataFrame) -> None:
+        size = int(frame.estimated_size())
+        if not self._is_frugal or self._has_room or size < LARGE_BYTES:
+            return
+        is_long = size >= LONG_BYTES * frame.height
+        if is_long or size >= MANY_BYTES:
+            self.bound_memory(MEMORY)
+            self._is_frugal = self._has_room = True
+
+    def _write_long_rows(self) -> None:
+        """Into the file, while there is room: a checkpoint has their texts in memory, too."""
+        if self._has_room:
+            self.execute("CHECKPOINT live")
+
+    def _take_room_back(self) -> None:
+        if self._has_room:
+            self._has_room = False
+            with suppress(duckdb.Error):  # it is in use: there is room for the next one as well
+                self.connection.execute(f"SET memory_limit = {quoted(FRUGAL_MEMORY)}")
 
     def bound_memory(self, most: str) -> None:
         """Let queries take so much memory, such as 2GB, or what DuckDB would take of a machine that
         has less; what needs more spills beside the file.
         """
+        self._is_frugal = False
         self.free_memory()
         has = "parse_formatted_bytes(current_setting('memory_limit'))"
         if self.value(f"SELECT {has} > parse_formatted_bytes({quoted(most)})"):

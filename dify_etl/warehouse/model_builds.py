@@ -14,7 +14,7 @@ from typing import NamedTuple
 import duckdb
 
 from dify_etl.time_zones import utc_now
-from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.database import MEMORY, Database
 from dify_etl.warehouse.errors import ModelBroken, WarehouseUnwritable
 from dify_etl.warehouse.models import FOLDERS, Catalog, Model, build, sql_folder
 from dify_etl.warehouse.partial_builds import BY_CONTENT, PartialBuilds
@@ -50,9 +50,6 @@ MODELS = Table(
 )
 
 
-# What a build takes of a machine on which others, as Dify itself, may live. Ten million messages
-# are built with it; what they sort and join beyond it spills beside the file.
-MEMORY = "1.6GB"
 # A model is built whole at least so often, whatever says that a part of it is enough.
 WHOLE_EVERY = timedelta(days=7)
 log = logging.getLogger(__name__)

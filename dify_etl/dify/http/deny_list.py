@@ -93,9 +93,9 @@ def text_without_secrets(text: str, *, is_machine: bool = False) -> str:
             pass  # it only looks like JSON, or is cut off
     text = text_without_keys(text) if is_machine else prose_without_keys(text)
     lowered = text.lower()
-    for mark, pattern in _TEXTS:
-        if mark in lowered:
-            text = pattern.sub(_hidden_part, text)
+    for shape in _TEXTS:
+        if shape.may_be_in(lowered):
+            text = shape.pattern.sub(_hidden_part, text)
     return text
 
 

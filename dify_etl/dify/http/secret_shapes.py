@@ -20,17 +20,21 @@ REMOVED = "(secret)"
 
 
 class Shape(NamedTuple):
-    """What a secret looks like. `mark` stands in each text that holds one, in lower case; to look
-    for it is a hundred times as quick as the pattern.
+    """What a secret looks like. One of `marks` stands, in lower case, in each text that holds one;
+    to look for them is a hundred times as quick as the pattern.
     """
 
-    mark: str
+    marks: tuple[str, ...]
     pattern: re.Pattern[str]
+
+    def may_be_in(self, lowered: str) -> bool:
+        """Whether a text in lower case has one of the marks."""
+        return any(mark in lowered for mark in self.marks)
 
 
 def shapes(*marked: tuple[tuple[str, ...], str]) -> tuple[Shape, ...]:
     """Patterns, each with marks, of which one stands in every text that it matches."""
-    return tuple(Shape(mark, re.compile(one)) for marks, one in marked for mark in marks)
+    return tuple(Shape(marks, re.compile(one)) for marks, one in marked)
 
 
 # What providers give out, by their own documentation: begins, and what follows. Patterns that
@@ -179,13 +183,13 @@ def keys_replaced(text: str, replacement: str) -> str:
     if len(text) < _LEAST_OF_KEY:
         return text
     lowered = text.lower()
-    for mark, pattern in _KEY:
-        if mark in lowered:
-            text = pattern.sub(replacement, text)
+    for shape in _KEY:
+        if shape.may_be_in(lowered):
+            text = shape.pattern.sub(replacement, text)
     if "hook" in lowered:
-        for mark, pattern in _HOOK:
-            if mark in lowered:
-                text = pattern.sub(rf"\1{replacement}", text)
+        for shape in _HOOK:
+            if shape.may_be_in(lowered):
+                text = shape.pattern.sub(rf"\1{replacement}", text)
     return text
 
 
@@ -206,9 +210,9 @@ def prose_without_keys(text: str) -> str:
 
 def _replaced(text: str, found: Iterable[Shape]) -> str:
     text, lowered = keys_replaced(text, REMOVED), text.lower()
-    for mark, pattern in found:
-        if mark in lowered:
-            text = pattern.sub(_unless_named, text)
+    for shape in found:
+        if shape.may_be_in(lowered):
+            text = shape.pattern.sub(_unless_named, text)
     return text
 
 

@@ -1,0 +1,112 @@
+"""Texts of real workspaces are long: whole documents in nodes, prompts with all that was found."""
+
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dify_etl.dify.record import Record, text_bytes
+from dify_etl.feeds import run_details
+from dify_etl.sync.feed_loader import FeedLoader
+from dify_etl.sync.run import SyncPlan
+from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.tables import Column, Table, frame
+from dify_etl.warehouse.upsert import put
+from dify_etl_tests.sync.small_worlds import lively_world
+from dify_etl_tests.sync.workplace import RUNS, Workplace
+from dify_simulated import World
+
+NOTES = Table("raw", "notes", "One row per note.", ("id",), (
+    Column("id", "BIGINT", "its number"),
+    *(Column(f"text_{number}", "VARCHAR", "a text") for number in range(5)),
+))  # fmt: skip
+NOTES_COLUMNS = tuple(column.name for column in NOTES.columns)
+DOCUMENT = "".join(random.Random(1).choices("abcdefgh ijklmno qrsuvwz", k=400_000))
+
+
+def with_long_nodes(world: World, length: int) -> World:
+    """Each node reads a document and writes it, as an extractor of documents does."""
+    for number, node in enumerate(world.node_executions.values()):
+        start = number % 1000
+        text = DOCUMENT[start : start + length]
+        node.inputs, node.process_data, node.outputs = {"q": text}, {"p": text}, {"text": text}
+    return world
+
+
+def test_nodes_with_whole_documents_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, in commits of bounded bytes; and once more when all of them changed."""
+    commits = list[int]()
+    monkeypatch.setattr(run_details, "COMMIT_RUNS", 100)
+    load = FeedLoader.load
+
+    def noted(loader: FeedLoader, name: str, kind: type[Record], rows: Sequence[Record]) -> None:
+        commits.append(text_bytes(rows))
+        load(loader, name, kind, rows)
+
+    monkeypatch.setattr(FeedLoader, "load", noted)
+    world = lively_world()
+    place = Workplace(world, tmp_path / "home")
+    for length in (30_000, 31_000):
+        with_long_nodes(world, length)
+        place.read(RUNS, SyncPlan(is_full=True))
+        count = len(world.node_executions)
+        assert place.rows(
+            "SELECT count(*), sum(length(inputs)), sum(length(process_data)), sum(length(outputs))"
+            " FROM raw.node_executions"
+        ) == [(count, count * (length + 8), count * (length + 8), count * (length + 11))]
+    assert sum(commits) > 120_000_000
+    assert max(commits) < 2 * 100 * run_details.RUN_BYTES
+
+
+def memory_of(database: Database) -> str:
+    return str(database.value("SELECT current_setting('memory_limit')"))
+
+
+def notes(first: int, rows: int, length: int) -> Sequence[dict[str, object]]:
+    return [
+        {"id": one} | {f"text_{n}": DOCUMENT[(one + n) % 999 :][:length] for n in range(5)}
+        for one in range(first, first + rows)
+    ]
+
+
+@pytest.mark.parametrize("length", [1_000, 100_000])
+def test_long_rows_get_memory_for_as_long_as_they_need_it(tmp_path: Path, length: int) -> None:
+    """Many commits of rows with half a megabyte each, and changes of all of them; short rows get
+    no more than they did. What DuckDB kept of either is given back.
+    """
+    with open_database(tmp_path / "live.duckdb") as database:
+        database.ensure(NOTES)
+        database.expect_small_commits()
+        frugal, found = memory_of(database), set()
+        for turn in range(12):
+            with database.transaction():
+                rows = frame(NOTES, notes(40 * turn, 40, length), NOTES_COLUMNS)
+                database.append(NOTES, rows)
+                found.add(memory_of(database))
+            assert memory_of(database) == frugal
+        with database.transaction():
+            changed = frame(NOTES, notes(0, 200, length + 1), NOTES_COLUMNS)
+            put(database, NOTES, changed)
+        assert database.rows(
+            f"SELECT count(*), count(*) FILTER (length(text_4) = {length + 1}) FROM raw.notes"
+        ) == [(480, 200)]
+        assert (found == {frugal}) is (length == 1_000)
+        assert memory_of(database) == frugal
+
+
+def test_room_is_taken_back_from_a_commit_that_failed(tmp_path: Path) -> None:
+    """As when an answer later in the same commit cannot be loaded."""
+    with open_database(tmp_path / "live.duckdb") as database:
+        database.ensure(NOTES)
+        database.expect_small_commits()
+        frugal = memory_of(database)
+        with suppress(ZeroDivisionError), database.transaction():
+            database.append(NOTES, frame(NOTES, notes(0, 40, 100_000), NOTES_COLUMNS))
+            assert memory_of(database) != frugal
+            raise ZeroDivisionError
+        assert memory_of(database) == frugal
+        assert database.value("SELECT count(*) FROM raw.notes") == 0
