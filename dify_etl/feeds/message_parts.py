@@ -18,7 +18,7 @@ from dify_etl.dify.messages import (
     MessageFeedback,
     MessageFile,
 )
-from dify_etl.dify.record import lost
+from dify_etl.dify.record import lost, text_bytes
 from dify_etl.dify.tool_calls import AgentToolCall
 from dify_etl.feeds.human_inputs import load_forms
 from dify_etl.raw.frames import records_frame
@@ -85,8 +85,12 @@ def size_of(messages: Sequence[Message]) -> int:
 
 
 def _length(message: Message) -> int:
-    """Bytes of the parts that can be long, as Python holds them."""
-    return getsizeof(message.answer) + getsizeof(message.query) + getsizeof(message.message or "")
+    """Bytes of what can be long, as Python holds it: what was asked and answered, the prompt, the
+    passages that were found (in the metadata, too), and what tools told.
+    """
+    texts = (message.answer, message.query, message.message, message.metadata, message.inputs)
+    parts = (message.citations, message.agent_thoughts, message.tool_calls)
+    return sum(map(getsizeof, texts)) + sum(text_bytes(found) for found in parts if found)
 
 
 def load_children(

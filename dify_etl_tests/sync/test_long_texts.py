@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dify_etl.dify.record import Record, text_bytes
+from dify_etl.dify.messages import Message
+from dify_etl.dify.record import Record, parse, text_bytes
 from dify_etl.feeds import run_details
+from dify_etl.feeds.message_parts import size_of
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import Database, open_database
@@ -110,3 +112,26 @@ def test_room_is_taken_back_from_a_commit_that_failed(tmp_path: Path) -> None:
             raise ZeroDivisionError
         assert memory_of(database) == frugal
         assert database.value("SELECT count(*) FROM raw.notes") == 0
+
+
+def test_passages_and_results_of_tools_count_as_texts() -> None:
+    """Messages are committed by their length: retrieval gives a model pages, tools answer as much,
+    and either is many times as long as question and answer.
+    """
+    row = {
+        **{"id": "m", "app_id": "a", "conversation_id": "c", "query": "?", "answer": "!"},
+        **{"inputs": {}, "created_at": 1_700_000_000, "status": "normal", "agent_thoughts": []},
+    }
+    passages = [{"position": n, "content": DOCUMENT[n:][:4_000]} for n in range(10)]
+    thoughts = [{"id": f"t{n}", "observation": DOCUMENT[n:][:40_000]} for n in range(2)]
+    rows: dict[str, dict[str, object]] = {
+        "short": row,
+        "passages": {**row, "metadata": {"retriever_resources": passages}},
+        "tools": {**row, "agent_thoughts": thoughts},
+    }
+    found = {
+        name: size_of(parse(Message, [one], endpoint="test").records) for name, one in rows.items()
+    }
+    assert found["short"] == 2
+    assert found["passages"] > 70  # they stand in the metadata as well
+    assert found["tools"] > 70
