@@ -152,11 +152,14 @@ class Database:
             yield
             self.execute("COMMIT")
             self._write_long_rows()
-        except BaseException:
+        except BaseException as error:
             # After a fatal error (disk full) DuckDB has rolled back by itself.
             with suppress(duckdb.Error):
                 self.connection.execute("ROLLBACK")
             self.changed.intersection_update(before)
+            is_known = isinstance(error, errors.WarehouseError)
+            if self._is_frugal and not is_known and errors.lacks_memory(error):
+                raise errors.out_of_memory(self.path, error) from error
             raise
         finally:
             self._take_room_back()

@@ -65,6 +65,10 @@ _UNWRITABLE = (
 )
 
 
+# At a commit or a checkpoint DuckDB says so amid other words.
+_LACK_OF_MEMORY = ("Out of Memory Error", "failed to pin block", "failed to allocate")
+
+
 def is_locked(error: "duckdb.Error") -> bool:
     """Whether DuckDB says that another process holds the file."""
     return "Could not set lock" in str(error)
@@ -104,6 +108,21 @@ def busy(path: Path, error: "duckdb.Error", waited_seconds: float) -> WarehouseB
     )
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether DuckDB says that what it was to do takes more memory than it may have."""
+    return any(sign in str(error) for sign in _LACK_OF_MEMORY)
+
+
+def out_of_memory(path: Path, error: BaseException) -> WarehouseUnwritable:
+    """The error for rows that take more memory to load than DuckDB may have."""
+    return WarehouseUnwritable(
+        f"cannot write {path.name}, for lack of memory: {str(error).splitlines()[0]}",
+        where=str(path.parent),
+        hint="Give this machine, or its container, more memory: rows with long texts take most. "
+        "What was committed before is kept, and the next run reads the rest.",
+    )
+
+
 def translated(path: Path, error: "duckdb.Error | OSError") -> Exception:
     """The actionable error behind a DuckDB or file-system one; the same error when it is a bug."""
     if isinstance(error, LockUnavailable):
@@ -112,6 +131,8 @@ def translated(path: Path, error: "duckdb.Error | OSError") -> Exception:
             where=str(path.parent),
             hint=f"{ADVICE_WITHOUT_LOCKS} Nothing was read.",
         )
+    if "checkpoint failed" in str(error).lower() and lacks_memory(error):
+        return out_of_memory(path, error)
     if isinstance(error, OSError) or any(sign in str(error).lower() for sign in _UNWRITABLE):
         return WarehouseUnwritable(
             f"cannot write {path.name}: {str(error).splitlines()[0]}",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from dify_etl.dify.messages import Message
@@ -13,7 +14,9 @@ from dify_etl.feeds import run_details
 from dify_etl.feeds.message_parts import size_of
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import SyncPlan
+from dify_etl.warehouse import database as database_module
 from dify_etl.warehouse.database import Database, open_database
+from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
 from dify_etl_tests.sync.small_worlds import lively_world
@@ -135,3 +138,31 @@ def test_passages_and_results_of_tools_count_as_texts() -> None:
     assert found["short"] == 2
     assert found["passages"] > 70  # they stand in the metadata as well
     assert found["tools"] > 70
+
+
+def test_lack_of_memory_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a machine has no more: nothing is said of the disk, and what was there stays."""
+    monkeypatch.setattr(database_module, "MEMORY", "30MB")
+    rows = frame(NOTES, notes(0, 40, 200_000), NOTES_COLUMNS)
+    with open_database(tmp_path / "live.duckdb") as database:
+        database.ensure(NOTES)
+        database.append(NOTES, frame(NOTES, notes(900, 1, 9), NOTES_COLUMNS))
+        database.expect_small_commits()
+        with pytest.raises(WarehouseUnwritable) as told, database.transaction():
+            database.append(NOTES, rows)
+    assert "for lack of memory" in told.value.what
+    assert "more memory" in told.value.hint
+    with open_database(tmp_path / "live.duckdb") as database:
+        assert database.value("SELECT count(*) FROM raw.notes") == 1
+
+
+def test_lack_of_memory_at_a_checkpoint_is_called_so() -> None:
+    """As DuckDB says it, of a file that it closes to all writes then."""
+    error = duckdb.TransactionException(
+        'TransactionContext Error: Failed to commit: Checkpoint failed for database "live". The '
+        "database has been invalidated. Original error: failed to pin block of size 1.0 MiB "
+        "(121.3 MiB/122.0 MiB used)"
+    )
+    assert "for lack of memory" in str(translated(Path("live.duckdb"), error))
+    full = duckdb.IOException("Checkpoint failed: No space left on device")
+    assert "Free disk space" in str(translated(Path("live.duckdb"), full))
