@@ -33,8 +33,10 @@ SCHEMAS = ("raw", "staging", "marts", "exports", "ops")
 MEMORY = "1.6GB"
 # What it takes while it loads rows of usual length.
 FRUGAL_MEMORY = "160MB"
-# Frames that need more: DuckDB works on 2,048 rows at a time, and holds the texts of a commit.
-LARGE_BYTES, LONG_BYTES, MANY_BYTES = 1_000_000, 8_000, 12_000_000
+# Frames that need more: DuckDB works on 2,048 rows at a time, and holds the texts of a commit. Half
+# a million ids are as large, and need nothing.
+LARGE_BYTES, MANY_BYTES = 1_000_000, 12_000_000
+LONG_ROW, USUAL_ROW = 8_000, 1_000  # bytes
 
 TABLE_CHANGES = Table(
     "ops",
@@ -239,8 +241,8 @@ class Database:
         size = int(frame.estimated_size())
         if not self._is_frugal or self._has_room or size < LARGE_BYTES:
             return
-        is_long = size >= LONG_BYTES * frame.height
-        if is_long or size >= MANY_BYTES:
+        per_row = size / frame.height
+        if per_row >= LONG_ROW or (size >= MANY_BYTES and per_row >= USUAL_ROW):
             self.bound_memory(MEMORY)
             self._is_frugal = self._has_room = True
 

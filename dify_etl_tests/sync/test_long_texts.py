@@ -103,6 +103,27 @@ def test_long_rows_get_memory_for_as_long_as_they_need_it(tmp_path: Path, length
         assert memory_of(database) == frugal
 
 
+@pytest.mark.parametrize(
+    ("rows", "length", "gets_more"), [(4_000, 700, True), (100, 3_000, True), (600_000, 0, False)]
+)
+def test_many_rows_of_usual_length_and_few_long_ones_get_more(
+    tmp_path: Path, rows: int, length: int, gets_more: bool
+) -> None:
+    """Not half a million ids, which are as large: most of a night's memory would be theirs."""
+    text = DOCUMENT[:length] if length else None
+    names = NOTES_COLUMNS if text else ("id", "text_0")
+    told = dict.fromkeys(names[1:], text or "0123456789abcdef-0123456789abcdef")
+    found = frame(NOTES, [{"id": one, **told} for one in range(rows)], names)
+    assert found.estimated_size() > (12_000_000 if rows > 100 else 1_000_000)
+    with open_database(tmp_path / "live.duckdb") as database:
+        database.ensure(NOTES)
+        database.expect_small_commits()
+        frugal = memory_of(database)
+        with database.transaction():
+            database.append(NOTES, found)
+            assert (memory_of(database) != frugal) is gets_more
+
+
 def test_room_is_taken_back_from_a_commit_that_failed(tmp_path: Path) -> None:
     """As when an answer later in the same commit cannot be loaded."""
     with open_database(tmp_path / "live.duckdb") as database:
