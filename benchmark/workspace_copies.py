@@ -50,11 +50,13 @@ def multiply(
     for table in (*OF_TALK, *OF_RUNS):
         many = PERIODS * (a_period if table in OF_TALK else runs_a_period)
         step = PERIODS * 500  # so many copies in a commit, of bounded memory
+        _keep_originals(database, "raw", table)
         for period in reversed(range(PERIODS)):  # the oldest first, as nights bring them
             for first in range(period or PERIODS, many, step):
                 copies = f"{first}, {min(first + step, many)}, {PERIODS}"
                 database.execute(_copied(database, table, copies, texts=texts))
     for schema, table in (("raw", "daily_statistics"), ("ops", "slices")):
+        _keep_originals(database, schema, table)
         database.execute(_copied(database, table, f"1, {PERIODS}", texts=texts, schema=schema))
     database.execute(
         f"""UPDATE raw.daily_statistics SET value = value * CASE
@@ -105,21 +107,33 @@ def _copied(
     """INSERT of copies, a range in SQL, of the rows that were there before: day after day, since
     that is how DuckDB's file has rows that came night after night.
     """
-    columns = database.rows(
+    columns = _columns(database, schema, table)
+    values = ", ".join(_value(table, name, kind, texts) for name, kind in columns)
+    key = "t.message_id" if table == "messages" else "''"
+    joined = f"JOIN words ON words.n = hash(copies.k, {key}) % 2048" if table == "messages" else ""
+    days = [name for name in _DAYS if name in dict(columns)]
+    return (
+        f"INSERT INTO {schema}.{table} SELECT {values} FROM originals t "
+        f"CROSS JOIN range({copies}) AS copies(k) {joined} "
+        f"ORDER BY {', '.join(f't.{name}' for name in (*days, 'rowid'))}"
+    )
+
+
+def _keep_originals(database: Database, schema: str, table: str) -> None:
+    """The rows to copy, in a table of their own: each copy would else look at all copies before."""
+    is_original = _original(dict(_columns(database, schema, table)))
+    database.execute(
+        f"CREATE OR REPLACE TEMP TABLE originals AS SELECT * FROM {schema}.{table} t "
+        f"WHERE {is_original} ORDER BY t.rowid"
+    )
+
+
+def _columns(database: Database, schema: str, table: str) -> list[tuple[str, str]]:
+    """Names and types, in their order."""
+    return database.rows(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'live' "
         "AND schema_name = ? AND table_name = ? ORDER BY column_index",
         [schema, table],
-    )
-    values = ", ".join(_value(table, name, kind, texts) for name, kind in columns)
-    qualified = f"{schema}.{table}"
-    key = "t.message_id" if table == "messages" else "''"
-    joined = f"JOIN words ON words.n = hash(copies.k, {key}) % 2048" if table == "messages" else ""
-    original = _original(dict(columns))
-    days = [name for name in _DAYS if name in dict(columns)]
-    return (
-        f"INSERT INTO {qualified} SELECT {values} FROM {qualified} t "
-        f"CROSS JOIN range({copies}) AS copies(k) {joined} WHERE {original} "
-        f"ORDER BY {', '.join(f't.{name}' for name in (*days, 'rowid'))}"
     )
 
 
