@@ -53,11 +53,11 @@ def multiply(
         _keep_originals(database, "raw", table)
         for period in reversed(range(PERIODS)):  # the oldest first, as nights bring them
             for first in range(period or PERIODS, many, step):
-                copies = f"{first}, {min(first + step, many)}, {PERIODS}"
+                copies = range(first, min(first + step, many), PERIODS)
                 database.execute(_copied(database, table, copies, texts=texts))
     for schema, table in (("raw", "daily_statistics"), ("ops", "slices")):
         _keep_originals(database, schema, table)
-        database.execute(_copied(database, table, f"1, {PERIODS}", texts=texts, schema=schema))
+        database.execute(_copied(database, table, range(1, PERIODS), texts=texts, schema=schema))
     database.execute(
         f"""UPDATE raw.daily_statistics SET value = value * CASE
             WHEN metric IN ('daily_messages', 'daily_conversations', 'token_count', 'total_price')
@@ -99,7 +99,7 @@ def touch_newest(database: Database) -> None:
 def _copied(
     database: Database,
     table: str,
-    copies: str,
+    copies: range,
     *,
     texts: Mapping[str, int],
     schema: str = "raw",
@@ -111,20 +111,26 @@ def _copied(
     values = ", ".join(_value(table, name, kind, texts) for name, kind in columns)
     key = "t.message_id" if table == "messages" else "''"
     joined = f"JOIN words ON words.n = hash(copies.k, {key}) % 2048" if table == "messages" else ""
-    days = [name for name in _DAYS if name in dict(columns)]
+    held = int(database.value("SELECT count(*) FROM originals"))
     return (
-        f"INSERT INTO {schema}.{table} SELECT {values} FROM originals t "
-        f"CROSS JOIN range({copies}) AS copies(k) {joined} "
-        f"ORDER BY {', '.join(f't.{name}' for name in (*days, 'rowid'))}"
+        f"INSERT INTO {schema}.{table} SELECT {values} FROM (SELECT i // {len(copies)} AS place, "
+        f"{copies.start} + i % {len(copies)} * {copies.step} AS k "
+        f"FROM range({held * len(copies)}) AS numbers(i)) AS copies "
+        f"JOIN originals t ON t.rowid = copies.place {joined}"
     )
 
 
 def _keep_originals(database: Database, schema: str, table: str) -> None:
-    """The rows to copy, in a table of their own: each copy would else look at all copies before."""
-    is_original = _original(dict(_columns(database, schema, table)))
+    """The rows to copy, day after day, in a table of their own: each copy would else look at all
+    copies before, and sort them.
+    """
+    columns = dict(_columns(database, schema, table))
+    order = ", ".join(
+        f"t.{name}" for name in (*_DAYS, "rowid") if name in columns or name == "rowid"
+    )
     database.execute(
         f"CREATE OR REPLACE TEMP TABLE originals AS SELECT * FROM {schema}.{table} t "
-        f"WHERE {is_original} ORDER BY t.rowid"
+        f"WHERE {_original(columns)} ORDER BY {order}"
     )
 
 

@@ -241,8 +241,7 @@ class Database:
         size = int(frame.estimated_size())
         if not self._is_frugal or self._has_room or size < LARGE_BYTES:
             return
-        per_row = size / frame.height
-        if per_row >= LONG_ROW or (size >= MANY_BYTES and per_row >= USUAL_ROW):
+        if has_long_rows(frame) or (size >= MANY_BYTES and size >= USUAL_ROW * frame.height):
             self.bound_memory(MEMORY)
             self._is_frugal = self._has_room = True
 
@@ -303,6 +302,11 @@ class Database:
                 "WHERE database_name = 'live'"
             )
         }
+
+
+def has_long_rows(frame: pl.DataFrame) -> bool:
+    """Whether rows are of 8 kB and more in the mean."""
+    return frame.estimated_size() >= LONG_ROW * max(1, frame.height)
 
 
 def _missing(

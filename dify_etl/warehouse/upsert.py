@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from dify_etl.warehouse.database import Database
+from dify_etl.warehouse.database import Database, has_long_rows
 from dify_etl.warehouse.tables import Column, Table, quoted
 
 # What Dify appends to a link to let anybody read the file for a while; new on every read.
@@ -72,7 +72,7 @@ def upsert(database: Database, table: Table, frame: pl.DataFrame, *, now: dateti
     received = frame.height
     actions = _compare(database, table, columns) if held else {}
     if actions.get("changed") or actions.get("volatile"):
-        _update(database, table, columns, now)
+        _update(database, table, columns, now, is_long=has_long_rows(frame))
     if held < received:
         _insert(database, table, columns, now=now, is_all=not held)
     if actions.get("foreign"):
@@ -161,38 +161,66 @@ def _compare(database: Database, table: Table, columns: list[Column]) -> dict[st
     return dict(database.rows("SELECT _action, count(*) FROM _actions GROUP BY 1"))
 
 
-def _update(database: Database, table: Table, columns: list[Column], now: datetime) -> None:
+def _update(
+    database: Database, table: Table, columns: list[Column], now: datetime, *, is_long: bool
+) -> None:
     """Apply what `_actions` says of held rows."""
-    updates = [f'"{column.name}" = {_incoming(column)}' for column in columns]
-    updates += _outdated(table, columns)
-    volatile = [f'"{c.name}" = {_incoming(c)}' for c in columns if c.is_volatile]
+    values = {column.name: _incoming(column) for column in columns} | _outdated(table, columns)
     if table.keeps_history:
-        updates += [f"changed_at = {_moment(now)}", "absent_since = NULL"]
-    clauses = [f"WHEN MATCHED AND s._action = 'changed' THEN UPDATE SET {', '.join(updates)}"]
-    if volatile:
-        clauses.append(
-            f"WHEN MATCHED AND s._action = 'volatile' THEN UPDATE SET {', '.join(volatile)}"
+        values |= {"changed_at": _moment(now), "absent_since": "NULL"}
+    volatile = {column.name: _incoming(column) for column in columns if column.is_volatile}
+    assigned = {"volatile": volatile} if volatile else {}
+    if is_long:
+        _write_anew(database, table, values)
+    else:
+        assigned = {"changed": values} | assigned
+    clauses = [
+        f"WHEN MATCHED AND s._action = '{action}' THEN UPDATE SET "
+        + ", ".join(f'"{name}" = {value}' for name, value in found.items())
+        for action, found in assigned.items()
+    ]
+    if clauses:
+        database.execute(
+            f"""MERGE INTO {table.qualified} t
+            USING _actions s
+            ON {_same_key(table)} {" ".join(clauses)}"""
         )
+
+
+def _write_anew(database: Database, table: Table, values: Mapping[str, str]) -> None:
+    """Take the changed rows out and put them, with these values, behind the others.
+
+    An update in place makes the next checkpoint write the columns of all 122,880 rows of their row
+    group anew: of long texts that is gigabytes, for a commit of some megabytes.
+    """
+    replaced = ", ".join(f'{value} AS "{name}"' for name, value in values.items())
+    of_changed = f"""_held h JOIN _actions s ON {_same_key(table, "h")}
+        WHERE s._action = 'changed'"""
     database.execute(
-        f"""MERGE INTO {table.qualified} t
-        USING _actions s
-        ON {_same_key(table)} {" ".join(clauses)}"""
+        f"""CREATE OR REPLACE TEMP TABLE _rewritten AS SELECT t.* REPLACE ({replaced})
+        FROM {table.qualified} t JOIN (SELECT s.*, h._row FROM {of_changed}) s
+            ON t.rowid = s._row"""
     )
+    # That they are taken out is told by what they come back with: another changed_at.
+    database.execute(
+        f"DELETE FROM {table.qualified} WHERE rowid IN (SELECT h._row FROM {of_changed})",
+        is_told=True,
+    )
+    database.execute(f"INSERT INTO {table.qualified} BY NAME SELECT * FROM _rewritten")
 
 
-def _outdated(table: Table, columns: Sequence[Column]) -> list[str]:
-    """Assignments that empty columns which the new row s does not tell, where it is other than the
-    held row t in the columns that these were told with.
+def _outdated(table: Table, columns: Sequence[Column]) -> dict[str, str]:
+    """Values that empty columns which the new row s does not tell, where it is other than the held
+    row t in the columns that these were told with.
     """
     told = {column.name: column for column in columns}
-    assignments = []
+    values = {}
     for column in table.columns:
         others = [_differs(told[name]) for name in column.told_with if name in told]
         if others and column.name not in told:
-            held = f't."{column.name}"'
             is_other = " OR ".join(others)
-            assignments.append(f'"{column.name}" = CASE WHEN {is_other} THEN NULL ELSE {held} END')
-    return assignments
+            values[column.name] = f"""CASE WHEN {is_other} THEN NULL ELSE t."{column.name}" END"""
+    return values
 
 
 def _insert(
