@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import tracemalloc
 
 import pytest
 
@@ -207,6 +208,20 @@ def test_long_text_of_a_stranger_holds_nobody_up(text: str) -> None:
 
 
 DOTTED = "1234567890abcdef1234567890abcdef.AbCdEfGhIjKlMnOp"
+
+
+@pytest.mark.parametrize("end", ['"', "\n", ""])
+def test_long_secret_in_a_text_takes_little_memory(end: str) -> None:
+    """A file that stands in a text as the value of a token: not a hundred times its size."""
+    text = 'as told: "access_token": "' + "abc def " * 200_000 + end
+    tracemalloc.start()
+    try:
+        found = text_without_secrets(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (found == text) is (end != '"')
+    assert most < 20 * len(text)
 
 
 @pytest.mark.parametrize(

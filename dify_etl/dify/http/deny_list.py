@@ -62,7 +62,8 @@ _TEXTS = shapes(
         r"[\w-]*api_?key|[\w-]*passw(?:or)?d|[\w-]*secret|[\w-]*authorization|pwd|"
         r"backstage[\w-]*|(?:access|private|secret|signing|auth|session|subscription)_?key|"
         r"activation_url|form_url)(?P=quote)\s*:\s*(?P<other>\\{0,31}[\"']))"
-        r"(?:(?!(?P=other)).)+((?P=other))",
+        # Possessive: Python keeps a hundred bytes for each place to which it could go back.
+        r"(?:(?!(?P=other)).)++((?P=other))",
     ),
 )
 
