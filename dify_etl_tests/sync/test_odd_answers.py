@@ -383,6 +383,26 @@ def test_page_of_a_list_that_comes_whole_is_not_taken_for_all(
     assert any(state in ("failed", "incomplete") and "whole" in reason for state, reason in told)
 
 
+def test_deep_text_of_a_stranger_costs_nobody_the_night(workplace: Open) -> None:
+    """A question that is lists in lists, with what looks like a secret, and inputs as deep as JSON
+    is written: all is loaded, that of others as well, and the secret is not.
+    """
+    place = workplace(quiet_world("chat"))
+    talk(place.world, at=AT, messages=3)
+    asked, named, _ = place.world.messages.values()
+    asked.query = "[" * 500 + '{"token": "9f8a7b6c5d4e3f2a1b0c"}' + "]" * 500
+    inputs: dict[str, object] = {"token": "9f8a7b6c5d4e3f2a1b0c"}
+    for _ in range(248):
+        inputs = {"a": inputs}
+    named.inputs = inputs
+    place.read(TALK)
+    found = place.rows("SELECT query || inputs FROM raw.messages")
+    assert len(found) == 3
+    assert "9f8a7b6c5d4e3f2a1b0c" not in str(found)
+    assert place.value("SELECT count(*) FROM ops.unforeseen_errors") == 0
+    assert place.rows("SELECT 1 FROM ops.slices WHERE state <> 'proven'") == []
+
+
 def test_odd_part_of_another_table_is_no_oddity_of_this_one(workplace: Open) -> None:
     """A log of a completion tells a conversation and a message: the annotation is the message's.
     Once Dify tells it well, nothing is odd any more.
