@@ -84,7 +84,11 @@ def without_secrets(value: Any) -> Any:
             place.holder[place.name] = made
         elif isinstance(held, list):
             listed = list(held)
-            todo += [_Place(listed, at, one, place.is_secret) for at, one in enumerate(held)]
+            todo += [
+                _Place(listed, at, one, place.is_secret)
+                for at, one in enumerate(held)
+                if isinstance(one, _LOOKED_AT)
+            ]
             place.holder[place.name] = listed
         elif isinstance(held, TooDeep):
             place.holder[place.name] = TooDeep()  # not the same: nobody has looked through it
@@ -95,6 +99,9 @@ def without_secrets(value: Any) -> Any:
                 else text_without_secrets(held, is_machine=place.is_machine)
             )
     return found[0]
+
+
+_LOOKED_AT = (str, dict, list, TooDeep)  # of what JSON holds; figures and null are no secrets
 
 
 class _Place(NamedTuple):
@@ -156,6 +163,7 @@ def _object(held: dict[str, Any]) -> tuple[dict[str, Any], list[_Place]]:
             is_machine=isinstance(inner, str) and _OF_MACHINES.search(name) is not None,
         )
         for name, inner in held.items()
+        if isinstance(inner, _LOOKED_AT)
     ]
     if isinstance(held.get("code"), str) and any(mark in held for mark in _SITE_MARKS):
         made["code"] = REMOVED  # of a site: its web app opens with it
