@@ -18,7 +18,8 @@ def page_of(
     key: str = "data",
 ) -> Page[R]:
     """One page and its numbers; raises UnexpectedAnswer when the answer holds no list."""
-    batch = batch_of(record_class, answer, endpoint=endpoint, context=context, key=key)
+    rows = _rows_in(answer, key, endpoint)
+    batch = parse_each_once(record_class, rows, endpoint=endpoint, context=context)
     return Page(
         batch.records,
         batch.rejected,
@@ -37,7 +38,22 @@ def batch_of(
     context: Mapping[str, Any] | None = None,
     key: str = "data",
 ) -> Batch[R]:
-    """All rows of a list that Dify sends whole; raises UnexpectedAnswer when there is no list."""
+    """All rows of a list that Dify sends whole; raises UnexpectedAnswer when there is no list, and
+    when the answer says that it is a part of one: the rest would be taken for gone.
+    """
+    rows = _rows_in(answer, key, endpoint)
+    total = _whole(answer.get("total"))
+    if answer.get("has_more") is True or (total is not None and total > len(rows)):
+        raise UnexpectedAnswer(
+            f"the answer is a page of {len(rows)} rows and promises more; every known version "
+            "sends this list whole",
+            where=endpoint,
+            hint="Report the server version and the endpoint.",
+        )
+    return parse_each_once(record_class, rows, endpoint=endpoint, context=context)
+
+
+def _rows_in(answer: Any, key: str, endpoint: str) -> list[Any]:
     rows = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(rows, list):
         raise UnexpectedAnswer(
@@ -45,7 +61,7 @@ def batch_of(
             where=endpoint,
             hint="Report the server version and the endpoint.",
         )
-    return parse_each_once(record_class, rows, endpoint=endpoint, context=context)
+    return rows
 
 
 def _whole(value: Any) -> int | None:

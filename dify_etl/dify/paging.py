@@ -221,7 +221,7 @@ class CursorWalk(Generic[R]):
             seen |= ids_of(page, self.key)
             yield page
             reached = min((self._second(row) for row in page.records), default=reached)
-            if page.row_count < limit or self.stop(page):
+            if self.stop(page) or self._is_last(page, limit, doubts, is_known=is_known):
                 break
             if newest is not None and self._is_newer(page, newest):
                 cursors = self._left_of(
@@ -251,6 +251,22 @@ class CursorWalk(Generic[R]):
             reason="; ".join(doubts.values()),
             crowded=tuple(second for second in doubts if second and None not in doubts),
         )
+
+    def _is_last(
+        self, page: Page[R], limit: int, doubts: dict[datetime | None, str], *, is_known: bool
+    ) -> bool:
+        """Whether nothing is to be asked for behind this page: it is short and promises no more, or
+        it does, and nothing came of the last promise, which is noted among the doubts.
+
+        A server, or a proxy before it, may show fewer rows per page than are asked for.
+        """
+        if page.row_count >= limit:
+            return False
+        is_vain = bool(page.has_more) and (is_known or not page.row_count)
+        if is_vain:
+            told = f"has_more with a page of {page.row_count} rows, and no further row came"
+            doubts[None] = told
+        return is_vain or not page.has_more
 
     def in_order(self, page: Page[R]) -> Sequence[R]:
         """The records of a page, newest first, however Dify sorts them inside it."""

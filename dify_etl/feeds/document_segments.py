@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
+import polars as pl
+
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.datasets import DocumentSegment
 from dify_etl.dify.errors import NotFound
@@ -108,7 +110,7 @@ def _read(sync: Sync, due: DueDocument) -> Listed | None:
     """All segments of a document; None when Dify has it no more."""
     walk = sync.dify.datasets.segments_walk(due.dataset_id, due.document_id)
     try:
-        return Listed.of(replace(walk, together=sync.together))
+        return Listed.of(FEED, replace(walk, together=sync.together))
     except NotFound:
         if _is_gone(sync.dify, due):
             return None
@@ -125,20 +127,21 @@ def _is_gone(dify: DifyClient, due: DueDocument) -> bool:
 
 
 def _size(listed: Listed | None) -> int:
-    return 1 + (len(listed.records) if listed else 0)
+    return 1 + (listed.rows.height if listed else 0)
 
 
 def _load(loader: FeedLoader, batch: Sequence[Fetched[DueDocument, Listed | None]]) -> None:
     """Segments of several documents, and what was read of each; call it in a transaction."""
     came = [(one.task.document_id, one.result) for one in batch if one.result is not None]
     gone = [one.task.document_id for one in batch if one.result is None and one.error is None]
-    segments = [record for _, listed in came for record in listed.records]
+    table = raw_table(FEED)
+    nothing = records_frame(table, DocumentSegment, ())
+    segments = pl.concat([listed.rows for _, listed in came] or [nothing])
     whole = [one for one, listed in came if not listed.missing and not lost(listed.rejected)]
     if scope := ", ".join(quoted(one) for one in (*whole, *gone)):
-        table = raw_table(FEED)
-        present = records_frame(table, DocumentSegment, segments)
-        loader.mark_absent(table, scope=f"t.document_id IN ({scope})", present=present)
-    loader.load(FEED, DocumentSegment, segments)
+        loader.mark_absent(table, scope=f"t.document_id IN ({scope})", present=segments)
+    loader.note_unknown(name for _, listed in came for name in listed.unknown)
+    loader.load_frame(table, segments)
     loader.read_anew([document_id for document_id, _ in came])
     for document_id, listed in came:
         loader.quarantine(None, listed.rejected, parent_id=document_id)
@@ -161,7 +164,7 @@ def _ledger_row(sync: Sync, one: Fetched[DueDocument, Listed | None]) -> dict[st
         hidden = why_not_shown(sync, one.error)
         state, reason = "unproven" if hidden else "failed", hidden or str(one.error)
         return {**known, "state": state, "reason": reason}
-    held, missing = (len(one.result.records), one.result.missing) if one.result else (0, None)
+    held, missing = (one.result.rows.height, one.result.missing) if one.result else (0, None)
     state = "unproven" if one.result is None else "incomplete" if missing else "proven"
     return {
         **known,

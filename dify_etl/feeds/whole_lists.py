@@ -10,22 +10,24 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+import polars as pl
+
 from dify_etl.dify.client import DifyClient
 from dify_etl.dify.errors import DifyError, NoSuchEndpoint
 from dify_etl.dify.http.server import Version
 from dify_etl.dify.paging import PageWalk
-from dify_etl.dify.record import Batch, Record, Rejected, lost
-from dify_etl.raw.frames import records_frame
+from dify_etl.dify.record import Batch, Rejected, lost
+from dify_etl.raw.frames import records_frame, unknown_fields
 from dify_etl.raw.tables import RAW_TABLES
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.fetching import Fetched, FetchLimits, attempt, fetch
+from dify_etl.sync.framed_rows import FramedRows
 from dify_etl.sync.known_apps import KnownApp, known_apps
 from dify_etl.sync.report import FeedReport, Slice
 from dify_etl.sync.rights import NOT_SHOWN, role_of, why_not_shown
 from dify_etl.sync.run import Sync
 from dify_etl.sync.source import check_source
 from dify_etl.sync.turns import others_go_on
-from dify_etl.sync.walks import Rows
 from dify_etl.warehouse.tables import quoted
 
 log = logging.getLogger(__name__)
@@ -41,34 +43,44 @@ PRIVATE_DATASETS = "only the workspace's owner is shown everybody's private data
 
 @dataclass(frozen=True)
 class Listed:
-    """One list, read whole: its records, rejected rows, Dify's total, and what may be missing."""
+    """One list, read whole: a frame of its rows, fields that no known version sends, rejected rows,
+    Dify's total, and what may be missing.
 
-    records: tuple[Record, ...]
+    Records would take ten times the memory: a dataset may have a hundred thousand documents.
+    """
+
+    rows: pl.DataFrame
+    unknown: frozenset[str]
     rejected: tuple[Rejected, ...]
     total: int | None
     requests: int
     missing: str | None = None
 
     @classmethod
-    def of(cls, answer: Answer) -> "Listed":
-        """What Dify sent at once, or the pages of a walk."""
+    def of(cls, feed: str, answer: Answer) -> "Listed":
+        """What Dify sent at once, or the pages of a walk, as rows of the feed's table."""
+        raw = RAW_TABLES[feed]
+        (record_class,) = raw.records
+        frame_of = partial(records_frame, raw.table, record_class)
         if not isinstance(answer, PageWalk):
-            return cls(answer.records, answer.rejected, len(answer), 1)
-        rows = Rows(answer.key)
+            unknown = frozenset(unknown_fields(answer.records))
+            return cls(frame_of(answer.records), unknown, answer.rejected, len(answer), 1)
+        found = FramedRows(frame_of, answer.key)
         for page in answer:
-            rows.add(page)
+            found.add(page)
         return cls(
-            tuple(rows.records.values()),
-            tuple(rows.rejected.values()),
+            found.rows.unique(raw.table.key, keep="last", maintain_order=True),
+            frozenset(found.unknown),
+            tuple(found.rejected.values()),
             answer.proof.total_last,
-            rows.requests,
+            found.requests,
             None if answer.proof.is_proven else answer.proof.reason,
         )
 
     def slice(self, app_id: str | None, doubt: str | None = None) -> Slice:
         """Its ledger row; `doubt` says why even a whole list may not be all there is."""
         return Slice.judged(
-            *(app_id, None, len(self.records)),
+            *(app_id, None, self.rows.height),
             missing=self.missing,
             doubt=doubt,
             expected=self.total,
@@ -90,7 +102,7 @@ class WholeList:
     def read(self, sync: Sync, feed: str) -> FeedReport:
         """Read it into the feed's table; rows of another tenant are never loaded."""
         with FeedLoader(sync, feed) as loader:
-            ((outcome,),) = _fetch(loader, [feed], lambda _: Listed.of(self.ask(sync.dify)))
+            ((outcome,),) = _fetch(loader, [feed], lambda _: Listed.of(feed, self.ask(sync.dify)))
             if error := outcome.error or attempt(feed, lambda: check_source(sync)).error:
                 loader.fail(None, [None], error)
                 return loader.report()
@@ -150,7 +162,7 @@ class AppList:
 
         def listed(app_id: str) -> Listed:
             with others_go_on():
-                return Listed.of(self.ask(sync.dify, apps[app_id]))
+                return Listed.of(feed, self.ask(sync.dify, apps[app_id]))
 
         ids = self.due(sync, list(apps))
         with FeedLoader(sync, feed) as loader:
@@ -184,7 +196,9 @@ def read_documents(sync: Sync) -> FeedReport:
             _fetch(
                 loader,
                 [row[0] for row in rows],
-                lambda dataset_id: Listed.of(sync.dify.datasets.documents_walk(dataset_id)),
+                lambda dataset_id: Listed.of(
+                    "documents", sync.dify.datasets.documents_walk(dataset_id)
+                ),
             )
         )
         reasons, private, count, requests = [], [], 0, 0
@@ -199,7 +213,7 @@ def read_documents(sync: Sync) -> FeedReport:
             scope = None if missing else f"t.dataset_id = {quoted(one.task)}"
             with loader.commit():
                 _load(loader, one.result, scope=scope)
-            count, requests = count + len(one.result.records), requests + one.result.requests
+            count, requests = count + one.result.rows.height, requests + one.result.requests
             reasons += [f"dataset {one.task}: {missing}"] if missing else []
         with loader.commit():
             doubt = next(iter(private), None) or unlisted(sync, "datasets") or hidden_datasets(sync)
@@ -228,16 +242,14 @@ def _load_apps(loader: FeedLoader, lists: Mapping[str, Listed]) -> None:
     """
     if not lists:
         return
-    raw = RAW_TABLES[loader.feed]
-    (record_class,) = raw.records
+    table = RAW_TABLES[loader.feed].table
     with loader.commit():
         for app_id, one in lists.items():
             if one.missing is None and not lost(one.rejected):
                 scope = f"t.app_id = {quoted(app_id)}"
-                present = records_frame(raw.table, record_class, one.records)
-                loader.mark_absent(raw.table, scope=scope, present=present)
-        records = [record for one in lists.values() for record in one.records]
-        loader.load(loader.feed, record_class, records)
+                loader.mark_absent(table, scope=scope, present=one.rows)
+        loader.note_unknown(name for one in lists.values() for name in one.unknown)
+        loader.load_frame(table, pl.concat([one.rows for one in lists.values()]))
         for app_id, one in lists.items():
             loader.quarantine(app_id, one.rejected)
         loader.close_slices([one.slice(app_id) for app_id, one in lists.items()])
@@ -245,13 +257,12 @@ def _load_apps(loader: FeedLoader, lists: Mapping[str, Listed]) -> None:
 
 def _load(loader: FeedLoader, listed: Listed, *, scope: str | None) -> None:
     """Upsert a list; with a scope, rows of it that Dify did not send are marked absent."""
-    raw = RAW_TABLES[loader.feed]
-    (record_class,) = raw.records
-    loader.load(loader.feed, record_class, listed.records)
+    table = RAW_TABLES[loader.feed].table
+    loader.note_unknown(listed.unknown)
+    loader.load_frame(table, listed.rows)
     loader.quarantine(None, listed.rejected)
     if scope is not None and not lost(listed.rejected):
-        present = records_frame(raw.table, record_class, listed.records)
-        loader.mark_absent(raw.table, scope=scope, present=present)
+        loader.mark_absent(table, scope=scope, present=listed.rows)
 
 
 def _ask_first(answer: Answer) -> None:

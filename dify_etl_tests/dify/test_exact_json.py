@@ -1,5 +1,7 @@
 """Answers become values without losing a digit, and what no column holds is told by its field."""
 
+import time
+import tracemalloc
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -47,6 +49,33 @@ def test_last_of_two_equal_keys_counts() -> None:
     """The fast way and the exact one agree on a key that comes twice."""
     assert decode(b'{"a":1,"a":2}') == {"a": 2}
     assert encode(decode(b'{"a":1,"a":123456789012345678901}')) == '{"a":123456789012345678901}'
+
+
+@pytest.mark.parametrize("text", [b"plain words ", rb"\n\"quoted\" ", "很".encode()])
+@pytest.mark.parametrize("others", [b"", b"[" * 2_000 + b"]" * 2_000])
+def test_long_text_takes_little_memory_beside_a_long_number(text: bytes, others: bytes) -> None:
+    """A document with the digits of pi in it: some times its size, not a hundred times."""
+    words = text * (3_000_000 // len(text))
+    body = b'{"answer":"%b 3.14159265358979323846","others":%b}' % (words, others or b"0")
+    tracemalloc.start()
+    try:
+        found = decode(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found["answer"].endswith(" 3.14159265358979323846")
+    assert most < 20 * len(body)
+
+
+@pytest.mark.parametrize("end", [b"", b"\\"])
+@pytest.mark.parametrize("before", [b"", b"[" * 2_000])
+def test_answer_that_was_cut_off_in_a_text_is_soon_none(before: bytes, end: bytes) -> None:
+    """Also where quotes and a long number stand in the text, each quote being no begin of one."""
+    words = b"3.14159265358979323846 " + rb"\"quoted\" " * 100_000
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"JSON|deep|Unterminated"):
+        decode(before + b'{"answer":"' + words + end)
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("text", [b"<html>", b"", b"{", b"[" * 100_000, b"\xff"])

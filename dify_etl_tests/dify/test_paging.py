@@ -2,6 +2,8 @@
 
 import logging
 from collections import deque
+from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as some
 from dify_etl.dify.errors import IncompleteWalk, Refused, RowNotBuilt, UnexpectedAnswer
 from dify_etl.dify.paging import CursorWalk, PageWalk, iterate
 from dify_etl.dify.record import Page, Rejected
-from dify_etl_tests.dify.moving_lists import CursorList, NumberedList, Row, row, rows
+from dify_etl_tests.dify.moving_lists import START, CursorList, NumberedList, Row, row, rows
 
 
 def ids(walk: PageWalk[Row] | CursorWalk[Row]) -> set[str]:
@@ -152,6 +154,34 @@ def test_cursor_is_a_row_of_a_newer_second() -> None:
     ids(moving.walk(limit=4))
 
     assert moving.asked[1] == ("row-2", 4)
+
+
+@pytest.mark.parametrize("most", [1, 3, 20])
+def test_pages_shorter_than_asked_for_are_followed_to_the_end(most: int) -> None:
+    """A server, or a proxy, that shows fewer rows a page than asked for, and says that it has more:
+    the rest is read, or the proof says that some may be missing.
+    """
+    moving = CursorList(rows(*range(2 * most + 3), *[90] * 7))
+    walk = moving.walk(limit=100)
+    walk.ask = lambda cursor, limit: moving(cursor, min(limit, most))
+
+    found = ids(walk)
+
+    assert walk.proof.is_proven is (found == {row.row_id for row in moving.rows})
+    assert {row.row_id for row in moving.rows if row.at < START + timedelta(seconds=90)} <= found
+    assert walk.proof.is_proven is (most == 20)
+
+
+def test_promise_of_more_without_a_row_proves_nothing() -> None:
+    """A page that says there are more rows, and behind which no row comes."""
+    moving = CursorList(rows(*range(7)))
+    walk = moving.walk(limit=100)
+    walk.ask = lambda cursor, limit: replace(moving(cursor, limit), has_more=True)
+
+    assert len(ids(walk)) == 7
+    assert not walk.proof.is_proven
+    assert "has_more" in walk.proof.reason
+    assert len(moving.asked) < 4
 
 
 def test_ties_cut_by_the_last_page_are_asked_for() -> None:

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -207,6 +209,45 @@ def test_long_text_of_a_stranger_holds_nobody_up(text: str) -> None:
 
 
 DOTTED = "1234567890abcdef1234567890abcdef.AbCdEfGhIjKlMnOp"
+
+
+@pytest.mark.parametrize("depth", [1, 100, 250, 400, 1_000, 3_000, 50_000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_secret_in_deep_json_is_taken_out(depth: int, begin: str, end: str) -> None:
+    """Anybody may send an app lists in lists: neither is the text too deep to be looked through,
+    nor does it hold the loading of its neighbours up.
+    """
+    inner = f'{{"token": "{KEY}", "left": "as it is"}}'
+    text = begin * depth + inner + end * depth
+    found = text_without_secrets(text)
+    assert KEY not in found
+    assert "as it is" in found
+    assert found.startswith(begin * depth)
+
+
+def test_secret_in_a_deep_value_is_taken_out() -> None:
+    """As parsers make it, as deep as they go and deeper."""
+    value: Any = {"token": KEY}
+    for _ in range(5_000):
+        value = [{"a": value}]
+    kept = without_secrets(value)
+    for _ in range(5_000):
+        kept = kept[0]["a"]
+    assert kept == {"token": REMOVED}
+
+
+@pytest.mark.parametrize("end", ['"', "\n", ""])
+def test_long_secret_in_a_text_takes_little_memory(end: str) -> None:
+    """A file that stands in a text as the value of a token: not a hundred times its size."""
+    text = 'as told: "access_token": "' + "abc def " * 200_000 + end
+    tracemalloc.start()
+    try:
+        found = text_without_secrets(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (found == text) is (end != '"')
+    assert most < 20 * len(text)
 
 
 @pytest.mark.parametrize(

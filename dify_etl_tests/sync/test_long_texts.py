@@ -1,6 +1,7 @@
 """Texts of real workspaces are long: whole documents in nodes, prompts with all that was found."""
 
 import random
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,10 +9,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dify_etl.dify.datasets import Document
+from dify_etl.dify.lists import page_of
 from dify_etl.dify.messages import Message
-from dify_etl.dify.record import Record, parse, text_bytes
+from dify_etl.dify.paging import PageWalk
+from dify_etl.dify.record import Page, Record, parse, text_bytes
 from dify_etl.feeds import run_details
 from dify_etl.feeds.message_parts import size_of
+from dify_etl.feeds.whole_lists import Listed
 from dify_etl.sync.feed_loader import FeedLoader
 from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse import database as database_module
@@ -19,6 +24,7 @@ from dify_etl.warehouse.database import Database, open_database
 from dify_etl.warehouse.errors import WarehouseUnwritable, translated
 from dify_etl.warehouse.tables import Column, Table, frame
 from dify_etl.warehouse.upsert import put
+from dify_etl_tests.dify.recordings import exchange
 from dify_etl_tests.sync.small_worlds import lively_world
 from dify_etl_tests.sync.workplace import RUNS, Workplace
 from dify_simulated import World
@@ -159,6 +165,29 @@ def test_passages_and_results_of_tools_count_as_texts() -> None:
     assert found["short"] == 2
     assert found["passages"] > 70  # they stand in the metadata as well
     assert found["tools"] > 70
+
+
+def test_long_list_is_held_as_rows() -> None:
+    """The documents of one dataset may be a hundred thousand: a record of each takes kilobytes."""
+    row = exchange("1.12.1", "datasets", "documents-default").body["data"][0]
+    total = 10_000
+
+    def ask(page: int, limit: int) -> Page[Document]:
+        places = range((page - 1) * limit, min(page * limit, total))
+        listed = [{**row, "id": f"00000000-0000-4000-8000-{place:012d}"} for place in places]
+        answer = {"data": listed, "page": page, "limit": limit, "total": total, "has_more": True}
+        return page_of(Document, answer, endpoint="test", context={"dataset_id": "d"})
+
+    walk = PageWalk(ask, key=lambda document: document.document_id)
+    tracemalloc.start()
+    try:
+        listed = Listed.of("documents", walk)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert listed.missing is None
+    assert (listed.rows.height, listed.rows["document_id"].n_unique()) == (total, total)
+    assert most < 2_000 * total  # by Python: ids and a page; records take twice that
 
 
 def test_lack_of_memory_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from dify_etl.feeds.quarantine import retry_quarantine
 from dify_etl.home import LIVE
+from dify_etl.sync.run import SyncPlan
 from dify_etl.warehouse.database import open_database
 from dify_etl_tests.sync.answers_changed import Change, rows_changed
 from dify_etl_tests.sync.conftest import Open
@@ -345,6 +346,61 @@ def test_total_that_no_column_holds_leaves_the_list_unproven(workplace: Open, to
     assert place.value("SELECT count(*) FROM raw.annotations") == 1
     states = place.rows("SELECT state, expected FROM ops.slices WHERE feed = 'annotations'")
     assert states == [("incomplete", None)]
+
+
+@pytest.mark.parametrize("promise", [{"has_more": True}, {"total": 3}])
+@pytest.mark.parametrize(
+    ("path", "key", "feed"),
+    [
+        ("/api-keys", "data", "app_api_keys"),
+        ("/members", "accounts", "members"),
+        ("/node-executions", "data", "node_executions"),
+    ],
+)
+def test_page_of_a_list_that_comes_whole_is_not_taken_for_all(
+    workplace: Open, path: str, key: str, feed: str, promise: dict[str, Any]
+) -> None:
+    """A later Dify may send in pages what every known one sends at once: what the first page has
+    not is not gone, and nothing is proven.
+    """
+    place = workplace(quiet_world("workflow"))
+    (app,) = place.world.apps.values()
+    for number in range(3):
+        place.world.add_api_key(tenant_id=app.tenant_id, at=AT, app_id=app.id)
+        run(place.world, at=AT + timedelta(minutes=number))
+    feeds = ("apps", feed) if feed != "node_executions" else RUNS
+    place.read(feeds)
+    held = place.value(f"SELECT count(*) FROM raw.{feed} WHERE absent_since IS NULL")
+    assert held >= 2
+
+    def first(at: str, answer: Any) -> Any:
+        return {**answer, key: answer[key][:1], **promise} if at.endswith(path) else answer
+
+    place.pass_time(hours=2)
+    answering(place, first).read(feeds, SyncPlan(is_full=True))
+    assert place.value(f"SELECT count(*) FROM raw.{feed} WHERE absent_since IS NULL") == held
+    told = place.rows(f"SELECT state, reason FROM ops.slices WHERE feed = '{feed}'")
+    assert any(state in ("failed", "incomplete") and "whole" in reason for state, reason in told)
+
+
+def test_deep_text_of_a_stranger_costs_nobody_the_night(workplace: Open) -> None:
+    """A question that is lists in lists, with what looks like a secret, and inputs as deep as JSON
+    is written: all is loaded, that of others as well, and the secret is not.
+    """
+    place = workplace(quiet_world("chat"))
+    talk(place.world, at=AT, messages=3)
+    asked, named, _ = place.world.messages.values()
+    asked.query = "[" * 500 + '{"token": "9f8a7b6c5d4e3f2a1b0c"}' + "]" * 500
+    inputs: dict[str, object] = {"token": "9f8a7b6c5d4e3f2a1b0c"}
+    for _ in range(248):
+        inputs = {"a": inputs}
+    named.inputs = inputs
+    place.read(TALK)
+    found = place.rows("SELECT query || inputs FROM raw.messages")
+    assert len(found) == 3
+    assert "9f8a7b6c5d4e3f2a1b0c" not in str(found)
+    assert place.value("SELECT count(*) FROM ops.unforeseen_errors") == 0
+    assert place.rows("SELECT 1 FROM ops.slices WHERE state <> 'proven'") == []
 
 
 def test_odd_part_of_another_table_is_no_oddity_of_this_one(workplace: Open) -> None:

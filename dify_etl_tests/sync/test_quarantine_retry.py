@@ -188,12 +188,12 @@ def test_object_of_every_whole_list_comes_back(spoiled_everywhere: Workplace, fe
 
     place.transport = ChangedAnswers(httpx.WSGITransport(app=place.server), noted)
     with place.opened() as sync:
-        app, listed = next((app, one) for app, one in lists_of(sync, feed) if one.records)
+        app, listed = next((app, one) for app, one in lists_of(sync, feed) if one.rows.height)
         answer = answers[-1]
         lists = [answer] if isinstance(answer, list) else answer.values()
         rows = next(one for one in lists if isinstance(one, list))
-        held = f"raw.{feed.name} WHERE {key} = '{getattr(listed.records[0], key)}'"
-        row = next(one for one in rows if one["id"] == getattr(listed.records[0], key))
+        held = f"raw.{feed.name} WHERE {key} = '{listed.rows[key][0]}'"
+        row = next(one for one in rows if one["id"] == listed.rows[key][0])
         before = sync.database.rows(f"SELECT * EXCLUDE (loaded_at, changed_at) FROM {held}")
         sync.database.execute(f"DELETE FROM {held}")
         odd = Rejected(
@@ -214,11 +214,11 @@ def test_object_of_every_whole_list_comes_back(spoiled_everywhere: Workplace, fe
 def lists_of(sync: Sync, feed: Feed) -> Iterator[tuple[str | None, Listed]]:
     """The feed's list, or those of its apps."""
     if isinstance(feed.reads, WholeList):
-        yield None, Listed.of(feed.reads.ask(sync.dify))
+        yield None, Listed.of(feed.name, feed.reads.ask(sync.dify))
     elif isinstance(feed.reads, AppList):
         for app in known_apps(sync):
             if feed.reads.is_for(app):
-                yield app.app_id, Listed.of(feed.reads.ask(sync.dify, app))
+                yield app.app_id, Listed.of(feed.name, feed.reads.ask(sync.dify, app))
 
 
 def test_names_of_builders_come_back_where_texts_are_dropped(workplace: Open) -> None:

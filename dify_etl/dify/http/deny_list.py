@@ -8,10 +8,10 @@ everything beside it stays.
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from dify_etl.dify.http import secret_shapes
-from dify_etl.dify.http.exact_json import decode, encode
+from dify_etl.dify.http.exact_json import TooDeep, decode, encode
 from dify_etl.dify.http.http_nodes import (
     HTTP_REQUEST,
     is_request,
@@ -62,18 +62,58 @@ _TEXTS = shapes(
         r"[\w-]*api_?key|[\w-]*passw(?:or)?d|[\w-]*secret|[\w-]*authorization|pwd|"
         r"backstage[\w-]*|(?:access|private|secret|signing|auth|session|subscription)_?key|"
         r"activation_url|form_url)(?P=quote)\s*:\s*(?P<other>\\{0,31}[\"']))"
-        r"(?:(?!(?P=other)).)+((?P=other))",
+        # Possessive: Python keeps a hundred bytes for each place to which it could go back.
+        r"(?:(?!(?P=other)).)++((?P=other))",
     ),
 )
 
 
 def without_secrets(value: Any) -> Any:
-    """The same JSON with `(secret)` in place of each secret; null, "" and figures stay."""
-    if isinstance(value, dict):
-        return _object_without_secrets(value)
-    if isinstance(value, list):
-        return [without_secrets(inner) for inner in value]
-    return text_without_secrets(value) if isinstance(value, str) else value
+    """The same JSON with `(secret)` in place of each secret; null, "" and figures stay.
+
+    However deep it is: a stranger's text may hold lists in lists as deep as any parser goes.
+    """
+    found = [value]
+    todo = [_Place(found, 0, value)]
+    while todo:
+        place = todo.pop()
+        held = place.held
+        if isinstance(held, dict):
+            made, members = (_all_hidden if place.is_secret else _object)(held)
+            todo += members
+            place.holder[place.name] = made
+        elif isinstance(held, list):
+            listed = list(held)
+            todo += [
+                _Place(listed, at, one, place.is_secret)
+                for at, one in enumerate(held)
+                if isinstance(one, _LOOKED_AT)
+            ]
+            place.holder[place.name] = listed
+        elif isinstance(held, TooDeep):
+            place.holder[place.name] = TooDeep()  # not the same: nobody has looked through it
+        elif isinstance(held, str) and held:
+            place.holder[place.name] = (
+                REMOVED
+                if place.is_secret
+                else text_without_secrets(held, is_machine=place.is_machine)
+            )
+    return found[0]
+
+
+_LOOKED_AT = (str, dict, list, TooDeep)  # of what JSON holds; figures and null are no secrets
+
+
+class _Place(NamedTuple):
+    """Where a value stands in the new JSON; whether it is below a name of a secret, or one of what
+    machines read.
+    """
+
+    holder: Any
+    name: Any
+    held: Any
+    is_secret: bool = False
+    is_machine: bool = False
 
 
 def text_without_secrets(text: str, *, is_machine: bool = False) -> str:
@@ -102,43 +142,42 @@ def text_without_secrets(text: str, *, is_machine: bool = False) -> str:
 def json_without_secrets(text: str) -> str:
     """JSON text without the secrets in it, compact; as it is when it holds none.
 
-    Raises ValueError when it is no JSON.
+    Raises ValueError when it is no JSON, or is nested deeper than can be written.
     """
     held = decode(text.encode("utf-8", "replace"))
     kept = without_secrets(held)
-    return text if kept == held else encode(kept)
+    try:
+        return text if kept == held else encode(kept)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
-def _object_without_secrets(held: dict[str, Any]) -> dict[str, Any]:
+def _object(held: dict[str, Any]) -> tuple[dict[str, Any], list[_Place]]:
+    """A new object, and the places in it that are still to be looked at."""
     if held.get("type") == HTTP_REQUEST:
         held = node_without_secrets(held, text_without_secrets)
-    secret = secret_members(held)
-    kept = {
-        name: _hidden(inner) if name in secret else _member(name, inner)
+    secret, made = secret_members(held), dict(held)
+    members = [
+        _Place(
+            *(made, name, inner, name in secret),
+            is_machine=isinstance(inner, str) and _OF_MACHINES.search(name) is not None,
+        )
         for name, inner in held.items()
-    }
+        if isinstance(inner, _LOOKED_AT)
+    ]
     if isinstance(held.get("code"), str) and any(mark in held for mark in _SITE_MARKS):
-        kept["code"] = REMOVED  # of a site: its web app opens with it
-    return kept
+        made["code"] = REMOVED  # of a site: its web app opens with it
+        members = [one for one in members if one.name != "code"]
+    return made, members
 
 
-def _member(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return without_secrets(value)
-    return text_without_secrets(value, is_machine=_OF_MACHINES.search(name) is not None)
+def _all_hidden(held: dict[str, Any]) -> tuple[dict[str, Any], list[_Place]]:
+    """The same of an object in which every text is a secret, but for what only says of which kind
+    it is.
+    """
+    made = dict(held)
+    return made, [_Place(made, name, inner, name not in HOW) for name, inner in held.items()]
 
 
 def _hidden_part(found: re.Match[str]) -> str:
     return f"{found[1]}{REMOVED}{found[found.lastindex or 1]}"
-
-
-def _hidden(value: Any) -> Any:
-    """Every text below a name of a secret, but for what only says of which kind it is."""
-    if isinstance(value, dict):
-        return {
-            name: without_secrets(inner) if name in HOW else _hidden(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_hidden(inner) for inner in value]
-    return REMOVED if isinstance(value, str) and value else value

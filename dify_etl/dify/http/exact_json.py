@@ -16,13 +16,17 @@ import orjson
 _RUN = b"0" * 16
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789.", b"0" * 10)
 _LONG = re.compile(rb"[\d.]{16,}(?:[eE][+-]?\d+)?")
-# As the standard library reads them: a number that stands in a text is no number.
-_TEXT_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?', re.DOTALL)
+# As the standard library reads it. Possessive, as Python keeps a hundred bytes for each character
+# to which it could go back; and one that nothing ends goes on to the end of an answer that was cut
+# off, or each quote in it would be tried as a begin.
+_TEXT = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+# A number that stands in a text is no number.
+_TEXT_OR_NUMBER = re.compile(_TEXT + rb"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.DOTALL)
 _MOST_DIGITS_OF_INT = 20  # of an integer that may fit into 64 bits
 _BITS_64 = 1 << 64
 # Where the parsers give up, what lies deeper than this is cut off, so that the rest can be read.
 _MOST_LEVELS = 100
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_TEXT_OR_BRACKET = re.compile(_TEXT + rb"|[\[\]{}]", re.DOTALL)
 _CUT = "\ue000nested too deep\ue000"
 
 
