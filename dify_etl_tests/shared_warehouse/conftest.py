@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl_tests.postgres import Postgres, serving_postgres
 from dify_etl_tests.shared_warehouse.copies import whole_copies
+from dify_etl_tests.shared_warehouse.unchecked_extensions import unchecked_extensions
 
 HAS_LAKE = find_spec("duckdb_extension_ducklake") is not None
 # How many transactions `make soak` wants: then every test is of every kind of catalog, too.
@@ -22,6 +23,13 @@ KINDS = LAKES if HAS_LAKE else ("file",)
 _OF_LAKES = ["test_lake_upkeep.py", "test_object_store.py", "test_whole_workspaces.py"]
 collect_ignore = [] if HAS_LAKE else _OF_LAKES
 MakePlace = Callable[[str], SharedPlace]
+
+
+@pytest.fixture(scope="session", autouse=HAS_LAKE)
+def _unchecked() -> Iterator[None]:
+    """What loads the extensions of lakes here does not check them each time."""
+    with unchecked_extensions():
+        yield
 
 
 @pytest.fixture(scope="session")

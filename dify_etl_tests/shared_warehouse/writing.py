@@ -13,6 +13,7 @@ from dify_etl.shared_warehouse.errors import SharedWarehouseError
 from dify_etl.shared_warehouse.place import SharedPlace
 from dify_etl.shared_warehouse.publication import publish_shared
 from dify_etl_tests.shared_warehouse.small_copies import small_copy
+from dify_etl_tests.shared_warehouse.unchecked_extensions import unchecked_extensions
 
 TRIES = 100
 
@@ -34,9 +35,10 @@ def write(place: SharedPlace, folder: Path, workspace: str, versions: range) -> 
 
 if __name__ == "__main__":
     target, data, folder, workspace, first, last = sys.argv[1:]
-    write(
-        SharedPlace(SecretStr(target), data or None, Path(folder) / f"spill-{workspace}"),
-        Path(folder),
-        workspace,
-        range(int(first), int(last)),
-    )
+    with unchecked_extensions():
+        write(
+            SharedPlace(SecretStr(target), data or None, Path(folder) / f"spill-{workspace}"),
+            Path(folder),
+            workspace,
+            range(int(first), int(last)),
+        )
